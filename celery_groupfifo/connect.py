@@ -1,0 +1,150 @@
+"""Where the gate's Redis is, and clients for it.
+
+The client's retries are switched off: redis-py may run a command twice without telling, and it is the gate
+that knows how to repeat a call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import redis
+from celery import Celery
+from kombu.utils.url import sanitize_url
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from celery_groupfifo.errors import InvalidSetting
+from celery_groupfifo.settings import Settings
+
+_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
+_REMEDY = (
+    "The gate needs a Redis. Set groupfifo_url to one (redis://host:port/db): "
+    "neither the broker nor the result backend of this app is a Redis."
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Redis, a database of it, and how to reach it.
+
+    Attributes:
+        url: As the user wrote it.
+        place: What tells two servers apart: equal places are the same database.
+        options: For redis-py's connection.
+        sentinels: `(host, port)` of each sentinel; empty: none.
+        master: The sentinels' name of the master.
+        prefix: Put before every key: the broker's `global_keyprefix`, where the gate shares its database.
+    """
+
+    url: str
+    place: tuple[Any, ...]
+    options: dict[str, Any] = field(compare=False)
+    sentinels: tuple[tuple[str, int], ...] = ()
+    master: str | None = None
+    prefix: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password."""
+        return sanitize_url(self.url)
+
+    def client(self, timeout: float, name: str) -> redis.Redis:
+        """A new client; nothing is connected yet.
+
+        Args:
+            timeout: Seconds to wait for an answer.
+            name: Shown by `CLIENT LIST`.
+        """
+        options = {
+            **self.options,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "retry": Retry(NoBackoff(), 0),
+            "client_name": name,
+        }
+        if self.sentinels:
+            sentinel = Sentinel(list(self.sentinels), socket_timeout=timeout)
+            return sentinel.master_for(self.master or "", **options)
+        return redis.Redis(connection_pool=redis.ConnectionPool(**options))
+
+
+def gate_server(app: Celery, settings: Settings) -> Server:
+    """The gate's Redis: `groupfifo_url`, else the broker's, else the result backend's.
+
+    Raises:
+        InvalidSetting: None of the three is a Redis.
+    """
+    broker = broker_server(app)
+    if settings.url:
+        server = _parse(settings.url, dict(app.conf.broker_transport_options or {}), None)
+        return broker if broker and broker.place == server.place else server
+    if broker:
+        return broker
+    backend = app.conf.result_backend or ""
+    if isinstance(backend, str) and backend.split("://")[0] in _SCHEMES:
+        options = app.conf.result_backend_transport_options or {}
+        return _parse(backend, options, app.conf.redis_backend_use_ssl)
+    raise InvalidSetting(_REMEDY)
+
+
+def broker_server(app: Celery) -> Server | None:
+    """The broker's Redis; None when the broker is something else."""
+    connection = app.connection_for_write()
+    url = str(app.conf.broker_write_url or app.conf.broker_url or "")
+    if connection.transport.driver_type != "redis":
+        return None
+    options = dict(connection.transport_options or {})
+    server = _parse(url, options, app.conf.broker_use_ssl)
+    return Server(
+        server.url, server.place, server.options, server.sentinels, server.master, options.get("global_keyprefix", "")
+    )
+
+
+def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
+    if isinstance(url, (list, tuple)):
+        url = ";".join(url)
+    scheme = url.split("://")[0]
+    if scheme not in _SCHEMES:
+        raise InvalidSetting(f"{sanitize_url(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
+    if scheme == "sentinel":
+        return _parse_sentinel(url, transport_options)
+    first = url.split(";")[0]
+    parts = urlsplit(first)
+    if scheme == "redis+socket":
+        query = dict(parse_qsl(parts.query))
+        first = urlunsplit(("unix", parts.netloc, parts.path, f"db={query.get('virtual_host', '0').strip('/')}", ""))
+    elif "CERT_" in parts.query:
+        first = first.replace("CERT_NONE", "none").replace("CERT_REQUIRED", "required")
+        first = first.replace("CERT_OPTIONAL", "optional")
+    try:
+        options = dict(redis.connection.parse_url(first))
+    except ValueError as error:
+        raise InvalidSetting(f"{sanitize_url(url)!r} can't be read as the URL of a Redis: {error}.") from error
+    if isinstance(use_ssl, dict):
+        options |= {"connection_class": redis.SSLConnection, **use_ssl}
+    if "path" in options:
+        place: tuple[Any, ...] = (options["path"], options.get("db", 0))
+    else:
+        host = str(options.get("host") or "127.0.0.1").lower()
+        place = ("127.0.0.1" if host == "localhost" else host, options.get("port") or 6379, options.get("db") or 0)
+    return Server(url, place, options)
+
+
+def _parse_sentinel(url: str, transport_options: dict[str, Any]) -> Server:
+    sentinels, options = [], {}
+    for each in url.split(";"):
+        parts = urlsplit(each)
+        sentinels.append((parts.hostname or "localhost", parts.port or 26379))
+        options["db"] = int(parts.path.strip("/") or options.get("db", 0))
+        if parts.password:
+            options["password"] = parts.password
+            options["username"] = parts.username or None
+    master = transport_options.get("master_name")
+    if not master:
+        raise InvalidSetting("A sentinel:// URL needs broker_transport_options = {'master_name': …}.")
+    place = (tuple(sorted(sentinels)), master, options["db"])
+    return Server(url, place, {k: v for k, v in options.items() if v}, tuple(sentinels), master)

@@ -1,0 +1,65 @@
+"""All errors of the package: one root, and each message says what to do.
+
+A class's docstring is its default message.
+"""
+
+from __future__ import annotations
+
+from celery.exceptions import ImproperlyConfigured
+from kombu.exceptions import OperationalError
+
+
+class GroupFifoError(Exception):
+    """Something is wrong with the ordered groups."""
+
+    def __init__(self, message: str | None = None, *args: object) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip(), *args)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class MissingGroupKey(GroupFifoError):
+    """The task needs a group key: set group_key on the task, or pass group_key=... with the call."""
+
+
+class InvalidGroupKey(GroupFifoError):
+    """A group key is any non-empty text of up to 512 bytes in UTF-8."""
+
+
+class InvalidOption(GroupFifoError):
+    """A group option has a value that it can't have."""
+
+
+class InvalidSetting(GroupFifoError, ImproperlyConfigured):
+    """A groupfifo_ setting is unknown or has a value that it can't have."""
+
+
+class DuplicateTask(GroupFifoError):
+    """A task with this id is parked or running already: use another task_id."""
+
+
+class GroupLeaseLost(GroupFifoError):
+    """The lease of this run is lost: another run of the task may have begun. Stop, and change nothing more."""
+
+
+class PartiallyParked(GroupFifoError):
+    """Not every signature was parked: `.parked` holds the results of those that were, in order.
+
+    Attributes:
+        parked: `AsyncResult` of each signature that was parked, in the order given.
+        cause: What stopped the next one.
+    """
+
+    def __init__(self, message: str, parked: list[object], cause: BaseException) -> None:
+        super().__init__(message, parked, cause)
+        self.parked = parked
+        self.cause = cause
+
+
+class GateUnavailable(GroupFifoError, OperationalError):
+    """The gate's Redis can't be used right now: it is tried again until it can be."""
+
+
+class ScriptRefused(GroupFifoError):
+    """Redis refused a script of the gate: allow the user EVALSHA, SCRIPT LOAD and the gate's keys."""

@@ -1,0 +1,364 @@
+"""The gate: the operations on ordered groups, in the words of docs/how-it-works.md.
+
+Each method is one script, plus what only a client can do: bring a ticket to a broker that is not the gate's
+own Redis. All of it may be repeated after a lost reply.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from celery_groupfifo.connect import Server, broker_server, gate_server
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
+from celery_groupfifo.model import Entry, Finished, Publish, Swept, Ticket
+from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
+from celery_groupfifo.settings import Settings, read_settings
+from celery_groupfifo.store import Store
+
+logger = logging.getLogger(__name__)
+
+#: How long a producer's last number is remembered: longer than anybody repeats a call.
+PRODUCER_KEEP_MS = 600_000
+#: How long the last calls of a silent worker are remembered.
+CALLS_KEEP_MS = 3_600_000
+#: Entries that one sweep moves; the next one follows at once.
+BATCH = 100
+#: How long the sweep leaves what it named to the worker it named it to.
+CLAIM_MS = 2_000
+#: A ticket that was overtaken is lost after this time on its way.
+GRACE_MS = 3_000
+#: On other brokers a quiet queue may just be a long one: its tickets are rung again after this time.
+BOUND_MS = 60_000
+
+Lists = Sequence[tuple[str, str]]
+"""The broker's lists that a worker consumes, in its order: name for the scripts, Redis key."""
+
+
+@dataclass(slots=True)
+class Finish:
+    """One finish, with all that its repetition needs.
+
+    Attributes:
+        ticket: Of the run that is over.
+        key: The group's key.
+        owner: The worker.
+        take: `lists`, `own` or `none`; see lua/finish.lua.
+        lists: Where to take the next ticket from.
+        delivery: kombu's tag of the delivery, and the names of its unacked hash and index; None: not ours.
+        caller: One that has one call at a time.
+        call: The name of this call.
+    """
+
+    ticket: Ticket
+    key: str
+    owner: str
+    take: str = "none"
+    lists: Lists = ()
+    delivery: tuple[str, str, str] | None = None
+    caller: str = ""
+    call: str = ""
+
+
+@dataclass
+class _Thread(threading.local):
+    """What a thread needs to be known again by the scripts."""
+
+    token: str = field(default_factory=lambda: uuid4().hex)
+    numbers: count[int] = field(default_factory=lambda: count(1))
+
+
+class Gate:
+    """The gate of one app.
+
+    Args:
+        store: Its scripts.
+        keyspace: Its keys.
+        settings: Of the app.
+        releaser: Brings tickets to the broker.
+        server: The gate's Redis.
+    """
+
+    def __init__(
+        self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser, server: Server
+    ) -> None:
+        self.store = store
+        self.keyspace = keyspace
+        self.settings = settings
+        self.releaser = releaser
+        self.server = server
+        self._thread = _Thread()
+        self._calls = count(1)
+        self._call_stem = uuid4().hex[:12]
+
+    # -- producers ---------------------------------------------------------
+
+    def number(self) -> int:
+        """The number of this thread's next park: the same for every repetition of it."""
+        return next(self._thread.numbers)
+
+    def park(self, entry: Entry, number: int, replaces: bool = False) -> bool:
+        """Let an entry join the line of its group.
+
+        Args:
+            entry: To park.
+            number: From `number()`.
+            replaces: It goes on for the running entry of the same id.
+
+        Returns:
+            False when the id is parked or running already; nothing was done then.
+
+        Raises:
+            GateUnavailable: It may or may not be parked; call again with the same number.
+        """
+        keys = self.keyspace.of_group(entry.group)
+        reply = self.store.run("park", keys, *self._park_call(keys, entry, number, replaces))
+        return self._parked(reply)
+
+    def park_all(self, entries: Sequence[tuple[Entry, int]]) -> list[bool | GroupFifoError]:
+        """Park many in one round trip, in order; an item of the answer is that of `park`, or an error.
+
+        Raises:
+            GateUnavailable: Some may be parked; call again with the same numbers.
+        """
+        calls = []
+        for entry, number in entries:
+            keys = self.keyspace.of_group(entry.group)
+            calls.append((keys, *self._park_call(keys, entry, number, False)))
+        replies = self.store.run_all("park", calls)
+        return [reply if isinstance(reply, GroupFifoError) else self._parked(reply) for reply in replies]
+
+    def _park_call(self, keys: Keys, entry: Entry, number: int, replaces: bool) -> tuple[list[str], list[Any]]:
+        more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(self._thread.token), keys.wake]
+        if entry.list_key is not None:
+            more.append(entry.list_key)
+        return more, [
+            entry.quoted_id,
+            entry.group,
+            entry.queue,
+            entry.cut,
+            entry.message,
+            entry.delay,
+            number,
+            PRODUCER_KEEP_MS,
+            int(replaces),
+        ]
+
+    def _parked(self, reply: Sequence[Any]) -> bool:
+        self._publish(reply[1:])
+        return int(reply[0]) > 0
+
+    def hold(self, entry: Entry, ticket: Ticket) -> bool:
+        """Store the continuation of a running entry; it goes out when the run is over and it is due.
+
+        Returns:
+            False when the run has lost its lease; nothing was done then.
+        """
+        keys = self._keys(ticket)
+        args = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
+        return bool(self.store.run("hold", keys, [], args)[0])
+
+    def revoke(self, task_id: str) -> bool:
+        """Take out an entry that does not run yet; its group goes on.
+
+        Returns:
+            False when there is none, or it runs.
+        """
+        quoted = quote(task_id)
+        for keys in self.keyspace.partitions:
+            place = self.store.entry_place(keys, quoted)
+            if place is not None:
+                group, queue = place
+                reply = self.store.run(
+                    "revoke", keys, [keys.waiting(group), keys.group(group)], [quoted, group, queue]
+                )
+                self._publish(reply[1:])
+                return int(reply[0]) == 1
+        return False
+
+    # -- workers -----------------------------------------------------------
+
+    def call_name(self) -> str:
+        """A name that no other call has."""
+        return f"{self._call_stem}.{next(self._calls)}"
+
+    def begin(self, ticket: Ticket, owner: str) -> bool:
+        """Take the lease for a ticket that was received.
+
+        Returns:
+            False when the ticket counts no more.
+        """
+        args = [quote(ticket.id), ticket.fence, owner, self.call_name(), self.settings.ttl_ms]
+        return bool(self.store.run("begin", self._keys(ticket), [], args)[0])
+
+    def finish(self, call: Finish) -> Finished:
+        """Give the lease back, send the group's next head out, and take the worker's next task.
+
+        Raises:
+            GateUnavailable: It may or may not be done; call again with the very same `call`.
+        """
+        keys, group = self._keys(call.ticket), quote(call.key)
+        tag, unacked, index = call.delivery or ("", keys.base[0], keys.base[0])
+        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner), unacked, index]
+        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
+        args += [self.settings.ttl_ms, call.take, tag, len(call.lists)]
+        code, taken, due, *rest = self.store.run(
+            "finish", keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
+        )
+        self._publish(rest)
+        return Finished(code == 0, taken or None, None if due < 0 else due / 1000)
+
+    def surrender(self, runs: Iterable[tuple[Ticket, bool]], lists: Lists = ()) -> None:
+        """Give heads back: their tickets go out again at once.
+
+        Args:
+            runs: Tickets, and whether a worker was lost with them.
+            lists: The broker's lists that the caller knows.
+        """
+        for keys in self.keyspace.partitions:
+            mine = [(t, lost) for t, lost in runs if t.tag == keys.tag]
+            for start in range(0, len(mine), BATCH):
+                args: list[Any] = [len(lists), *(name for name, _ in lists)]
+                for ticket, lost in mine[start : start + BATCH]:
+                    args += [quote(ticket.id), ticket.fence, int(lost)]
+                reply = self.store.run("surrender", keys, [key for _, key in lists], args)
+                self._publish(reply[1:])
+
+    def renew(self, owner: str, tickets: Iterable[Ticket]) -> set[str]:
+        """One heartbeat for all leases of a worker.
+
+        Returns:
+            The ids of the tasks whose lease is lost.
+        """
+        lost: set[str] = set()
+        by_id = {quote(ticket.id): ticket for ticket in tickets}
+        for keys in self.keyspace.partitions:
+            args: list[Any] = [self.settings.ttl_ms, CALLS_KEEP_MS]
+            for quoted, ticket in by_id.items():
+                if ticket.tag == keys.tag:
+                    args += [quoted, ticket.fence]
+            reply = self.store.run("renew", keys, [keys.calls(owner)], args)
+            lost |= {by_id[each.decode()].id for each in reply}
+        return lost
+
+    def lease(self, ticket: Ticket) -> float | None:
+        """Seconds left of a lease; None when it is lost."""
+        left = self.store.run("lease", self._keys(ticket), [], [quote(ticket.id), ticket.fence])
+        return None if left < 0 else left / 1000
+
+    # -- what time moves ---------------------------------------------------
+
+    def sweep(self, lists: Lists = ()) -> Swept:
+        """Move what is due: holds, ETAs, lost workers' heads. Any worker may, at any time."""
+        swept = Swept(None, 0)
+        for keys in self.keyspace.partitions:
+            one = self._sweep(keys, lists)
+            swept.reclaimed += one.reclaimed
+            swept.named += one.named
+            if one.next_due is not None:
+                swept.next_due = one.next_due if swept.next_due is None else min(swept.next_due, one.next_due)
+        return swept
+
+    def _sweep(self, keys: Keys, lists: Lists) -> Swept:
+        names, list_keys = [name for name, _ in lists], [key for _, key in lists]
+        args = [self.settings.ttl_ms, BATCH, CLAIM_MS, len(lists), *names]
+        next_due, reclaimed, named, *rest = self.store.run("sweep", keys, [keys.pulse, *list_keys], args)
+        words = [word.decode() for word in rest[: 2 * named]]
+        self._publish(rest[2 * named :])
+        members = list(zip(words[::2], words[1::2], strict=True))
+        for member, group in members:
+            more = [keys.waiting(group), keys.group(group), *list_keys]
+            self._publish(self.store.run("advance", keys, more, [member, group, len(lists), *names]))
+        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members)
+
+    def ring(self) -> int:
+        """Release heads again whose ticket was lost on its way. Returns how many."""
+        rung = 0
+        for keys in self.keyspace.partitions:
+            for queue, oldest in self.store.rung_queues(keys):
+                list_key = self._list_key(queue)
+                more = [] if list_key is None else [list_key]
+                reply = self.store.run("ring", keys, more, [queue, GRACE_MS, BOUND_MS, BATCH])
+                self._publish(reply[1:])
+                rung += int(reply[0])
+        return rung
+
+    def _list_key(self, queue: str) -> str | None:
+        return None if queue.startswith(ELSEWHERE) else unquote(queue)
+
+    # -- parts -------------------------------------------------------------
+
+    def _keys(self, ticket: Ticket) -> Keys:
+        keys = self.keyspace.of_tag(ticket.tag)
+        if keys is None:
+            raise GroupFifoError(
+                f"The ticket of task {ticket.id} belongs to the gate {ticket.tag!r}, not to this one: give apps that "
+                "share a queue the same groupfifo_namespace and groupfifo_partitions."
+            )
+        return keys
+
+    def _publish(self, words: Sequence[bytes]) -> None:
+        """Bring tickets to the broker. One that can't be brought is lost on its way: the sweep rings it again."""
+        for queue, message in zip(words[::2], words[1::2], strict=True):
+            if queue is None or message is None:
+                continue
+            out = Publish(queue.decode(), message)
+            try:
+                self.releaser.send(*out)
+            except (GateUnavailable, OperationalError) as error:
+                logger.warning("A ticket for queue %s waits for the next sweep: %s", out.queue, error)
+
+
+def build_gate(app: Celery, name: str = "groupfifo") -> Gate:
+    """A new gate for `app`, with a client of its own.
+
+    Args:
+        app: Whose settings count.
+        name: Of the client, shown by `CLIENT LIST`.
+
+    Raises:
+        InvalidSetting: A setting is wrong, or no Redis is known.
+    """
+    settings = read_settings(app.conf)
+    server = gate_server(app, settings)
+    store = Store(server.client(max(1.0, min(5.0, settings.lease_ttl / 4)), name), server.shown)
+    return Gate(
+        store,
+        Keyspace(server.prefix, settings.namespace, settings.partitions),
+        settings,
+        _releaser(app, store, server),
+        server,
+    )
+
+
+def _releaser(app: Celery, store: Store, server: Server) -> Releaser:
+    broker = broker_server(app)
+    if broker is None or broker.place != server.place:
+        return KombuReleaser(app)
+    options = dict(app.conf.broker_transport_options or {})
+    steps = sorted(int(step) for step in options.get("priority_steps") or (0, 3, 6, 9))
+    return ListReleaser(app, store, server.prefix, steps, options.get("sep", "\x06\x16"))
+
+
+_ATTRIBUTE = "_groupfifo_gate"
+
+
+def gate_of(app: Celery) -> Gate:
+    """The gate of `app` in this process; built at first use, and anew in a forked child."""
+    known = app.__dict__.get(_ATTRIBUTE)
+    if known is None or known[0] != os.getpid():
+        known = app.__dict__[_ATTRIBUTE] = (os.getpid(), build_gate(app))
+    return known[1]  # type: ignore[no-any-return]
+
+
+__all__ = ["Finish", "Gate", "Lists", "build_gate", "gate_of"]

@@ -1,0 +1,85 @@
+"""Names of keys, and how a text becomes a part of one.
+
+Every text from outside (group keys, task ids, queue and worker names) is percent-encoded, so that no part
+can hold a separator and two different texts never meet in one name.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from urllib.parse import quote as _quote
+from urllib.parse import unquote as unquote
+from zlib import crc32
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~:@/,=+-]+")
+_SAFE = ":@/,=+"
+
+#: The order of the keys that every script gets first; see lua/lib/keys.lua.
+BASE = ("entries", "flight", "due", "depth", "rung", "seen", "fence", "stats", "dead")
+
+
+def quote(text: str) -> str:
+    """Percent-encode `text`: no blanks, quotes, braces or control characters are left."""
+    return text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE)
+
+
+class Keys:
+    """The keys of one partition.
+
+    All of them carry the hash tag `{namespace:partition}`, so on a Redis Cluster they share a slot.
+
+    Args:
+        prefix: Put before every key, as the broker's `global_keyprefix` is.
+        namespace: `groupfifo_namespace`.
+        partition: From 0.
+    """
+
+    def __init__(self, prefix: str, namespace: str, partition: int) -> None:
+        self.tag = f"{namespace}:{partition}"
+        self._stem = f"{prefix}{{{self.tag}}}:"
+        self.base: list[str] = [self._stem + name for name in BASE]
+        self.entries, self.flight, self.due, self.depth, self.rung = self.base[:5]
+        self.seen, self.fence, self.stats, self.dead = self.base[5:]
+        self.wake = self._stem + "wake"
+        self.pulse = self._stem + "pulse"
+
+    def waiting(self, group: str) -> str:
+        """The list of a group's parked entries; `group` is quoted."""
+        return f"{self._stem}w:{group}"
+
+    def group(self, group: str) -> str:
+        """The hash of a group's own state; `group` is quoted."""
+        return f"{self._stem}g:{group}"
+
+    def calls(self, owner: str) -> str:
+        """The hash of a worker's last calls; `owner` is quoted."""
+        return f"{self._stem}calls:{owner}"
+
+    def producer(self, token: str) -> str:
+        """The number of a producer's last park."""
+        return f"{self._stem}p:{token}"
+
+
+class Keyspace:
+    """The keys of all partitions of a gate."""
+
+    def __init__(self, prefix: str, namespace: str, partitions: int) -> None:
+        self.partitions = [Keys(prefix, namespace, number) for number in range(partitions)]
+        self._by_tag = {keys.tag: keys for keys in self.partitions}
+
+    def of_group(self, group: str) -> Keys:
+        """The partition of a group; `group` is quoted."""
+        if len(self.partitions) == 1:
+            return self.partitions[0]
+        return self.partitions[crc32(group.encode()) % len(self.partitions)]
+
+    def of_tag(self, tag: str) -> Keys | None:
+        """The partition that a ticket names; None when it is another gate's."""
+        return self._by_tag.get(tag)
+
+
+@lru_cache(maxsize=1024)
+def queue_of_list(key: str) -> str:
+    """The name that scripts know a broker's list by."""
+    return quote(key)

@@ -1,0 +1,27 @@
+-- begin: a worker that received a ticket takes the lease.
+--
+-- KEYS[1-9]       the gate's own, see lib/keys.lua
+-- ARGV[1-2]       clock, tag
+-- ARGV[3] id      (text)
+-- ARGV[4] fence   (number)  of the ticket
+-- ARGV[5] owner   (text)    the worker
+-- ARGV[6] call    (text)    this call's own name
+-- ARGV[7] ttl     (ms)
+-- Returns {1, group} begun (by this call, now or before) · {0} stale: the ticket counts no more
+-- Complexity O(log leases)
+--@include keys flight
+local id, fence, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+
+local r = read_flight(id)
+if not r or r.fence ~= fence then
+  return { 0 }
+end
+if r.state == 'running' and r.owner == owner and r.call == call then
+  return { 1, r.group }
+end
+if r.state ~= 'released' then
+  return { 0 }
+end
+mark_seen(id, r)
+start(id, r, owner, call, ttl)
+return { 1, r.group }

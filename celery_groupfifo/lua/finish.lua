@@ -1,0 +1,76 @@
+-- finish: the execution is over. The lease goes back, the group's next head goes out, and the worker
+-- leaves with its next task: all in one step.
+--
+-- KEYS[1-9]            the gate's own, see lib/keys.lua
+-- KEYS[10] waiting     (list)  of the group
+-- KEYS[11] group       (hash)
+-- KEYS[12] calls       (hash)  caller -> "<call> <id taken | ->", of this worker
+-- KEYS[13] unacked     (hash)  kombu's; the delivery is removed when the worker leaves with nothing
+-- KEYS[14] index       (zset)  kombu's
+-- KEYS[15-] lists      (list)  the broker's lists that the worker consumes, in its order
+-- ARGV[1-2]            clock, tag
+-- ARGV[3]  id          (text)
+-- ARGV[4]  group       (text)
+-- ARGV[5]  fence       (number)
+-- ARGV[6]  owner       (text)
+-- ARGV[7]  caller      (text)  makes one call at a time: a thread of the worker
+-- ARGV[8]  call        (text)  this call's own name
+-- ARGV[9]  ttl         (ms)    lease of the task taken
+-- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none
+-- ARGV[11] delivery    (text)  kombu's delivery tag; empty: not ours to remove
+-- ARGV[12] named       (count) lists
+-- ARGV[13-] queues     (text)  their names
+-- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
+--         taken, or ''; when a held continuation is due (ms from now, or -1); what the caller has to publish
+-- Complexity O(log groups)
+--@include keys flight release advance take
+local waiting, group_key, calls, unacked, index = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local caller, call, ttl, take, delivery, named = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], ARGV[12]
+
+local function let_go()
+  if delivery ~= '' then
+    redis.call('ZREM', index, delivery)
+    redis.call('HDEL', unacked, delivery)
+  end
+end
+
+local r = read_flight(id)
+if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
+  local before, taken = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (.*)$')
+  if before == call then -- this very call, repeated: the same answer
+    return { 1, taken ~= '-' and taken_before(taken, owner, call) or '', -1 }
+  end
+  let_go()
+  return { 0, '', -1 }
+end
+
+local lists, out, due = named_lists(15, 13, tonumber(named)), {}, -1
+local taken, message
+-- The first write frees memory: a full Redis refuses others, but nothing that follows it.
+if r.due ~= '-' then
+  due = math.max(tonumber(r.due) - K.ms, 0)
+  resume(lists, id, r, out)
+else
+  redis.call('HDEL', K.flight, id)
+  redis.call('HDEL', K.entries, id)
+  redis.call('ZREM', K.due, 'l ' .. id)
+  land(group_key)
+  leave(group)
+  local head, h, text = next_head(waiting, group_key, group)
+  if head and take == 'own' then
+    start(head, h, owner, call, ttl)
+    taken, message = head, text
+  elseif head then
+    ring(lists, head, h, text, out)
+  end
+end
+if take == 'lists' then
+  taken, message = take_ticket(15, tonumber(named), owner, call, ttl)
+end
+if not taken then
+  let_go()
+end
+redis.call('HINCRBY', K.stats, 'finished', 1)
+redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-'))
+return { 1, message or '', due, unpack(out) }

@@ -1,0 +1,56 @@
+-- The record of an entry in flight: one line of words without blanks.
+--
+--   state   released: its ticket is at the broker · running: a worker holds its lease ·
+--           held: it waits for its due time
+--   fence   drawn at the last release
+--   lost    how many workers were lost with it
+--   since   when it came into this state (ms)
+--   owner   the worker that runs it, else -
+--   call    the call that began it: makes a repeated begin harmless
+--   due     a continuation (retry, replace) is stored: when it may go out (ms), else -
+--   group, queue
+local function read_flight(id)
+  local text = redis.call('HGET', K.flight, id)
+  local state, fence, lost, since, owner, call, due, group, queue =
+    string.match(text or '', '^(%S+) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  if not state then
+    return nil
+  end
+  return {
+    state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+    due = due, group = group, queue = queue,
+  }
+end
+
+local function write_flight(id, r)
+  redis.call('HSET', K.flight, id, table.concat(
+    { r.state, r.fence, r.lost, r.since, r.owner, r.call, r.due, r.group, r.queue }, ' '))
+end
+
+local function number(value)
+  return string.format('%.0f', value)
+end
+
+-- max(last + 1, time): it grows over restarts, lost data and failovers, whatever the clock does.
+local function draw_fence()
+  local last = tonumber(redis.call('GET', K.fence) or 0) or 0
+  local fence = number(math.max(last + 1, K.us))
+  redis.call('SET', K.fence, fence)
+  return fence
+end
+
+-- The lease begins: the worker `owner` runs the entry.
+local function start(id, r, owner, call, ttl)
+  r.state, r.owner, r.call, r.since = 'running', owner, call, number(K.ms)
+  write_flight(id, r)
+  redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. id)
+end
+
+-- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
+local function mark_seen(id, r)
+  redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
+  local seen = string.match(redis.call('HGET', K.seen, r.queue) or '', '^%d+')
+  if not seen or tonumber(seen) < tonumber(r.fence) then
+    redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. number(K.ms))
+  end
+end

@@ -1,0 +1,26 @@
+-- The keys and arguments that every script shares.
+--
+-- KEYS[1] entries (hash)    id -> "<parked us> <group> <queue> <cut>\n<message>"
+-- KEYS[2] flight  (hash)    id -> the record of an entry in flight, see lib/flight.lua
+-- KEYS[3] due     (zset)    what time moves, by when (ms): "l id" a lease ends, "h id" a hold ends, "e id" an
+--                           ETA comes, "a group" a walk goes on, "x group id" a buried entry's slot
+-- KEYS[4] depth   (zset)    group -> entries parked and in flight
+-- KEYS[5] rung    (zset)    "<queue> <fence> <id>" of heads released and not yet begun, score 0
+-- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms>"
+-- KEYS[7] fence   (string)  the last fence drawn
+-- KEYS[8] stats   (hash)    totals
+-- KEYS[9] dead    (list)    dead letters, newest first
+-- ARGV[1] clock   (us)      empty: the server's TIME; tests pass a number
+-- ARGV[2] tag     (text)    namespace and partition, as they stand in a ticket
+local K = {
+  entries = KEYS[1], flight = KEYS[2], due = KEYS[3], depth = KEYS[4], rung = KEYS[5],
+  seen = KEYS[6], fence = KEYS[7], stats = KEYS[8], dead = KEYS[9], tag = ARGV[2],
+}
+do
+  local clock = tonumber(ARGV[1])
+  if not clock then
+    local time = redis.call('TIME')
+    clock = time[1] * 1000000 + time[2]
+  end
+  K.us, K.ms = clock, math.floor(clock / 1000)
+end

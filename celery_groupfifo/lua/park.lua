@@ -1,0 +1,64 @@
+-- park: an entry joins the line of its group; the first one is released at once.
+--
+-- KEYS[1-9]          the gate's own, see lib/keys.lua
+-- KEYS[10] waiting   (list)    "<parked us> <id>" of the group's parked entries, head first
+-- KEYS[11] group     (hash)    flying: entries in flight
+-- KEYS[12] producer  (string)  "<last number>" of this producer
+-- KEYS[13] wake      (list)    wakes one sweeping worker
+-- KEYS[14] list      (list)    the broker's list of the entry's queue; absent on other brokers
+-- ARGV[1-2]          clock, tag
+-- ARGV[3]  id        (text)
+-- ARGV[4]  group     (text)
+-- ARGV[5]  queue     (text)
+-- ARGV[6]  cut       (bytes)   where the message's second ticket goes
+-- ARGV[7]  message   (bytes)
+-- ARGV[8]  delay     (ms)      joins the line later; 0: now
+-- ARGV[9]  number    (count)   of this producer's parks, from 1
+-- ARGV[10] keep      (ms)      how long the producer's number is remembered
+-- ARGV[11] replaces  (0 | 1)   goes on for the entry in flight under the same id
+-- Returns {1, queue, message} parked; to publish when given · {2} parked earlier, by this very call
+--         · {-1} the id is parked or running already
+-- Complexity O(log groups)
+--@include keys flight release advance
+local waiting, group_key, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local delay, count, keep, replaces = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+
+-- Timeline of a lost reply: the script runs, the connection breaks, the task runs and ends, the client
+-- repeats the call. The id is gone by then; the producer's number is not.
+if count <= tonumber(redis.call('GET', producer) or 0) then
+  return { 2 }
+end
+local us = number(K.us)
+local text = table.concat({ us, group, queue, cut }, ' ') .. '\n' .. message
+
+if redis.call('HEXISTS', K.entries, id) == 1 then
+  local r = read_flight(id)
+  if replaces ~= '1' or not r or r.state ~= 'running' then
+    return { -1 }
+  end
+  r.due = number(K.ms + delay)
+  redis.call('HSET', K.entries, id, table.concat({ us, r.group, queue, cut }, ' ') .. '\n' .. message)
+  write_flight(id, r)
+  redis.call('SET', producer, ARGV[9], 'PX', keep)
+  return { 1 }
+end
+
+local out = {}
+redis.call('SET', producer, ARGV[9], 'PX', keep)
+redis.call('HSET', K.entries, id, text)
+redis.call('ZINCRBY', K.depth, 1, group)
+redis.call('HINCRBY', K.stats, 'parked', 1)
+if delay > 0 then
+  local soonest = redis.call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', K.due, K.ms + delay, 'e ' .. id)
+  if not soonest[2] or tonumber(soonest[2]) > K.ms + delay then
+    redis.call('LPUSH', wake, us)
+    redis.call('LTRIM', wake, 0, 0)
+    redis.call('PEXPIRE', wake, 5000)
+  end
+else
+  redis.call('RPUSH', waiting, us .. ' ' .. id)
+  advance({ [queue] = list }, waiting, group_key, group, out)
+end
+return { 1, out[1], out[2] }

@@ -1,0 +1,101 @@
+"""What the layers pass to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from celery_groupfifo.keys import quote, unquote
+
+#: The header that carries the ticket.
+HEADER = "groupfifo"
+#: The header that carries the group's key, as the user gave it.
+KEY_HEADER = "groupfifo_key"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One task on its way to the gate.
+
+    Attributes:
+        id: The task's id.
+        key: The group's key, as the user gave it.
+        queue: Where its ticket goes: the name of a Redis list, or `*` and a routing key on other brokers.
+        list_key: The Redis list itself; None on other brokers.
+        cut: Bytes of `message` before the place of the second ticket.
+        message: The kombu message without its tickets, see lua/lib/release.lua.
+        delay: Milliseconds until it joins the line; 0: at once.
+    """
+
+    id: str
+    key: str
+    queue: str
+    list_key: str | None
+    cut: int
+    message: bytes
+    delay: int = 0
+    group: str = ""
+    quoted_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.group = quote(self.key)
+        self.quoted_id = quote(self.id)
+
+
+class Ticket(NamedTuple):
+    """What a released head carries to the worker: `gf <tag> <fence> <lost> <parked us> <id>`."""
+
+    tag: str
+    fence: int
+    lost: int
+    parked_us: int
+    id: str
+
+    @classmethod
+    def parse(cls, text: object) -> Ticket | None:
+        """The ticket in a header; None when it is not one of ours."""
+        if not isinstance(text, str):
+            return None
+        words = text.split(" ")
+        if len(words) != 6 or words[0] != "gf":
+            return None
+        try:
+            return cls(words[1], int(words[2]), int(words[3]), int(words[4]), unquote(words[5]))
+        except ValueError:
+            return None
+
+
+class Publish(NamedTuple):
+    """A ticket that the caller of a script has to bring to the broker."""
+
+    queue: str
+    message: bytes
+
+
+@dataclass(slots=True)
+class Finished:
+    """The answer to a finish.
+
+    Attributes:
+        stale: The lease had been lost; nothing was done.
+        taken: The message of the worker's next task, begun already; None: nothing to do.
+        due: Seconds until the continuation of the task is due; None: there is none.
+    """
+
+    stale: bool
+    taken: bytes | None = None
+    due: float | None = None
+
+
+@dataclass(slots=True)
+class Swept:
+    """The answer to a sweep.
+
+    Attributes:
+        next_due: Seconds until something is due; None: nothing is.
+        reclaimed: Heads taken back from lost workers.
+    """
+
+    next_due: float | None
+    reclaimed: int
+    named: list[tuple[str, str]] = field(default_factory=list)

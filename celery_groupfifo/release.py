@@ -1,0 +1,118 @@
+"""How a ticket reaches the broker.
+
+On the gate's own Redis the scripts push it themselves, in the step that releases the head. Everywhere else, and
+for a queue that the script was not given, the caller brings it: a crash in between is a lost ticket, which the
+sweep rings again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from bisect import bisect
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu.utils.json import loads
+
+from celery_groupfifo.keys import queue_of_list, quote, unquote
+from celery_groupfifo.store import Store
+
+#: First letter of a queue that kombu publishes to.
+ELSEWHERE = "*"
+
+
+class Releaser(Protocol):
+    """Brings tickets to a broker."""
+
+    #: Whether a finishing worker may take tickets from the broker's lists in the same step.
+    takes: bool
+
+    def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
+        """The queue's name for the scripts, and the Redis list when they can push on it."""
+
+    def send(self, queue: str, message: bytes) -> None:
+        """Bring one ticket.
+
+        Raises:
+            GateUnavailable: Redis can't be reached.
+            kombu.exceptions.OperationalError: The broker can't be reached.
+        """
+
+
+class KombuReleaser:
+    """Publishes with kombu: RabbitMQ, SQS, a Redis elsewhere, anything."""
+
+    takes = False
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
+        """See `Releaser`."""
+        return ELSEWHERE + quote(routing_key or ""), None
+
+    def send(self, queue: str, message: bytes) -> None:
+        """See `Releaser`."""
+        payload = loads(message)
+        properties = payload["properties"]
+        info = properties.pop("delivery_info")
+        properties.pop("delivery_tag")
+        body = payload["body"]
+        if properties.pop("body_encoding", None) == "base64":
+            body = b64decode(body)
+        exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
+        queues = self._app.amqp.queues
+        with self._app.producer_or_acquire() as producer:
+            producer.publish(
+                body,
+                exchange=exchange,
+                routing_key=routing_key,
+                declare=[queues[routing_key]] if not exchange and routing_key in queues else None,
+                headers=payload["headers"],
+                content_type=payload["content-type"],
+                content_encoding=payload["content-encoding"],
+                retry=True,
+                retry_policy=dict(self._app.conf.task_publish_retry_policy),
+                **properties,
+            )
+
+
+class ListReleaser(KombuReleaser):
+    """The broker is the gate's own Redis: its queues are lists next to the gate's keys.
+
+    Args:
+        app: For the rare queue behind a named exchange, which kombu resolves.
+        store: Of the gate.
+        prefix: The broker's `global_keyprefix`.
+        steps: kombu's priority steps.
+        separator: kombu's separator between a queue's name and the step.
+    """
+
+    takes = True
+
+    def __init__(self, app: Celery, store: Store, prefix: str, steps: list[int], separator: str) -> None:
+        super().__init__(app)
+        self._store, self._prefix, self._steps, self._separator = store, prefix, steps, separator
+
+    def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
+        """See `Releaser`."""
+        if exchange:
+            return super().place(exchange, routing_key, priority)
+        key = self.list_key(routing_key, priority)
+        return queue_of_list(key), key
+
+    def list_key(self, queue: str, priority: Any) -> str:
+        """The list of a queue at a priority, as kombu names it."""
+        try:
+            wanted = max(min(int(priority), 9), 0)
+        except (TypeError, ValueError):
+            wanted = 0
+        step = self._steps[bisect(self._steps, wanted) - 1]
+        return f"{self._prefix}{queue}{self._separator}{step}" if step else f"{self._prefix}{queue}"
+
+    def send(self, queue: str, message: bytes) -> None:
+        """See `Releaser`."""
+        if queue.startswith(ELSEWHERE):
+            super().send(queue, message)
+        else:
+            self._store.push(unquote(queue), message)

@@ -1,0 +1,155 @@
+"""The settings of an app, read once and strictly: a wrong one stops the start with a sentence that quotes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from celery_groupfifo.errors import InvalidOption, InvalidSetting
+
+PREFIX = "groupfifo_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user said, or the default; each is `groupfifo_<name>` in `app.conf`.
+
+    Attributes:
+        url: The gate's Redis; None: the broker's, or else the result backend's.
+        namespace: First part of every key.
+        partitions: Hash tags the groups are spread over; more than 1 only on a Redis Cluster.
+        lease_ttl: Seconds after which a silent worker is taken for lost.
+        sweep_interval: Seconds between two looks of a worker at what is due.
+        burst: On other brokers than the gate's Redis: tasks of one group in a row on one slot.
+        burst_seconds: The same, in seconds.
+        on_lease_lost: `warn`, or `terminate` the run.
+        max_lost: Runs that may end with a lost worker before the task fails for good.
+        on_retry: `hold`: the group waits for the retry.
+        on_failure: `continue`: after a final failure the group goes on.
+        eta_policy: `at_due`: a task with an ETA joins the line when it is due.
+        on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
+        concurrency: Tasks of a group at once.
+    """
+
+    url: str | None = None
+    namespace: str = "groupfifo"
+    partitions: int = 1
+    lease_ttl: float = 30.0
+    sweep_interval: float = 1.0
+    burst: int = 10
+    burst_seconds: float = 1.0
+    on_lease_lost: str = "warn"
+    max_lost: int = 3
+    on_retry: str = "hold"
+    on_failure: str = "continue"
+    eta_policy: str = "at_due"
+    on_duplicate: str = "return_existing"
+    concurrency: int = 1
+
+    @property
+    def ttl_ms(self) -> int:
+        """The lease in milliseconds."""
+        return int(self.lease_ttl * 1000)
+
+
+#: Options of a task and of a call, and the setting that holds their default.
+OPTIONS = {
+    "group_on_retry": "on_retry",
+    "group_on_failure": "on_failure",
+    "max_lost": "max_lost",
+    "eta_policy": "eta_policy",
+    "on_duplicate": "on_duplicate",
+    "group_concurrency": "concurrency",
+}
+
+
+def _number(kind: type, least: float) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        fits = isinstance(value, (int, kind)) and not isinstance(value, bool) and value >= least
+        return None if fits else f"{'a whole' if kind is int else 'a'} number from {least:g} on"
+
+    return check
+
+
+def _choice(*values: object) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        return None if value in values else " or ".join(repr(choice) for choice in values)
+
+    return check
+
+
+def _namespace(value: Any) -> str | None:
+    fits = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value)
+    return None if fits else "1 to 64 letters, digits, dots, dashes or underscores"
+
+
+def _url(value: Any) -> str | None:
+    return None if value is None or (isinstance(value, str) and "://" in value) else "a Redis URL"
+
+
+_CHECKS: dict[str, Callable[[Any], str | None]] = {
+    "url": _url,
+    "namespace": _namespace,
+    "partitions": _number(int, 1),
+    "lease_ttl": _number(float, 0.5),
+    "sweep_interval": _number(float, 0.05),
+    "burst": _number(int, 1),
+    "burst_seconds": _number(float, 0),
+    "on_lease_lost": _choice("warn", "terminate"),
+    "max_lost": _number(int, 1),
+    "on_retry": _choice("hold"),
+    "on_failure": _choice("continue"),
+    "eta_policy": _choice("at_due"),
+    "on_duplicate": _choice("return_existing"),
+    "concurrency": _choice(1),
+}
+
+
+def read_settings(conf: Any) -> Settings:
+    """Read the settings from `app.conf`.
+
+    Raises:
+        InvalidSetting: For an unknown name or a wrong value; the message quotes it and says what fits.
+    """
+    known = {field.name for field in fields(Settings)}
+    values = {}
+    for name in _names(conf):
+        if name not in known:
+            raise InvalidSetting(
+                f"There is no setting {PREFIX}{name}. The settings are: "
+                + ", ".join(PREFIX + each for each in sorted(known))
+            )
+        value = conf[PREFIX + name]
+        if wanted := _CHECKS[name](value):
+            raise InvalidSetting(f"{PREFIX}{name} = {value!r} does not work: set it to {wanted}.")
+        values[name] = value
+    settings = Settings(**values)
+    if settings.sweep_interval > settings.lease_ttl / 2:
+        raise InvalidSetting(
+            f"groupfifo_sweep_interval = {settings.sweep_interval!r} does not work with groupfifo_lease_ttl = "
+            f"{settings.lease_ttl!r}: it may be half of it at most."
+        )
+    return settings
+
+
+def check_option(name: str, value: Any) -> None:
+    """Check an option of a task or a call.
+
+    Raises:
+        InvalidOption: The message quotes the value and says what fits.
+    """
+    if wanted := _CHECKS[OPTIONS[name]](value):
+        raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
+
+
+def _names(conf: Any) -> set[str]:
+    """The names of all groupfifo settings that the user wrote, whatever the namespace and case."""
+    namespace = (getattr(conf, "prefix", None) or "").lower()
+    names = set()
+    for key in list(conf.keys()):
+        name = str(key).lower().removeprefix(namespace)
+        if name.startswith(PREFIX):
+            names.add(name.removeprefix(PREFIX))
+    return names

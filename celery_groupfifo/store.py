@@ -1,0 +1,163 @@
+"""The only module that talks to Redis: one method per script, nothing decided here.
+
+A call whose reply is lost is repeated once, with the very same arguments: every script knows its own call
+again and does its work once. What still fails then is `GateUnavailable`, and the caller's to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
+
+from celery_groupfifo import scripts
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
+from celery_groupfifo.keys import Keys
+
+Word = str | bytes | int | float
+
+_LOST = (redis.ConnectionError, redis.TimeoutError)
+#: Refusals that pass: Redis is full, starting, read-only after a failover, busy, or without its replicas.
+_PASSING = ("OOM", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
+
+
+class Store:
+    """The scripts of a gate on one Redis.
+
+    Args:
+        client: Without retries of its own, without decoding.
+        shown: The server's URL without its password, for messages.
+    """
+
+    def __init__(self, client: redis.Redis, shown: str) -> None:
+        self.client = client
+        self.shown = shown
+        self.clock = ""  # tests set a time in microseconds
+        self._scripts = {name: client.register_script(scripts.source(name)) for name in scripts.NAMES}
+
+    def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
+        """Run a script.
+
+        Args:
+            name: Of its file.
+            keys: Of its partition.
+            more: Its own keys, after the ones that every script gets.
+            args: Its own arguments, after the clock and the tag.
+
+        Raises:
+            GateUnavailable: Redis can't be reached, or refuses for the moment.
+            ScriptRefused: Redis forbids the script.
+            GroupFifoError: A key of the gate holds something foreign.
+        """
+        script = self._scripts[name]
+        every = [*keys.base, *more]
+        values = [self.clock, keys.tag, *args]
+        try:
+            try:
+                return script(keys=every, args=values)
+            except _LOST:
+                return script(keys=every, args=values)
+        except RedisError as error:
+            raise self._wrapped(name, error) from error
+
+    def run_all(self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]]) -> list[Any]:
+        """Run a script many times in one round trip; an item of the answer is a reply or an error.
+
+        Raises:
+            GateUnavailable: Redis can't be reached; how much was done is not known.
+        """
+        try:
+            try:
+                return self._pipelined(name, calls)
+            except (*_LOST, NoScriptError):
+                return self._pipelined(name, calls)
+        except RedisError as error:
+            raise self._wrapped(name, error) from error
+
+    def _pipelined(self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]]) -> list[Any]:
+        script = self._scripts[name]
+        sha = self.client.script_load(script.script)
+        pipe = self.client.pipeline(transaction=False)
+        for keys, more, args in calls:
+            every = [*keys.base, *more]
+            pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)  # type: ignore[arg-type]
+        replies = pipe.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, (*_LOST, NoScriptError)):
+                raise reply
+        return [self._wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
+
+    def push(self, list_key: str, message: bytes) -> None:
+        """Push a ticket on a broker's list; a second push is a stale ticket, no more."""
+        try:
+            self.client.lpush(list_key, message)
+        except RedisError as error:
+            raise self._wrapped("push", error) from error
+
+    def rung_queues(self, keys: Keys, limit: int = 100) -> list[tuple[str, int]]:
+        """The queues that hold released heads, and the fence of the oldest one of each."""
+        found: list[tuple[str, int]] = []
+        start = "-"
+        try:
+            while len(found) < limit:
+                members = self.client.zrangebylex(keys.rung, start, "+", 0, 1)
+                if not members:
+                    break
+                queue, fence, _ = members[0].decode().split(" ")
+                found.append((queue, int(fence)))
+                start = f"({queue} \x7f"
+        except RedisError as error:
+            raise self._wrapped("rung", error) from error
+        return found
+
+    def entry_place(self, keys: Keys, entry_id: str) -> tuple[str, str] | None:
+        """Group and queue of an entry; None when there is none. `entry_id` is quoted."""
+        try:
+            text = self.client.hget(keys.entries, entry_id)
+        except RedisError as error:
+            raise self._wrapped("entry", error) from error
+        if text is None:
+            return None
+        words = text.split(b"\n", 1)[0].split(b" ")
+        return (words[1].decode(), words[2].decode()) if len(words) == 4 else ("", "")
+
+    def wait(self, key: str, seconds: float) -> None:
+        """Wait until something is pushed on the list `key`, or the time is over."""
+        try:
+            self.client.brpop([key], timeout=seconds)  # type: ignore[arg-type]
+        except RedisError as error:
+            raise self._wrapped("wait", error) from error
+
+    def forget(self, *keys: str) -> None:
+        """Delete keys."""
+        try:
+            self.client.delete(*keys)
+        except RedisError as error:
+            raise self._wrapped("forget", error) from error
+
+    def version(self) -> tuple[int, ...]:
+        """The server's version; also the proof that it can be reached."""
+        try:
+            text = str(self.client.info("server")["redis_version"])
+        except RedisError as error:
+            raise self._wrapped("info", error) from error
+        return tuple(int(part) for part in text.split(".")[:3])
+
+    def _wrapped(self, name: str, error: RedisError) -> GroupFifoError:
+        """The one place where Redis errors become ours."""
+        text = str(error)
+        if isinstance(error, NoPermissionError) or "NOPERM" in text:
+            return ScriptRefused(
+                f"Redis at {self.shown} refused '{name}': {text}. "
+                "Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."
+            )
+        if isinstance(error, ResponseError) and not any(word in text for word in _PASSING):
+            if "WRONGTYPE" in text:
+                return GroupFifoError(
+                    f"'{name}' found a key of another type at {self.shown}: something else uses the gate's "
+                    f"names. Give the gate its own groupfifo_namespace or database. ({text})"
+                )
+            return GroupFifoError(f"Redis at {self.shown} could not run '{name}': {text}")
+        return GateUnavailable(f"The gate's Redis at {self.shown} can't be used right now ('{name}'): {text}")
