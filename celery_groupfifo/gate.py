@@ -21,7 +21,7 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.connect import Server, broker_server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
-from celery_groupfifo.model import Entry, Finished, Publish, Swept, Ticket
+from celery_groupfifo.model import Entry, Finished, Publish, Swept, Ticket, opened
 from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Store
@@ -168,23 +168,22 @@ class Gate:
         args = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
         return bool(self.store.run("hold", keys, [], args)[0])
 
-    def revoke(self, task_id: str) -> bool:
+    def revoke(self, task_id: str) -> bytes | None:
         """Take out an entry that does not run yet; its group goes on.
 
         Returns:
-            False when there is none, or it runs.
+            The message of the entry, without its tickets; None when there is none, or it runs.
         """
         quoted = quote(task_id)
         for keys in self.keyspace.partitions:
             place = self.store.entry_place(keys, quoted)
             if place is not None:
                 group, queue = place
-                reply = self.store.run(
-                    "revoke", keys, [keys.waiting(group), keys.group(group)], [quoted, group, queue]
-                )
-                self._publish(reply[1:])
-                return int(reply[0]) == 1
-        return False
+                more = [keys.waiting(group), keys.group(group)]
+                code, *rest = self.store.run("revoke", keys, more, [quoted, group, queue])
+                self._publish(rest[1:])
+                return None if int(code) != 1 else opened(rest[0])
+        return None
 
     # -- workers -----------------------------------------------------------
 

@@ -11,6 +11,8 @@ from celery_groupfifo.keys import quote, unquote
 HEADER = "groupfifo"
 #: The header that carries the group's key, as the user gave it.
 KEY_HEADER = "groupfifo_key"
+#: Set by the worker, not sent: (monotonic time of the begin, lease) in seconds.
+BEGUN_HEADER = "groupfifo_begun"
 
 
 @dataclass(slots=True)
@@ -99,3 +101,14 @@ class Swept:
     next_due: float | None
     reclaimed: int
     named: list[tuple[str, str]] = field(default_factory=list)
+
+
+def opened(text: bytes) -> bytes:
+    """A stored entry as the message it was made from, with an empty ticket; see lua/lib/release.lua."""
+    line, _, message = text.partition(b"\n")
+    words = line.split(b" ")
+    if len(words) != 4 or not words[3].isdigit():
+        return b"{}"
+    cut = int(words[3])
+    front = b'{"properties": {"delivery_tag": "", "delivery_info": {'
+    return front + message[:cut] + b'"headers": {' + message[cut:]

@@ -8,7 +8,7 @@
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
 -- ARGV[5] queue     (text)
--- Returns {1, [queue, message]...} taken out; to publish · {0} unknown · {2} it runs
+-- Returns {1, entry, [queue, message]...} taken out; its text; to publish · {0} unknown · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
 --@include keys flight release advance
 local waiting, group_key, list = KEYS[10], KEYS[11], KEYS[12]
@@ -34,4 +34,4 @@ if r then
   land(group_key)
   advance({ [queue] = list }, waiting, group_key, group, out)
 end
-return { 1, unpack(out) }
+return { 1, entry and entry.text or corrupt, unpack(out) }

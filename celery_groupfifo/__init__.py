@@ -1,0 +1,49 @@
+"""Celery tasks in order, one at a time per key, groups in parallel.
+
+Importing the package makes every Celery app of the process ask for the group of what it sends.
+"""
+
+from __future__ import annotations
+
+from celery_groupfifo import publish, revoke, signals
+from celery_groupfifo.app import GroupFifo
+from celery_groupfifo.bulk import park_many
+from celery_groupfifo.errors import (
+    DuplicateTask,
+    GateUnavailable,
+    GroupFifoError,
+    GroupLeaseLost,
+    InvalidGroupKey,
+    InvalidOption,
+    InvalidSetting,
+    MissingGroupKey,
+    PartiallyParked,
+    ScriptRefused,
+)
+from celery_groupfifo.signals import group_lease_lost, group_reclaimed
+from celery_groupfifo.task import GroupFifoTask, GroupRun
+
+publish.hook()
+revoke.hook()
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DuplicateTask",
+    "GateUnavailable",
+    "GroupFifo",
+    "GroupFifoError",
+    "GroupFifoTask",
+    "GroupLeaseLost",
+    "GroupRun",
+    "InvalidGroupKey",
+    "InvalidOption",
+    "InvalidSetting",
+    "MissingGroupKey",
+    "PartiallyParked",
+    "ScriptRefused",
+    "group_lease_lost",
+    "group_reclaimed",
+    "park_many",
+    "signals",
+]

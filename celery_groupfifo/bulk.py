@@ -1,0 +1,121 @@
+"""Many tasks in few round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery
+from celery.canvas import Signature
+from celery.result import AsyncResult
+
+from celery_groupfifo.errors import GroupFifoError, InvalidOption, PartiallyParked
+from celery_groupfifo.gate import gate_of
+from celery_groupfifo.model import Entry
+from celery_groupfifo.publish import collecting, retried
+
+_Collected = list[tuple[Entry, int]]
+
+
+def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncResult]:
+    """Send signatures of grouped tasks, in order, a chunk per round trip.
+
+    Every signature passes the checks of `apply_async`, with its signals and `task-sent` events; they fire as it is
+    collected, before its chunk is parked.
+
+    Args:
+        signatures: Of grouped tasks; chains, groups and chords are sent with their own `apply_async`.
+        chunk: Signatures per round trip.
+
+    Returns:
+        One result per signature, in order. For an id that is parked or running already, the existing one.
+
+    Raises:
+        PartiallyParked: Not all were parked; `.parked` holds the results of those that were.
+        InvalidOption: `chunk` is no positive number.
+    """
+    if not isinstance(chunk, int) or chunk < 1:
+        raise InvalidOption(f"chunk={chunk!r} does not work: set it to a whole number from 1 on.")
+    parked: list[AsyncResult] = []
+    batch = _Batch()
+    try:
+        for signature in signatures:
+            batch.add(signature)
+            if len(batch.results) == chunk:
+                parked += batch.flush()
+        parked += batch.flush()
+    except _Stopped as stopped:
+        _raise(parked + stopped.parked, stopped.cause)
+    except Exception as error:
+        try:
+            parked += batch.flush()
+        except _Stopped as stopped:
+            parked += stopped.parked
+        _raise(parked, error)
+    finally:
+        batch.close()
+    return parked
+
+
+def _raise(parked: list[AsyncResult], cause: BaseException) -> None:
+    raise PartiallyParked(f"{len(parked)} signatures were parked, then: {cause}", list(parked), cause) from cause
+
+
+class _Stopped(Exception):
+    """A chunk was not parked as a whole."""
+
+    def __init__(self, parked: list[AsyncResult], cause: BaseException) -> None:
+        super().__init__(parked, cause)
+        self.parked, self.cause = parked, cause
+
+
+class _Batch:
+    """One chunk on its way; the producer is resolved once."""
+
+    def __init__(self) -> None:
+        self.results: list[AsyncResult] = []
+        self._entries: _Collected = []
+        self._app: Celery | None = None
+        self._pooled: Any = None
+
+    def add(self, signature: Signature) -> None:
+        """Let a signature be prepared by Celery, up to its park."""
+        if not isinstance(signature, Signature) or type(signature) is not Signature:
+            raise InvalidOption(f"{signature!r} is no signature of one task: send it with its own apply_async.")
+        app = signature.app
+        if self._app is not None and self._app is not app:
+            raise InvalidOption(f"{signature!r} belongs to another app: send its signatures with a park_many of their own.")
+        if self._app is None:
+            self._app, self._pooled = app, app.producer_pool.acquire(block=True)
+        entries: _Collected = []
+        token = collecting.set(entries)
+        try:
+            result = signature.apply_async(producer=self._pooled)
+        finally:
+            collecting.reset(token)
+        self._entries += entries
+        self.results.append(result)
+
+    def flush(self) -> list[AsyncResult]:
+        """Park what was collected."""
+        results, entries = self.results, self._entries
+        self.results, self._entries = [], []
+        if not entries or self._app is None:
+            return results
+        conf = self._app.conf
+        options = {"retry": conf.task_publish_retry, "retry_policy": dict(conf.task_publish_retry_policy)}
+        try:
+            replies = retried(options, gate_of(self._app).park_all, entries)
+        except GroupFifoError as error:
+            raise _Stopped([], error) from error
+        errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]
+        if errors:
+            kept = zip(results, replies, strict=True)
+            raise _Stopped([result for result, reply in kept if not isinstance(reply, GroupFifoError)], errors[0])
+        return results
+
+    def close(self) -> None:
+        """Give the producer back."""
+        if self._pooled is not None:
+            self._pooled.release()
+        self._pooled = self._app = None

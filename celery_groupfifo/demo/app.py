@@ -1,0 +1,80 @@
+"""The demo's Celery app: one task, ordered per customer of a messaging instance.
+
+``celery -A celery_groupfifo.demo.app worker`` runs it without the rest of the demo, too.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready
+
+from celery_groupfifo import GroupFifoTask
+from celery_groupfifo.demo.history import record
+from celery_groupfifo.demo.messages import RETRY_SECONDS, fails_at_first, seconds_of_work
+
+HISTORY_VARIABLE = "DEMO_HISTORY"
+
+app = Celery("celery_groupfifo.demo")
+app.config_from_object("celery_groupfifo.demo.config")
+
+
+class GatewayBusyError(Exception):
+    """The pretended messaging gateway refuses a message; the next try will do."""
+
+
+# Nobody reads the results, so none are kept.
+@app.task(
+    base=GroupFifoTask,
+    group_key="{instance_id}:{customer_id}",
+    bind=True,
+    ignore_result=True,
+    name="demo.send_message",
+)
+def send_message(self: Any, instance_id: str, customer_id: str, seq: int, text: str) -> None:
+    """Pretend to send one message; some fail at first and are retried.
+
+    Args:
+        self: the running task.
+        instance_id: the messaging instance, e.g. the shop's WhatsApp number.
+        customer_id: who gets the message.
+        seq: number of the message within its group, from 1, given by the producer that owns the group.
+        text: what to say.
+    """
+    group = f"{instance_id}:{customer_id}"
+    run = {
+        "group": group,
+        "seq": seq,
+        # Without a worker around it (`apply`) a task runs outside its group.
+        "fence": self.group.fence if self.group else 0,
+        "worker": str(self.request.hostname),
+    }
+    attempt, lost = (self.group.attempt, self.group.lost) if self.group else (1, 0)
+    file = history_file(f"worker-{os.getpid()}")
+    record(file, ev="start", attempt=attempt, lost=lost, **run)
+    time.sleep(seconds_of_work(group, seq))
+    # The end is written before anybody hears of it: the next run may begin the moment the gate is told.
+    if fails_at_first(group, seq) and self.request.retries == 0:
+        record(file, ev="end", ok=False, reason="retry", **run)
+        raise self.retry(exc=GatewayBusyError(text), countdown=RETRY_SECONDS)
+    record(file, ev="end", ok=True, **run)
+
+
+def history_file(writer: str) -> Path:
+    """Return the file that a writer of events has for itself; its directory exists then.
+
+    Args:
+        writer: who writes; a name that no other process uses.
+    """
+    directory = Path(os.environ.get(HISTORY_VARIABLE) or "demo-logs/history")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / f"{writer}.jsonl"
+
+
+@worker_ready.connect
+def _tell_that_worker_is_up(sender: Any, **_: Any) -> None:
+    record(history_file(f"worker-{os.getpid()}"), ev="up", worker=str(sender.hostname))

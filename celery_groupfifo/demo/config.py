@@ -1,0 +1,35 @@
+"""Configuration of the demo's app: the values of the model `celeryconfig.py`, and a short lease.
+
+Read from the environment:
+    REDIS_URL: the server; localhost unless given. Databases 0 and 1, unless it names one for both.
+    WORKER_CONCURRENCY: slots of one worker; 4 unless given.
+    DEMO_LINE: name of the queue and of the gate's keys, so that a run on a shared server meets nobody else's.
+    DEMO_LEASE_TTL: seconds after which a silent worker's groups move on; 5 unless given.
+"""
+
+import os
+from urllib.parse import urlsplit
+
+
+def _database(number: int) -> str:
+    parts = urlsplit(os.environ.get("REDIS_URL") or "redis://localhost:6379")
+    return (parts if parts.path.strip("/") else parts._replace(path=f"/{number}")).geturl()
+
+
+broker_url = _database(0)
+result_backend = _database(1)
+task_default_queue = os.environ.get("DEMO_LINE") or "messages"
+groupfifo_namespace = os.environ.get("DEMO_LINE") or "groupfifo"
+
+# The default of 30 s suits a service. A demo has no such patience, and its workers no such pauses.
+groupfifo_lease_ttl = float(os.environ.get("DEMO_LEASE_TTL") or 5)
+
+worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or 4)
+worker_prefetch_multiplier = 1
+task_acks_late = True
+task_reject_on_worker_lost = True
+broker_connection_retry_on_startup = True
+
+# For Flower, which knows of tasks by events only.
+worker_send_task_events = True
+task_send_sent_event = True

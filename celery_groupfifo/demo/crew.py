@@ -1,0 +1,133 @@
+"""Everybody who works in the demo: workers, producers and Flower, started and stopped here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from celery_groupfifo.demo.options import Options
+from celery_groupfifo.demo.processes import Process, stop
+
+_APP = "celery_groupfifo.demo.app"
+_GRACE_SECONDS = 20.0
+_HASTE_SECONDS = 3.0
+
+
+class CrewError(Exception):
+    """A process of the demo ended that should not have."""
+
+
+class Crew:
+    """The processes of one demo.
+
+    Attributes:
+        workers: all that were started, in order; killed ones stay in the list.
+        producers: the producers.
+        flower: Flower, when it was started.
+    """
+
+    def __init__(self, options: Options, redis_url: str, line: str = "") -> None:
+        """Nobody is started yet.
+
+        Args:
+            options: how the demo runs.
+            redis_url: the server.
+            line: name of queue and keys, where the server is not ours alone.
+        """
+        self.workers: list[Process] = []
+        self.producers: list[Process] = []
+        self.flower: Process | None = None
+        self._options = options
+        self._environment = {
+            "REDIS_URL": redis_url,
+            "WORKER_CONCURRENCY": str(options.concurrency),
+            "DEMO_HISTORY": str(options.history.resolve()),
+            "DEMO_LEASE_TTL": str(options.lease_ttl),
+            "DEMO_LINE": line,
+        }
+
+    def start_worker(self) -> Process:
+        """Start one more worker and return it; its name has the next number."""
+        name = f"messages-worker-{len(self.workers)}"
+        slots = str(self._options.concurrency)
+        command = [
+            "-m",
+            "celery",
+            "-A",
+            _APP,
+            "worker",
+            "-n",
+            f"{name}@%h",
+            "-c",
+            slots,
+            "--loglevel",
+            "INFO",
+        ]
+        self.workers.append(self._start(name, command))
+        return self.workers[-1]
+
+    def start_producers(self, then: float | None) -> None:
+        """Start the producers, who share messages and customers among them.
+
+        Args:
+            then: messages per second that they send in all when theirs are sent; None to end instead.
+        """
+        many, tasks = self._options.producers, self._options.tasks
+        for number in range(many):
+            command = [
+                "-m",
+                "celery_groupfifo.demo.producer",
+                "--number",
+                str(number),
+                "--producers",
+                str(many),
+            ]
+            command += ["--messages", str(tasks // many + (number < tasks % many))]
+            command += ["--rate", str(self._options.rate / many)]
+            command += ["--then", str(then / many)] if then else []
+            self.producers.append(self._start(f"producer-{number}", command))
+
+    def start_flower(self) -> str:
+        """Start Flower and return where to look."""
+        port = self._options.flower_port
+        command = ["-m", "celery", "-A", _APP, "flower", f"--port={port}", "--address=127.0.0.1"]
+        self.flower = self._start("flower", command)
+        return f"http://127.0.0.1:{port}"
+
+    def check(self) -> None:
+        """Look after everybody.
+
+        Raises:
+            CrewError: somebody ended without being told to; the message has the end of the log.
+        """
+        for process in self._everybody():
+            done = process in self.producers and process.exit_code == 0
+            if process.exit_code is not None and not process.stopping and not done:
+                raise CrewError(
+                    f"{process.name} ended with exit code {process.exit_code}. "
+                    f"The end of its log, {process.log}:\n"
+                    f"{process.tail()}"
+                )
+
+    def stop_producers(self) -> None:
+        """Let the producers finish the message at hand and end."""
+        stop(self.producers, _GRACE_SECONDS)
+
+    def stop_workers(self) -> tuple[int, float]:
+        """Stop the workers gracefully.
+
+        Returns:
+            How many had to be stopped, and the seconds it took.
+        """
+        alive = [worker for worker in self.workers if worker.exit_code is None]
+        return len(alive), stop(alive, _GRACE_SECONDS)
+
+    def close(self) -> None:
+        """Stop whoever still runs, in haste: the server goes next, and nobody should wait for it then."""
+        stop(self._everybody(), _HASTE_SECONDS)
+
+    def _everybody(self) -> list[Process]:
+        return [*self.producers, *self.workers, *([self.flower] if self.flower else [])]
+
+    def _start(self, name: str, command: list[str]) -> Process:
+        log: Path = self._options.directory / f"{name}.log"
+        return Process(name, command, log, self._environment)

@@ -1,0 +1,75 @@
+"""What the demo shows while it runs: plain lines, or a live screen where there is a terminal and rich."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+from celery_groupfifo.demo.progress import Progress
+
+
+class Display(Protocol):
+    """Something that shows the demo to a person."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Show lines that stay."""
+
+    def update(self, progress: Progress, total: int) -> None:
+        """Show where things stand; called many times a second."""
+
+    def freeze(self) -> None:
+        """Show nothing live any more; `say` goes on working."""
+
+
+class PlainDisplay:
+    """Lines on standard output, one a second."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._next = 0.0
+        self._last = ""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print lines."""
+        print(text, flush=True)
+
+    def update(self, progress: Progress, total: int) -> None:
+        """Print a line of figures if the last one is a second old and anything has changed."""
+        now = time.monotonic()
+        line = figures(progress, total)
+        if now < self._next or line == self._last:
+            return
+        self._next, self._last = now + 1, line
+        self.say(f"{now - self._started:6.1f} s  {line}")
+
+    def freeze(self) -> None:
+        """Nothing is live here."""
+
+
+def figures(progress: Progress, total: int) -> str:
+    """Say in one line where things stand."""
+    workers = "  ".join(
+        f"{worker.name.partition('@')[0]}: {'killed' if worker.killed else f'{len(worker.busy)} busy'}"
+        for _, worker in sorted(progress.workers.items())
+    )
+    return (
+        f"done {progress.done}/{total}  parked {progress.parked}  busy {progress.busy}  "
+        f"retry {progress.groups_in('retry')}  waiting for a lease {progress.groups_in('lost')}  |  {workers}"
+    )
+
+
+def choose(*, plain: bool, slots: int) -> Display:
+    """Return the display that fits where our output goes.
+
+    Args:
+        plain: whether plain lines are asked for.
+        slots: slots of each worker.
+    """
+    if plain or not sys.stdout.isatty():
+        return PlainDisplay()
+    try:
+        from celery_groupfifo.demo.screen import Screen
+    except ImportError:  # rich is an extra
+        return PlainDisplay()
+    return Screen(slots)

@@ -1,0 +1,104 @@
+"""Processes that the demo starts: each in a session of its own, with a log, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+# Linux kills a process whose parent is gone, if asked to; execv keeps the request. The parent may die before
+# the request is made, hence the look at getppid. A program of its own, since Python in a forked child is
+# unsafe.
+_DIE_WITH_PARENT = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Process:
+    """A Python program that runs as our child.
+
+    Attributes:
+        name: what it is called on the screen.
+        log: the file that gets its output.
+        stopping: whether its end is wanted, by `terminate` or `kill`.
+    """
+
+    def __init__(self, name: str, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        """Start it.
+
+        Args:
+            name: what to call it.
+            words: arguments for the interpreter, e.g. ``["-m", "celery", …]``.
+            log: file to append its output to.
+            environment: variables to set beside our own.
+        """
+        self.name = name
+        self.log = log
+        self.stopping = False
+        linux = sys.platform.startswith("linux")
+        shim = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())] if linux else []
+        with log.open("ab") as output:
+            # Its own session: Ctrl-C is for us, who stop everything in the right order; and the whole group
+            # can be killed at once.
+            self._popen = subprocess.Popen(
+                [*shim, sys.executable, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id, also after its end."""
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM); returns at once."""
+        self.stopping = True
+        self._popen.terminate()
+
+    def kill(self) -> None:
+        """Kill it and its children (SIGKILL) at once, and wait until it is dead."""
+        self.stopping = True
+        if self._popen.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    def tail(self, lines: int = 5) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def stop(processes: Iterable[Process], within: float) -> float:
+    """End processes: ask them all, wait, and kill those who do not listen.
+
+    Args:
+        processes: which; ended ones are fine.
+        within: seconds they get.
+
+    Returns:
+        The seconds it took.
+    """
+    started = time.monotonic()
+    left = [process for process in processes if process.exit_code is None]
+    for process in left:
+        process.terminate()
+    while any(process.exit_code is None for process in left) and time.monotonic() < started + within:
+        time.sleep(0.02)
+    for process in left:
+        process.kill()
+    return time.monotonic() - started

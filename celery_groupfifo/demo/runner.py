@@ -1,0 +1,213 @@
+"""The plot of the demo: start, send, kill a worker half-way, wait, stop, judge."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from celery_groupfifo import embedded
+from celery_groupfifo.demo import display as displays
+from celery_groupfifo.demo.checker import check, summary
+from celery_groupfifo.demo.crew import Crew, CrewError
+from celery_groupfifo.demo.display import Display
+from celery_groupfifo.demo.history import Tail, load, record
+from celery_groupfifo.demo.messages import FAILS_ONE_IN
+from celery_groupfifo.demo.options import Options
+from celery_groupfifo.demo.progress import Progress, WorkerState
+from celery_groupfifo.demo.report import recovery, verdict_text, worker_table
+from celery_groupfifo.errors import GroupFifoError
+
+_TICK_SECONDS = 0.05
+_START_SECONDS = 90.0
+_FLOWER_RATE = 12.0
+INTERRUPTED = 130
+
+
+class StalledError(Exception):
+    """Nothing has happened for so long that nothing will."""
+
+
+def run(options: Options) -> int:
+    """Play the demo and leave nothing running, however it ends.
+
+    Args:
+        options: how to run it.
+
+    Returns:
+        The exit code: 0 for a clean verdict, 1 for any other end, 130 for Ctrl-C.
+    """
+    _prepare(options)
+    _hear_signals(signal.default_int_handler)
+    display = displays.choose(plain=options.plain, slots=options.concurrency)
+    try:
+        # Closed in reverse: the processes before the server they talk to, the screen at the very end.
+        with ExitStack() as closing:
+            closing.callback(display.freeze)
+            server = closing.enter_context(embedded.start())
+            display.say(server.description)
+            # On a server that others use, a line of our own keeps us out of each other's way.
+            crew = Crew(options, server.url, line="" if server.pid else f"groupfifo-demo-{os.getpid()}")
+            closing.callback(crew.close)
+            closing.callback(_hear_signals, signal.SIG_IGN)
+            return 0 if Plot(options, crew, display).play() else 1
+    except KeyboardInterrupt:
+        display.say("Interrupted; everything is stopped.", "yellow")
+        return INTERRUPTED
+    except (CrewError, StalledError, GroupFifoError) as error:
+        display.say(str(error), "red")
+        return 1
+
+
+def _prepare(options: Options) -> None:
+    options.history.mkdir(parents=True, exist_ok=True)
+    for old in (*options.history.glob("*.jsonl"), *options.directory.glob("*.log")):
+        old.unlink()
+
+
+def _hear_signals(handler: Callable[..., object] | signal.Handlers) -> None:
+    # SIGTERM and a closed terminal leave as little behind as Ctrl-C; and none may cut the cleaning short.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+class Plot:
+    """One play of the demo."""
+
+    def __init__(self, options: Options, crew: Crew, display: Display) -> None:
+        self.options = options
+        self.crew = crew
+        self.display = display
+        self.progress = Progress()
+        self._tail = Tail(options.history)
+        self._started = self._moved = time.monotonic()
+
+    def play(self) -> bool:
+        """Go through the acts; return whether the verdict is clean."""
+        self.start()
+        self.lose_a_worker()
+        self.wait("all messages to end", lambda: self.progress.done >= self.options.tasks)
+        self.say(f"{self.progress.done} messages done")
+        if self.options.flower:
+            self.keep_flowing()
+        return self.end()
+
+    def start(self) -> None:
+        """Start workers, then producers."""
+        options = self.options
+        self.say(f"{options.workers} workers with {options.concurrency} slots each are starting")
+        for _ in range(options.workers):
+            self.crew.start_worker()
+        self.wait("the workers to start", lambda: self._workers_up() == options.workers, _START_SECONDS)
+        self.say(
+            f"they are up; {options.producers} producers send {options.tasks} messages, "
+            f"of which one in {FAILS_ONE_IN} fails at first"
+        )
+        if options.flower:
+            self.say(f"Flower: {self.crew.start_flower()}", "bold")
+        self.crew.start_producers(then=_FLOWER_RATE if options.flower else None)
+
+    def lose_a_worker(self) -> None:
+        """Wait until half is done, kill the busiest worker, start another one."""
+        half = self.options.tasks // 2
+        self.wait("half of the messages", lambda: self.progress.done >= half and self.progress.busy > 0)
+        victim = max(self.progress.workers.values(), key=lambda worker: len(worker.busy))
+        cut_off = len(victim.busy)
+        self.kill(victim)
+        self.say(
+            f"{half} done: SIGKILL to {victim.name} (processes {_list(victim.pids)}), busy with {cut_off}",
+            "red",
+        )
+        newcomer = self.crew.start_worker()
+        self.say(
+            f"{newcomer.name} is starting; the groups of the lost one wait for its leases "
+            f"({self.options.lease_ttl:g} s here, 30 s by default), all others go on"
+        )
+
+    def kill(self, victim: WorkerState) -> None:
+        """Kill a worker and its children at once, and write it down before and after."""
+        [process] = [it for it in self.crew.workers if it.name == victim.name.partition("@")[0]]
+        victim.pids.add(process.pid)
+        file = self.options.history / "nemesis.jsonl"
+        record(file, ev="kill", target=sorted(victim.pids), worker=victim.name)
+        process.kill()
+        # A child that took its first task only now is known by its history since.
+        self._look()
+        record(file, ev="kill", target=sorted(victim.pids), worker=victim.name)
+
+    def keep_flowing(self) -> None:
+        """Let messages flow on until Ctrl-C, then let those on their way arrive."""
+        self._judge(interim=True)
+        self.say(f"{_FLOWER_RATE:g} messages a second go on; look at Flower, and end with Ctrl-C", "bold")
+        try:
+            while True:
+                self._tick()
+        except KeyboardInterrupt:
+            self.say("the producers stop; the messages on their way arrive")
+        self.crew.stop_producers()
+        self.wait("the last messages to end", lambda: self.progress.unfinished == 0)
+
+    def end(self) -> bool:
+        """Stop the workers, show the figures, judge."""
+        self.wait("the producers to end", lambda: all(it.exit_code is not None for it in self.crew.producers))
+        workers, seconds = self.crew.stop_workers()
+        self.say(f"SIGTERM to {workers} workers: they had ended after {seconds:.1f} s")
+        self.display.freeze()
+        return self._judge()
+
+    def wait(self, what: str, until: Callable[[], bool], seconds: float | None = None) -> None:
+        """Follow the history until a condition holds.
+
+        Args:
+            what: what is waited for, for the error.
+            until: the condition.
+            seconds: the longest stretch without any event; enough for a lost worker's leases unless given.
+
+        Raises:
+            StalledError: nothing happened for that long.
+        """
+        self._moved = time.monotonic()
+        limit = seconds or 4 * self.options.lease_ttl + 20
+        while not until():
+            self._tick()
+            if time.monotonic() > self._moved + limit:
+                self.display.freeze()
+                self._judge()
+                raise StalledError(
+                    f"waited for {what}, but nothing has happened for {limit:.0f} s; see the logs"
+                )
+
+    def say(self, text: str, style: str = "") -> None:
+        """Show a line that stays, with the time since the start."""
+        self.display.say(f"{time.monotonic() - self._started:6.1f} s  {text}", style)
+
+    def _tick(self) -> None:
+        self._look()
+        self.display.update(self.progress, max(self.options.tasks, self.progress.sent))
+        self.crew.check()
+        time.sleep(_TICK_SECONDS)
+
+    def _look(self) -> None:
+        if events := self._tail.read():
+            self._moved = time.monotonic()
+            self.progress.feed(events)
+
+    def _workers_up(self) -> int:
+        return sum(worker.up for worker in self.progress.workers.values())
+
+    def _judge(self, *, interim: bool = False) -> bool:
+        events = load([self.options.history])
+        verdict, figures = check(events, drained=not interim), summary(events)
+        if not interim:
+            parts = worker_table(figures, self.options.concurrency), recovery(figures)
+            self.display.say("".join(f"\n{part}\n" for part in parts if part))
+        self.display.say(
+            verdict_text(verdict, figures, interim=interim), "bold green" if verdict.clean else "bold red"
+        )
+        return verdict.clean
+
+
+def _list(pids: set[int]) -> str:
+    return ", ".join(map(str, sorted(pids)))

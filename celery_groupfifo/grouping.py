@@ -1,0 +1,163 @@
+"""Which group a task belongs to: from its template, callable or parameter names, and the call's arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from string import Formatter
+from typing import Any
+
+from celery_groupfifo.errors import InvalidGroupKey, InvalidOption, MissingGroupKey
+
+MAX_BYTES = 512
+#: Built-in tasks that run another task over many arguments: their key has to be given.
+MAPS = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
+
+KeySpec = str | tuple[str, ...] | Callable[..., str]
+
+
+def is_grouped(task: Any) -> bool:
+    """Whether a task asks for order."""
+    return task is not None and (getattr(task, "ordered", False) is True or key_spec(task) is not None)
+
+
+def key_spec(task: Any) -> KeySpec | None:
+    """What the task's class says about its key.
+
+    Read past the descriptors: a lambda on the class gets the task's parameters, never `self`.
+    """
+    spec = inspect.getattr_static(task, "group_key", None)
+    return spec.__func__ if isinstance(spec, staticmethod) else spec
+
+
+def checked_key(key: object, task_name: str) -> str:
+    """The key itself, when it is one.
+
+    Raises:
+        InvalidGroupKey: It is no text, empty, too long, or not encodable.
+    """
+    if not isinstance(key, str):
+        raise InvalidGroupKey(f"The group key of {task_name} is {key!r}: it has to be a text.")
+    if not key:
+        raise InvalidGroupKey(f"The group key of {task_name} is empty: give it at least one character.")
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidGroupKey(f"The group key of {task_name}, {key!r}, can't be encoded: {error}.") from error
+    if size > MAX_BYTES:
+        raise InvalidGroupKey(
+            f"The group key of {task_name} has {size} bytes ({key[:40]!r}…): {MAX_BYTES} are allowed. Use a hash of it."
+        )
+    return key
+
+
+def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """The key of one call.
+
+    Args:
+        task: Whose class says how; None where its code is not known.
+        name: Of the task, for messages.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
+
+    Raises:
+        MissingGroupKey: It can't be built from these arguments.
+        InvalidGroupKey: What was built is no key.
+    """
+    spec = key_spec(task) if task is not None else None
+    if spec is None:
+        raise MissingGroupKey(
+            f"{name} is ordered by group, but has no group_key: set one on the task, or pass group_key=… with the call."
+        )
+    values = _parameters(task, name, args, kwargs)
+    if callable(spec):
+        key: object = _call(spec, name, values, args, kwargs)
+    elif isinstance(spec, tuple):
+        key = ":".join(str(_value(values, field, name)) for field in spec)
+    else:
+        for field in _fields(spec):
+            _value(values, field, name)
+        try:
+            key = spec.format_map(values)
+        except (LookupError, AttributeError, ValueError, TypeError) as error:
+            raise MissingGroupKey(f"The group key {spec!r} of {name} can't be built from {values!r}: {error!r}.") from error
+    return checked_key(key, name)
+
+
+def check_spec(task: Any) -> None:
+    """Check what a task's class says about its key, when the task is made.
+
+    Raises:
+        InvalidOption: The message quotes it and says what fits.
+    """
+    spec = key_spec(task)
+    if spec is None or callable(spec):
+        return
+    if isinstance(spec, tuple) and spec and all(isinstance(field, str) for field in spec):
+        fields = list(spec)
+    elif isinstance(spec, str) and spec:
+        try:
+            fields = _fields(spec)
+        except ValueError as error:
+            raise InvalidOption(f"group_key={spec!r} of {task.name} is no template: {error}.") from error
+    else:
+        raise InvalidOption(
+            f"group_key={spec!r} of {task.name} does not work: use a template like '{{customer_id}}', "
+            "a tuple of parameter names, or a callable with the task's parameters."
+        )
+    parameters = inspect.signature(task.run).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return
+    for field in fields:
+        if field not in parameters:
+            raise InvalidOption(
+                f"group_key={spec!r} of {task.name} names {field!r}, but the task's parameters are: "
+                f"{', '.join(parameters) or 'none'}."
+            )
+
+
+def _fields(template: str) -> list[str]:
+    """The parameters that a template names."""
+    names = []
+    for _, field, _, _ in Formatter().parse(template):
+        if field is not None:
+            name = field.split(".")[0].split("[")[0]
+            if not name.isidentifier():
+                raise ValueError(f"{{{field}}} is no parameter's name")
+            names.append(name)
+    return names
+
+
+def _parameters(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    signature = inspect.signature(task.run)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise MissingGroupKey(f"The group key of {name} can't be built from this call: {error}.") from error
+    bound.apply_defaults()
+    values = dict(bound.arguments)
+    for each in signature.parameters.values():
+        if each.kind is inspect.Parameter.VAR_KEYWORD:
+            values |= values.pop(each.name)
+    return values
+
+
+def _value(values: Mapping[str, Any], field: str, name: str) -> Any:
+    value = values.get(field)
+    if value is None:
+        raise MissingGroupKey(
+            f"The group key of {name} needs {field!r}, which is {'None' if field in values else 'not given'} in this call."
+        )
+    return value
+
+
+def _call(
+    spec: Callable[..., object], name: str, values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> object:
+    try:
+        key = spec(*args, **kwargs)
+    except Exception as error:
+        raise MissingGroupKey(f"The group_key callable of {name} failed with {error!r} for {dict(values)!r}.") from error
+    if key is None:
+        raise MissingGroupKey(f"The group_key callable of {name} returned None for {dict(values)!r}.")
+    return key

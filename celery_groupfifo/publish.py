@@ -1,0 +1,235 @@
+"""The publish side: one interception below everything that sends.
+
+Whatever sends a task in Celery ends in `AMQP.send_task_message`. A message that belongs to a group is parked
+there instead of published: routed, with its signals and its `task-sent` event, all as Celery has it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from celery import Celery
+from celery._state import get_current_worker_task
+from celery.app import amqp as celery_amqp
+from kombu.utils.functional import retry_over_time
+
+from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
+from celery_groupfifo.gate import Gate, gate_of
+from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.message import build_entry
+from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Ticket
+from celery_groupfifo.settings import OPTIONS, check_option
+
+logger = logging.getLogger(__name__)
+
+KEY = "group_key"
+#: What a call may say about its group; never a property of the message.
+NAMES = frozenset({KEY, *OPTIONS})
+
+#: Entries of a bulk send, collected until the chunk is full; see bulk.py.
+collecting: ContextVar[list[tuple[Entry, int]] | None] = ContextVar("groupfifo_collecting", default=None)
+_continuing: ContextVar[tuple[Ticket, str] | None] = ContextVar("groupfifo_continuing", default=None)
+
+
+@contextmanager
+def continuing(ticket: Ticket, key: str) -> Iterator[None]:
+    """What is sent under the ticket's id meanwhile is the continuation of its run.
+
+    For the worker's main process, which retries for a lost child; in the child the current task tells.
+    """
+    token = _continuing.set((ticket, key))
+    try:
+        yield
+    finally:
+        _continuing.reset(token)
+
+
+class _Duplicate(Exception):
+    """The id is parked or running already: the call returns the existing result."""
+
+
+class _Capture:
+    """A producer whose first publish parks; what follows it (`task-sent`) is published."""
+
+    def __init__(self, producer: Any, park: Callable[[Any, dict[str, Any]], None]) -> None:
+        self._producer = producer
+        self._park: Callable[[Any, dict[str, Any]], None] | None = park
+
+    def publish(self, body: Any, **options: Any) -> Any:
+        if self._park is None:
+            return self._producer.publish(body, **options)
+        self._park(body, options)
+        self._park = None
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+
+class GroupSender:
+    """Stands where an app's `amqp.send_task_message` stood.
+
+    Args:
+        app: The app.
+        send: Celery's own sender.
+    """
+
+    def __init__(self, app: Celery, send: Callable[..., Any]) -> None:
+        self.app = app
+        self._send = send
+
+    def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
+        said = {option: options.pop(option) for option in NAMES.intersection(options)}
+        run = _current_run(message.headers.get("id"))
+        task = self._task(name)
+        if run is None and said.get(KEY) is None and not is_grouped(task) and name not in MAPS:
+            return self._plain(producer, name, message, said, options)
+        key = run[1] if run else self._key(task, name, message, said.get(KEY))
+        if key is None:
+            return self._plain(producer, name, message, said, options)
+        if "id" not in message.headers:
+            raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
+        extra = self._extra(task, said)
+        park = _Park(self.app, run[0] if run else None, key, extra)
+        try:
+            return self._send(_Capture(producer, park), name, message, **options)
+        except _Duplicate:
+            return None
+
+    def _plain(self, producer: Any, name: str, message: Any, said: dict[str, Any], options: dict[str, Any]) -> Any:
+        if collecting.get() is not None:
+            raise MissingGroupKey(f"{name} belongs to no group: park_many takes signatures of grouped tasks.")
+        if said := {option for option, value in said.items() if value is not None}:
+            raise MissingGroupKey(f"{name} was sent with {', '.join(sorted(said))}, but belongs to no group.")
+        return self._send(producer, name, message, **options)
+
+    def _task(self, name: str) -> Any:
+        tasks = self.app._tasks
+        if name not in tasks and self.app._pending and self.app.autofinalize and not self.app.finalized:
+            self.app.finalize(auto=True)  # the task may be declared and not yet made
+        return tasks.get(name)
+
+    def _key(self, task: Any, name: str, message: Any, said: object) -> str | None:
+        if said is not None:
+            return checked_key(said, name)
+        args, kwargs = message.body[0], message.body[1]
+        if name in MAPS:
+            inner = (kwargs.get("task") or {}).get("task")
+            if is_grouped(self._task(inner)):
+                raise MissingGroupKey(f"{name} over {inner} is one entry of one group: pass group_key=… with the call.")
+            return None
+        return group_key(task, name, args, kwargs)
+
+    def _extra(self, task: Any, said: dict[str, Any]) -> dict[str, Any]:
+        """Options that the call gives differ from the task's: they travel with the message."""
+        for option in OPTIONS:
+            value = said.get(option)
+            if value is None:
+                value = getattr(task, option, None)
+            if value is not None:
+                check_option(option, value)
+        if said.get("max_lost") is not None:
+            return {HEADER + "_max_lost": said["max_lost"]}
+        return {}
+
+
+class _Park:
+    """Parks one message, with Celery's own publish policy."""
+
+    def __init__(self, app: Celery, run: Ticket | None, key: str, extra: dict[str, Any]) -> None:
+        self._app, self._run, self._key, self._extra = app, run, key, extra
+        self._number: int | None = None
+
+    def __call__(self, body: Any, options: dict[str, Any]) -> None:
+        gate = gate_of(self._app)
+        entry = build_entry(self._app, gate.releaser, body, self._key, self._extra, options)
+        if self._run is not None:
+            if not retried(options, gate.hold, entry, self._run):
+                logger.warning(
+                    "%s was not sent: this run of group %r lost its lease, another one has begun.", entry.id, self._key
+                )
+            return
+        if self._number is None:
+            self._number = gate.number()
+        batch = collecting.get()
+        if batch is not None:
+            batch.append((entry, self._number))
+        elif not retried(options, self._park, gate, entry, options["headers"]):
+            raise _Duplicate(entry.id)
+
+    def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any]) -> bool:
+        assert self._number is not None
+        return gate.park(entry, self._number, replaces=bool(headers.get("replaced_task_nesting")))
+
+
+def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
+    """Call with the retry policy of a publish.
+
+    Raises:
+        GateUnavailable: The policy is used up.
+    """
+    policy = options.get("retry_policy") or {}
+    if not (options.get("retry") or _callback_retry()):
+        return call(*args)
+    return retry_over_time(
+        call,
+        (GateUnavailable,),
+        args=args,
+        max_retries=policy.get("max_retries", 3),
+        interval_start=policy.get("interval_start", 0),
+        interval_step=policy.get("interval_step", 0.2),
+        interval_max=policy.get("interval_max", 0.2),
+    )
+
+
+def _callback_retry() -> bool:
+    """Whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
+    variable = getattr(celery_amqp, "_callback_publish_retry", None)
+    return bool(variable is not None and variable.get())
+
+
+def _current_run(task_id: str | None) -> tuple[Ticket, str] | None:
+    """The run that a message under `task_id` goes on for: it is retried or replaced from inside."""
+    said = _continuing.get()
+    if said is not None and said[0].id == task_id:
+        return said
+    task = get_current_worker_task()
+    if task is None:
+        return None
+    request = task.request
+    if request.id != task_id or request.called_directly:
+        return None
+    ticket = Ticket.parse(request.get(HEADER))
+    return None if ticket is None else (ticket, request.get(KEY_HEADER))
+
+
+def hook() -> None:
+    """Make every app of this process ask for the group of what it sends.
+
+    Once, on import: an app that sends by name, before any task of its own is made, has no other moment.
+    """
+    create = celery_amqp.AMQP._create_task_sender
+    if getattr(create, "groupfifo", False):
+        return
+
+    def _create_task_sender(self: Any) -> GroupSender:
+        return GroupSender(self.app, create(self))
+
+    _create_task_sender.groupfifo = True  # type: ignore[attr-defined]
+    celery_amqp.AMQP._create_task_sender = _create_task_sender
+
+
+def hook_app(app: Celery) -> None:
+    """The same for an app whose sender was made before the import."""
+    amqp = app.__dict__.get("amqp")
+    if amqp is not None:
+        sender = amqp.__dict__.get("send_task_message")
+        if sender is not None and not isinstance(sender, GroupSender):
+            amqp.__dict__["send_task_message"] = GroupSender(app, sender)
+
+
+__all__ = ["GroupSender", "collecting", "continuing", "hook", "hook_app", "retried"]

@@ -1,0 +1,90 @@
+"""Revoking what waits at the gate: durable, at once, and with no worker running."""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64decode
+from typing import Any
+
+from celery import Celery, signals
+from celery.app.control import Control
+from celery.app.task import Context
+from kombu import Message
+from kombu.utils.functional import maybe_list
+from kombu.utils.json import loads
+
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.gate import gate_of
+
+logger = logging.getLogger(__name__)
+
+#: Marks an app that uses groups.
+INSTALLED = "_groupfifo_installed"
+
+
+def revoke_parked(app: Celery, task_id: str) -> bool:
+    """Take a task out of the gate, if it waits there, and make its state REVOKED.
+
+    Returns:
+        False when it is not parked, or runs.
+
+    Raises:
+        GateUnavailable: The gate's Redis can't be reached.
+    """
+    raw = gate_of(app).revoke(task_id)
+    if raw is None:
+        return False
+    request = _request(raw, task_id)
+    task = app.tasks.get(request.task) if request.get("task") else None
+    backend = task.backend if task is not None else app.backend
+    # With the request, so that a chord it belongs to is told.
+    backend.mark_as_revoked(task_id, "revoked", request=request, store_result=not request.ignore_result)
+    signals.task_revoked.send(sender=task or app, request=request, terminated=False, signum=None, expired=False)
+    return True
+
+
+def _request(raw: bytes, task_id: str) -> Context:
+    """The request that a parked message would have become."""
+    try:
+        payload = loads(raw)
+        headers = dict(payload["headers"])
+        body = Message(
+            body=_body(payload),
+            content_type=payload["content-type"],
+            content_encoding=payload["content-encoding"],
+            headers=headers,
+            accept=[payload["content-type"]],
+        ).decode()
+        args, kwargs, embed = body
+        return Context(headers, args=args, kwargs=kwargs, **embed)
+    except Exception:
+        logger.exception("The parked message of %s can't be read; its chord and error callbacks are not told.", task_id)
+        return Context(id=task_id, task=None)
+
+
+def _body(payload: dict[str, Any]) -> Any:
+    body = payload["body"]
+    return b64decode(body) if payload["properties"].get("body_encoding") == "base64" else body
+
+
+def hook() -> None:
+    """Let `app.control.revoke` ask the gate before it tells the workers."""
+    tell_workers = Control.revoke
+    if getattr(tell_workers, "groupfifo", False):
+        return
+
+    def revoke(self: Control, task_id: Any, *args: Any, **kwargs: Any) -> Any:
+        failed: GroupFifoError | None = None
+        if getattr(self.app, INSTALLED, False):
+            for each in maybe_list(task_id) or []:
+                try:
+                    revoke_parked(self.app, each)
+                except GroupFifoError as error:
+                    failed = error
+        reply = tell_workers(self, task_id, *args, **kwargs)
+        if failed is not None:
+            raise failed
+        return reply
+
+    revoke.groupfifo = True  # type: ignore[attr-defined]
+    Control.revoke = revoke

@@ -1,0 +1,150 @@
+"""The base class of ordered tasks, and what a run knows of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import Ignore, Reject, Retry
+from celery.utils.log import get_task_logger
+
+from celery_groupfifo.errors import GateUnavailable, GroupLeaseLost
+from celery_groupfifo.gate import gate_of
+from celery_groupfifo.grouping import check_spec
+from celery_groupfifo.install import install
+from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER, Ticket
+from celery_groupfifo.settings import OPTIONS, check_option
+
+logger = get_task_logger(__name__)
+
+
+class GroupRun:
+    """The group of one run: `self.group` in a task.
+
+    Attributes:
+        key: The group's key.
+        fence: Grows with every start in the group, also over restarts and lost data of Redis: give it to whatever
+            you write to, and let it refuse lower ones; see `celery_groupfifo.fencing`.
+        attempt: From 1; counts retries.
+        lost: How many workers were lost with this task.
+        enqueued_at: When the gate accepted it, by the clock of Redis (UTC).
+    """
+
+    def __init__(self, app: Celery, ticket: Ticket, key: str, retries: int, begun: tuple[float, float] | None) -> None:
+        self._app, self._ticket, self._begun = app, ticket, begun
+        self.key = key
+        self.fence = ticket.fence
+        self.attempt = retries + 1
+        self.lost = ticket.lost
+        self.enqueued_at = datetime.fromtimestamp(ticket.parked_us / 1_000_000, timezone.utc)
+
+    @property
+    def lease_remaining(self) -> float:
+        """Seconds until the lease ends unless the worker renews it; 0 when it is over or lost.
+
+        Raises:
+            GateUnavailable: Redis can't be reached.
+        """
+        return gate_of(self._app).lease(self._ticket) or 0.0
+
+    def check(self) -> None:
+        """Ask the gate whether this run still holds its group.
+
+        Raises:
+            GroupLeaseLost: It does not: another run may have begun.
+            GateUnavailable: Redis can't be reached.
+        """
+        if gate_of(self._app).lease(self._ticket) is None:
+            raise GroupLeaseLost(
+                f"The lease of task {self._ticket.id} (group {self.key!r}, fence {self.fence}) is lost: "
+                "another run may have begun. Stop, and change nothing more."
+            )
+
+    def outlived(self) -> bool:
+        """Whether the run lasts longer than one lease: before that nobody can have taken it."""
+        return self._begun is None or monotonic() - self._begun[0] > self._begun[1]
+
+    def __repr__(self) -> str:
+        return f"<GroupRun {self.key!r} fence={self.fence} attempt={self.attempt} lost={self.lost}>"
+
+
+class GroupFifoTask(Task):  # type: ignore[misc]
+    """A task whose runs with the same key go strictly one at a time and in order.
+
+    Attributes:
+        group_key: A template over the task's parameters (`"{instance_id}:{customer_id}"`), a tuple of their names
+            (joined by `:`), or a callable with the task's signature; `group_key=` of a call wins over it.
+        acks_late: The gate runs a task again only when its worker was lost.
+        reject_on_worker_lost: So also when a child of the pool is killed; `max_lost` bounds it.
+        max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
+    """
+
+    ordered = True
+    group_key: str | tuple[str, ...] | Callable[..., str] | None = None
+    acks_late = True
+    reject_on_worker_lost = True
+    max_lost: int | None = None
+
+    @classmethod
+    def bind(cls, app: Celery) -> Any:
+        """Celery's hook for a task that gets its app; it brings the gate along.
+
+        Raises:
+            InvalidOption: The class has a wrong group_key or option.
+        """
+        bound = super().bind(app)
+        install(app)
+        return bound
+
+    @classmethod
+    def on_bound(cls, app: Celery) -> None:
+        """See `bind`."""
+        super().on_bound(app)
+        if cls.name:
+            check_spec(cls())
+            for option in OPTIONS:
+                value = getattr(cls, option, None)
+                if value is not None:
+                    check_option(option, value)
+
+    @property
+    def group(self) -> GroupRun | None:
+        """The group of the run in progress; None in a run without one."""
+        request = self.request
+        ticket = Ticket.parse(request.get(HEADER))
+        if ticket is None:
+            return None
+        return GroupRun(self.app, ticket, request.get(KEY_HEADER), request.retries, request.get(BEGUN_HEADER))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and keep a result to itself that comes after the lease was lost.
+
+        Celery stores a result in the child, and never overwrites a stored SUCCESS: so it has to be refused here.
+        """
+        run = self.group
+        if run is None:
+            return super().__call__(*args, **kwargs)
+        try:
+            result = super().__call__(*args, **kwargs)
+        except (Retry, Ignore, Reject):
+            raise
+        except Exception:
+            _refuse_when_lost(run)
+            raise
+        _refuse_when_lost(run)
+        return result
+
+
+def _refuse_when_lost(run: GroupRun) -> None:
+    if not run.outlived():
+        return
+    try:
+        run.check()
+    except GroupLeaseLost as error:
+        logger.warning("The result is refused. %s", error)
+        raise Ignore(str(error)) from error
+    except GateUnavailable as error:
+        logger.warning("Can't ask whether the lease of group %r is lost: %s", run.key, error)
