@@ -130,6 +130,19 @@ class Store:
         except RedisError as error:
             raise self._wrapped("wait", error) from error
 
+    @property
+    def patience(self) -> float:
+        """Seconds that `wait` may take at most: less than the client waits for an answer."""
+        return float(self.client.connection_pool.connection_kwargs["socket_timeout"]) / 2
+
+    def nudge(self, key: str) -> None:
+        """End one `wait` on the list `key`."""
+        try:
+            pipe = self.client.pipeline(transaction=False)
+            pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute()
+        except RedisError as error:
+            raise self._wrapped("nudge", error) from error
+
     def forget(self, *keys: str) -> None:
         """Delete keys."""
         try:

@@ -1,0 +1,48 @@
+"""The only file that touches the insides of kombu's Redis transport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.transport import virtual
+from kombu.transport.redis import Channel
+
+from celery_groupfifo.gate import Lists
+from celery_groupfifo.keys import queue_of_list
+
+
+def is_redis(channel: Any) -> bool:
+    """Whether a channel is kombu's for Redis."""
+    return isinstance(channel, Channel)
+
+
+def consumed_lists(channel: Channel) -> Lists:
+    """The lists that a channel's BRPOP names, in its order: priorities first, then the queues' own strategy."""
+    queues = channel._queue_cycle.consume(len(channel.active_queues))
+    prefix = channel.global_keyprefix
+    keys = [prefix + channel._q_for_pri(queue, step) for step in channel.priority_steps for queue in queues]
+    return [(queue_of_list(key), key) for key in keys]
+
+
+def served(channel: Channel, queue: str) -> None:
+    """A message of `queue` was taken: the next turn is another queue's, as after a BRPOP."""
+    channel._queue_cycle.rotate(queue)
+
+
+def unacked_keys(channel: Channel) -> tuple[str, str]:
+    """Where kombu keeps deliveries until they are acknowledged: the hash and its index."""
+    prefix = channel.global_keyprefix
+    return prefix + channel.unacked_key, prefix + channel.unacked_index_key
+
+
+def acknowledge_locally(channel: Channel, message: Any) -> None:
+    """A script has removed the delivery: the channel has only to count it as done."""
+    virtual.QoS.ack(channel.qos, message.delivery_tag)
+    message._state = "ACK"
+
+
+def over_prefetch(channel: Any) -> bool:
+    """Whether more deliveries are out than the worker may hold now."""
+    qos = getattr(channel, "qos", None)
+    limit = getattr(qos, "prefetch_count", 0)
+    return bool(limit) and len(qos._delivered) - len(qos._dirty) > limit

@@ -1,0 +1,135 @@
+"""The heartbeat: renews the worker's leases, moves what is due, and repeats what Redis could not take.
+
+A thread of its own (a greenlet where threads are patched), with its own connection: the event loop may stall, and
+its timers stop while it reconnects. It holds no logic but when; `beat` is one pass.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.gate import BATCH, GRACE_MS, Gate
+from celery_groupfifo.signals import group_reclaimed
+from celery_groupfifo.worker.member import Member
+
+logger = get_logger(__name__)
+
+#: After a failure, seconds until the next try.
+AGAIN_SECONDS = 0.5
+
+
+class Heart:
+    """The heartbeat of one worker.
+
+    Args:
+        member: Whose leases are renewed.
+        gate: Its own, with its own connection.
+    """
+
+    def __init__(self, member: Member, gate: Gate) -> None:
+        self._member, self._gate = member, gate
+        settings = gate.settings
+        self._renew_every = settings.lease_ttl / 3
+        self._sweep_every = settings.sweep_interval
+        self._renew_at = self._sweep_at = self._due_at = 0.0
+        self._oldest: dict[str, tuple[int, float]] = {}
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failing = False
+
+    def start(self) -> None:
+        """Start beating, unless it does already."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="groupfifo-heart", daemon=True)
+            self._thread.start()
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """Stop beating, and wait for the beat in progress."""
+        self._stopped.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    def wake_in(self, seconds: float) -> None:
+        """Something is due in so many seconds: the next sweep must not come later."""
+        at = monotonic() + seconds
+        if at < min(self._sweep_at, self._due_at):
+            self._due_at = at
+            try:
+                self._member.gate.store.nudge(self._gate.keyspace.partitions[0].wake)
+            except GroupFifoError as error:
+                logger.debug("Nobody was woken: %s", error)
+
+    def beat(self) -> float:
+        """One pass.
+
+        Returns:
+            Seconds until the next one.
+
+        Raises:
+            GroupFifoError: Redis could not do its part; what is left undone is due at once.
+        """
+        now = monotonic()
+        if now >= self._renew_at:
+            self._renew()
+            self._renew_at = now + self._renew_every
+        if self._member.refused:
+            self._member.repeat_refused()
+        if now >= min(self._sweep_at, self._due_at):
+            self._sweep(now)
+        return max(min(self._renew_at, self._sweep_at, self._due_at) - monotonic(), 0.0)
+
+    def _renew(self) -> None:
+        runs = {run.ticket.id: run for run in list(self._member.runs.values())}
+        for lost in self._gate.renew(self._member.owner, [run.ticket for run in runs.values()]):
+            run = runs[lost]
+            if self._member.runs.get((run.ticket.tag, run.ticket.fence)) is run:  # else it has ended meanwhile
+                self._member.lease_lost(run)
+
+    def _sweep(self, now: float) -> None:
+        periodic = now >= self._sweep_at
+        swept = self._gate.sweep(self._member.lists())
+        if swept.reclaimed:
+            logger.warning("%d tasks of lost workers went back to the heads of their groups.", swept.reclaimed)
+            group_reclaimed.send(sender=None, count=swept.reclaimed, worker=self._member.consumer.hostname)
+        if periodic:
+            self._sweep_at = now + self._sweep_every
+            self._ring(now)
+        more = len(swept.named) + swept.reclaimed >= BATCH
+        soon = 0.0 if more else swept.next_due
+        self._due_at = float("inf") if soon is None else monotonic() + soon + 0.001
+
+    def _ring(self, now: float) -> None:
+        """Look for lost tickets only where the oldest one has stayed the same for the time of grace."""
+        oldest = {}
+        for keys in self._gate.keyspace.partitions:
+            for queue, fence in self._gate.store.rung_queues(keys):
+                known = self._oldest.get(queue)
+                oldest[queue] = known if known and known[0] == fence else (fence, now)
+        self._oldest = oldest
+        if any(now - since >= GRACE_MS / 1000 for _, since in oldest.values()):
+            rung = self._gate.ring()
+            if rung:
+                logger.warning("%d tickets were lost on their way, and went out again.", rung)
+
+    def _run(self) -> None:
+        wake = self._gate.keyspace.partitions[0].wake
+        while not self._stopped.is_set():
+            try:
+                seconds = min(self.beat(), self._gate.store.patience)
+                if seconds > 0:
+                    self._gate.store.wait(wake, max(seconds, 0.01))
+                if self._failing:
+                    self._failing = False
+                    logger.info("The gate answers again.")
+            except GroupFifoError as error:
+                if not self._failing:
+                    self._failing = True
+                    logger.error("%s It is tried again until it answers; leases stay as they are.", error)
+                self._stopped.wait(AGAIN_SECONDS)
+            except Exception:
+                logger.exception("A heartbeat failed.")
+                self._stopped.wait(AGAIN_SECONDS)

@@ -1,0 +1,78 @@
+"""The only file that touches the insides of Celery's pools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery.concurrency import asynpool, prefork, solo, thread
+
+
+def is_prefork(pool: Any) -> bool:
+    """Whether runs are in processes of their own."""
+    return isinstance(pool, prefork.TaskPool)
+
+
+def is_solo(pool: Any) -> bool:
+    """Whether a run is over when the message's handler returns."""
+    return isinstance(pool, solo.TaskPool)
+
+
+def child_alive(pool: Any, pid: int) -> bool:
+    """Whether a child of the pool still lives; it is reaped when it does not."""
+    processes = getattr(getattr(pool, "_pool", None), "_pool", None) or ()
+    return any(process.pid == pid and process._is_alive() for process in list(processes))
+
+
+def pending_ids(pool: Any) -> set[str]:
+    """Ids of the tasks that a prefork pool was given and will still report on."""
+    cache = getattr(getattr(pool, "_pool", None), "_cache", None) or {}
+    return {job.correlation_id for job in list(cache.values())}
+
+
+def cancel_waiting(pool: Any, result: Any) -> bool:
+    """Take a task back from a pool of threads. True when it will not run."""
+    if not isinstance(pool, thread.TaskPool):
+        return False
+    job = result() if result is not None else None
+    return job is None or bool(job.f.cancel())
+
+
+def keep_written_jobs(pool: Any, ids: Callable[[], set[str]]) -> None:
+    """Let a flush of the prefork pool keep the jobs of ours that a child may already have read.
+
+    Celery forgets all jobs that no child has accepted yet when the broker's connection is lost, also those whose
+    text is in a child's pipe. Such a job runs all the same, and nobody would hear of its end.
+
+    Args:
+        pool: Started.
+        ids: Our tasks that were given to the pool.
+    """
+    flush = getattr(pool, "flush", None)
+    if not is_prefork(pool) or flush is None or getattr(flush, "groupfifo", False):
+        return
+
+    def keeping() -> None:
+        inner, ours = pool._pool, ids()
+        kept = [
+            job
+            for job in list(inner._cache.values())
+            if job.correlation_id in ours and not job._accepted and _is_written(inner, job)
+        ]
+        for job in kept:
+            job._accepted = True
+        try:
+            flush()
+        finally:
+            for job in kept:
+                job._accepted = False
+
+    keeping.groupfifo = True  # type: ignore[attr-defined]
+    pool.flush = keeping
+
+
+def _is_written(inner: Any, job: Any) -> bool:
+    if job in inner.outbound_buffer:
+        return False
+    writer = asynpool._get_job_writer(job)
+    return writer is None or not asynpool.gen_not_started(writer)

@@ -1,0 +1,157 @@
+"""The request of an ordered run: it sees every outcome, on every pool, and ends the run exactly once.
+
+What Celery calls, and when (the whole table is in docs/how-it-works.md):
+
+- success, failure, retry, Ignore, Reject, a lost child: `on_success` or `on_failure`, when the execution is over;
+- hard time limit: prefork calls `on_failure` *before* it kills the child, gevent only `on_timeout`, afterwards;
+- terminated: acknowledged at once, `on_failure` when the child is gone;
+- revoked or expired before the start: acknowledged, never started.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
+from celery import signals
+from celery.exceptions import TaskRevokedError, Terminated, TimeLimitExceeded, WorkerLostError
+from celery.utils.log import get_logger
+from celery.worker import state
+from celery.worker.request import Request
+
+from celery_groupfifo.model import BEGUN_HEADER, HEADER
+from celery_groupfifo.publish import continuing
+from celery_groupfifo.worker.run import Run
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.member import Member
+
+logger = get_logger(__name__)
+
+
+class GroupRequest(Request):  # type: ignore[misc]
+    """Mixed into the task's own request class, see strategy.py.
+
+    Attributes:
+        member: The worker as a member of the gate; set on the mixed class.
+        run: The run of this request.
+    """
+
+    member: Member
+    run: Run
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Celery makes a subclass per task that overrides two methods without calling ours: wrap them."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        if "on_success" in own:
+            cls.on_success = _wrap_on_success(own["on_success"])
+        if "execute_using_pool" in own:
+            cls.execute_using_pool = _wrap_execute(own["execute_using_pool"])
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        self.run = message.groupfifo_run
+        super().__init__(message, **options)
+        self.run.request = self
+        self._request_dict[BEGUN_HEADER] = (self.run.begun, self.member.gate.settings.lease_ttl)
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """See Celery's."""
+        self.run.started = True
+        super().on_accepted(pid, time_accepted)
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """See Celery's. Where runs are no processes, the execution has been unwound already."""
+        super().on_timeout(soft, timeout)
+        if not soft and not self.member.prefork:
+            self.run.ended()
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """See Celery's: called for every outcome but success."""
+        run, error = self.run, exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, TimeLimitExceeded) and self.member.prefork and self.worker_pid:
+            try:
+                super().on_failure(exc_info, send_failed_event, return_ok)
+            finally:
+                self.member.when_child_gone(self.worker_pid, run.ended)
+            return
+        run.over = True
+        run.worker_lost = isinstance(error, (WorkerLostError, SystemExit, MemoryError))
+        if self._already_cancelled and (run.worker_lost or isinstance(error, Terminated)):
+            run.disposition, run.worker_lost = None, False  # stopped with the worker, on purpose: it goes back
+        try:
+            if run.lost:
+                state.task_ready(self)  # it is another run's task by now: nothing is stored or told
+            else:
+                with continuing(run.ticket, run.key):
+                    super().on_failure(exc_info, send_failed_event, return_ok)
+        finally:
+            run.settle(run)
+
+    @property
+    def max_lost(self) -> int:
+        """Runs that may end with a lost worker: call, task, setting."""
+        said = self._request_dict.get(HEADER + "_max_lost")
+        if said is None:
+            said = getattr(self._task, "max_lost", None)
+        return int(said) if said is not None else self.member.gate.settings.max_lost
+
+    def fail_as_lost(self) -> None:
+        """Too many workers were lost with this task: it fails for good, without another run."""
+        times = self.run.ticket.lost
+        message = f"{times} workers were lost with task {self.id}: it is not run again (max_lost={self.max_lost})."
+        try:
+            raise WorkerLostError(message)
+        except WorkerLostError:
+            info = ExceptionInfo(sys.exc_info())
+        error = WorkerLostError(message)
+        logger.error("Task %s[%s] failed for good: %s", self.name, self.id, message)
+        state.task_ready(self)
+        self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
+        self.task.request_stack.push(self._context)
+        try:
+            signals.task_failure.send(
+                sender=self.task,
+                task_id=self.id,
+                exception=error,
+                args=self.args,
+                kwargs=self.kwargs,
+                traceback=info.traceback,
+                einfo=info,
+            )
+        finally:
+            self.task.request_stack.pop()
+        self.send_event("task-failed", exception=repr(error), traceback=info.traceback)
+        self.acknowledge()
+
+
+def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
+    def on_success(self: GroupRequest, result: Any, **kwargs: Any) -> Any:
+        if not isinstance(result, tuple):
+            # A SystemExit in a thread or greenlet: Celery passes an ExceptionInfo here, and can't unpack it.
+            return self.on_failure(result)
+        self.run.over = True
+        try:
+            return inner(self, result, **kwargs)
+        finally:
+            self.run.settle(self.run)
+
+    return on_success
+
+
+def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
+    def execute_using_pool(self: GroupRequest, pool: Any, **kwargs: Any) -> Any:
+        run = self.run
+        if run.settled or run.lost:
+            raise TaskRevokedError(self.id)  # given back meanwhile: it is another run's
+        if run.ticket.lost >= self.max_lost and not self.revoked():
+            self.fail_as_lost()
+        if not run.settled:
+            run.submitted = True
+        return inner(self, pool, **kwargs)
+
+    return execute_using_pool

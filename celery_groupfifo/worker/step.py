@@ -1,0 +1,78 @@
+"""The bootstep: it starts and stops the worker's part, and holds no logic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import bootsteps
+from celery.utils.log import get_logger
+
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.gate import build_gate
+from celery_groupfifo.worker import pools
+from celery_groupfifo.worker.heart import Heart
+from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.strategy import wrap_strategies
+
+logger = get_logger(__name__)
+
+#: The oldest server whose commands the scripts use.
+LEAST_VERSION = (6, 2)
+
+
+class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Makes a worker a member of the gate.
+
+    `start` is called on every (re)connection to the broker, `stop` when it is lost or the worker stops, `shutdown`
+    when the pool is down.
+    """
+
+    name = "GroupFifo"
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        app = consumer.app
+        self._member = Member(consumer, build_gate(app, "groupfifo-worker"))
+        self._heart = Heart(self._member, build_gate(app, "groupfifo-heart"))
+        self._member.wake = self._heart.wake_in
+        self._announced = False
+        consumer.groupfifo = self._member
+        wrap_strategies(self._member, app.tasks)
+
+    def start(self, consumer: Any) -> None:
+        """See the class."""
+        pools.keep_written_jobs(consumer.pool, self._member.given_to_pool)
+        if not self._announced:
+            self._announced = True
+            self._announce(consumer)
+        self._heart.start()
+
+    def stop(self, consumer: Any) -> None:
+        """See the class."""
+        self._member.give_back_unstarted()
+
+    def shutdown(self, consumer: Any) -> None:
+        """See the class."""
+        self._member.close()
+        self._heart.stop()
+
+    def _announce(self, consumer: Any) -> None:
+        gate = self._member.gate
+        settings = gate.settings
+        try:
+            version = gate.store.version()
+        except GateUnavailable as error:
+            logger.error("%s Ordered tasks wait until it can be reached.", error)
+            return
+        if version < LEAST_VERSION:
+            raise GroupFifoError(
+                f"The gate's Redis at {gate.server.shown} is {'.'.join(map(str, version))}: 6.2 or newer is needed."
+            )
+        logger.info(
+            "Ordered groups: gate %s, namespace %s, lease %gs, worker %s",
+            gate.server.shown,
+            settings.namespace,
+            settings.lease_ttl,
+            self._member.owner,
+        )
