@@ -9,12 +9,11 @@ from celery import Celery
 from celery.canvas import Signature
 from celery.result import AsyncResult
 
+from celery_groupfifo.context import collecting
 from celery_groupfifo.errors import GroupFifoError, InvalidOption, PartiallyParked
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.model import Entry
-from celery_groupfifo.publish import collecting, retried
-
-_Collected = list[tuple[Entry, int]]
+from celery_groupfifo.publish import retried
 
 
 def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncResult]:
@@ -74,7 +73,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.results: list[AsyncResult] = []
-        self._entries: _Collected = []
+        self._entries: list[Entry] = []
         self._app: Celery | None = None
         self._pooled: Any = None
 
@@ -87,7 +86,7 @@ class _Batch:
             raise InvalidOption(f"{signature!r} belongs to another app: send its signatures with a park_many of their own.")
         if self._app is None:
             self._app, self._pooled = app, app.producer_pool.acquire(block=True)
-        entries: _Collected = []
+        entries: list[Entry] = []
         token = collecting.set(entries)
         try:
             result = signature.apply_async(producer=self._pooled)
@@ -104,8 +103,10 @@ class _Batch:
             return results
         conf = self._app.conf
         options = {"retry": conf.task_publish_retry, "retry_policy": dict(conf.task_publish_retry_policy)}
+        gate = gate_of(self._app)
+        numbers = gate.numbers(len(entries))
         try:
-            replies = retried(options, gate_of(self._app).park_all, entries)
+            replies = retried(options, gate.park_all, entries, numbers)
         except GroupFifoError as error:
             raise _Stopped([], error) from error
         errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from celery import Celery
@@ -70,12 +70,14 @@ class Finish:
     call: str = ""
 
 
-@dataclass
-class _Thread(threading.local):
-    """What a thread needs to be known again by the scripts."""
+class Number(NamedTuple):
+    """What makes a park known when it is repeated: a producer, and its running number.
 
-    token: str = field(default_factory=lambda: uuid4().hex)
-    numbers: count[int] = field(default_factory=lambda: count(1))
+    The scripts keep the last number of each producer. A producer has one park at a time, and is used again after it.
+    """
+
+    producer: str
+    value: int
 
 
 class Gate:
@@ -97,17 +99,25 @@ class Gate:
         self.settings = settings
         self.releaser = releaser
         self.server = server
-        self._thread = _Thread()
+        self._producers: deque[Number] = deque()
         self._calls = count(1)
         self._call_stem = uuid4().hex[:12]
 
     # -- producers ---------------------------------------------------------
 
-    def number(self) -> int:
-        """The number of this thread's next park: the same for every repetition of it."""
-        return next(self._thread.numbers)
+    def number(self) -> Number:
+        """The number of the next park: the same for every repetition of it."""
+        return self.numbers(1)[0]
 
-    def park(self, entry: Entry, number: int, replaces: bool = False) -> bool:
+    def numbers(self, many: int) -> list[Number]:
+        """Numbers for parks in one round trip."""
+        try:
+            first = self._producers.popleft()
+        except IndexError:
+            first = Number(uuid4().hex, 1)
+        return [Number(first.producer, first.value + i) for i in range(many)]
+
+    def park(self, entry: Entry, number: Number, replaces: bool = False) -> bool:
         """Let an entry join the line of its group.
 
         Args:
@@ -123,23 +133,30 @@ class Gate:
         """
         keys = self.keyspace.of_group(entry.group)
         reply = self.store.run("park", keys, *self._park_call(keys, entry, number, replaces))
+        self._producers.append(Number(number.producer, number.value + 1))
         return self._parked(reply)
 
-    def park_all(self, entries: Sequence[tuple[Entry, int]]) -> list[bool | GroupFifoError]:
+    def park_all(self, entries: Sequence[Entry], numbers: Sequence[Number]) -> list[bool | GroupFifoError]:
         """Park many in one round trip, in order; an item of the answer is that of `park`, or an error.
+
+        Args:
+            entries: To park.
+            numbers: As many, from `numbers()`.
 
         Raises:
             GateUnavailable: Some may be parked; call again with the same numbers.
         """
         calls = []
-        for entry, number in entries:
+        for entry, number in zip(entries, numbers, strict=True):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *self._park_call(keys, entry, number, False)))
         replies = self.store.run_all("park", calls)
+        if numbers:
+            self._producers.append(Number(numbers[-1].producer, numbers[-1].value + 1))
         return [reply if isinstance(reply, GroupFifoError) else self._parked(reply) for reply in replies]
 
-    def _park_call(self, keys: Keys, entry: Entry, number: int, replaces: bool) -> tuple[list[str], list[Any]]:
-        more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(self._thread.token), keys.wake]
+    def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
+        more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
         if entry.list_key is not None:
             more.append(entry.list_key)
         return more, [
@@ -149,7 +166,7 @@ class Gate:
             entry.cut,
             entry.message,
             entry.delay,
-            number,
+            number.value,
             PRODUCER_KEEP_MS,
             int(replaces),
         ]
@@ -250,6 +267,11 @@ class Gate:
             lost |= {by_id[each.decode()].id for each in reply}
         return lost
 
+    def forget(self, owner: str) -> None:
+        """A worker is gone for good, with nothing left to repeat."""
+        for keys in self.keyspace.partitions:
+            self.store.forget(keys.calls(owner))
+
     def lease(self, ticket: Ticket) -> float | None:
         """Seconds left of a lease; None when it is lost."""
         left = self.store.run("lease", self._keys(ticket), [], [quote(ticket.id), ticket.fence])
@@ -307,7 +329,7 @@ class Gate:
         return keys
 
     def _publish(self, words: Sequence[bytes]) -> None:
-        """Bring tickets to the broker. One that can't be brought is lost on its way: the sweep rings it again."""
+        """Bring tickets to the broker. One that can't be brought goes out again with the next sweep."""
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:
                 continue
@@ -316,6 +338,15 @@ class Gate:
                 self.releaser.send(*out)
             except (GateUnavailable, OperationalError) as error:
                 logger.warning("A ticket for queue %s waits for the next sweep: %s", out.queue, error)
+                self._unsent(message)
+
+    def _unsent(self, message: bytes) -> None:
+        ticket = Ticket.parse(message.split(b'"', 6)[5].decode())
+        if ticket is not None:
+            try:
+                self.store.mark_unsent(self._keys(ticket), quote(ticket.id))
+            except GateUnavailable as error:
+                logger.warning("The ticket of task %s counts as lost on its way: %s", ticket.id, error)
 
 
 def build_gate(app: Celery, name: str = "groupfifo") -> Gate:
@@ -360,4 +391,4 @@ def gate_of(app: Celery) -> Gate:
     return known[1]  # type: ignore[no-any-return]
 
 
-__all__ = ["Finish", "Gate", "Lists", "build_gate", "gate_of"]
+__all__ = ["Finish", "Gate", "Lists", "Number", "build_gate", "gate_of"]

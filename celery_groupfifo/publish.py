@@ -7,9 +7,7 @@ there instead of published: routed, with its signals and its `task-sent` event, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -17,8 +15,9 @@ from celery._state import get_current_worker_task
 from celery.app import amqp as celery_amqp
 from kombu.utils.functional import retry_over_time
 
+from celery_groupfifo.context import collecting, continued
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
-from celery_groupfifo.gate import Gate, gate_of
+from celery_groupfifo.gate import Gate, Number, gate_of
 from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.message import build_entry
 from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Ticket
@@ -29,23 +28,6 @@ logger = logging.getLogger(__name__)
 KEY = "group_key"
 #: What a call may say about its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
-
-#: Entries of a bulk send, collected until the chunk is full; see bulk.py.
-collecting: ContextVar[list[tuple[Entry, int]] | None] = ContextVar("groupfifo_collecting", default=None)
-_continuing: ContextVar[tuple[Ticket, str] | None] = ContextVar("groupfifo_continuing", default=None)
-
-
-@contextmanager
-def continuing(ticket: Ticket, key: str) -> Iterator[None]:
-    """What is sent under the ticket's id meanwhile is the continuation of its run.
-
-    For the worker's main process, which retries for a lost child; in the child the current task tells.
-    """
-    token = _continuing.set((ticket, key))
-    try:
-        yield
-    finally:
-        _continuing.reset(token)
 
 
 class _Duplicate(Exception):
@@ -142,7 +124,7 @@ class _Park:
 
     def __init__(self, app: Celery, run: Ticket | None, key: str, extra: dict[str, Any]) -> None:
         self._app, self._run, self._key, self._extra = app, run, key, extra
-        self._number: int | None = None
+        self._number: Number | None = None
 
     def __call__(self, body: Any, options: dict[str, Any]) -> None:
         gate = gate_of(self._app)
@@ -153,12 +135,13 @@ class _Park:
                     "%s was not sent: this run of group %r lost its lease, another one has begun.", entry.id, self._key
                 )
             return
-        if self._number is None:
-            self._number = gate.number()
         batch = collecting.get()
         if batch is not None:
-            batch.append((entry, self._number))
-        elif not retried(options, self._park, gate, entry, options["headers"]):
+            batch.append(entry)
+            return
+        if self._number is None:
+            self._number = gate.number()
+        if not retried(options, self._park, gate, entry, options["headers"]):
             raise _Duplicate(entry.id)
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any]) -> bool:
@@ -194,9 +177,9 @@ def _callback_retry() -> bool:
 
 def _current_run(task_id: str | None) -> tuple[Ticket, str] | None:
     """The run that a message under `task_id` goes on for: it is retried or replaced from inside."""
-    said = _continuing.get()
-    if said is not None and said[0].id == task_id:
-        return said
+    run = continued(task_id)
+    if run is not None:
+        return run
     task = get_current_worker_task()
     if task is None:
         return None
@@ -232,4 +215,4 @@ def hook_app(app: Celery) -> None:
             amqp.__dict__["send_task_message"] = GroupSender(app, sender)
 
 
-__all__ = ["GroupSender", "collecting", "continuing", "hook", "hook_app", "retried"]
+__all__ = ["GroupSender", "hook", "hook_app", "retried"]

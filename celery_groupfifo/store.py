@@ -96,6 +96,13 @@ class Store:
         except RedisError as error:
             raise self._wrapped("push", error) from error
 
+    def mark_unsent(self, keys: Keys, entry_id: str) -> None:
+        """Let the next sweep release a head again whose ticket did not reach the broker. `entry_id` is quoted."""
+        try:
+            self.client.zadd(keys.due, {f"r {entry_id}": 0})
+        except RedisError as error:
+            raise self._wrapped("mark_unsent", error) from error
+
     def rung_queues(self, keys: Keys, limit: int = 100) -> list[tuple[str, int]]:
         """The queues that hold released heads, and the fence of the oldest one of each."""
         found: list[tuple[str, int]] = []

@@ -17,8 +17,9 @@ local waiting, group_key, member, group, count = KEYS[10], KEYS[11], ARGV[3], AR
 if redis.call('ZREM', K.due, member) == 0 then
   return {} -- somebody else did it
 end
-local kind, id = string.sub(member, 1, 1), string.sub(member, 3)
+local kind = string.sub(member, 1, 1)
 if kind == 'e' then
+  local id = string.match(member, '%S+$')
   local entry, corrupt = read_entry(id)
   if entry then
     redis.call('RPUSH', waiting, entry.us .. ' ' .. id)

@@ -38,11 +38,11 @@ end
 local r = read_flight(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, taken = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (.*)$')
-  if before == call then -- this very call, repeated: the same answer
-    return { 1, taken ~= '-' and taken_before(taken, owner, call) or '', -1 }
+  local again = before == call and taken ~= '-' and taken_before(taken, owner, call) or ''
+  if again == '' then
+    let_go()
   end
-  let_go()
-  return { 0, '', -1 }
+  return { before == call and 1 or 0, again, -1 } -- this very call, repeated: the same answer
 end
 
 local lists, out, due = named_lists(15, 13, tonumber(named)), {}, -1

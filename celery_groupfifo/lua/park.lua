@@ -45,20 +45,22 @@ if redis.call('HEXISTS', K.entries, id) == 1 then
 end
 
 local out = {}
+if delay <= 0 then
+  redis.call('RPUSH', waiting, us .. ' ' .. id) -- first: a foreign key of this name stops it before anything is written
+end
 redis.call('SET', producer, ARGV[9], 'PX', keep)
 redis.call('HSET', K.entries, id, text)
 redis.call('ZINCRBY', K.depth, 1, group)
 redis.call('HINCRBY', K.stats, 'parked', 1)
 if delay > 0 then
   local soonest = redis.call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
-  redis.call('ZADD', K.due, K.ms + delay, 'e ' .. id)
+  redis.call('ZADD', K.due, K.ms + delay, 'e ' .. group .. ' ' .. id)
   if not soonest[2] or tonumber(soonest[2]) > K.ms + delay then
     redis.call('LPUSH', wake, us)
     redis.call('LTRIM', wake, 0, 0)
     redis.call('PEXPIRE', wake, 5000)
   end
 else
-  redis.call('RPUSH', waiting, us .. ' ' .. id)
   advance({ [queue] = list }, waiting, group_key, group, out)
 end
 return { 1, out[1], out[2] }

@@ -14,8 +14,8 @@
 local waiting, group_key, list = KEYS[10], KEYS[11], KEYS[12]
 local id, group, queue = ARGV[3], ARGV[4], ARGV[5]
 
-local entry, corrupt = read_entry(id)
-if not entry and not corrupt then
+local entry = read_entry(id)
+if not entry or entry.group ~= group then -- one that nobody can read is buried when its turn comes
   return { 0 }
 end
 local r = read_flight(id)
@@ -24,7 +24,7 @@ if r and r.state == 'running' then
 end
 local out = {}
 redis.call('HDEL', K.entries, id)
-redis.call('ZREM', K.due, 'e ' .. id)
+redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id)
 leave(group)
 redis.call('HINCRBY', K.stats, 'revoked', 1)
 if r then
@@ -34,4 +34,4 @@ if r then
   land(group_key)
   advance({ [queue] = list }, waiting, group_key, group, out)
 end
-return { 1, entry and entry.text or corrupt, unpack(out) }
+return { 1, entry.text, unpack(out) }

@@ -17,6 +17,7 @@
 --         named ones, each a due member and its group · then queue, message pairs to publish
 -- Complexity O(limit · log due)
 --@include keys flight release advance
+local STATE = { l = 'running', h = 'held', r = 'released' } -- that an entry is in when its member is still true
 local pulse = KEYS[10]
 local ttl, limit, claim, count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -30,21 +31,21 @@ local may_reclaim = K.ms - tonumber(since) >= ttl
 local lists, out, named, reclaimed = named_lists(11, 7, count), {}, {}, 0
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', K.ms, 'LIMIT', 0, limit)) do
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r = (kind == 'l' or kind == 'h') and read_flight(name)
+  local r = STATE[kind] and read_flight(name)
   if kind == 'e' or kind == 'a' or kind == 'x' then
-    local entry = kind == 'e' and read_entry(name)
-    local group = entry and entry.group or string.match(name, '^%S+')
-    if kind == 'e' and not entry then
+    local group, id = string.match(name, '^(%S+) ?(.*)$')
+    if kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
       redis.call('ZREM', K.due, member) -- revoked
     else
       redis.call('ZADD', K.due, K.ms + claim, member)
       named[#named + 1] = member
       named[#named + 1] = group
     end
-  elseif not r or (kind == 'l') ~= (r.state == 'running') or (kind == 'h') ~= (r.state == 'held') then
+  elseif not r or r.state ~= STATE[kind] then
     redis.call('ZREM', K.due, member)
-  elseif kind == 'h' then
+  elseif kind ~= 'l' then
     redis.call('ZREM', K.due, member)
+    redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. name)
     r.due = '-'
     resume(lists, name, r, out)
   elseif may_reclaim then

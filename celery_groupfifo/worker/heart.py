@@ -48,10 +48,15 @@ class Heart:
             self._thread.start()
 
     def stop(self, seconds: float = 2.0) -> None:
-        """Stop beating, and wait for the beat in progress."""
+        """Stop beating, wait for the beat in progress, and leave nothing behind."""
         self._stopped.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)
+        if not self._member.refused:
+            try:
+                self._gate.forget(self._member.owner)
+            except GroupFifoError as error:
+                logger.debug("The last calls of this worker stay for an hour: %s", error)
 
     def wake_in(self, seconds: float) -> None:
         """Something is due in so many seconds: the next sweep must not come later."""
@@ -85,9 +90,8 @@ class Heart:
     def _renew(self) -> None:
         runs = {run.ticket.id: run for run in list(self._member.runs.values())}
         for lost in self._gate.renew(self._member.owner, [run.ticket for run in runs.values()]):
-            run = runs[lost]
-            if self._member.runs.get((run.ticket.tag, run.ticket.fence)) is run:  # else it has ended meanwhile
-                self._member.lease_lost(run)
+            if not runs[lost].settled:  # else its lease is being given back this very moment
+                self._member.lease_lost(runs[lost])
 
     def _sweep(self, now: float) -> None:
         periodic = now >= self._sweep_at

@@ -34,7 +34,6 @@ TURN_SECONDS = 0.5
 class _Thread(threading.local):
     """What belongs to one thread (or greenlet) of the worker."""
 
-    caller: str | None = None
     waiting: deque[Callable[[], None]] | None = None
 
 
@@ -60,6 +59,7 @@ class Member:
         self.prefork = pools.is_prefork(consumer.pool)
         self.wake: Callable[[float], None] = lambda seconds: None
         self._thread = _Thread()
+        self._callers: deque[str] = deque()
 
     # -- begin -------------------------------------------------------------
 
@@ -125,13 +125,13 @@ class Member:
             finished = self.gate.finish(call)
         except GroupFifoError as error:
             logger.warning("Task %s is over, but the gate can't be told yet: %s", run.ticket.id, error)
-            self._thread.caller = None  # the call may have been done: its answer must not be overwritten
             self.refused.append((call, run))
         else:
             self.finished(call, run, finished)
 
     def finished(self, call: Finish, run: Run, answer: Finished) -> None:
         """The gate has answered a finish."""
+        self._callers.append(call.caller)
         self._forget(run)
         if answer.stale:
             self.lease_lost(run)
@@ -201,9 +201,10 @@ class Member:
             del self.runs[key]
 
     def _finish_call(self, run: Run, take: bool) -> Finish:
-        thread = self._thread
-        if thread.caller is None:
-            thread.caller = uuid4().hex[:8]
+        try:
+            caller = self._callers.pop()  # it has no call out: see lua/finish.lua
+        except IndexError:
+            caller = uuid4().hex[:8]
         return Finish(
             ticket=run.ticket,
             key=run.key,
@@ -211,7 +212,7 @@ class Member:
             take=("lists" if self.gate.releaser.takes else "own") if take else "none",
             lists=self.lists(),
             delivery=run.delivery.script_keys,
-            caller=thread.caller,
+            caller=caller,
             call=self.gate.call_name(),
         )
 

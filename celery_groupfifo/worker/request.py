@@ -21,8 +21,8 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.request import Request
 
+from celery_groupfifo.context import continuing
 from celery_groupfifo.model import BEGUN_HEADER, HEADER
-from celery_groupfifo.publish import continuing
 from celery_groupfifo.worker.run import Run
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
             return self.on_failure(result)
         self.run.over = True
         try:
+            if self.run.lost:
+                return state.task_ready(self)
             return inner(self, result, **kwargs)
         finally:
             self.run.settle(self.run)
@@ -150,8 +152,8 @@ def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
             raise TaskRevokedError(self.id)  # given back meanwhile: it is another run's
         if run.ticket.lost >= self.max_lost and not self.revoked():
             self.fail_as_lost()
-        if not run.settled:
-            run.submitted = True
+            raise TaskRevokedError(self.id)
+        run.submitted = True
         return inner(self, pool, **kwargs)
 
     return execute_using_pool
