@@ -43,12 +43,12 @@ def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncRe
             if len(batch.results) == chunk:
                 parked += batch.flush()
         parked += batch.flush()
-    except _Stopped as stopped:
+    except _StoppedError as stopped:
         _raise(parked + stopped.parked, stopped.cause)
     except Exception as error:
         try:
             parked += batch.flush()
-        except _Stopped as stopped:
+        except _StoppedError as stopped:
             parked += stopped.parked
         _raise(parked, error)
     finally:
@@ -60,7 +60,7 @@ def _raise(parked: list[AsyncResult], cause: BaseException) -> None:
     raise PartiallyParked(f"{len(parked)} signatures were parked, then: {cause}", list(parked), cause) from cause
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """A chunk was not parked as a whole."""
 
     def __init__(self, parked: list[AsyncResult], cause: BaseException) -> None:
@@ -83,7 +83,9 @@ class _Batch:
             raise InvalidOption(f"{signature!r} is no signature of one task: send it with its own apply_async.")
         app = signature.app
         if self._app is not None and self._app is not app:
-            raise InvalidOption(f"{signature!r} belongs to another app: send its signatures with a park_many of their own.")
+            raise InvalidOption(
+                f"{signature!r} belongs to another app: send its signatures with a park_many of their own."
+            )
         if self._app is None:
             self._app, self._pooled = app, app.producer_pool.acquire(block=True)
         entries: list[Entry] = []
@@ -108,11 +110,11 @@ class _Batch:
         try:
             replies = retried(options, gate.park_all, entries, numbers)
         except GroupFifoError as error:
-            raise _Stopped([], error) from error
+            raise _StoppedError([], error) from error
         errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]
         if errors:
             kept = zip(results, replies, strict=True)
-            raise _Stopped([result for result, reply in kept if not isinstance(reply, GroupFifoError)], errors[0])
+            raise _StoppedError([result for result, reply in kept if not isinstance(reply, GroupFifoError)], errors[0])
         return results
 
     def close(self) -> None:

@@ -68,7 +68,8 @@ class Server:
         }
         if self.sentinels:
             sentinel = Sentinel(list(self.sentinels), socket_timeout=timeout)
-            return sentinel.master_for(self.master or "", **options)
+            master: redis.Redis = sentinel.master_for(self.master or "", **options)
+            return master
         return redis.Redis(connection_pool=redis.ConnectionPool(**options))
 
 
@@ -135,7 +136,8 @@ def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
 
 
 def _parse_sentinel(url: str, transport_options: dict[str, Any]) -> Server:
-    sentinels, options = [], {}
+    sentinels: list[tuple[str, int]] = []
+    options: dict[str, Any] = {}
     for each in url.split(";"):
         parts = urlsplit(each)
         sentinels.append((parts.hostname or "localhost", parts.port or 26379))

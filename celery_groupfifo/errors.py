@@ -31,7 +31,7 @@ class InvalidOption(GroupFifoError):
     """A group option has a value that it can't have."""
 
 
-class InvalidSetting(GroupFifoError, ImproperlyConfigured):
+class InvalidSetting(GroupFifoError, ImproperlyConfigured):  # type: ignore[misc]
     """A groupfifo_ setting is unknown or has a value that it can't have."""
 
 

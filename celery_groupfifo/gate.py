@@ -182,7 +182,7 @@ class Gate:
             False when the run has lost its lease; nothing was done then.
         """
         keys = self._keys(ticket)
-        args = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
+        args: list[Any] = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
         return bool(self.store.run("hold", keys, [], args)[0])
 
     def revoke(self, task_id: str) -> bytes | None:
@@ -214,7 +214,7 @@ class Gate:
         Returns:
             False when the ticket counts no more.
         """
-        args = [quote(ticket.id), ticket.fence, owner, self.call_name(), self.settings.ttl_ms]
+        args: list[Any] = [quote(ticket.id), ticket.fence, owner, self.call_name(), self.settings.ttl_ms]
         return bool(self.store.run("begin", self._keys(ticket), [], args)[0])
 
     def finish(self, call: Finish) -> Finished:
@@ -292,7 +292,7 @@ class Gate:
 
     def _sweep(self, keys: Keys, lists: Lists) -> Swept:
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
-        args = [self.settings.ttl_ms, BATCH, CLAIM_MS, len(lists), *names]
+        args: list[Any] = [self.settings.ttl_ms, BATCH, CLAIM_MS, len(lists), *names]
         next_due, reclaimed, named, *rest = self.store.run("sweep", keys, [keys.pulse, *list_keys], args)
         words = [word.decode() for word in rest[: 2 * named]]
         self._publish(rest[2 * named :])
@@ -306,7 +306,7 @@ class Gate:
         """Release heads again whose ticket was lost on its way. Returns how many."""
         rung = 0
         for keys in self.keyspace.partitions:
-            for queue, oldest in self.store.rung_queues(keys):
+            for queue, _ in self.store.rung_queues(keys):
                 list_key = self._list_key(queue)
                 more = [] if list_key is None else [list_key]
                 reply = self.store.run("ring", keys, more, [queue, GRACE_MS, BOUND_MS, BATCH])
@@ -328,7 +328,7 @@ class Gate:
             )
         return keys
 
-    def _publish(self, words: Sequence[bytes]) -> None:
+    def _publish(self, words: Sequence[bytes | None]) -> None:
         """Bring tickets to the broker. One that can't be brought goes out again with the next sweep."""
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:

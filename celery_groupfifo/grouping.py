@@ -80,7 +80,9 @@ def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, An
         try:
             key = spec.format_map(values)
         except (LookupError, AttributeError, ValueError, TypeError) as error:
-            raise MissingGroupKey(f"The group key {spec!r} of {name} can't be built from {values!r}: {error!r}.") from error
+            raise MissingGroupKey(
+                f"The group key {spec!r} of {name} can't be built from {values!r}: {error!r}."
+            ) from error
     return checked_key(key, name)
 
 
@@ -145,9 +147,8 @@ def _parameters(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, 
 def _value(values: Mapping[str, Any], field: str, name: str) -> Any:
     value = values.get(field)
     if value is None:
-        raise MissingGroupKey(
-            f"The group key of {name} needs {field!r}, which is {'None' if field in values else 'not given'} in this call."
-        )
+        found = "None" if field in values else "not given"
+        raise MissingGroupKey(f"The group key of {name} needs {field!r}, which is {found} in this call.")
     return value
 
 
@@ -157,7 +158,9 @@ def _call(
     try:
         key = spec(*args, **kwargs)
     except Exception as error:
-        raise MissingGroupKey(f"The group_key callable of {name} failed with {error!r} for {dict(values)!r}.") from error
+        raise MissingGroupKey(
+            f"The group_key callable of {name} failed with {error!r} for {dict(values)!r}."
+        ) from error
     if key is None:
         raise MissingGroupKey(f"The group_key callable of {name} returned None for {dict(values)!r}.")
     return key

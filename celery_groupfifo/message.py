@@ -21,8 +21,8 @@ from celery_groupfifo.release import Releaser
 
 #: What `Producer.publish` takes for itself; anything else is a property of the message.
 _OWN = frozenset(
-    "routing_key delivery_mode mandatory immediate priority content_type content_encoding serializer headers "
-    "compression exchange retry retry_policy declare expiration timeout confirm_timeout".split()
+    "routing_key exchange delivery_mode mandatory immediate priority declare headers content_type content_encoding "
+    "serializer compression expiration retry retry_policy timeout confirm_timeout".split()  # noqa: SIM905
 )
 
 
@@ -81,11 +81,12 @@ def build_entry(
 
 def _open(mapping: Mapping[str, Any]) -> str:
     """JSON of a mapping without its opening brace."""
-    return dumps(mapping)[1:]  # type: ignore[no-any-return]
+    return str(dumps(mapping))[1:]
 
 
 def _delay_ms(app: Celery, eta: Any) -> int:
     if not eta:
         return 0
     when = maybe_make_aware(maybe_iso8601(eta), app.timezone)
-    return max(ceil((when - datetime.now(timezone.utc)).total_seconds() * 1000), 0)
+    seconds: float = (when - datetime.now(timezone.utc)).total_seconds()
+    return max(ceil(seconds * 1000), 0)

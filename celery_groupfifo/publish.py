@@ -30,7 +30,7 @@ KEY = "group_key"
 NAMES = frozenset({KEY, *OPTIONS})
 
 
-class _Duplicate(Exception):
+class _DuplicateError(Exception):
     """The id is parked or running already: the call returns the existing result."""
 
 
@@ -79,17 +79,18 @@ class GroupSender:
         park = _Park(self.app, run[0] if run else None, key, extra)
         try:
             return self._send(_Capture(producer, park), name, message, **options)
-        except _Duplicate:
+        except _DuplicateError:
             return None
 
     def _plain(self, producer: Any, name: str, message: Any, said: dict[str, Any], options: dict[str, Any]) -> Any:
         if collecting.get() is not None:
             raise MissingGroupKey(f"{name} belongs to no group: park_many takes signatures of grouped tasks.")
-        if said := {option for option, value in said.items() if value is not None}:
-            raise MissingGroupKey(f"{name} was sent with {', '.join(sorted(said))}, but belongs to no group.")
+        useless = sorted(option for option, value in said.items() if value is not None)
+        if useless:
+            raise MissingGroupKey(f"{name} was sent with {', '.join(useless)}, but belongs to no group.")
         return self._send(producer, name, message, **options)
 
-    def _task(self, name: str) -> Any:
+    def _task(self, name: str | None) -> Any:
         tasks = self.app._tasks
         if name not in tasks and self.app._pending and self.app.autofinalize and not self.app.finalized:
             self.app.finalize(auto=True)  # the task may be declared and not yet made
@@ -142,7 +143,7 @@ class _Park:
         if self._number is None:
             self._number = gate.number()
         if not retried(options, self._park, gate, entry, options["headers"]):
-            raise _Duplicate(entry.id)
+            raise _DuplicateError(entry.id)
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any]) -> bool:
         assert self._number is not None

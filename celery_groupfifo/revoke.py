@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery, signals
 from celery.app.control import Control
 from celery.app.task import Context
-from kombu import Message
+from kombu.message import Message
 from kombu.utils.functional import maybe_list
 from kombu.utils.json import loads
 

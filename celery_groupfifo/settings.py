@@ -65,9 +65,10 @@ OPTIONS = {
 }
 
 
-def _number(kind: type, least: float) -> Callable[[Any], str | None]:
+def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
-        fits = isinstance(value, (int, kind)) and not isinstance(value, bool) and value >= least
+        allowed = (int,) if kind is int else (int, float)
+        fits = isinstance(value, allowed) and not isinstance(value, bool) and value >= least
         return None if fits else f"{'a whole' if kind is int else 'a'} number from {least:g} on"
 
     return check

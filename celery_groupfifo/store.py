@@ -32,7 +32,7 @@ class Store:
     """
 
     def __init__(self, client: redis.Redis, shown: str) -> None:
-        self.client = client
+        self.client: Any = client
         self.shown = shown
         self.clock = ""  # tests set a time in microseconds
         self._scripts = {name: client.register_script(scripts.source(name)) for name in scripts.NAMES}
@@ -82,7 +82,7 @@ class Store:
         pipe = self.client.pipeline(transaction=False)
         for keys, more, args in calls:
             every = [*keys.base, *more]
-            pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)  # type: ignore[arg-type]
+            pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
         replies = pipe.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, (*_LOST, NoScriptError)):
@@ -133,7 +133,7 @@ class Store:
     def wait(self, key: str, seconds: float) -> None:
         """Wait until something is pushed on the list `key`, or the time is over."""
         try:
-            self.client.brpop([key], timeout=seconds)  # type: ignore[arg-type]
+            self.client.brpop([key], timeout=seconds)
         except RedisError as error:
             raise self._wrapped("wait", error) from error
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport import virtual
-from kombu.transport.redis import Channel
+from kombu.transport import redis, virtual
 
 from celery_groupfifo.gate import Lists
 from celery_groupfifo.keys import queue_of_list
 
+Channel = Any
+"""A channel of kombu's Redis transport."""
+
 
 def is_redis(channel: Any) -> bool:
     """Whether a channel is kombu's for Redis."""
-    return isinstance(channel, Channel)
+    return isinstance(channel, redis.Channel)
 
 
 def consumed_lists(channel: Channel) -> Lists:
@@ -41,8 +43,7 @@ def acknowledge_locally(channel: Channel, message: Any) -> None:
     message._state = "ACK"
 
 
-def over_prefetch(channel: Any) -> bool:
+def over_prefetch(channel: Channel) -> bool:
     """Whether more deliveries are out than the worker may hold now."""
-    qos = getattr(channel, "qos", None)
-    limit = getattr(qos, "prefetch_count", 0)
-    return bool(limit) and len(qos._delivered) - len(qos._dirty) > limit
+    qos = channel.qos
+    return bool(qos.prefetch_count) and len(qos._delivered) - len(qos._dirty) > qos.prefetch_count

@@ -62,7 +62,9 @@ class GroupStrategy:
     def _grouped(self, task: Any, app: Any, consumer: Any, **kwargs: Any) -> Handler:
         """The task's own strategy, over a request class with ours mixed in."""
         own = symbol_by_name(task.Request)
-        mixed = type("GroupRequest", (GroupRequest,) if own is GroupRequest.__mro__[1] else (GroupRequest, own), {})
+        mixed: Any = type(
+            "GroupRequest", (GroupRequest,) if own is GroupRequest.__mro__[1] else (GroupRequest, own), {}
+        )
         mixed.member = self._member
         before = task.__dict__.get("Request")
         task.Request = mixed
