@@ -55,7 +55,7 @@ else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
   redis.call('ZREM', K.due, 'l ' .. id)
-  land(group_key)
+  land(group_key, id)
   leave(group)
   local head, h, text = next_head(waiting, group_key, group)
   if head and take == 'own' then

@@ -2,7 +2,7 @@
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
 -- KEYS[10] waiting   (list)    "<parked us> <id>" of the group's parked entries, head first
--- KEYS[11] group     (hash)    flying: entries in flight
+-- KEYS[11] group     (hash)    "f <id>" of each entry in flight
 -- KEYS[12] producer  (string)  "<last number>" of this producer
 -- KEYS[13] wake      (list)    wakes one sweeping worker
 -- KEYS[14] list      (list)    the broker's list of the entry's queue; absent on other brokers

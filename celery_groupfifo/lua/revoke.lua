@@ -31,7 +31,7 @@ if r then
   redis.call('HDEL', K.flight, id)
   redis.call('ZREM', K.due, 'h ' .. id)
   redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
-  land(group_key)
+  land(group_key, id)
   advance({ [queue] = list }, waiting, group_key, group, out)
 end
 return { 1, entry.text, unpack(out) }

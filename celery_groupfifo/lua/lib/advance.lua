@@ -1,9 +1,11 @@
--- The next head of a group, when nothing of it is in flight. Needs waiting (list) and group (hash).
+-- The next head of a group, when nothing of it is in flight.
+--
+-- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and nothing else.
 local STEPS = 100
 
 -- Returns id, record and message of the new head, not yet rung; nothing when there is none.
 local function next_head(waiting, group_key, group)
-  if tonumber(redis.call('HGET', group_key, 'flying') or 0) > 0 then
+  if redis.call('HLEN', group_key) > 0 then
     return nil
   end
   for _ = 1, STEPS do
@@ -18,7 +20,7 @@ local function next_head(waiting, group_key, group)
       leave(group)
     elseif entry and entry.us == us then
       local r = { lost = '0', group = group }
-      redis.call('HINCRBY', group_key, 'flying', 1)
+      redis.call('HSET', group_key, 'f ' .. id, 1)
       return id, r, issue(id, r, entry)
     end -- else it was revoked: its place is empty
   end
@@ -26,10 +28,8 @@ local function next_head(waiting, group_key, group)
   return nil
 end
 
-local function land(group_key)
-  if tonumber(redis.call('HINCRBY', group_key, 'flying', -1)) <= 0 then
-    redis.call('HDEL', group_key, 'flying')
-  end
+local function land(group_key, id)
+  redis.call('HDEL', group_key, 'f ' .. id)
 end
 
 local function advance(lists, waiting, group_key, group, out)
@@ -43,10 +43,12 @@ end
 -- that nobody can read is buried; its slot is given back by the sweep, which knows the group's keys.
 local function resume(lists, id, r, out)
   redis.call('ZREM', K.due, 'l ' .. id)
-  if r.due ~= '-' and tonumber(r.due) > K.ms then
+  if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K.ms) then
     r.state, r.owner, r.call, r.since = 'held', '-', '-', number(K.ms)
     write_flight(id, r)
-    redis.call('ZADD', K.due, r.due, 'h ' .. id)
+    if r.stop == '-' then
+      redis.call('ZADD', K.due, r.due, 'h ' .. id)
+    end
     return
   end
   local entry, corrupt = read_entry(id)

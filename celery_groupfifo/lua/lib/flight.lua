@@ -8,23 +8,24 @@
 --   owner   the worker that runs it, else -
 --   call    the call that began it: makes a repeated begin harmless
 --   due     a continuation (retry, replace) is stored: when it may go out (ms), else -
+--   stop    why it must not go out at all: paused, else -
 --   group, queue
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
-  local state, fence, lost, since, owner, call, due, group, queue =
-    string.match(text or '', '^(%S+) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local state, fence, lost, since, owner, call, due, stop, group, queue =
+    string.match(text or '', '^(%S+) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
   if not state then
     return nil
   end
   return {
     state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-    due = due, group = group, queue = queue,
+    due = due, stop = stop, group = group, queue = queue,
   }
 end
 
 local function write_flight(id, r)
   redis.call('HSET', K.flight, id, table.concat(
-    { r.state, r.fence, r.lost, r.since, r.owner, r.call, r.due, r.group, r.queue }, ' '))
+    { r.state, r.fence, r.lost, r.since, r.owner, r.call, r.due, r.stop, r.group, r.queue }, ' '))
 end
 
 local function number(value)

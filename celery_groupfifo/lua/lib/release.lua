@@ -44,7 +44,8 @@ end
 
 -- Draw the ticket of an entry in flight. Returns the ready message.
 local function issue(id, r, entry)
-  r.state, r.fence, r.since, r.owner, r.call, r.due = 'released', draw_fence(), number(K.ms), '-', '-', '-'
+  r.state, r.fence, r.since = 'released', draw_fence(), number(K.ms)
+  r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
   r.queue = entry.queue
   write_flight(id, r)
   return compose(id, entry, r)
