@@ -6,13 +6,13 @@ that knows how to repeat a call.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from celery import Celery
-from kombu.utils.url import sanitize_url
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -50,7 +50,7 @@ class Server:
     @property
     def shown(self) -> str:
         """The URL without its password."""
-        return sanitize_url(self.url)
+        return _shown(self.url)
 
     def client(self, timeout: float, name: str) -> redis.Redis:
         """A new client; nothing is connected yet.
@@ -110,21 +110,23 @@ def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
         url = ";".join(url)
     scheme = url.split("://")[0]
     if scheme not in _SCHEMES:
-        raise InvalidSetting(f"{sanitize_url(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
+        raise InvalidSetting(f"{_shown(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
     if scheme == "sentinel":
         return _parse_sentinel(url, transport_options)
     first = url.split(";")[0]
     parts = urlsplit(first)
     if scheme == "redis+socket":
         query = dict(parse_qsl(parts.query))
-        first = urlunsplit(("unix", parts.netloc, parts.path, f"db={query.get('virtual_host', '0').strip('/')}", ""))
+        first = f"unix://{parts.netloc}{parts.path}?db={query.get('virtual_host', '0').strip('/')}"
     elif "CERT_" in parts.query:
         first = first.replace("CERT_NONE", "none").replace("CERT_REQUIRED", "required")
         first = first.replace("CERT_OPTIONAL", "optional")
     try:
         options = dict(redis.connection.parse_url(first))
     except ValueError as error:
-        raise InvalidSetting(f"{sanitize_url(url)!r} can't be read as the URL of a Redis: {error}.") from error
+        raise InvalidSetting(f"{_shown(url)!r} can't be read as the URL of a Redis: {error}.") from error
+    if scheme in ("redis", "rediss") and not re.fullmatch(r"/?\d*/?", parts.path):
+        raise InvalidSetting(f"{_shown(url)!r} names no database: use a number, as in redis://host:port/0.")
     if isinstance(use_ssl, dict):
         options |= {"connection_class": redis.SSLConnection, **use_ssl}
     if "path" in options:
@@ -133,6 +135,11 @@ def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
         host = str(options.get("host") or "127.0.0.1").lower()
         place = ("127.0.0.1" if host == "localhost" else host, options.get("port") or 6379, options.get("db") or 0)
     return Server(url, place, options)
+
+
+def _shown(url: str) -> str:
+    """A URL without its password, even when it is a wrong one."""
+    return re.sub(r":[^:@/]*@", ":**@", url)
 
 
 def _parse_sentinel(url: str, transport_options: dict[str, Any]) -> Server:

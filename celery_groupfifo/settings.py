@@ -147,9 +147,10 @@ def check_option(name: str, value: Any) -> None:
 
 def _names(conf: Any) -> set[str]:
     """The names of all groupfifo settings that the user wrote, whatever the namespace and case."""
+    keys = list(conf.keys())  # first: an app's configuration is not read before, and its namespace not known
     namespace = (getattr(conf, "prefix", None) or "").lower()
     names = set()
-    for key in list(conf.keys()):
+    for key in keys:
         name = str(key).lower().removeprefix(namespace)
         if name.startswith(PREFIX):
             names.add(name.removeprefix(PREFIX))

@@ -1,0 +1,127 @@
+"""Keys from templates, callables, parameter names and calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from celery_groupfifo import GroupFifoTask, InvalidGroupKey, InvalidOption, MissingGroupKey
+from celery_groupfifo.grouping import checked_key, group_key, is_grouped
+
+
+def task_with(spec: Any, fun: Callable[..., Any] | None = None, **options: Any) -> Any:
+    def run(instance: str, customer: str = "nobody", *, text: str = "") -> None: ...
+
+    app = Celery("grouping", broker="redis://localhost:1/0")
+    return app.task(base=GroupFifoTask, group_key=spec, name="send", lazy=False, shared=False, **options)(fun or run)
+
+
+TEMPLATE = "{instance}:{customer}"
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "key"),
+    [
+        (("i", "c"), {}, "i:c"),
+        (("i",), {"customer": "c"}, "i:c"),
+        ((), {"customer": "c", "instance": "i"}, "i:c"),
+        (("i",), {}, "i:nobody"),
+        ((7, 8), {}, "7:8"),
+    ],
+)
+@pytest.mark.parametrize(
+    "spec", [TEMPLATE, ("instance", "customer"), lambda instance, customer="nobody", *, text="": f"{instance}:{customer}"]
+)
+def test_positional_keyword_and_default_arguments_bind(spec: Any, args: Any, kwargs: Any, key: str) -> None:
+    assert group_key(task_with(spec), "send", args, kwargs) == key
+
+
+def test_a_bound_task_does_not_count_self() -> None:
+    def run(self: Any, customer: str) -> None: ...
+
+    assert group_key(task_with("{customer}", run, bind=True), "send", ("c",), {}) == "c"
+    assert group_key(task_with(lambda customer: customer * 2, run, bind=True), "send", ("c",), {}) == "cc"
+
+
+def test_a_class_with_a_lambda() -> None:
+    app = Celery("grouping", broker="redis://localhost:1/0")
+
+    class Send(GroupFifoTask):
+        name = "send"
+        group_key = lambda customer, text: customer  # noqa: E731
+
+        def run(self, customer: str, text: str) -> None: ...
+
+    assert group_key(app.register_task(Send()), "send", ("c", "hello"), {}) == "c"
+
+
+def test_templates_reach_into_arguments() -> None:
+    def run(message: dict[str, str], **more: str) -> None: ...
+
+    task = task_with("{message[customer]}:{shop}", run)
+
+    assert group_key(task, "send", ({"customer": "c"},), {"shop": "s"}) == "c:s"
+    with pytest.raises(MissingGroupKey, match="customer"):
+        group_key(task, "send", ({},), {"shop": "s"})
+    with pytest.raises(MissingGroupKey, match="'shop', which is not given"):
+        group_key(task, "send", ({"customer": "c"},), {})
+
+
+@pytest.mark.parametrize(
+    ("spec", "args", "said"),
+    [
+        (TEMPLATE, (None, "c"), "'instance', which is None"),
+        (TEMPLATE, (), "instance"),
+        (TEMPLATE, ("a", "b", "c", "d"), "too many positional"),
+        (("instance",), (None,), "'instance'"),
+        (lambda *args, **kwargs: None, ("i",), "returned None"),
+        (lambda *args, **kwargs: 1 / 0, ("i",), "ZeroDivisionError"),
+        (None, ("i",), "no group_key"),
+    ],
+)
+def test_a_key_that_can_not_be_built(spec: Any, args: Any, said: str) -> None:
+    with pytest.raises(MissingGroupKey) as caught:
+        group_key(task_with(spec), "send", args, {})
+
+    assert said in str(caught.value)
+    assert "send" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["a", "A:active", "|||", "a\nb", "{x}", "*", "ü" * 256, "x" * 512, " "])
+def test_any_text_up_to_512_bytes_is_a_key(key: str) -> None:
+    assert checked_key(key, "send") == key
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("", "empty"), (b"a", "b'a'"), (5, "5"), ("x" * 513, "513 bytes"), ("ü" * 257, "514 bytes"), ("\ud800", "encoded")],
+)
+def test_what_is_no_key(key: object, said: str) -> None:
+    with pytest.raises(InvalidGroupKey, match=said):
+        checked_key(key, "send")
+
+
+@pytest.mark.parametrize("spec", ["{custmer}", ("instance", "nope"), "{0}", "{", 5, (), ""])
+def test_a_wrong_group_key_stops_the_definition(spec: Any) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        task_with(spec)
+
+    assert "group_key" in str(caught.value)
+    assert "send" in str(caught.value)
+
+
+def test_which_tasks_are_grouped() -> None:
+    app = Celery("grouping", broker="redis://localhost:1/0")
+
+    def run(x: str) -> None: ...
+
+    plain = app.task(name="plain", lazy=False, shared=False)(run)
+    keyed = app.task(group_key="{x}", name="keyed", lazy=False, shared=False)(run)
+
+    assert is_grouped(task_with(TEMPLATE))
+    assert is_grouped(keyed)
+    assert not is_grouped(plain)
+    assert not is_grouped(None)

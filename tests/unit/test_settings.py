@@ -1,0 +1,80 @@
+"""A wrong setting stops the start with a sentence that quotes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from celery_groupfifo import GroupFifo, GroupFifoTask, InvalidOption, InvalidSetting
+from celery_groupfifo.settings import Settings, read_settings
+
+
+def settings_of(**conf: Any) -> Settings:
+    app = Celery("settings", broker="redis://localhost:1/0")
+    app.conf.update(conf)
+    return GroupFifo(app).settings
+
+
+def test_defaults() -> None:
+    settings = settings_of()
+
+    assert (settings.lease_ttl, settings.sweep_interval, settings.namespace, settings.partitions) == (30, 1, "groupfifo", 1)
+    assert (settings.max_lost, settings.on_retry, settings.eta_policy, settings.on_lease_lost) == (3, "hold", "at_due", "warn")
+
+
+def test_settings_are_read() -> None:
+    settings = settings_of(groupfifo_lease_ttl=12, groupfifo_namespace="shop", groupfifo_url="redis://other:6380/2")
+
+    assert (settings.lease_ttl, settings.ttl_ms, settings.namespace) == (12, 12000, "shop")
+    assert settings.url == "redis://other:6380/2"
+
+
+def test_settings_of_a_namespaced_configuration_are_read() -> None:
+    class Config:
+        CELERY_BROKER_URL = "redis://localhost:1/0"
+        CELERY_GROUPFIFO_LEASE_TTL = 7
+
+    app = Celery("namespaced")
+    app.config_from_object(Config, namespace="CELERY")
+
+    assert read_settings(app.conf).lease_ttl == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("lease_tll", 30, "groupfifo_lease_ttl"),
+        ("lease_ttl", "30", "'30'"),
+        ("lease_ttl", 0.1, "0.1"),
+        ("lease_ttl", True, "True"),
+        ("partitions", 1.5, "1.5"),
+        ("partitions", 0, "a whole number from 1 on"),
+        ("namespace", "a b", "'a b'"),
+        ("namespace", "{x}", "'{x}'"),
+        ("on_lease_lost", "kill", "'warn' or 'terminate'"),
+        ("sweep_interval", 20, "half of it"),
+        ("url", "localhost", "'localhost'"),
+        ("max_lost", 0, "a whole number from 1 on"),
+    ],
+)
+def test_wrong_settings_are_quoted(name: str, value: object, said: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        _ = settings_of(**{f"groupfifo_{name}": value})
+
+    assert f"groupfifo_{name}" in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("option", "value"), [("max_lost", 0), ("max_lost", "3"), ("group_on_retry", "relaese")])
+def test_wrong_options_of_a_task_are_quoted(option: str, value: object) -> None:
+    app = Celery("options", broker="redis://localhost:1/0")
+
+    def run(x: str) -> None: ...
+
+    with pytest.raises(InvalidOption) as caught:
+        app.task(base=GroupFifoTask, group_key="{x}", lazy=False, shared=False, **{option: value})(run)
+
+    assert option in str(caught.value)
+    assert repr(value) in str(caught.value)
