@@ -227,7 +227,7 @@ class Gate:
         tag, unacked, index = call.delivery or ("", keys.base[0], keys.base[0])
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner), unacked, index]
         args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, tag, len(call.lists)]
+        args += [self.settings.ttl_ms, call.take, tag, CALLS_KEEP_MS, len(call.lists)]
         code, taken, due, *rest = self.store.run(
             "finish", keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
         )

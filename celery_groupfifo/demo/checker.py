@@ -148,9 +148,7 @@ def _lost(timeline: Timeline) -> list[Breach]:
 
 def _repeats(timeline: Timeline) -> list[Breach]:
     return [
-        Breach(
-            run.group, run.seq, f"{_name(again)} repeats {_name(run)} ({run.outcome}) for no recorded reason"
-        )
+        Breach(run.group, run.seq, f"{_name(again)} repeats {_name(run)} ({run.outcome}) for no recorded reason")
         for run, again in timeline.repeats()
         if timeline.reason(run, again) is None
     ]
@@ -161,9 +159,7 @@ def _fences(timeline: Timeline) -> list[Breach]:
     for group, runs in timeline.runs.items():
         sound = [run for run in runs if not timeline.zombie(run)]
         breaches += [
-            Breach(
-                group, later.seq, f"{_name(later)} started after {_name(earlier)}: its fence is not higher"
-            )
+            Breach(group, later.seq, f"{_name(later)} started after {_name(earlier)}: its fence is not higher")
             for earlier, later in pairwise(sound)
             if later.fence <= earlier.fence
         ]

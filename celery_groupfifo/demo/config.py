@@ -3,7 +3,7 @@
 Read from the environment:
     REDIS_URL: the server; localhost unless given. Databases 0 and 1, unless it names one for both.
     WORKER_CONCURRENCY: slots of one worker; 4 unless given.
-    DEMO_LINE: name of the queue and of the gate's keys, so that a run on a shared server meets nobody else's.
+    DEMO_LINE: what all keys of this run begin with, for a server that others use, too.
     DEMO_LEASE_TTL: seconds after which a silent worker's groups move on; 5 unless given.
 """
 
@@ -18,11 +18,14 @@ def _database(number: int) -> str:
 
 broker_url = _database(0)
 result_backend = _database(1)
-task_default_queue = os.environ.get("DEMO_LINE") or "messages"
-groupfifo_namespace = os.environ.get("DEMO_LINE") or "groupfifo"
+task_default_queue = "messages"
+if _line := os.environ.get("DEMO_LINE"):
+    broker_transport_options = {"global_keyprefix": f"{_line}:"}
+    groupfifo_namespace = _line
 
 # The default of 30 s suits a service. A demo has no such patience, and its workers no such pauses.
 groupfifo_lease_ttl = float(os.environ.get("DEMO_LEASE_TTL") or 5)
+groupfifo_sweep_interval = min(1.0, groupfifo_lease_ttl / 4)
 
 worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or 4)
 worker_prefetch_multiplier = 1

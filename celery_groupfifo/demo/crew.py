@@ -31,7 +31,7 @@ class Crew:
         Args:
             options: how the demo runs.
             redis_url: the server.
-            line: name of queue and keys, where the server is not ours alone.
+            line: what all keys begin with, where the server is not ours alone.
         """
         self.workers: list[Process] = []
         self.producers: list[Process] = []
@@ -112,14 +112,9 @@ class Crew:
         """Let the producers finish the message at hand and end."""
         stop(self.producers, _GRACE_SECONDS)
 
-    def stop_workers(self) -> tuple[int, float]:
-        """Stop the workers gracefully.
-
-        Returns:
-            How many had to be stopped, and the seconds it took.
-        """
-        alive = [worker for worker in self.workers if worker.exit_code is None]
-        return len(alive), stop(alive, _GRACE_SECONDS)
+    def stop_workers(self) -> float:
+        """Stop the workers gracefully; return the seconds it took."""
+        return stop(self.workers, _GRACE_SECONDS)
 
     def close(self) -> None:
         """Stop whoever still runs, in haste: the server goes next, and nobody should wait for it then."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Protocol
 
 from celery_groupfifo.demo.progress import Progress
@@ -15,8 +14,8 @@ class Display(Protocol):
     def say(self, text: str, style: str = "") -> None:
         """Show lines that stay."""
 
-    def update(self, progress: Progress, total: int) -> None:
-        """Show where things stand; called many times a second."""
+    def update(self, progress: Progress, total: int, seconds: float) -> None:
+        """Show where things stand, so many seconds after the start; called many times a second."""
 
     def freeze(self) -> None:
         """Show nothing live any more; `say` goes on working."""
@@ -26,7 +25,6 @@ class PlainDisplay:
     """Lines on standard output, one a second."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
         self._next = 0.0
         self._last = ""
 
@@ -34,14 +32,12 @@ class PlainDisplay:
         """Print lines."""
         print(text, flush=True)
 
-    def update(self, progress: Progress, total: int) -> None:
+    def update(self, progress: Progress, total: int, seconds: float) -> None:
         """Print a line of figures if the last one is a second old and anything has changed."""
-        now = time.monotonic()
         line = figures(progress, total)
-        if now < self._next or line == self._last:
-            return
-        self._next, self._last = now + 1, line
-        self.say(f"{now - self._started:6.1f} s  {line}")
+        if seconds >= self._next and line != self._last:
+            self._next, self._last = seconds + 1, line
+            self.say(f"{seconds:6.1f} s  {line}")
 
     def freeze(self) -> None:
         """Nothing is live here."""
@@ -55,7 +51,7 @@ def figures(progress: Progress, total: int) -> str:
     )
     return (
         f"done {progress.done}/{total}  parked {progress.parked}  busy {progress.busy}  "
-        f"retry {progress.groups_in('retry')}  waiting for a lease {progress.groups_in('lost')}  |  {workers}"
+        f"retry {progress.groups_in('retry')}  cut off {progress.groups_in('cut off')}  |  {workers}"
     )
 
 

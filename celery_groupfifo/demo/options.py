@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -44,9 +45,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         description="Messages of 60 customers, in order per customer, while a worker is killed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--tasks", type=_positive, default=_default("DEMO_TASKS", 1200), help="messages to send"
-    )
+    parser.add_argument("--tasks", type=_positive, default=_default("DEMO_TASKS", 1200), help="messages to send")
     parser.add_argument(
         "--instances", type=_positive, default=_default("INSTANCES", 3), help="worker processes to start with"
     )
@@ -60,6 +59,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--flower-port", type=_positive, default=Options.flower_port, help="Flower's port")
     parser.add_argument("--plain", action="store_true", help="plain lines instead of a live display")
     found = parser.parse_args(arguments)
+    if found.flower and find_spec("flower") is None:
+        parser.error("Flower is not installed: pip install 'celery-groupfifo[flower]'")
     return Options(
         tasks=found.tasks,
         workers=found.instances,

@@ -58,9 +58,7 @@ class Producer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send messages, fast at first, then for ever if asked to."""
-    parser = argparse.ArgumentParser(
-        prog="python -m celery_groupfifo.demo.producer", description=main.__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m celery_groupfifo.demo.producer", description=main.__doc__)
     parser.add_argument("--number", type=int, default=0, help="which of the producers this one is")
     parser.add_argument("--producers", type=int, default=1, help="how many there are")
     parser.add_argument("--messages", type=int, default=600, help="messages to send")

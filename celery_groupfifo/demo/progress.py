@@ -25,7 +25,7 @@ class WorkerState:
 
 @dataclass
 class GroupState:
-    """One group. `state` is ``running``, ``retry`` (waits), ``lost`` (its worker was killed) or empty."""
+    """One group. `state` is ``running``, ``retry`` (waits), ``cut off`` (by a kill) or empty."""
 
     sent: int = 0
     done: int = 0
@@ -120,7 +120,7 @@ class Progress:
         for run in list(worker.busy):
             if run[0] in event["target"]:
                 worker.busy.discard(run)
-                self.groups[run[1]].state = "lost"
+                self.groups[run[1]].state = "cut off"
 
     def _worker(self, event: Event) -> WorkerState:
         return self.workers.setdefault(event["worker"], WorkerState(event["worker"]))

@@ -8,6 +8,11 @@ from celery_groupfifo.demo.summary import Summary
 _OFFENDERS_SHOWN = 3
 
 
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, e.g. ``1 worker`` or ``3 workers``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def worker_table(summary: Summary, slots: int) -> str:
     """Return a table with a line per worker.
 
@@ -22,7 +27,8 @@ def worker_table(summary: Summary, slots: int) -> str:
         fate = "  (killed)" if worker.killed else ""
         figures = f"{worker.runs:>5}  {worker.retries:>7}  {busy:>10}  {len(worker.pids):>9}"
         lines.append(f"{worker.name:{width}}  {figures}{fate}")
-    lines.append(f"{'all':{width}}  {summary.runs:>5}  {'':>7}  {summary.busy:>10}  at once, at most")
+    retries = sum(worker.retries for worker in summary.workers.values())
+    lines.append(f"{'all':{width}}  {summary.runs:>5}  {retries:>7}  {summary.busy:>10}  at once, at most")
     return "\n".join(lines)
 
 
@@ -32,8 +38,8 @@ def recovery(summary: Summary) -> str:
         return ""
     first, last = min(summary.recoveries), max(summary.recoveries)
     return (
-        f"{len(summary.recoveries)} messages were cut off by the kill; "
-        f"their groups went on with them after {first:.1f} to {last:.1f} s"
+        f"Messages cut off by the kill: {len(summary.recoveries)}. "
+        f"Their groups went on, with them first, after {first:.1f} to {last:.1f} s."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from celery_groupfifo.demo.history import Tail, load, record
 from celery_groupfifo.demo.messages import FAILS_ONE_IN
 from celery_groupfifo.demo.options import Options
 from celery_groupfifo.demo.progress import Progress, WorkerState
-from celery_groupfifo.demo.report import recovery, verdict_text, worker_table
+from celery_groupfifo.demo.report import plural, recovery, verdict_text, worker_table
+from celery_groupfifo.demo.shared import line_of_our_own, remove_keys
 from celery_groupfifo.errors import GroupFifoError
 
 _TICK_SECONDS = 0.05
@@ -48,8 +48,10 @@ def run(options: Options) -> int:
             closing.callback(display.freeze)
             server = closing.enter_context(embedded.start())
             display.say(server.description)
-            # On a server that others use, a line of our own keeps us out of each other's way.
-            crew = Crew(options, server.url, line="" if server.pid else f"groupfifo-demo-{os.getpid()}")
+            line = "" if server.pid else line_of_our_own()
+            if line:
+                closing.callback(remove_keys, server.url, line)
+            crew = Crew(options, server.url, line)
             closing.callback(crew.close)
             closing.callback(_hear_signals, signal.SIG_IGN)
             return 0 if Plot(options, crew, display).play() else 1
@@ -83,6 +85,7 @@ class Plot:
         self.progress = Progress()
         self._tail = Tail(options.history)
         self._started = self._moved = time.monotonic()
+        self._killed: float | None = None
 
     def play(self) -> bool:
         """Go through the acts; return whether the verdict is clean."""
@@ -97,7 +100,7 @@ class Plot:
     def start(self) -> None:
         """Start workers, then producers."""
         options = self.options
-        self.say(f"{options.workers} workers with {options.concurrency} slots each are starting")
+        self.say(f"{plural(options.workers, 'worker')} with {plural(options.concurrency, 'slot')} each: starting")
         for _ in range(options.workers):
             self.crew.start_worker()
         self.wait("the workers to start", lambda: self._workers_up() == options.workers, _START_SECONDS)
@@ -106,7 +109,7 @@ class Plot:
             f"of which one in {FAILS_ONE_IN} fails at first"
         )
         if options.flower:
-            self.say(f"Flower: {self.crew.start_flower()}", "bold")
+            self.say(f"Flower, with a tab for groups: {self.crew.start_flower()}", "bold")
         self.crew.start_producers(then=_FLOWER_RATE if options.flower else None)
 
     def lose_a_worker(self) -> None:
@@ -114,15 +117,16 @@ class Plot:
         half = self.options.tasks // 2
         self.wait("half of the messages", lambda: self.progress.done >= half and self.progress.busy > 0)
         victim = max(self.progress.workers.values(), key=lambda worker: len(worker.busy))
-        cut_off = len(victim.busy)
         self.kill(victim)
         self.say(
-            f"{half} done: SIGKILL to {victim.name} (processes {_list(victim.pids)}), busy with {cut_off}",
-            "red",
+            f"{half} done: SIGKILL to {victim.name} (processes {_list(victim.pids)}), "
+            f"in the middle of {plural(self.progress.groups_in('cut off'), 'message')}",
+            "bold red",
         )
+        self._killed = time.monotonic()
         newcomer = self.crew.start_worker()
         self.say(
-            f"{newcomer.name} is starting; the groups of the lost one wait for its leases "
+            f"{newcomer.name} is starting; the groups of the lost one wait until its leases are over "
             f"({self.options.lease_ttl:g} s here, 30 s by default), all others go on"
         )
 
@@ -152,8 +156,10 @@ class Plot:
     def end(self) -> bool:
         """Stop the workers, show the figures, judge."""
         self.wait("the producers to end", lambda: all(it.exit_code is not None for it in self.crew.producers))
-        workers, seconds = self.crew.stop_workers()
-        self.say(f"SIGTERM to {workers} workers: they had ended after {seconds:.1f} s")
+        alive = sum(worker.exit_code is None for worker in self.crew.workers)
+        self.say(f"SIGTERM to {plural(alive, 'worker')}")
+        seconds = self.crew.stop_workers()
+        self.say(f"all had ended after {seconds:.1f} s")
         self.display.freeze()
         return self._judge()
 
@@ -175,24 +181,30 @@ class Plot:
             if time.monotonic() > self._moved + limit:
                 self.display.freeze()
                 self._judge()
-                raise StalledError(
-                    f"waited for {what}, but nothing has happened for {limit:.0f} s; see the logs"
-                )
+                raise StalledError(f"waited for {what}, but nothing has happened for {limit:.0f} s; see the logs")
 
     def say(self, text: str, style: str = "") -> None:
         """Show a line that stays, with the time since the start."""
-        self.display.say(f"{time.monotonic() - self._started:6.1f} s  {text}", style)
+        self.display.say(f"{self._seconds:6.1f} s  {text}", style)
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
 
     def _tick(self) -> None:
-        self._look()
-        self.display.update(self.progress, max(self.options.tasks, self.progress.sent))
-        self.crew.check()
+        # First the rest, then the look: whoever waited for a condition acts on what has just been read.
         time.sleep(_TICK_SECONDS)
+        self.crew.check()
+        self._look()
+        self.display.update(self.progress, max(self.options.tasks, self.progress.sent), self._seconds)
 
     def _look(self) -> None:
         if events := self._tail.read():
             self._moved = time.monotonic()
             self.progress.feed(events)
+        if self._killed and not self.progress.groups_in("cut off"):
+            self.say(f"every group goes on, {time.monotonic() - self._killed:.1f} s after the kill", "bold")
+            self._killed = None
 
     def _workers_up(self) -> int:
         return sum(worker.up for worker in self.progress.workers.values())
@@ -203,9 +215,7 @@ class Plot:
         if not interim:
             parts = worker_table(figures, self.options.concurrency), recovery(figures)
             self.display.say("".join(f"\n{part}\n" for part in parts if part))
-        self.display.say(
-            verdict_text(verdict, figures, interim=interim), "bold green" if verdict.clean else "bold red"
-        )
+        self.display.say(verdict_text(verdict, figures, interim=interim), "bold green" if verdict.clean else "bold red")
         return verdict.clean
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -12,7 +10,7 @@ from rich.text import Text
 
 from celery_groupfifo.demo.progress import GroupState, Progress, WorkerState
 
-_COLOURS = {"running": "black on green", "retry": "black on yellow", "lost": "white on red"}
+_COLOURS = {"running": "black on green", "retry": "black on yellow", "cut off": "white on red"}
 _FRAMES_PER_SECOND = 10
 
 
@@ -26,7 +24,6 @@ class Screen:
             slots: slots of each worker.
         """
         self._slots = slots
-        self._started = time.monotonic()
         self._next = 0.0
         self._console = Console(highlight=False)
         # No thread of rich's: whoever calls `update` draws.
@@ -37,21 +34,18 @@ class Screen:
         """Show lines that stay, above the live part."""
         self._console.print(Text(text, style=style))
 
-    def update(self, progress: Progress, total: int) -> None:
+    def update(self, progress: Progress, total: int, seconds: float) -> None:
         """Draw, some times a second."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + 1 / _FRAMES_PER_SECOND
-            self._live.update(self._picture(progress, total, now - self._started), refresh=True)
+        if seconds >= self._next:
+            self._next = seconds + 1 / _FRAMES_PER_SECOND
+            self._live.update(self._picture(progress, total, seconds), refresh=True)
 
     def freeze(self) -> None:
         """Take the live part away."""
         self._live.stop()
 
     def _picture(self, progress: Progress, total: int, seconds: float) -> RenderableType:
-        return Group(
-            Text(), _bar(progress, total, seconds), Text(), self._workers(progress), Text(), _groups(progress)
-        )
+        return Group(Text(), _bar(progress, total, seconds), Text(), self._workers(progress), Text(), _groups(progress))
 
     def _workers(self, progress: Progress) -> Table:
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
@@ -92,7 +86,7 @@ def _groups(progress: Progress) -> RenderableType:
     for instance, cell in cells.items():
         table.add_row(Text(instance, style="dim"), cell)
     legend = Text.assemble(
-        ("a cell is a customer: the number of the last message done; ", "dim"),
+        ("messages done per customer: ", "dim"),
         *((f" {state} ", colour) for state, colour in _COLOURS.items()),
     )
     return Group(table, legend) if cells else Text()

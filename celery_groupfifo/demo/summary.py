@@ -53,7 +53,6 @@ def summary(events: Iterable[Event]) -> Summary:
     """
     timeline = Timeline.of(events)
     runs = [run for group in timeline.runs.values() for run in group]
-    names = sorted({run.worker for run in runs})
     return Summary(
         sent=sum(map(len, timeline.sent.values())),
         groups=len({*timeline.sent, *timeline.runs}),
@@ -64,7 +63,8 @@ def summary(events: Iterable[Event]) -> Summary:
         repeats=Counter(timeline.reason(run, again) or "none" for run, again in timeline.repeats()),
         recoveries=[again.start - run.end for run, again in timeline.repeats() if run.outcome == KILLED],
         workers={
-            name: _worker(name, timeline, [run for run in runs if run.worker == name]) for name in names
+            name: _worker(name, timeline, [run for run in runs if run.worker == name])
+            for name in sorted(timeline.workers)
         },
     )
 

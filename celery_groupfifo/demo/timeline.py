@@ -61,6 +61,7 @@ class Timeline:
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     sent: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     gone: set[tuple[str, int]] = field(default_factory=set)
+    workers: set[str] = field(default_factory=set)
     kills: dict[int, Span] = field(default_factory=dict)
     pauses: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
     first: float = 0.0
@@ -91,6 +92,8 @@ class Timeline:
         kind, now = event["ev"], float(event["t"])
         if kind == "sent":
             self.sent[event["group"]].append(event["seq"])
+        elif kind == "up":
+            self.workers.add(event["worker"])
         elif kind == "gone":
             self.gone.add((event["group"], event["seq"]))
         elif kind == "kill":
@@ -102,11 +105,12 @@ class Timeline:
         elif kind in ("start", "end"):
             run_id = (event["pid"], event["group"], event["seq"], event["fence"])
             if kind == "start":
-                running[run_id] = _run(event)
-                self.runs[event["group"]].append(running[run_id])
-            elif run := running.pop(run_id, None):
-                run.end = now
-                run.outcome = OK if event["ok"] else event["reason"]
+                running[run_id] = run = _run(event)
+                self.workers.add(run.worker)
+                self.runs[run.group].append(run)
+            elif ended := running.pop(run_id, None):
+                ended.end = now
+                ended.outcome = OK if event["ok"] else event["reason"]
 
     def _close(self, run: Run) -> None:
         # The later of the two kill records counts: only then was the process certainly dead.

@@ -28,7 +28,7 @@ if kind == 'e' then
     leave(group)
   end
 elseif kind == 'x' then
-  land(group_key, string.match(id, ' (%S+)$'))
+  land(group_key, string.match(member, '%S+$'))
 end
 local out = {}
 advance(named_lists(12, 6, count), waiting, group_key, group, out)

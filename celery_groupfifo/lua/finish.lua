@@ -18,15 +18,17 @@
 -- ARGV[9]  ttl         (ms)    lease of the task taken
 -- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none
 -- ARGV[11] delivery    (text)  kombu's delivery tag; empty: not ours to remove
--- ARGV[12] named       (count) lists
--- ARGV[13-] queues     (text)  their names
+-- ARGV[12] keep        (ms)    how long the calls of a silent worker are remembered
+-- ARGV[13] named       (count) lists
+-- ARGV[14-] queues     (text)  their names
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken, or ''; when a held continuation is due (ms from now, or -1); what the caller has to publish
 -- Complexity O(log groups)
 --@include keys flight release advance take
 local waiting, group_key, calls, unacked, index = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local caller, call, ttl, take, delivery, named = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], ARGV[12]
+local caller, call, ttl, take, delivery = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local keep, named = ARGV[12], tonumber(ARGV[13])
 
 local function let_go()
   if delivery ~= '' then
@@ -45,7 +47,7 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   return { before == call and 1 or 0, again, -1 } -- this very call, repeated: the same answer
 end
 
-local lists, out, due = named_lists(15, 13, tonumber(named)), {}, -1
+local lists, out, due = named_lists(15, 14, named), {}, -1
 local taken, message
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 if r.due ~= '-' then
@@ -66,11 +68,13 @@ else
   end
 end
 if take == 'lists' then
-  taken, message = take_ticket(15, tonumber(named), owner, call, ttl)
+  taken, message = take_ticket(15, named, owner, call, ttl)
 end
 if not taken then
   let_go()
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
-redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-'))
+if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-')) == 1 then
+  redis.call('PEXPIRE', calls, keep) -- a new caller; renewals go on with it
+end
 return { 1, message or '', due, unpack(out) }

@@ -1,0 +1,180 @@
+"""Order does not depend on a Redis broker: tickets go through RabbitMQ, or through files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from celery_groupfifo import GroupFifo, park_many
+from celery_groupfifo.demo import checker, history
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Stage:
+    """A broker, a gate elsewhere, and workers between them."""
+
+    def __init__(self, broker: str, gate: str, folder: Path) -> None:
+        self.folder = folder
+        for name in ("history", "queue", "control"):
+            (folder / name).mkdir()
+        self.environment = {
+            **os.environ,
+            "BROKER_URL": broker,
+            "GATE_URL": gate,
+            "BROKER_FOLDER": str(folder),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        self.redis = redis.Redis.from_url(gate)
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.app = Celery("sender", broker=broker)
+        self.app.conf.update(groupfifo_url=gate, groupfifo_lease_ttl=2, groupfifo_sweep_interval=0.5)
+        if broker.startswith("filesystem"):
+            self.app.conf.broker_transport_options = {
+                "data_folder_in": str(folder / "queue"),
+                "data_folder_out": str(folder / "queue"),
+                "control_folder": str(folder / "control"),
+            }
+        GroupFifo(self.app)
+
+    def worker(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        name = f"w{len(self.workers)}"
+        command = [sys.executable, "-m", "celery", "-A", "tests.brokers.app", "worker", "-n", f"{name}@test", "-l", "INFO"]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [*command, "--without-mingle", "--without-gossip", *options],
+                cwd=REPOSITORY,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def send(self, groups: int, tasks: int, seconds: float = 0.0, every: int = 0) -> None:
+        """Park tasks, round robin over the groups; one in `every` fails once and is retried."""
+        signatures = []
+        for number in range(groups * tasks):
+            group, seq = f"g{number % groups}", number // groups
+            history.record(self.folder / "history" / "sent.jsonl", ev="sent", group=group, seq=seq, id=str(number))
+            fails = int(bool(every) and number % every == 0)
+            signatures.append(self.app.signature("tests.brokers.app.work", (group, seq, seconds, fails), {}, group_key=group))
+        park_many(signatures)
+
+    def drained(self, within: float = 40) -> bool:
+        """Wait until no group is left."""
+        end = time.monotonic() + within
+        while self.redis.exists("{groupfifo:0}:depth"):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def events(self) -> list[dict[str, Any]]:
+        """What really happened."""
+        return history.load([self.folder / "history"])
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+        self.redis.close()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, redis_url: str, rabbitmq_url: str) -> Iterator[Stage]:
+    stage = Stage(rabbitmq_url, redis_url, tmp_path)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path, redis_url: str) -> Iterator[Stage]:
+    stage = Stage("filesystem://", redis_url, tmp_path)
+    yield stage
+    stage.close()
+
+
+def assert_in_order(stage: Stage) -> None:
+    events = stage.events()
+    assert checker.check(events).broken == ()
+    assert not [key for key in stage.redis.scan_iter("{groupfifo:0}:[wg]:*")]
+    assert not stage.redis.exists("{groupfifo:0}:entries", "{groupfifo:0}:flight", "{groupfifo:0}:due", "{groupfifo:0}:rung")
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_rabbitmq_keeps_order_over_two_workers(elsewhere: Stage, pool: str) -> None:
+    for _ in range(2):
+        elsewhere.worker("-c", "4", "-P", pool)
+    elsewhere.send(groups=20, tasks=20, seconds=0.002, every=17)
+
+    assert elsewhere.drained()
+    assert_in_order(elsewhere)
+
+
+@pytest.mark.rabbitmq
+def test_rabbitmq_survives_a_lost_worker(elsewhere: Stage) -> None:
+    first, _ = elsewhere.worker("-c", "4"), elsewhere.worker("-c", "4")
+    elsewhere.send(groups=12, tasks=15, seconds=0.05)
+    running = time.monotonic() + 30
+    while sum(event["ev"] == "end" for event in elsewhere.events()) < 40:
+        assert time.monotonic() < running
+        time.sleep(0.05)
+    killed = {"ev": "kill", "target": [first.pid, *_children(first.pid)], "worker": "w0@test"}
+    history.record(elsewhere.folder / "history" / "kills.jsonl", **killed)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    history.record(elsewhere.folder / "history" / "kills.jsonl", **killed)
+
+    assert elsewhere.drained()
+    assert_in_order(elsewhere)
+
+
+@pytest.mark.rabbitmq
+def test_rabbitmq_hand_off_is_bounded(elsewhere: Stage) -> None:
+    """On one slot, a deep group has at most groupfifo_burst (5) runs in a row while another one waits."""
+    elsewhere.send(groups=2, tasks=30)
+    elsewhere.worker("-c", "1", "-P", "solo")
+
+    assert elsewhere.drained()
+    starts = [event["group"] for event in elsewhere.events() if event["ev"] == "start"]
+    assert_in_order(elsewhere)
+    assert max(_streaks(starts[:50])) <= 5
+
+
+def test_a_broker_of_files_keeps_order(files: Stage) -> None:
+    files.worker("-c", "4")
+    files.send(groups=8, tasks=10, seconds=0.002, every=13)
+
+    assert files.drained()
+    assert_in_order(files)
+
+
+def _streaks(groups: list[str]) -> list[int]:
+    streaks = [1]
+    for before, group in zip(groups, groups[1:], strict=False):
+        if group == before:
+            streaks[-1] += 1
+        else:
+            streaks.append(1)
+    return streaks
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]

@@ -1,0 +1,46 @@
+"""What tests of every kind share: one server for the session, and an empty database for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from celery_groupfifo import embedded
+
+# One database of the shared server is for tests; the others stay for what a test starts itself.
+TEST_DATABASE = 9
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--nodes",
+        choices=["local", "docker"],
+        default="local",
+        help="where tests/e2e run brokers and workers: processes of this machine (default), or containers",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("rabbitmq") and shutil.which("rabbitmq-server") is None:
+        # Missing at home is normal, missing in CI is a broken CI.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("rabbitmq-server is not installed")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[embedded.Server]:
+    """A server of the session's own; the session fails, rather than skips, where none can be started."""
+    with embedded.start(appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: embedded.Server) -> str:
+    """The URL of a database that is empty at the start of the test."""
+    url = f"{redis_server.url}/{TEST_DATABASE}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
