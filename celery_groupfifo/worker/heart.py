@@ -38,6 +38,7 @@ class Heart:
         self._renew_at = self._sweep_at = self._due_at = 0.0
         self._oldest: dict[str, tuple[int, float]] = {}
         self._stopped = threading.Event()
+        self._beating = threading.Lock()
         self._thread: threading.Thread | None = None
         self._failing = False
 
@@ -47,14 +48,17 @@ class Heart:
             self._thread = threading.Thread(target=self._run, name="groupfifo-heart", daemon=True)
             self._thread.start()
 
-    def stop(self, seconds: float = 2.0) -> None:
-        """Stop beating, wait for the beat in progress, and leave nothing behind."""
+    def stop(self) -> None:
+        """Stop beating, wait for the beat in progress, and leave nothing behind.
+
+        The thread itself may still wait for its bell; it does nothing more.
+        """
         self._stopped.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(seconds)
+        with self._beating:
+            pass
         if not self._member.refused:
             try:
-                self._gate.forget(self._member.owner)
+                self._member.gate.forget(self._member.owner)
             except GroupFifoError as error:
                 logger.debug("The last calls of this worker stay for an hour: %s", error)
 
@@ -123,7 +127,10 @@ class Heart:
         wake = self._gate.keyspace.partitions[0].wake
         while not self._stopped.is_set():
             try:
-                seconds = min(self.beat(), self._gate.store.patience)
+                with self._beating:
+                    if self._stopped.is_set():
+                        return
+                    seconds = min(self.beat(), self._gate.store.patience)
                 if seconds > 0:
                     self._gate.store.wait(wake, max(seconds, 0.01))
                 if self._failing:

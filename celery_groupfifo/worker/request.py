@@ -73,6 +73,11 @@ class GroupRequest(Request):  # type: ignore[misc]
         run, error = self.run, exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        if isinstance(error, Terminated) and not (self._already_revoked or self._already_cancelled):
+            # A process that was told to end an earlier task, and did not, keeps Celery's mark for life. Killed now by
+            # something else, it would count as told to: but nobody revoked this task.
+            exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
+            error = exc_info.exception.exc
         if isinstance(error, TimeLimitExceeded) and self.member.prefork and self.worker_pid:
             try:
                 super().on_failure(exc_info, send_failed_event, return_ok)
@@ -104,11 +109,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         """Too many workers were lost with this task: it fails for good, without another run."""
         times = self.run.ticket.lost
         message = f"{times} workers were lost with task {self.id}: it is not run again (max_lost={self.max_lost})."
-        try:
-            raise WorkerLostError(message)
-        except WorkerLostError:
-            info = ExceptionInfo(sys.exc_info())
-        error = WorkerLostError(message)
+        info, error = _lost_info(message), WorkerLostError(message)
         logger.error("Task %s[%s] failed for good: %s", self.name, self.id, message)
         state.task_ready(self)
         self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
@@ -127,6 +128,13 @@ class GroupRequest(Request):  # type: ignore[misc]
             self.task.request_stack.pop()
         self.send_event("task-failed", exception=repr(error), traceback=info.traceback)
         self.acknowledge()
+
+
+def _lost_info(message: str) -> ExceptionInfo:
+    try:
+        raise WorkerLostError(message)
+    except WorkerLostError:
+        return ExceptionInfo(sys.exc_info())
 
 
 def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:

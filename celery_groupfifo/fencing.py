@@ -1,0 +1,196 @@
+"""Guards for what a task writes outside: a newer run's write is never undone by an older one.
+
+A lease can tell a worker that it has lost its group, but it can't stop a process that stands still between its last
+look and its write. Timeline: run 1 (fence 7) is about to write and is frozen; its lease ends; run 2 (fence 8) begins
+and writes; run 1 thaws and writes over it. Only the place that is written to can refuse that, and the fence is what
+it needs to know: it grows with every start in the group.
+
+Each guard takes `self.group`, or anything else with `.key` and `.fence`. A refused write raises `GroupLeaseLost`. The
+same fence may write again: a run may write several times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote, unquote
+
+from celery_groupfifo.errors import GroupFifoError, GroupLeaseLost
+
+GROUP_HEADER = "Fence-Group"
+TOKEN_HEADER = "Fence-Token"
+
+
+class Fenced(Protocol):
+    """What a guard needs to know of a run: `self.group` has it."""
+
+    @property
+    def key(self) -> str:
+        """The group's key."""
+
+    @property
+    def fence(self) -> int:
+        """Grows with every start in the group."""
+
+
+class Fence(NamedTuple):
+    """A fence that came over a wire, see `read_fence_headers`."""
+
+    key: str
+    fence: int
+
+
+# -- SQL ---------------------------------------------------------------------
+
+
+def sql_predicate(column: str = "fence", placeholder: str = ":fence") -> str:
+    """A condition for the WHERE of a write to a row that keeps the fence of its last writer.
+
+    Set the column to the same fence in the same statement; a row count of 0 means that the write was refused.
+
+    Args:
+        column: The row's fence: BIGINT, NULL where no ordered task has written yet.
+        placeholder: For the fence, in the style of the database's driver.
+    """
+    return f"({column} IS NULL OR {column} <= {placeholder})"
+
+
+class SqlFence:
+    """A table with the highest fence of each group: for writes that insert, or touch many rows.
+
+    `check` belongs into the transaction of the write. It keeps the group's row locked until the end of the
+    transaction, so a check and a write of another run never come in between.
+
+    Args:
+        table: Its name.
+        paramstyle: Of the DB-API module: `sqlite3.paramstyle`, `psycopg.paramstyle`, …
+
+    Raises:
+        GroupFifoError: The style is unknown.
+    """
+
+    def __init__(self, table: str = "group_fences", paramstyle: str = "qmark") -> None:
+        marks = {"qmark": "??", "format": ("%s", "%s"), "pyformat": ("%(key)s", "%(fence)s")}
+        marks |= {"named": (":key", ":fence"), "numeric": (":1", ":2")}
+        if paramstyle not in marks:
+            raise GroupFifoError(f"paramstyle={paramstyle!r} does not work: set it to {' or '.join(sorted(marks))}.")
+        self._named = paramstyle in ("named", "pyformat")
+        self._style = paramstyle
+        key, fence = marks[paramstyle]
+        # In each statement the key comes first: so that positional styles need no order of their own.
+        self.create = f"CREATE TABLE IF NOT EXISTS {table} (group_key VARCHAR(512) PRIMARY KEY, fence BIGINT NOT NULL)"
+        self._select = f"SELECT fence FROM {table} WHERE group_key = {key}"
+        self._insert = f"INSERT INTO {table} (group_key, fence) VALUES ({key}, {fence})"
+        self._lock = f"UPDATE {table} SET fence = fence WHERE group_key = {key}"
+        self._raise = f"UPDATE {table} SET fence = {fence} WHERE group_key = {key}"
+
+    def check(self, cursor: Any, group: Fenced | None) -> None:
+        """Let the run write, and refuse older ones from now on.
+
+        Args:
+            cursor: Of the transaction that writes; with autocommit there is none, and the check is worth nothing.
+            group: `self.group`.
+
+        Raises:
+            GroupLeaseLost: A newer run has written. Roll back.
+        """
+        run = _known(group)
+        cursor.execute(self._lock, self._values(key=run.key))
+        cursor.execute(self._select, self._values(key=run.key))
+        row = cursor.fetchone()
+        if row is None:
+            # Two runs that both find no row: the database lets one insert, and fails the other.
+            cursor.execute(self._insert, self._values(key=run.key, fence=run.fence))
+        elif int(row[0]) > run.fence:
+            raise _stale(run, int(row[0]))
+        elif int(row[0]) < run.fence:
+            first = {"fence": run.fence, "key": run.key} if self._style != "numeric" else {"key": run.key}
+            cursor.execute(self._raise, self._values(**{**first, "fence": run.fence}))
+
+    def _values(self, **values: Any) -> Any:
+        return values if self._named else tuple(values.values())
+
+
+# -- Redis -------------------------------------------------------------------
+
+_SET = """\
+-- KEYS[1] value · KEYS[2] fence of its last writer · ARGV[1] value · ARGV[2] fence
+local last = redis.call('GET', KEYS[2])
+if last and tonumber(last) > tonumber(ARGV[2]) then
+  return last
+end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2])
+return false
+"""
+
+
+class RedisFence:
+    """Sets keys of a Redis, unless a newer run has set them.
+
+    The fence stands in a key next to the value, in the same slot of a Redis Cluster.
+
+    Args:
+        client: redis-py's, for the Redis that holds the values.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._script = client.register_script(_SET)
+
+    def set(self, name: str, value: bytes | str | int | float, group: Fenced | None) -> None:
+        """Set the key `name`.
+
+        Raises:
+            GroupLeaseLost: A newer run has set it; it was left as it is.
+        """
+        run = _known(group)
+        newer = self._script(keys=[name, self.fence_key(name)], args=[value, run.fence])
+        if newer is not None:
+            raise _stale(run, int(newer))
+
+    @staticmethod
+    def fence_key(name: str) -> str:
+        """Where the fence of the last writer of `name` stands."""
+        head, brace, rest = name.partition("{")
+        tagged = bool(brace) and rest.find("}") > 0
+        return f"{name}:fence" if tagged else f"{{{name}}}:fence"
+
+
+# -- HTTP --------------------------------------------------------------------
+
+
+def fence_headers(group: Fenced | None) -> dict[str, str]:
+    """The headers that tell another service which run is calling; the key is percent-encoded."""
+    run = _known(group)
+    return {GROUP_HEADER: quote(run.key, safe=":@/,=+"), TOKEN_HEADER: str(run.fence)}
+
+
+def read_fence_headers(headers: Mapping[str, str]) -> Fence:
+    """The service's side: who is calling. Give it to a guard of the service's own store.
+
+    Args:
+        headers: Of the request; the case of the names does not matter.
+
+    Raises:
+        GroupFifoError: The pair is missing or no fence; answer 400. When a guard refuses, answer 409.
+    """
+    found = {name.lower(): value for name, value in headers.items()}
+    key, token = found.get(GROUP_HEADER.lower(), ""), found.get(TOKEN_HEADER.lower(), "")
+    if not key or not (token.isascii() and token.isdigit()):
+        raise GroupFifoError(
+            f"{GROUP_HEADER}: {key!r} and {TOKEN_HEADER}: {token!r} name no run: send fence_headers(self.group)."
+        )
+    return Fence(unquote(key), int(token))
+
+
+def _known(group: Fenced | None) -> Fenced:
+    if group is None:
+        raise GroupFifoError("This run belongs to no group, so it has no fence: send the task with a group key.")
+    return group
+
+
+def _stale(run: Fenced, newer: int) -> GroupLeaseLost:
+    return GroupLeaseLost(
+        f"The write of group {run.key!r} with fence {run.fence} is refused: a run with fence {newer} has written. "
+        "Stop, and change nothing more."
+    )
