@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from celery_groupfifo.connect import Server, broker_server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
@@ -336,8 +335,8 @@ class Gate:
             out = Publish(queue.decode(), message)
             try:
                 self.releaser.send(*out)
-            except (GateUnavailable, OperationalError) as error:
-                logger.warning("A ticket for queue %s waits for the next sweep: %s", out.queue, error)
+            except Exception as error:  # whatever a broker raises: the gate's own step is done, its answer must not be lost
+                logger.warning("A ticket for queue %s waits for the next sweep: %r", out.queue, error)
                 self._unsent(message)
 
     def _unsent(self, message: bytes) -> None:
