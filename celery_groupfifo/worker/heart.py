@@ -34,7 +34,9 @@ class Heart:
         self._member, self._gate = member, gate
         settings = gate.settings
         self._renew_every = settings.lease_ttl / 3
-        self._sweep_every = settings.sweep_interval
+        # Well below half a lease: what comes later than that counts as a gap, after which nothing is reclaimed for a
+        # whole lease. A lonely worker that swept every half lease would reclaim nothing, ever. See lua/sweep.lua.
+        self._sweep_every = min(settings.sweep_interval, settings.lease_ttl / 4)
         self._renew_at = self._sweep_at = self._due_at = 0.0
         self._oldest: dict[str, tuple[int, float]] = {}
         self._stopped = threading.Event()

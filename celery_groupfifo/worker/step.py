@@ -7,7 +7,7 @@ from typing import Any
 from celery import bootsteps
 from celery.utils.log import get_logger
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidSetting
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.worker import pools
 from celery_groupfifo.worker.heart import Heart
@@ -33,8 +33,11 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         app = consumer.app
-        self._member = Member(consumer, build_gate(app, "groupfifo-worker"))
-        self._heart = Heart(self._member, build_gate(app, "groupfifo-heart"))
+        try:
+            self._member = Member(consumer, build_gate(app, "groupfifo-worker"))
+            self._heart = Heart(self._member, build_gate(app, "groupfifo-heart"))
+        except InvalidSetting as error:
+            raise SystemExit(f"The worker does not start: {error}") from error
         self._member.wake = self._heart.wake_in
         self._announced = False
         consumer.groupfifo = self._member

@@ -37,14 +37,13 @@ class GroupStrategy:
 
         def handle(message: Any, body: Any, ack: Handler, reject: Handler, callbacks: Any, **more: Any) -> Any:
             run = getattr(message, "groupfifo_run", None)
-            if run is None:
-                if HEADER not in message.headers:
-                    return plain(message, body, ack, reject, callbacks, **more)
-                again = lambda: handle(message, body, ack, reject, callbacks, **more)  # noqa: E731
-                run = member.begin(message, ack, reject, again)
-                if run is None:
-                    return None
-            return member.inside(read, message, body, run, callbacks)
+            if run is not None:  # handed off: inside already, and what it raises belongs to this message
+                return read(message, body, run, callbacks)
+            if HEADER not in message.headers:
+                return plain(message, body, ack, reject, callbacks, **more)
+            again = lambda: handle(message, body, ack, reject, callbacks, **more)  # noqa: E731
+            run = member.begin(message, ack, reject, again)
+            return None if run is None else member.inside(read, message, body, run, callbacks)
 
         def read(message: Any, body: Any, run: Any, callbacks: Any) -> Any:
             try:
@@ -52,7 +51,10 @@ class GroupStrategy:
             except (InvalidTaskError, ContentDisallowed, DecodeError):
                 member.finish_unread(run, message)  # Celery tells, and acknowledges
                 raise
-            except Exception:
+            except Exception as error:
+                if run.request is None:  # of another shape than a task's: Celery would stop this worker, then the next
+                    member.finish_unread(run, message)
+                    raise InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}") from error
                 run.worker_lost = True  # so that it can't come back for ever
                 run.ended()
                 raise

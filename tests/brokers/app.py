@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ app.conf.update(
         "store_processed": False,
     }
     if os.environ.get("BROKER_URL", "").startswith("filesystem")
-    else {},
+    else json.loads(os.environ.get("BROKER_OPTIONS", "{}")),
 )
 
 
