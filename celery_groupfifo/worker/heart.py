@@ -88,7 +88,7 @@ class Heart:
             self._renew()
             self._renew_at = now + self._renew_every
         if self._member.refused:
-            self._member.repeat_refused()
+            self._member.repeat_refused(self._member.soon)
         if now >= min(self._sweep_at, self._due_at):
             self._sweep(now)
         return max(min(self._renew_at, self._sweep_at, self._due_at) - monotonic(), 0.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -123,8 +125,13 @@ class Member:
         """Send a finish, and do what its answer says. One that Redis can't take is kept for the heart."""
         try:
             finished = self.gate.finish(call)
-        except GroupFifoError as error:
-            logger.warning("Task %s is over, but the gate can't be told yet: %s", run.ticket.id, error)
+        except Exception as error:  # whatever it is: a finish that is forgotten would hold the group for ever
+            logger.warning(
+                "Task %s is over, but the gate can't be told yet: %s",
+                run.ticket.id,
+                error,
+                exc_info=not isinstance(error, GateUnavailable),
+            )
             self.refused.append((call, run))
         else:
             self.finished(call, run, finished)
@@ -344,21 +351,29 @@ class Member:
             if not run.settled and run.done:
                 run.over = True
                 self.settle(run)
-        self.repeat_refused()
+        with suppress(GroupFifoError):
+            self.repeat_refused(lambda call: call())
         back = [run for run in list(self.runs.values()) if not run.settled]
         if back:
             self.give_back(back)
 
-    def repeat_refused(self) -> None:
-        """Send again the finishes that Redis could not take. The very same calls: nothing is done twice."""
+    def repeat_refused(self, then: Callable[[Callable[[], Any]], Any]) -> None:
+        """Send again the finishes that Redis could not take. The very same calls: nothing is done twice.
+
+        Args:
+            then: Calls what the answer asks for, in the right thread.
+
+        Raises:
+            GroupFifoError: Redis still can't take them; they are kept.
+        """
         for _ in range(len(self.refused)):
             call, run = self.refused.popleft()
             try:
                 answer = self.gate.finish(call)
-            except GroupFifoError:
+            except Exception:
                 self.refused.append((call, run))
-                return
-            self.soon(lambda call=call, run=run, answer=answer: self.finished(call, run, answer))  # type: ignore[misc]
+                raise
+            then(partial(self.finished, call, run, answer))
 
 
 @signals.task_unknown.connect
