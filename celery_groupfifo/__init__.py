@@ -11,15 +11,21 @@ from celery_groupfifo.bulk import park_many
 from celery_groupfifo.errors import (
     DuplicateTask,
     GateUnavailable,
+    GroupDraining,
     GroupFifoError,
     GroupLeaseLost,
+    HeadChanged,
     InvalidGroupKey,
     InvalidOption,
     InvalidSetting,
     MissingGroupKey,
     PartiallyParked,
     ScriptRefused,
+    UnknownGroup,
+    UnknownTask,
+    WrongState,
 )
+from celery_groupfifo.groups import Groups
 from celery_groupfifo.signals import group_lease_lost, group_reclaimed
 from celery_groupfifo.task import GroupFifoTask, GroupRun
 
@@ -31,17 +37,23 @@ __version__ = "0.1.0"
 __all__ = [
     "DuplicateTask",
     "GateUnavailable",
+    "GroupDraining",
     "GroupFifo",
     "GroupFifoError",
     "GroupFifoTask",
     "GroupLeaseLost",
     "GroupRun",
+    "Groups",
+    "HeadChanged",
     "InvalidGroupKey",
     "InvalidOption",
     "InvalidSetting",
     "MissingGroupKey",
     "PartiallyParked",
     "ScriptRefused",
+    "UnknownGroup",
+    "UnknownTask",
+    "WrongState",
     "group_lease_lost",
     "group_reclaimed",
     "park_many",

@@ -43,6 +43,26 @@ class GroupLeaseLost(GroupFifoError):
     """The lease of this run is lost: another run of the task may have begun. Stop, and change nothing more."""
 
 
+class GroupDraining(GroupFifoError):
+    """The group is draining: it takes new tasks again when its last one has ended, or when it is resumed."""
+
+
+class UnknownGroup(GroupFifoError):
+    """The group holds no task: it was never used, or all of its tasks have ended."""
+
+
+class UnknownTask(GroupFifoError):
+    """No task with this id is at the gate: it has ended, or was never sent."""
+
+
+class WrongState(GroupFifoError):
+    """The group is not in the state that this needs: look at it again."""
+
+
+class HeadChanged(WrongState):
+    """Another task is the head of the group by now: nothing was done. Look at it again."""
+
+
 class PartiallyParked(GroupFifoError):
     """Not every signature was parked: `.parked` holds the results of those that were, in order.
 

@@ -11,8 +11,9 @@ same fence may write again: a run may write several times.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
 from celery_groupfifo.errors import GroupFifoError, GroupLeaseLost
@@ -58,57 +59,71 @@ def sql_predicate(column: str = "fence", placeholder: str = ":fence") -> str:
 class SqlFence:
     """A table with the highest fence of each group: for writes that insert, or touch many rows.
 
-    `check` belongs into the transaction of the write. It keeps the group's row locked until the end of the
-    transaction, so a check and a write of another run never come in between.
+    `check` belongs into the transaction of the write. It keeps the group's row locked until the transaction ends, so
+    no check and write of another run come in between.
 
     Args:
         table: Its name.
-        paramstyle: Of the DB-API module: `sqlite3.paramstyle`, `psycopg.paramstyle`, …
+        paramstyle: Of the driver: `sqlite3.paramstyle`, `psycopg.paramstyle`, …
+
+    Attributes:
+        create: The statement that makes the table, unless it is there.
 
     Raises:
         GroupFifoError: The style is unknown.
     """
 
     def __init__(self, table: str = "group_fences", paramstyle: str = "qmark") -> None:
-        marks = {"qmark": "??", "format": ("%s", "%s"), "pyformat": ("%(key)s", "%(fence)s")}
-        marks |= {"named": (":key", ":fence"), "numeric": (":1", ":2")}
-        if paramstyle not in marks:
-            raise GroupFifoError(f"paramstyle={paramstyle!r} does not work: set it to {' or '.join(sorted(marks))}.")
-        self._named = paramstyle in ("named", "pyformat")
-        self._style = paramstyle
-        key, fence = marks[paramstyle]
-        # In each statement the key comes first: so that positional styles need no order of their own.
         self.create = f"CREATE TABLE IF NOT EXISTS {table} (group_key VARCHAR(512) PRIMARY KEY, fence BIGINT NOT NULL)"
-        self._select = f"SELECT fence FROM {table} WHERE group_key = {key}"
-        self._insert = f"INSERT INTO {table} (group_key, fence) VALUES ({key}, {fence})"
-        self._lock = f"UPDATE {table} SET fence = fence WHERE group_key = {key}"
-        self._raise = f"UPDATE {table} SET fence = {fence} WHERE group_key = {key}"
+        self._raise = _Statement(
+            f"UPDATE {table} SET fence = :fence WHERE group_key = :key AND {sql_predicate()}", paramstyle
+        )
+        self._select = _Statement(f"SELECT fence FROM {table} WHERE group_key = :key", paramstyle)
+        self._insert = _Statement(f"INSERT INTO {table} (group_key, fence) VALUES (:key, :fence)", paramstyle)
 
     def check(self, cursor: Any, group: Fenced | None) -> None:
         """Let the run write, and refuse older ones from now on.
 
         Args:
-            cursor: Of the transaction that writes; with autocommit there is none, and the check is worth nothing.
+            cursor: Of the transaction that writes. With autocommit there is none, and the check is worth nothing.
             group: `self.group`.
 
         Raises:
             GroupLeaseLost: A newer run has written. Roll back.
         """
         run = _known(group)
-        cursor.execute(self._lock, self._values(key=run.key))
-        cursor.execute(self._select, self._values(key=run.key))
-        row = cursor.fetchone()
-        if row is None:
+        stored: int | None = -1
+        while stored is not None and stored < run.fence:
+            self._raise.execute(cursor, key=run.key, fence=run.fence)
+            if cursor.rowcount > 0:
+                return
+            # None: the group's first write, or a driver that counts only what changed, or an older run's row just now.
+            self._select.execute(cursor, key=run.key)
+            row = cursor.fetchone()
+            stored = None if row is None else int(row[0])
+        if stored is None:
             # Two runs that both find no row: the database lets one insert, and fails the other.
-            cursor.execute(self._insert, self._values(key=run.key, fence=run.fence))
-        elif int(row[0]) > run.fence:
-            raise _stale(run, int(row[0]))
-        elif int(row[0]) < run.fence:
-            first = {"fence": run.fence, "key": run.key} if self._style != "numeric" else {"key": run.key}
-            cursor.execute(self._raise, self._values(**{**first, "fence": run.fence}))
+            self._insert.execute(cursor, key=run.key, fence=run.fence)
+        elif stored > run.fence:
+            raise _stale(run, stored)
 
-    def _values(self, **values: Any) -> Any:
-        return values if self._named else tuple(values.values())
+
+class _Statement:
+    """SQL with `:names`, turned into the style of a driver."""
+
+    _MARKS: ClassVar = {"qmark": "?", "format": "%s", "pyformat": "%s", "named": r"\g<0>"}
+
+    def __init__(self, text: str, paramstyle: str) -> None:
+        mark = self._MARKS.get(paramstyle)
+        if mark is None:
+            raise GroupFifoError(
+                f"paramstyle={paramstyle!r} does not work: set it to one of {', '.join(sorted(self._MARKS))}."
+            )
+        self._text = re.sub(r":\w+", mark, text)
+        self._names = None if paramstyle == "named" else re.findall(r":(\w+)", text)
+
+    def execute(self, cursor: Any, **values: Any) -> None:
+        cursor.execute(self._text, values if self._names is None else tuple(values[name] for name in self._names))
 
 
 # -- Redis -------------------------------------------------------------------
@@ -151,7 +166,7 @@ class RedisFence:
     @staticmethod
     def fence_key(name: str) -> str:
         """Where the fence of the last writer of `name` stands."""
-        head, brace, rest = name.partition("{")
+        _, brace, rest = name.partition("{")
         tagged = bool(brace) and rest.find("}") > 0
         return f"{name}:fence" if tagged else f"{{{name}}}:fence"
 

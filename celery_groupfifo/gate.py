@@ -20,7 +20,7 @@ from celery import Celery
 from celery_groupfifo.connect import Server, broker_server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
-from celery_groupfifo.model import Entry, Finished, Publish, Swept, Ticket, opened
+from celery_groupfifo.model import Entry, Finished, Publish, Swept, Ticket, accepted, opened
 from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Store
@@ -129,11 +129,15 @@ class Gate:
 
         Raises:
             GateUnavailable: It may or may not be parked; call again with the same number.
+            GroupDraining: The group takes no new entries.
         """
         keys = self.keyspace.of_group(entry.group)
         reply = self.store.run("park", keys, *self._park_call(keys, entry, number, replaces))
         self._producers.append(Number(number.producer, number.value + 1))
-        return self._parked(reply)
+        answer = self._parked(reply, entry)
+        if isinstance(answer, GroupFifoError):
+            raise answer
+        return answer
 
     def park_all(self, entries: Sequence[Entry], numbers: Sequence[Number]) -> list[bool | GroupFifoError]:
         """Park many in one round trip, in order; an item of the answer is that of `park`, or an error.
@@ -152,7 +156,8 @@ class Gate:
         replies = self.store.run_all("park", calls)
         if numbers:
             self._producers.append(Number(numbers[-1].producer, numbers[-1].value + 1))
-        return [reply if isinstance(reply, GroupFifoError) else self._parked(reply) for reply in replies]
+        pairs = zip(replies, entries, strict=True)
+        return [reply if isinstance(reply, GroupFifoError) else self._parked(reply, entry) for reply, entry in pairs]
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
         more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
@@ -170,9 +175,9 @@ class Gate:
             int(replaces),
         ]
 
-    def _parked(self, reply: Sequence[Any]) -> bool:
+    def _parked(self, reply: Sequence[Any], entry: Entry) -> bool | GroupFifoError:
         self._publish(reply[1:])
-        return int(reply[0]) > 0
+        return accepted(int(reply[0]), entry)
 
     def hold(self, entry: Entry, ticket: Ticket) -> bool:
         """Store the continuation of a running entry; it goes out when the run is over and it is due.
@@ -190,16 +195,20 @@ class Gate:
         Returns:
             The message of the entry, without its tickets; None when there is none, or it runs.
         """
-        quoted = quote(task_id)
+        quoted, number = quote(task_id), self.number()
+        message = None
         for keys in self.keyspace.partitions:
-            place = self.store.entry_place(keys, quoted)
-            if place is not None:
-                group, queue = place
-                more = [keys.waiting(group), keys.group(group)]
-                code, *rest = self.store.run("revoke", keys, more, [quoted, group, queue])
-                self._publish(rest[1:])
-                return None if int(code) != 1 else opened(rest[0])
-        return None
+            entry = self.store.entry(keys, quoted)
+            if entry is not None:
+                group, _, text = entry
+                more = [keys.waiting(group), keys.group(group), keys.producer(number.producer)]
+                args: list[Any] = [quoted, group, number.value, PRODUCER_KEEP_MS]
+                code, *rest = self.store.run("revoke", keys, more, args)
+                self._publish(rest)
+                message = opened(text) if int(code) == 1 else None
+                break
+        self._producers.append(Number(number.producer, number.value + 1))
+        return message
 
     # -- workers -----------------------------------------------------------
 
@@ -207,13 +216,18 @@ class Gate:
         """A name that no other call has."""
         return f"{self._call_stem}.{next(self._calls)}"
 
-    def begin(self, ticket: Ticket, owner: str) -> bool:
+    def begin(self, ticket: Ticket, owner: str, call: str = "") -> bool:
         """Take the lease for a ticket that was received.
+
+        Args:
+            ticket: As it came.
+            owner: The worker.
+            call: Name of the call, from `call_name`; whoever repeats it later gives it the same one.
 
         Returns:
             False when the ticket counts no more.
         """
-        args: list[Any] = [quote(ticket.id), ticket.fence, owner, self.call_name(), self.settings.ttl_ms]
+        args: list[Any] = [quote(ticket.id), ticket.fence, owner, call or self.call_name(), self.settings.ttl_ms]
         return bool(self.store.run("begin", self._keys(ticket), [], args)[0])
 
     def finish(self, call: Finish) -> Finished:
@@ -240,8 +254,9 @@ class Gate:
             runs: Tickets, and whether a worker was lost with them.
             lists: The broker's lists that the caller knows.
         """
+        every = list(runs)
         for keys in self.keyspace.partitions:
-            mine = [(t, lost) for t, lost in runs if t.tag == keys.tag]
+            mine = [(t, lost) for t, lost in every if t.tag == keys.tag]
             for start in range(0, len(mine), BATCH):
                 args: list[Any] = [len(lists), *(name for name, _ in lists)]
                 for ticket, lost in mine[start : start + BATCH]:
@@ -249,21 +264,21 @@ class Gate:
                 reply = self.store.run("surrender", keys, [key for _, key in lists], args)
                 self._publish(reply[1:])
 
-    def renew(self, owner: str, tickets: Iterable[Ticket]) -> set[str]:
+    def renew(self, owner: str, tickets: Iterable[Ticket]) -> list[Ticket]:
         """One heartbeat for all leases of a worker.
 
         Returns:
-            The ids of the tasks whose lease is lost.
+            The tickets whose lease is lost.
         """
-        lost: set[str] = set()
-        by_id = {quote(ticket.id): ticket for ticket in tickets}
+        lost: list[Ticket] = []
+        mine = list(tickets)
         for keys in self.keyspace.partitions:
+            by_fence = {ticket.fence: ticket for ticket in mine if ticket.tag == keys.tag}
             args: list[Any] = [self.settings.ttl_ms, CALLS_KEEP_MS]
-            for quoted, ticket in by_id.items():
-                if ticket.tag == keys.tag:
-                    args += [quoted, ticket.fence]
+            for fence, ticket in by_fence.items():
+                args += [quote(ticket.id), fence]
             reply = self.store.run("renew", keys, [keys.calls(owner)], args)
-            lost |= {by_id[each.decode()].id for each in reply}
+            lost += [by_fence[int(fence)] for fence in reply]
         return lost
 
     def forget(self, owner: str) -> None:
@@ -299,6 +314,8 @@ class Gate:
         for member, group in members:
             more = [keys.waiting(group), keys.group(group), *list_keys]
             self._publish(self.store.run("advance", keys, more, [member, group, len(lists), *names]))
+        if any(member.startswith("a ") for member, _ in members):
+            next_due = 0  # a walk may not have come to its end
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members)
 
     def ring(self) -> int:
@@ -388,6 +405,3 @@ def gate_of(app: Celery) -> Gate:
     if known is None or known[0] != os.getpid():
         known = app.__dict__[_ATTRIBUTE] = (os.getpid(), build_gate(app))
     return known[1]  # type: ignore[no-any-return]
-
-
-__all__ = ["Finish", "Gate", "Lists", "Number", "build_gate", "gate_of"]

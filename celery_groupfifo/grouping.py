@@ -17,8 +17,18 @@ KeySpec = str | tuple[str, ...] | Callable[..., str]
 
 
 def is_grouped(task: Any) -> bool:
-    """Whether a task asks for order."""
-    return task is not None and (getattr(task, "ordered", False) is True or key_spec(task) is not None)
+    """Whether a task asks for order.
+
+    Celery's own never do, even where an app bases all its tasks on an ordered class: `celery.chord_unlock` retries
+    until its chord is complete, and would halt the very group it waits for.
+    """
+    if task is None or _is_celerys(task):
+        return False
+    return getattr(task, "ordered", False) is True or key_spec(task) is not None
+
+
+def _is_celerys(task: Any) -> bool:
+    return str(getattr(task, "name", None)).startswith("celery.")
 
 
 def key_spec(task: Any) -> KeySpec | None:
@@ -93,7 +103,7 @@ def check_spec(task: Any) -> None:
         InvalidOption: The message quotes it and says what fits.
     """
     spec = key_spec(task)
-    if spec is None or callable(spec):
+    if spec is None or callable(spec) or _is_celerys(task):
         return
     if isinstance(spec, tuple) and spec and all(isinstance(field, str) for field in spec):
         fields = list(spec)

@@ -43,6 +43,8 @@ class Keys:
         self.seen, self.fence, self.stats, self.dead = self.base[5:]
         self.wake = self._stem + "wake"
         self.pulse = self._stem + "pulse"
+        self.paused = self._stem + "paused"
+        self.audit = self._stem + "audit"
 
     def waiting(self, group: str) -> str:
         """The list of a group's parked entries; `group` is quoted."""
@@ -55,6 +57,10 @@ class Keys:
     def calls(self, owner: str) -> str:
         """The hash of a worker's last calls; `owner` is quoted."""
         return f"{self._stem}calls:{owner}"
+
+    def answer(self, token: str) -> str:
+        """The answer to the last call of an operator's action."""
+        return f"{self._stem}o:{token}"
 
     def producer(self, token: str) -> str:
         """The number of a producer's last park."""

@@ -16,7 +16,7 @@ from kombu.serialization import dumps as serialize
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import dumps
 
-from celery_groupfifo.model import HEADER, KEY_HEADER, Entry
+from celery_groupfifo.model import ETA_HEADER, HEADER, KEY_HEADER, Entry
 from celery_groupfifo.release import Releaser
 
 #: What `Producer.publish` takes for itself; anything else is a property of the message.
@@ -43,9 +43,10 @@ def build_entry(
         kombu.exceptions.EncodeError: The body can't be serialized; nothing is parked then.
     """
     headers = {name: value for name, value in publish["headers"].items() if not name.startswith(HEADER)}
-    delay = _delay_ms(app, headers.get("eta"))
+    eta = headers.get("eta")
+    delay = _delay_ms(app, eta)
     # The gate waits for the ETA. `expiration` is left out: a broker must not drop a head that nobody saw.
-    headers |= {"eta": None, KEY_HEADER: key, **extra}
+    headers |= {"eta": None, KEY_HEADER: key, **({ETA_HEADER: eta} if eta else {}), **extra}
 
     content_type, content_encoding, data = serialize(body, serializer=publish.get("serializer"))
     if publish.get("compression"):

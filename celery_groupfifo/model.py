@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from celery_groupfifo.errors import GroupDraining, GroupFifoError
 from celery_groupfifo.keys import quote, unquote
 
 #: The header that carries the ticket.
 HEADER = "groupfifo"
 #: The header that carries the group's key, as the user gave it.
 KEY_HEADER = "groupfifo_key"
+#: The header that carries the ETA, which the gate has waited for: the worker must not wait again.
+ETA_HEADER = "groupfifo_eta"
 #: Set by the worker, not sent: (monotonic time of the begin, lease) in seconds.
 BEGUN_HEADER = "groupfifo_begun"
 
@@ -101,6 +104,16 @@ class Swept:
     next_due: float | None
     reclaimed: int
     named: list[tuple[str, str]] = field(default_factory=list)
+
+
+def accepted(code: int, entry: Entry) -> bool | GroupFifoError:
+    """What the first word of a park's answer says, see lua/park.lua: False for an id that is there already."""
+    if code == -2:
+        return GroupDraining(
+            f"Task {entry.id} was not parked: group {entry.key!r} is draining. It takes new tasks again when its last "
+            "one has ended, or when it is resumed."
+        )
+    return code > 0
 
 
 def opened(text: bytes) -> bytes:

@@ -22,6 +22,7 @@ from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.message import build_entry
 from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Ticket
 from celery_groupfifo.settings import OPTIONS, check_option
+from celery_groupfifo.signals import group_parked
 
 logger = logging.getLogger(__name__)
 
@@ -144,10 +145,17 @@ class _Park:
             self._number = gate.number()
         if not retried(options, self._park, gate, entry, options["headers"]):
             raise _DuplicateError(entry.id)
+        tell_parked(options["headers"].get("task"), entry)
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any]) -> bool:
         assert self._number is not None
         return gate.park(entry, self._number, replaces=bool(headers.get("replaced_task_nesting")))
+
+
+def tell_parked(task: str | None, entry: Entry) -> None:
+    """Send `group_parked`, if anybody listens."""
+    if group_parked.receivers:
+        group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
 
 
 def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
@@ -216,4 +224,4 @@ def hook_app(app: Celery) -> None:
             amqp.__dict__["send_task_message"] = GroupSender(app, sender)
 
 
-__all__ = ["GroupSender", "hook", "hook_app", "retried"]
+__all__ = ["GroupSender", "hook", "hook_app", "retried", "tell_parked"]

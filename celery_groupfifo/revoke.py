@@ -34,13 +34,24 @@ def revoke_parked(app: Celery, task_id: str) -> bool:
     raw = gate_of(app).revoke(task_id)
     if raw is None:
         return False
+    tell_revoked(app, task_id, raw)
+    return True
+
+
+def tell_revoked(app: Celery, task_id: str, raw: bytes) -> None:
+    """A task was taken out of the gate: make its state REVOKED, and tell whom it concerns.
+
+    Args:
+        app: Whose backend has its result.
+        task_id: Of the task.
+        raw: Its message, without tickets.
+    """
     request = _request(raw, task_id)
     task = app.tasks.get(request.task) if request.get("task") else None
     backend = task.backend if task is not None else app.backend
     # With the request, so that a chord it belongs to is told.
     backend.mark_as_revoked(task_id, "revoked", request=request, store_result=not request.ignore_result)
     signals.task_revoked.send(sender=task or app, request=request, terminated=False, signum=None, expired=False)
-    return True
 
 
 def _request(raw: bytes, task_id: str) -> Context:

@@ -18,6 +18,16 @@ NAMES = (
     "ring",
     "revoke",
     "lease",
+    "pause",
+    "resume",
+    "drain",
+    "skip",
+    "purge",
+    "retry",
+    "move",
+    "redrive",
+    "ages",
+    "census",
 )
 
 INCLUDE = "--@include "

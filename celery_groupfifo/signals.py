@@ -1,12 +1,56 @@
-"""Signals of the gate, in the manner of Celery's own: connect with `group_lease_lost.connect(receiver)`."""
+"""Signals of the gate, in the manner of Celery's own: connect with `group_finished.connect(receiver)`.
+
+A receiver runs where the thing happens: in the producer, or in the worker's main process between two tasks. Keep it
+short; what it raises is logged and hurts nobody. A signal that nobody receives costs one look at an empty list.
+
+All arguments are keywords. `key` is the group's key as the user gave it, `task_id` the task's id, `fence` the run's
+number, `attempt` counts retries from 1, `worker` is the node's name. Seconds that span two machines (`waited`,
+`released`) are told by two clocks, Redis' and the worker's, and never below zero.
+"""
 
 from __future__ import annotations
 
 from celery.utils.dispatch import Signal
 
+_RUN = frozenset({"key", "task_id", "fence", "attempt", "worker"})
+
+#: The gate has accepted a task. Sent in the process that sends it, after the park. Sender: the task's name.
+#: Arguments: `key`, `task_id`, `delay` (seconds until it joins the line: its ETA or countdown; 0: it has joined).
+group_parked = Signal(name="group_parked", providing_args={"key", "task_id", "delay"})
+
+#: A worker has taken the lease for a run; it starts as soon as the pool has a slot. Sender: the task's name.
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `lost` (workers lost with it before), `waited` (seconds
+#: since it was parked), `released` (seconds since it became the head that may start), `handoff` (seconds from the end
+#: of the run that brought it to its own begin; None: it came through the broker).
+group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "waited", "released", "handoff"})
+
+#: A run is over and the gate has taken note: the group has moved on, or is held. Sender: the task's name.
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `outcome` (`success`, `failure`, `retry`, `replaced`,
+#: `ignored`, `rejected`, or `revoked` also for expired ones), `seconds` (since the begin).
+group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome", "seconds"})
+
+#: The group waits for the continuation of a run: its retry, or what replaced it. Sent after group_finished.
+#: Sender: the task's name.
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `due` (seconds until the continuation may start).
+group_held = Signal(name="group_held", providing_args={*_RUN, "due"})
+
+#: A worker gives a run back to the head of its group: it stops, was disconnected from the broker, or has lost the
+#: child that ran it. Sender: the task's name; None where it has none yet.
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `worker_lost` (whether a child was lost with it).
+group_surrendered = Signal(name="group_surrendered", providing_args={*_RUN, "worker_lost"})
+
+#: A delivery of the broker came to nothing: its ticket counts no more, so the task was begun or taken back elsewhere.
+#: Sender: the task's name.
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`.
+group_stale = Signal(name="group_stale", providing_args=set(_RUN))
+
 #: A worker learned that a lease of its own is lost. Sent in the worker's main process. Sender: the task's name.
-#: Arguments: `key`, `task_id`, `fence`, `worker`.
-group_lease_lost = Signal(name="group_lease_lost", providing_args={"key", "task_id", "fence", "worker"})
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`.
+group_lease_lost = Signal(name="group_lease_lost", providing_args=set(_RUN))
 
 #: Heads of lost workers were taken back. Sent in the worker that swept. Arguments: `count`, `worker`.
 group_reclaimed = Signal(name="group_reclaimed", providing_args={"count", "worker"})
+
+#: Tickets were lost on their way to a worker, and went out again. Sent in the worker that swept.
+#: Arguments: `count`, `worker`.
+group_rung = Signal(name="group_rung", providing_args={"count", "worker"})

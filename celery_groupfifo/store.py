@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from celery_groupfifo import scripts
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
@@ -19,8 +30,10 @@ from celery_groupfifo.keys import Keys
 Word = str | bytes | int | float
 
 _LOST = (redis.ConnectionError, redis.TimeoutError)
-#: Refusals that pass: Redis is full, starting, read-only after a failover, busy, or without its replicas.
+#: Refusals that pass: Redis is full, starting, read-only after a failover, busy, or without its replicas. redis-py
+#: makes classes of some and takes the word out of their text; inside a script's error the word stays.
 _PASSING = ("OOM", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
+_PASSING_CLASSES = (OutOfMemoryError, ReadOnlyError, BusyLoadingError, ClusterDownError, MasterDownError, TryAgainError)
 
 
 class Store:
@@ -65,6 +78,8 @@ class Store:
     def run_all(self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]]) -> list[Any]:
         """Run a script many times in one round trip; an item of the answer is a reply or an error.
 
+        In one transaction: a script that is flushed half-way must not let a later call pass and an earlier one fail.
+
         Raises:
             GateUnavailable: Redis can't be reached; how much was done is not known.
         """
@@ -79,7 +94,7 @@ class Store:
     def _pipelined(self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]]) -> list[Any]:
         script = self._scripts[name]
         sha = self.client.script_load(script.script)
-        pipe = self.client.pipeline(transaction=False)
+        pipe = self.client.pipeline(transaction=True)
         for keys, more, args in calls:
             every = [*keys.base, *more]
             pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
@@ -119,16 +134,16 @@ class Store:
             raise self._wrapped("rung", error) from error
         return found
 
-    def entry_place(self, keys: Keys, entry_id: str) -> tuple[str, str] | None:
-        """Group and queue of an entry; None when there is none. `entry_id` is quoted."""
+    def entry(self, keys: Keys, entry_id: str) -> tuple[str, str, bytes] | None:
+        """Group, queue and text of an entry; None when there is none, or nobody can read it. `entry_id` is quoted."""
         try:
-            text = self.client.hget(keys.entries, entry_id)
+            text: bytes | None = self.client.hget(keys.entries, entry_id)
         except RedisError as error:
             raise self._wrapped("entry", error) from error
-        if text is None:
+        words = (text or b"").split(b"\n", 1)[0].split(b" ")
+        if text is None or len(words) != 4:
             return None
-        words = text.split(b"\n", 1)[0].split(b" ")
-        return (words[1].decode(), words[2].decode()) if len(words) == 4 else ("", "")
+        return words[1].decode(), words[2].decode(), text
 
     def wait(self, key: str, seconds: float) -> None:
         """Wait until something is pushed on the list `key`, or the time is over."""
@@ -168,12 +183,13 @@ class Store:
     def _wrapped(self, name: str, error: RedisError) -> GroupFifoError:
         """The one place where Redis errors become ours."""
         text = str(error)
-        if isinstance(error, NoPermissionError) or "NOPERM" in text:
+        if isinstance(error, NoPermissionError) or "NOPERM" in text or "ACL failure" in text:
             return ScriptRefused(
                 f"Redis at {self.shown} refused '{name}': {text}. "
                 "Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."
             )
-        if isinstance(error, ResponseError) and not any(word in text for word in _PASSING):
+        passing = isinstance(error, _PASSING_CLASSES) or any(word in text for word in _PASSING)
+        if isinstance(error, ResponseError) and not passing:
             if "WRONGTYPE" in text:
                 return GroupFifoError(
                     f"'{name}' found a key of another type at {self.shown}: something else uses the gate's "

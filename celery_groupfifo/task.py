@@ -120,31 +120,33 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         return GroupRun(self.app, ticket, request.get(KEY_HEADER), request.retries, request.get(BEGUN_HEADER))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, and keep a result to itself that comes after the lease was lost.
+        """Run, unless the lease was lost meanwhile, and keep a result to itself that comes after that.
 
-        Celery stores a result in the child, and never overwrites a stored SUCCESS: so it has to be refused here.
+        A task may have stood still with its worker between begin and start. And Celery stores a result in the child,
+        and never overwrites a stored SUCCESS: so it has to be refused here.
         """
         run = self.group
         if run is None:
             return super().__call__(*args, **kwargs)
+        _refuse_when_lost(run, "The task is not started.")
         try:
             result = super().__call__(*args, **kwargs)
         except (Retry, Ignore, Reject):
             raise
         except Exception:
-            _refuse_when_lost(run)
+            _refuse_when_lost(run, "The exception is refused.")
             raise
-        _refuse_when_lost(run)
+        _refuse_when_lost(run, "The result is refused.")
         return result
 
 
-def _refuse_when_lost(run: GroupRun) -> None:
+def _refuse_when_lost(run: GroupRun, what: str) -> None:
     if not run.outlived():
         return
     try:
         run.check()
     except GroupLeaseLost as error:
-        logger.warning("The result is refused. %s", error)
+        logger.warning("%s %s", what, error)
         raise Ignore(str(error)) from error
     except GateUnavailable as error:
         logger.warning("Can't ask whether the lease of group %r is lost: %s", run.key, error)

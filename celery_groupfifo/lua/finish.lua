@@ -24,7 +24,7 @@
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken, or ''; when a held continuation is due (ms from now, or -1); what the caller has to publish
 -- Complexity O(log groups)
---@include keys flight release advance take
+--@include keys flight release resume advance take
 local waiting, group_key, calls, unacked, index = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local caller, call, ttl, take, delivery = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]

@@ -20,7 +20,9 @@ if not r or r.fence ~= fence or r.state ~= 'running' then
 end
 local parked = string.match(redis.call('HGET', K.entries, id) or '', '^%d+') or number(K.us)
 redis.call('HSET', K.entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
+if r.due == '-' then -- not this very call, repeated
+  redis.call('HINCRBY', K.stats, 'held', 1)
+end
 r.due = number(K.ms + delay)
 write_flight(id, r)
-redis.call('HINCRBY', K.stats, 'held', 1)
 return { 1 }

@@ -2,7 +2,7 @@
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
 -- KEYS[10] waiting   (list)    "<parked us> <id>" of the group's parked entries, head first
--- KEYS[11] group     (hash)    "f <id>" of each entry in flight
+-- KEYS[11] group     (hash)    "f <id>" of each entry in flight; flags
 -- KEYS[12] producer  (string)  "<last number>" of this producer
 -- KEYS[13] wake      (list)    wakes one sweeping worker
 -- KEYS[14] list      (list)    the broker's list of the entry's queue; absent on other brokers
@@ -17,7 +17,7 @@
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   goes on for the entry in flight under the same id
 -- Returns {1, queue, message} parked; to publish when given · {2} parked earlier, by this very call
---         · {-1} the id is parked or running already
+--         · {-1} the id is parked or running already · {-2} the group is draining
 -- Complexity O(log groups)
 --@include keys flight release advance
 local waiting, group_key, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
@@ -44,6 +44,9 @@ if redis.call('HEXISTS', K.entries, id) == 1 then
   return { 1 }
 end
 
+if redis.call('HEXISTS', group_key, 'draining') == 1 then
+  return { -2 }
+end
 local out = {}
 if delay <= 0 then
   redis.call('RPUSH', waiting, us .. ' ' .. id) -- first: a foreign key of this name stops it before anything is written

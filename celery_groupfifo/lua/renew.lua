@@ -6,7 +6,7 @@
 -- ARGV[3] ttl     (ms)
 -- ARGV[4] keep    (ms)      how long the calls of a silent worker are remembered
 -- ARGV[5-] id, fence        pairs
--- Returns the ids whose leases are lost
+-- Returns the fences whose leases are lost
 -- Complexity O(leases)
 --@include keys flight
 local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
@@ -17,7 +17,7 @@ for i = 5, #ARGV, 2 do
   if r and r.state == 'running' and r.fence == ARGV[i + 1] then
     redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. ARGV[i])
   else
-    lost[#lost + 1] = ARGV[i]
+    lost[#lost + 1] = ARGV[i + 1]
   end
 end
 redis.call('PEXPIRE', calls, keep)

@@ -8,7 +8,7 @@
 -- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: given back · to publish
 -- Complexity O(entries · log groups)
---@include keys flight release advance
+--@include keys flight release resume
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
@@ -17,7 +17,7 @@ for i = 4 + count, #ARGV, 3 do
   local r = read_flight(id)
   if r and r.state == 'running' and r.fence == fence then
     r.lost = number(tonumber(r.lost) + tonumber(lost))
-    resume(lists, id, r, out)
+    resume(lists, id, r, out, true)
     given = given + 1
   end
 end

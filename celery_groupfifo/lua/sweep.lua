@@ -16,7 +16,7 @@
 -- Returns {next, reclaimed, named, ...}: ms until something is due (-1: nothing) · number reclaimed · number of
 --         named ones, each a due member and its group · then queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys flight release advance
+--@include keys flight release resume
 local STATE = { l = 'running', h = 'held', r = 'released' } -- that an entry is in when its member is still true
 local pulse = KEYS[10]
 local ttl, limit, claim, count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -41,6 +41,9 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', K.ms, 'LIMIT'
       named[#named + 1] = member
       named[#named + 1] = group
     end
+  elseif kind == 'c' then
+    redis.call('ZREM', K.due, member)
+    bury_flight(name)
   elseif not r or r.state ~= STATE[kind] then
     redis.call('ZREM', K.due, member)
   elseif kind ~= 'l' then
@@ -50,7 +53,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', K.ms, 'LIMIT'
     resume(lists, name, r, out)
   elseif may_reclaim then
     r.lost = number(tonumber(r.lost) + 1)
-    resume(lists, name, r, out)
+    resume(lists, name, r, out, true)
     reclaimed = reclaimed + 1
   else
     redis.call('ZADD', K.due, tonumber(since) + ttl, member)

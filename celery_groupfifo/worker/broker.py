@@ -26,6 +26,29 @@ def consumed_lists(channel: Channel) -> Lists:
     return [(queue_of_list(key), key) for key in keys]
 
 
+def close_for_sure(channel: Channel) -> None:
+    """Let the channel of a broken connection be closed, whatever its BRPOP says.
+
+    kombu first reads the answer to a BRPOP that is out. When Redis is gone that fails, and the channel stays open,
+    holding its deliveries. Celery then takes the connection apart and closes the channel once more, which ends
+    the worker: "'NoneType' object has no attribute 'hostname'" (kombu 5.7). Reading it once is enough.
+    """
+    close = channel.close
+    if getattr(close, "groupfifo", False):
+        return
+
+    def closing() -> None:
+        try:
+            close()
+        except channel.connection_errors:
+            if channel.closed:
+                raise
+            close()
+
+    closing.groupfifo = True  # type: ignore[attr-defined]
+    channel.close = closing
+
+
 def served(channel: Channel, queue: str) -> None:
     """A message of `queue` was taken: the next turn is another queue's, as after a BRPOP."""
     channel._queue_cycle.rotate(queue)

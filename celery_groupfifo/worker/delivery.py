@@ -15,6 +15,7 @@ from celery.utils.log import get_logger
 from kombu.message import Message
 from kombu.utils.json import loads
 
+from celery_groupfifo.model import HEADER, Ticket
 from celery_groupfifo.worker import broker
 
 logger = get_logger(__name__)
@@ -88,6 +89,13 @@ class HandedMessage(Message):
             delivery_info=properties.get("delivery_info"),
             postencode="utf-8",
         )
+
+    @property
+    def ticket(self) -> Ticket:
+        """What it was handed off with."""
+        ticket = Ticket.parse(self.headers[HEADER])
+        assert ticket is not None
+        return ticket
 
     def _nothing(self, *args: Any, **kwargs: Any) -> None:
         """The run's own outcome tells the gate."""

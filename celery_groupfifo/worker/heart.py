@@ -13,7 +13,6 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate import BATCH, GRACE_MS, Gate
-from celery_groupfifo.signals import group_reclaimed
 from celery_groupfifo.worker.member import Member
 
 logger = get_logger(__name__)
@@ -87,24 +86,24 @@ class Heart:
         if now >= self._renew_at:
             self._renew()
             self._renew_at = now + self._renew_every
-        if self._member.refused:
+        if self._member.refused or self._member.unreturned:
             self._member.repeat_refused(self._member.soon)
         if now >= min(self._sweep_at, self._due_at):
             self._sweep(now)
         return max(min(self._renew_at, self._sweep_at, self._due_at) - monotonic(), 0.0)
 
     def _renew(self) -> None:
-        runs = {run.ticket.id: run for run in list(self._member.runs.values())}
-        for lost in self._gate.renew(self._member.owner, [run.ticket for run in runs.values()]):
-            if not runs[lost].settled:  # else its lease is being given back this very moment
-                self._member.lease_lost(runs[lost])
+        runs = dict(self._member.runs)
+        for ticket in self._gate.renew(self._member.owner, [run.ticket for run in runs.values()]):
+            run = runs[ticket.tag, ticket.fence]
+            if not run.settled:  # else its lease is being given back this very moment
+                self._member.lease_lost(run)
 
     def _sweep(self, now: float) -> None:
         periodic = now >= self._sweep_at
         swept = self._gate.sweep(self._member.lists())
         if swept.reclaimed:
-            logger.warning("%d tasks of lost workers went back to the heads of their groups.", swept.reclaimed)
-            group_reclaimed.send(sender=None, count=swept.reclaimed, worker=self._member.consumer.hostname)
+            self._member.events.reclaimed(swept.reclaimed)
         if periodic:
             self._sweep_at = now + self._sweep_every
             self._ring(now)
@@ -123,7 +122,7 @@ class Heart:
         if any(now - since >= GRACE_MS / 1000 for _, since in oldest.values()):
             rung = self._gate.ring()
             if rung:
-                logger.warning("%d tickets were lost on their way, and went out again.", rung)
+                self._member.events.rung(rung)
 
     def _run(self) -> None:
         wake = self._gate.keyspace.partitions[0].wake

@@ -7,20 +7,20 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from logging import ERROR, WARNING
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from celery import signals
 from celery.bootsteps import RUN as RUNNING
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from celery_groupfifo import events
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate import Finish, Gate, Lists
 from celery_groupfifo.keys import quote
 from celery_groupfifo.model import HEADER, KEY_HEADER, Finished, Ticket
-from celery_groupfifo.signals import group_lease_lost
 from celery_groupfifo.worker import broker, pools
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage
 from celery_groupfifo.worker.run import Run
@@ -50,6 +50,7 @@ class Member:
         owner: The worker's name at the gate; no two lives of a worker share one.
         runs: All runs whose lease this worker holds, by tag and fence.
         refused: Finishes that Redis could not take yet; the heart repeats them.
+        unreturned: Tickets that could not be given back yet, and whether a worker was lost with them; likewise.
     """
 
     def __init__(self, consumer: Any, gate: Gate) -> None:
@@ -58,9 +59,12 @@ class Member:
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
         self.runs: dict[tuple[str, int], Run] = {}
         self.refused: deque[tuple[Finish, Run]] = deque()
+        self.unreturned: deque[tuple[Ticket, bool]] = deque()
         self.prefork = pools.is_prefork(consumer.pool)
         self.wake: Callable[[float], None] = lambda seconds: None
+        self.events = events.Events(consumer, self.soon)
         self._thread = _Thread()
+        self._leaving = False
         self._callers: deque[str] = deque()
 
     # -- begin -------------------------------------------------------------
@@ -88,22 +92,29 @@ class Member:
             self.later(AGAIN_SECONDS, lambda: reject(logger, errors, True))
             return None
         try:
-            begun = self.gate.begin(ticket, self.owner)
+            # The same name each time: else a begin whose reply was lost would be its own stale ticket.
+            known = getattr(message, "groupfifo_call", None) or (self.gate.call_name(), monotonic())
+            call, asked = message.groupfifo_call = known
+            begun = self.gate.begin(ticket, self.owner, call)
         except GateUnavailable as error:
-            logger.warning("Task %s waits in this worker: %s", ticket.id, error)
+            what = events.of_headers(ticket, message.headers)
+            events.log(WARNING, f"waits in this worker: {error}", message.headers.get("task"), what)
             self.later(AGAIN_SECONDS, again)
             return None
         if not begun:
-            logger.debug("A stale ticket of task %s was dropped.", ticket.id)
+            self.events.stale(ticket, message.headers)
             ack(logger, errors)
             return None
         delivery = Delivery(message, ack, errors, self.gate.releaser.takes)
-        return self._run(ticket, message, delivery)
+        run = self._run(ticket, message, delivery)
+        run.begun = asked  # the lease may run since then
+        return run
 
-    def _run(self, ticket: Ticket, message: Any, delivery: Delivery) -> Run:
+    def _run(self, ticket: Ticket, message: Any, delivery: Delivery, since: float | None = None) -> Run:
         run = Run(ticket, message.headers[KEY_HEADER], delivery, self.settle)
         message.groupfifo_run = run
         self.runs[ticket.tag, ticket.fence] = run
+        self.events.begun(run, message.headers, since)
         return run
 
     # -- the end of a run --------------------------------------------------
@@ -123,29 +134,29 @@ class Member:
 
     def finish(self, call: Finish, run: Run) -> None:
         """Send a finish, and do what its answer says. One that Redis can't take is kept for the heart."""
+        since = monotonic()
         try:
             finished = self.gate.finish(call)
         except Exception as error:  # whatever it is: a finish that is forgotten would hold the group for ever
-            logger.warning(
-                "Task %s is over, but the gate can't be told yet: %s",
-                run.ticket.id,
-                error,
-                exc_info=not isinstance(error, GateUnavailable),
-            )
+            said, trace = f"is over, but the gate can't be told yet: {error}", not isinstance(error, GateUnavailable)
+            events.log(WARNING, said, run.request and run.request.name, events.of_run(run), exc_info=trace)
+            call.take = "none"  # nobody would look after what it takes
             self.refused.append((call, run))
         else:
-            self.finished(call, run, finished)
+            self.finished(call, run, finished, since)
 
-    def finished(self, call: Finish, run: Run, answer: Finished) -> None:
-        """The gate has answered a finish."""
+    def finished(self, call: Finish, run: Run, answer: Finished, since: float | None = None) -> None:
+        """The gate has answered a finish, which was sent at the monotonic time `since`."""
         self._callers.append(call.caller)
         self._forget(run)
         if answer.stale:
             self.lease_lost(run)
+        else:
+            self.events.finished(run, answer.due)
         if answer.due is not None:
             self.wake(answer.due)
         if answer.taken is not None:
-            self._hand_off(answer.taken, run.delivery)
+            self._hand_off(answer.taken, run.delivery, since)
         else:
             run.delivery.close(removed=call.delivery is not None)
 
@@ -162,11 +173,14 @@ class Member:
         for run in runs:
             run.settled = True
             self._forget(run)
+        back = [(run.ticket, run.worker_lost) for run in runs]
         try:
-            self.gate.surrender([(run.ticket, run.worker_lost) for run in runs], self.lists())
+            self.gate.surrender(back, self.lists())
         except GroupFifoError as error:
-            logger.warning("%d tasks go back to their groups when their lease ends: %s", len(runs), error)
+            logger.warning("%d tasks go back to their groups when the gate answers again: %s", len(runs), error)
+            self.unreturned += back
         for run in runs:
+            self.events.surrendered(run)
             run.delivery.close()
 
     def lease_lost(self, run: Run) -> None:
@@ -175,21 +189,8 @@ class Member:
             return
         run.lost = True
         self._forget(run)
-        logger.error(
-            "The lease of task %s (group %r, fence %d) is lost: another run of it may have begun. "
-            "What this run still returns is refused.",
-            run.ticket.id,
-            run.key,
-            run.ticket.fence,
-        )
+        self.events.lease_lost(run)
         request = run.request
-        group_lease_lost.send(
-            sender=request.name if request else None,
-            key=run.key,
-            task_id=run.ticket.id,
-            fence=run.ticket.fence,
-            worker=self.consumer.hostname,
-        )
         if self.gate.settings.on_lease_lost == "terminate" and request and run.started and not run.over:
             self.soon(lambda: self._terminate(run))
 
@@ -239,7 +240,7 @@ class Member:
         blueprint = self.consumer.blueprint
         stop = state.should_stop is not None and state.should_stop is not False
         end = state.should_terminate is not None and state.should_terminate is not False
-        return stop or end or blueprint.state != RUNNING
+        return self._leaving or stop or end or blueprint.state != RUNNING
 
     def _may_take(self, delivery: Delivery) -> bool:
         consumer = self.consumer.task_consumer
@@ -250,12 +251,11 @@ class Member:
         settings = self.gate.settings
         return delivery.runs < settings.burst and monotonic() - delivery.since < settings.burst_seconds
 
-    def _hand_off(self, raw: bytes, delivery: Delivery) -> None:
+    def _hand_off(self, raw: bytes, delivery: Delivery, since: float | None) -> None:
         """The worker's next task came with the end of the last one: it goes the way of every message."""
         message = HandedMessage(raw, delivery.channel)
-        ticket = Ticket.parse(message.headers[HEADER])
-        assert ticket is not None
-        run = self._run(ticket, message, delivery)
+        run = self._run(message.ticket, message, delivery, since)
+        run.begun = since or run.begun
         delivery.runs += 1
         if self.gate.releaser.takes:
             broker.served(delivery.channel, message.delivery_info.get("routing_key"))
@@ -276,7 +276,8 @@ class Member:
                 message._reraise_error()
             consumer.on_message(message)
         except Exception as error:
-            logger.exception("The message of task %s can't be handled: %r", run.ticket.id, error)
+            said, name = f"has a message that can't be handled: {error!r}", message.headers.get("task")
+            events.log(ERROR, said, name, events.of_headers(run.ticket, message.headers), exc_info=True)
             if not run.settled:
                 self.finish_unread(run, message)
 
@@ -336,6 +337,15 @@ class Member:
         if back:
             self.give_back(back)
 
+    def leave(self) -> None:
+        """A soft shutdown begins: nothing more is taken, and what has not begun goes back now, not when it is over.
+
+        In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there.
+        """
+        self._leaving = True
+        if not getattr(self.consumer.pool, "is_green", False):  # there nothing may block in a signal handler
+            threading.Thread(target=self.give_back_unstarted, name="groupfifo-leave", daemon=True).start()
+
     def _unstarted(self, run: Run, pending: set[str], pool: Any) -> bool:
         if run.settled or run.started:
             return False
@@ -343,7 +353,7 @@ class Member:
             return True
         if self.prefork:
             return run.ticket.id not in pending
-        return self.stopping and run.request is not None and pools.cancel_waiting(pool, run.request._apply_result)
+        return self.stopping and pools.cancel_waiting(pool, run.job)
 
     def close(self) -> None:
         """The pool is down: whatever has not been told yet is told now."""
@@ -358,7 +368,7 @@ class Member:
             self.give_back(back)
 
     def repeat_refused(self, then: Callable[[Callable[[], Any]], Any]) -> None:
-        """Send again the finishes that Redis could not take. The very same calls: nothing is done twice.
+        """Tell again what Redis could not take. The very same calls: nothing is done twice.
 
         Args:
             then: Calls what the answer asks for, in the right thread.
@@ -373,17 +383,14 @@ class Member:
             except Exception:
                 self.refused.append((call, run))
                 raise
+            if answer.taken is not None:
+                # An earlier run of the call took it, and its lease runs; but the loop that would start it may be
+                # reconnecting for longer than that.
+                self.unreturned.append((HandedMessage(answer.taken, None).ticket, False))
+                answer.taken = call.delivery = None
             then(partial(self.finished, call, run, answer))
-
-
-@signals.task_unknown.connect
-def _finish_unknown(sender: Any, message: Any, **kwargs: Any) -> None:
-    """A ticket for a task that this worker does not know: Celery has failed it, so its group goes on."""
-    member: Member | None = getattr(sender, "groupfifo", None)
-    if member is None or HEADER not in (message.headers or {}):
-        return
-    run = getattr(message, "groupfifo_run", None)
-    if run is None:
-        run = member.begin(message, lambda *_: None, lambda *_: None, lambda: _finish_unknown(sender, message))
-    if run is not None:
-        member.finish_unread(run, message)
+        back = list(self.unreturned)
+        if back:
+            self.gate.surrender(back, self.lists())
+            for _ in back:
+                self.unreturned.popleft()

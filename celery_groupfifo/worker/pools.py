@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from billiard.einfo import ExceptionInfo
 from celery.concurrency import asynpool, prefork, solo, thread
 
 
@@ -30,12 +33,36 @@ def pending_ids(pool: Any) -> set[str]:
     return {job.correlation_id for job in list(cache.values())}
 
 
-def cancel_waiting(pool: Any, result: Any) -> bool:
+def cancel_waiting(pool: Any, job: Any) -> bool:
     """Take a task back from a pool of threads. True when it will not run."""
-    if not isinstance(pool, thread.TaskPool):
-        return False
-    job = result() if result is not None else None
-    return job is None or bool(job.f.cancel())
+    return isinstance(pool, thread.TaskPool) and job is not None and bool(job.f.cancel())
+
+
+def report_errors(pool: Any) -> None:
+    """Let a pool without processes tell of what was raised outside of a task: a result that can't be stored, say.
+
+    A child process reports it as the task's failure. A thread or a greenlet just ends, and nobody would hear of it:
+    the run would hold its group as long as the worker lives.
+    """
+    if is_prefork(pool):
+        return
+    apply_async = pool.apply_async
+
+    def reporting(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        failed = options.get("error_callback")
+        if hasattr(getattr(failed, "__self__", None), "run"):  # a request of ours
+            target = partial(_told, target, failed)
+        return apply_async(target, *args, **options)
+
+    pool.apply_async = reporting
+
+
+def _told(target: Callable[..., Any], failed: Callable[[ExceptionInfo], None], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return target(*args, **kwargs)
+    except Exception:
+        failed(ExceptionInfo(sys.exc_info()))
+        raise
 
 
 def keep_written_jobs(pool: Any, ids: Callable[[], set[str]]) -> None:
@@ -69,6 +96,21 @@ def keep_written_jobs(pool: Any, ids: Callable[[], set[str]]) -> None:
 
     keeping.groupfifo = True  # type: ignore[attr-defined]
     pool.flush = keeping
+
+
+def before_soft_shutdown(worker: Any, call: Callable[[], None]) -> None:
+    """Call when a worker that was told to stop starts to wait for its running tasks.
+
+    Celery waits inside its signal handler, and tells nobody before.
+    """
+    wait = worker.wait_for_soft_shutdown
+
+    def waiting() -> None:
+        if worker.app.conf.worker_soft_shutdown_timeout > 0:
+            call()
+        wait()
+
+    worker.wait_for_soft_shutdown = waiting
 
 
 def _is_written(inner: Any, job: Any) -> bool:

@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from logging import ERROR
 from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import signals
-from celery.exceptions import TaskRevokedError, Terminated, TimeLimitExceeded, WorkerLostError
-from celery.utils.log import get_logger
+from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
+from celery_groupfifo import events
 from celery_groupfifo.context import continuing
-from celery_groupfifo.model import BEGUN_HEADER, HEADER
+from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, HEADER
 from celery_groupfifo.worker.run import Run
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
-logger = get_logger(__name__)
+#: How what a run raised is told; anything else is a failure.
+OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Terminated, "revoked"))
 
 
 class GroupRequest(Request):  # type: ignore[misc]
@@ -37,10 +39,12 @@ class GroupRequest(Request):  # type: ignore[misc]
     Attributes:
         member: The worker as a member of the gate; set on the mixed class.
         run: The run of this request.
+        outcome: How it ended; acknowledged without a run: revoked, or expired.
     """
 
     member: Member
     run: Run
+    outcome = "revoked"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Celery makes a subclass per task that overrides two methods without calling ours: wrap them."""
@@ -56,6 +60,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         super().__init__(message, **options)
         self.run.request = self
         self._request_dict[BEGUN_HEADER] = (self.run.begun, self.member.gate.settings.lease_ttl)
+        self._request_dict["eta"] = self._request_dict.get(ETA_HEADER)  # for the task to read, not to be waited for
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """See Celery's."""
@@ -66,6 +71,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         """See Celery's. Where runs are no processes, the execution has been unwound already."""
         super().on_timeout(soft, timeout)
         if not soft and not self.member.prefork:
+            self.outcome = "failure"
             self.run.ended()
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
@@ -78,6 +84,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             # something else, it would count as told to: but nobody revoked this task.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
+        self.outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure")
         if isinstance(error, TimeLimitExceeded) and self.member.prefork and self.worker_pid:
             try:
                 super().on_failure(exc_info, send_failed_event, return_ok)
@@ -110,7 +117,8 @@ class GroupRequest(Request):  # type: ignore[misc]
         times = self.run.ticket.lost
         message = f"{times} workers were lost with task {self.id}: it is not run again (max_lost={self.max_lost})."
         info, error = _lost_info(message), WorkerLostError(message)
-        logger.error("Task %s[%s] failed for good: %s", self.name, self.id, message)
+        self.outcome = "failure"
+        events.log(ERROR, f"fails for good: {message}", self.name, events.of_run(self.run))
         state.task_ready(self)
         self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
         self.task.request_stack.push(self._context)
@@ -143,6 +151,7 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
             # A SystemExit in a thread or greenlet: Celery passes an ExceptionInfo here, and can't unpack it.
             return self.on_failure(result)
         self.run.over = True
+        self.outcome = "success"  # unless it comes to on_failure
         try:
             if self.run.lost:
                 return state.task_ready(self)
@@ -162,6 +171,7 @@ def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
             self.fail_as_lost()
             raise TaskRevokedError(self.id)
         run.submitted = True
-        return inner(self, pool, **kwargs)
+        run.job = inner(self, pool, **kwargs)
+        return run.job
 
     return execute_using_pool

@@ -34,6 +34,7 @@ class Run:
         started: The pool has accepted it.
         over: Its execution has ended.
         settled: The gate has been told, or is being told.
+        job: What the pool gave for it; Celery keeps none.
         lost: Its lease is lost.
         worker_lost: It ended with its worker process.
         disposition: What Celery decided; None: nothing yet.
@@ -43,6 +44,7 @@ class Run:
         "begun",
         "delivery",
         "disposition",
+        "job",
         "key",
         "lost",
         "over",
@@ -59,6 +61,7 @@ class Run:
         self.ticket, self.key, self.delivery, self.settle = ticket, key, delivery, settle
         self.begun = monotonic()
         self.request: GroupRequest | None = None
+        self.job: Any = None
         self.disposition: str | None = None
         self.submitted = self.started = self.over = self.settled = self.lost = self.worker_lost = False
 

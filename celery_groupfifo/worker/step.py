@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidSetting
 from celery_groupfifo.gate import build_gate
-from celery_groupfifo.worker import pools
+from celery_groupfifo.worker import broker, pools, unknown
 from celery_groupfifo.worker.heart import Heart
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.strategy import wrap_strategies
@@ -42,10 +42,15 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._announced = False
         consumer.groupfifo = self._member
         wrap_strategies(self._member, app.tasks)
+        pools.report_errors(consumer.pool)
+        signals.task_unknown.connect(unknown.finish_unknown)
+        pools.before_soft_shutdown(consumer.controller, self._member.leave)
 
     def start(self, consumer: Any) -> None:
         """See the class."""
         pools.keep_written_jobs(consumer.pool, self._member.given_to_pool)
+        if broker.is_redis(consumer.connection.default_channel):
+            broker.close_for_sure(consumer.connection.default_channel)
         if not self._announced:
             self._announced = True
             self._announce(consumer)

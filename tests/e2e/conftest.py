@@ -17,6 +17,7 @@ from pytest_celery import (
     CeleryTestSetup,
     CeleryTestWorker,
     CeleryWorkerContainer,
+    RedisContainer,
     RedisTestBackend,
     RedisTestBroker,
 )
@@ -69,6 +70,12 @@ def celery_backend_cluster(celery_redis_backend: RedisTestBackend) -> Iterator[C
     cluster = CeleryBackendCluster(celery_redis_backend)
     yield cluster
     cluster.teardown()
+
+
+@pytest.fixture
+def default_redis_broker_command(default_redis_broker_cls: type[RedisContainer]) -> list[str]:
+    # The later option wins: what was parked is still there after a restart.
+    return default_redis_broker_cls.command("--appendonly", "yes")
 
 
 class Setup(CeleryTestSetup):

@@ -45,3 +45,14 @@ def test_after_a_restart_of_redis_groups_run_again(celery_setup: CeleryTestSetup
     history = History.of(celery_setup.worker)
     history.assert_one_at_a_time()
     assert history.numbers("a") == [1, 2, 3]
+
+
+def test_a_run_outlives_a_restart_of_redis(celery_setup: CeleryTestSetup) -> None:
+    results = [step.delay("a", number, seconds=2) for number in range(2)]
+    until(lambda: History.of(celery_setup.worker).runs)
+    celery_setup.broker.restart()
+
+    assert [result.get(timeout=RESULT_TIMEOUT) for result in results] == [0, 1]
+    history = History.of(celery_setup.worker)
+    history.assert_one_at_a_time()
+    assert history.numbers("a") == [0, 1]

@@ -1,16 +1,44 @@
 -- The next head of a group, when nothing of it is in flight.
 --
--- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and nothing else.
+-- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and while an operator
+-- wants it the flags "paused" and "draining".
 local STEPS = 100
+
+-- The flag goes with the group's last entry: a group that was drained takes new ones.
+local function drained(group_key, group)
+  if not redis.call('ZSCORE', K.depth, group) then
+    redis.call('HDEL', group_key, 'draining')
+  end
+end
+
+-- Returns whether a head may go out: nothing is in flight, and nobody has paused the group; and whether it drains.
+local function free(group_key, group)
+  local fields = redis.call('HLEN', group_key)
+  if fields == 0 then
+    return true
+  end
+  local flags = redis.call('HMGET', group_key, 'paused', 'draining')
+  if fields > (flags[1] and 1 or 0) + (flags[2] and 1 or 0) then
+    return false
+  end
+  if flags[2] then
+    drained(group_key, group)
+  end
+  return not flags[1], flags[2]
+end
 
 -- Returns id, record and message of the new head, not yet rung; nothing when there is none.
 local function next_head(waiting, group_key, group)
-  if redis.call('HLEN', group_key) > 0 then
+  local is_free, draining = free(group_key, group)
+  if not is_free then
     return nil
   end
   for _ = 1, STEPS do
     local item = redis.call('LPOP', waiting)
     if not item then
+      if draining then
+        drained(group_key, group)
+      end
       return nil
     end
     local us, id = string.match(item, '^(%d+) (.*)$')
@@ -37,26 +65,4 @@ local function advance(lists, waiting, group_key, group, out)
   if message then
     ring(lists, id, r, message, out)
   end
-end
-
--- An entry in flight goes on: its continuation waits until it is due, anything else is released. An entry
--- that nobody can read is buried; its slot is given back by the sweep, which knows the group's keys.
-local function resume(lists, id, r, out)
-  redis.call('ZREM', K.due, 'l ' .. id)
-  if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K.ms) then
-    r.state, r.owner, r.call, r.since = 'held', '-', '-', number(K.ms)
-    write_flight(id, r)
-    if r.stop == '-' then
-      redis.call('ZADD', K.due, r.due, 'h ' .. id)
-    end
-    return
-  end
-  local entry, corrupt = read_entry(id)
-  if entry then
-    ring(lists, id, r, issue(id, r, entry), out)
-    return
-  end
-  bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-  leave(r.group)
-  redis.call('ZADD', K.due, K.ms, 'x ' .. r.group .. ' ' .. id)
 end

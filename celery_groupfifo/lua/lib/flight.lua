@@ -8,13 +8,16 @@
 --   owner   the worker that runs it, else -
 --   call    the call that began it: makes a repeated begin harmless
 --   due     a continuation (retry, replace) is stored: when it may go out (ms), else -
---   stop    why it must not go out at all: paused, else -
+--   stop    why it must not go out at all: p (its group is paused), else -
 --   group, queue
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =
     string.match(text or '', '^(%S+) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
   if not state then
+    if text then -- nobody can read it: the sweep buries the entry, and gives its slot back
+      redis.call('ZADD', K.due, K.ms, 'c ' .. id)
+    end
     return nil
   end
   return {

@@ -4,7 +4,7 @@
 -- KEYS[2] flight  (hash)    id -> the record of an entry in flight, see lib/flight.lua
 -- KEYS[3] due     (zset)    what time moves, by when (ms): "l id" a lease ends, "h id" a hold ends, "e group id"
 --                           an ETA comes, "a group" a walk goes on, "x group id" a buried entry's slot,
---                           "r id" a ticket did not reach the broker
+--                           "r id" a ticket did not reach the broker, "c id" a record that nobody can read
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] rung    (zset)    "<queue> <fence> <id>" of heads released and not yet begun, score 0
 -- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms>"

@@ -5,7 +5,6 @@
 local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
-local REDELIVERED = '"redelivered": true, '
 
 local function read_entry(id)
   local text = redis.call('HGET', K.entries, id)
@@ -21,10 +20,9 @@ end
 
 local function compose(id, entry, r)
   local ticket = table.concat({ 'gf', K.tag, r.fence, r.lost, entry.us, id }, ' ')
-  local again = r.lost ~= '0' and REDELIVERED or ''
   return table.concat({
-    TICKET, ticket, INFO, again, string.sub(entry.text, entry.at, entry.at + entry.cut - 1),
-    HEADERS, ticket, '", ', again, string.sub(entry.text, entry.at + entry.cut),
+    TICKET, ticket, INFO, string.sub(entry.text, entry.at, entry.at + entry.cut - 1),
+    HEADERS, ticket, '", ', string.sub(entry.text, entry.at + entry.cut),
   })
 end
 
@@ -54,9 +52,10 @@ end
 -- Push the ticket on its list, or say what the caller has to publish.
 local function ring(lists, id, r, message, out)
   redis.call('ZADD', K.rung, 0, r.queue .. ' ' .. r.fence .. ' ' .. id)
-  if lists[r.queue] then
-    redis.call('LPUSH', lists[r.queue], message)
-  else
+  local pushed = lists[r.queue] and redis.pcall('LPUSH', lists[r.queue], message)
+  if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+    error(pushed.err)
+  elseif type(pushed) ~= 'number' then -- no list of the caller's, or no list at all
     out[#out + 1] = r.queue
     out[#out + 1] = message
   end

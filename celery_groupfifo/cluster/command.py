@@ -1,0 +1,150 @@
+"""The command line: `python -m celery_groupfifo.cluster start|scale|reload|stop|status`.
+
+What `start` was told is kept in the directory, so that the other commands need not be told again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from celery.app.utils import find_app
+
+from celery_groupfifo.cluster.manager import Cluster, ClusterError, Recipe
+from celery_groupfifo.cluster.status import look, shown
+
+DEFAULT_APP = "celery_groupfifo.demo.app"
+DEFAULT_INSTANCES = 2
+_RECIPE = "cluster.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do one command.
+
+    Args:
+        arguments: The words after the program's name; those of this process unless given.
+
+    Returns:
+        0; 1 when it could not be done, a worker had to be killed, or `status` finds one that is not up; 2 when the
+        words are wrong.
+    """
+    options = _parser().parse_args(arguments)
+    directory: Path = options.dir
+    if options.command == "scale" and options.instances is None:
+        print("Say how many instances there shall be: INSTANCES=6, or --instances 6.", file=sys.stderr)
+        return 2
+    try:
+        recipe = _recipe(options, directory)
+        cluster = Cluster(directory, recipe, _load(recipe.app))
+        if options.command == "status":
+            lines = look(cluster)
+            print(shown(lines))
+            return int(not all(line.answers for line in lines))
+        with _alone(directory):
+            return _do(options, cluster)
+    except ClusterError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _do(options: argparse.Namespace, cluster: Cluster) -> int:
+    if options.command == "stop":
+        return int(not cluster.stop())
+    (cluster.directory / _RECIPE).write_text(json.dumps(cluster.recipe.__dict__) + "\n")
+    if options.command == "reload":
+        cluster.reload()
+    elif options.command == "scale":
+        cluster.scale(options.instances)
+    else:
+        cluster.start(options.instances or DEFAULT_INSTANCES)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m celery_groupfifo.cluster",
+        description="Workers of this machine, in the background. Variables of the environment stand in for options.",
+    )
+    parser.add_argument("command", choices=["start", "scale", "reload", "stop", "status"])
+    said = os.environ.get
+    parser.add_argument("-A", "--app", default=said("APP"), help=f"the Celery app (APP; {DEFAULT_APP})")
+    parser.add_argument(
+        "-i",
+        "--instances",
+        type=count,
+        default=said("INSTANCES") or None,
+        help=f"how many, or max: one per core (INSTANCES; {DEFAULT_INSTANCES})",
+    )
+    parser.add_argument(
+        "-c",
+        "--concurrency",
+        type=count,
+        default=said("WORKER_CONCURRENCY") or None,
+        help="slots of each (WORKER_CONCURRENCY; what the app says)",
+    )
+    parser.add_argument(
+        "--options",
+        default=said("WORKER_OPTIONS") or None,
+        help="more words for `celery worker`, such as '-P gevent -Q messages' (WORKER_OPTIONS)",
+    )
+    parser.add_argument("--name", default=None, help="what names begin with (messages-worker)")
+    parser.add_argument("--dir", type=Path, default=Path("cluster"), help="for logs and pid files (cluster)")
+    return parser
+
+
+def count(word: str) -> int:
+    """A number from 1 on, or the cores that this process may use for `max`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if word == "max":
+        cores = getattr(os, "sched_getaffinity", None)
+        return len(cores(0)) if cores else os.cpu_count() or 1
+    if int(word) < 1:
+        raise ValueError(f"{word} is less than 1")
+    return int(word)
+
+
+def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
+    """What was said now, else at the start, else the defaults."""
+    file = directory / _RECIPE
+    kept = json.loads(file.read_text()) if file.exists() and options.command != "start" else {}
+    return Recipe(
+        app=options.app or kept.get("app") or DEFAULT_APP,
+        concurrency=options.concurrency or kept.get("concurrency"),
+        options=tuple(kept.get("options") or () if options.options is None else shlex.split(options.options)),
+        stem=options.name or kept.get("stem") or Recipe.stem,
+    )
+
+
+def _load(name: str) -> Any:
+    sys.path.insert(0, "")  # as `celery` does: an app of this directory is found
+    try:
+        return find_app(name)
+    except (ImportError, AttributeError) as error:
+        raise ClusterError(f"The app {name!r} can't be loaded: {error}") from error
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Nobody else changes this cluster meanwhile.
+
+    Raises:
+        ClusterError: Somebody does.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ClusterError(f"Another command is at work in {directory}: wait for its end.") from None
+        yield

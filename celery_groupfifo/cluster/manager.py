@@ -1,0 +1,199 @@
+"""Starts, scales, reloads and stops the workers of one machine."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from celery_groupfifo.cluster.instance import Instance
+from celery_groupfifo.cluster.processes import table
+from celery_groupfifo.errors import GroupFifoError
+
+#: Seconds that a worker gets to start, on a loaded machine.
+START_SECONDS = 60.0
+#: Seconds that a worker gets to end its tasks after SIGTERM, and after SIGQUIT: as orchestrators give.
+STOP_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+
+
+class ClusterError(GroupFifoError):
+    """The cluster can't do that."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the instances of a cluster are started.
+
+    Attributes:
+        app: As for `celery -A`.
+        concurrency: Slots per instance; None: what the app says.
+        options: More words for `celery worker`.
+        stem: Of their names.
+    """
+
+    app: str
+    concurrency: int | None = None
+    options: tuple[str, ...] = ()
+    stem: str = "messages-worker"
+
+
+class Cluster:
+    """The workers of one directory.
+
+    Args:
+        directory: Holds pid files and logs.
+        recipe: How to start more.
+        app: The loaded app; it is asked who answers.
+        say: Gets a line per step.
+    """
+
+    def __init__(self, directory: Path, recipe: Recipe, app: Celery, say: Callable[[str], None] = print) -> None:
+        self.directory, self.recipe, self.app, self.say = directory, recipe, app, say
+
+    # -- what there is -------------------------------------------------------
+
+    def instances(self) -> list[Instance]:
+        """All that have a pid file, by number; they may have died."""
+        pattern = re.compile(re.escape(self.recipe.stem) + r"-(\d+)\.pid")
+        found = [pattern.fullmatch(file.name) for file in self.directory.glob("*.pid")]
+        return [self.instance(number) for number in sorted(int(match[1]) for match in found if match)]
+
+    def instance(self, number: int) -> Instance:
+        """One by its number."""
+        return Instance(self.directory, self.recipe.stem, number)
+
+    def alive(self) -> list[Instance]:
+        """Those whose process lives."""
+        processes = table()
+        return [each for each in self.instances() if each.process(processes)]
+
+    # -- what can be done ------------------------------------------------------
+
+    def start(self, count: int) -> None:
+        """Start a cluster.
+
+        Raises:
+            ClusterError: One is running here already, or a worker does not start.
+        """
+        alive = self.alive()
+        if alive:
+            raise ClusterError(f"{len(alive)} instances are running already: scale, reload or stop them.")
+        self._launch([self.instance(number) for number in range(1, count + 1)])
+
+    def scale(self, count: int) -> None:
+        """Start or stop instances until there are `count`; dead ones are started again, the highest numbers stopped.
+
+        Raises:
+            ClusterError: A worker does not start.
+        """
+        alive = {each.number: each for each in self.alive()}
+        self._launch([self.instance(number) for number in range(1, count + 1) if number not in alive])
+        self._end([each for number, each in alive.items() if number > count])
+
+    def reload(self) -> None:
+        """Replace every instance by a new one of the same name, one by one, never with fewer than before.
+
+        A spare one starts first. Two workers of one name would both answer for it, so each name is free before it is
+        taken again.
+
+        Raises:
+            ClusterError: Nothing runs, or a new worker does not start: the others go on as they are.
+        """
+        alive = self.alive()
+        if not alive:
+            raise ClusterError("Nothing is running: start it.")
+        spare = self.instance(alive[-1].number + 1)
+        self._launch([spare])
+        for each in alive:
+            self._end([each])
+            self._launch([each])
+        self._end([spare])
+
+    def stop(self) -> bool:
+        """Stop all instances.
+
+        Returns:
+            Whether all of them ended by themselves.
+        """
+        ended = self._end(self.alive())
+        for each in self.instances():
+            each.pid_file.unlink(missing_ok=True)  # of one that had died
+        return ended
+
+    # -- parts -----------------------------------------------------------------
+
+    def _launch(self, instances: Sequence[Instance]) -> None:
+        recipe = self.recipe
+        options = [*(["-c", str(recipe.concurrency)] if recipe.concurrency else []), *recipe.options]
+        environment = {"WORKER_CONCURRENCY": str(recipe.concurrency)} if recipe.concurrency else {}
+        for each in instances:
+            each.start(recipe.app, options, environment)
+        waiting = {each.node: each for each in instances}
+        deadline = time.monotonic() + START_SECONDS
+        while waiting:
+            processes = table()
+            for each in waiting.values():
+                if each.process(processes) is None:
+                    each.pid_file.unlink(missing_ok=True)
+                    raise ClusterError(f"{each.name} did not start. The end of {each.log}:\n{each.tail()}")
+            if time.monotonic() > deadline:
+                names = ", ".join(each.name for each in waiting.values())
+                raise ClusterError(
+                    f"{names} did not answer within {START_SECONDS:g} s; it goes on starting, see its log."
+                )
+            for node in self.ask("ping", waiting):
+                self.say(f"{waiting.pop(node).name} is up")
+
+    def _end(self, instances: Sequence[Instance]) -> bool:
+        if not instances:
+            return True
+        self.say(f"SIGTERM to {_names(instances)}: running tasks end")
+        left = self._tell(instances, lambda each: each.send(signal.SIGTERM))
+        if left:
+            self.say(f"SIGQUIT to {_names(left)}: running tasks go back to the heads of their groups")
+            left = self._tell(left, lambda each: each.send(signal.SIGQUIT))
+        for each in left:
+            self.say(f"SIGKILL to {each.name}: its groups go on when its leases are over")
+            each.kill()
+        for each in instances:
+            each.pid_file.unlink(missing_ok=True)
+        return not left
+
+    def _tell(self, instances: Iterable[Instance], tell: Callable[[Instance], None]) -> list[Instance]:
+        """Send a signal to all, and wait; those that still live are returned."""
+        left, started = list(instances), time.monotonic()
+        for each in left:
+            tell(each)
+        while left and time.monotonic() - started < STOP_SECONDS:
+            time.sleep(_LOOK_SECONDS)
+            processes = table()
+            for each in [each for each in left if each.process(processes) is None]:
+                self.say(f"{each.name} has ended after {time.monotonic() - started:.1f} s")
+                left.remove(each)
+        return left
+
+    def ask(self, verb: str, nodes: Iterable[str], seconds: float = 1.0) -> dict[str, Any]:
+        """Ask workers through the broker, as `celery inspect` does; those that do not answer are left out.
+
+        Raises:
+            ClusterError: The broker can't be reached.
+        """
+        asked = list(nodes)
+        try:
+            inspect = self.app.control.inspect(destination=asked, timeout=seconds, limit=len(asked))
+            return dict(getattr(inspect, verb)() or {})
+        except Exception as error:  # whatever the broker's client raises
+            raise ClusterError(
+                f"The broker at {self.app.connection_for_write().as_uri()} can't be asked: {error}"
+            ) from error
+
+
+def _names(instances: Sequence[Instance]) -> str:
+    return ", ".join(each.name for each in instances)

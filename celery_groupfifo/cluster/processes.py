@@ -1,0 +1,57 @@
+"""The processes of this machine, as far as a cluster needs to know them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_PROC = Path("/proc")
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+class Process(NamedTuple):
+    """One process.
+
+    Attributes:
+        pid: Its id, which the system gives to another one when it has ended.
+        group: Its process group: a worker and its children are one.
+        started: A mark of its start: with the pid it names one process for ever.
+        kilobytes: Of memory that are resident; what is shared counts in each.
+    """
+
+    pid: int
+    group: int
+    started: str
+    kilobytes: int
+
+
+def table() -> dict[int, Process]:
+    """All living processes by pid. Ended ones that nobody has waited for are left out."""
+    found = _from_proc() if (_PROC / "self" / "stat").exists() else _from_ps()
+    return {process.pid: process for process in found}
+
+
+def _from_proc() -> Iterator[Process]:
+    for directory in _PROC.iterdir():
+        if directory.name.isdigit():
+            try:
+                text = (directory / "stat").read_text(errors="replace")
+            except OSError:  # it has just ended
+                continue
+            words = text[text.rindex(")") + 2 :].split()  # its name, in brackets, may hold anything
+            if words[0] not in "ZX":
+                yield Process(int(directory.name), int(words[2]), words[19], int(words[21]) * _PAGE_KB)
+
+
+def _from_ps() -> Iterator[Process]:
+    command = ["ps", "-A", "-o", "pid=,pgid=,rss=,stat=,lstart="]
+    environment = {**os.environ, "LC_ALL": "C"}
+    for line in subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment
+    ).stdout.splitlines():
+        pid, group, kilobytes, state, started = line.split(None, 4)
+        if state[0] not in "ZX":
+            yield Process(int(pid), int(group), started.strip(), int(kilobytes))

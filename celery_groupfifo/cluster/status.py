@@ -1,0 +1,71 @@
+"""Shows how the instances of a cluster are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from celery_groupfifo.cluster.manager import Cluster
+from celery_groupfifo.cluster.processes import table
+
+
+class Line(NamedTuple):
+    """One instance.
+
+    Attributes:
+        name: With its number.
+        pid: Of its main process; None when it has died.
+        answers: Whether it answers through the broker.
+        slots: Tasks at once.
+        running: Tasks now.
+        megabytes: Resident memory with its children.
+    """
+
+    name: str
+    pid: int | None
+    answers: bool
+    slots: int
+    running: int
+    megabytes: int
+
+
+def look(cluster: Cluster) -> list[Line]:
+    """How each instance is.
+
+    Raises:
+        ClusterError: The broker can't be reached.
+    """
+    instances, processes = cluster.instances(), table()
+    nodes = [each.node for each in instances if each.process(processes)]
+    stats, active = (cluster.ask(verb, nodes) if nodes else {} for verb in ("stats", "active"))
+    lines = []
+    for each in instances:
+        process, pool = each.process(processes), stats.get(each.node, {}).get("pool", {})
+        lines.append(
+            Line(
+                each.name,
+                process.pid if process else None,
+                each.node in stats,
+                int(pool.get("max-concurrency") or 0),
+                len(active.get(each.node) or ()),
+                each.megabytes(processes) if process else 0,
+            )
+        )
+    return lines
+
+
+def shown(lines: list[Line]) -> str:
+    """A table for people."""
+    if not lines:
+        return "Nothing is running here."
+    width = max(len(line.name) for line in lines)
+    rows = [f"{'instance':{width}}  {'pid':>8}  {'slots':>5}  {'running':>7}  {'MB':>6}  state"]
+    for line in lines:
+        state = "died: see its log" if line.pid is None else "up" if line.answers else "does not answer"
+        figures = f"{line.pid or '-':>8}  {line.slots:>5}  {line.running:>7}  {line.megabytes:>6}"
+        rows.append(f"{line.name:{width}}  {figures}  {state}")
+    rows.append(
+        f"{sum(line.answers for line in lines)} of {len(lines)} up, "
+        f"{sum(line.running for line in lines)} tasks on {sum(line.slots for line in lines)} slots, "
+        f"{sum(line.megabytes for line in lines)} MB"
+    )
+    return "\n".join(rows)

@@ -1,0 +1,207 @@
+"""What a worker tells of its runs: signals in its process, `groupfifo-*` events to monitors, lines in its log.
+
+The worker's code says what happened, once; whoever wants to know attaches here. All of it is built only when somebody
+listens, since it stands on the way between two tasks.
+
+Events go through the worker's own dispatcher, and only where task events are on (`-E`, `worker_send_task_events`,
+`celery control enable_events`). They have a group of their own, `groupfifo`: monitors that know nothing of it let it
+pass, and nobody takes a client for a worker because of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from logging import DEBUG, ERROR, INFO
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from celery.utils.dispatch import Signal
+from celery.utils.log import get_logger
+
+from celery_groupfifo import signals
+from celery_groupfifo.model import KEY_HEADER, Ticket
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.run import Run
+
+logger = get_logger(__name__)
+
+#: The first word of our events' types.
+GROUP = "groupfifo"
+
+#: Says which run a line is about; its values are in the record, too (`extra`).
+_LINE = "%s[%s] (group %r, fence %s, attempt %s) %s"
+
+
+class _Kind(NamedTuple):
+    """What can happen to a run: its signal, its event without the first word, the level of its line in the log."""
+
+    signal: Signal
+    event: str
+    level: int
+
+
+_BEGUN = _Kind(signals.group_begun, "begun", DEBUG)
+_FINISHED = _Kind(signals.group_finished, "finished", DEBUG)
+_HELD = _Kind(signals.group_held, "held", DEBUG)
+_SURRENDERED = _Kind(signals.group_surrendered, "surrendered", INFO)
+_STALE = _Kind(signals.group_stale, "stale", DEBUG)
+_LEASE_LOST = _Kind(signals.group_lease_lost, "lease-lost", ERROR)
+
+
+class Events:
+    """Tells what happens in one worker.
+
+    Args:
+        consumer: Celery's; its dispatcher comes and goes with the broker's connection.
+        soon: Calls from the consumer's loop, from any thread: buffered events belong to that loop.
+    """
+
+    def __init__(self, consumer: Any, soon: Callable[[Callable[[], Any]], None]) -> None:
+        self._consumer, self._soon = consumer, soon
+
+    # -- of one run ----------------------------------------------------------
+
+    def begun(self, run: Run, headers: dict[str, Any], since: float | None = None) -> None:
+        """A lease was taken.
+
+        Args:
+            run: That begins.
+            headers: Of its message; the request is not made yet.
+            since: When the run that brought it was over, monotonic; None: it came through the broker.
+        """
+        if self._heard(_BEGUN):
+            now, ticket = time(), run.ticket
+            more = {
+                "lost": ticket.lost,
+                "waited": max(now - ticket.parked_us / 1e6, 0.0),
+                "released": max(now - ticket.fence / 1e6, 0.0),
+                "handoff": None if since is None else monotonic() - since,
+            }
+            self._tell(_BEGUN, headers.get("task"), of_headers(ticket, headers), more, "begins.")
+
+    def finished(self, run: Run, due: float | None) -> None:
+        """The gate has taken note of a run's end; `due`: seconds until its continuation may start."""
+        if self._heard(_FINISHED):
+            outcome = outcome_of(run, due)
+            more = {"outcome": outcome, "seconds": monotonic() - run.begun}
+            self._tell(_FINISHED, _task(run), of_run(run), more, f"is over: {outcome}.")
+        if due is not None and self._heard(_HELD):
+            self._tell(_HELD, _task(run), of_run(run), {"due": due}, f"goes on in {due:.3g} s.")
+
+    def surrendered(self, run: Run) -> None:
+        """A run goes back to the head of its group."""
+        if self._heard(_SURRENDERED):
+            said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
+            self._tell(_SURRENDERED, _task(run), of_run(run), {"worker_lost": run.worker_lost}, said)
+
+    def lease_lost(self, run: Run) -> None:
+        """A lease is known to be lost; told from any thread."""
+        said = "has lost its lease: another run of it may have begun. What this run still returns is refused."
+        self._tell(_LEASE_LOST, _task(run), of_run(run), {}, said, later=True)
+
+    def stale(self, ticket: Ticket, headers: dict[str, Any]) -> None:
+        """A delivery came to nothing."""
+        if self._heard(_STALE):
+            self._tell(_STALE, headers.get("task"), of_headers(ticket, headers), {}, "came with a stale ticket.")
+
+    # -- of many, from the heart's thread --------------------------------------
+
+    def reclaimed(self, count: int) -> None:
+        """Heads of lost workers were taken back."""
+        logger.warning("%d tasks of lost workers went back to the heads of their groups.", count)
+        self._count(signals.group_reclaimed, "reclaimed", count)
+
+    def rung(self, count: int) -> None:
+        """Lost tickets went out again."""
+        logger.warning("%d tickets were lost on their way, and went out again.", count)
+        self._count(signals.group_rung, "rung", count)
+
+    # -- parts ---------------------------------------------------------------
+
+    def _heard(self, kind: _Kind) -> bool:
+        return bool(kind.signal.receivers) or logger.isEnabledFor(kind.level) or self._dispatcher() is not None
+
+    def _dispatcher(self) -> Any:
+        """Celery's dispatcher, ready for our events; None unless task events are on."""
+        dispatcher = getattr(self._consumer, "event_dispatcher", None)
+        if dispatcher is None or not dispatcher.enabled:
+            return None
+        if dispatcher.groups:  # those it sends; none named: all
+            if "task" not in dispatcher.groups:
+                return None
+            dispatcher.groups.add(GROUP)
+        if dispatcher.buffer_group and GROUP not in dispatcher.buffer_group:
+            dispatcher.buffer_group = {*dispatcher.buffer_group, GROUP}  # many in one message, as Celery's own
+        return dispatcher
+
+    def _tell(
+        self, kind: _Kind, task: str | None, what: dict[str, Any], more: dict[str, Any], said: str, later: bool = False
+    ) -> None:
+        log(kind.level, said, task, what)
+        kind.signal.send(sender=task, worker=self._consumer.hostname, **what, **more)
+        fields = {**what, **more, "task": task, "uuid": what["task_id"]}  # Celery's events call the id so
+        del fields["task_id"]
+        self._send(kind.event, fields, later)
+
+    def _count(self, signal: Signal, event: str, count: int) -> None:
+        signal.send(sender=None, count=count, worker=self._consumer.hostname)
+        self._send(event, {"count": count}, later=True)
+
+    def _send(self, event: str, fields: dict[str, Any], later: bool) -> None:
+        dispatcher = self._dispatcher()
+        if dispatcher is None:
+            return
+        if later:
+            self._soon(lambda: self._send(event, fields, False))
+            return
+        try:
+            dispatcher.send(f"{GROUP}-{event}", **fields)
+        except Exception as error:  # a monitor that can't be told must not hold a group
+            logger.debug("An event was not sent: %r", error)
+
+
+def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: Any) -> None:
+    """Log a line about a run that names its group, fence and attempt, in the text and in `extra`.
+
+    Args:
+        level: Of `logging`.
+        said: The rest of the sentence.
+        task: Its name.
+        what: From `of_run` or `of_headers`.
+        **more: For the logger, such as `exc_info`.
+    """
+    if logger.isEnabledFor(level):
+        values = (task or "Task", what["task_id"], what["key"], what["fence"], what["attempt"])
+        extra = {"group": what["key"], **{name: what[name] for name in ("task_id", "fence", "attempt")}}
+        logger.log(level, _LINE, *values, said, extra=extra, **more)
+
+
+def of_run(run: Run) -> dict[str, Any]:
+    """What tells a run from all others."""
+    retries = run.request.request_dict.get("retries") if run.request is not None else 0
+    ticket = run.ticket
+    return {"key": run.key, "task_id": ticket.id, "fence": ticket.fence, "attempt": (retries or 0) + 1}
+
+
+def of_headers(ticket: Ticket, headers: dict[str, Any]) -> dict[str, Any]:
+    """The same, of a message that is no run yet."""
+    attempt = (headers.get("retries") or 0) + 1
+    return {"key": headers.get(KEY_HEADER), "task_id": ticket.id, "fence": ticket.fence, "attempt": attempt}
+
+
+def outcome_of(run: Run, due: float | None) -> str:
+    """How a run ended, in one word; see `signals.group_finished`."""
+    if run.request is None:
+        return "failure"  # its message could not be read
+    outcome = run.request.outcome
+    if due is None:
+        return outcome
+    return "replaced" if outcome == "ignored" else "retry"
+
+
+def _task(run: Run) -> str | None:
+    return None if run.request is None else str(run.request.name)
+
+
+__all__ = ["GROUP", "Events", "log", "of_headers", "of_run", "outcome_of"]

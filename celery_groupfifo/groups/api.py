@@ -1,0 +1,268 @@
+"""`Groups`: operating the groups of an app."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from celery import Celery
+
+from celery_groupfifo.errors import InvalidOption, UnknownGroup
+from celery_groupfifo.gate import Gate, gate_of
+from celery_groupfifo.grouping import checked_key
+from celery_groupfifo.groups import audit, doctor, find, stats, verify
+from celery_groupfifo.groups.explain import Explainer
+from celery_groupfifo.groups.letters import Letters
+from celery_groupfifo.groups.listing import list_groups
+from celery_groupfifo.groups.operate import Operator
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Found, Group, Page, Parked
+from celery_groupfifo.groups.workers import Workers
+from celery_groupfifo.keys import Keys, quote
+from celery_groupfifo.revoke import revoke_parked
+
+
+class Groups:
+    """The groups of an app, for operators, dashboards and scripts.
+
+    What changes something is one atomic step each, safe to repeat, logged under `celery_groupfifo.audit` and kept in
+    a list at the gate. `by` says who does it; left out, the user and host of this process.
+
+    Args:
+        app: The app.
+        gate: Its gate, when there is one already.
+
+    Raises:
+        InvalidSetting: A `groupfifo_` setting is wrong, or no Redis is known.
+
+    Every method raises `GateUnavailable` when Redis can't be reached, and `InvalidGroupKey` for what can't be a key.
+    """
+
+    def __init__(self, app: Celery, gate: Gate | None = None) -> None:
+        self.app = app
+        self.gate = gate or gate_of(app)
+        self._reader = Reader(self.gate)
+        self._operator = Operator(app, self.gate, self._reader)
+        self._letters = Letters(self.gate, self._reader)
+
+    # -- look --------------------------------------------------------------
+
+    def list(
+        self, state: str | None = None, sort: str = "depth", limit: int = 100, cursor: str | None = None
+    ) -> Page[Group]:
+        """A page of the groups that hold tasks.
+
+        Args:
+            state: Only those in this state. A paused group is listed while it is empty, too.
+            sort: `depth` (the deepest first), `age` (the longest waiting first) or `key`. By key the order holds
+                within a page, and a page has about `limit` groups.
+            limit: Groups per page.
+            cursor: `.cursor` of the page before.
+
+        Returns:
+            A list whose `.cursor` is None after the last page. With a rare `state` a page may be short, or empty, and
+            still have a cursor.
+
+        Raises:
+            InvalidOption: A value does not work.
+        """
+        return list_groups(self._reader, state, sort, limit, cursor)
+
+    def get(self, key: str) -> Group:
+        """One group, with the names of what runs.
+
+        Raises:
+            UnknownGroup: It holds no task, and is not paused.
+        """
+        group = self._get(key)
+        if group is None:
+            raise UnknownGroup(f"Group {key!r} holds no task: it was never used, or all of its tasks have ended.")
+        return group
+
+    def tasks(self, key: str, limit: int = 100, offset: int = 0) -> builtins.list[Parked]:
+        """The parked tasks of a group, in order; not the one under way.
+
+        Args:
+            key: Of the group.
+            limit: At most so many.
+            offset: From this place in line; a page goes on at the last task's `.place` + 1.
+        """
+        _count("limit", limit, 1)
+        _count("offset", offset, 0)
+        return find.tasks(self._reader, checked_key(key, "this call"), limit, offset)
+
+    def explain(self, key: str, ask_workers: bool = True) -> str:
+        """One sentence: why the group moves or does not, and when next.
+
+        Args:
+            key: Of the group.
+            ask_workers: Ask the living what only they know (process ids, who consumes a queue): up to a second.
+        """
+        workers = Workers(self.app) if ask_workers else None
+        keys, _ = self._place(key)
+        return Explainer(self.app, self._reader, workers).explain(keys, self._get(key), key)
+
+    def find(self, task_id: str) -> Found | None:
+        """Where a task is; None when it is not at the gate (any more)."""
+        return find.find(self._reader, task_id)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and totals of the gate.
+
+        Returns:
+            `groups`, `paused`, `tasks` (parked and in flight), `parked`, `in_flight`, `released` (tickets at the
+            broker), `appointments`, `dead_letters`, `deepest` ({key, depth} or None) and `totals` since the gate was
+            first used ({parked, finished, held, reclaimed, revoked, …}).
+        """
+        return stats.stats(self._reader)
+
+    def actions(self, limit: int = 100) -> builtins.list[Action]:
+        """What operators did, newest first; the gate keeps the last 1000."""
+        return audit.actions(self._reader, limit)
+
+    # -- change ------------------------------------------------------------
+
+    def pause(self, key: str, reason: str = "", by: str = "") -> bool:
+        """Let nothing of a group start any more. When this returns, nothing does; what runs goes on to its end.
+
+        It lasts until `resume`, also while the group is empty. A retry of what runs waits at the head.
+
+        Returns:
+            False when it was paused already; who and why are the new ones then.
+        """
+        return self._operator.pause(checked_key(key, "this call"), reason, by)
+
+    def resume(self, key: str, by: str = "") -> bool:
+        """Let a paused group go on where it stood, and a draining one take new tasks.
+
+        Returns:
+            False when it was neither.
+        """
+        return self._operator.resume(checked_key(key, "this call"), by)
+
+    def drain(self, key: str, reason: str = "", by: str = "") -> bool:
+        """Refuse new tasks of a group (`GroupDraining` at the call) until the ones it has are done.
+
+        Returns:
+            False when it is empty: there is nothing to drain, and new tasks are taken.
+        """
+        return self._operator.drain(checked_key(key, "this call"), reason, by)
+
+    def purge(self, key: str, reason: str = "", by: str = "") -> int:
+        """Revoke every task of a group that does not run. What is sent meanwhile is left.
+
+        Returns:
+            How many.
+        """
+        return self._operator.purge(checked_key(key, "this call"), reason, by)
+
+    def skip(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
+        """Revoke the head of a group, when it does not run; the next one goes on.
+
+        Args:
+            key: Of the group.
+            expected: The head's id, as the caller saw it.
+            reason: For the audit.
+            by: For the audit.
+
+        Raises:
+            HeadChanged: Another task is the head by now.
+            WrongState: It runs.
+            UnknownGroup: The group is empty.
+        """
+        self._operator.skip(checked_key(key, "this call"), expected, reason, by)
+
+    def drop(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
+        """Like `skip`, and keep the task among the dead letters, from where `redrive` brings it back."""
+        bury = "dropped" + (f": {reason}" if reason else "")
+        self._operator.skip(checked_key(key, "this call"), expected, reason, by, bury)
+
+    def retry(self, key: str, by: str = "") -> None:
+        """Let a head that waits for its retry go out at once.
+
+        Raises:
+            WrongState: Nothing is held, or the group is paused.
+        """
+        self._operator.retry(checked_key(key, "this call"), by)
+
+    def revoke(self, task_id: str, by: str = "") -> bool:
+        """Revoke a task that does not run yet.
+
+        Returns:
+            False when it is not at the gate, or runs: then it is `app.control.revoke`'s.
+        """
+        found = find.find(self._reader, task_id)
+        done = found is not None and revoke_parked(self.app, task_id)
+        if done and found is not None:
+            note = audit.note("revoke", found.key, by, task_id=task_id)
+            audit.keep(self._reader, self._place(found.key)[0], note)
+            audit.log(note, task_id)
+        return done
+
+    def move(self, old: str, new: str, reason: str = "", by: str = "") -> int:
+        """Let the parked tasks of one group join the tail of another, in their order. What is under way stays.
+
+        Returns:
+            How many.
+
+        Raises:
+            GroupDraining: The new group takes no tasks.
+            GroupFifoError: The two are in different partitions.
+        """
+        return self._operator.move(checked_key(old, "this call"), checked_key(new, "this call"), reason, by)
+
+    # -- dead letters ------------------------------------------------------
+
+    def dead_letters(self, key: str | None = None, limit: int = 100) -> builtins.list[DeadLetter]:
+        """What was set aside, newest first."""
+        _count("limit", limit, 1)
+        return self._letters.read(key, limit)
+
+    def redrive(self, id: str, to: str = "tail", by: str = "") -> str:
+        """Park a dead letter again.
+
+        Args:
+            id: Of the task; its newest letter counts.
+            to: `head`: it is its group's next one; `tail`: the last one.
+            by: For the audit.
+
+        Returns:
+            The key of its group.
+
+        Raises:
+            UnknownTask: There is no such letter.
+            DuplicateTask: A task with the id is parked or running.
+            GroupDraining: Its group takes no tasks.
+            GroupFifoError: It can't be read.
+        """
+        return self._letters.redrive(id, to, by)
+
+    # -- examine -----------------------------------------------------------
+
+    def verify(self, repair: bool = False) -> builtins.list[Breach]:
+        """Look for what the stored state can't be; see docs/operations.md for each.
+
+        Args:
+            repair: Set right what can be.
+        """
+        return verify.verify(self._reader, repair)
+
+    def doctor(self) -> builtins.list[Check]:
+        """Look at what is around the gate: each thing with what it means and what to do."""
+        return doctor.doctor(self.app, self._reader)
+
+    # -- parts -------------------------------------------------------------
+
+    def _place(self, key: str) -> tuple[Keys, str]:
+        group = quote(checked_key(key, "this call"))
+        return self.gate.keyspace.of_group(group), group
+
+    def _get(self, key: str) -> Group | None:
+        keys, group = self._place(key)
+        found = self._reader.groups(keys, [group], details=True)
+        return find.with_error(self.app, found[0]) if found else None
+
+
+def _count(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidOption(f"{name}={value!r} does not work: set it to a whole number from {least} on.")

@@ -1,0 +1,68 @@
+"""Who did what, when and why: noted by the script that does it, and logged."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import socket
+from typing import Any
+
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.view import Action, moment
+from celery_groupfifo.keys import Keys
+
+#: Actions that are remembered.
+KEPT = 1000
+
+logger = logging.getLogger("celery_groupfifo.audit")
+
+
+def who() -> str:
+    """The user of this process, where nobody else is named."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def note(what: str, key: str, by: str = "", reason: str = "", **more: Any) -> str:
+    """What a script keeps of an action; it adds the time."""
+    said = {"by": by or who(), "what": what, "key": key, "reason": reason, **more}
+    return json.dumps({name: value for name, value in said.items() if value not in ("", None)})
+
+
+def keep(reader: Reader, keys: Keys, note: str) -> None:
+    """Keep an action whose script keeps none, as lua/lib/operate.lua does."""
+    ms = int(reader.now())
+    reader.ask("audit", lambda pipe: pipe.lpush(keys.audit, f"{ms} {note}").ltrim(keys.audit, 0, KEPT - 1))
+
+
+def log(note: str, outcome: str = "") -> None:
+    """Log an action that was done."""
+    said = json.loads(note)
+    logger.info(
+        "%s: %s of group %r%s%s",
+        said["by"],
+        said["what"],
+        said.get("key", ""),
+        f" ({outcome})" if outcome else "",
+        f", because: {said['reason']}" if said.get("reason") else "",
+        extra={"groupfifo": said},
+    )
+
+
+def actions(reader: Reader, limit: int) -> list[Action]:
+    """The last actions, newest first."""
+    found = []
+    for keys in reader.partitions:
+        for line in reader.one("lrange", keys.audit, 0, limit - 1):
+            ms, _, text = line.decode().partition(" ")
+            said = json.loads(text)
+            by, what, key, reason = (str(said.pop(name, "")) for name in ("by", "what", "key", "reason"))
+            found.append(Action(moment(int(ms)), by, what, key, reason, said))
+    return sorted(found, key=lambda action: action.when, reverse=True)[:limit]
+
+
+__all__ = ["actions", "keep", "log", "note", "who"]

@@ -1,0 +1,46 @@
+"""The calls of one operator's action: each may be repeated after a lost reply, and has the same answer then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.keys import Keys
+
+
+class Calls:
+    """One action.
+
+    Args:
+        gate: Where it is done.
+        keys: Of its partition.
+        note: What the audit keeps of it, see audit.py; with the first call that does something.
+    """
+
+    def __init__(self, gate: Gate, keys: Keys, note: str) -> None:
+        self._gate, self._keys, self._note = gate, keys, note
+        self._answer = keys.answer(uuid4().hex)
+        self._numbers = count(1)
+
+    def run(self, name: str, more: Sequence[str], *args: Any, noted: bool = False) -> Any:
+        """Run a script of operators.
+
+        Args:
+            name: Of the script.
+            more: Its own keys, after audit and answer.
+            args: Its own arguments, after note and call.
+            noted: An earlier call of this action is in the audit already.
+        """
+        every = [self._keys.audit, self._answer, *more]
+        return self._gate.store.run(name, self._keys, every, ["" if noted else self._note, next(self._numbers), *args])
+
+    def publish(self, words: Sequence[bytes]) -> None:
+        """Bring the tickets to the broker that an answer names."""
+        self._gate._publish(words)
+
+    def close(self) -> None:
+        """The last answer has come: nobody asks for it again."""
+        self._gate.store.forget(self._answer)

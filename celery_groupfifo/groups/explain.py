@@ -1,0 +1,214 @@
+"""One sentence for a group: why it moves or does not, and when next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from celery import Celery
+
+from celery_groupfifo.groups import content
+from celery_groupfifo.groups.reader import Flight, Reader
+from celery_groupfifo.groups.view import Group, Running
+from celery_groupfifo.groups.workers import Workers
+from celery_groupfifo.keys import Keys, quote, unquote
+from celery_groupfifo.release import ELSEWHERE
+
+#: Appointments that are looked through for the next ETA of a group.
+APPOINTMENTS = 1000
+
+
+class Explainer:
+    """Says why a group moves or does not.
+
+    Args:
+        app: Its tasks are known by it.
+        reader: Reads the gate.
+        workers: Asks the living; None: nobody is asked.
+    """
+
+    def __init__(self, app: Celery, reader: Reader, workers: Workers | None) -> None:
+        self._app, self._reader, self._workers = app, reader, workers
+
+    def explain(self, keys: Keys, group: Group | None, key: str) -> str:
+        """The sentence for a group as it was read; None: it holds nothing."""
+        if group is None:
+            return (
+                f"Group {key!r} is empty: no task of it is parked or under way. It was never used, or all of its "
+                "tasks have ended; the next one that is sent starts at once."
+            )
+        states: dict[str, Callable[[Keys, Group], str]] = {
+            "paused": self._paused,
+            "blocked": self._blocked,
+            "draining": self._draining,
+        }
+        say = states.get(group.state, self._moving)
+        return f"Group {key!r} {say(keys, group)}"
+
+    # -- what was said of it -----------------------------------------------
+
+    def _paused(self, keys: Keys, group: Group) -> str:
+        now = self._reader.now()
+        text = f"is paused{_by(group, now)}: {_count(group.depth - len(group.running), 'task')} "
+        text += "waits" if group.depth - len(group.running) == 1 else "wait"
+        if group.running:
+            text += f", and {group.running[0].task_id} still runs on {group.running[0].worker}"
+        return text + "; nothing more starts until it is resumed."
+
+    def _blocked(self, keys: Keys, group: Group) -> str:
+        return (
+            f"is blocked{_by(group, self._reader.now())} by task {group.head}: {_rest(group)}. "
+            "It goes on after retry, skip or drop."
+        )
+
+    def _draining(self, keys: Keys, group: Group) -> str:
+        by = _by(group, self._reader.now())
+        return (
+            f"is draining{by}: it refuses new tasks and ends the {group.depth} it has. It {self._moving(keys, group)}"
+        )
+
+    # -- what it does ------------------------------------------------------
+
+    def _moving(self, keys: Keys, group: Group) -> str:
+        if group.running:
+            return "; it ".join(self._runs(run) for run in group.running) + self._next(group)
+        head = None if group.head is None else self._flight(keys, group.head)
+        if head is not None and head.state == "released":
+            return self._waits(keys, group, head)
+        if head is not None and head.state == "held":
+            return self._held(keys, group, head)
+        if group.head is not None:
+            return (
+                f"has {_count(group.depth, 'task')} in line and none under way: the next sweep of any worker lets it "
+                "go on. When it stays so, no worker lives, or verify names the breach."
+            )
+        return self._scheduled(keys, group)
+
+    def _runs(self, run: Running) -> str:
+        pid = self._workers.pid(run.worker, run.task_id) if self._workers else None
+        where = run.worker + (f" (process {pid})" if pid else "")
+        since = f"since {_clock(run.since)} ({_span(self._ago(run.since))} ago)"
+        text = f"runs {_task(run.task, run.task_id)} on {where} {since} under fence {run.fence}"
+        if run.lease_left > 0:
+            return f"{text}; its lease has {_span(run.lease_left)} left and is renewed while the worker lives"
+        return (
+            f"{text}; its lease ended {_span(-run.lease_left)} ago, so its worker is lost or can't reach Redis: "
+            "the next sweep of any worker takes the task back"
+        )
+
+    def _next(self, group: Group) -> str:
+        rest = group.depth - len(group.running)
+        return f". {_rest(group)}; the next one starts when it ends." if rest else ". Nothing waits behind it."
+
+    def _waits(self, keys: Keys, group: Group, head: Flight) -> str:
+        before, messages = self._before(keys, head)
+        queue = self._queue(head.queue)
+        text = f"waits for a slot: its head {self._named(keys, head)} was released to queue {queue!r} "
+        text += (
+            f"{_span((self._reader.now() - head.since) / 1000)} ago, {_count(before, 'ticket')} of the gate before it"
+        )
+        if messages is not None:
+            text += f" and {_count(messages, 'message')} in the queue"
+        consumers = self._workers.consumers(queue) if self._workers else None
+        if consumers:
+            text += f"; consumed by {', '.join(consumers[:5])}" + (" and others" if len(consumers) > 5 else "")
+        elif consumers is not None:
+            text += "; no worker that answers consumes this queue"
+        return f"{text}. {_rest(group)}."
+
+    def _held(self, keys: Keys, group: Group, head: Flight) -> str:
+        entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
+        when = "as soon as any worker sweeps"
+        if group.due is not None:
+            left = group.due.timestamp() - self._reader.now() / 1000
+            if left > 0:
+                when = f"in {_span(left)}, at {_clock(group.due)}"
+        if entry is None or not entry.retries:
+            return f"holds its head {self._named(keys, head)}: it goes out {when}. {_rest(group)}."
+        most = getattr(self._app.tasks.get(entry.task), "max_retries", None)
+        of = f" of {most}" if most is not None and most >= entry.retries else ""
+        error = f" Its last run ended with {group.last_error}." if group.last_error else ""
+        return (
+            f"waits for retry {entry.retries}{of} of {_task(entry.task, unquote(head.id))}, which goes out {when}; "
+            f"`retry` lets it go at once.{error} {_rest(group)}."
+        )
+
+    def _scheduled(self, keys: Keys, group: Group) -> str:
+        soonest = self._reader.one("zrange", keys.due, 0, APPOINTMENTS - 1, withscores=True)
+        mine = f"e {quote(group.key)} ".encode()
+        for member, ms in soonest:
+            if member.startswith(mine):
+                left = _span(max(ms - self._reader.now(), 0) / 1000)
+                return (
+                    f"has nothing in line: {_count(group.depth, 'task')} with an ETA "
+                    f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, "
+                    f"{unquote(member[len(mine) :].decode())}, in {left}."
+                )
+        return f"has nothing in line: the ETA of {_count(group.depth, 'task')} has not come yet."
+
+    # -- parts -------------------------------------------------------------
+
+    def _flight(self, keys: Keys, task_id: str) -> Flight | None:
+        id = quote(task_id)
+        return Flight.parse(id, self._reader.one("hget", keys.flight, id))
+
+    def _named(self, keys: Keys, head: Flight) -> str:
+        entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
+        return _task(entry.task if entry else "", unquote(head.id))
+
+    def _before(self, keys: Keys, head: Flight) -> tuple[int, int | None]:
+        """Tickets of the gate on their way in the same queue before this one, and all messages of it where known."""
+        own = not head.queue.startswith(ELSEWHERE)
+
+        def build(pipe: Any) -> None:
+            pipe.zlexcount(keys.rung, f"[{head.queue} ", f"({head.queue} {head.fence}")
+            if own:
+                pipe.llen(unquote(head.queue))
+
+        before, *length = self._reader.ask("queue", build)
+        return int(before), int(length[0]) if length else None
+
+    def _queue(self, name: str) -> str:
+        """The queue's name as the workers know it: without the marks of prefix and priority."""
+        if name.startswith(ELSEWHERE):
+            return unquote(name[len(ELSEWHERE) :])
+        separator = dict(self._app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
+        return unquote(name).removeprefix(self._reader.gate.server.prefix).split(separator)[0]
+
+    def _ago(self, when: datetime) -> float:
+        return max(self._reader.now() / 1000 - when.timestamp(), 0)
+
+
+def _by(group: Group, now: float) -> str:
+    text = f" by {group.by}" if group.by else ""
+    if group.since is not None:
+        text += f" since {_clock(group.since)} ({_span(max(now / 1000 - group.since.timestamp(), 0))} ago)"
+    return text + (f", because: {group.reason}" if group.reason else "")
+
+
+def _rest(group: Group) -> str:
+    rest = group.depth - max(len(group.running), 1)
+    return f"{_count(rest, 'task')} {'waits' if rest == 1 else 'wait'} behind it" if rest else "Nothing waits behind it"
+
+
+def _task(name: str, task_id: str) -> str:
+    return f"{name}[{task_id}]" if name else f"task {task_id}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number or 'no'} {word}s"
+
+
+def _clock(when: datetime) -> str:
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _span(seconds: float) -> str:
+    """A span in two words at most: 0.4 s, 12 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{int(seconds)} s"
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    if seconds < 3600:
+        return f"{minutes} min {int(seconds % 60)} s"
+    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,94 @@
+"""Where a task is at the gate, and what is in line."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from celery import Celery, states
+
+from celery_groupfifo.groups import content
+from celery_groupfifo.groups.reader import Flight, Reader, running_of
+from celery_groupfifo.groups.view import Found, Group, Parked, moment
+from celery_groupfifo.keys import Keys, quote, unquote
+
+logger = logging.getLogger(__name__)
+
+
+def find(reader: Reader, task_id: str) -> Found | None:
+    """See `Groups.find`."""
+    id = quote(task_id)
+    for keys in reader.partitions:
+
+        def build(pipe: Any, keys: Keys = keys) -> None:
+            pipe.hget(keys.entries, id).hget(keys.flight, id).zmscore(keys.due, [f"l {id}", f"h {id}"])
+
+        text, record, (lease, hold) = reader.ask("find", build)
+        if text is not None:
+            return _found(reader, keys, id, text, Flight.parse(id, record), lease, hold)
+    return None
+
+
+def _found(
+    reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | None, lease: float | None, hold: float | None
+) -> Found:
+    entry, where = content.read(text), content.place_of(text)
+    group = flight.group if flight else where[1] if where else ""
+    task = entry.task if entry else ""
+    state, place, due, run = flight.state if flight else "parked", None, hold, None
+    if flight is not None and flight.state == "running":
+        run = running_of(flight, {f"l {id}": lease}, {id: task}, reader.now())
+    elif flight is None:
+
+        def build(pipe: Any) -> None:
+            pipe.lpos(keys.waiting(group), f"{where[0] if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
+
+        place, due = reader.ask("find", build)
+        state = "scheduled" if place is None and due is not None else "parked"
+    return Found(
+        task_id=unquote(id),
+        key=unquote(group),
+        state=state,
+        task=task,
+        place=place,
+        parked_at=moment(int(where[0]) / 1000) if where else None,
+        due=None if due is None else moment(due),
+        running=run,
+    )
+
+
+def tasks(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
+    """See `Groups.tasks`."""
+    group = quote(key)
+    keys = reader.gate.keyspace.of_group(group)
+    found = []
+    for place in reader.line(keys, group, offset, limit):
+        entry = content.read(place.text)
+        found.append(
+            Parked(
+                task_id=unquote(place.id),
+                task=entry.task if entry else "",
+                args=entry.args if entry else "",
+                kwargs=entry.kwargs if entry else "",
+                place=place.number,
+                parked_at=moment(int(place.us) / 1000),
+                retries=entry.retries if entry else 0,
+            )
+        )
+    return found
+
+
+def with_error(app: Celery, group: Group) -> Group:
+    """The group, with what its held head's last run raised, as far as the result backend tells."""
+    if group.head is None or group.due is None:
+        return group
+    try:
+        meta = app.backend.get_task_meta(group.head)
+    except Exception as error:  # whatever backend it is, it only adds to the answer
+        logger.debug("The result backend does not tell of %s: %r", group.head, error)
+        return group
+    result = meta.get("result")
+    if meta.get("status") != states.RETRY or not isinstance(result, BaseException):
+        return group
+    return replace(group, last_error=f"{type(result).__name__}: {result}")

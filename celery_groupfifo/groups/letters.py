@@ -1,0 +1,123 @@
+"""Dead letters: what was set aside, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, InvalidOption, UnknownTask
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.groups import audit, content
+from celery_groupfifo.groups.calls import Calls
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.view import DeadLetter, moment
+from celery_groupfifo.keys import Keys, quote, unquote
+
+#: Letters that one round trip reads.
+CHUNK = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One as it is stored, `["group","id","reason","ms"]` and the entry's text behind it; names are quoted."""
+
+    stored: bytes
+    number: int
+    group: str
+    id: str
+    reason: str
+    ms: int
+    text: bytes
+
+    @property
+    def view(self) -> DeadLetter:
+        """For the user."""
+        entry = content.read(self.text)
+        return DeadLetter(
+            id=unquote(self.id),
+            key=unquote(self.group),
+            task=entry.task if entry else "",
+            args=entry.args if entry else "",
+            exception=self.reason,
+            place=self.number,
+            when=moment(self.ms),
+            readable=entry is not None,
+        )
+
+
+class Letters:
+    """The dead letters of a gate."""
+
+    def __init__(self, gate: Gate, reader: Reader) -> None:
+        self._gate, self._reader = gate, reader
+
+    def read(self, key: str | None, limit: int) -> list[DeadLetter]:
+        """See `Groups.dead_letters`."""
+        found = []
+        for keys in self._partitions(key):
+            here = 0
+            for letter in self._letters(keys):
+                if key is None or letter.group == quote(key):
+                    found.append(letter.view)
+                    here += 1
+                    if here == limit:
+                        break
+        return sorted(found, key=lambda letter: letter.when, reverse=True)[:limit]
+
+    def redrive(self, task_id: str, to: str, by: str) -> str:
+        """See `Groups.redrive`."""
+        if to not in ("head", "tail"):
+            raise InvalidOption(f"to={to!r} does not work: set it to 'head' or 'tail'.")
+        for keys in self._partitions(None):
+            for letter in self._letters(keys):
+                if letter.id == quote(task_id):
+                    self._park(keys, letter, task_id, to, by)
+                    return unquote(letter.group)
+        raise UnknownTask(f"There is no dead letter of task {task_id}.")
+
+    def _park(self, keys: Keys, letter: Letter, task_id: str, to: str, by: str) -> None:
+        key, group = unquote(letter.group), letter.group
+        if content.read(letter.text) is None:
+            raise GroupFifoError(
+                f"The dead letter of task {task_id} can't be read ({letter.reason}): send the task anew instead."
+            )
+        note = audit.note("redrive", key, by, task_id=task_id, to=to)
+        calls, entry = Calls(self._gate, keys, note), letter.text.partition(b" ")[2]
+        more = [keys.waiting(group), keys.group(group)]
+        code, *words = calls.run("redrive", more, group, letter.id, letter.stored, entry, int(to == "head"))
+        if code == -1:
+            raise DuplicateTask(f"Task {task_id} is parked or running already: its dead letter stays.")
+        if code == -2:
+            raise GroupDraining(f"Group {key!r} is draining: it takes no tasks. Resume it first.")
+        if code == 0:
+            raise UnknownTask(f"The dead letter of task {task_id} is gone: somebody else has redriven it.")
+        calls.publish(words)
+        audit.log(note, f"{task_id} to the {to}")
+
+    def _partitions(self, key: str | None) -> list[Keys]:
+        return self._reader.partitions if key is None else [self._gate.keyspace.of_group(quote(key))]
+
+    def _letters(self, keys: Keys) -> Iterator[Letter]:
+        """All of a partition, newest first."""
+        start = 0
+        while True:
+            stored = self._reader.one("lrange", keys.dead, start, start + CHUNK - 1)
+            for number, each in enumerate(stored, start):
+                known = _known(each)
+                if known is not None:
+                    group, id, reason, ms = known
+                    yield Letter(each, number, group, id, reason, int(float(ms)), each.partition(b"\n")[2])
+            if len(stored) < CHUNK:
+                return
+            start += CHUNK
+
+
+def _known(stored: bytes) -> tuple[Any, ...] | None:
+    try:
+        known = json.loads(stored.partition(b"\n")[0])
+        float(known[3])
+    except (ValueError, TypeError, IndexError):
+        return None
+    return tuple(known) if len(known) == 4 and all(isinstance(each, str) for each in known) else None

@@ -1,0 +1,204 @@
+"""What changes a group: one script each, atomic, safe to repeat, and noted in the audit by the script itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+
+from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.groups import audit, content
+from celery_groupfifo.groups.calls import Calls
+from celery_groupfifo.groups.reader import PLACES, Reader
+from celery_groupfifo.keys import Keys, quote, unquote
+from celery_groupfifo.model import opened
+from celery_groupfifo.revoke import tell_revoked
+
+#: Bytes of messages that one call of `move` carries at most.
+MOVED_BYTES = 4_000_000
+#: Appointments that one round trip looks through.
+SCANNED = 1000
+
+
+class Operator:
+    """Changes groups.
+
+    Args:
+        app: Whose result backend is told of what was taken out.
+        gate: Its gate.
+        reader: Reads the gate.
+    """
+
+    def __init__(self, app: Celery, gate: Gate, reader: Reader) -> None:
+        self._app, self._gate, self._reader = app, gate, reader
+
+    # -- flags -------------------------------------------------------------
+
+    def pause(self, key: str, reason: str, by: str) -> bool:
+        """See `Groups.pause`."""
+        keys, group = self._place(key)
+        note = audit.note("pause", key, by, reason)
+        calls = Calls(self._gate, keys, note)
+        reply = calls.run("pause", [keys.paused, keys.group(group)], group, _flag(reason, by))
+        audit.log(note)
+        return int(reply[0]) == 1
+
+    def resume(self, key: str, by: str) -> bool:
+        """See `Groups.resume`."""
+        keys, group = self._place(key)
+        note = audit.note("resume", key, by)
+        calls = Calls(self._gate, keys, note)
+        code, *words = calls.run("resume", [keys.paused, keys.waiting(group), keys.group(group)], group)
+        calls.publish(words)
+        if int(code) == 1:
+            audit.log(note)
+        return int(code) == 1
+
+    def drain(self, key: str, reason: str, by: str) -> bool:
+        """See `Groups.drain`."""
+        keys, group = self._place(key)
+        note = audit.note("drain", key, by, reason)
+        reply = Calls(self._gate, keys, note).run("drain", [keys.group(group)], group, _flag(reason, by))
+        if int(reply[0]):
+            audit.log(note)
+        return int(reply[0]) > 0
+
+    # -- the head ----------------------------------------------------------
+
+    def skip(self, key: str, expected: str, reason: str, by: str, bury: str = "") -> None:
+        """See `Groups.skip`, and `Groups.drop`, which gives a reason to bury it."""
+        keys, group = self._place(key)
+        note = audit.note("drop" if bury else "skip", key, by, reason, task_id=expected)
+        calls, code, words = Calls(self._gate, keys, note), 0, []
+        while code == 0:  # each call drops up to 100 places of revoked tasks
+            code, *words = calls.run("skip", [keys.waiting(group), keys.group(group)], group, quote(expected), bury)
+        if code == -1:
+            raise UnknownGroup(f"Group {key!r} holds no task that could be its head: nothing was done.")
+        if code == -2:
+            raise HeadChanged(
+                f"The head of group {key!r} is {unquote(words[0].decode())}, not {expected}: nothing was done. "
+                "Look at it again."
+            )
+        if code == -3:
+            raise WrongState(
+                f"Task {expected} of group {key!r} runs: end it with app.control.revoke(id, terminate=True); "
+                "only what does not run can be taken out."
+            )
+        calls.publish(words[1:])
+        self._tell([(expected, words[0])])
+        audit.log(note, expected)
+
+    def retry(self, key: str, by: str) -> None:
+        """See `Groups.retry`."""
+        keys, group = self._place(key)
+        note = audit.note("retry", key, by)
+        calls = Calls(self._gate, keys, note)
+        code, *words = calls.run("retry", [keys.group(group)])
+        if code == -2:
+            raise WrongState(f"Group {key!r} is paused: resume it, then its head goes out when it is due.")
+        if code == -1:
+            raise WrongState(f"Group {key!r} holds no head that waits for its retry: nothing was done.")
+        calls.publish(words)
+        audit.log(note)
+
+    # -- many --------------------------------------------------------------
+
+    def purge(self, key: str, reason: str, by: str) -> int:
+        """See `Groups.purge`."""
+        keys, group = self._place(key)
+        note = audit.note("purge", key, by, reason)
+        calls, places = Calls(self._gate, keys, note), [keys.waiting(group), keys.group(group)]
+        bound, more, total = 0, 1, 0
+        while more:
+            bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, noted=bound != 0)
+            gone, words = rest[: 2 * count], rest[2 * count :]
+            calls.publish(words)
+            self._tell([(unquote(id.decode()), text) for id, text in zip(gone[::2], gone[1::2], strict=True)])
+            total += count
+        calls.close()
+        total += self._purge_scheduled(keys, group)
+        audit.log(note, f"{total} tasks")
+        return total
+
+    def _purge_scheduled(self, keys: Keys, group: str) -> int:
+        """Take out what has an ETA and is in no line: its appointments are the only trace."""
+        pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
+        total = 0
+        for id in [member.split(" ")[2] for page in pages for member, _ in page]:
+            raw = self._gate.revoke(unquote(id))
+            if raw is not None:
+                tell_revoked(self._app, unquote(id), raw)
+                total += 1
+        return total
+
+    def move(self, old: str, new: str, reason: str, by: str) -> int:
+        """See `Groups.move`."""
+        keys, group = self._place(old)
+        there, into = self._place(new)
+        if group == into:
+            raise GroupFifoError(f"Group {old!r} can't be moved into itself.")
+        if there is not keys:
+            raise GroupFifoError(
+                f"Groups {old!r} and {new!r} are in different partitions ({keys.tag}, {there.tag}) of the gate, which "
+                "one atomic step can't span: choose a key of the same partition, or send the tasks again."
+            )
+        note = audit.note("move", old, by, reason, to=new)
+        more = [keys.waiting(group), keys.group(group), keys.waiting(into), keys.group(into)]
+        calls, bound, total = Calls(self._gate, keys, note), self._reader.now() * 1000, 0
+        while True:
+            triples, count = self._movable(keys, group, new, bound)
+            if not triples:
+                break
+            moved, *words = calls.run("move", more, group, into, *triples, noted=total > 0)
+            if moved < 0:
+                raise GroupDraining(f"Group {new!r} is draining: it takes no tasks. {total} were moved before.")
+            calls.publish(words)
+            total += int(moved)
+            if count < PLACES and moved == 0:
+                break
+        if total:
+            audit.log(note, f"{total} tasks to {new!r}")
+        return total
+
+    def _movable(self, keys: Keys, group: str, new: str, bound: float) -> tuple[list[Any], int]:
+        """Places at the head of a line, as lua/move.lua wants them, and how many."""
+        items = self._reader.one("lrange", keys.waiting(group), 0, PLACES - 1)
+        pairs = [item.decode().partition(" ")[::2] for item in items]
+        triples: list[Any] = []
+        size = 0
+        for (us, id), text in zip(pairs, self._reader.texts(keys, [id for _, id in pairs]), strict=True):
+            if int(us) > bound or size > MOVED_BYTES:
+                break
+            where = content.place_of(text) if text else None
+            changed = b""
+            if text is not None and (where is None or where[0] == us):
+                try:
+                    changed = content.moved(text, new)
+                except ValueError as error:
+                    if triples:
+                        break
+                    raise GroupFifoError(
+                        f"Task {unquote(id)} of group {unquote(group)!r} can't be read, so it can't be moved: "
+                        "revoke it, or let its group go on, which sets it aside among the dead letters."
+                    ) from error
+            triples += [us, id, changed]
+            size += len(changed)
+        return triples, len(triples) // 3
+
+    # -- parts -------------------------------------------------------------
+
+    def _place(self, key: str) -> tuple[Keys, str]:
+        group = quote(key)
+        return self._gate.keyspace.of_group(group), group
+
+    def _tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
+        for task_id, text in gone:
+            tell_revoked(self._app, task_id, opened(text))
+
+
+def _flag(reason: str, by: str) -> str:
+    """JSON, open for the time that the script adds."""
+    return json.dumps({"reason": reason, "by": by or audit.who()})[:-1] + ", "

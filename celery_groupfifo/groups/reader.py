@@ -1,0 +1,273 @@
+"""Reads groups: pipelines of a few commands for each, never a scan of the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.groups import content
+from celery_groupfifo.groups.view import Group, Running, moment
+from celery_groupfifo.keys import Keys, unquote
+
+#: What an operator or a failure says of a group, the strongest first: a field of the group's hash each.
+FLAGS = ("paused", "blocked", "draining")
+#: Places of a line that one round trip reads.
+PLACES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """The record of an entry in flight, see lua/lib/flight.lua; ids and names are quoted."""
+
+    id: str
+    state: str
+    fence: int
+    lost: int
+    since: int
+    owner: str
+    due: int | None
+    stop: str
+    group: str
+    queue: str
+
+    @classmethod
+    def parse(cls, id: str, text: bytes | None) -> Flight | None:
+        """Read one; None when it is none."""
+        words = (text or b"").decode().split(" ")
+        if len(words) != 10:
+            return None
+        state, fence, lost, since, owner, _, due, stop, group, queue = words
+        at = None if due == "-" else int(due)
+        return cls(id, state, int(fence), int(lost), int(since), owner, at, stop, group, queue)
+
+    @property
+    def worker(self) -> str:
+        """The node's name, without the mark of its life."""
+        return unquote(self.owner).rpartition("/")[0] or unquote(self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry at its place in line; `id` is quoted."""
+
+    number: int
+    us: str
+    id: str
+    text: bytes
+
+
+class Reader:
+    """Reads a gate.
+
+    Args:
+        gate: Whose Redis is asked.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.partitions: list[Keys] = gate.keyspace.partitions
+
+    def ask(self, name: str, build: Callable[[Any], None]) -> list[Any]:
+        """Run a pipeline of reads.
+
+        Args:
+            name: For messages.
+            build: Puts the commands in.
+
+        Raises:
+            GateUnavailable: Redis can't be reached.
+            GroupFifoError: Redis refuses.
+        """
+        store = self.gate.store
+        for last in (False, True):
+            pipe = store.client.pipeline(transaction=False)
+            build(pipe)
+            try:
+                return list(pipe.execute())
+            except RedisError as error:
+                # A pooled connection may be a dead one: the second try opens its own.
+                if last or not isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+                    raise store._wrapped(name, error) from error
+        raise AssertionError("unreachable")
+
+    def one(self, command: str, *args: Any, **options: Any) -> Any:
+        """Run one command; see `ask`."""
+        return self.ask(command, lambda pipe: getattr(pipe, command)(*args, **options))[0]
+
+    def scan(self, command: str, key: str, count: int, match: str | None = None) -> Iterator[list[tuple[str, Any]]]:
+        """The pages of a hash (`hscan`) or a sorted set (`zscan`): what changes meanwhile may be in two or none."""
+        cursor = -1
+        while cursor:
+            cursor, page = self.one(command, key, max(cursor, 0), match=match, count=count)
+            pairs = page.items() if isinstance(page, dict) else page
+            yield [(name.decode(), value) for name, value in pairs]
+
+    def now(self) -> float:
+        """The time of Redis in ms."""
+        if self.gate.store.clock:
+            return int(self.gate.store.clock) / 1000
+        seconds, us = self.one("time")
+        return float(seconds) * 1000 + float(us) / 1000
+
+    # -- groups ------------------------------------------------------------
+
+    def groups(self, keys: Keys, names: Sequence[str], details: bool = False) -> list[Group]:
+        """Read groups of one partition; those that hold nothing by now are left out.
+
+        Args:
+            keys: The partition.
+            names: Quoted.
+            details: Read their heads' messages too.
+        """
+        if not names:
+            return []
+
+        def first(pipe: Any) -> None:
+            for name in names:
+                pipe.hgetall(keys.group(name)).llen(keys.waiting(name))
+                pipe.lindex(keys.waiting(name), 0).zscore(keys.depth, name)
+
+        replies, now = self.ask("groups", first), self.now()
+        states: list[dict[bytes, bytes]] = replies[::4]
+        ids = [field[2:].decode() for state in states for field in state if field.startswith(b"f ")]
+        flights, due, tasks = self._flights(keys, ids, details)
+        firsts = {} if details else self._firsts(keys, dict(zip(names, replies[2::4], strict=True)))
+        found = []
+        for at, name in enumerate(names):
+            state, length, line, depth = replies[4 * at : 4 * at + 4]
+            flags = {flag: _flag(state[flag.encode()]) for flag in FLAGS if flag.encode() in state}
+            if depth is None and not flags:
+                continue
+            mine = [flights[id] for field in state if (id := field[2:].decode()) in flights]
+            mine.sort(key=lambda flight: flight.fence)
+            head = mine[0].id if mine else firsts.get(name)
+            if length and head is None:
+                head = self._first(keys, name)
+            found.append(_group(name, int(depth or 0), flags, mine, head, (line, length), (due, tasks), now))
+        return found
+
+    def _flights(
+        self, keys: Keys, ids: Sequence[str], details: bool
+    ) -> tuple[dict[str, Flight], dict[str, float | None], dict[str, str]]:
+        """Records by id, appointments by member of due, and names of tasks by id."""
+        if not ids:
+            return {}, {}, {}
+        members = [f"{kind} {id}" for id in ids for kind in ("l", "h")]
+
+        def second(pipe: Any) -> None:
+            pipe.hmget(keys.flight, ids).zmscore(keys.due, members)
+            if details:
+                pipe.hmget(keys.entries, ids)
+
+        texts, scores, *more = self.ask("flights", second)
+        flights = {id: flight for id, text in zip(ids, texts, strict=True) if (flight := Flight.parse(id, text))}
+        tasks = {}
+        for id, text in zip(ids, more[0] if more else [], strict=bool(more)):
+            entry = content.read(text or b"")
+            tasks[id] = entry.task if entry else ""
+        return flights, dict(zip(members, scores, strict=True)), tasks
+
+    def _firsts(self, keys: Keys, lines: dict[str, bytes | None]) -> dict[str, str]:
+        """The ids that stand first in lines, by group; places of revoked ones are left out."""
+        ids = {name: item.decode().partition(" ")[2] for name, item in lines.items() if item}
+
+        def build(pipe: Any) -> None:
+            for id in ids.values():
+                pipe.hexists(keys.entries, id)
+
+        known = self.ask("entries", build) if ids else []
+        return {name: id for (name, id), there in zip(ids.items(), known, strict=True) if there}
+
+    def _first(self, keys: Keys, name: str) -> str | None:
+        """The id that stands first in line."""
+        for place in self.line(keys, name, 0, 1):
+            return place.id
+        return None
+
+    # -- a line ------------------------------------------------------------
+
+    def line(self, keys: Keys, name: str, start: int, limit: int) -> Iterable[Place]:
+        """Walk over the places of a line that are not empty, at most `limit` of them, from a place on."""
+        given = 0
+        while given < limit:
+            size = min(PLACES, limit - given)
+            items = self.one("lrange", keys.waiting(name), start, start + size - 1)
+            pairs = [item.decode().partition(" ")[::2] for item in items]
+            if not pairs:
+                return
+            texts = self.texts(keys, [id for _, id in pairs])
+            for number, ((us, id), text) in enumerate(zip(pairs, texts, strict=True), start):
+                where = content.place_of(text) if text else None
+                if text is not None and (where is None or where[0] == us):
+                    yield Place(number, us, id, text)
+                    given += 1
+            start += len(items)
+
+    def texts(self, keys: Keys, ids: Sequence[str]) -> list[bytes | None]:
+        """The stored entries of ids."""
+        return list(self.one("hmget", keys.entries, ids)) if ids else []
+
+
+def _flag(text: bytes) -> dict[str, Any]:
+    try:
+        flag = json.loads(text)
+    except ValueError:
+        flag = None
+    return flag if isinstance(flag, dict) else {}
+
+
+def _group(
+    name: str,
+    depth: int,
+    flags: dict[str, dict[str, Any]],
+    flights: list[Flight],
+    head: str | None,
+    line: tuple[bytes | None, int],
+    more: tuple[dict[str, float | None], dict[str, str]],
+    now: float,
+) -> Group:
+    due, tasks = more
+    flag = next((flag for flag in FLAGS if flag in flags), None)
+    said = flags.get(flag or "", {})
+    states = {flight.state for flight in flights}
+    own = next((word for state, word in _WORDS if state in states), "waiting" if line[1] else "held")
+    oldest = int(line[0].partition(b" ")[0]) / 1000 if line[0] else flights[0].since if flights else None
+    at = due.get(f"h {flights[0].id}") if flights else None
+    return Group(
+        key=unquote(name),
+        state=flag or own,
+        depth=depth,
+        head=None if head is None else unquote(head),
+        running=tuple(running_of(each, due, tasks, now) for each in flights if each.state == "running"),
+        oldest_age=None if oldest is None else max(now - oldest, 0) / 1000,
+        reason=str(said.get("reason") or ""),
+        by=str(said.get("by") or ""),
+        since=moment(said["at_ms"]) if isinstance(said.get("at_ms"), int | float) else None,
+        queue=unquote(flights[0].queue) if flights else "",
+        due=None if at is None else moment(at),
+    )
+
+
+#: States of entries in flight and what they make of their group, the strongest first.
+_WORDS = (("running", "running"), ("released", "waiting"), ("held", "held"))
+
+
+def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, str], now: float) -> Running:
+    return Running(
+        task_id=unquote(flight.id),
+        task=tasks.get(flight.id, ""),
+        worker=flight.worker,
+        fence=flight.fence,
+        lease_left=((due.get(f"l {flight.id}") or now) - now) / 1000,
+        since=moment(flight.since),
+        lost=flight.lost,
+    )
+
+
+__all__ = ["FLAGS", "Flight", "Place", "Reader"]

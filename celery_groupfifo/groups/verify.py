@@ -1,0 +1,231 @@
+"""Looks for what the stored state can't be, and sets it right.
+
+The gate is not stopped for it: entries come and go while it is read. So whatever one look finds is looked at twice
+more, and only what stays the same is a breach. A repair is a single harmless write, mostly an appointment: the next
+sweep finds it, and does what it does every day, in one atomic step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from celery_groupfifo.groups.reader import Flight, Reader
+from celery_groupfifo.groups.view import Breach
+from celery_groupfifo.keys import Keys, unquote
+
+#: Seconds between two looks.
+PAUSE = 0.3
+LOOKS = 3
+#: Entries, groups or places that one round trip reads.
+CHUNK = 500
+
+Repair = Callable[[Any, int], None]
+"""Puts the commands of a repair into a pipeline, given the time in ms."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    us: str
+    group: str
+    flight: Flight | None
+    kinds: str
+
+
+@dataclass(slots=True)
+class _State:
+    """All that one look has read of a partition; names are quoted."""
+
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    depth: dict[str, int] = field(default_factory=dict)
+    paused: set[str] = field(default_factory=set)
+    fields: dict[str, set[str]] = field(default_factory=dict)
+    lines: dict[str, set[str]] = field(default_factory=dict)
+    records: dict[str, Flight | None] = field(default_factory=dict)
+    due: set[str] = field(default_factory=set)
+
+
+def verify(reader: Reader, repair: bool) -> list[Breach]:
+    """See `Groups.verify`."""
+    found: list[Breach] = []
+    for keys in reader.partitions:
+        breaches = dict(_look(reader, keys))
+        for _ in range(LOOKS - 1):
+            if breaches:
+                time.sleep(PAUSE)
+                again = dict(_look(reader, keys))
+                breaches = {breach: again[breach] for breach in breaches if breach in again}
+        for breach, mend in breaches.items():
+            if repair and mend is not None:
+                now = int(reader.now())
+                reader.ask("repair", lambda pipe, m=mend, n=now: m(pipe, n))  # type: ignore[misc]
+            found.append(replace(breach, repaired=repair and mend is not None))
+    return found
+
+
+def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | None]]:
+    state = _read(reader, keys)
+    for id, entry in state.entries.items():
+        yield from _entry_breaches(keys, state, id, entry)
+    counts = Counter(entry.group for entry in state.entries.values())
+    for group in state.fields:
+        yield from _group_breaches(keys, state, group, counts[group])
+    for id, record in state.records.items():
+        if id not in state.entries:
+            yield from _lonely_record(keys, state, id, record)
+
+
+# -- reading ---------------------------------------------------------------
+
+
+def _read(reader: Reader, keys: Keys) -> _State:
+    state = _State()
+    cursor = "0"
+    while True:
+        page = reader.gate.store.run("census", keys, [], [cursor, CHUNK])
+        cursor, words = page[0].decode(), [word.decode(errors="replace") for word in page[1:]]
+        for id, us, group, text, kinds in zip(*[iter(words)] * 5, strict=True):
+            state.entries[id] = _Entry(us, group, Flight.parse(id, text.encode()), kinds)
+        if cursor == "0":
+            break
+    state.records = {id: Flight.parse(id, text) for id, text in _scan(reader, "hscan", keys.flight)}
+    state.depth = {name: int(score) for name, score in _scan(reader, "zscan", keys.depth)}
+    state.paused = {name for name, _ in _scan(reader, "zscan", keys.paused)}
+    state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
+    named = {record.group for record in state.records.values() if record}
+    names = set(state.depth) | state.paused | named | {each.group for each in state.entries.values() if each.group}
+    ordered = sorted(names)
+    for start in range(0, len(ordered), CHUNK):
+        _read_groups(reader, keys, state, ordered[start : start + CHUNK])
+    return state
+
+
+def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[str]) -> None:
+    def build(pipe: Any) -> None:
+        for name in names:
+            pipe.hkeys(keys.group(name)).lrange(keys.waiting(name), 0, CHUNK - 1)
+
+    replies = reader.ask("verify", build)
+    for name, fields, items in zip(names, replies[::2], replies[1::2], strict=True):
+        state.fields[name] = {field.decode() for field in fields}
+        line, start = set(), CHUNK
+        while items:
+            line |= {item.decode() for item in items}
+            if len(items) < CHUNK:
+                break
+            items = reader.one("lrange", keys.waiting(name), start, start + CHUNK - 1)
+            start += CHUNK
+        state.lines[name] = line
+
+
+def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
+    return [pair for page in reader.scan(command, key, CHUNK) for pair in page]
+
+
+# -- invariants ------------------------------------------------------------
+
+
+def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterator[tuple[Breach, Repair | None]]:
+    def breach(name: str, what: str, repair: str = "") -> Breach:
+        return Breach(name, unquote(entry.group), unquote(id), what, repair)
+
+    flight = entry.flight
+    if flight is None and id in state.records:
+        return  # taken out or begun in between: another look tells
+    if not entry.us:
+        yield breach("unreadable", "Its entry can't be read: it goes to the dead letters when its turn comes."), None
+    elif flight is None and "e" not in entry.kinds and f"{entry.us} {id}" not in state.lines.get(entry.group, ()):
+        member = f"e {entry.group} {id}"
+        yield (
+            breach("orphan", "It stands in no line and has no appointment.", "It joins the tail of its line."),
+            lambda pipe, now: pipe.zadd(keys.due, {member: now}, nx=True),
+        )
+    elif flight is not None:
+        yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
+
+
+#: What an entry in flight needs, by its state: one of these kinds, else an appointment of the last.
+_NEEDS = {
+    "running": ("lease", "l", "l", "It runs without a lease that ends.", "Its lease ends now, unless it is renewed."),
+    "released": ("ticket", "gr", "r", "It is released, but its ticket is not known.", "It is released again."),
+    "held": ("hold", "h", "h", "It is held without an appointment.", "It goes out now."),
+}
+
+
+def _flight_breaches(
+    keys: Keys, state: _State, flight: Flight, kinds: str, breach: Callable[..., Breach]
+) -> Iterator[tuple[Breach, Repair | None]]:
+    id, group = flight.id, flight.group
+    fields = state.fields.get(group, set())
+    if f"f {id}" not in fields:
+        yield (
+            breach("slot", "It is under way, but its group does not know it.", "Its group is told."),
+            lambda pipe, now: pipe.hset(keys.group(group), f"f {id}", 1),
+        )
+    stopped = flight.state == "held" and flight.stop != "-"
+    name, any_of, kind, what, repair = _NEEDS.get(flight.state, ("", "", "", "", ""))
+    if name and not stopped and not set(any_of) & set(kinds):
+        yield breach(name, what, repair), lambda pipe, now: pipe.zadd(keys.due, {f"{kind} {id}": now}, nx=True)
+    if flight.stop == "p" and "paused" not in fields:
+        flag = '{"reason": "found stopped without a pause", "by": "verify"}'
+        yield (
+            breach("stop", "It is stopped by a pause that its group does not know.", "Its group is paused: resume it."),
+            lambda pipe, now: pipe.hset(keys.group(group), "paused", flag).zadd(keys.paused, {group: now}),
+        )
+
+
+def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterator[tuple[Breach, Repair | None]]:
+    def breach(name: str, what: str, repair: str = "") -> Breach:
+        return Breach(name, unquote(group), "", what, repair)
+
+    fields, depth = state.fields[group], state.depth.get(group, 0)
+    if depth != count:
+
+        def count_again(pipe: Any, now: int) -> None:
+            pipe.zadd(keys.depth, {group: count}) if count else pipe.zrem(keys.depth, group)
+
+        what = f"Its depth is {depth}, but it has {count} entries."
+        yield breach("depth", what, f"Its depth becomes {count}."), count_again
+    flying = [field[2:] for field in fields if field.startswith("f ")]
+    standing = any(
+        entry is not None and entry.us == us
+        for us, id in (item.split(" ", 1) for item in state.lines[group])
+        if (entry := state.entries.get(id)) or True
+    )
+    if standing and not flying and not {"paused", "blocked"} & fields and f"a {group}" not in state.due:
+        yield (
+            breach("stuck", "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."),
+            lambda pipe, now: pipe.zadd(keys.due, {f"a {group}": now}),
+        )
+    for id in flying:
+        if state.records.get(id) is None and f"x {group} {id}" not in state.due:
+            yield (
+                replace(
+                    breach("ghost", "It holds a slot and is not under way.", "Its slot is given back."), task_id=id
+                ),
+                lambda pipe, now, id=id: pipe.zadd(keys.due, {f"x {group} {id}": now}),  # type: ignore[misc]
+            )
+    if ("paused" in fields) != (group in state.paused):
+        at = "paused, but not listed so" if "paused" in fields else "listed as paused, but is not"
+
+        def list_again(pipe: Any, now: int) -> None:
+            pipe.zadd(keys.paused, {group: now}) if "paused" in fields else pipe.zrem(keys.paused, group)
+
+        yield breach("listed", f"It is {at}.", "The list is set right."), list_again
+
+
+def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) -> Iterator[tuple[Breach, Repair | None]]:
+    """Under way, and its message is gone."""
+    group = record.group if record else ""
+    breach = Breach("message", unquote(group), unquote(id), "It is under way, but its message is gone.", "")
+    if record is None or f"f {id}" not in state.fields.get(group, ()):
+        yield replace(breach, repair="Its record is removed."), lambda pipe, now: pipe.hdel(keys.flight, id)
+    elif record.state == "running":
+        yield replace(breach, what=breach.what + " It ends normally unless its worker is lost."), None
+    else:
+        kind = "r" if record.state == "released" else "h"
+        mended = replace(breach, repair="It goes to the dead letters, and its group goes on.")
+        yield mended, lambda pipe, now: pipe.zadd(keys.due, {f"{kind} {id}": now})

@@ -1,0 +1,54 @@
+"""What the living workers answer, within a bound of time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+
+logger = logging.getLogger(__name__)
+
+#: Seconds until a worker that has not answered is taken for silent.
+PATIENCE = 1.0
+
+
+class Workers:
+    """Asks workers through Celery's remote control.
+
+    Args:
+        app: Theirs.
+        patience: Seconds to wait for answers.
+    """
+
+    def __init__(self, app: Celery, patience: float = PATIENCE) -> None:
+        self._app, self._patience = app, patience
+
+    def pid(self, worker: str, task_id: str) -> int | None:
+        """The process that runs a task; None when its worker does not say."""
+        answer = self.ask(lambda inspect: inspect.active(), [worker])
+        for request in answer.get(worker, ()):
+            if request.get("id") == task_id:
+                return int(request["worker_pid"]) if request.get("worker_pid") else None
+        return None
+
+    def consumers(self, queue: str) -> list[str]:
+        """The workers that consume a queue, of those that answer."""
+        return sorted(name for name, queues in self.queues().items() if queue in queues)
+
+    def queues(self) -> dict[str, list[str]]:
+        """The queues each worker consumes."""
+        answers = self.ask(lambda inspect: inspect.active_queues())
+        return {worker: [queue["name"] for queue in queues] for worker, queues in answers.items()}
+
+    def ask(self, call: Callable[[Any], Any], destination: list[str] | None = None) -> dict[str, Any]:
+        """One question, and who answers what; nothing when the broker can't be reached."""
+        inspect = self._app.control.inspect(
+            destination=destination, timeout=self._patience, limit=len(destination) if destination else None
+        )
+        try:
+            return dict(call(inspect) or {})
+        except Exception as error:  # the broker's own, whatever broker it is: the gate has answered without it
+            logger.info("No worker could be asked: %r", error)
+            return {}

@@ -1,0 +1,59 @@
+-- What operators' scripts share.
+local KEPT = 1000 -- actions that are remembered
+local REPEATED = 60000 -- ms within which a lost reply is asked for again
+
+-- Timeline of a lost reply: the script takes entries out, the connection breaks, the client repeats the call. It gets
+-- the same answer, and can tell whom the entries concern.
+local function answered(answer, call)
+  local before, packed = string.match(redis.call('GET', answer) or '', '^(%d+) (.*)$')
+  return before == call and cmsgpack.unpack(packed) or nil
+end
+
+local function answering(answer, call, reply)
+  redis.call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
+  return reply
+end
+
+-- An action is noted in the step that does it: whoever looks finds it, also when its caller is gone.
+local function note(audit, text)
+  if text ~= '' then
+    redis.call('LPUSH', audit, number(K.ms) .. ' ' .. text)
+    redis.call('LTRIM', audit, 0, KEPT - 1)
+  end
+end
+
+-- A flag is JSON that the caller leaves open for the time.
+local function stamped(flag)
+  return flag .. '"at_ms": ' .. number(K.ms) .. '}'
+end
+
+local function in_flight(group_key)
+  local ids = {}
+  for _, field in ipairs(redis.call('HKEYS', group_key)) do
+    if string.sub(field, 1, 2) == 'f ' then
+      ids[#ids + 1] = string.sub(field, 3)
+    end
+  end
+  return ids
+end
+
+-- Whether an entry stands at its place in the line: its text, if so. One that nobody can read stands there too.
+local function standing(us, id)
+  local entry, corrupt = read_entry(id)
+  return entry and entry.us == us and entry.text or corrupt
+end
+
+-- An entry that does not run is taken out, and its slot given back. Its place in the line is the caller's.
+local function withdraw(id, group_key, group)
+  local r, text = read_flight(id), redis.call('HGET', K.entries, id)
+  redis.call('HDEL', K.entries, id)
+  redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
+  if r then
+    redis.call('HDEL', K.flight, id)
+    redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
+  end
+  land(group_key, id)
+  leave(group)
+  redis.call('HINCRBY', K.stats, 'revoked', 1)
+  return text or ''
+end

@@ -1,0 +1,54 @@
+-- An entry in flight goes on.
+local REDELIVERED = '"redelivered": true, '
+
+-- As a broker marks what it delivers again: the message says so from now on, until a continuation takes its
+-- place.
+local function mark_redelivered(id)
+  local e = read_entry(id)
+  if not e or string.sub(e.text, e.at, e.at + #REDELIVERED - 1) == REDELIVERED then
+    return
+  end
+  redis.call('HSET', K.entries, id, table.concat({
+    e.us, ' ', e.group, ' ', e.queue, ' ', number(e.cut + #REDELIVERED), '\n',
+    REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+  }))
+end
+
+-- The record of an entry can't be read: with it goes the entry, whose group is known from the entry alone.
+local function bury_flight(id)
+  local entry, text = read_entry(id), redis.call('HGET', K.flight, id)
+  if text and not read_flight(id) then
+    bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or text)
+    if entry then
+      leave(entry.group)
+      redis.call('ZADD', K.due, K.ms, 'x ' .. entry.group .. ' ' .. id)
+    end
+  end
+  redis.call('ZREM', K.due, 'c ' .. id)
+end
+
+-- Its continuation waits until it is due, anything else is released. An entry
+-- that nobody can read is buried; its slot is given back by the sweep, which knows the group's keys.
+-- again: its run came to no end of its own.
+local function resume(lists, id, r, out, again)
+  redis.call('ZREM', K.due, 'l ' .. id)
+  if again and r.due == '-' then
+    mark_redelivered(id)
+  end
+  if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K.ms) then
+    r.state, r.owner, r.call, r.since = 'held', '-', '-', number(K.ms)
+    write_flight(id, r)
+    if r.stop == '-' then
+      redis.call('ZADD', K.due, r.due, 'h ' .. id)
+    end
+    return
+  end
+  local entry, corrupt = read_entry(id)
+  if entry then
+    ring(lists, id, r, issue(id, r, entry), out)
+    return
+  end
+  bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+  leave(r.group)
+  redis.call('ZADD', K.due, K.ms, 'x ' .. r.group .. ' ' .. id)
+end

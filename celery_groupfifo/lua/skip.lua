@@ -1,0 +1,62 @@
+-- skip: the head of a group is taken out, if it is the one that the caller saw and does not run; the next goes on.
+--
+-- KEYS[1-9]         the gate's own, see lib/keys.lua
+-- KEYS[10] audit    (list)  what operators did, newest first
+-- KEYS[11] answer   (string) of this action's last call
+-- KEYS[12] waiting  (list)  of the group
+-- KEYS[13] group    (hash)
+-- ARGV[1-2]         clock, tag
+-- ARGV[3] note      (text)  for the audit
+-- ARGV[4] call      (number) of this action, from 1
+-- ARGV[5] group     (text)
+-- ARGV[6] id        (text)  the head that the caller saw
+-- ARGV[7] reason    (text)  why it goes to the dead letters; empty: it does not
+-- Returns {1, entry, [queue, message]...} taken out; its text; to publish · {0} empty places were dropped: again
+--         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
+-- Complexity O(in flight + log groups)
+--@include keys flight release advance operate
+local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local group, id, reason = ARGV[5], ARGV[6], ARGV[7]
+
+local before = answered(answer, ARGV[4])
+if before then
+  return before
+end
+local ids, found = in_flight(group_key), false
+for _, each in ipairs(ids) do
+  found = found or each == id
+end
+if #ids == 0 then -- it is paused: the head is the first in line
+  for _ = 1, STEPS do
+    local item = redis.call('LINDEX', waiting, 0)
+    if not item then
+      return { -1 }
+    end
+    local us, first = string.match(item, '^(%d+) (.*)$')
+    if standing(us, first or '') then
+      ids, found = { first }, first == id
+      break
+    end
+    redis.call('LPOP', waiting)
+  end
+  if #ids == 0 then
+    return { 0 }
+  end
+end
+if not found then
+  return { -2, ids[1] }
+end
+local r = read_flight(id)
+if r and r.state == 'running' then
+  return { -3 }
+end
+if not r then
+  redis.call('LPOP', waiting)
+end
+local out, text = {}, withdraw(id, group_key, group)
+if reason ~= '' then
+  bury(id, group, reason, text)
+end
+advance({}, waiting, group_key, group, out)
+note(audit, ARGV[3])
+return answering(answer, ARGV[4], { 1, text, unpack(out) })

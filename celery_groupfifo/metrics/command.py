@@ -1,0 +1,64 @@
+"""The command line: `python -m celery_groupfifo.metrics -A shop [--listen 127.0.0.1:9808]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from celery.app.utils import find_app
+
+from celery_groupfifo.metrics.serve import serve, text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the metrics, or serve them.
+
+    Args:
+        arguments: The words after the program's name; those of this process unless given.
+
+    Returns:
+        0; 1 when the gate can't be reached (the text says `groupfifo_up 0`) or the address can't be used.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m celery_groupfifo.metrics", description="Prometheus metrics of a gate."
+    )
+    parser.add_argument("-A", "--app", required=True, help="the Celery app, as for `celery -A`")
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", type=address, help="serve /metrics there; else print them once"
+    )
+    options = parser.parse_args(arguments)
+    app = _app(parser, options.app)
+    if options.listen is None:
+        said = text(app)
+        sys.stdout.write(said)
+        return 0 if "groupfifo_up 1.0" in said else 1
+    try:
+        serve(app, *options.listen)
+    except OSError as error:
+        print(f"Can't listen at {':'.join(map(str, options.listen))}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def address(words: str) -> tuple[str, int]:
+    """`host:port`, `:port` or `port` as a pair.
+
+    Raises:
+        ValueError: It is none.
+    """
+    host, _, port = words.rpartition(":")
+    if not 0 < int(port) < 65536:
+        raise ValueError(f"{port} is no port")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _app(parser: argparse.ArgumentParser, name: str) -> Any:
+    sys.path.insert(0, "")  # as `celery` does: an app of this directory is found
+    try:
+        return find_app(name)
+    except (ImportError, AttributeError) as error:
+        parser.error(f"the app {name!r} can't be loaded: {error}")

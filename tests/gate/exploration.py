@@ -1,0 +1,350 @@
+"""Every schedule of a small world, on the real scripts.
+
+Each script is one atomic step, so the interleavings of calls are all the interleavings there are. A node is the
+database (as DUMPs) and what the workers know. From each node every possible move is made, and nodes that differ
+in nothing that matters (the exact time, the exact fences, which worker, which group) are looked at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from celery_groupfifo.gate import GRACE_MS, Finish
+from celery_groupfifo.model import Ticket
+from tests.gate.support import START_MS, TTL_MS, World, ticket_of
+
+GROUPS, WORKERS = ("A", "B"), ("w1", "w2")
+Move = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What a worker has: a ticket that it received, that it runs, or whose finish it has asked for in vain.
+
+    Attributes:
+        call: The finish that was asked for, and `lost`: what the answer would have been.
+    """
+
+    state: str
+    ticket: Ticket
+    call: Finish | None = field(default=None, compare=False)
+    lost: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A state of the whole world.
+
+    Attributes:
+        dumps: The database.
+        view: What stands in it: line, flight, queue, seen.
+        parked: Tasks of each group that were parked so far.
+        starts: Ids in the order of their first start.
+        faults: How many may still happen.
+    """
+
+    dumps: dict[str, bytes]
+    view: View
+    now: int
+    hands: tuple[Hand | None, ...]
+    parked: tuple[int, ...]
+    starts: tuple[str, ...]
+    faults: int
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of the database that decides what happens next."""
+
+    entries: frozenset[str]
+    line: tuple[tuple[str, ...], ...]
+    flight: dict[str, tuple[str, int, str, str]]
+    queue: tuple[Ticket, ...]
+    seen: int
+    slots: tuple[int, ...]
+
+
+class Explorer:
+    """Walks all schedules.
+
+    Args:
+        world: An empty one.
+        take: What a finishing worker takes.
+        faults: How many faults of any kind a schedule may hold.
+        tasks: Of each group.
+        parked: How many of them are parked at the start; the others follow at any time.
+    """
+
+    def __init__(self, world: World, take: str, faults: int, tasks: int, parked: int) -> None:
+        self.world, self.take, self.tasks = world, take, tasks
+        keys = world.keys
+        per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
+        self._names = [*keys.base[:7], keys.pulse, *per_group, *map(keys.calls, WORKERS), "q"]
+        world.redis.flushdb()
+        world.now = START_MS
+        world.tick(0)
+        for group in GROUPS:
+            for n in range(1, parked + 1):
+                assert world.park(f"{group}{n}", group)
+        self.root = self._node((None,) * len(WORKERS), (parked,) * len(GROUPS), (), faults)
+        self.edges: dict[Any, set[Any]] = {}
+        self.drained: set[Any] = set()
+        self.moves = 0
+
+    def run(self, recover: bool = True) -> None:
+        """Walk. Without `recover` neither sweep nor ring ever help."""
+        stack = [(self.root, self._key(self.root))]
+        self.edges[stack[0][1]] = set()
+        while stack:
+            node, key = stack.pop()
+            if not node.view.entries and set(node.parked) == {self.tasks}:
+                self.drained.add(key)
+            for move in self._moves(node, recover):
+                self.moves += 1
+                after = self._make(node, move)
+                self._check(node, move, after)
+                known = self._key(after)
+                self.edges[key].add(known)
+                if known not in self.edges:
+                    self.edges[known] = set()
+                    stack.append((after, known))
+
+    def stuck(self) -> set[Any]:
+        """Nodes from which no way leads to the end of all tasks."""
+        before: dict[Any, set[Any]] = {}
+        for key, nexts in self.edges.items():
+            for each in nexts:
+                before.setdefault(each, set()).add(key)
+        reached, todo = set(self.drained), list(self.drained)
+        while todo:
+            new = before.get(todo.pop(), set()) - reached
+            reached |= new
+            todo += new
+        return set(self.edges) - reached
+
+    # -- nodes -------------------------------------------------------------
+
+    def _node(
+        self, hands: tuple[Hand | None, ...], parked: tuple[int, ...], starts: tuple[str, ...], faults: int
+    ) -> Node:
+        keys, pipe = self.world.keys, self.world.redis.pipeline(transaction=False)
+        for name in self._names:
+            pipe.dump(name)
+        pipe.hkeys(keys.entries).hgetall(keys.flight).lrange("q", 0, -1).hget(keys.seen, "q")
+        for group in GROUPS:
+            pipe.lrange(keys.waiting(group), 0, -1).hlen(keys.group(group))
+        replies = pipe.execute()
+        dumps = {name: dump for name, dump in zip(self._names, replies, strict=False) if dump is not None}
+        entries, flight, queue, seen, *groups = replies[len(self._names) :]
+        records = {id.decode(): text.decode().split(" ") for id, text in flight.items()}
+        view = View(
+            frozenset(id.decode() for id in entries),
+            tuple(tuple(item.decode().split(" ")[1] for item in items) for items in groups[::2]),
+            {id: (words[0], int(words[1]), words[4], words[2]) for id, words in records.items()},
+            tuple(ticket_of(message) for message in queue),
+            int(seen.split(b" ")[0]) if seen else 0,
+            tuple(groups[1::2]),
+        )
+        return Node(dumps, view, self.world.now, hands, parked, starts, faults)
+
+    def _restore(self, node: Node) -> None:
+        pipe = self.world.redis.pipeline(transaction=False)
+        pipe.delete(*self._names)
+        for name, dump in node.dumps.items():
+            pipe.restore(name, 0, dump)
+        pipe.execute()
+        self.world.now = node.now
+        self.world.tick(0)
+
+    def _key(self, node: Node) -> Any:
+        """The same for nodes that differ only in names, times and exact fences."""
+        return min(
+            self._named(node, groups, workers) for groups in ("AB", "BA") for workers in (WORKERS, WORKERS[::-1])
+        )
+
+    def _named(self, node: Node, groups: str, workers: tuple[str, ...]) -> Any:
+        view = node.view
+        order = [GROUPS.index(group) for group in groups]
+
+        def named(id: str) -> str:
+            return f"{groups.index(id[0])}{id[1:]}"
+
+        def shown(ticket: Ticket) -> tuple[str, bool]:
+            record = view.flight.get(ticket.id)
+            return named(ticket.id), record is not None and record[1] == ticket.fence
+
+        fences = sorted([(record[1], named(id)) for id, record in view.flight.items()] + [(view.seen, "seen")])
+        hands = []
+        for worker in workers:
+            hand = node.hands[WORKERS.index(worker)]
+            if hand is None:
+                hands.append(("", "", False, ("", False)))
+            else:
+                lost = ("", False) if hand.lost is None else shown(ticket_of(hand.lost))
+                hands.append((hand.state, *shown(hand.ticket), lost))
+        flight = sorted(
+            (named(id), state, workers.index(owner) if owner in workers else -1, lost)
+            for id, (state, _, owner, lost) in view.flight.items()
+        )
+        starts = [tuple(named(id) for id in node.starts if id[0] == group) for group in groups]
+        return (
+            tuple(node.parked[i] for i in order),
+            tuple(tuple(named(id) for id in view.line[i]) for i in order),
+            tuple(flight),
+            tuple(shown(ticket) for ticket in view.queue),
+            tuple(name for _, name in fences),
+            tuple(hands),
+            tuple(starts),
+            tuple(sorted(named(id) for id in view.entries)),
+            node.faults,
+        )
+
+    # -- moves -------------------------------------------------------------
+
+    def _moves(self, node: Node, recover: bool) -> Iterator[Move]:
+        for group, count in zip(GROUPS, node.parked, strict=True):
+            if count < self.tasks:
+                yield "park", group
+        held = set()
+        for worker, hand in zip(WORKERS, node.hands, strict=True):
+            if hand is None:
+                if node.view.queue:
+                    yield "pop", worker
+                continue
+            held.add(hand.ticket.fence)
+            yield {"got": "begin", "runs": "finish", "asks": "repeat"}[hand.state], worker
+            if node.faults:
+                yield "crash", worker
+                if hand.state == "runs":
+                    yield "lose_reply", worker
+                    yield "freeze", worker
+        if node.faults and node.view.queue:
+            yield "double", ""
+            yield "lose", ""
+        if recover:
+            queued = {ticket.fence for ticket in node.view.queue}
+            states = {record[1]: record[0] for record in node.view.flight.values()}
+            if any(state == "running" and fence not in held for fence, state in states.items()):
+                yield "lapse", ""
+            if any(state == "released" and fence not in queued for fence, state in states.items()):
+                yield "ring", ""
+
+    def _make(self, node: Node, move: Move) -> Node:
+        self._restore(node)
+        kind, who = move
+        after = getattr(self, f"_{kind}")(node, WORKERS.index(who) if who in WORKERS else who)
+        return self._node(after.hands, after.parked, after.starts, after.faults)
+
+    def _hand(self, node: Node, worker: int, hand: Hand | None) -> Node:
+        starts = node.starts
+        if hand is not None and hand.state == "runs" and hand.ticket.id not in starts:
+            starts = (*starts, hand.ticket.id)
+        return replace(node, hands=(*node.hands[:worker], hand, *node.hands[worker + 1 :]), starts=starts)
+
+    def _park(self, node: Node, group: str) -> Node:
+        place = GROUPS.index(group)
+        count = node.parked[place] + 1
+        assert self.world.park(f"{group}{count}", group)
+        return replace(node, parked=(*node.parked[:place], count, *node.parked[place + 1 :]))
+
+    def _pop(self, node: Node, worker: int) -> Node:
+        return self._hand(node, worker, Hand("got", self.world.receive()))
+
+    def _begin(self, node: Node, worker: int) -> Node:
+        ticket = self._ticket(node, worker)
+        begun = self.world.gate.begin(ticket, WORKERS[worker])
+        assert begun == (node.view.flight.get(ticket.id, ("", 0))[:2] == ("released", ticket.fence))
+        return self._hand(node, worker, Hand("runs", ticket) if begun else None)
+
+    def _ticket(self, node: Node, worker: int) -> Ticket:
+        hand = node.hands[worker]
+        assert hand is not None
+        return hand.ticket
+
+    def _call(self, node: Node, worker: int) -> Finish:
+        ticket = self._ticket(node, worker)
+        lists = self.world.lists("q") if self.take == "lists" else ()
+        return self.world.finishing(ticket, ticket.id[0], WORKERS[worker], self.take, lists)
+
+    def _finish(self, node: Node, worker: int, call: Finish | None = None) -> Node:
+        first = call is None
+        call = call or self._call(node, worker)
+        done = self.world.gate.finish(call)
+        current = node.view.flight.get(call.ticket.id, ("", 0))[:2] == ("running", call.ticket.fence)
+        assert not first or done.stale != current, "the newest fence finishes, and no other one does"
+        return self._hand(node, worker, Hand("runs", ticket_of(done.taken)) if done.taken else None)
+
+    def _repeat(self, node: Node, worker: int) -> Node:
+        hand = node.hands[worker]
+        assert hand is not None
+        after = self._finish(node, worker, hand.call)
+        if hand.lost is not None:
+            ticket = ticket_of(hand.lost)
+            state, fence, owner, _ = node.view.flight.get(ticket.id, ("", 0, "", ""))
+            held = (state, fence, owner) == ("running", ticket.fence, WORKERS[worker])
+            assert (after.hands[worker] is not None) == held, "what the first call took is given again while it lasts"
+        return after
+
+    # -- faults: each costs one ---------------------------------------------
+
+    def _lose_reply(self, node: Node, worker: int) -> Node:
+        call = self._call(node, worker)
+        taken = self.world.gate.finish(call).taken
+        return self._hand(replace(node, faults=node.faults - 1), worker, Hand("asks", call.ticket, call, taken))
+
+    def _crash(self, node: Node, worker: int) -> Node:
+        return self._hand(replace(node, faults=node.faults - 1), worker, None)
+
+    def _double(self, node: Node, _: object) -> Node:
+        self.world.redis.lpush("q", self.world.redis.lindex("q", -1))
+        return replace(node, faults=node.faults - 1)
+
+    def _lose(self, node: Node, _: object) -> Node:
+        self.world.redis.rpop("q")
+        return replace(node, faults=node.faults - 1)
+
+    def _freeze(self, node: Node, worker: int) -> Node:
+        """A worker stands still for longer than its lease, and goes on."""
+        return self._lapse(replace(node, faults=node.faults - 1), "", frozen=worker)
+
+    # -- recovery ------------------------------------------------------------
+
+    def _lapse(self, node: Node, _: object, frozen: int = -1) -> Node:
+        """A lease goes by; whoever lives renews."""
+        self.world.gate.sweep(self.world.lists("q"))
+        for _ in range(3):
+            self.world.tick(TTL_MS // 2)
+            for worker, hand in enumerate(node.hands):
+                if hand is not None and hand.state != "got" and worker != frozen:
+                    self.world.gate.renew(WORKERS[worker], [hand.ticket])
+            self.world.gate.sweep(self.world.lists("q"))
+        return node
+
+    def _ring(self, node: Node, _: object) -> Node:
+        self.world.tick(GRACE_MS + 1)
+        self.world.gate.ring()
+        return node
+
+    # -- what always holds ---------------------------------------------------
+
+    def _check(self, node: Node, move: Move, after: Node) -> None:
+        view = after.view
+        places = [id for line in view.line for id in line] + list(view.flight)
+        assert sorted(places) == sorted(view.entries), f"lost or doubled after {move}: {after}"
+        assert all(sum(id[0] == group for id in view.flight) <= 1 for group in GROUPS), "two at a time"
+        assert view.slots == tuple(sum(id[0] == group for id in view.flight) for group in GROUPS)
+        for group, count in zip(GROUPS, after.parked, strict=True):
+            starts = [id for id in after.starts if id[0] == group]
+            assert starts == [f"{group}{n}" for n in range(1, len(starts) + 1)], f"order: {starts}"
+            left = [id for id in view.entries if id[0] == group]
+            assert sorted(left) == [f"{group}{n}" for n in range(count - len(left) + 1, count + 1)]
+            assert len(starts) >= count - len(left), "it ended without a start"
+        for worker, before, hand in zip(WORKERS, node.hands, after.hands, strict=True):
+            if hand is not None and hand != before and hand.state == "runs":
+                record = view.flight.get(hand.ticket.id, ("", 0, ""))
+                assert record[:3] == ("running", hand.ticket.fence, worker), "a run without a lease"
+        new = {id: record[1] for id, record in view.flight.items()}
+        old = {id: record[1] for id, record in node.view.flight.items()}
+        assert all(fence >= old.get(id, 0) for id, fence in new.items()), "a fence went back"

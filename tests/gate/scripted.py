@@ -1,0 +1,184 @@
+"""One call of every script, as the gate makes it: what a test needs that runs all of them under some condition.
+
+Each `Case` prepares a gate and then makes one call that runs one script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from celery_groupfifo.gate import GRACE_MS
+from celery_groupfifo.keys import Keys
+from celery_groupfifo.store import Store
+from tests.gate.support import TTL_MS, World, make_entry
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A script and a call of it.
+
+    Attributes:
+        script: Its name.
+        prepare: Brings the gate to where the call makes sense, and returns the call.
+        note: Tells cases of one script apart.
+    """
+
+    script: str
+    prepare: Callable[[World], Call]
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.script}-{self.note}" if self.note else self.script
+
+
+def _park(world: World) -> Call:
+    entry, number = make_entry(world.gate, "a"), world.gate.number()
+    return lambda: world.gate.park(entry, number)
+
+
+def _park_delayed(world: World) -> Call:
+    entry, number = make_entry(world.gate, "a", delay=1000), world.gate.number()
+    return lambda: world.gate.park(entry, number)
+
+
+def _replace(world: World) -> Call:
+    world.run("a")
+    entry, number = make_entry(world.gate, "a", body="new"), world.gate.number()
+    return lambda: world.gate.park(entry, number, replaces=True)
+
+
+def _begin(world: World) -> Call:
+    world.park("a")
+    ticket = world.receive()
+    return lambda: world.begin(ticket)
+
+
+def _finish(take: str) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        ticket = world.run("a", "A")
+        world.park("a2", "A")
+        world.park("b", "B")
+        world.redis.hset("unacked", "d1", "x")
+        world.redis.zadd("unacked_index", {"d1": 1})
+        delivery = ("d1", "unacked", "unacked_index")
+        call = world.finishing(ticket, "A", take=take, lists=world.lists("q", "q2"), delivery=delivery)
+        return lambda: world.gate.finish(call)
+
+    return prepare
+
+
+def _finish_held(world: World) -> Call:
+    ticket = world.run("a")
+    world.hold(ticket, 1000)
+    call = world.finishing(ticket)
+    return lambda: world.gate.finish(call).stale
+
+
+def _hold(world: World) -> Call:
+    ticket = world.run("a")
+    return lambda: world.hold(ticket, 1000)
+
+
+def _renew(world: World) -> Call:
+    ticket = world.run("a")
+    world.finish(world.run("b", "B"), "B")
+    world.tick(1000)
+    return lambda: world.gate.renew("w1", [ticket])
+
+
+def _lease(world: World) -> Call:
+    ticket = world.run("a")
+    return lambda: world.gate.lease(ticket)
+
+
+def _surrender(world: World) -> Call:
+    runs = [(world.run(id, id), lost) for id, lost in (("a", False), ("b", True))]
+    return lambda: world.gate.surrender(runs, world.lists("q"))
+
+
+def _sweep(world: World) -> Call:
+    world.idle_sweeps(TTL_MS)
+    held = world.run("held", "H")
+    world.hold(held, TTL_MS)
+    world.finish(held, "H")
+    world.run("lost", "L")
+    world.park("delayed", "D", delay=TTL_MS)
+    for _ in range(2):
+        world.tick(TTL_MS // 2)
+        if world.redis.zcount(world.keys.due, 0, world.now) == 0:
+            world.gate.sweep()
+    return lambda: world.gate.sweep(world.lists("q")).next_due
+
+
+def _advance(world: World) -> Call:
+    world.park("a", delay=1000)
+    world.tick(1000)
+    keys, args = world.keys, [TTL_MS, 100, 2000, 0]
+    world.gate.store.run("sweep", keys, [keys.pulse], args)
+    more = [keys.waiting("g"), keys.group("g"), "q"]
+    return lambda: world.gate.store.run("advance", keys, more, ["e g a", "g", 1, "q"])
+
+
+def _ring(world: World) -> Call:
+    world.park("a", "A")
+    world.park("b", "B")
+    world.redis.delete("q")
+    world.tick(GRACE_MS + 1)
+    return lambda: bool(world.gate.ring()) and False  # a repeated call counts none
+
+
+def _revoke(world: World) -> Call:
+    world.run("a")
+    world.park("b")
+    return lambda: world.gate.revoke("b")
+
+
+CASES = [
+    Case("park", _park),
+    Case("park", _park_delayed, "delayed"),
+    Case("park", _replace, "replacing"),
+    Case("begin", _begin),
+    Case("finish", _finish("lists"), "lists"),
+    Case("finish", _finish("own"), "own"),
+    Case("finish", _finish("none"), "none"),
+    Case("finish", _finish_held, "held"),
+    Case("hold", _hold),
+    Case("renew", _renew),
+    Case("lease", _lease),
+    Case("surrender", _surrender),
+    Case("sweep", _sweep),
+    Case("advance", _advance),
+    Case("ring", _ring),
+    Case("revoke", _revoke),
+]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call as the store got it."""
+
+    script: str
+    keys: list[str]
+    args: list[Any]
+
+
+@contextmanager
+def recorded(store: Store) -> Any:
+    """Collect what is run on a store meanwhile."""
+    made: list[Made] = []
+    run = store.run
+
+    def recording(name: str, keys: Keys, more: Sequence[str], args: Sequence[Any]) -> Any:
+        made.append(Made(name, [*keys.base, *more], ["", keys.tag, *args]))
+        return run(name, keys, more, args)
+
+    store.run = recording  # type: ignore[method-assign]
+    try:
+        yield made
+    finally:
+        del store.run

@@ -1,0 +1,170 @@
+"""A gate on a real server, with a clock and a broker that a test holds in its hands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from celery import Celery
+
+from celery_groupfifo.gate import Finish, Gate, Lists, build_gate
+from celery_groupfifo.keys import Keys, quote
+from celery_groupfifo.model import Entry, Finished, Ticket
+
+#: A time like those of Redis: fences are drawn from it and have 16 digits.
+START_MS = 1_800_000_000_000
+TTL_MS = 30_000
+
+_FRONT = b'{"properties": {"delivery_tag": "'
+PLAIN = b'{"body": "", "headers": {"task": "plain"}, "properties": {"delivery_tag": "d1"}}'
+
+
+def make_entry(
+    gate: Gate, id: str, key: str = "g", queue: str = "q", delay: int = 0, body: str = "", priority: int = 0
+) -> Entry:
+    """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
+    info = json.dumps({"exchange": "", "routing_key": queue})[1:]
+    front = f'{info}, "priority": {priority}}}, '.encode()
+    rest = json.dumps({"id": id, "task": "t"})[1:] + ", " + json.dumps({"body": body})[1:]
+    name, list_key = gate.releaser.place("", queue, priority)
+    return Entry(id, key, name, list_key, len(front), front + rest.encode(), delay)
+
+
+def ticket_of(message: bytes) -> Ticket:
+    """The ticket of a message; both of its copies must be the same."""
+    payload = json.loads(message)
+    ticket = Ticket.parse(payload["headers"]["groupfifo"])
+    assert ticket is not None, message
+    assert payload["properties"]["delivery_tag"] == payload["headers"]["groupfifo"]
+    return ticket
+
+
+class World:
+    """One gate, the lists of its broker, and the time.
+
+    Args:
+        url: Of an empty database.
+        app: Its app; a new one on that database unless given.
+    """
+
+    def __init__(self, url: str, app: Celery | None = None) -> None:
+        self.url = url
+        self.app = app or Celery("gate-tests", broker=url, set_as_current=False)
+        self.gate = build_gate(self.app)
+        self.redis: redis.Redis = redis.Redis.from_url(url)
+        self.now = START_MS
+        self.tick(0)
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self.redis.close()
+        self.gate.store.client.close()
+        self.app.close()
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the only partition."""
+        return self.gate.keyspace.partitions[0]
+
+    def tick(self, ms: int) -> None:
+        """Let time go by."""
+        self.now += ms
+        self.gate.store.clock = str(self.now * 1000)
+
+    # -- the gate ----------------------------------------------------------
+
+    def park(self, id: str, key: str = "g", queue: str = "q", **more: Any) -> bool:
+        """Park a new entry."""
+        return self.gate.park(make_entry(self.gate, id, key, queue, **more), self.gate.number())
+
+    def begin(self, ticket: Ticket, owner: str = "w1") -> bool:
+        """Begin a ticket."""
+        return self.gate.begin(ticket, owner)
+
+    def finish(self, ticket: Ticket, key: str = "g", owner: str = "w1", **more: Any) -> Finished:
+        """Finish a run."""
+        return self.gate.finish(self.finishing(ticket, key, owner, **more))
+
+    def finishing(
+        self, ticket: Ticket, key: str = "g", owner: str = "w1", take: str = "none", lists: Lists = (), **more: Any
+    ) -> Finish:
+        """A finish that can be repeated."""
+        return Finish(ticket, key, owner, take, lists, caller="main", call=self.gate.call_name(), **more)
+
+    def hold(self, ticket: Ticket, delay: int, key: str = "g", queue: str = "q", **more: Any) -> bool:
+        """Store the continuation of a run."""
+        return self.gate.hold(make_entry(self.gate, ticket.id, key, queue, delay, **more), ticket)
+
+    def run(self, id: str, key: str = "g", queue: str = "q") -> Ticket:
+        """Park an entry that becomes the head at once, receive it and begin it."""
+        assert self.park(id, key, queue)
+        ticket = self.receive(queue)
+        assert ticket.id == id and self.begin(ticket)
+        return ticket
+
+    def idle_sweeps(self, ms: int) -> None:
+        """Sweep as a living fleet does, for so long."""
+        for _ in range(0, ms, 1000):
+            self.gate.sweep()
+            self.tick(1000)
+
+    # -- the broker --------------------------------------------------------
+
+    def lists(self, *queues: str) -> Lists:
+        """The lists that a worker of these queues consumes."""
+        return [(quote(queue), queue) for queue in queues]
+
+    def pop(self, queue: str = "q") -> bytes | None:
+        """What a consumer of the queue gets next."""
+        message: bytes | None = self.redis.rpop(queue)  # type: ignore[assignment]
+        return message
+
+    def receive(self, queue: str = "q") -> Ticket:
+        """The ticket that a consumer of the queue gets next."""
+        message = self.pop(queue)
+        assert message is not None, f"nothing waits in {queue}"
+        return ticket_of(message)
+
+    def queued(self, queue: str = "q") -> list[str]:
+        """The ids of the tickets in a queue, the next one first."""
+        messages: Iterable[bytes] = self.redis.lrange(queue, 0, -1)  # type: ignore[assignment]
+        return [ticket_of(message).id for message in messages][::-1]
+
+    # -- what is left ------------------------------------------------------
+
+    def waiting(self, key: str = "g") -> list[str]:
+        """The parked ids of a group, in order, places of revoked ones left out."""
+        found = []
+        for item in self.redis.lrange(self.keys.waiting(quote(key)), 0, -1):
+            us, id = item.split(b" ", 1)
+            text = self.redis.hget(self.keys.entries, id)
+            if text is not None and text.startswith(us + b" "):
+                found.append(id.decode())
+        return found
+
+    def depth(self, key: str = "g") -> int:
+        """Parked and in flight."""
+        return int(self.redis.zscore(self.keys.depth, quote(key)) or 0)
+
+    def stat(self, name: str) -> int:
+        """One of the totals."""
+        return int(self.redis.hget(self.keys.stats, name) or 0)
+
+    def dead(self) -> list[tuple[list[str], bytes]]:
+        """The dead letters, newest first: what is known of each, and its text."""
+        found = [each.split(b"\n", 1) for each in self.redis.lrange(self.keys.dead, 0, -1)]
+        return [(json.loads(head), text) for head, text in found]
+
+    def residue(self) -> dict[str, Any]:
+        """What is left of groups: empty when all of them have ended."""
+        left: dict[str, Any] = {}
+        stem = f"{{{self.keys.tag}}}:"
+        for key in self.redis.scan_iter(match="*", count=1000):
+            if key.startswith((f"{stem}w:".encode(), f"{stem}g:".encode())):
+                left[key.decode()] = self.redis.type(key)
+        for key in self.keys.base[:5]:
+            if self.redis.exists(key):
+                left[key] = self.redis.type(key)
+        return left

@@ -1,0 +1,135 @@
+"""Every script runs as a user who may touch only the keys it was given, with the commands that stand in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from celery_groupfifo import embedded, scripts
+from celery_groupfifo.errors import GroupFifoError, ScriptRefused
+from celery_groupfifo.store import Store
+from tests.gate.scripted import CASES, Case
+from tests.gate.snapshot import snapshot
+from tests.gate.support import World, make_entry
+
+USER, PASSWORD = "gate", "secret"
+
+
+def commands(name: str) -> list[str]:
+    """What the text of a script calls."""
+    return sorted({found.lower() for found in re.findall(r"redis\.call\('(\w+)'", scripts.source(name))})
+
+
+def pattern(key: str) -> str:
+    """An ACL pattern that fits this key only."""
+    return "~" + re.sub(r"([*?\[\]\\])", r"\\\1", key)
+
+
+class Allowed(Store):
+    """Runs each script as a user made for this very call."""
+
+    def __init__(self, world: World, denied: str | None = None) -> None:
+        self._admin = world.redis
+        self._denied = denied
+        self.clock = world.gate.store.clock
+        client = redis.Redis.from_url(world.url, username=USER, password=PASSWORD)
+        self._allow([], [])
+        super().__init__(client, world.gate.store.shown)
+        self.clock = world.gate.store.clock
+
+    def _allow(self, keys: list[str], allowed: list[str]) -> None:
+        rules = ["reset", "on", f">{PASSWORD}", "+evalsha", "+script|load", "+select"]
+        rules += [f"+{command}" for command in allowed if command != self._denied]
+        self._admin.execute_command("ACL", "SETUSER", USER, *rules, *map(pattern, keys))
+
+    def run(self, name: str, keys: Any, more: Any, args: Any) -> Any:
+        self._allow([*keys.base, *more], commands(name))
+        return super().run(name, keys, more, args)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world on a server whose users are ours to change."""
+    with embedded.start(appendonly=False) as server:
+        world = World(f"{server.url}/0")
+        yield world
+        world.close()
+
+
+def test_every_script_needs_no_more_than_its_keys_and_commands(world: World) -> None:
+    done = []
+    for case in CASES:
+        world.redis.flushdb()
+        world.tick(1000)
+        call = case.prepare(world)
+        open_store, world.gate.store = world.gate.store, Allowed(world)
+        world.gate.releaser._store = open_store  # type: ignore[attr-defined]
+        if case.script == "revoke":  # it looks the entry up first
+            world.gate.store.entry = open_store.entry  # type: ignore[method-assign]
+        if case.script == "ring":
+            world.gate.store.rung_queues = open_store.rung_queues  # type: ignore[method-assign]
+        before = snapshot(world)
+        call()
+        assert case.script == "lease" or snapshot(world) != before
+        world.gate.store.client.close()
+        world.gate.store = open_store
+        done.append(case)
+    assert done == CASES
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.note], ids=str)
+def test_a_key_less_is_refused_with_the_remedy(world: World, case: Case) -> None:
+    call = case.prepare(world)
+    store = Allowed(world)
+    allow = store._allow
+    store._allow = lambda keys, allowed: allow(keys[:1], allowed)  # type: ignore[method-assign]
+    store.entry = world.gate.store.entry  # type: ignore[method-assign]
+    store.rung_queues = world.gate.store.rung_queues  # type: ignore[method-assign]
+    world.gate.store = store
+    with pytest.raises(ScriptRefused, match=rf"refused '{case.script}'.*Allow the user EVALSHA, SCRIPT LOAD"):
+        call()
+    store.client.close()
+
+
+def test_a_command_less_is_refused_with_the_remedy(world: World) -> None:
+    world.gate.store = store = Allowed(world, denied="lpush")
+    with pytest.raises(ScriptRefused, match=r"refused 'park'.*lpush.*Allow the user EVALSHA, SCRIPT LOAD"):
+        world.park("a")
+    store.client.close()
+
+
+def test_no_scripts_at_all_are_refused_with_the_remedy(world: World) -> None:
+    world.gate.store = store = Allowed(world)
+    store._allow = lambda keys, allowed: world.redis.execute_command("ACL", "SETUSER", USER, "-@scripting")  # type: ignore[method-assign]
+    with pytest.raises(ScriptRefused, match=r"refused 'park'.*Allow the user EVALSHA, SCRIPT LOAD"):
+        world.park("a")
+    with pytest.raises(ScriptRefused, match=r"refused 'park'"):
+        world.gate.park_all([make_entry(world.gate, "a")], world.gate.numbers(1))
+    store.client.close()
+
+
+def test_reading_and_pushing_are_refused_with_the_remedy(world: World) -> None:
+    store = Allowed(world)
+    for name, call in (
+        ("rung", lambda: store.rung_queues(world.keys)),
+        ("entry", lambda: store.entry(world.keys, "a")),
+        ("push", lambda: store.push("q", b"x")),
+        ("forget", lambda: store.forget("q")),
+        ("wait", lambda: store.wait("q", 0.1)),
+    ):
+        with pytest.raises(ScriptRefused, match=rf"refused '{name}'.*Allow the user"):
+            call()
+    store.client.close()
+
+
+def test_a_wrong_password_is_an_error_of_ours(world: World) -> None:
+    world.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", ">another")
+    client = redis.Redis.from_url(world.url, username=USER, password=PASSWORD)
+    store = Store(client, world.gate.store.shown)
+    with pytest.raises(GroupFifoError, match=r"username-password pair|WRONGPASS"):
+        store.version()
+    client.close()

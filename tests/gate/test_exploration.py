@@ -1,0 +1,45 @@
+"""All schedules of two groups of three tasks and two workers, on the real scripts.
+
+The bound: a schedule holds so many faults (crash of a worker, a lease lost while its run goes on, reply of a
+finish lost, ticket doubled, ticket lost), at any places. The first tasks are parked before, the others at any time.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gate.exploration import Explorer
+from tests.gate.support import World
+
+
+def say(capsys: pytest.CaptureFixture[str], explorer: Explorer) -> None:
+    with capsys.disabled():
+        print(f" [{len(explorer.edges)} states, {explorer.moves} moves]", end="")
+
+
+@pytest.mark.parametrize("take", ["lists", "own", "none"])
+def test_without_faults_nothing_needs_a_sweep_or_a_ring(
+    world: World, capsys: pytest.CaptureFixture[str], take: str
+) -> None:
+    """No lost wake-up: wherever a schedule ends, all tasks have."""
+    explorer = Explorer(world, take, faults=0, tasks=3, parked=1)
+    explorer.run(recover=False)
+    say(capsys, explorer)
+    ends = {key for key, nexts in explorer.edges.items() if not nexts}
+    assert ends and ends <= explorer.drained
+    assert explorer.stuck() == set()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "take, faults, tasks, parked", [("lists", 1, 3, 3), ("lists", 2, 2, 2), ("lists", 1, 2, 1), ("own", 1, 3, 3)]
+)
+def test_with_faults_everything_still_ends(
+    world: World, capsys: pytest.CaptureFixture[str], take: str, faults: int, tasks: int, parked: int
+) -> None:
+    """Exclusion, order, no loss and fencing are checked at every move; the end can be reached from everywhere."""
+    explorer = Explorer(world, take, faults, tasks, parked)
+    explorer.run()
+    say(capsys, explorer)
+    assert explorer.drained
+    assert explorer.stuck() == set()

@@ -1,0 +1,200 @@
+"""finish: the lease goes back, the next head goes out, and the worker leaves with its next task."""
+
+from __future__ import annotations
+
+from tests.gate.support import PLAIN, TTL_MS, World, ticket_of
+
+
+def test_the_next_head_goes_out(world: World) -> None:
+    ticket = world.run("a")
+    world.park("b")
+    world.park("c")
+    done = world.finish(ticket)
+    assert (done.stale, done.taken, done.due) == (False, None, None)
+    assert (world.queued(), world.waiting(), world.depth()) == (["b"], ["c"], 2)
+
+
+def test_the_last_one_leaves_nothing_behind(world: World) -> None:
+    world.finish(world.run("a"))
+    assert world.residue() == {}
+
+
+def test_a_completion_with_an_old_fence_changes_nothing(world: World) -> None:
+    old = world.run("a")
+    world.park("b")
+    world.gate.surrender([(old, True)])
+    assert world.finish(old).stale, "released again"
+    new = world.receive()
+    world.begin(new, "w2")
+    assert world.finish(old).stale, "and running elsewhere"
+    assert (world.queued(), world.waiting(), world.depth()) == ([], ["b"], 2)
+    assert not world.finish(new, owner="w2").stale
+
+
+def test_a_completion_under_another_group_changes_nothing(world: World) -> None:
+    ticket = world.run("a", "A")
+    assert world.finish(ticket, "B").stale
+    assert not world.finish(ticket, "A").stale
+
+
+def test_take_from_the_lists_serves_groups_in_the_brokers_order(world: World) -> None:
+    ticket = world.run("a1", "A")
+    world.park("a2", "A")
+    world.park("b1", "B")
+    done = world.finish(ticket, "A", take="lists", lists=world.lists("q"))
+    taken = ticket_of(done.taken or b"")
+    assert taken.id == "b1", "the successor queues up behind it"
+    assert world.queued() == ["a2"]
+    assert world.gate.lease(taken) is not None, "it is begun already"
+    done = world.finish(taken, "B", take="lists", lists=world.lists("q"))
+    assert ticket_of(done.taken or b"").id == "a2"
+
+
+def test_what_is_taken_is_the_message_that_the_broker_had(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.park("b", "B", body="unchanged")
+    queued = world.redis.lindex("q", -1)
+    assert world.finish(ticket, "A", take="lists", lists=world.lists("q")).taken == queued
+
+
+def test_the_lists_are_looked_at_in_the_workers_order(world: World) -> None:
+    ticket = world.run("a", "A", queue="low")
+    world.park("b", "B", queue="low")
+    world.park("c", "C", queue="high")
+    done = world.finish(ticket, "A", take="lists", lists=world.lists("high", "low"))
+    assert ticket_of(done.taken or b"").id == "c"
+    assert world.queued("low") == ["b"]
+
+
+def test_a_head_for_a_queue_that_the_worker_does_not_consume_is_published(world: World) -> None:
+    ticket = world.run("a", queue="q1")
+    world.park("b", queue="q2")
+    done = world.finish(ticket, take="lists", lists=world.lists("q1"))
+    assert done.taken is None
+    assert world.queued("q2") == ["b"]
+
+
+def test_a_plain_message_keeps_its_turn(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.redis.lpush("q", PLAIN)
+    world.park("b", "B")
+    done = world.finish(ticket, "A", take="lists", lists=world.lists("q"))
+    assert done.taken is None, "the worker lets go, and serves the plain one from the broker"
+    assert world.pop() == PLAIN
+    assert world.queued() == ["b"]
+
+
+def test_a_ticket_of_another_gate_keeps_its_turn(world: World) -> None:
+    ticket = world.run("a", "A")
+    foreign = b'{"properties": {"delivery_tag": "gf other:0 1800000000000000 0 1 x", "delivery_info": {}}}'
+    world.redis.lpush("q", foreign)
+    assert world.finish(ticket, "A", take="lists", lists=world.lists("q")).taken is None
+    assert world.pop() == foreign
+
+
+def test_a_plain_message_in_an_earlier_list_keeps_its_turn_over_later_lists(world: World) -> None:
+    ticket = world.run("a", "A", queue="low")
+    world.redis.lpush("high", PLAIN)
+    world.park("b", "B", queue="low")
+    assert world.finish(ticket, "A", take="lists", lists=world.lists("high", "low")).taken is None
+    assert world.queued("low") == ["b"]
+
+
+def test_stale_tickets_on_the_way_are_dropped(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    for _ in range(3):
+        world.redis.lpush("q", world.redis.lindex("q", -1))  # doubled
+    world.park("c", "C")
+    first = ticket_of(world.finish(ticket, "A", take="lists", lists=world.lists("q")).taken or b"")
+    second = ticket_of(world.finish(first, "B", take="lists", lists=world.lists("q")).taken or b"")
+    assert (first.id, second.id) == ("b", "c")
+    assert world.redis.llen("q") == 0
+
+
+def test_a_heap_of_stale_tickets_does_not_make_one_call_long(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    stale = world.redis.lindex("q", -1)
+    world.begin(world.receive())
+    world.redis.lpush("q", *[stale] * 50)
+    assert world.finish(ticket, "A", take="lists", lists=world.lists("q")).taken is None
+    assert world.redis.llen("q") == 30, "the rest is left to the broker's way"
+
+
+def test_own_hands_the_successor_over_without_a_broker(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    world.park("a2", "A")
+    done = world.finish(ticket, "A", take="own")
+    taken = ticket_of(done.taken or b"")
+    assert taken.id == "a2" and taken.fence > ticket.fence
+    assert world.queued() == ["b"], "no ticket of it went out"
+    assert world.gate.lease(taken) is not None
+    assert not world.begin(taken), "it is begun already"
+    world.finish(taken, "A")
+    assert world.depth("A") == 0
+
+
+def test_own_of_an_empty_group_takes_nothing(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    assert world.finish(ticket, "A", take="own").taken is None
+    assert world.queued() == ["b"]
+
+
+def test_the_same_finish_again_gives_the_same_answer(world: World) -> None:
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    call = world.finishing(ticket, "A", take="lists", lists=world.lists("q"))
+    first = world.gate.finish(call)
+    world.park("c", "C")
+    assert world.gate.finish(call) == first, "the same task, not the next one"
+    assert world.queued() == ["c"]
+    assert world.stat("finished") == 1
+
+
+def test_the_same_finish_again_takes_nothing_that_was_lost_meanwhile(world: World) -> None:
+    world.idle_sweeps(TTL_MS + 1000)
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    call = world.finishing(ticket, "A", take="lists", lists=world.lists("q"))
+    taken = ticket_of(world.gate.finish(call).taken or b"")
+    world.idle_sweeps(TTL_MS + 1000)
+    again = world.gate.finish(call)
+    assert (again.stale, again.taken) == (False, None), "its lease was reclaimed"
+    assert world.queued() == ["b"]
+    assert world.receive().fence > taken.fence
+
+
+def test_the_delivery_is_removed_with_the_end_of_the_chain_and_not_before(world: World) -> None:
+    world.redis.hset("unacked", mapping={"d1": "x", "d2": "y"})
+    world.redis.zadd("unacked_index", {"d1": 1, "d2": 2})
+    delivery = ("d1", "unacked", "unacked_index")
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    done = world.finish(ticket, "A", take="lists", lists=world.lists("q"), delivery=delivery)
+    assert world.redis.hlen("unacked") == 2, "the chain goes on under the same delivery"
+    world.finish(ticket_of(done.taken or b""), "B", take="lists", lists=world.lists("q"), delivery=delivery)
+    assert world.redis.hkeys("unacked") == [b"d2"]
+    assert world.redis.zrange("unacked_index", 0, -1) == [b"d2"]
+
+
+def test_a_stale_finish_removes_its_delivery_too(world: World) -> None:
+    world.redis.hset("unacked", "d1", "x")
+    ticket = world.run("a")
+    world.gate.surrender([(ticket, False)])
+    assert world.finish(ticket, delivery=("d1", "unacked", "unacked_index")).stale
+    assert world.redis.hlen("unacked") == 0
+
+
+def test_a_repeated_finish_that_lost_what_it_took_ends_the_chain(world: World) -> None:
+    world.redis.hset("unacked", "d1", "x")
+    ticket = world.run("a", "A")
+    world.park("b", "B")
+    delivery = ("d1", "unacked", "unacked_index")
+    call = world.finishing(ticket, "A", take="lists", lists=world.lists("q"), delivery=delivery)
+    taken = ticket_of(world.gate.finish(call).taken or b"")
+    world.gate.surrender([(taken, True)])
+    assert world.gate.finish(call).taken is None
+    assert world.redis.hlen("unacked") == 0, "nothing is left that the delivery stands for"

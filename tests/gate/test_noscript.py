@@ -1,0 +1,91 @@
+"""SCRIPT FLUSH, or a restart of Redis, between any two calls: the scripts load themselves again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.gate.scripted import CASES, Case
+from tests.gate.snapshot import snapshot
+from tests.gate.support import World, make_entry
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_script_comes_back(world: World, case: Case) -> None:
+    expected = case.prepare(world)()
+    after = snapshot(world)
+    world.redis.flushdb()
+    again = World(world.url)
+    call = case.prepare(again)
+    world.redis.script_flush()
+    assert call() == expected
+    assert snapshot(again) == after
+    again.close()
+
+
+def test_a_whole_life_with_a_flush_before_every_step(world: World) -> None:
+    run = world.gate.store.run
+
+    def flushed(*args: Any) -> Any:
+        world.redis.script_flush()
+        return run(*args)
+
+    world.gate.store.run = flushed  # type: ignore[method-assign]
+    ticket = world.run("a")
+    world.park("b")
+    world.hold(ticket, 10)
+    world.finish(ticket)
+    world.tick(10)
+    world.gate.sweep()
+    for id in ("a", "b"):
+        ticket = world.receive()
+        assert ticket.id == id and world.begin(ticket)
+        world.gate.renew("w1", [ticket])
+        assert not world.finish(ticket).stale
+    assert world.residue() == {}
+
+
+def test_many_parks_with_a_flush_between_load_and_use(world: World) -> None:
+    """Another client flushes right after this one has made sure that the script is there."""
+    entries, numbers = [make_entry(world.gate, f"t{n}") for n in range(5)], world.gate.numbers(5)
+    client, flushes = world.gate.store.client, []
+    load = client.script_load
+
+    def load_and_lose(script: str) -> str:
+        sha: str = load(script)
+        if not flushes:
+            flushes.append(world.redis.script_flush())
+        return sha
+
+    client.script_load = load_and_lose
+    assert world.gate.park_all(entries, numbers) == [True] * 5
+    assert flushes
+    assert (world.queued(), world.waiting()) == (["t0"], ["t1", "t2", "t3", "t4"])
+
+
+def test_a_flush_in_the_middle_of_many_parks_parks_each_once_and_in_order(world: World) -> None:
+    """Timeline: t0 and t1 run, then the flush, then t2 is refused; the repetition must not lose or reorder."""
+    entries, numbers = [make_entry(world.gate, f"t{n}") for n in range(4)], world.gate.numbers(4)
+    client, flushes = world.gate.store.client, []
+    make = client.pipeline
+
+    def interrupted(**options: Any) -> Any:
+        pipe = make(**options)
+        evalsha = pipe.evalsha
+
+        def evalsha_then_flush(*args: Any) -> Any:
+            evalsha(*args)
+            if len(pipe) == 2 and not flushes:
+                flushes.append(pipe.script_flush("SYNC"))
+            return pipe
+
+        pipe.evalsha = evalsha_then_flush
+        execute = pipe.execute
+        pipe.execute = lambda **how: [reply for reply in execute(**how) if reply is not True]
+        return pipe
+
+    client.pipeline = interrupted
+    assert world.gate.park_all(entries, numbers) == [True] * 4
+    assert flushes
+    assert (world.queued(), world.waiting()) == (["t0"], ["t1", "t2", "t3"])

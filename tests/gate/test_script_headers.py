@@ -1,0 +1,176 @@
+"""The head of every Lua file says what its code and its caller do."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pytest
+
+from celery_groupfifo import gate, scripts
+from celery_groupfifo.keys import BASE
+from tests.gate.scripted import CASES, Case, Made, recorded
+from tests.gate.support import World
+
+LUA = files("celery_groupfifo") / "lua"
+SHARED_KEYS, SHARED_ARGS = len(BASE), 2
+FILES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
+PARTS = sorted(path.name for path in (LUA / "lib").iterdir())
+
+
+@dataclass(frozen=True)
+class Said:
+    """Indexes of one kind: the single ones, and where an open end begins (`..`: after the counted ones)."""
+
+    single: frozenset[int]
+    open: frozenset[str]
+
+
+def text(name: str) -> str:
+    return (LUA / f"{name}.lua").read_text("utf-8")
+
+
+def header(name: str) -> list[str]:
+    lines = []
+    for line in text(name).splitlines():
+        if not line.startswith("--") or line.startswith(scripts.INCLUDE):
+            break
+        lines.append(line)
+    return lines
+
+
+def code(source: str) -> list[str]:
+    lines = [re.sub(r"\s*--(?!\[).*", "", line) for line in source.splitlines()]
+    return [line for line in lines if line.strip()]
+
+
+def said(name: str, kind: str) -> Said:
+    """What the header says of KEYS or ARGV."""
+    single: set[int] = set()
+    open_from: set[str] = set()
+    for line in header(name):
+        match = re.match(rf"-- {kind}\[([\d.]+)(-(\d*))?\]", line)
+        if match is None:
+            continue
+        first, dash, last = match.groups()
+        if last:
+            single |= set(range(int(first), int(last) + 1))
+        elif dash or first == "..":
+            open_from.add(first)
+        else:
+            single.add(int(first))
+    return Said(frozenset(single), frozenset(open_from))
+
+
+def used(name: str, kind: str) -> Said:
+    """What the code uses, the shared ones included."""
+    body = "\n".join(code(text(name)))
+    shared = SHARED_KEYS if kind == "KEYS" else SHARED_ARGS
+    single = set(range(1, shared + 1)) | {int(index) for index in re.findall(rf"{kind}\[(\d+)\]", body)}
+    open_from = set()
+    for first_key, first_arg in re.findall(r"named_lists\((\d+), (\d+),", body):
+        open_from.add(first_key if kind == "KEYS" else first_arg)
+    if kind == "KEYS":
+        open_from |= set(re.findall(r"take_ticket\((\d+),", body))
+        if "KEYS[i]" in body:
+            open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
+    else:
+        open_from |= set(re.findall(r"for i = (\d+), #ARGV", body))
+        open_from |= {".." for _ in re.findall(r"for i = \d+ \+ count, #ARGV", body)}
+    return Said(frozenset(single), frozenset(open_from))
+
+
+def test_every_file_is_a_script_and_the_other_way_round() -> None:
+    assert sorted(scripts.NAMES) == FILES
+
+
+def test_every_operation_of_the_gate_has_a_case_here() -> None:
+    called = re.findall(r"store\.run(?:_all)?\(\s*\"(\w+)\"", inspect.getsource(gate))
+    assert {case.script for case in CASES} == set(called)
+
+
+@pytest.mark.parametrize("kind", ["KEYS", "ARGV"])
+@pytest.mark.parametrize("name", FILES)
+def test_keys_and_arguments_are_those_of_the_code(name: str, kind: str) -> None:
+    assert said(name, kind) == used(name, kind)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_header_is_whole(name: str) -> None:
+    lines = header(name)
+    assert re.match(rf"-- {name}: \S", lines[0]), "purpose, in the file's own word"
+    assert any(line.startswith("-- Returns ") for line in lines)
+    assert any(line.startswith("-- Complexity O(") for line in lines)
+    for line in lines:
+        if re.match(r"-- KEYS\[1\d", line):
+            assert re.search(r"\w+ +\((list|hash|zset|string)\)", line), line
+        elif re.match(r"-- ARGV\[(?!1-2)[\d]+\]", line):
+            assert re.search(r"\w+ +\((text|bytes|number|count|ms|us|0 \| 1)\)", line), line
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_shared_parts_are_declared_before_they_are_used(name: str) -> None:
+    includes = [line for line in text(name).splitlines() if line.startswith(scripts.INCLUDE)]
+    assert len(includes) == 1
+    parts = includes[0].removeprefix(scripts.INCLUDE).split()
+    assert parts[0] == "keys" and {f"{part}.lua" for part in parts} <= set(PARTS)
+    assert scripts.INCLUDE not in scripts.source(name)
+
+
+def test_the_shared_keys_are_those_of_python_in_the_same_order() -> None:
+    listed = re.findall(r"^-- KEYS\[(\d+)\] (\w+) +\((?:list|hash|zset|string)\)", text("lib/keys"), re.M)
+    assert listed == [(str(index), name) for index, name in enumerate(BASE, 1)]
+    bound = re.findall(r"(\w+) = KEYS\[(\d+)\]", text("lib/keys"))
+    assert bound == [(name, str(index)) for index, name in enumerate(BASE, 1)]
+
+
+@pytest.mark.parametrize("name", [*FILES, *(f"lib/{part.removesuffix('.lua')}" for part in PARTS)])
+def test_a_file_is_short(name: str) -> None:
+    assert len(code(text(name))) <= 60
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_caller_gives_what_the_header_says(world: World, case: Case) -> None:
+    call = case.prepare(world)
+    with recorded(world.gate.store) as made:
+        call()
+    mine: Made = next(each for each in made if each.script == case.script)
+    for kind, values in (("KEYS", mine.keys), ("ARGV", mine.args)):
+        expected = said(mine.script, kind)
+        least = max(expected.single)
+        if expected.open:
+            assert len(values) >= least
+        else:
+            optional = kind == "KEYS" and mine.script in ("park", "ring", "revoke")  # the broker's list, if known
+            assert least - optional <= len(values) <= least
+    lists = [index for index, key in enumerate(mine.keys, 1) if key in ("q", "q2")]
+    assert all(index > SHARED_KEYS for index in lists)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_server_compiles_it(world: World, name: str) -> None:
+    assert len(world.redis.script_load(scripts.source(name))) == 40
+
+
+def named_keys(name: str) -> set[str]:
+    """Names that a script gives to keys that it was handed."""
+    found: set[str] = set()
+    for names, values in re.findall(r"^local ([\w, ]+) = (KEYS\[.*)$", "\n".join(code(text(name))), re.M):
+        for one, value in zip(names.split(", "), values.split(", "), strict=False):
+            found |= {one} if value.startswith("KEYS[") else set()
+    return found
+
+
+#: Shared parts know the keys by the names that scripts hand them over with.
+NAMED = frozenset[str]().union(*(named_keys(name) for name in FILES))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_key_is_made_up_inside_a_script(name: str) -> None:
+    source = "\n".join(code(scripts.source(name)))
+    for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([\w.\[\] +]+))?", source):
+        if command != "TIME":
+            known = key.startswith(("K.", "KEYS[")) or key in NAMED or re.fullmatch(r"lists\[r\.queue\]|list", key)
+            assert known, f"{command} {key}"

@@ -1,0 +1,332 @@
+"""The scripts beside the model: any sequence of operations, faults and lost replies, and every step compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from celery_groupfifo.gate import CLAIM_MS, GRACE_MS
+from celery_groupfifo.model import Ticket
+from tests.gate import observe
+from tests.gate.support import PLAIN, START_MS, TTL_MS, World, ticket_of
+from tests.model.gate_model import GateModel
+
+GROUPS = ("a", "b")
+QUEUES = ("q1", "q2", "other")
+#: The lists that a caller declares; nobody declares `other`.
+DECLARED = st.sampled_from([("q2", "q1"), ("q1", "q2"), ("q1",), ()])
+QUEUE = st.sampled_from(["q1", "q1", "q2", "other"])
+#: Which ticket a worker shows: of a run that holds its lease, of one that lost it, or any.
+WHO = st.sampled_from(["live", "live", "live", "late", "any"])
+OWNER = st.sampled_from(["w1", "w2"])
+DELAY = st.sampled_from([0, 0, 0, 1500, 4000])
+REPLAYED = st.sampled_from([False, False, True])
+PICK = st.integers(0, 3)
+
+
+class GateMachine(RuleBasedStateMachine):
+    """`hands` holds every ticket that a worker ever received, the newest last: late ones come back from there."""
+
+    world: ClassVar[World]
+    steps: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.redis.flushdb()
+        self.world.now = START_MS
+        self.model = GateModel(START_MS, TTL_MS, GRACE_MS, CLAIM_MS)
+        self.hands: list[Ticket] = []
+        self.starts: dict[str, list[str]] = {group: [] for group in GROUPS}
+        self.revoked: set[str] = set()
+        self.fences: list[int] = []
+        self.number = 0
+        self.pass_time(1)
+
+    def pass_time(self, ms: int) -> None:
+        type(self).steps += 1
+        self.world.tick(ms)
+        self.model.now = self.world.now
+
+    @contextmanager
+    def replaying(self, replayed: bool) -> Iterator[None]:
+        """Every script is called twice with the very same arguments; only the second reply is seen."""
+        self.pass_time(1)
+        store, run = self.world.gate.store, self.world.gate.store.run
+
+        def twice(*args: Any) -> Any:
+            run(*args)
+            return run(*args)
+
+        if replayed:
+            store.run = twice  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            store.__dict__.pop("run", None)
+
+    def hand(self, who: str, pick: int) -> Ticket:
+        fences = {run.id: run.fence for run in self.model.flight.values() if run.state == "running"}
+        live = [ticket for ticket in self.hands if fences.get(ticket.id) == ticket.fence]
+        late = [ticket for ticket in self.hands if fences.get(ticket.id, ticket.fence) != ticket.fence]
+        hands = {"live": live, "late": late}.get(who) or self.hands
+        return hands[-1 - pick % len(hands)]
+
+    def started(self, ticket: Ticket) -> None:
+        assert ticket.fence not in self.fences, "two starts under one fence"
+        self.fences.append(ticket.fence)
+        starts = self.starts[ticket.id[0]]
+        if ticket.id not in starts:
+            starts.append(ticket.id)
+
+    @initialize(groups=st.lists(st.sampled_from(GROUPS), min_size=2, max_size=5), begun=st.integers(0, 2))
+    def something_runs_already(self, groups: list[str], begun: int) -> None:
+        for group in groups:
+            self.park(group, "q1", 0, False)
+        for _ in range(min(begun, len(set(groups)))):
+            self.receive(0, True, "w1", False)
+
+    # -- producers ---------------------------------------------------------
+
+    @rule(group=st.sampled_from(GROUPS), queue=QUEUE, delay=DELAY, replayed=REPLAYED)
+    def park(self, group: str, queue: str, delay: int, replayed: bool) -> None:
+        self.number += 1
+        id = f"{group}{self.number}"
+        with self.replaying(replayed):
+            assert self.world.park(id, group, queue, delay=delay)
+        assert self.model.park(id, group, queue, delay)
+
+    @precondition(lambda self: self.model.entries)
+    @rule(pick=PICK, queue=QUEUE)
+    def park_a_known_id(self, pick: int, queue: str) -> None:
+        id = list(self.model.entries)[-1 - pick % len(self.model.entries)]
+        with self.replaying(False):
+            assert not self.world.park(id, id[0], queue)
+        assert not self.model.park(id, id[0], queue)
+
+    @precondition(lambda self: self.revoked - {id for starts in self.starts.values() for id in starts})
+    @rule(queue=QUEUE, delay=DELAY)
+    def park_a_revoked_id(self, queue: str, delay: int) -> None:
+        id = min(self.revoked - {id for starts in self.starts.values() for id in starts})
+        with self.replaying(False):
+            assert self.world.park(id, id[0], queue, delay=delay)
+        self.revoked.remove(id)
+        assert self.model.park(id, id[0], queue, delay)
+
+    @precondition(lambda self: self.number)
+    @rule(pick=PICK, replayed=REPLAYED)
+    def revoke(self, pick: int, replayed: bool) -> None:
+        ids = list(self.model.entries) or ["a1"]
+        id = ids[-1 - pick % len(ids)]
+        before = self.model.ended
+        with self.replaying(replayed):
+            answer = bool(self.world.gate.revoke(id))
+        assert answer == self.model.revoke(id, replayed)
+        if self.model.ended > before:
+            self.revoked.add(id)
+
+    # -- workers -----------------------------------------------------------
+
+    @precondition(lambda self: any(self.model.lists.values()))
+    @rule(pick=PICK, begins=st.sampled_from([True, True, False]), owner=OWNER, replayed=REPLAYED)
+    def receive(self, pick: int, begins: bool, owner: str, replayed: bool) -> None:
+        full = [queue for queue in QUEUES if self.model.lists.get(queue)]
+        queue = full[pick % len(full)]
+        message, expected = self.world.pop(queue), self.model.pop(queue)
+        assert message is not None
+        if message == PLAIN:
+            assert expected == ("plain", 0)
+            return
+        ticket = ticket_of(message)
+        assert (ticket.id, ticket.fence) == expected
+        self.hands.append(ticket)
+        if begins:
+            self.begin("any", 0, owner, replayed)
+
+    @precondition(lambda self: self.hands)
+    @rule(who=WHO, pick=PICK, owner=OWNER, replayed=REPLAYED)
+    def begin(self, who: str, pick: int, owner: str, replayed: bool) -> None:
+        ticket = self.hand(who, pick)
+        with self.replaying(replayed):
+            begun = self.world.gate.begin(ticket, owner)
+        assert begun == self.model.begin(ticket.id, ticket.fence, owner)
+        if begun:
+            self.started(ticket)
+
+    @precondition(lambda self: self.hands)
+    @rule(
+        who=WHO, pick=PICK, take=st.sampled_from(["lists", "lists", "own", "none"]), queues=DECLARED, replayed=REPLAYED
+    )
+    def finish(self, who: str, pick: int, take: str, queues: tuple[str, ...], replayed: bool) -> None:
+        ticket, owner = self.hand(who, pick), "w1"
+        lists = self.world.lists(*queues)
+        with self.replaying(replayed):
+            done = self.world.finish(ticket, ticket.id[0], owner, take=take, lists=lists)
+        stale, taken, due = self.model.finish(ticket.id, ticket.fence, owner, take, queues, replayed)
+        got = ticket_of(done.taken) if done.taken else None
+        assert (done.stale, got and (got.id, got.fence)) == (stale, taken)
+        assert done.due == (None if due is None else due / 1000)
+        if got:
+            self.started(got)
+            self.hands.append(got)
+
+    @precondition(lambda self: self.hands)
+    @rule(who=WHO, pick=PICK, queue=QUEUE, delay=DELAY, replayed=REPLAYED)
+    def hold(self, who: str, pick: int, queue: str, delay: int, replayed: bool) -> None:
+        ticket = self.hand(who, pick)
+        with self.replaying(replayed):
+            held = self.world.hold(ticket, delay, ticket.id[0], queue)
+        assert held == self.model.hold(ticket.id, ticket.fence, queue, delay)
+
+    @precondition(lambda self: self.hands)
+    @rule(whose=st.sets(st.tuples(WHO, PICK), max_size=3), replayed=REPLAYED)
+    def renew(self, whose: set[tuple[str, int]], replayed: bool) -> None:
+        hands = [self.hand(*each) for each in sorted(whose)]
+        tickets = {ticket.id: ticket for ticket in hands}
+        with self.replaying(replayed):
+            lost = self.world.gate.renew("w1", tickets.values())
+        assert {ticket.id for ticket in lost} == self.model.renew([(ticket.id, ticket.fence) for ticket in tickets.values()])
+
+    @precondition(lambda self: self.hands)
+    @rule(who=WHO, pick=PICK, lost=st.booleans(), queues=DECLARED, replayed=REPLAYED)
+    def surrender(self, who: str, pick: int, lost: bool, queues: tuple[str, ...], replayed: bool) -> None:
+        ticket = self.hand(who, pick)
+        with self.replaying(replayed):
+            self.world.gate.surrender([(ticket, lost)], self.world.lists(*queues))
+        self.model.surrender(ticket.id, ticket.fence, lost, queues, replayed)
+
+    @precondition(lambda self: any(run.state == "running" for run in self.model.flight.values()))
+    @rule(pick=PICK, owner=OWNER)
+    def a_run_is_lost_and_begun_again(self, pick: int, owner: str) -> None:
+        """The way to two tickets of one task in the hands of workers, in one step: else it is rare."""
+        id = self.hand("live", pick).id
+        self.surrender("live", pick, True, QUEUES, False)
+        run = self.model.flight[id[0]]
+        while self.model.lists.get(run.queue) and run.state == "released":
+            self.receive(
+                [queue for queue in QUEUES if self.model.lists.get(queue)].index(run.queue), True, owner, False
+            )
+
+    # -- time and the broker -------------------------------------------------
+
+    @rule(queues=DECLARED, replayed=REPLAYED)
+    def sweep(self, queues: tuple[str, ...], replayed: bool) -> None:
+        with self.replaying(replayed):
+            reclaimed = self.world.gate.sweep(self.world.lists(*queues)).reclaimed
+        assert reclaimed == self.model.sweep(queues, replayed)
+
+    @rule(replayed=REPLAYED)
+    def ring(self, replayed: bool) -> None:
+        with self.replaying(replayed):
+            rung = self.world.gate.ring()
+        assert rung == self.model.ring() * (not replayed)
+
+    @rule(ms=st.sampled_from([1000, GRACE_MS + 1, TTL_MS // 2, TTL_MS + 1, -20]))
+    def tick(self, ms: int) -> None:
+        self.pass_time(ms)
+
+    @rule()
+    def a_lease_goes_by_with_sweeps(self) -> None:
+        for _ in range(5):
+            self.pass_time(TTL_MS // 3)
+            self.sweep((), False)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def purge(self, queue: str) -> None:
+        self.world.redis.delete(queue)
+        self.model.purge(queue)
+
+    @rule(queue=QUEUE)
+    def double_a_ticket(self, queue: str) -> None:
+        message = self.world.redis.lindex(queue, 0)
+        if message is not None:
+            self.world.redis.lpush(queue, message)
+            self.model.push(queue, self.model.lists[queue][-1])
+
+    @precondition(lambda self: self.hands)
+    @rule(who=WHO, pick=PICK, queue=QUEUE)
+    def an_old_ticket_comes_back(self, who: str, pick: int, queue: str) -> None:
+        ticket = self.hand(who, pick)
+        text = f"gf {ticket.tag} {ticket.fence} {ticket.lost} {ticket.parked_us} {ticket.id}"
+        front = f'{{"properties": {{"delivery_tag": "{text}", "delivery_info": {{}}}}, '
+        self.world.redis.lpush(queue, f'{front}"headers": {{"groupfifo": "{text}"}}}}')
+        self.model.push(queue, (ticket.id, ticket.fence))
+
+    @rule(queue=QUEUE)
+    def a_plain_message(self, queue: str) -> None:
+        self.world.redis.lpush(queue, PLAIN)
+        self.model.push(queue, ("plain", 0))
+
+    # -- what always holds -------------------------------------------------
+
+    @invariant()
+    def the_server_agrees_with_the_model(self) -> None:
+        found, expected = observe.of_server(self.world, GROUPS, QUEUES), observe.of_model(self.model, GROUPS, QUEUES)
+        differ = {part: (found[part], expected[part]) for part in found if found[part] != expected[part]}
+        assert not differ, f"server and model: {differ}"
+
+    @invariant()
+    def first_starts_follow_the_line(self) -> None:
+        for group, starts in self.starts.items():
+            line = self.model.joined.get(group, [])
+            due = [id for id in line if id in starts or id not in self.revoked]
+            assert starts == due[: len(starts)]
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        model = self.model
+        places = [id for line in model.line.values() for id in line] + list(model.later)
+        places += [run.id for run in model.flight.values()]
+        assert sorted(places) == sorted(model.entries)
+        assert model.accepted == len(places) + model.ended
+
+    def teardown(self) -> None:
+        """Without further faults everything drains, and nothing is left."""
+        self.the_server_agrees_with_the_model()  # else the step before has failed, and is the one to look at
+        for _ in range(1000):
+            if not self.model.entries:
+                break
+            if any(self.model.lists.values()):
+                self.receive(0, True, "w1", False)
+                if self.hands:
+                    self.finish("live", 0, "lists", QUEUES, False)
+                continue
+            self.pass_time(GRACE_MS)
+            self.ring(False)
+            self.sweep(QUEUES, False)
+        assert not self.model.entries, "something never started"
+        self.the_server_agrees_with_the_model()
+        self.first_starts_follow_the_line()
+        assert self.world.residue().keys() == set()
+
+
+@pytest.mark.timeout(300)
+def test_the_scripts_do_what_the_model_says(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    GateMachine.world = world
+    GateMachine.steps = 0
+    run_state_machine_as_test(
+        GateMachine,
+        settings=settings(
+            max_examples=250,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert GateMachine.steps > 1000
+    with capsys.disabled():
+        print(f" [{GateMachine.steps} steps]", end="")

@@ -1,0 +1,158 @@
+"""sweep and surrender: lost workers' heads are taken back, and what is due goes on."""
+
+from __future__ import annotations
+
+from tests.gate.support import TTL_MS, World
+
+
+def test_a_dead_workers_head_goes_out_again_with_a_new_fence(world: World) -> None:
+    ticket = world.run("a")
+    world.park("b")
+    world.idle_sweeps(TTL_MS + 1000)
+    assert world.gate.sweep(world.lists("q")).reclaimed == 0, "a sweep before it did"
+    again = world.receive()
+    assert (again.id, again.lost) == ("a", 1) and again.fence > ticket.fence
+    assert world.waiting() == ["b"]
+    assert world.stat("reclaimed") == 1
+    assert world.gate.renew("w1", [ticket]) == [ticket], "the old owner is told"
+
+
+def test_recovery_takes_no_longer_than_a_lease_and_a_sweep(world: World) -> None:
+    world.idle_sweeps(TTL_MS * 2)
+    world.run("a")
+    waited = 0
+    while not world.redis.llen("q"):
+        world.gate.sweep(world.lists("q"))
+        world.tick(1000)
+        waited += 1000
+        assert waited <= TTL_MS + 2000
+    assert waited >= TTL_MS
+
+
+def test_a_living_worker_is_never_reclaimed(world: World) -> None:
+    ticket = world.run("a")
+    for _ in range(30):
+        world.tick(TTL_MS // 3)
+        assert world.gate.renew("w1", [ticket]) == []
+        assert world.gate.sweep(world.lists("q")).reclaimed == 0
+    assert world.gate.lease(ticket) is not None
+
+
+def test_after_a_time_without_sweeps_every_owner_renews_first(world: World) -> None:
+    world.idle_sweeps(TTL_MS * 2)
+    alive, dead = world.run("a", "A"), world.run("b", "B")
+    world.tick(TTL_MS * 10)  # Redis was away
+    assert world.gate.sweep(world.lists("q")).reclaimed == 0
+    assert world.gate.renew("w1", [alive]) == []
+    for _ in range(TTL_MS // 1000):
+        world.gate.renew("w1", [alive])
+        world.gate.sweep(world.lists("q"))
+        world.tick(1000)
+    world.gate.sweep(world.lists("q"))
+    assert world.queued() == ["b"], "the one that did not is lost a lease later"
+    assert world.gate.lease(dead) is None
+
+
+def test_the_first_sweep_ever_reclaims_nothing(world: World) -> None:
+    world.run("a")
+    world.tick(TTL_MS + 1)
+    assert world.gate.sweep().reclaimed == 0
+
+
+def test_losses_add_up(world: World) -> None:
+    world.park("a")
+    for lost in range(4):
+        ticket = world.receive()
+        assert ticket.lost == lost
+        world.begin(ticket)
+        world.idle_sweeps(TTL_MS * 2)
+
+
+def test_the_sweep_says_when_something_is_due_next(world: World) -> None:
+    assert world.gate.sweep().next_due is None
+    world.park("a", delay=2500)
+    assert world.gate.sweep().next_due == 2.5
+    world.tick(2000)
+    assert world.gate.sweep().next_due == 0.5
+
+
+def test_a_batch_is_bounded_and_the_next_sweep_follows_at_once(world: World) -> None:
+    for n in range(250):
+        world.park(f"t{n}", f"g{n}", delay=1000)
+    world.tick(1000)
+    moved = []
+    for _ in range(3):
+        swept = world.gate.sweep(world.lists("q"))
+        moved.append(world.redis.llen("q"))
+        if len(moved) < 3:
+            assert swept.next_due == 0
+    assert moved == [100, 200, 250]
+
+
+def test_a_named_entry_that_its_sweeper_forgot_is_named_again(world: World) -> None:
+    world.park("a", delay=1000)
+    world.tick(1000)
+    keys = world.keys
+    args = [TTL_MS, 100, 2000, 0]
+    assert world.gate.store.run("sweep", keys, [keys.pulse], args)[2] == 1
+    assert world.gate.store.run("sweep", keys, [keys.pulse], args)[2] == 0, "it is left to the first one"
+    world.tick(2000)
+    world.gate.sweep()
+    assert world.queued() == ["a"]
+
+
+def test_two_sweepers_move_an_entry_once(world: World) -> None:
+    world.park("a", delay=1000)
+    world.park("b", delay=1000)
+    world.tick(1000)
+    world.gate.sweep()
+    keys, group = world.keys, "g"
+    more = [keys.waiting(group), keys.group(group)]
+    assert world.gate.store.run("advance", keys, more, ["e g a", group, 0]) == []
+    assert (world.queued(), world.waiting(), world.depth()) == (["a"], ["b"], 2)
+
+
+def test_a_surrendered_head_goes_out_at_once_before_its_successors(world: World) -> None:
+    ticket = world.run("a")
+    world.park("b")
+    world.gate.surrender([(ticket, False)], world.lists("q"))
+    again = world.receive()
+    assert (again.id, again.lost) == ("a", 0) and again.fence > ticket.fence
+    assert world.waiting() == ["b"]
+
+
+def test_a_surrender_with_a_lost_worker_counts_it(world: World) -> None:
+    ticket = world.run("a")
+    world.gate.surrender([(ticket, True)])
+    assert world.receive().lost == 1
+
+
+def test_a_surrender_gives_back_only_what_is_held(world: World) -> None:
+    mine, old = world.run("a", "A"), world.run("b", "B")
+    world.gate.surrender([(old, False)])
+    new = world.receive()
+    world.begin(new, "w2")
+    world.gate.surrender([(mine, False), (old, False), (mine, False)])
+    assert world.queued() == ["a"]
+    assert world.gate.lease(new) is not None
+
+
+def test_more_than_a_batch_is_surrendered(world: World) -> None:
+    runs = [world.run(f"t{n}", f"g{n}") for n in range(230)]
+    world.gate.surrender([(run, False) for run in runs], world.lists("q"))
+    assert world.queued() == [f"t{n}" for n in range(230)]
+
+
+def test_runs_may_come_from_a_generator(world: World) -> None:
+    run = world.run("a")
+    world.gate.surrender((each, False) for each in [run])
+    assert world.queued() == ["a"]
+
+
+def test_an_old_and_a_new_run_of_one_task_on_one_worker_are_told_apart(world: World) -> None:
+    old = world.run("a")
+    world.gate.surrender([(old, False)])
+    new = world.receive()
+    assert world.begin(new)
+    assert world.gate.renew("w1", [new, old]) == [old]
+    assert world.gate.renew("w1", [old, new]) == [old]

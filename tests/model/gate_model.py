@@ -1,0 +1,283 @@
+"""The gate as a plain data structure: what the scripts are held to, operation by operation.
+
+Time is an integer of milliseconds that the caller moves. Every operation may be `replayed`: its reply was lost
+and the very same call was made again, so the caller knows only what the second reply said, and a ticket that
+the first one gave it to publish never reached the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+Pair = tuple[str, int]
+"""A ticket: id and fence. A message of somebody else has the fence 0."""
+
+#: Stale tickets that one finish drops on its way to the next one.
+STALE = 20
+
+
+@dataclass
+class Flight:
+    """The one entry of a group that is in flight: released, running or held."""
+
+    id: str
+    queue: str
+    state: str = "released"
+    fence: int = 0
+    lost: int = 0
+    owner: str = "-"
+    until: int = 0
+    due: int | None = None
+    rung_at: int = 0
+
+
+@dataclass
+class GateModel:
+    """All groups, the broker's lists, and the clock.
+
+    Attributes:
+        lists: Tickets of each queue, the next one to be served first.
+        entries: id -> group, queue; everything accepted and not ended.
+        line: Parked ids of each group, in order.
+        later: When a delayed entry joins its line.
+        joined: Ids of each group in the order they joined.
+    """
+
+    now: int
+    ttl: int
+    grace: int
+    claim: int
+    fence: int = 0
+    pulse: tuple[int, int] | None = None
+    entries: dict[str, tuple[str, str]] = field(default_factory=dict)
+    line: dict[str, list[str]] = field(default_factory=dict)
+    later: dict[str, int] = field(default_factory=dict)
+    flight: dict[str, Flight] = field(default_factory=dict)
+    lists: dict[str, list[Pair]] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, list[str]] = field(default_factory=dict)
+    accepted: int = 0
+    ended: int = 0
+
+    # -- producers ---------------------------------------------------------
+
+    def park(self, id: str, group: str, queue: str, delay: int = 0) -> bool:
+        if id in self.entries:
+            return False
+        self.entries[id] = (group, queue)
+        self.accepted += 1
+        if id in self.joined.get(group, ()):  # it was revoked there
+            self.joined[group].remove(id)
+        if delay:
+            self.later[id] = self.now + delay
+        else:
+            self._join(id, group)
+            self._advance(group, True)
+        return True
+
+    def revoke(self, id: str, replayed: bool = False) -> bool:
+        """Replayed, it knows its own call; the next head's ticket is lost with the reply."""
+        run = self._run(id)
+        if id not in self.entries or (run and run.state == "running"):
+            return False
+        group = self._end(id)
+        if run is None:
+            self.later.pop(id, None)
+            if id in self.line.get(group, ()):
+                self.line[group].remove(id)
+        else:
+            del self.flight[group]
+            self._advance(group, not replayed)
+        return True
+
+    # -- workers -----------------------------------------------------------
+
+    def begin(self, id: str, fence: int, owner: str) -> bool:
+        run = self._run(id)
+        if run is None or run.fence != fence or run.state != "released":
+            return False
+        self._start(run, owner)
+        return True
+
+    def finish(
+        self, id: str, fence: int, owner: str, take: str, lists: Sequence[str], replayed: bool = False
+    ) -> tuple[bool, Pair | None, int | None]:
+        """Returns whether it was stale, what was taken, and when the continuation is due (ms from now)."""
+        run = self._holding(id, fence)
+        if run is None:
+            return True, None, None
+        taken, due = None, None
+        if run.due is not None:
+            due = None if replayed else max(run.due - self.now, 0)
+            self._resume(run, self.entries[id][1] in lists or not replayed)
+        else:
+            group = self._end(id)
+            del self.flight[group]
+            head = self._advance(group, take != "own" and None)
+            if head and take == "own":
+                self._start(head, owner, seen=False)
+                taken = (head.id, head.fence)
+            elif head:
+                self._deliver(head, head.queue in lists or not replayed)
+        if take == "lists":
+            taken = self._take(lists, owner)
+        return False, taken, due
+
+    def hold(self, id: str, fence: int, queue: str, delay: int) -> bool:
+        run = self._holding(id, fence)
+        if run is None:
+            return False
+        self.entries[id] = (self.entries[id][0], queue)
+        run.due = self.now + delay
+        return True
+
+    def renew(self, tickets: Collection[Pair]) -> set[str]:
+        lost = set()
+        for id, fence in tickets:
+            run = self._holding(id, fence)
+            if run is None:
+                lost.add(id)
+            else:
+                run.until = self.now + self.ttl
+        return lost
+
+    def surrender(self, id: str, fence: int, lost: bool, lists: Collection[str], replayed: bool = False) -> None:
+        run = self._holding(id, fence)
+        if run is not None:
+            run.lost += lost
+            self._resume(run, self.entries[id][1] in lists or not replayed)
+
+    # -- time --------------------------------------------------------------
+
+    def sweep(self, lists: Collection[str], replayed: bool = False) -> int:
+        """Returns how many were reclaimed."""
+        last, since = self.pulse or (-self.ttl, 0)
+        if self.now - last > self.ttl / 2:
+            since = self.now
+        self.pulse = (self.now, since)
+        reclaimed, joining = 0, []
+        for when, member, group, id in sorted(self._due()):
+            run, kind = self.flight.get(group), member[0]
+            if when > self.now:
+                break
+            if kind == "e":
+                joining.append((group, id))
+                self.later[id] = self.now + self.claim
+            elif run and kind == "h":
+                run.due = None
+                self._resume(run, self.entries[id][1] in lists or not replayed)
+            elif run and self.now - since >= self.ttl:
+                run.lost += 1
+                reclaimed += 1
+                self._resume(run, self.entries[id][1] in lists or not replayed)
+            elif run:
+                run.until = since + self.ttl
+        if not replayed:  # else their names are lost: whoever sweeps after the claim moves them
+            for group, id in joining:
+                del self.later[id]
+                self._join(id, group)
+                self._advance(group, True)
+        return 0 if replayed else reclaimed
+
+    def ring(self) -> int:
+        """Heads that are released, and whose ticket can't be in its list any more, go out again."""
+        lost, found = [], set()
+        before = self.now * 1000 - self.grace * 1000
+        for run in sorted(self.flight.values(), key=lambda run: (run.queue, run.fence)):
+            if run.state != "released" or run.fence >= before or run.queue in found:
+                continue
+            overtaken = run.fence < self.seen.get(run.queue, 0)
+            if not overtaken and (run.id, run.fence) in self.lists.get(run.queue, []):
+                found.add(run.queue)  # it is still there, and so are the younger ones behind it
+            else:
+                lost.append(run)
+        for run in lost:
+            self._release(run)
+            self._deliver(run, True)
+        return len(lost)
+
+    # -- the broker --------------------------------------------------------
+
+    def push(self, queue: str, ticket: Pair) -> None:
+        self.lists.setdefault(queue, []).append(ticket)
+
+    def pop(self, queue: str) -> Pair | None:
+        return self.lists[queue].pop(0) if self.lists.get(queue) else None
+
+    def purge(self, queue: str) -> None:
+        self.lists.pop(queue, None)
+
+    # -- parts -------------------------------------------------------------
+
+    def _run(self, id: str) -> Flight | None:
+        run = self.flight.get(self.entries[id][0]) if id in self.entries else None
+        return run if run and run.id == id else None
+
+    def _holding(self, id: str, fence: int) -> Flight | None:
+        run = self._run(id)
+        return run if run and run.state == "running" and run.fence == fence else None
+
+    def _due(self) -> list[tuple[int, str, str, str]]:
+        """When, the member's name (it decides among equals), group and id."""
+        groups = {id: self.entries[id][0] for id in self.later}
+        due = [(when, f"e {groups[id]} {id}", groups[id], id) for id, when in self.later.items()]
+        for group, run in self.flight.items():
+            if run.state == "running":
+                due.append((run.until, f"l {run.id}", group, run.id))
+            elif run.state == "held":
+                due.append((run.due or 0, f"h {run.id}", group, run.id))
+        return due
+
+    def _end(self, id: str) -> str:
+        self.ended += 1
+        return self.entries.pop(id)[0]
+
+    def _join(self, id: str, group: str) -> None:
+        self.line.setdefault(group, []).append(id)
+        self.joined.setdefault(group, []).append(id)
+
+    def _advance(self, group: str, delivered: bool | None) -> Flight | None:
+        """The next head of a group, when nothing of it is in flight; None: the caller delivers it."""
+        if group in self.flight or not self.line.get(group):
+            return None
+        id = self.line[group].pop(0)
+        run = self.flight[group] = Flight(id, "")
+        self._release(run)
+        if delivered is not None:
+            self._deliver(run, delivered)
+        return run
+
+    def _release(self, run: Flight) -> None:
+        self.fence = max(self.fence + 1, self.now * 1000)
+        run.state, run.fence, run.owner, run.due = "released", self.fence, "-", None
+        run.queue = self.entries[run.id][1]
+
+    def _deliver(self, run: Flight, delivered: bool) -> None:
+        if delivered:
+            self.push(run.queue, (run.id, run.fence))
+
+    def _resume(self, run: Flight, delivered: bool) -> None:
+        if run.due is not None and run.due > self.now:
+            run.state, run.owner = "held", "-"
+        else:
+            self._release(run)
+            self._deliver(run, delivered)
+
+    def _start(self, run: Flight, owner: str, seen: bool = True) -> None:
+        run.state, run.owner, run.until = "running", owner, self.now + self.ttl
+        if seen:
+            self.seen[run.queue] = max(run.fence, self.seen.get(run.queue, 0))
+
+    def _take(self, lists: Sequence[str], owner: str) -> Pair | None:
+        dropped = 0
+        for queue in lists:
+            while ticket := self.pop(queue):
+                id, fence = ticket
+                if not fence or dropped == STALE:
+                    self.lists[queue].insert(0, ticket)
+                    return None
+                if self.begin(id, fence, owner):
+                    return ticket
+                dropped += 1
+        return None
