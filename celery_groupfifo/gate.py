@@ -10,9 +10,8 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from celery import Celery
@@ -20,7 +19,7 @@ from celery import Celery
 from celery_groupfifo.connect import Server, broker_server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
-from celery_groupfifo.model import Entry, Finished, Publish, Swept, Ticket, accepted, opened
+from celery_groupfifo.model import Entry, Finish, Finished, Lists, Number, Publish, Swept, Ticket, accepted, opened
 from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Store
@@ -39,44 +38,6 @@ CLAIM_MS = 2_000
 GRACE_MS = 3_000
 #: On other brokers a quiet queue may just be a long one: its tickets are rung again after this time.
 BOUND_MS = 60_000
-
-Lists = Sequence[tuple[str, str]]
-"""The broker's lists that a worker consumes, in its order: name for the scripts, Redis key."""
-
-
-@dataclass(slots=True)
-class Finish:
-    """One finish, with all that its repetition needs.
-
-    Attributes:
-        ticket: Of the run that is over.
-        key: The group's key.
-        owner: The worker.
-        take: `lists`, `own` or `none`; see lua/finish.lua.
-        lists: Where to take the next ticket from.
-        delivery: kombu's tag of the delivery, and the names of its unacked hash and index; None: not ours.
-        caller: One that has one call at a time.
-        call: The name of this call.
-    """
-
-    ticket: Ticket
-    key: str
-    owner: str
-    take: str = "none"
-    lists: Lists = ()
-    delivery: tuple[str, str, str] | None = None
-    caller: str = ""
-    call: str = ""
-
-
-class Number(NamedTuple):
-    """What makes a park known when it is repeated: a producer, and its running number.
-
-    The scripts keep the last number of each producer. A producer has one park at a time, and is used again after it.
-    """
-
-    producer: str
-    value: int
 
 
 class Gate:
@@ -352,7 +313,9 @@ class Gate:
             out = Publish(queue.decode(), message)
             try:
                 self.releaser.send(*out)
-            except Exception as error:  # whatever a broker raises: the gate's own step is done, its answer must not be lost
+            except (
+                Exception
+            ) as error:  # whatever a broker raises: the gate's own step is done, its answer must not be lost
                 logger.warning("A ticket for queue %s waits for the next sweep: %r", out.queue, error)
                 self._unsent(message)
 

@@ -21,8 +21,9 @@ from celery_groupfifo.release import Releaser
 
 #: What `Producer.publish` takes for itself; anything else is a property of the message.
 _OWN = frozenset(
-    "routing_key exchange delivery_mode mandatory immediate priority declare headers content_type content_encoding "
-    "serializer compression expiration retry retry_policy timeout confirm_timeout".split()  # noqa: SIM905
+    {"routing_key", "exchange", "delivery_mode", "mandatory", "immediate", "priority", "declare", "headers"}
+    | {"content_type", "content_encoding", "serializer", "compression", "expiration"}
+    | {"retry", "retry_policy", "timeout", "confirm_timeout"}
 )
 
 

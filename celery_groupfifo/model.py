@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -75,6 +76,45 @@ class Publish(NamedTuple):
 
     queue: str
     message: bytes
+
+
+Lists = Sequence[tuple[str, str]]
+"""The broker's lists that a worker consumes, in its order: name for the scripts, Redis key."""
+
+
+@dataclass(slots=True)
+class Finish:
+    """One finish, with all that its repetition needs.
+
+    Attributes:
+        ticket: Of the run that is over.
+        key: The group's key.
+        owner: The worker.
+        take: `lists`, `own` or `none`; see lua/finish.lua.
+        lists: Where to take the next ticket from.
+        delivery: kombu's tag of the delivery, and the names of its unacked hash and index; None: not ours.
+        caller: One that has one call at a time.
+        call: The name of this call.
+    """
+
+    ticket: Ticket
+    key: str
+    owner: str
+    take: str = "none"
+    lists: Lists = ()
+    delivery: tuple[str, str, str] | None = None
+    caller: str = ""
+    call: str = ""
+
+
+class Number(NamedTuple):
+    """What makes a park known when it is repeated: a producer, and its running number.
+
+    The scripts keep the last number of each producer. A producer has one park at a time, and is used again after it.
+    """
+
+    producer: str
+    value: int
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ from kombu.utils.functional import retry_over_time
 
 from celery_groupfifo.context import collecting, continued
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
-from celery_groupfifo.gate import Gate, Number, gate_of
+from celery_groupfifo.gate import Gate, gate_of
 from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.message import build_entry
-from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Ticket
+from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Number, Ticket
 from celery_groupfifo.settings import OPTIONS, check_option
 from celery_groupfifo.signals import group_parked
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from kombu.transport import redis, virtual
 
-from celery_groupfifo.gate import Lists
 from celery_groupfifo.keys import queue_of_list
+from celery_groupfifo.model import Lists
 
 Channel = Any
 """A channel of kombu's Redis transport."""

@@ -18,9 +18,9 @@ from celery.worker import state
 
 from celery_groupfifo import events
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate import Finish, Gate, Lists
+from celery_groupfifo.gate import Gate
 from celery_groupfifo.keys import quote
-from celery_groupfifo.model import HEADER, KEY_HEADER, Finished, Ticket
+from celery_groupfifo.model import HEADER, KEY_HEADER, Finish, Finished, Lists, Ticket
 from celery_groupfifo.worker import broker, pools
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage
 from celery_groupfifo.worker.run import Run

@@ -50,7 +50,7 @@ def report_errors(pool: Any) -> None:
 
     def reporting(target: Callable[..., Any], *args: Any, **options: Any) -> Any:
         failed = options.get("error_callback")
-        if hasattr(getattr(failed, "__self__", None), "run"):  # a request of ours
+        if failed is not None and hasattr(getattr(failed, "__self__", None), "run"):  # a request of ours
             target = partial(_told, target, failed)
         return apply_async(target, *args, **options)
 

@@ -37,7 +37,13 @@ app.conf.update(
 @app.task(base=GroupFifoTask, group_key="{group}", bind=True, ignore_result=True)
 def work(self: Any, group: str, seq: int, seconds: float = 0.0, fails: int = 0) -> None:
     """One run, recorded outside the gate."""
-    said = {"group": group, "seq": seq, "fence": self.group.fence, "attempt": self.group.attempt, "lost": self.group.lost}
+    said = {
+        "group": group,
+        "seq": seq,
+        "fence": self.group.fence,
+        "attempt": self.group.attempt,
+        "lost": self.group.lost,
+    }
     path = FOLDER / "history" / f"{os.getpid()}.jsonl"
     history.record(path, ev="start", worker=self.request.hostname, **said)
     time.sleep(seconds)

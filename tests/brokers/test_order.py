@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,18 @@ class Stage:
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         name = f"w{len(self.workers)}"
-        command = [sys.executable, "-m", "celery", "-A", "tests.brokers.app", "worker", "-n", f"{name}@test", "-l", "INFO"]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tests.brokers.app",
+            "worker",
+            "-n",
+            f"{name}@test",
+            "-l",
+            "INFO",
+        ]
         with (self.folder / f"{name}.log").open("wb") as log:
             worker = subprocess.Popen(
                 [*command, "--without-mingle", "--without-gossip", *options],
@@ -70,7 +82,9 @@ class Stage:
             group, seq = f"g{number % groups}", number // groups
             history.record(self.folder / "history" / "sent.jsonl", ev="sent", group=group, seq=seq, id=str(number))
             fails = int(bool(every) and number % every == 0)
-            signatures.append(self.app.signature("tests.brokers.app.work", (group, seq, seconds, fails), {}, group_key=group))
+            signatures.append(
+                self.app.signature("tests.brokers.app.work", (group, seq, seconds, fails), {}, group_key=group)
+            )
         park_many(signatures)
 
     def drained(self, within: float = 40) -> bool:
@@ -112,8 +126,10 @@ def files(tmp_path: Path, redis_url: str) -> Iterator[Stage]:
 def assert_in_order(stage: Stage) -> None:
     events = stage.events()
     assert checker.check(events).broken == ()
-    assert not [key for key in stage.redis.scan_iter("{groupfifo:0}:[wg]:*")]
-    assert not stage.redis.exists("{groupfifo:0}:entries", "{groupfifo:0}:flight", "{groupfifo:0}:due", "{groupfifo:0}:rung")
+    assert not list(stage.redis.scan_iter("{groupfifo:0}:[wg]:*"))
+    assert not stage.redis.exists(
+        "{groupfifo:0}:entries", "{groupfifo:0}:flight", "{groupfifo:0}:due", "{groupfifo:0}:rung"
+    )
 
 
 @pytest.mark.rabbitmq
@@ -167,7 +183,7 @@ def test_a_broker_of_files_keeps_order(files: Stage) -> None:
 
 def _streaks(groups: list[str]) -> list[int]:
     streaks = [1]
-    for before, group in zip(groups, groups[1:], strict=False):
+    for before, group in pairwise(groups):
         if group == before:
             streaks[-1] += 1
         else:

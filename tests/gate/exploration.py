@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from celery_groupfifo.gate import GRACE_MS, Finish
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate import GRACE_MS
+from celery_groupfifo.model import Finish, Ticket
 from tests.gate.support import START_MS, TTL_MS, World, ticket_of
 
 GROUPS, WORKERS = ("A", "B"), ("w1", "w2")

@@ -61,7 +61,7 @@ class LossyProxy:
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
         """Until one side closes, or a reply is to be lost."""
-        script = False
+        script = replied = False
         try:
             while True:
                 for ready in select.select([client, server], [], [])[0]:
@@ -69,9 +69,16 @@ class LossyProxy:
                     if not data:
                         return
                     if ready is client:
-                        script = b"EVALSHA" in data
+                        # A big request comes in pieces: it stays one until there is a reply.
+                        script = b"EVALSHA" in data or (script and not replied)
+                        replied = False
                         server.sendall(data)
-                    elif script and self._to_lose and not data.startswith(b"-NOSCRIPT"):
+                        continue
+                    if b"QUEUED" in data and b"*" not in data:
+                        client.sendall(data)  # of a transaction that was not executed yet
+                        continue
+                    replied = True
+                    if script and self._to_lose and not data.startswith(b"-NOSCRIPT"):
                         self._to_lose -= 1
                         self.lost += 1
                         return

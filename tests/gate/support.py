@@ -9,9 +9,9 @@ from typing import Any
 import redis
 from celery import Celery
 
-from celery_groupfifo.gate import Finish, Gate, Lists, build_gate
+from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.keys import Keys, quote
-from celery_groupfifo.model import Entry, Finished, Ticket
+from celery_groupfifo.model import Entry, Finish, Finished, Lists, Ticket
 
 #: A time like those of Redis: fences are drawn from it and have 16 digits.
 START_MS = 1_800_000_000_000

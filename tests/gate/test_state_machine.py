@@ -197,7 +197,9 @@ class GateMachine(RuleBasedStateMachine):
         tickets = {ticket.id: ticket for ticket in hands}
         with self.replaying(replayed):
             lost = self.world.gate.renew("w1", tickets.values())
-        assert {ticket.id for ticket in lost} == self.model.renew([(ticket.id, ticket.fence) for ticket in tickets.values()])
+        assert {ticket.id for ticket in lost} == self.model.renew(
+            [(ticket.id, ticket.fence) for ticket in tickets.values()]
+        )
 
     @precondition(lambda self: self.hands)
     @rule(who=WHO, pick=PICK, lost=st.booleans(), queues=DECLARED, replayed=REPLAYED)

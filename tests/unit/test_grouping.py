@@ -33,7 +33,8 @@ TEMPLATE = "{instance}:{customer}"
     ],
 )
 @pytest.mark.parametrize(
-    "spec", [TEMPLATE, ("instance", "customer"), lambda instance, customer="nobody", *, text="": f"{instance}:{customer}"]
+    "spec",
+    [TEMPLATE, ("instance", "customer"), lambda instance, customer="nobody", *, text="": f"{instance}:{customer}"],
 )
 def test_positional_keyword_and_default_arguments_bind(spec: Any, args: Any, kwargs: Any, key: str) -> None:
     assert group_key(task_with(spec), "send", args, kwargs) == key
@@ -97,7 +98,14 @@ def test_any_text_up_to_512_bytes_is_a_key(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "said"),
-    [("", "empty"), (b"a", "b'a'"), (5, "5"), ("x" * 513, "513 bytes"), ("ü" * 257, "514 bytes"), ("\ud800", "encoded")],
+    [
+        ("", "empty"),
+        (b"a", "b'a'"),
+        (5, "5"),
+        ("x" * 513, "513 bytes"),
+        ("ü" * 257, "514 bytes"),
+        ("\ud800", "encoded"),
+    ],
 )
 def test_what_is_no_key(key: object, said: str) -> None:
     with pytest.raises(InvalidGroupKey, match=said):

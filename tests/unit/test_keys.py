@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 
 from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
 
-HOSTILE = ["A", "A:active", "A%3Aactive", "|||", "a b", "a\nb", "{a}", "a*", "[a]", '"', "\\", "ü", "😀", "\x06\x16", "%", "%25"]
+HOSTILE = [
+    "A",
+    "A:active",
+    "A%3Aactive",
+    "|||",
+    "a b",
+    "a\nb",
+    "{a}",
+    "a*",
+    "[a]",
+    '"',
+    "\\",
+    "ü",
+    "😀",
+    "\x06\x16",
+    "%",
+    "%25",
+]
 
 
 def test_hostile_texts_stay_apart() -> None:

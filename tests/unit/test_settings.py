@@ -20,8 +20,18 @@ def settings_of(**conf: Any) -> Settings:
 def test_defaults() -> None:
     settings = settings_of()
 
-    assert (settings.lease_ttl, settings.sweep_interval, settings.namespace, settings.partitions) == (30, 1, "groupfifo", 1)
-    assert (settings.max_lost, settings.on_retry, settings.eta_policy, settings.on_lease_lost) == (3, "hold", "at_due", "warn")
+    assert (settings.lease_ttl, settings.sweep_interval, settings.namespace, settings.partitions) == (
+        30,
+        1,
+        "groupfifo",
+        1,
+    )
+    assert (settings.max_lost, settings.on_retry, settings.eta_policy, settings.on_lease_lost) == (
+        3,
+        "hold",
+        "at_due",
+        "warn",
+    )
 
 
 def test_settings_are_read() -> None:
