@@ -140,8 +140,17 @@ def _fields(template: str) -> list[str]:
     return names
 
 
+def _signature(task: Any) -> inspect.Signature:
+    """Of the task's function; worked out once, and anew when another function has taken its place (autoretry)."""
+    function = getattr(task.run, "__func__", task.run)
+    known = task.__dict__.get("_groupfifo_signature")
+    if known is None or known[0] is not function:
+        known = task.__dict__["_groupfifo_signature"] = (function, inspect.signature(task.run))
+    return known[1]  # type: ignore[no-any-return]
+
+
 def _parameters(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    signature = inspect.signature(task.run)
+    signature = _signature(task)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:

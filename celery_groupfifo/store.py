@@ -23,8 +23,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from celery_groupfifo import scripts
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
+from celery_groupfifo.evaluate import Evaluator
 from celery_groupfifo.keys import Keys
 
 Word = str | bytes | int | float
@@ -48,7 +48,7 @@ class Store:
         self.client: Any = client
         self.shown = shown
         self.clock = ""  # tests set a time in microseconds
-        self._scripts = {name: client.register_script(scripts.source(name)) for name in scripts.NAMES}
+        self._scripts = Evaluator(client)
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
         """Run a script.
@@ -64,14 +64,14 @@ class Store:
             ScriptRefused: Redis forbids the script.
             GroupFifoError: A key of the gate holds something foreign.
         """
-        script = self._scripts[name]
         every = [*keys.base, *more]
         values = [self.clock, keys.tag, *args]
         try:
             try:
-                return script(keys=every, args=values)
+                return self._scripts.call(name, every, values)
             except _LOST:
-                return script(keys=every, args=values)
+                self._scripts.renew()
+                return self._scripts.call(name, every, values)
         except RedisError as error:
             raise self._wrapped(name, error) from error
 
@@ -86,19 +86,24 @@ class Store:
         try:
             try:
                 return self._pipelined(name, calls)
-            except (*_LOST, NoScriptError):
+            except NoScriptError:
+                return self._pipelined(name, calls, load=True)
+            except _LOST:
                 return self._pipelined(name, calls)
         except RedisError as error:
             raise self._wrapped(name, error) from error
 
-    def _pipelined(self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]]) -> list[Any]:
-        script = self._scripts[name]
-        sha = self.client.script_load(script.script)
+    def _pipelined(
+        self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]], load: bool = False
+    ) -> list[Any]:
+        sha = self._scripts.sha(name)
         pipe = self.client.pipeline(transaction=True)
+        if load:
+            pipe.script_load(self._scripts.text(name))
         for keys, more, args in calls:
             every = [*keys.base, *more]
             pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
-        replies = pipe.execute(raise_on_error=False)
+        replies = pipe.execute(raise_on_error=False)[int(load) :]
         for reply in replies:
             if isinstance(reply, (*_LOST, NoScriptError)):
                 raise reply

@@ -46,21 +46,11 @@ def test_a_whole_life_with_a_flush_before_every_step(world: World) -> None:
     assert world.residue() == {}
 
 
-def test_many_parks_with_a_flush_between_load_and_use(world: World) -> None:
-    """Another client flushes right after this one has made sure that the script is there."""
+def test_many_parks_bring_their_script_along(world: World) -> None:
+    """Loaded in the transaction that uses it: nobody can flush it in between."""
     entries, numbers = [make_entry(world.gate, f"t{n}") for n in range(5)], world.gate.numbers(5)
-    client, flushes = world.gate.store.client, []
-    load = client.script_load
-
-    def load_and_lose(script: str) -> str:
-        sha: str = load(script)
-        if not flushes:
-            flushes.append(world.redis.script_flush())
-        return sha
-
-    client.script_load = load_and_lose
+    world.redis.script_flush()
     assert world.gate.park_all(entries, numbers) == [True] * 5
-    assert flushes
     assert (world.queued(), world.waiting()) == (["t0"], ["t1", "t2", "t3", "t4"])
 
 
