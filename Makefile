@@ -3,16 +3,19 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SEEDS  ?= 3
 STAMP  := $(VENV)/.installed
 
-# Read by the demo; an empty one means its default.
-export DEMO_TASKS INSTANCES WORKER_CONCURRENCY
+# Read by the demo and the cluster; an empty one means its default.
+export DEMO_TASKS INSTANCES WORKER_CONCURRENCY APP WORKER_OPTIONS
+CLUSTER := $(BIN)/python -m celery_groupfifo.cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo flower test check check-lua bench clean
+.PHONY: help venv demo flower cluster cluster-scale cluster-reload cluster-stop cluster-status test check check-lua \
+  bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Create .venv with everything installed (done once)
 
@@ -28,8 +31,30 @@ flower: venv ## The same demo, with Flower and its Groups tab
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flower]'
 	$(BIN)/python -m celery_groupfifo.demo --flower
 
+cluster: venv ## Start workers in the background (INSTANCES=4 or max, WORKER_CONCURRENCY=10, APP, WORKER_OPTIONS)
+	@$(CLUSTER) start
+
+cluster-scale: venv ## Start more of them, or stop some (INSTANCES=6)
+	@$(CLUSTER) scale
+
+cluster-reload: venv ## Replace them one by one, for new code; nothing is lost or repeated
+	@$(CLUSTER) reload
+
+cluster-stop: venv ## Stop them: gracefully for 30 s, then their tasks go back to their groups
+	@$(CLUSTER) stop
+
+cluster-status: venv ## Show them: process, slots, tasks, memory
+	@$(CLUSTER) status
+
 test: venv ## Run the tests
 	$(BIN)/python -m pytest tests
+
+.PHONY: chaos mutants
+chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)
+	$(BIN)/python -m pytest tests/chaos -s --seeds $(SEEDS)
+
+mutants: venv ## Put every known bug back; its tests must notice
+	$(BIN)/python -m tests.mutants
 
 check: venv ## Lint, format, types, layers, Lua
 	$(BIN)/ruff check .

@@ -26,7 +26,17 @@ from celery_groupfifo.errors import (
     WrongState,
 )
 from celery_groupfifo.groups import Groups
-from celery_groupfifo.signals import group_lease_lost, group_reclaimed
+from celery_groupfifo.signals import (
+    group_begun,
+    group_finished,
+    group_held,
+    group_lease_lost,
+    group_parked,
+    group_reclaimed,
+    group_rung,
+    group_stale,
+    group_surrendered,
+)
 from celery_groupfifo.task import GroupFifoTask, GroupRun
 
 publish.hook()
@@ -54,8 +64,15 @@ __all__ = [
     "UnknownGroup",
     "UnknownTask",
     "WrongState",
+    "group_begun",
+    "group_finished",
+    "group_held",
     "group_lease_lost",
+    "group_parked",
     "group_reclaimed",
+    "group_rung",
+    "group_stale",
+    "group_surrendered",
     "park_many",
     "signals",
 ]

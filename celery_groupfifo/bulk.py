@@ -13,7 +13,7 @@ from celery_groupfifo.context import collecting
 from celery_groupfifo.errors import GroupFifoError, InvalidOption, PartiallyParked
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.model import Entry
-from celery_groupfifo.publish import retried
+from celery_groupfifo.publish import retried, tell_parked
 
 
 def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncResult]:
@@ -74,6 +74,7 @@ class _Batch:
     def __init__(self) -> None:
         self.results: list[AsyncResult] = []
         self._entries: list[Entry] = []
+        self._tasks: list[str] = []
         self._app: Celery | None = None
         self._pooled: Any = None
 
@@ -95,12 +96,13 @@ class _Batch:
         finally:
             collecting.reset(token)
         self._entries += entries
+        self._tasks += [signature.task] * len(entries)
         self.results.append(result)
 
     def flush(self) -> list[AsyncResult]:
         """Park what was collected."""
-        results, entries = self.results, self._entries
-        self.results, self._entries = [], []
+        results, entries, tasks = self.results, self._entries, self._tasks
+        self.results, self._entries, self._tasks = [], [], []
         if not entries or self._app is None:
             return results
         conf = self._app.conf
@@ -111,6 +113,9 @@ class _Batch:
             replies = retried(options, gate.park_all, entries, numbers)
         except GroupFifoError as error:
             raise _StoppedError([], error) from error
+        for task, entry, reply in zip(tasks, entries, replies, strict=True):
+            if reply is True:
+                tell_parked(task, entry)
         errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]
         if errors:
             kept = zip(results, replies, strict=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import json
 import os
 import shlex
 import sys
@@ -23,7 +22,6 @@ from celery_groupfifo.cluster.status import look, shown
 
 DEFAULT_APP = "celery_groupfifo.demo.app"
 DEFAULT_INSTANCES = 2
-_RECIPE = "cluster.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe = _recipe(options, directory)
         cluster = Cluster(directory, recipe, _load(recipe.app))
         if options.command == "status":
-            lines = look(cluster)
-            print(shown(lines))
+            lines, trouble = look(cluster)
+            print("\n".join([shown(lines), trouble]).strip())
             return int(not all(line.answers for line in lines))
         with _alone(directory):
             return _do(options, cluster)
@@ -58,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _do(options: argparse.Namespace, cluster: Cluster) -> int:
     if options.command == "stop":
         return int(not cluster.stop())
-    (cluster.directory / _RECIPE).write_text(json.dumps(cluster.recipe.__dict__) + "\n")
     if options.command == "reload":
         cluster.reload()
     elif options.command == "scale":
@@ -116,8 +113,7 @@ def count(word: str) -> int:
 
 def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
     """What was said now, else at the start, else the defaults."""
-    file = directory / _RECIPE
-    kept = json.loads(file.read_text()) if file.exists() and options.command != "start" else {}
+    kept = Recipe.kept(directory) if options.command != "start" else {}
     return Recipe(
         app=options.app or kept.get("app") or DEFAULT_APP,
         concurrency=options.concurrency or kept.get("concurrency"),
@@ -130,7 +126,7 @@ def _load(name: str) -> Any:
     sys.path.insert(0, "")  # as `celery` does: an app of this directory is found
     try:
         return find_app(name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # its code is the user's: whatever it raises
         raise ClusterError(f"The app {name!r} can't be loaded: {error}") from error
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ START_SECONDS = 60.0
 #: Seconds that a worker gets to end its tasks after SIGTERM, and after SIGQUIT: as orchestrators give.
 STOP_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
+_RECIPE = "cluster.json"
 
 
 class ClusterError(GroupFifoError):
@@ -42,6 +44,16 @@ class Recipe:
     concurrency: int | None = None
     options: tuple[str, ...] = ()
     stem: str = "messages-worker"
+
+    def save(self, directory: Path) -> None:
+        """Keep it for later commands."""
+        (directory / _RECIPE).write_text(json.dumps(asdict(self)) + "\n")
+
+    @staticmethod
+    def kept(directory: Path) -> dict[str, Any]:
+        """What was kept; nothing when nothing was."""
+        file = directory / _RECIPE
+        return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 class Cluster:
@@ -131,6 +143,7 @@ class Cluster:
 
     def _launch(self, instances: Sequence[Instance]) -> None:
         recipe = self.recipe
+        self.reach()
         options = [*(["-c", str(recipe.concurrency)] if recipe.concurrency else []), *recipe.options]
         environment = {"WORKER_CONCURRENCY": str(recipe.concurrency)} if recipe.concurrency else {}
         for each in instances:
@@ -150,6 +163,7 @@ class Cluster:
                 )
             for node in self.ask("ping", waiting):
                 self.say(f"{waiting.pop(node).name} is up")
+                recipe.save(self.directory)  # only now: one that starts nobody is not worth keeping
 
     def _end(self, instances: Sequence[Instance]) -> bool:
         if not instances:
@@ -190,9 +204,23 @@ class Cluster:
             inspect = self.app.control.inspect(destination=asked, timeout=seconds, limit=len(asked))
             return dict(getattr(inspect, verb)() or {})
         except Exception as error:  # whatever the broker's client raises
-            raise ClusterError(
-                f"The broker at {self.app.connection_for_write().as_uri()} can't be asked: {error}"
-            ) from error
+            raise self._unreachable(error) from error
+
+    def reach(self) -> None:
+        """Look whether the broker is there: workers without it would start, and wait for ever.
+
+        Raises:
+            ClusterError: It is not.
+        """
+        try:
+            with self.app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
+        except Exception as error:  # whatever the broker's client raises
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> ClusterError:
+        url = self.app.connection_for_write().as_uri()
+        return ClusterError(f"The broker at {url} can't be reached: {error}. Start it, or tell the app where it is.")
 
 
 def _names(instances: Sequence[Instance]) -> str:

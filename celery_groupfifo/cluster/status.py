@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from celery_groupfifo.cluster.manager import Cluster
+from celery_groupfifo.cluster.manager import Cluster, ClusterError
 from celery_groupfifo.cluster.processes import table
 
 
@@ -28,15 +28,16 @@ class Line(NamedTuple):
     megabytes: int
 
 
-def look(cluster: Cluster) -> list[Line]:
-    """How each instance is.
-
-    Raises:
-        ClusterError: The broker can't be reached.
-    """
+def look(cluster: Cluster) -> tuple[list[Line], str]:
+    """How each instance is, and why none answers when the broker can't be reached."""
     instances, processes = cluster.instances(), table()
     nodes = [each.node for each in instances if each.process(processes)]
-    stats, active = (cluster.ask(verb, nodes) if nodes else {} for verb in ("stats", "active"))
+    stats, active, trouble = {}, {}, ""
+    try:
+        if nodes:
+            stats, active = cluster.ask("stats", nodes), cluster.ask("active", nodes)
+    except ClusterError as error:
+        trouble = str(error)
     lines = []
     for each in instances:
         process, pool = each.process(processes), stats.get(each.node, {}).get("pool", {})
@@ -50,7 +51,7 @@ def look(cluster: Cluster) -> list[Line]:
                 each.megabytes(processes) if process else 0,
             )
         )
-    return lines
+    return lines, trouble
 
 
 def shown(lines: list[Line]) -> str:

@@ -60,5 +60,5 @@ def _app(parser: argparse.ArgumentParser, name: str) -> Any:
     sys.path.insert(0, "")  # as `celery` does: an app of this directory is found
     try:
         return find_app(name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # its code is the user's: whatever it raises
         parser.error(f"the app {name!r} can't be loaded: {error}")

@@ -81,6 +81,9 @@ def keep_written_jobs(pool: Any, ids: Callable[[], set[str]]) -> None:
 
     def keeping() -> None:
         inner, ours = pool._pool, ids()
+        if inner is None:  # a soft shutdown has ended the pool already
+            flush()
+            return
         kept = [
             job
             for job in list(inner._cache.values())

@@ -1,0 +1,19 @@
+"""A crew whose worker tells what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from celery_groupfifo import embedded
+from tests.worker.workers import Crew
+
+
+@pytest.fixture
+def crew(redis_server: embedded.Server, redis_url: str, tmp_path: Path) -> Iterator[Crew]:
+    """No worker is started yet."""
+    crew = Crew(tmp_path, redis_url, f"{redis_server.url}/8", groupfifo_lease_ttl=2.0)
+    yield crew
+    crew.close()

@@ -1,0 +1,158 @@
+"""Signals and events without a worker: what they carry, and what they cost when nobody listens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from celery_groupfifo import events, signals
+from celery_groupfifo.model import KEY_HEADER, Ticket
+from tests.worker.app import make_app
+
+TICKET = Ticket("groupfifo:0", 1_700_000_000_000_000, 2, 1_600_000_000_000_000, "an-id")
+HEADERS = {"task": "a.task", "retries": 3, KEY_HEADER: "a key"}
+
+
+class Dispatcher:
+    """Celery's, as far as it is used."""
+
+    def __init__(self, *groups: str) -> None:
+        self.enabled, self.groups = True, set(groups)
+        self.buffer_group: Any = ["task"]
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, kind: str, **fields: Any) -> None:
+        self.sent.append((kind, fields))
+
+
+def told_by(dispatcher: Dispatcher | None) -> events.Events:
+    consumer = SimpleNamespace(hostname="one@host", event_dispatcher=dispatcher)
+    return events.Events(consumer, lambda call: call())
+
+
+@pytest.fixture
+def run() -> Any:
+    request = SimpleNamespace(name="a.task", request_dict={"retries": 3}, outcome="success")
+    return SimpleNamespace(ticket=TICKET, key="a key", request=request, begun=0.0, worker_lost=False)
+
+
+@pytest.fixture
+def app(redis_url: str) -> Iterator[Celery]:
+    app = make_app(broker_url=redis_url, task_ignore_result=True)
+    yield app
+    app.close()
+
+
+def test_a_park_is_told(app: Celery) -> None:
+    found = []
+
+    def receive(signal: Any, **arguments: Any) -> None:
+        found.append(arguments)
+
+    signals.group_parked.connect(receive)
+    try:
+        first = app.tasks["worker.act"].delay("key", 1)
+        second = app.tasks["worker.act"].apply_async(("key", 2), countdown=60)
+        app.tasks["worker.act"].apply_async(("key", 1), task_id=first.id)  # parked already
+    finally:
+        signals.group_parked.disconnect(receive)
+
+    delay = found[1].pop("delay")
+    assert 59 < delay <= 60
+    assert found == [
+        {"sender": "worker.act", "key": "key", "task_id": first.id, "delay": 0},
+        {"sender": "worker.act", "key": "key", "task_id": second.id},
+    ]
+
+
+def test_nothing_is_built_when_nobody_listens(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("built for nobody")
+
+    monkeypatch.setattr(events.Events, "_tell", never)
+    monkeypatch.setattr(events.logger, "isEnabledFor", lambda level: False)
+    for dispatcher in (None, Dispatcher("worker")):
+        told = told_by(dispatcher)
+        told.begun(run, HEADERS)
+        told.finished(run, 1.0)
+        told.surrendered(run)
+        told.stale(TICKET, HEADERS)
+
+
+def test_an_event_names_its_run(run: Any) -> None:
+    dispatcher = Dispatcher()
+    told_by(dispatcher).begun(run, HEADERS)
+
+    [(kind, fields)] = dispatcher.sent
+    assert kind == "groupfifo-begun"
+    assert {name: fields[name] for name in ("uuid", "task", "key", "fence", "attempt", "lost")} == {
+        "uuid": "an-id",
+        "task": "a.task",
+        "key": "a key",
+        "fence": TICKET.fence,
+        "attempt": 4,
+        "lost": 2,
+    }
+    assert fields["waited"] > fields["released"] > 0
+    assert set(dispatcher.buffer_group) == {"task", "groupfifo"}
+
+
+def test_events_follow_task_events_that_are_switched_on(run: Any) -> None:
+    """`celery control enable_events` adds a group to a dispatcher that has some."""
+    dispatcher = Dispatcher("worker")
+    told = told_by(dispatcher)
+    told.finished(run, None)
+    assert dispatcher.sent == []
+    dispatcher.groups.add("task")
+    told.finished(run, None)
+    assert [kind for kind, _ in dispatcher.sent] == ["groupfifo-finished"]
+    assert "groupfifo" in dispatcher.groups
+
+
+def test_an_event_that_fails_hurts_nobody(run: Any) -> None:
+    dispatcher = Dispatcher()
+
+    def fail(kind: str, **_: Any) -> None:
+        raise ConnectionError(kind)
+
+    dispatcher.send = fail  # type: ignore[method-assign]
+    told_by(dispatcher).finished(run, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "due", "word"),
+    [
+        ("success", None, "success"),
+        ("ignored", None, "ignored"),
+        ("ignored", 0.0, "replaced"),
+        ("failure", 1.0, "retry"),
+    ],
+)
+def test_outcomes(run: Any, outcome: str, due: float | None, word: str) -> None:
+    run.request.outcome = outcome
+    assert events.outcome_of(run, due) == word
+
+
+def test_a_message_that_nobody_could_read_is_a_failure(run: Any) -> None:
+    run.request = None
+    assert events.outcome_of(run, None) == "failure"
+    assert events.of_run(run) == {"key": "a key", "task_id": "an-id", "fence": TICKET.fence, "attempt": 1}
+
+
+def test_a_line_names_group_fence_and_attempt(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    events.logger.addHandler(caplog.handler)
+    try:
+        told_by(None).lease_lost(run)
+    finally:
+        events.logger.removeHandler(caplog.handler)
+
+    record = caplog.records[0]
+    assert record.levelno == logging.ERROR
+    assert f"a.task[an-id] (group 'a key', fence {TICKET.fence}, attempt 4)" in record.getMessage()
+    said: Any = record
+    assert (said.group, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
