@@ -1,0 +1,152 @@
+"""What happens to processes: killed, timed out, terminated, worn out. The group waits until the process is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+from celery.exceptions import WorkerLostError
+from celery.result import AsyncResult
+
+from tests.worker.waiting import until
+from tests.worker.workers import Crew, on
+
+
+def begun(crew: Crew, key: str) -> None:
+    """Wait until a task of the group runs."""
+    until(lambda: crew.history.group(key))
+
+
+def followed(crew: Crew, key: str, runs: list[int], first: AsyncResult, state: str) -> None:
+    """See test_outcomes.py; here 2 and 3 were sent already."""
+    crew.wait_for(key, runs)
+    crew.state(first, state)
+    crew.all_slots()
+    assert crew.worker.alive
+
+
+def send_three(crew: Crew, key: str, deed: str, **more: object) -> AsyncResult:
+    first = crew.send(key, 1, deed, **more)
+    for number in (2, 3):
+        crew.send(key, number)
+    return first
+
+
+@on("prefork")
+@pytest.mark.parametrize("task", ["act", "early"])
+def test_a_child_beyond_its_hard_limit_is_dead_before_the_group_moves(crew: Crew, key: str, task: str) -> None:
+    first = send_three(crew, key, "endure", task=task, seconds=20, time_limit=0.3)
+    followed(crew, key, [1, 2, 3], first, "FAILURE")  # in line: by its signs of life
+
+
+@on("prefork", "gevent", "eventlet")
+@pytest.mark.parametrize("task", ["act", "early"])
+def test_a_terminated_task_ends_before_the_group_moves(crew: Crew, key: str, task: str) -> None:
+    first = send_three(crew, key, "linger", task=task, seconds=0.4)
+    begun(crew, key)
+    crew.app.control.revoke(first.id, terminate=True)
+    crew.state(first, "REVOKED")
+    followed(crew, key, [1, 2, 3], first, "REVOKED")
+
+
+@on("prefork")
+def test_a_terminated_task_that_hears_no_signal(crew: Crew, key: str) -> None:
+    first = send_three(crew, key, "endure", seconds=0.6)
+    begun(crew, key)
+    crew.app.control.revoke(first.id, terminate=True)
+    crew.state(first, "REVOKED")
+    followed(crew, key, [1, 2, 3], first, "REVOKED")
+
+
+@on("prefork")
+@pytest.mark.parametrize("deed", ["die", "vanish"])
+def test_a_killed_child_runs_its_task_again(crew: Crew, key: str, deed: str) -> None:
+    first = send_three(crew, key, deed, times=2)
+    followed(crew, key, [1, 1, 1, 2, 3], first, "SUCCESS")
+    assert [run.lost for run in crew.history.group(key)] == [0, 1, 2, 0, 0]
+
+
+@on("prefork")
+def test_a_task_that_kills_its_child_each_time_fails_for_good(crew: Crew, key: str) -> None:
+    first = send_three(crew, key, "die", times=99)
+    followed(crew, key, [1, 1, 1, 2, 3], first, "FAILURE")
+    assert isinstance(first.result, WorkerLostError)
+    assert [run.lost for run in crew.history.group(key)] == [0, 1, 2, 0, 0]
+
+
+@on("prefork")
+def test_a_task_that_is_acknowledged_early_is_not_run_again(crew: Crew, key: str) -> None:
+    first = send_three(crew, key, "die", task="early", times=99)
+    followed(crew, key, [1, 2, 3], first, "FAILURE")
+    assert isinstance(first.result, WorkerLostError)
+
+
+def test_children_that_are_replaced_after_a_few_tasks(make_crew: Callable[..., Crew], key: str) -> None:
+    crew = make_crew(slots=2, worker_max_tasks_per_child=2).ready()
+    groups = [f"{key}-{group}" for group in range(3)]
+    for number in range(6):
+        for group in groups:
+            crew.send(group, number)
+    for group in groups:
+        crew.wait_for(group, list(range(6)))
+    pids = [run.pid for run in crew.history.runs]
+    assert max(map(pids.count, pids)) <= 2
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_memory_error_ends_the_worker(make_crew: Callable[..., Crew], key: str, pool: str) -> None:
+    """So Celery has it. The task goes back, and its loss is counted."""
+    crew = make_crew(pool, slots=1).ready()
+    first = send_three(crew, key, "memory")
+    crew.worker.wait()
+    crew.worker.start().ready()
+    followed(crew, key, [1, 1, 2, 3], first, "SUCCESS")
+    assert [run.lost for run in crew.history.group(key)] == [0, 1, 0, 0]
+
+
+@on("threads", "gevent", "eventlet")
+def test_memory_error_ends_the_run(crew: Crew, key: str) -> None:
+    first = send_three(crew, key, "memory")
+    followed(crew, key, [1, 1, 2, 3], first, "SUCCESS")
+    assert [run.lost for run in crew.history.group(key)] == [0, 1, 0, 0]
+
+
+@on("gevent")
+def test_a_greenlet_beyond_its_hard_limit_ends_before_the_group_moves(crew: Crew, key: str) -> None:
+    first = send_three(crew, key, "linger", seconds=0.3, time_limit=0.2)
+    followed(crew, key, [1, 2, 3], first, "FAILURE")
+
+
+def test_a_child_does_not_outlive_its_worker(make_crew: Callable[..., Crew], key: str) -> None:
+    crew = make_crew(slots=1, groupfifo_lease_ttl=2.0).ready()
+    other = crew.another("two", slots=1).start().ready()
+    first = send_three(crew, key, "endure", seconds=20, times=1)
+    begun(crew, key)
+    owner, rest = (crew.worker, other) if crew.history.runs[0].worker == "one@test" else (other, crew.worker)
+    os.kill(owner.pid, signal.SIGKILL)  # not its children
+    crew.wait_for(key, [1, 1, 2, 3])  # in line: by the signs of life of the first run
+    crew.state(first, "SUCCESS")
+    assert rest.alive
+
+
+def test_a_child_that_heard_no_signal_and_is_killed_later(make_crew: Callable[..., Crew], key: str) -> None:
+    """Celery marks a child that it told to end; what kills it in a later task is no termination of that one."""
+    crew = make_crew(slots=1).ready()
+    deaf = crew.send(f"{key}-deaf", 1, "endure", seconds=0.4)
+    begun(crew, f"{key}-deaf")
+    crew.app.control.revoke(deaf.id, terminate=True)
+    crew.wait_for(f"{key}-deaf", [1])
+    followed(crew, key, [1, 1, 2, 3], send_three(crew, key, "die"), "SUCCESS")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@on("prefork")
+def test_a_child_killed_from_outside(crew: Crew, key: str, number: signal.Signals) -> None:
+    first = send_three(crew, key, "wait", name=key)
+    begun(crew, key)
+    os.kill(crew.history.group(key)[0].pid, number)
+    until(lambda: len(crew.history.group(key)) == 2)
+    crew.tell(key)
+    followed(crew, key, [1, 1, 2, 3], first, "SUCCESS")

@@ -1,0 +1,77 @@
+"""Connections that break, and a server that restarts, under load: all as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from celery_groupfifo import embedded
+from tests.worker.load import Load
+from tests.worker.waiting import until
+from tests.worker.workers import Crew
+
+
+def cut(crew: Crew, kind: str) -> int:
+    """Kill connections of the worker's main process: those to the broker, those to the gate, or all."""
+    ports = {each.laddr.port for each in psutil.Process(crew.worker.pid).net_connections("tcp")}
+    killed = 0
+    for client in crew.redis.client_list():
+        of_gate = client["name"].startswith("groupfifo")
+        if int(client["addr"].split(":")[-1]) in ports and kind in ("all", "gate" if of_gate else "broker"):
+            killed += crew.redis.client_kill_filter(_id=client["id"])
+    return killed
+
+
+# Not the broker's on eventlet: there Celery's own worker ends with "Second simultaneous read on fileno", since kombu
+# closes the socket of a consumer at its prefetch limit while its loop still waits for it.
+@pytest.mark.parametrize(
+    ("pool", "kind"),
+    [(pool, kind) for pool in ("prefork", "threads", "gevent") for kind in ("broker", "gate", "all")]
+    + [("eventlet", "gate")],
+)
+def test_killed_connections(make_crew: Callable[..., Crew], pool: str, kind: str) -> None:
+    crew = make_crew(pool).ready()
+    children = set(crew.worker.children())
+    load = Load(crew, groups=20, each=20).send()
+    for _ in range(5):
+        load.progress(50)
+        assert cut(crew, kind) > 0
+    load.check(load.finish())
+    assert crew.worker.alive and set(crew.worker.children()) == children
+    crew.all_slots()
+
+
+def answers(crew: Crew) -> bool:
+    try:
+        return bool(crew.redis.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def durable_server(tmp_path: Path) -> Iterator[embedded.Server]:
+    with embedded.start(tmp_path / "server", appendonly=True) as server:
+        yield server
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_restarted_server(
+    make_crew: Callable[..., Crew], durable_server: embedded.Server, pool: str, how: str
+) -> None:
+    crew = make_crew(pool, server=durable_server).ready()
+    children = set(crew.worker.children())
+    load = Load(crew, groups=20, each=20).send()
+    for _ in range(2):
+        load.progress(80)
+        if how == "kill":
+            durable_server.kill()
+        durable_server.restart()
+        until(lambda: answers(crew), "it has not loaded its data")
+    load.check(load.finish())
+    assert crew.worker.alive and set(crew.worker.children()) == children
+    crew.all_slots()

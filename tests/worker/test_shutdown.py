@@ -1,0 +1,107 @@
+"""A worker that stops: what runs comes to its end, what has not begun goes back to the head of its group at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.worker.waiting import until
+from tests.worker.workers import Crew, Worker
+
+#: Pool, and messages per slot that the worker may have. On green pools the consumer itself waits for a slot, and hears
+#: nothing meanwhile: with more than one message per slot a task would wait there.
+POOLS = pytest.mark.parametrize(("pool", "each"), [("prefork", 2), ("threads", 2), ("gevent", 1), ("eventlet", 1)])
+
+
+class Busy:
+    """A worker with its two slots running and more in its hands, and a second one that is not yet started.
+
+    Groups `run-0` and `run-1` have a task that runs and two behind it; the groups `wait-…` have three each, some heads
+    of which the worker has begun already and can't start.
+    """
+
+    def __init__(self, crew: Crew, deed: str, **more: object) -> None:
+        self.crew = crew.ready()
+        self.running = [f"run-{number}" for number in range(2)]
+        self.waiting = [f"wait-{number}" for number in range(4)]
+        self.results = {key: [crew.send(key, 1, deed, **more)] for key in self.running}
+        until(lambda: len(crew.history.runs) == 2)
+        for key in self.waiting:
+            self.results[key] = [crew.send(key, number) for number in (1, 2, 3)]
+        for key in self.running:
+            self.results[key] += [crew.send(key, number) for number in (2, 3)]
+        held = 2 * crew.conf.get("worker_prefetch_multiplier", 2)
+        until(lambda: crew.redis.hlen("unacked") == held, "the worker has less than it may have")
+        self.first, self.second = crew.worker, crew.another("two", pool=crew.pool, slots=2)
+
+    def stop(self, number: signal.Signals, said: str) -> Worker:
+        """Tell the first one to stop, and start the second one."""
+        self.first.send(number)
+        until(lambda: said in self.first.log, lambda: self.first.log[-2000:])
+        return self.second.start().ready()
+
+    def all_done(self) -> None:
+        for key, results in self.results.items():
+            for result in results:
+                self.crew.state(result, "SUCCESS")
+            self.crew.history.assert_in_line(key)
+        until(lambda: not self.crew.left_over(), lambda: str(self.crew.left_over()))
+
+
+@POOLS
+def test_warm(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
+    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each)
+    busy = Busy(crew, "wait", name="word")
+    busy.stop(signal.SIGTERM, "Warm shutdown")
+    for key in busy.waiting:
+        until(lambda key=key: len(crew.history.group(key)) == 3, lambda: str(crew.left_over()))
+    assert busy.first.alive, "the second one did not have to wait for it"
+    crew.tell("word")
+    assert busy.first.wait() == 0
+    busy.all_done()
+    for key in busy.results:
+        assert crew.history.numbers(key) == [1, 2, 3], "no repeat"
+    assert {run.worker for key in busy.running for run in crew.history.group(key)[:1]} == {"one@test"}
+    assert {run.lost for run in crew.history.runs} == {0}
+
+
+@POOLS
+def test_soft(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
+    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=3)
+    busy = Busy(crew, "wait", name="word")
+    busy.stop(signal.SIGQUIT, "Initiating Soft Shutdown")
+    for key in busy.waiting:
+        until(lambda key=key: len(crew.history.group(key)) == 3, lambda: str(crew.left_over()))
+    crew.tell("word")
+    busy.first.wait()
+    busy.all_done()
+    for key in busy.results:
+        assert crew.history.numbers(key) == [1, 2, 3], "no repeat"
+
+
+def test_soft_and_not_ended_in_time(make_crew: Callable[..., Crew]) -> None:
+    crew = make_crew(slots=2, worker_soft_shutdown_timeout=0.5)
+    busy = Busy(crew, "wait", name="word")
+    busy.stop(signal.SIGQUIT, "Initiating Soft Shutdown")
+    busy.first.wait()
+    crew.tell("word")
+    busy.all_done()
+    for key in busy.running:
+        assert crew.history.numbers(key) == [1, 1, 2, 3]
+    assert {run.lost for run in crew.history.runs} == {0}, "stopped on purpose: nobody was lost"
+
+
+def test_cold(make_crew: Callable[..., Crew]) -> None:
+    crew = make_crew(slots=2)
+    busy = Busy(crew, "wait", name="word")
+    busy.stop(signal.SIGQUIT, "Cold shutdown")
+    busy.first.wait()
+    crew.tell("word")
+    busy.all_done()
+    for key in busy.running:
+        assert crew.history.numbers(key) == [1, 1, 2, 3]
+    for key in busy.waiting:
+        assert crew.history.numbers(key) == [1, 2, 3]
+    assert {run.lost for run in crew.history.runs} == {0}

@@ -1,0 +1,262 @@
+"""Worker processes, and a crew: a worker with an app that sends to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from celery.result import AsyncResult
+
+from celery_groupfifo.embedded import dying_with_us
+from tests.worker.app import CONF, DIRECTORY, make_app
+from tests.worker.history import History
+from tests.worker.waiting import until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+#: What `Crew.send` gives to the call; anything else goes to the deed.
+OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "max_lost", "priority", "queue"}
+
+#: Keys of a gate that are not a group's: they stay when the last group has ended.
+LASTING = ("fence", "stats", "seen", "pulse", "wake")
+
+
+def on(*pools: str) -> pytest.MarkDecorator:
+    """Run a test on these pools only."""
+    return pytest.mark.parametrize("pool_crew", pools, indirect=True, scope="session")
+
+
+class Worker:
+    """One worker process, in a session of its own.
+
+    Args:
+        directory: For its log, and for what its tasks write.
+        conf: Of its app.
+        pool: prefork, threads, gevent, eventlet or solo.
+        slots: Tasks at once.
+        name: Of the node.
+        options: More words for the command line.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        conf: dict[str, Any],
+        pool: str = "prefork",
+        slots: int = 4,
+        name: str = "one",
+        options: Sequence[str] = (),
+    ) -> None:
+        self.directory, self.pool, self.slots, self.name = directory, pool, slots, name
+        self.log_file = directory / f"{name}.log"
+        command = [sys.executable, "-m", "celery", "-A", "tests.worker.app", "worker", "-P", pool, "-c", str(slots)]
+        command += ["-n", f"{name}@test", "-l", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat"]
+        self._command = dying_with_us([*command, *options])
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            CONF: json.dumps(conf),
+            DIRECTORY: str(directory),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read_from = 0
+
+    def start(self) -> Worker:
+        """Start it; see `ready`."""
+        self._read_from = self.log_file.stat().st_size if self.log_file.exists() else 0
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=REPOSITORY,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def ready(self, within: float = 30) -> Worker:
+        """Return when it takes tasks."""
+        until(lambda: " ready." in self.log or not self.alive, lambda: self.log[-2000:], within)
+        assert self.alive, self.log[-2000:]
+        return self
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has logged since its last start."""
+        with self.log_file.open("rb") as log:
+            log.seek(self._read_from)
+            return log.read().decode(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def children(self) -> list[int]:
+        """Ids of its child processes."""
+        return [child.pid for child in psutil.Process(self.pid).children()]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its main process."""
+        self.process.send_signal(number)
+
+    def wait(self, within: float = 30) -> int:
+        """Wait for its end, and return its exit code."""
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"did not end within {within} s: {self.log[-3000:]}") from None
+
+    def kill(self) -> None:
+        """End it and its children as a lost machine would."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait(10)
+
+
+def _let_go(result: Any) -> None:
+    """Else a result that outlives its server wants to talk to it at its end."""
+    if result is None:
+        return
+    for each in getattr(result, "results", None) or [result]:
+        each.backend = None
+    _let_go(result.parent)
+
+
+class Crew:
+    """A worker and an app that sends to it, on a database of their own.
+
+    Args:
+        directory: For logs and history.
+        url: Of the database; emptied at the start.
+        backend: URL of the results' database.
+        pool: Of the worker.
+        slots: Of the worker.
+        conf: More settings of the app.
+    """
+
+    def __init__(
+        self, directory: Path, url: str, backend: str, pool: str = "prefork", slots: int = 4, **conf: Any
+    ) -> None:
+        self.directory, self.pool, self.slots = directory, pool, slots
+        self.conf = {"broker_url": url, "result_backend": backend, **conf}
+        self.redis = redis.Redis.from_url(url)
+        self.app = make_app(**self.conf)
+        self.worker = Worker(directory, self.conf, pool, slots)
+        self._others: list[Worker] = []
+        self._results: list[AsyncResult] = []
+
+    # -- workers -----------------------------------------------------------
+
+    def ready(self) -> Crew:
+        """With a worker that lives, and nothing left of earlier tests."""
+        if not self.worker.alive or self.left_over():
+            self.worker.kill()
+            self.redis.flushdb()
+            (self.directory / "history").unlink(missing_ok=True)
+            self.worker.start().ready()
+        return self
+
+    def another(self, name: str, **options: Any) -> Worker:
+        """One more worker, not yet started."""
+        worker = Worker(self.directory, {**self.conf, **options.pop("conf", {})}, name=name, **options)
+        self._others.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """End the workers, and let go of the server. How they stop in good order is in test_shutdown.py."""
+        for worker in (self.worker, *self._others):
+            worker.kill()
+        for result in self._results:
+            _let_go(result)
+        self.app.close()
+        self.redis.close()
+
+    # -- sending -----------------------------------------------------------
+
+    def task(self, name: str) -> Any:
+        """A task of app.py."""
+        return self.app.tasks[f"worker.{name}"]
+
+    def send(self, key: str, number: int, deed: str = "succeed", task: str = "act", **more: Any) -> AsyncResult:
+        """Send one task; what is no option of the call goes to the deed."""
+        options = {name: more.pop(name) for name in OPTIONS & set(more)}
+        result = self.task(task).apply_async((key, number, deed), more, **options)
+        self.keep([result])
+        return result
+
+    def keep(self, results: Iterable[AsyncResult]) -> None:
+        """Look after results that the test itself does not need."""
+        self._results += results
+
+    def tell(self, name: str) -> None:
+        """Let the tasks go on that wait for this word."""
+        (self.directory / name).touch()
+
+    # -- what happened -----------------------------------------------------
+
+    @property
+    def history(self) -> History:
+        return History.read(self.directory / "history")
+
+    def wait_for(self, key: str, numbers: list[int], within: float = 15) -> None:
+        """Wait until a group has made these runs and left nothing behind, and check that they were in line."""
+
+        def done() -> bool:
+            runs = self.history.group(key)
+            return len(runs) >= len(numbers) and runs[-1].ended and not self.left_over()
+
+        until(done, lambda: f"{self.history.group(key)}; left over: {self.left_over()}", within)
+        assert self.history.numbers(key) == numbers, f"{self.history.numbers(key)} are not {numbers}"
+        self.history.assert_in_line(key)
+
+    def wait_for_runs(self, key: str, numbers: list[int], within: float = 15) -> None:
+        """Wait until a group has made these runs, whatever other groups do."""
+        done = lambda: len(self.history.group(key)) >= len(numbers) and self.history.group(key)[-1].ended  # noqa: E731
+        until(done, lambda: str(self.history.group(key)), within)
+        assert self.history.numbers(key) == numbers, f"{self.history.numbers(key)} are not {numbers}"
+        self.history.assert_in_line(key)
+
+    def state(self, result: AsyncResult, wanted: str, within: float = 5) -> None:
+        """Wait until the state of a task is known, and check it."""
+        until(lambda: result.state == wanted, lambda: f"{result.state} is not {wanted}", within)
+
+    def left_over(self) -> dict[str, Any]:
+        """What the gate holds of groups: nothing, when all have ended."""
+        left: dict[str, Any] = {}
+        for raw in self.redis.scan_iter(match="{groupfifo:0}:*", count=1000):
+            name = raw.decode().removeprefix("{groupfifo:0}:")
+            if name not in LASTING and not name.startswith(("p:", "calls:")):
+                left[name] = self.redis.type(raw)
+        return left
+
+    def all_slots(self) -> None:
+        """Every slot of the worker runs a task at the same time."""
+        name = f"crowd-{os.urandom(4).hex()}"
+        results = [
+            self.send(f"{name}-{number}", number, "meet", name=name, crowd=self.slots) for number in range(self.slots)
+        ]
+        for number, result in enumerate(results):
+            self.state(result, "SUCCESS", 10)
+            assert self.history.numbers(f"{name}-{number}") == [number], self.history.group(f"{name}-{number}")
