@@ -171,7 +171,7 @@ def _fleet(app: Celery, reader: Reader) -> Iterator[Check]:
     yield _check(
         "workers",
         bool(queues),
-        f"{len(queues)} workers answer." if queues else "No worker answers.",
+        f"Workers that answer: {len(queues)}." if queues else "No worker answers.",
         "Nobody takes tasks, ends holds or takes back what lost workers had.",
         "Start a worker, or look whether workers and this command share the broker.",
     )
@@ -211,7 +211,7 @@ def _hearts(reader: Reader, workers: int) -> Check:
     return _check(
         "package",
         hearts >= workers,
-        f"{workers} workers answer, {hearts} of them or more are connected to the gate.",
+        f"Workers that answer: {workers}; connections of their heartbeats to the gate: {hearts}.",
         "A worker without the package runs tickets as plain tasks: out of order, and without telling the gate.",
         "Install celery-groupfifo where every worker runs, let its app import it, and give all the same gate.",
     )

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
-from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Group, Page
 from celery_groupfifo.keys import quote
 
@@ -99,11 +99,8 @@ def _by_key(reader: Reader, state: str | None, limit: int, cursor: str | None) -
 
 
 def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Group]:
-    ages: set[tuple[int, str, int]] = set()
-    for at, keys in enumerate(reader.partitions):
-        for pairs in reader.scan("zscan", keys.depth, SINCE):
-            names = [name for name, _ in pairs]
-            ages |= {(since, name, at) for since, name in zip(_ages(reader, at, names), names, strict=True)}
+    partitions = range(len(reader.partitions))
+    ages = [(since, name, at) for at in partitions for name, since in _ages(reader, at).items()]
     most = rank + (limit if state is None else LOOKED_AT)
     wanted = iter([(at, name) for _, name, at in nsmallest(most, ages)[rank:]])
 
@@ -117,11 +114,22 @@ def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Gr
     return page
 
 
-def _ages(reader: Reader, at: int, names: list[str]) -> list[int]:
+def _ages(reader: Reader, at: int) -> dict[str, int]:
+    """Since when (ms) each group of a partition waits: its first in line, or else what it has in flight."""
     keys = reader.partitions[at]
-    more = [key for name in names for key in (keys.waiting(name), keys.group(name))]
-    twice = [name for name in names for _ in range(2)]
-    return list(reader.gate.store.run("ages", keys, more, [len(more), *twice])) if names else []
+    ages: dict[str, int] = {}
+    for pairs in reader.scan("zscan", keys.depth, SINCE):
+        names = [name for name, _ in pairs]
+        if names:
+            lines = [keys.waiting(name) for name in names]
+            ages.update(zip(names, reader.gate.store.run("ages", keys, lines, [len(names), *names]), strict=True))
+    if not all(ages.values()):
+        for records in reader.scan("hscan", keys.flight, SINCE):
+            for id, text in records:
+                flight = Flight.parse(id, text)
+                if flight is not None and not ages.get(flight.group, 1):
+                    ages[flight.group] = flight.since
+    return ages
 
 
 def _paused(reader: Reader, sort: str, limit: int, rank: int) -> Page[Group]:

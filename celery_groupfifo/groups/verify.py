@@ -177,6 +177,11 @@ def _flight_breaches(
         )
 
 
+def _stands(state: _State, item: str) -> bool:
+    us, _, id = item.partition(" ")
+    return id in state.entries and state.entries[id].us == us
+
+
 def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterator[tuple[Breach, Repair | None]]:
     def breach(name: str, what: str, repair: str = "") -> Breach:
         return Breach(name, unquote(group), "", what, repair)
@@ -190,11 +195,7 @@ def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterat
         what = f"Its depth is {depth}, but it has {count} entries."
         yield breach("depth", what, f"Its depth becomes {count}."), count_again
     flying = [field[2:] for field in fields if field.startswith("f ")]
-    standing = any(
-        entry is not None and entry.us == us
-        for us, id in (item.split(" ", 1) for item in state.lines[group])
-        if (entry := state.entries.get(id)) or True
-    )
+    standing = any(_stands(state, item) for item in state.lines[group])
     if standing and not flying and not {"paused", "blocked"} & fields and f"a {group}" not in state.due:
         yield (
             breach("stuck", "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."),

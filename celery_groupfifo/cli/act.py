@@ -1,0 +1,131 @@
+"""Commands that change something. The destructive ones say how many tasks they touch, and ask."""
+
+from __future__ import annotations
+
+import click
+
+from celery_groupfifo.cli.output import as_json, count, shown
+from celery_groupfifo.cli.root import BY, KEY, NOTHING, REASON, YES, command, confirm, option
+from celery_groupfifo.errors import UnknownGroup, UnknownTask
+from celery_groupfifo.groups import Groups
+
+ID = click.Argument(["id"])
+EXPECTED = option("--expected", help="Id of the head, as you saw it; else the present one is shown.")
+
+
+def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
+    if json_:
+        as_json({"done": code == 0, **said, "sentence": sentence})
+    else:
+        click.echo(shown(sentence), err=code != 0)
+    return code
+
+
+def pause(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
+    """Let nothing of a group start any more, until it is resumed."""
+    new = groups.pause(key, reason, by)
+    state = "is paused" if new else "was paused already; who and why are the new ones"
+    return _done(json_, f"Group {key!r} {state}.", key=key)
+
+
+def resume(groups: Groups, key: str, by: str, json_: bool) -> int:
+    """Let a paused or draining group go on."""
+    new = groups.resume(key, by)
+    return _done(json_, f"Group {key!r} {'goes on' if new else 'was neither paused nor draining'}.", key=key)
+
+
+def drain(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
+    """Refuse new tasks of a group, and finish the rest."""
+    if groups.drain(key, reason, by):
+        return _done(json_, f"Group {key!r} is draining.", key=key)
+    return _done(json_, f"Group {key!r} is empty: there is nothing to drain.", NOTHING, key=key)
+
+
+def purge(groups: Groups, key: str, reason: str, by: str, yes: bool, json_: bool) -> int:
+    """Revoke every task of a group that does not run."""
+    group = groups.get(key)
+    waiting = group.depth - len(group.running)
+    confirm(f"Revoke {count(waiting)} of group {shown(key)!r}? What runs is left.", yes)
+    gone = groups.purge(key, reason, by)
+    return _done(json_, f"{count(gone)} of group {key!r} were revoked.", 0 if gone else NOTHING, key=key, count=gone)
+
+
+def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) -> str:
+    """The id of the head that is meant."""
+    group = groups.get(key)
+    head = expected or group.head
+    if head is None:
+        raise UnknownGroup(f"Group {key!r} has no head: all it has waits for an ETA.")
+    found = groups.find(head)
+    name = f"{found.task}[{head}]" if found else head
+    rest = count(max(group.depth - 1, 0))
+    confirm(f"{verb} 1 task, {shown(name)}, the head of group {shown(key)!r}? {rest} behind it go on.", yes)
+    return head
+
+
+def skip(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
+    """Revoke the head of a group, when it does not run; the next one goes on."""
+    head = _head(groups, key, expected, "Revoke", yes)
+    groups.skip(key, head, reason, by)
+    return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, id=head)
+
+
+def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
+    """Set the head of a group aside among the dead letters; the next one goes on."""
+    head = _head(groups, key, expected, "Set aside", yes)
+    groups.drop(key, head, reason, by)
+    return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, id=head)
+
+
+def retry(groups: Groups, key: str, by: str, json_: bool) -> int:
+    """Let a head that waits for its retry go out at once."""
+    groups.retry(key, by)
+    return _done(json_, f"The head of group {key!r} was released.", key=key)
+
+
+def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
+    """Revoke a task that does not run yet."""
+    found = groups.find(id)
+    if found is None:
+        raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
+    confirm(f"Revoke 1 task, {shown(found.task)}[{shown(id)}] of group {shown(found.key)!r}?", yes)
+    if groups.revoke(id, by):
+        return _done(json_, f"Task {id} of group {found.key!r} was revoked.", id=id, key=found.key)
+    sentence = f"Task {id} of group {found.key!r} runs: end it with celery control revoke, or terminate."
+    return _done(json_, sentence, NOTHING, id=id, key=found.key)
+
+
+def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
+    """Let the parked tasks of one group join the tail of another."""
+    group = groups.get(old)
+    parked = group.depth - (1 if group.head else 0)
+    confirm(f"Move up to {count(parked)} from group {shown(old)!r} to {shown(new)!r}? What is under way stays.", yes)
+    moved = groups.move(old, new, reason, by)
+    sentence = f"{count(moved)} of group {old!r} joined group {new!r}."
+    return _done(json_, sentence, 0 if moved else NOTHING, key=old, to=new, count=moved)
+
+
+def redrive(groups: Groups, id: str, to: str, by: str, json_: bool) -> int:
+    """Park a dead letter again."""
+    key = groups.redrive(id, to, by)
+    return _done(json_, f"Task {id} is at the {to} of group {key!r}.", id=id, key=key, to=to)
+
+
+COMMANDS = [
+    command("pause", pause, KEY, REASON, BY),
+    command("resume", resume, KEY, BY),
+    command("drain", drain, KEY, REASON, BY),
+    command("purge", purge, KEY, REASON, BY, YES),
+    command("skip", skip, KEY, EXPECTED, REASON, BY, YES),
+    command("drop", drop, KEY, EXPECTED, REASON, BY, YES),
+    command("retry", retry, KEY, BY),
+    command("revoke", revoke, ID, BY, YES),
+    command("move", move, click.Argument(["old"]), click.Argument(["new"]), REASON, BY, YES),
+    command(
+        "redrive",
+        redrive,
+        ID,
+        option("--to", type=click.Choice(["head", "tail"]), default="tail", show_default=True, help="Its place."),
+        BY,
+    ),
+]

@@ -1,0 +1,146 @@
+"""Commands that read."""
+
+from __future__ import annotations
+
+import click
+
+from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, count, group_row, shown, table, when
+from celery_groupfifo.cli.root import KEY, NOTHING, command, option
+from celery_groupfifo.errors import UnknownGroup
+from celery_groupfifo.groups import Groups
+from celery_groupfifo.groups.listing import SORTS, STATES
+
+LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+
+
+def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str | None, json_: bool) -> None:
+    """List groups, the deepest first."""
+    page = groups.list(state, sort, limit, cursor)
+    if json_:
+        return as_json({"groups": list(page), "cursor": page.cursor})
+    table(GROUP_HEAD, map(group_row, page))
+    if page.cursor:
+        click.echo(f"More: --cursor {page.cursor}", err=True)
+    elif not page and cursor is None:
+        click.echo("No group" + (f" is {state}." if state else " holds a task."), err=True)
+    return None
+
+
+def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None:
+    """Show one group: what runs, and who waits in line."""
+    group, tasks = groups.get(key), groups.tasks(key, limit, offset)
+    if json_:
+        return as_json({"group": group, "tasks": tasks})
+    said = {
+        "key": shown(group.key),
+        "state": group.state,
+        "depth": group.depth,
+        "head": group.head or "-",
+        "oldest": age(group.oldest_age),
+        "reason": shown(group.reason),
+        "by": shown(group.by),
+        "since": when(group.since) if group.since else "",
+        "due": when(group.due) if group.due else "",
+        "last error": shown(group.last_error or ""),
+    }
+    for name, value in said.items():
+        if value != "":
+            click.echo(f"{name + ':':<12}{value}")
+    for run in group.running:
+        click.echo(
+            f"{'running:':<12}{shown(run.task)}[{run.task_id}] on {run.worker} since {when(run.since)}, "
+            f"fence {run.fence}, lease {run.lease_left:.1f}s"
+        )
+    if tasks:
+        click.echo()
+    table(
+        ("PLACE", "ID", "TASK", "ARGS", "PARKED", "RETRIES"),
+        [(task.place, task.task_id, task.task, task.args, when(task.parked_at), task.retries) for task in tasks],
+    )
+    return None
+
+
+def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
+    """Say in one sentence why a group moves or does not, and when next."""
+    sentence = groups.explain(key, ask_workers=not no_workers)
+    try:
+        state = groups.get(key).state
+    except UnknownGroup:
+        state = "empty"
+    if json_:
+        as_json({"key": key, "state": state, "sentence": sentence})
+    else:
+        click.echo(shown(sentence))
+    return NOTHING if state == "empty" else 0
+
+
+def find(groups: Groups, id: str, json_: bool) -> int:
+    """Say where a task is."""
+    found = groups.find(id)
+    if json_:
+        as_json({"found": found})
+        return 0 if found else NOTHING
+    if found is None:
+        click.echo(f"Task {shown(id)} is not at the gate: it has ended, or was never sent.", err=True)
+        return NOTHING
+    text = f"Task {shown(found.task)}[{shown(found.task_id)}] of group {found.key!r} is {found.state}"
+    if found.place is not None:
+        text += f", with {count(found.place)} before it in line"
+    if found.running is not None:
+        text += f" on {found.running.worker} since {when(found.running.since)} under fence {found.running.fence}"
+    if found.due is not None:
+        text += f", due {when(found.due)}"
+    click.echo(f"{text}; parked {when(found.parked_at)}.")
+    return 0
+
+
+def stats(groups: Groups, json_: bool) -> None:
+    """Count what the gate holds, and what it has done."""
+    said = groups.stats()
+    if json_:
+        return as_json(said)
+    totals, deepest = said.pop("totals"), said.pop("deepest")
+    for name, value in said.items():
+        click.echo(f"{name.replace('_', ' ') + ':':<15}{value}")
+    if deepest:
+        click.echo(f"{'deepest:':<15}{shown(deepest['key'])} ({count(deepest['depth'])})")
+    for name, value in sorted(totals.items()):
+        click.echo(f"{name + ' so far:':<20}{value}")
+    return None
+
+
+def dead_letters(groups: Groups, key: str | None, limit: int, json_: bool) -> None:
+    """List what was set aside, newest first."""
+    letters = groups.dead_letters(key, limit)
+    if json_:
+        return as_json(letters)
+    table(
+        ("ID", "KEY", "TASK", "ARGS", "WHEN", "WHY"),
+        [(each.id, each.key, each.task or "-", each.args, when(each.when), each.exception) for each in letters],
+    )
+    if not letters:
+        click.echo("There are no dead letters.", err=True)
+    return None
+
+
+COMMANDS = [
+    command(
+        "list",
+        list_,
+        option("--state", type=click.Choice(STATES), help="Only groups in this state."),
+        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
+        LIMIT,
+        option("--cursor", help="Where the page before ended."),
+    ),
+    command(
+        "show",
+        show,
+        KEY,
+        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks in line, at most."),
+        option("--offset", type=click.IntRange(0), default=0, help="From this place in line."),
+    ),
+    command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
+    command("find", find, click.Argument(["id"])),
+    command("stats", stats),
+    command("dead-letters", dead_letters, click.Argument(["key"], required=False), LIMIT),
+]

@@ -1,0 +1,67 @@
+"""What the commands print: a table or a sentence for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from celery_groupfifo.groups.view import Group, plain
+
+
+def as_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(plain(value), ensure_ascii=False, default=str))
+
+
+def shown(text: str) -> str:
+    """A text that can do a terminal no harm: what is not printable is escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under a head, each column as wide as it needs to be; nothing at all without rows."""
+    for line in lines(head, rows):
+        click.echo(line)
+
+
+def lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """See `table`."""
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
+    if not cells:
+        return []
+    widths = [max(len(row[at]) for row in [list(head), *cells]) for at in range(len(head))]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [head, *cells]]
+    return ["  ".join(row).rstrip() for row in padded]
+
+
+GROUP_HEAD = ("KEY", "STATE", "DEPTH", "AGE", "HEAD", "WORKER", "REASON")
+
+
+def group_row(group: Group) -> tuple[object, ...]:
+    """A group as a row."""
+    workers = ",".join(run.worker for run in group.running)
+    return (group.key, group.state, group.depth, age(group.oldest_age), group.head or "-", workers or "-", group.reason)
+
+
+def age(seconds: float | None) -> str:
+    """A span in one word."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.1f}{unit}"
+    return f"{seconds:.1f}s"
+
+
+def when(moment: datetime | None) -> str:
+    """A time for people."""
+    return "-" if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def count(number: int, word: str = "task") -> str:
+    """A number of things."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

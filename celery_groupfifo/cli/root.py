@@ -1,0 +1,79 @@
+"""The group of commands, and what they share: errors are sentences, and each takes --json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from celery.bin.base import CeleryCommand, CeleryOption
+from kombu.exceptions import OperationalError
+
+from celery_groupfifo.cli.output import as_json
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.groups import Groups
+
+#: Refused, or nothing found. Wrong usage is click's 2.
+NOTHING = 1
+
+
+@click.group(name="groupfifo")
+def groupfifo() -> None:
+    """Look at ordered groups, and operate them.
+
+    Exit codes: 0 fine, 1 refused or nothing found, 2 wrong usage.
+    """
+
+
+class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
+    """A command that tells what is wrong in a sentence, on the error output, and exits with 1."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(option("--json", "json_", is_flag=True, help="Print JSON."))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (GroupFifoError, OperationalError) as error:
+            if ctx.params.get("json_"):
+                as_json({"error": str(error), "kind": type(error).__name__})
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(NOTHING)
+
+
+def option(*names: str, **more: Any) -> click.Option:
+    """An option of a command, listed with the others of this group."""
+    return CeleryOption(names, help_group="Groups Options", **more)  # type: ignore[no-any-return]
+
+
+#: Without --yes a destructive command asks.
+YES = option("--yes", is_flag=True, help="Do not ask.")
+#: For the audit.
+BY = option("--by", default="", help="Who does it; else your user and host.")
+REASON = option("--reason", default="", help="Why; kept in the audit.")
+KEY = click.Argument(["key"])
+
+
+def command(name: str, callback: Any, *params: click.Parameter) -> GroupFifoCommand:
+    """Make a command of a function that gets `Groups` and its parameters.
+
+    Its first line is the short help. What it returns is the exit code; None is 0.
+    """
+
+    def run(**values: Any) -> None:
+        ctx = click.get_current_context()
+        app = ctx.obj.app
+        app.loader.import_default_modules()
+        ctx.exit(callback(Groups(app), **values) or 0)
+
+    return GroupFifoCommand(name, callback=run, params=list(params), help=callback.__doc__)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask, on the error output, unless told not to.
+
+    Raises:
+        click.Abort: The answer was no, or there was nobody to ask.
+    """
+    if not yes:
+        click.confirm(question, abort=True, err=True)

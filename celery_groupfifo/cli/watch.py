@@ -1,0 +1,90 @@
+"""`watch`: the groups, again and again, until it is interrupted."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from celery_groupfifo.cli.output import GROUP_HEAD, as_json, group_row, lines
+from celery_groupfifo.cli.root import command, option
+from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.groups import Groups
+from celery_groupfifo.groups.listing import SORTS, STATES
+
+
+def watch(
+    groups: Groups, state: str | None, sort: str, limit: int, interval: float, times: int | None, json_: bool
+) -> None:
+    """Look on: the groups in their order, live on a terminal, else as lines."""
+    done = 0
+    with _screen(json_) as put:
+        try:
+            while True:
+                try:
+                    put(_snapshot(groups, state, sort, limit))
+                except GateUnavailable as error:
+                    if not done:
+                        raise
+                    put({"error": str(error), "stats": {}, "groups": []})
+                done += 1
+                if done == times:
+                    return
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            return
+
+
+def _snapshot(groups: Groups, state: str | None, sort: str, limit: int) -> dict[str, Any]:
+    return {"stats": groups.stats(), "groups": list(groups.list(state, sort, limit))}
+
+
+def _summary(seen: dict[str, Any]) -> str:
+    if "error" in seen:
+        return str(seen["error"])
+    said = seen["stats"]
+    return (
+        f"{time.strftime('%H:%M:%S')}  {said['groups']} groups, {said['paused']} paused, {said['parked']} parked, "
+        f"{said['in_flight']} in flight, {said['dead_letters']} dead letters, "
+        f"{said['totals'].get('finished', 0)} finished so far"
+    )
+
+
+@contextmanager
+def _screen(json_: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Where snapshots are put."""
+    if json_:
+        yield as_json
+        return
+    if sys.stdout.isatty():
+        try:
+            from rich.live import Live
+            from rich.text import Text
+        except ImportError:
+            pass
+        else:
+            with Live(auto_refresh=False) as live:
+                yield lambda seen: live.update(Text("\n".join(_page(seen))), refresh=True)
+            return
+    yield lambda seen: click.echo("\n".join(_page(seen)))
+
+
+def _page(seen: dict[str, Any]) -> list[str]:
+    return [_summary(seen), *lines(GROUP_HEAD, map(group_row, seen["groups"]))]
+
+
+COMMANDS = [
+    command(
+        "watch",
+        watch,
+        option("--state", type=click.Choice(STATES), help="Only groups in this state."),
+        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
+        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Groups at once."),
+        option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks."),
+        option("--times", type=click.IntRange(1), help="So many looks; else until it is interrupted."),
+    )
+]

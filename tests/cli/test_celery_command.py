@@ -1,0 +1,71 @@
+"""`celery -A app groupfifo`, as a process of its own: found through the entry point that the package declares."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from tests.worker.app import CONF
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A directory with the entry points of setup.cfg, as an installation has them."""
+    setup = ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    info = tmp_path / "celery_groupfifo-0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: celery-groupfifo\nVersion: 0.0\n")
+    declared = setup["options.entry_points"]["celery.commands"].strip()
+    (info / "entry_points.txt").write_text(f"[celery.commands]\n{declared}\n")
+    return tmp_path
+
+
+def celery(installed: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    conf = json.dumps({"broker_url": url, "result_backend": url})
+    path = os.pathsep.join([str(installed), str(REPOSITORY)])
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "tests.worker.app", "groupfifo", *words],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": path, CONF: conf},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_it_is_there_after_an_installation(installed: Path, redis_url: str) -> None:
+    done = celery(installed, redis_url, "stats", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["groups"] == 0
+    done = celery(installed, redis_url, "pause", "k", "--reason", "test", "--by", "anna")
+    assert (done.returncode, done.stdout) == (0, "Group 'k' is paused.\n"), done.stderr
+    done = celery(installed, redis_url, "explain", "k")
+    assert done.stdout.startswith("Group 'k' is paused by anna since"), done.stderr
+
+
+def test_exit_codes(installed: Path, redis_url: str) -> None:
+    done = celery(installed, redis_url, "show", "nothing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: Group 'nothing' holds no task: it was never used, or all of its tasks have ended.\n"
+    assert celery(installed, redis_url, "list", "--sort", "x").returncode == 2
+    done = celery(installed, "redis://127.0.0.1:1/0", "list")
+    assert done.returncode == 1 and done.stderr.startswith("Error: The gate's Redis at redis://127.0.0.1:1/0 can't be")
+    done = celery(installed, "memory://", "list")
+    assert done.returncode == 1 and "Error: The gate needs a Redis. Set groupfifo_url" in done.stderr
+
+
+def test_nobody_to_ask_is_a_no(installed: Path, redis_url: str) -> None:
+    celery(installed, redis_url, "pause", "k")
+    done = celery(installed, redis_url, "purge", "k")
+    assert done.returncode == 1
+    assert "Revoke 0 tasks of group 'k'?" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,120 @@
+"""One call of every script that operators use, in the manner of tests/gate/scripted.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery_groupfifo.groups.calls import Calls
+from tests.gate.scripted import Call, Case
+from tests.gate.support import World
+
+NOTE = '{"by": "me", "what": "test"}'
+FLAG = '{"reason": "test", '
+
+
+def _run(world: World, name: str, more: list[str], *args: Any) -> Call:
+    calls = Calls(world.gate, world.keys, NOTE)
+    return lambda: calls.run(name, more, *args)
+
+
+def _before(world: World, call: Call) -> None:
+    """What has to happen first leaves no answer of its own."""
+    call()
+    world.redis.delete(*world.redis.keys("*:o:*"))
+
+
+def pause(world: World) -> Call:
+    world.park("a")
+    return _run(world, "pause", [world.keys.paused, world.keys.group("g")], "g", FLAG)
+
+
+def resume(world: World) -> Call:
+    _before(world, pause(world))
+    keys = world.keys
+    return _run(world, "resume", [keys.paused, keys.waiting("g"), keys.group("g")], "g")
+
+
+def drain(world: World) -> Call:
+    world.park("a")
+    return _run(world, "drain", [world.keys.group("g")], "g", FLAG)
+
+
+def skip(reason: str) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        world.park("a")
+        world.park("b")
+        return _run(world, "skip", [world.keys.waiting("g"), world.keys.group("g")], "g", "a", reason)
+
+    return prepare
+
+
+def skip_paused(world: World) -> Call:
+    _before(world, pause(world))
+    _before(world, skip("")(world))
+    world.park("c")
+    return _run(world, "skip", [world.keys.waiting("g"), world.keys.group("g")], "g", "b", "")
+
+
+def purge(world: World) -> Call:
+    world.park("a")
+    world.park("b")
+    return _run(world, "purge", [world.keys.waiting("g"), world.keys.group("g")], "g", 0, 100)
+
+
+def retry(world: World) -> Call:
+    ticket = world.run("a")
+    world.hold(ticket, 1000)
+    world.finish(ticket)
+    return _run(world, "retry", [world.keys.group("g")])
+
+
+def move(world: World) -> Call:
+    world.run("a")
+    world.park("b")
+    keys = world.keys
+    us = world.redis.lindex(keys.waiting("g"), 0).split(b" ")[0]
+    text = world.redis.hget(keys.entries, "b")
+    more = [keys.waiting("g"), keys.group("g"), keys.waiting("h"), keys.group("h")]
+    return _run(world, "move", more, "g", "h", us, "b", text.replace(b" g ", b" h ", 1))
+
+
+def redrive(world: World) -> Call:
+    _before(world, skip("dropped")(world))
+    letter = world.redis.lindex(world.keys.dead, 0)
+    entry = letter.partition(b"\n")[2].partition(b" ")[2]
+    more = [world.keys.waiting("g"), world.keys.group("g")]
+    return _run(world, "redrive", more, "g", "a", letter, entry, 1)
+
+
+def ages(world: World) -> Call:
+    world.run("a", "A")
+    world.park("a2", "A")
+    world.run("b", "B")
+    lines = [world.keys.waiting(group) for group in "AB"]
+    return lambda: world.gate.store.run("ages", world.keys, lines, [2, "A", "B"])
+
+
+def census(world: World) -> Call:
+    world.run("a", "A")
+    world.park("a2", "A", delay=1000)
+    return lambda: world.gate.store.run("census", world.keys, [], [0, 100])
+
+
+CASES = [
+    Case("pause", pause),
+    Case("resume", resume),
+    Case("drain", drain),
+    Case("skip", skip("")),
+    Case("skip", skip("dropped"), "burying"),
+    Case("skip", skip_paused, "paused"),
+    Case("purge", purge),
+    Case("retry", retry),
+    Case("move", move),
+    Case("redrive", redrive),
+    Case("ages", ages),
+    Case("census", census),
+]
+
+#: Scripts that change nothing.
+READING = {"ages", "census"}

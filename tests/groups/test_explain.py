@@ -1,0 +1,134 @@
+"""explain: one true sentence for each state."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_groupfifo.groups.workers import Workers
+from tests.gate.support import TTL_MS
+from tests.groups.conftest import Shop
+
+
+@pytest.fixture(autouse=True)
+def fleet(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, object]]:
+    """What workers would answer."""
+    answers: dict[str, dict[str, object]] = {"active": {}, "active_queues": {}}
+
+    class Inspect:
+        def __getattr__(self, name: str) -> object:
+            return lambda **_: answers[name]
+
+    monkeypatch.setattr(Workers, "ask", lambda self, call, destination=None: dict(call(Inspect())))  # type: ignore[arg-type]
+    return answers
+
+
+def test_running(shop: Shop, fleet: dict[str, dict[str, object]]) -> None:
+    for id in "abc":
+        shop.send("k", id)
+    ticket = shop.begin()
+    shop.world.tick(12_000)
+    fleet["active"] = {"celery@host": [{"id": "a", "worker_pid": 123}]}
+    assert shop.groups.explain("k") == (
+        f"Group 'k' runs shop.send[a] on celery@host (process 123) since 2027-01-15 08:00:00 UTC (12 s ago) under "
+        f"fence {ticket.fence}; its lease has 18 s left and is renewed while the worker lives. 2 tasks wait behind it; "
+        "the next one starts when it ends."
+    )
+
+
+def test_running_with_a_lease_that_is_over(shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.begin()
+    shop.world.tick(TTL_MS + 5000)
+    said = shop.groups.explain("k")
+    assert "its lease ended 5.0 s ago, so its worker is lost or can't reach Redis: the next sweep" in said
+    assert said.endswith("takes the task back. Nothing waits behind it.")
+
+
+def test_waiting_for_a_slot(shop: Shop, fleet: dict[str, dict[str, object]]) -> None:
+    for key in ("x", "y", "k"):
+        shop.send(key, key, priority=0)
+    shop.send("k", "b")
+    shop.app.send_task("plain")
+    fleet["active_queues"] = {"celery@one": [{"name": "celery"}], "celery@two": [{"name": "other"}]}
+    assert shop.groups.explain("k") == (
+        "Group 'k' waits for a slot: its head shop.send[k] was released to queue 'celery' 0.0 s ago, 2 tickets of the "
+        "gate before it and 4 messages in the queue; consumed by celery@one. 1 task waits behind it."
+    )
+
+
+def test_waiting_where_nobody_consumes(shop: Shop) -> None:
+    shop.send("k", "a", queue="lonely", priority=3)
+    said = shop.groups.explain("k")
+    assert "released to queue 'lonely'" in said and "no worker that answers consumes this queue" in said
+    assert "no worker" not in shop.groups.explain("k", ask_workers=False)
+
+
+def test_held_for_a_retry(shop: Shop) -> None:
+    shop.send("k", "a")
+    ticket = shop.begin()
+    shop.send("k", "b")
+    text = shop.world.redis.hget(shop.world.keys.entries, "a")
+    shop.world.hold(ticket, 90_000, "k", "celery")
+    shop.world.finish(ticket, "k")
+    shop.world.redis.hset(shop.world.keys.entries, "a", text.replace(b'"retries": 0', b'"retries": 3'))
+    shop.app.backend.store_result("a", ValueError("no route"), "RETRY")
+    said = shop.groups.explain("k")
+    assert said.startswith("Group 'k' waits for retry 3 of 5 of shop.send[a], which goes out in 1 min 30 s, at 2027-")
+    assert "Its last run ended with ValueError: no route." in said
+    assert said.endswith("1 task waits behind it.")
+
+
+def test_held_and_due(shop: Shop) -> None:
+    shop.send("k", "a")
+    ticket = shop.begin()
+    shop.world.hold(ticket, 1000, "k", "celery")
+    shop.world.finish(ticket, "k")
+    shop.world.tick(5000)
+    assert "goes out as soon as any worker sweeps" in shop.groups.explain("k")
+
+
+def test_paused(shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.groups.pause("k", "incident 7", by="anna")
+    shop.world.tick(3_700_000)
+    assert shop.groups.explain("k") == (
+        "Group 'k' is paused by anna since 2027-01-15 08:00:00 UTC (1 h 1 min ago), because: incident 7: 1 task waits; "
+        "nothing more starts until it is resumed."
+    )
+
+
+def test_paused_while_it_runs(shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.begin()
+    shop.groups.pause("k", by="anna")
+    assert "no tasks wait, and a still runs on celery@host; nothing more starts" in shop.groups.explain("k")
+
+
+def test_draining(shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.begin()
+    shop.groups.drain("k", by="anna")
+    said = shop.groups.explain("k")
+    assert "is draining by anna since" in said
+    assert "it refuses new tasks and ends the 1 it has. It runs shop.send[a]" in said
+
+
+def test_nothing_but_an_eta(shop: Shop) -> None:
+    shop.send("k", "a", countdown=3600)
+    assert shop.groups.explain("k").startswith(
+        "Group 'k' has nothing in line: 1 task with an ETA joins it when due, the next one, a, in 59 min"
+    )
+
+
+def test_in_line_and_nothing_under_way(shop: Shop) -> None:
+    shop.groups.pause("k")
+    shop.send("k", "a")
+    shop.world.redis.delete(shop.world.keys.group("k"))
+    assert "has 1 task in line and none under way: the next sweep" in shop.groups.explain("k")
+
+
+def test_empty(shop: Shop) -> None:
+    assert shop.groups.explain("never") == (
+        "Group 'never' is empty: no task of it is parked or under way. It was never used, or all of its tasks have "
+        "ended; the next one that is sent starts at once."
+    )

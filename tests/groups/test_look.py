@@ -1,0 +1,215 @@
+"""list, get, tasks, find, stats: what they say is what is there, and pages cost pages."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from celery import Celery
+
+from celery_groupfifo import Groups, UnknownGroup
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidOption
+from celery_groupfifo.groups.view import plain
+from tests.gate.support import TTL_MS, World
+from tests.groups.conftest import Shop
+
+
+def fill(world: World) -> None:
+    """A group in each state; depths are 1 to 6."""
+    for n, state in enumerate(["waiting", "running", "held", "paused", "draining", "scheduled"], 1):
+        world.tick(1000)
+        if state == "running":
+            world.run(f"{state}0", state, "q2")
+        elif state == "held":
+            ticket = world.run(f"{state}0", state, "q3")
+            world.hold(ticket, 60_000, state)
+            world.finish(ticket, state)
+        else:
+            world.park(f"{state}0", state, delay=90_000 if state == "scheduled" else 0)
+        for m in range(1, n):
+            world.park(f"{state}{m}", state, delay=90_000 if state == "scheduled" else 0)
+    groups = Groups(world.app, world.gate)
+    groups.pause("paused", "why not", by="anna")
+    groups.drain("draining")
+
+
+def test_states(world: World, groups: Groups) -> None:
+    fill(world)
+    found = groups.list()
+    assert [(group.key, group.depth) for group in found] == [
+        ("scheduled", 6),
+        ("draining", 5),
+        ("paused", 4),
+        ("held", 3),
+        ("running", 2),
+        ("waiting", 1),
+    ]
+    states = {group.key: group.state for group in found}
+    assert states.pop("scheduled") == "held"
+    assert all(key == state for key, state in states.items())
+    heads = {group.key: group.head for group in found}
+    assert heads.pop("scheduled") is None
+    assert all(head == f"{key}0" for key, head in heads.items())
+    assert found.cursor is None
+
+
+@pytest.mark.parametrize("sort", ["depth", "age", "key"])
+@pytest.mark.parametrize("state", ["waiting", "running", "held", "paused", "draining", "blocked"])
+def test_only_one_state(world: World, groups: Groups, state: str, sort: str) -> None:
+    fill(world)
+    expected = {"held": {"held", "scheduled"}, "blocked": set()}.get(state, {state})
+    assert {group.key for group in groups.list(state=state, sort=sort)} == expected
+
+
+def test_by_age_the_longest_waiting_first(world: World, groups: Groups) -> None:
+    fill(world)
+    world.tick(10_000)
+    found = groups.list(sort="age")
+    assert [group.key for group in found if group.head] == ["waiting", "running", "held", "paused", "draining"]
+    ages = {group.key: group.oldest_age for group in found}
+    assert (ages["waiting"], ages["draining"], ages["scheduled"]) == (15, 11, None)
+
+
+@pytest.mark.parametrize("sort", ["depth", "age", "key"])
+def test_pages_together_are_the_whole(world: World, groups: Groups, sort: str) -> None:
+    for n in range(250):
+        world.park(f"t{n}", f"g{n:03}")
+    seen, cursor, pages = [], None, 0
+    while True:
+        page = groups.list(sort=sort, limit=40, cursor=cursor)
+        seen += [group.key for group in page]
+        pages += 1
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == [f"g{n:03}" for n in range(250)]
+    assert pages <= 8
+
+
+def test_a_page_of_one_state_ends_where_the_next_begins(world: World, groups: Groups) -> None:
+    for n in range(60):
+        world.park(f"t{n}", f"g{n}")
+        if n % 3 == 0:
+            groups.drain(f"g{n}")
+    seen, cursor = [], None
+    for _ in range(10):
+        page = groups.list(state="draining", limit=7, cursor=cursor)
+        seen += [group.key for group in page]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(f"g{n}" for n in range(0, 60, 3))
+
+
+@pytest.mark.parametrize("wrong", [{"state": "x"}, {"sort": "x"}, {"limit": 0}, {"limit": True}, {"cursor": "x"}])
+def test_what_does_not_work_is_named(groups: Groups, wrong: dict[str, object]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(InvalidOption, match=f"{name}={value!r} does not work"):
+        groups.list(**wrong)  # type: ignore[arg-type]
+
+
+def test_get(shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.send("k", "b")
+    shop.begin()
+    shop.world.tick(10_000)
+    group = shop.groups.get("k")
+    assert (group.state, group.depth, group.head, group.oldest_age) == ("running", 2, "a", 10)
+    (run,) = group.running
+    assert (run.task_id, run.task, run.worker) == ("a", "shop.send", "celery@host")
+    assert run.lease_left == (TTL_MS - 10_000) / 1000
+    assert plain(group)["running"][0]["since"] == run.since.isoformat()
+    with pytest.raises(UnknownGroup, match="Group 'other' holds no task"):
+        shop.groups.get("other")
+
+
+def test_tasks_in_order_without_the_revoked(shop: Shop) -> None:
+    for n in range(250):
+        shop.send("k", f"t{n}")
+    shop.groups.revoke("t3")
+    tasks = shop.groups.tasks("k", limit=3)
+    assert [(task.task_id, task.place) for task in tasks] == [("t1", 0), ("t2", 1), ("t4", 3)]
+    assert (tasks[0].task, tasks[0].args, tasks[0].kwargs) == ("shop.send", "('k', 7)", "{}")
+    assert [task.task_id for task in shop.groups.tasks("k", limit=2, offset=tasks[-1].place + 1)] == ["t5", "t6"]
+    assert len(shop.groups.tasks("k", limit=1000)) == 248
+    assert shop.groups.tasks("k", offset=1000) == []
+
+
+def test_find(shop: Shop) -> None:
+    for id in "abc":
+        shop.send("k", id)
+    shop.send("k", "later", countdown=60)
+    shop.send("held", "h")
+    begun = shop.begin()
+    held = shop.begin()
+    shop.world.hold(held, 60_000, "held", "celery")
+    shop.world.finish(held, "held")
+    assert shop.groups.find("never") is None
+    states = {id: shop.groups.find(id) for id in ("a", "b", "c", "later", "h")}
+    assert {id: each.state for id, each in states.items() if each} == {
+        "a": "running",
+        "b": "parked",
+        "c": "parked",
+        "later": "scheduled",
+        "h": "held",
+    }
+    assert states["c"].place == 1 and states["c"].key == "k" and states["c"].task == "shop.send"
+    assert states["a"].running.fence == begun.fence
+    assert states["h"].due.timestamp() * 1000 == shop.world.now + 60_000
+    assert 59 < states["later"].due.timestamp() - shop.world.now / 1000 <= 60
+
+
+def test_stats(shop: Shop) -> None:
+    for n in range(3):
+        shop.send("k", f"t{n}")
+    shop.send("other", "o")
+    shop.groups.pause("other")
+    shop.begin()
+    stats = shop.groups.stats()
+    assert {name: stats[name] for name in ("groups", "paused", "tasks", "parked", "in_flight", "released")} == {
+        "groups": 2,
+        "paused": 1,
+        "tasks": 4,
+        "parked": 2,
+        "in_flight": 2,
+        "released": 0,
+    }
+    assert stats["deepest"] == {"key": "k", "depth": 3}
+    assert stats["totals"]["parked"] == 4
+
+
+def test_a_foreign_key_is_an_error_of_ours(world: World, groups: Groups) -> None:
+    world.redis.set(world.keys.group("g"), "foreign")
+    for call in (groups.get, groups.pause, groups.resume):
+        with pytest.raises(GroupFifoError, match=r"another type.*groupfifo_namespace"):
+            call("g")
+
+
+def test_redis_away_is_an_error_of_ours() -> None:
+    groups = Groups(Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False))
+    for call in (groups.get, groups.pause, groups.tasks, groups.find, groups.explain, groups.purge, groups.revoke):
+        with pytest.raises(GateUnavailable, match=r"redis://127.0.0.1:1/0 can't be used right now"):
+            call("h")
+    for simple in (groups.list, groups.stats, groups.dead_letters, groups.verify, groups.actions, groups.doctor):
+        with pytest.raises(GateUnavailable):
+            simple()
+
+
+def test_a_hundred_thousand_groups(world: World, groups: Groups) -> None:
+    """Made by hand, as parking them would take long; a page of any kind takes less than a second."""
+    keys, pipe = world.keys, world.redis.pipeline(transaction=False)
+    for n in range(100_000):
+        us = (world.now - n) * 1000
+        pipe.zadd(keys.depth, {f"g{n}": 1 + n % 50}).rpush(keys.waiting(f"g{n}"), f"{us} t{n}")
+        if n % 20_000 == 0:
+            pipe.execute()
+    pipe.hset(keys.entries, mapping={f"t{n}": "x" for n in range(100_000)})
+    pipe.execute()
+    for how in ({"sort": "depth"}, {"sort": "key"}, {"sort": "age"}, {"state": "running"}, {"cursor": "90000"}):
+        began = time.monotonic()
+        page = groups.list(**how)  # type: ignore[arg-type]
+        took = time.monotonic() - began
+        print(f"{how}: {took * 1000:.0f} ms, {len(page)} groups")
+        assert took < 2, f"{how} took {took} s"
+    assert groups.list(sort="age", limit=1)[0].key == "g99999"
+    assert groups.list(limit=1)[0].depth == 50

@@ -1,0 +1,150 @@
+"""verify: each invariant that is broken by hand is named, and repaired without losing a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from celery_groupfifo import Groups
+from celery_groupfifo.groups import verify
+from tests.gate.support import TTL_MS, World, ticket_of
+
+Break = Callable[[World], object]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "PAUSE", 0)
+
+
+def three(world: World) -> None:
+    """A runs, b and c wait."""
+    world.run("a")
+    world.park("b")
+    world.park("c")
+
+
+def held(world: World) -> None:
+    ticket = world.run("a")
+    world.hold(ticket, 60_000)
+    world.finish(ticket)
+    world.park("b")
+
+
+def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
+    three(world)
+    world.park("released", "R")
+    world.park("later", "L", delay=1000)
+    ticket = world.run("h", "H", "q2")
+    world.hold(ticket, 60_000, "H", "q2")
+    world.finish(ticket, "H")
+    for key in ("P", "D"):
+        world.park(f"{key}1", key)
+        world.park(f"{key}2", key)
+    groups.pause("P")
+    groups.drain("D")
+    world.gate.revoke("D2")
+    world.gate.store.mark_unsent(world.keys, "D1")
+    assert groups.verify() == []
+
+
+def end_by_hand(world: World, id: str) -> None:
+    """A run is over, and nobody lets the group go on."""
+    world.redis.hdel(world.keys.entries, id)
+    world.redis.hdel(world.keys.flight, id)
+    world.redis.hdel(world.keys.group("g"), f"f {id}")
+    world.redis.zrem(world.keys.due, f"l {id}")
+    world.redis.zincrby(world.keys.depth, -1, "g")
+
+
+CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
+    "depth": (three, lambda w: w.redis.zadd(w.keys.depth, {"g": 9}), "Its depth is 9, but it has 3 entries."),
+    "depth of nothing": (
+        three,
+        lambda w: w.redis.zadd(w.keys.depth, {"no": 2}),
+        "Its depth is 2, but it has 0 entries.",
+    ),
+    "depth lost": (three, lambda w: w.redis.delete(w.keys.depth), "Its depth is 0, but it has 3 entries."),
+    "orphan": (
+        three,
+        lambda w: w.redis.lrem(w.keys.waiting("g"), 0, w.redis.lindex(w.keys.waiting("g"), 0)),
+        "no line",
+    ),
+    "orphan after its eta": (
+        lambda w: w.park("a", delay=1000) and None,
+        lambda w: w.redis.zrem(w.keys.due, "e g a"),
+        "It stands in no line and has no appointment.",
+    ),
+    "stuck": (three, lambda w: end_by_hand(w, "a"), "Tasks stand in its line, and nothing of it is under way."),
+    "lease": (three, lambda w: w.redis.zrem(w.keys.due, "l a"), "It runs without a lease that ends."),
+    "ticket": (lambda w: w.park("a") and None, lambda w: w.redis.delete(w.keys.rung), "its ticket is not known"),
+    "hold": (held, lambda w: w.redis.zrem(w.keys.due, "h a"), "It is held without an appointment."),
+    "slot": (three, lambda w: w.redis.hdel(w.keys.group("g"), "f a"), "its group does not know it"),
+    "ghost": (three, lambda w: w.redis.hset(w.keys.group("g"), "f z", 1), "It holds a slot and is not under way."),
+    "stop": (
+        three,
+        lambda w: w.redis.hset(w.keys.flight, "a", w.redis.hget(w.keys.flight, "a").replace(b" - - g", b" - p g")),
+        "It is stopped by a pause that its group does not know.",
+    ),
+    "listed": (three, lambda w: w.redis.zadd(w.keys.paused, {"g": 1}), "listed as paused, but is not"),
+    "record": (three, lambda w: w.redis.hset(w.keys.flight, "z", "nonsense"), "its message is gone"),
+    "message": (held, lambda w: w.redis.hdel(w.keys.entries, "a"), "its message is gone"),
+}
+
+
+def finish_all(world: World) -> list[str]:
+    """A living fleet: sweeps, rings, and runs whatever comes until nothing is left."""
+    order, quiet = [], 0
+    world.redis.delete(world.keys.pulse)
+    while quiet < 2 * TTL_MS // 1000 + 5:
+        world.gate.sweep(world.lists("q"))
+        world.gate.ring()
+        quiet += 1
+        while message := world.pop():
+            ticket = ticket_of(message)
+            if world.begin(ticket):
+                order.append(ticket.id)
+                world.finish(ticket)
+                quiet = 0
+        world.tick(1000)
+    return order
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_breach_is_named_and_repaired(world: World, groups: Groups, name: str) -> None:
+    prepare, damage, what = CASES[name]
+    prepare(world)
+    entries = {id.decode() for id in world.redis.hkeys(world.keys.entries)}
+    damage(world)
+    if name == "stuck":
+        entries.remove("a")
+    found = groups.verify()
+    assert any(what in breach.what for breach in found), found
+    assert not any(breach.repaired for breach in found)
+    repaired = groups.verify(repair=True)
+    assert all(breach.repaired == bool(breach.repair) for breach in repaired)
+    if name == "stop":
+        groups.resume("g")
+    order = finish_all(world)
+    dead = {known[1] for known, _ in world.dead()}
+    assert set(order) | dead == entries, "no task is lost"
+    assert groups.verify() == []
+    assert world.residue() == {}
+
+
+def test_what_cannot_be_read_is_named(world: World, groups: Groups) -> None:
+    three(world)
+    world.redis.hset(world.keys.entries, "b", "garbage")
+    found = groups.verify()
+    assert [(breach.name, breach.task_id, breach.repair) for breach in found if breach.task_id] == [
+        ("unreadable", "b", "")
+    ]
+
+
+def test_many_entries_and_partitions_are_walked(world: World, groups: Groups) -> None:
+    for n in range(1500):
+        world.park(f"t{n}", f"g{n % 7}")
+    assert groups.verify() == []
+    world.redis.hdel(world.keys.flight, "t3")
+    assert {breach.name for breach in groups.verify()} == {"ghost", "orphan"}
