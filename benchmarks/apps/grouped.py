@@ -1,0 +1,14 @@
+"""The same tasks, ordered; and the plain ones of an app that uses the package."""
+
+from __future__ import annotations
+
+from benchmarks.apps import work
+from benchmarks.apps.config import configured_app
+from celery_groupfifo import GroupFifoTask
+
+app = configured_app()
+
+noop = app.task(base=GroupFifoTask, group_key="{group}", name="bench.noop")(work.noop)
+step = app.task(base=GroupFifoTask, group_key="{group}", name="bench.step")(work.step)
+plain_noop = app.task(name="bench.plain_noop")(work.noop)
+plain_step = app.task(name="bench.plain_step")(work.step)

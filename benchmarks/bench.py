@@ -1,0 +1,165 @@
+"""What scenarios measure on: a server of their own, workers and producers, and the backlogs that runs start from."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import redis
+
+from benchmarks.apps.config import CONFIG_VARIABLE
+from benchmarks.processes import Producer, Worker
+from benchmarks.rabbit import rabbitmq
+from benchmarks.recording import PATH_VARIABLE
+from celery_groupfifo import embedded
+
+#: Databases of the server: what is measured, results, and from here on the copies of backlogs.
+LIVE, RESULTS, COPIES = 0, 1, 2
+
+MODULES = {"plain": "benchmarks.apps.plain", "grouped": "benchmarks.apps.grouped", "recipe": "benchmarks.recipe"}
+
+# Nobody to talk to, in both arms: less noise.
+_QUIET = ("--without-mingle", "--without-gossip", "--without-heartbeat")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the things that a scenario compares.
+
+    Attributes:
+        app: Of MODULES.
+        tasks: Names of the tasks that its backlog takes in turn.
+        pool: Of its workers.
+        concurrency: Slots of each worker.
+        workers: How many.
+        held: Groups, beside the measured ones, that wait for a retry.
+    """
+
+    app: str
+    tasks: tuple[str, ...] = ("noop",)
+    pool: str = "prefork"
+    concurrency: int = 10
+    workers: int = 1
+    held: int = 0
+
+
+class Bench:
+    """A server for the purpose; a context manager that ends all that was started.
+
+    Attributes:
+        server: Its data is only in memory: what is measured is Celery, not the disk.
+        client: Of the live database.
+        directory: For logs and records.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        # Databases are flushed all the time: never those of a server that somebody else uses.
+        os.environ.pop(embedded.URL_VARIABLE, None)
+        self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="groupfifo-bench-")))
+        self.server = self._stack.enter_context(embedded.start(appendonly=False))
+        self._clients: dict[int, redis.Redis] = {}
+        self.client = self._database(LIVE)
+        self._producers: dict[tuple[str, str], Producer] = {}
+        self._names = count(1)
+        self._rabbitmq: str | None = None
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _database(self, number: int) -> redis.Redis:
+        if number not in self._clients:
+            self._clients[number] = self._stack.enter_context(redis.Redis.from_url(f"{self.server.url}/{number}"))
+        return self._clients[number]
+
+    # -- processes ---------------------------------------------------------
+
+    def config(self, broker: str = "redis", more: Mapping[str, Any] | None = None) -> str:
+        """The configuration of apps, as JSON."""
+        live, results = (f"{self.server.url}/{number}" for number in (LIVE, RESULTS))
+        where = {"broker_url": live, "result_backend": results}
+        if broker == "rabbitmq":
+            if self._rabbitmq is None:
+                self._rabbitmq = self._stack.enter_context(rabbitmq(self.directory))
+            where = {"broker_url": self._rabbitmq, "result_backend": results, "groupfifo_url": live}
+        return json.dumps({**where, **(more or {})}, sort_keys=True)
+
+    def producer(self, app: str, config: str) -> Producer:
+        """The producer of an app with a configuration; it stays until the end."""
+        key = (app, config)
+        if key not in self._producers:
+            producer = Producer(MODULES[app], {CONFIG_VARIABLE: config}, self.directory)
+            self._producers[key] = producer
+            self._stack.callback(producer.close)
+        return self._producers[key]
+
+    @contextmanager
+    def workers(self, arm: Arm, config: str, record: Path, flags: Sequence[str] = ()) -> Iterator[list[Worker]]:
+        """The workers of an arm, while the context lasts."""
+        options = ["-P", arm.pool, "-c", str(arm.concurrency), *_QUIET, *flags]
+        environment = {CONFIG_VARIABLE: config, PATH_VARIABLE: str(record)}
+        started: list[Worker] = []
+        try:
+            for _ in range(arm.workers):
+                name = f"worker-{next(self._names)}"
+                started.append(Worker(MODULES[arm.app], options, environment, self.directory, name))
+            yield started
+        finally:
+            for worker in started:
+                worker.kill()
+
+    @contextmanager
+    def record(self) -> Iterator[Path]:
+        """A new, empty record, while the context lasts."""
+        path = self.directory / f"record-{next(self._names)}"
+        path.touch()
+        try:
+            yield path
+        finally:
+            path.unlink()
+
+    # -- data --------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Empty what is measured."""
+        _flush(self.client)
+        _flush(self._database(RESULTS))
+
+    def keep(self, slot: int) -> None:
+        """Copy what is live, so that each repetition starts from the very same backlog."""
+        self._copy(self.client, self._database(COPIES + slot), COPIES + slot)
+
+    def restore(self, slot: int) -> None:
+        """Make the copy live."""
+        self.clear()
+        self._copy(self._database(COPIES + slot), self.client, LIVE)
+
+    def drop(self, slot: int) -> None:
+        """Forget the copy."""
+        _flush(self._database(COPIES + slot))
+
+    @staticmethod
+    def _copy(source: redis.Redis, target: redis.Redis, number: int) -> None:
+        _flush(target)
+        pipe = source.pipeline(transaction=False)
+        for key in source.scan_iter(count=1000):
+            pipe.copy(key, key, destination_db=str(number))
+        pipe.execute()
+
+
+def _flush(client: redis.Redis) -> None:
+    """Empty a database here and now: servers free memory later by default, in the midst of what is measured next."""
+    client.execute_command("FLUSHDB", "SYNC")  # type: ignore[no-untyped-call]

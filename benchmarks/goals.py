@@ -1,0 +1,50 @@
+"""What a row must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound.
+
+    Attributes:
+        least: The figure must not be below; None: it may.
+        most: The figure must not be above; None: it may.
+        absolute: It bounds the measured value itself; else its ratio to the reference's.
+        unit: Of an absolute bound.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    absolute: bool = False
+    unit: str = ""
+
+    def reached(self, figure: float) -> bool:
+        """Whether a figure is within the bound."""
+        return (self.least is None or figure >= self.least) and (self.most is None or figure <= self.most)
+
+    def __str__(self) -> str:
+        sign, bound = ("≥", self.least) if self.least is not None else ("≤", self.most)
+        return f"{sign} {bound:g}{f' {self.unit}'.rstrip() if self.absolute else 'x'}"
+
+
+def at_least(ratio: float) -> Goal:
+    """The ratio to the reference must be this or more."""
+    return Goal(least=ratio)
+
+
+def at_most(ratio: float) -> Goal:
+    """The ratio to the reference must be this or less."""
+    return Goal(most=ratio)
+
+
+def value_at_least(bound: float, unit: str = "") -> Goal:
+    """The value itself must be this or more."""
+    return Goal(least=bound, absolute=True, unit=unit)
+
+
+def value_at_most(bound: float, unit: str = "") -> Goal:
+    """The value itself must be this or less."""
+    return Goal(most=bound, absolute=True, unit=unit)

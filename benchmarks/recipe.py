@@ -1,0 +1,36 @@
+"""The usual recipe for one task at a time per key: take a lock, or try again later.
+
+Written as its users would write it, at its best: a lock without a race at its end (redis-py's, released only by its
+holder), given back even on failure, retries without a limit. It keeps tasks of a group apart. It does not keep them
+in order: whoever asks first when the lock is free goes first.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import redis
+
+from benchmarks.apps import work
+from benchmarks.apps.config import configured_app
+
+#: Seconds until the next try. Long ones leave the slots idle, short ones keep them busy with trying.
+COUNTDOWN = float(os.environ.get("BENCH_RECIPE_COUNTDOWN", "0.1"))
+#: Seconds after which the lock of a dead worker is free again.
+LOCK_SECONDS = 30.0
+
+app = configured_app()
+_locks = redis.Redis.from_url(app.conf.broker_url)
+
+
+@app.task(name="bench.step", bind=True, max_retries=None)  # type: ignore[untyped-decorator]
+def step(self: Any, group: str, number: int, seconds: float = 0.0) -> None:
+    """See `work.step`."""
+    lock = _locks.lock(f"lock:{group}", timeout=LOCK_SECONDS)
+    if not lock.acquire(blocking=False):
+        raise self.retry(countdown=COUNTDOWN)
+    try:
+        work.step(group, number, seconds)
+    finally:
+        lock.release()

@@ -1,0 +1,208 @@
+"""The rows: what is promised, what shows it, and what it must reach.
+
+Rows that look at the same runs share a scenario, which then runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.bench import Arm
+from benchmarks.goals import Goal, at_least, at_most, value_at_least, value_at_most
+from benchmarks.scenarios.backlog import Backlog
+from benchmarks.scenarios.base import Scenario
+from benchmarks.scenarios.commands import Commands
+from benchmarks.scenarios.latency import PickUp
+from benchmarks.scenarios.light import Light
+from benchmarks.scenarios.memory import Memory
+from benchmarks.scenarios.scripts import Depth, Scripts
+from benchmarks.scenarios.sending import Sending
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: For `--only`.
+        title: For people.
+        scenario: What is run.
+        metric: The figure of a run that counts.
+        unit: Of the figure.
+        goal: What it must reach.
+        aim: What we would like.
+        reference: The arm to compare with; None: there is nothing to compare with.
+        arm: The arm that is judged.
+        full: Only with `--full`.
+    """
+
+    name: str
+    title: str
+    scenario: Scenario
+    metric: str
+    unit: str
+    goal: Goal
+    aim: str = ""
+    reference: str | None = "plain"
+    arm: str = "grouped"
+    full: bool = False
+
+
+def rows(full: bool) -> list[Row]:
+    """All rows of a mode, in the order of the table.
+
+    Args:
+        full: With everything that takes long, and larger backlogs.
+    """
+    found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
+    found += [*_calls(full), *_redis(full), *_fair(full), *_brokers(full)]
+    return [row for row in found if full or not row.full]
+
+
+def _both(**options: object) -> dict[str, Arm]:
+    """Plain and grouped, with the same options."""
+    return {app: Arm(app, **options) for app in ("plain", "grouped")}  # type: ignore[arg-type]
+
+
+def _noop(full: bool) -> list[Row]:
+    def scenario(groups: int, count: int) -> Backlog:
+        return Backlog(f"no-op, {groups:,} groups", _both(), count, groups)
+
+    hundred = scenario(100, 10_000 if full else 4_000)
+    every = "no-op tasks, {} groups, prefork -c 10"
+    return [
+        Row("noop-100", every.format(100), hundred, "rate", "tasks/s", at_least(2.0), "3x"),
+        Row("noop-1000", every.format("1,000"), scenario(1_000, 10_000), "rate", "tasks/s", at_least(2.0), full=True),
+        Row(
+            "noop-10000", every.format("10,000"), scenario(10_000, 10_000), "rate", "tasks/s", at_least(2.0), full=True
+        ),
+        Row("cpu", "the first: CPU of the main process", hundred, "cpu_us", "µs/task", at_most(0.45), "0.3x"),
+    ]
+
+
+def _pools(full: bool) -> list[Row]:
+    def row(pool: str, least: float, only_full: bool, **options: object) -> Row:
+        scenario = Backlog(f"no-op, {pool}", _both(pool=pool, **options), 10_000 if full else 3_000, 100)
+        return Row(pool, f"the same, {pool} pool", scenario, "rate", "tasks/s", at_least(least), full=only_full)
+
+    stored = Backlog(
+        "no-op, results and events", _both(), 6_000, 100, config={"task_ignore_result": False}, flags=("-E",)
+    )
+    package = Backlog("plain tasks", {"plain": Arm("plain"), "package": Arm("grouped", ("plain_noop",))}, 10_000, 100)
+    return [
+        row("threads", 2.0, False),
+        row("solo", 1.0, False, concurrency=1),
+        row("gevent", 1.0, True),
+        Row("results", "the first, results and events on", stored, "rate", "tasks/s", at_least(1.5), "2x", full=True),
+        Row(
+            "plain-tasks", "plain tasks in an app with the package", package, "rate", "tasks/s", at_least(0.98), "1x",
+            arm="package", full=True,
+        ),
+    ]  # fmt: skip
+
+
+def _hot(full: bool) -> list[Row]:
+    arms = {"plain": Arm("plain", concurrency=1), "grouped": Arm("grouped"), "two workers": Arm("grouped", workers=2)}
+    scenario = Backlog("one hot group", arms, 3_000, 1)
+    second = "the same with a second worker, by one"
+    return [
+        Row("hot", "one hot group, backlog 3,000, by plain -c 1", scenario, "rate", "tasks/s", at_least(1.3), "2.5x"),
+        Row(
+            "hot-two", second, scenario, "rate", "tasks/s", at_least(0.85), "flat",
+            reference="grouped", arm="two workers", full=True,
+        ),
+    ]  # fmt: skip
+
+
+def _working(full: bool) -> list[Row]:
+    def scenario(seconds: float, count: int, *apps: str, burst: int = 1) -> Backlog:
+        name = f"{seconds * 1000:g} ms, 50 groups, {'bursts of ten' if burst > 1 else 'at random'}"
+        arms = {app: Arm(app, ("step",)) for app in apps}
+        return Backlog(name, arms, count, 50, burst=burst, seconds=seconds, limit=15)
+
+    def recipe_row(name: str, title: str, scenario: Backlog, least: float) -> Row:
+        return Row(name, title, scenario, "rate", "tasks/s", at_least(least), reference="recipe", full=True)
+
+    # Tasks of one group come one after the other in real life: a customer's ten messages. At random they seldom
+    # meet, which is the recipe's best case, and is shown beside it.
+    short, long = scenario(0.01, 4_000, "plain", "grouped", "recipe"), scenario(0.05, 1_500, "plain", "grouped")
+    short_bursts = scenario(0.01, 4_000, "grouped", "recipe", burst=10)
+    long_bursts = scenario(0.05, 1_500, "grouped", "recipe", burst=10)
+    return [
+        Row("busy-10", "10 ms tasks: busy share of 10 slots", short, "busy", "", at_least(0.9), "0.98x", full=True),
+        Row("busy-50", "50 ms tasks: busy share of 10 slots", long, "busy", "", value_at_least(0.9), "0.98", full=True),
+        recipe_row("recipe-10", "10 ms tasks in bursts, by lock and retry", short_bursts, 5),
+        recipe_row("recipe-50", "50 ms tasks in bursts, by lock and retry", long_bursts, 5),
+        recipe_row("recipe-best", "10 ms tasks at random, by lock and retry", short, 1),
+    ]
+
+
+def _two_workers(full: bool) -> list[Row]:
+    scenario = Backlog("two workers", _both(workers=2), 10_000, 100)
+    both = "both busy: CPU of the one by the other's"
+    return [
+        Row("two", "no-op, 100 groups, two workers", scenario, "rate", "tasks/s", at_least(1.7), "2.5x", full=True),
+        Row("two-busy", both, scenario, "balance", "", value_at_least(0.5), reference=None, full=True),
+    ]
+
+
+def _mixed(full: bool) -> list[Row]:
+    arms = {"plain": Arm("plain", ("step", "step")), "grouped": Arm("grouped", ("plain_step", "step"))}
+    scenario = Backlog("mixed queue", arms, 8_000 if full else 3_000, 100, seconds=0)
+    wait = "mixed queue: wait p95 of the plain half"
+    return [
+        Row("mixed", "half plain, half grouped, by all plain", scenario, "rate", "tasks/s", at_least(1.2)),
+        Row("mixed-wait", wait, scenario, "wait_p95", "s", at_most(1.2)),
+    ]
+
+
+def _calls(full: bool) -> list[Row]:
+    sending, pick_up = Sending(2_000 if full else 1_000), PickUp(200 if full else 60)
+    bulk = "park_many, by plain apply_async"
+    return [
+        Row("apply-async", "apply_async", sending, "rate", "calls/s", at_least(1.0), "1.5x"),
+        Row("park-many", bulk, sending, "rate", "calls/s", at_least(4.0), "8x", arm="park_many"),
+        Row("pick-up", "pick-up by an idle system, p50", pick_up, "p50_ms", "ms", at_most(1.15), "1x"),
+    ]
+
+
+def _redis(full: bool) -> list[Row]:
+    depths = {"small": Depth(2_000, 100), "deep": Depth(200_000, 1), "many": Depth(100_000, 100_000)}
+    commands, scripts, memory = Commands(1_000), Scripts(500, depths), Memory(50_000 if full else 10_000)
+    deep, many = "the same, 200,000 parked in one group", "the same, 100,000 groups"
+    limit = value_at_most(70, "µs")
+
+    def script_row(name: str, title: str, arm: str) -> Row:
+        return Row(name, title, scripts, "total", "µs", at_most(1.5), "1.1x", reference="small", arm=arm, full=True)
+
+    return [
+        Row("commands", "commands from clients", commands, "total", "per task", at_most(0.5), "2 per task"),
+        Row("scripts", "park + begin + finish in Redis", scripts, "total", "µs", limit, "35 µs", None, "small"),
+        script_row("scripts-deep", deep, "deep"),
+        script_row("scripts-many", many, "many"),
+        Row("memory", "memory per parked task", memory, "bytes", "bytes", at_most(1.35), "1.1x"),
+    ]
+
+
+def _fair(full: bool) -> list[Row]:
+    scenario = Light(count=40, held=10_000)
+    light = "a light group beside 5 deep ones, 4 slots: p95"
+    return [
+        Row("light", light, scenario, "p95", "heavy tasks", value_at_most(3), "1 to 2", None, "alone", full=True),
+        Row(
+            "light-held", "the same beside 10,000 groups on hold: p50", scenario, "p50", "heavy tasks", at_most(1.25),
+            "1x", reference="alone", arm="held", full=True,
+        ),
+    ]  # fmt: skip
+
+
+def _brokers(full: bool) -> list[Row]:
+    scenario = Backlog("RabbitMQ", _both(tasks=("step",)), 4_000, 100, seconds=0, broker="rabbitmq")
+    return [
+        Row("rabbitmq", "RabbitMQ as broker, 100 groups", scenario, "rate", "tasks/s", at_least(1.0), "1.5x", full=True)
+    ]
+
+
+#: Where rows come from; cli.py takes it as an argument, so that a test may bring its own.
+Source = Callable[[bool], list[Row]]

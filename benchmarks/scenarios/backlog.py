@@ -1,0 +1,108 @@
+"""How fast workers get through a backlog that is there before they start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import Any
+
+from benchmarks import recording
+from benchmarks.bench import Arm, Bench
+from benchmarks.producer import SECOND
+from benchmarks.scenarios.base import Metrics
+from benchmarks.scenarios.direct import hold_groups
+from benchmarks.scenarios.watch import Watch, cost, progress_of
+
+#: Of the backlog: until then workers start, connect and fill their slots.
+WARM_UP = 0.1
+
+
+@dataclass
+class Backlog:
+    """One backlog, for each arm.
+
+    Attributes:
+        name: For the record.
+        arms: What is compared.
+        count: Tasks.
+        groups: That they belong to.
+        burst: Tasks of one group that come in a row.
+        seconds: Of work per task; None: they are no-ops, and record nothing.
+        limit: Seconds after which a slow arm has shown enough.
+        config: Added to the apps' configuration.
+        flags: Added to the workers' command line.
+        broker: `redis` or `rabbitmq`.
+    """
+
+    name: str
+    arms: Mapping[str, Arm]
+    count: int
+    groups: int
+    burst: int = 1
+    seconds: float | None = None
+    limit: float | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    broker: str = "redis"
+    repeatable: bool = True
+    _kept: set[int] = field(default_factory=set)
+
+    def measure(self, bench: Bench, arm: str) -> Metrics:
+        """See `Scenario`."""
+        chosen = self.arms[arm]
+        config = bench.config(self.broker, self.config)
+        self._fill(bench, arm, config)
+        with bench.record() as record:
+            progress = progress_of(chosen, bench.client, record)
+            before = progress()
+            with bench.workers(chosen, config, record, self.flags) as workers:
+                watch = Watch(bench.client, bench.server.pid, progress, workers)
+                start = watch.until(before + int(self.count * WARM_UP))
+                end = watch.until(before + self.count, self.limit)
+            found = cost(start, end)
+            if self.seconds is not None:
+                found |= self._from_record(chosen, recording.read(record), found["rate"])
+        return found
+
+    def close(self, bench: Bench) -> None:
+        """See `Scenario`."""
+        for slot in self._kept:
+            bench.drop(slot)
+        self._kept.clear()
+        bench.clear()
+
+    def _fill(self, bench: Bench, arm: str, config: str) -> None:
+        slot, chosen = list(self.arms).index(arm), self.arms[arm]
+        if slot in self._kept:
+            bench.restore(slot)
+            return
+        bench.clear()
+        producer = bench.producer(chosen.app, config)
+        if self.broker != "redis":
+            producer.ask("purge")
+        hold_groups(bench, config, chosen.held)
+        size = {"count": self.count, "groups": self.groups, "burst": self.burst, "seconds": self.seconds}
+        producer.ask("fill", tasks=chosen.tasks, **size)
+        if self.broker == "redis":
+            bench.keep(slot)
+            self._kept.add(slot)
+
+    def _from_record(self, arm: Arm, events: list[recording.Event], rate: float) -> Metrics:
+        """What only the record tells.
+
+        Returns:
+            `violations` (of the order of a group; of the second task of a mixed backlog), `busy` (share of the slots
+            that worked), `wait_p95` (s, of the first task of a mixed backlog, since the first start).
+        """
+        mixed = len(arm.tasks) > 1
+        ordered = [event for event in events if not mixed or event.group >= SECOND]
+        found: Metrics = {"violations": recording.violations(ordered)}
+        slots = arm.workers * arm.concurrency
+        if self.seconds:
+            found["busy"] = rate * self.seconds / slots
+        if mixed:
+            first = min(event.time for event in events)
+            waits = [when - first for (group, _), when in recording.starts(events).items() if group < SECOND]
+            found["wait_p95"] = quantiles(waits, n=20)[-1]
+        return found

@@ -1,0 +1,72 @@
+"""The gate without workers: for states that only a gate can be in, and for the time of single scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from celery import Celery
+
+from benchmarks.bench import LIVE, Bench
+from benchmarks.producer import SECOND
+from celery_groupfifo.gate import build_gate
+from celery_groupfifo.keys import quote
+from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
+
+QUEUE = "celery"
+#: Groups that wait beside the measured ones are numbered from here.
+HELD = 5 * SECOND
+_AN_HOUR_MS = 3_600_000
+
+
+class DirectGate:
+    """A gate's client that plays one worker."""
+
+    def __init__(self, bench: Bench) -> None:
+        app = Celery("bench", broker=f"{bench.server.url}/{LIVE}", set_as_current=False)
+        self._client: Any = bench.client
+        self.gate = build_gate(app, "groupfifo-bench")
+        self._lists = [(quote(QUEUE), QUEUE)]
+
+    def receive(self, count: int) -> list[tuple[Ticket, str]]:
+        """Pop up to so many tickets from the queue, each with the key of its group."""
+        return [_ticket(message) for message in self._client.rpop(QUEUE, count) or ()]
+
+    def begin(self, ticket: Ticket) -> None:
+        """See `Gate`."""
+        self.gate.begin(ticket, "bench")
+
+    def finish(self, ticket: Ticket, key: str, take: bool = False) -> tuple[Ticket, str] | None:
+        """See `Gate`. Returns the ticket that was taken."""
+        call = Finish(ticket, key, "bench", caller="bench", call=self.gate.call_name())
+        if take:
+            call.take, call.lists = "lists", self._lists
+        taken = self.gate.finish(call).taken
+        return None if taken is None else _ticket(taken)
+
+    def hold(self, ticket: Ticket, key: str) -> None:
+        """Let a task that was begun wait for a retry in an hour, and end its run."""
+        text = self._client.hget(self.gate.keyspace.partitions[0].entries, quote(ticket.id))
+        front, _, message = text.partition(b"\n")
+        cut = int(front.split(b" ")[3])
+        self.gate.hold(Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS), ticket)
+        self.finish(ticket, key)
+
+
+def hold_groups(bench: Bench, config: str, count: int) -> None:
+    """Bring groups into the state of waiting for a retry, with two more tasks parked behind each."""
+    if not count:
+        return
+    request = {"tasks": ["noop"], "count": 3 * count, "groups": count, "base": HELD}
+    bench.producer("grouped", config).ask("fill", **request)
+    gate = DirectGate(bench)
+    for ticket, key in gate.receive(count):
+        gate.begin(ticket)
+        gate.hold(ticket, key)
+
+
+def _ticket(message: bytes) -> tuple[Ticket, str]:
+    headers = json.loads(message)["headers"]
+    ticket = Ticket.parse(headers[HEADER])
+    assert ticket is not None
+    return ticket, headers[KEY_HEADER]

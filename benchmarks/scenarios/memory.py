@@ -1,0 +1,44 @@
+"""What a waiting task takes in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.bench import Bench
+from benchmarks.scenarios.base import Metrics
+
+
+@dataclass
+class Memory:
+    """The same backlog as a plain list, and parked.
+
+    Attributes:
+        count: Tasks.
+    """
+
+    count: int
+    name: str = "memory"
+    repeatable: bool = False
+
+    @property
+    def arms(self) -> Mapping[str, str]:
+        """See `Scenario`."""
+        return {"plain": "plain", "grouped": "grouped"}
+
+    def measure(self, bench: Bench, arm: str) -> Metrics:
+        """See `Scenario`. Returns `bytes` per task: all that Redis uses, but for its clients' buffers."""
+        bench.clear()
+        producer = bench.producer(self.arms[arm], bench.config())
+        before = _used(bench)
+        producer.ask("fill", tasks=["noop"], count=self.count, groups=100)
+        return {"bytes": (_used(bench) - before) / self.count}
+
+    def close(self, bench: Bench) -> None:
+        """See `Scenario`."""
+        bench.clear()
+
+
+def _used(bench: Bench) -> int:
+    memory = bench.client.info("memory")
+    return int(memory["used_memory"]) - int(memory.get("mem_clients_normal", 0))

@@ -1,0 +1,94 @@
+"""Runs scenarios: their arms in turn, several times, so that what disturbs one arm disturbs the others as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+
+from benchmarks.bench import Bench
+from benchmarks.processes import BenchmarkError
+from benchmarks.rows import Row
+from benchmarks.scenarios.base import Metrics, Scenario
+
+Samples = dict[str, list[Metrics]]
+"""The runs of a scenario, by arm."""
+
+
+@dataclass
+class Results:
+    """What a session found.
+
+    Attributes:
+        samples: By the scenario's name.
+        failures: Scenarios that could not be measured, and why.
+    """
+
+    samples: dict[str, Samples] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def middle(self, scenario: Scenario, arm: str, metric: str) -> float | None:
+        """The median of a figure over the runs of an arm; None where there is none."""
+        found = [each[metric] for each in self.samples.get(scenario.name, {}).get(arm, ()) if metric in each]
+        return median(found) if found else None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A scenario, the arms that somebody asks for, and the figure to show of a run."""
+
+    scenario: Scenario
+    arms: list[str]
+    metric: str
+    unit: str
+
+
+def run(bench: Bench, rows: Iterable[Row], repeats: int, say: Callable[[str], None]) -> Results:
+    """Run what the rows look at.
+
+    Args:
+        bench: To run on.
+        rows: Chosen ones.
+        repeats: Runs of each arm.
+        say: Shows a line of progress.
+    """
+    results, plans = Results(), _plans(rows)
+    for number, plan in enumerate(plans, 1):
+        try:
+            _run_one(bench, plan, repeats, results, partial(_say_numbered, say, f"[{number}/{len(plans)}] "))
+        except BenchmarkError as error:
+            results.failures[plan.scenario.name] = str(error)
+            say(f"[{number}/{len(plans)}] {plan.scenario.name}: {error}")
+        finally:
+            plan.scenario.close(bench)
+    return results
+
+
+def _run_one(bench: Bench, plan: _Plan, repeats: int, results: Results, say: Callable[[str], None]) -> None:
+    scenario = plan.scenario
+    times = repeats if scenario.repeatable else 1
+    samples = results.samples.setdefault(scenario.name, {arm: [] for arm in plan.arms})
+    for time in range(times):
+        for arm in plan.arms:
+            metrics = scenario.measure(bench, arm)
+            samples[arm].append(metrics)
+            say(f"{scenario.name} · {arm} · run {time + 1} of {times}: {metrics[plan.metric]:,.4g} {plan.unit}")
+
+
+def _say_numbered(say: Callable[[str], None], number: str, text: str) -> None:
+    say(number + text)
+
+
+def _plans(rows: Iterable[Row]) -> list[_Plan]:
+    """Each scenario once, with the arms that its rows need, in its own order."""
+    wanted: dict[str, list[Row]] = {}
+    for row in rows:
+        wanted.setdefault(row.scenario.name, []).append(row)
+    plans = []
+    for group in wanted.values():
+        needed = {arm for row in group for arm in (row.reference, row.arm)}
+        scenario = group[0].scenario
+        arms = [arm for arm in scenario.arms if arm in needed]
+        plans.append(_Plan(scenario, arms, group[0].metric, group[0].unit))
+    return plans
