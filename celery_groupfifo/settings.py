@@ -31,6 +31,9 @@ class Settings:
         eta_policy: `at_due`: a task with an ETA joins the line when it is due.
         on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
         concurrency: Tasks of a group at once.
+        max_depth: Parked tasks that a group may have; None: any number.
+        overflow: What happens to one more.
+        rate: Starts of a group in a time; None: any number.
     """
 
     url: str | None = None
@@ -47,6 +50,9 @@ class Settings:
     eta_policy: str = "at_due"
     on_duplicate: str = "return_existing"
     concurrency: int = 1
+    max_depth: None = None
+    overflow: None = None
+    rate: None = None
 
     @property
     def ttl_ms(self) -> int:
@@ -62,6 +68,9 @@ OPTIONS = {
     "eta_policy": "eta_policy",
     "on_duplicate": "on_duplicate",
     "group_concurrency": "concurrency",
+    "max_depth": "max_depth",
+    "overflow": "overflow",
+    "group_rate": "rate",
 }
 
 
@@ -77,6 +86,13 @@ def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str 
 def _choice(*values: object) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         return None if value in values else " or ".join(repr(choice) for choice in values)
+
+    return check
+
+
+def _only(value: object) -> Callable[[Any], str | None]:
+    def check(given: Any) -> str | None:
+        return None if given == value else f"{value!r}; this version has nothing else"
 
     return check
 
@@ -100,11 +116,14 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "burst_seconds": _number(float, 0),
     "on_lease_lost": _choice("warn", "terminate"),
     "max_lost": _number(int, 1),
-    "on_retry": _choice("hold"),
-    "on_failure": _choice("continue"),
-    "eta_policy": _choice("at_due"),
-    "on_duplicate": _choice("return_existing"),
-    "concurrency": _choice(1),
+    "on_retry": _only("hold"),
+    "on_failure": _only("continue"),
+    "eta_policy": _only("at_due"),
+    "on_duplicate": _only("return_existing"),
+    "concurrency": _only(1),
+    "max_depth": _only(None),
+    "overflow": _only(None),
+    "rate": _only(None),
 }
 
 

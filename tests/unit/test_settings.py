@@ -77,7 +77,18 @@ def test_wrong_settings_are_quoted(name: str, value: object, said: str) -> None:
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(("option", "value"), [("max_lost", 0), ("max_lost", "3"), ("group_on_retry", "relaese")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("max_lost", 0),
+        ("max_lost", "3"),
+        ("group_on_retry", "relaese"),
+        ("group_on_failure", "block"),
+        ("group_concurrency", 2),
+        ("max_depth", 10),
+        ("group_rate", "10/s"),
+    ],
+)
 def test_wrong_options_of_a_task_are_quoted(option: str, value: object) -> None:
     app = Celery("options", broker="redis://localhost:1/0")
 
