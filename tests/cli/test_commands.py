@@ -25,7 +25,7 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_verbs_of_the_contract_are_there() -> None:
     wanted = "list show explain find pause resume drain purge skip retry revoke move dead-letters redrive stats watch"
-    assert set(wanted.split()) | {"verify", "doctor", "drop"} <= set(groupfifo.commands)
+    assert set(wanted.split()) | {"verify", "doctor", "drop", "metrics"} <= set(groupfifo.commands)
     for command in groupfifo.commands.values():
         assert command.help and any("--json" in param.opts for param in command.params)
 
@@ -174,7 +174,7 @@ def test_what_is_wrong_is_a_sentence(run: Run, run_json: RunJson, words: list[st
     assert run_json(*words, code=1)["error"]
 
 
-@pytest.mark.parametrize("name", sorted(set(groupfifo.commands)))
+@pytest.mark.parametrize("name", sorted(set(groupfifo.commands) - {"metrics"}))  # that one says groupfifo_up 0
 def test_redis_away_is_a_sentence(shop: Shop, run: Run, name: str) -> None:
     nowhere = Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
     setattr(shop.app, _ATTRIBUTE, (os.getpid(), build_gate(nowhere)))
@@ -192,3 +192,10 @@ def test_a_key_that_is_no_text_for_a_terminal(shop: Shop, run: Run) -> None:
     said = run("list").stdout
     assert "\x1b" not in said and r"a\x1b[31m\nb" in said
     assert run("explain", "a\x1b[31m\nb").stdout.count("\n") == 1
+
+
+def test_metrics(run: Run, run_json: RunJson) -> None:
+    said = run("metrics").stdout
+    assert "groupfifo_up 1.0" in said and "groupfifo_parked_tasks " in said
+    assert "groupfifo_up 1.0" in run_json("metrics")["metrics"]
+    assert "no HOST:PORT" in run("metrics", "--listen", "here", code=2).stderr
