@@ -11,7 +11,8 @@ What Celery calls, and when (the whole table is in docs/how-it-works.md):
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from logging import ERROR
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,10 @@ class GroupRequest(Request):  # type: ignore[misc]
         try:
             if run.lost:
                 state.task_ready(self)  # it is another run's task by now: nothing is stored or told
+            elif isinstance(error, Reject):
+                with self._unstored():  # Celery stores the state first: unstored, the task would come back for ever
+                    super().on_failure(exc_info, send_failed_event, return_ok)
+                self.reject(error.requeue)
             else:
                 with continuing(run.ticket, run.key):
                     super().on_failure(exc_info, send_failed_event, return_ok)
@@ -120,7 +125,8 @@ class GroupRequest(Request):  # type: ignore[misc]
         self.outcome = "failure"
         events.log(ERROR, f"fails for good: {message}", self.name, events.of_run(self.run))
         state.task_ready(self)
-        self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
+        with self._unstored():
+            self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
         self.task.request_stack.push(self._context)
         try:
             signals.task_failure.send(
@@ -136,6 +142,22 @@ class GroupRequest(Request):  # type: ignore[misc]
             self.task.request_stack.pop()
         self.send_event("task-failed", exception=repr(error), traceback=info.traceback)
         self.acknowledge()
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        """See Celery's. Without a result backend it stops half-way, and would keep group and slot."""
+        with self._unstored():
+            super()._announce_revoked(reason, terminated, signum, expired)
+        self._already_revoked = True
+        self.acknowledge()
+
+    @contextmanager
+    def _unstored(self) -> Iterator[None]:
+        """A state that can't be stored is told in the log: the group does not wait for the result backend."""
+        try:
+            yield
+        except Exception as error:
+            said = f"has a state that can't be stored: {error!r}"
+            events.log(ERROR, said, self.name, events.of_run(self.run), exc_info=True)
 
 
 def _lost_info(message: str) -> ExceptionInfo:

@@ -50,10 +50,16 @@ def make_crew(redis_server: embedded.Server, tmp_path: Path) -> Iterator[Callabl
     """Makes a crew of the test's own, for what would harm others or needs settings; its worker is not started."""
     crews = []
 
-    def make(pool: str = "prefork", slots: int = 4, server: embedded.Server = redis_server, **conf: Any) -> Crew:
+    def make(
+        pool: str = "prefork",
+        slots: int = 4,
+        server: embedded.Server = redis_server,
+        results: embedded.Server = redis_server,
+        **conf: Any,
+    ) -> Crew:
         directory = tmp_path / str(len(crews))
         directory.mkdir()
-        crews.append(Crew(directory, f"{server.url}/{OWN}", f"{server.url}/{RESULTS}", pool, slots, **conf))
+        crews.append(Crew(directory, f"{server.url}/{OWN}", f"{results.url}/{RESULTS}", pool, slots, **conf))
         crews[-1].redis.flushdb()
         return crews[-1]
 

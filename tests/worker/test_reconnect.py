@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import psutil
@@ -70,7 +71,7 @@ def durable_server(tmp_path: Path) -> Iterator[embedded.Server]:
 def test_a_restarted_server(
     make_crew: Callable[..., Crew], durable_server: embedded.Server, pool: str, how: str
 ) -> None:
-    crew = make_crew(pool, server=durable_server).ready()
+    crew = make_crew(pool, server=durable_server, results=durable_server).ready()
     children = set(crew.worker.children())
     load = Load(crew, groups=20, each=20).send()
     for _ in range(2):
@@ -80,3 +81,22 @@ def test_a_restarted_server(
         durable_server.restart()
         until(lambda: answers(crew), "it has not loaded its data")
     unharmed(crew, load, children)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent", "eventlet", "solo"])
+def test_groups_do_not_wait_for_the_result_backend(
+    make_crew: Callable[..., Crew], durable_server: embedded.Server, pool: str, key: str
+) -> None:
+    options = {"retry_policy": {"max_retries": 0}}
+    slots = 1 if pool == "solo" else 2
+    crew = make_crew(pool, slots, results=durable_server, result_backend_transport_options=options).ready()
+    crew.send(key, 1, "wait", name=key)
+    crew.send(key, 2, expires=datetime.now(timezone.utc))
+    crew.send(key, 3, "fail")
+    crew.send(key, 4, "reject")
+    crew.send(key, 5)
+    until(lambda: crew.history.group(key))
+    durable_server.kill()
+    crew.tell(key)
+    crew.wait_for(key, [1, 3, 4, 5])
+    assert crew.worker.alive

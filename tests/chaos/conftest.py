@@ -1,0 +1,53 @@
+"""A stage for each test, and the seeds of the random runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celery_groupfifo import embedded
+from tests.chaos.stage import Stage
+
+SEEDS = 3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos")
+    group.addoption("--seeds", type=int, default=SEEDS, help="random runs of tests/chaos/test_seeds.py (3)")
+    group.addoption("--first-seed", type=int, default=1, help="the first of their seeds, to repeat one (1)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        first = metafunc.config.getoption("--first-seed", 1)
+        metafunc.parametrize("seed", range(first, first + metafunc.config.getoption("--seeds", SEEDS)))
+
+
+@pytest.fixture
+def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Makes the test's stage, with a Redis that writes everything to disk."""
+    stages: list[Stage] = []
+
+    def make(**conf: Any) -> Stage:
+        stages.append(Stage(tmp_path / f"stage{len(stages)}", embedded.start(), **conf))
+        return stages[-1]
+
+    yield make
+    for stage in stages:
+        stage.close()
+
+
+@pytest.fixture
+def stage(make_stage: Callable[..., Stage]) -> Stage:
+    """A stage with the suite's own settings."""
+    return make_stage()
+
+
+@pytest.fixture
+def clock() -> Callable[[], float]:
+    """The history's clock."""
+    return time.monotonic

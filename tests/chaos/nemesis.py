@@ -1,0 +1,178 @@
+"""Strikes where it hurts: a seed decides what and whom, the history decides when.
+
+A blind nemesis mostly hits idle processes. This one looks for a run that has started and not ended, and strikes its
+worker then: between the begin and the finish.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from celery_groupfifo.demo.history import Event, record
+from tests.chaos.app import LEASE_TTL
+from tests.chaos.fleet import Worker
+from tests.chaos.stage import QUEUE, RECOVERY, Stage
+from tests.chaos.waiting import until
+
+#: Longer than nothing runs at all, unless the gate is stuck: then there is nobody to strike.
+AIM_SECONDS = 6.0
+#: A stall of Redis that must cost nobody a lease.
+STALL_SECONDS = LEASE_TTL * 0.7
+
+
+class Nemesis:
+    """One run of faults.
+
+    Args:
+        stage: What it strikes.
+        seed: Decides the faults.
+    """
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self.stage = stage
+        self.random = random.Random(seed)
+        self.done: list[str] = []
+        self._thaws: list[tuple[float, Worker]] = []
+        self._faults: dict[str, Callable[[], None]] = {
+            each.__name__: each
+            for each in (
+                self.kill_worker,
+                self.kill_child,
+                self.freeze,
+                self.kill_clients,
+                self.flush_scripts,
+                self.restart_redis,
+                self.purge,
+                self.restore_unacked,
+                self.stall_redis,
+                self.lose_replies,
+                self.cut,
+                self.slow_down,
+            )
+        }
+
+    def plan(self, many: int) -> list[str]:
+        """So many faults, in the seed's order; the worst ones are in every plan."""
+        certain = ["kill_worker", "freeze", "restart_redis"]
+        others = [name for name in self._faults if name not in certain]
+        plan = certain + self.random.sample(others, many - len(certain))
+        self.random.shuffle(plan)
+        return plan
+
+    def strike(self, name: str) -> None:
+        """One fault."""
+        began = time.monotonic()
+        self.stage.proxy.delay = 0.0
+        self._faults[name]()
+        record(self.stage.directory / "history" / "nemesis.jsonl", ev="fault", name=name, began=began)
+        self.done.append(name)
+
+    def rest(self, seconds: float) -> None:
+        """Let things go on for a while; who was frozen long enough is thawed."""
+        end = time.monotonic() + seconds
+        until(lambda: self._thaw() or time.monotonic() >= end, within=seconds + 5)
+
+    def heal(self) -> None:
+        """End what lasts: thaw everybody, each in its time."""
+        until(lambda: self._thaw() or not self._thaws)
+        self.stage.proxy.forgive()
+
+    def _thaw(self) -> None:
+        for when, worker in list(self._thaws):
+            if time.monotonic() >= when:
+                self._thaws.remove((when, worker))
+                worker.thaw()
+
+    def aim(self) -> Event | None:
+        """A run that has started and not ended, of a worker that is neither dead nor frozen."""
+        found: list[Event] = []
+
+        def look() -> bool:
+            self._thaw()
+            struck = {worker.hostname for worker in self.stage.workers if worker.frozen or not worker.alive}
+            runs = self.stage.watch.look().open.values()
+            found[:] = [run for run in runs if run["worker"] not in struck]
+            return bool(found)
+
+        try:
+            until(look, within=AIM_SECONDS)
+        except AssertionError:
+            return None  # all is done, or all are frozen
+        return self.random.choice(sorted(found, key=lambda run: (run["group"], run["fence"])))
+
+    # -- processes ---------------------------------------------------------
+
+    def kill_worker(self) -> None:
+        """The whole worker that runs something; a new one takes its place."""
+        run = self.aim()
+        if run is not None:
+            self.stage.worker_of(run).kill()
+            self.stage.launch(by_proxy=self.random.random() < 0.5)
+
+    def kill_child(self) -> None:
+        """The process that runs something."""
+        run = self.aim()
+        if run is not None:
+            self.stage.worker_of(run).kill_child(run["pid"])
+
+    def freeze(self) -> None:
+        """The worker that runs something, past its lease."""
+        run = self.aim()
+        if run is not None and not self._thaws:
+            worker = self.stage.worker_of(run)
+            seconds = LEASE_TTL + RECOVERY * self.random.uniform(0.3, 0.8)
+            worker.freeze(seconds)
+            self._thaws.append((time.monotonic() + seconds, worker))
+
+    # -- Redis -------------------------------------------------------------
+
+    def kill_clients(self) -> None:
+        """Every connection to Redis is cut, by Redis."""
+        self.stage.redis.client_kill_filter(_type="normal", skipme=True)
+        self.stage.redis.client_kill_filter(_type="pubsub", skipme=True)
+
+    def flush_scripts(self) -> None:
+        """Redis forgets the scripts."""
+        self.stage.redis.script_flush()
+
+    def restart_redis(self) -> None:
+        """Redis is killed, and comes back with its data."""
+        self.aim()
+        self.stage.restart_redis(down=self.random.uniform(0.0, 0.8))
+
+    def stall_redis(self) -> None:
+        """Redis stands still, for less than a lease."""
+        self.aim()
+        self.stage.stall_redis(STALL_SECONDS)
+
+    # -- the broker --------------------------------------------------------
+
+    def purge(self) -> None:
+        """What waits at the broker is thrown away."""
+        self.stage.redis.delete(QUEUE)
+
+    def restore_unacked(self) -> None:
+        """The broker takes every delivery for lost, and delivers it again: all visibility timeouts at once."""
+        self.aim()
+        with self.stage.app.connection_for_write() as connection:
+            channel = connection.default_channel
+            for tag in self.stage.redis.zrange("unacked_index", 0, -1):
+                channel.qos.restore_by_tag(tag.decode())
+
+    # -- the network -------------------------------------------------------
+
+    def lose_replies(self) -> None:
+        """Calls that are done, and of which the caller never hears: each call, and maybe its repetition."""
+        names = ("begin", "finish", "park", "renew", "surrender")
+        self.stage.proxy.lose_replies(self.random.choice((1, 2, 3)), *names)
+
+    def cut(self) -> None:
+        """Everybody behind the proxy is cut off, in the middle of whatever it does."""
+        self.aim()
+        self.stage.proxy.cut()
+
+    def slow_down(self) -> None:
+        """A slow network, until the next fault."""
+        self.stage.proxy.delay = 0.05

@@ -1,0 +1,158 @@
+"""Redis itself: restarted, emptied, full, read-only, stalled; and what the broker does to its messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from tests.chaos.app import LEASE_TTL
+from tests.chaos.nemesis import STALL_SECONDS, Nemesis
+from tests.chaos.stage import QUEUE, Stage
+from tests.chaos.verdict import assert_sound
+from tests.chaos.waiting import until
+
+#: A purged head is rung again within this time.
+RUNG_WITHIN = 5.0
+
+
+def _load(stage: Stage, groups: int, tasks: int, seconds: float) -> None:
+    for seq in range(1, tasks + 1):
+        for group in range(groups):
+            stage.send(f"g{group}", seq, seconds=seconds)
+
+
+def test_restarts_flushed_scripts_and_killed_clients_under_load(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage(worker_prefetch_multiplier=4)  # room for deliveries, which is what kombu trips over
+    workers = stage.start(2, slots=2)
+    stage.produce(lambda: _load(stage, 8, 40, 0.05))
+    nemesis = Nemesis(stage, seed=1)
+    for strike in (lambda: stage.restart_redis(0.3), stage.redis.script_flush, nemesis.kill_clients) * 2:
+        assert nemesis.aim()
+        strike()
+        nemesis.rest(0.5)
+    stage.produced()
+    stage.drained(within=60)
+    counts = assert_sound(stage)
+    assert not counts.repeats, counts.repeats
+    assert all(worker.alive for worker in workers), "nobody had to be restarted"
+    assert {start["lost"] for start in stage.watch.started} == {0}
+
+
+def test_a_worker_survives_many_restarts_of_redis(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage(worker_prefetch_multiplier=4)
+    worker = stage.start(1, slots=2)[0]
+    for number in range(5):
+        for group in range(6):
+            for seq in range(1, 5):
+                stage.send(f"r{number}-g{group}", seq, seconds=0.05)
+        until(lambda: stage.watch.look().open)
+        stage.restart_redis(0.2)
+        until(lambda: worker.log.count("Connected to redis") > number + 1 or not worker.alive, worker.process.tail)  # noqa: B023
+        assert worker.alive, worker.log[-3000:]
+    stage.drained()
+    assert "Unrecoverable" not in worker.log
+    assert_sound(stage)
+
+
+def test_a_stall_shorter_than_a_lease_costs_nobody_a_lease(stage: Stage) -> None:
+    stage.start(2, slots=2)
+    for group in range(4):
+        stage.send(f"g{group}", 1, seconds=3 * STALL_SECONDS)
+        stage.send(f"g{group}", 2)
+    until(lambda: len(stage.watch.look().open) == 4)
+    for _ in range(2):
+        stage.stall_redis(STALL_SECONDS)
+        time.sleep(0.3)  # a stall, a breath, a stall: the fault's own shape
+    stage.drained()
+    counts = assert_sound(stage)
+    assert not counts.repeats and not stage.watch.told, (counts.repeats, stage.watch.told)
+
+
+def _tasks_end_while(stage: Stage, refuse: Callable[[], object], accept: Callable[[], object]) -> None:
+    """Tasks end while Redis takes no writes, for longer than a lease; then it does again."""
+    stage.start(2, slots=4)
+    for group in range(3):
+        stage.send(f"g{group}", 1, "wait", name="go")
+        stage.send(f"g{group}", 2)
+    until(lambda: len(stage.watch.look().open) == 3)
+    refuse()
+    (stage.directory / "go").touch()
+    until(lambda: len(stage.watch.look().done) >= 3)
+    with pytest.raises(OperationalError):
+        stage.app.tasks["chaos.step"].apply_async(("g0", 99), retry=False)
+    time.sleep(LEASE_TTL + 0.5)  # the fault's own length
+    accept()
+    stage.send("g0", 3)
+    stage.drained()
+    counts = assert_sound(stage)
+    assert not counts.repeats, "what was over stayed over"
+    assert all(worker.alive for worker in stage.workers)
+
+
+def test_while_redis_is_full_tasks_end_and_none_is_lost_or_repeated(stage: Stage) -> None:
+    stage.redis.config_set("maxmemory-policy", "noeviction")
+    _tasks_end_while(
+        stage,
+        lambda: stage.redis.config_set("maxmemory", "1"),
+        lambda: stage.redis.config_set("maxmemory", "0"),
+    )
+
+
+def test_while_redis_is_read_only_completions_are_kept(make_stage: Callable[..., Stage]) -> None:
+    # Without this setting of Celery's a worker ends when its broker turns into a replica.
+    stage = make_stage(broker_channel_error_retry=True)
+    # A replica of nobody: it keeps its data, and refuses writes, as after a failover.
+    _tasks_end_while(
+        stage,
+        lambda: stage.redis.replicaof("127.0.0.1", "1"),
+        lambda: stage.redis.replicaof("NO", "ONE"),
+    )
+
+
+def test_fences_stay_above_all_earlier_ones_when_redis_is_emptied(stage: Stage) -> None:
+    stage.start(2, slots=4)
+    for group in range(3):
+        stage.send(f"g{group}", 1, "wait", name="go")
+    until(lambda: len(stage.watch.look().open) == 3)
+    before = {run["group"]: run["fence"] for run in stage.watch.open.values()}
+    stage.redis.flushall()
+    until(lambda: len(stage.watch.look().told) == 3, "their workers were not told that the leases are gone")
+    for group in range(3):
+        stage.send(f"g{group}", 2)
+    until(lambda: all((group, 2) in stage.watch.look().done for group in before), stage.describe)
+    after = [start["fence"] for start in stage.watch.started if start["seq"] == 2]
+    assert min(after) > max(before.values())
+    (stage.directory / "go").touch()
+    refused = lambda: [each["group"] for each in stage.events if each.get("reason") == "refused"]  # noqa: E731
+    until(lambda: sorted(refused()) == sorted(before), "what ran before is refused by the fence")
+    until(lambda: not stage.left(), stage.describe)
+
+
+def test_a_purged_queue_is_rung_again(stage: Stage) -> None:
+    stage.start(1, slots=2)
+    for group in range(12):
+        stage.send(f"g{group}", 1, "wait", name="go")
+        stage.send(f"g{group}", 2)
+    until(lambda: len(stage.watch.look().open) == 2)
+    waiting = until(lambda: stage.redis.llen(QUEUE) == 8, stage.describe) and stage.redis.llen(QUEUE)
+    assert stage.app.control.purge() == waiting
+    took = until(lambda: stage.redis.llen(QUEUE) == waiting, stage.describe)
+    assert took <= RUNG_WITHIN, took
+    (stage.directory / "go").touch()
+    stage.drained()
+    assert not assert_sound(stage).repeats
+
+
+def test_a_visibility_timeout_shorter_than_the_task_starts_nothing_twice(make_stage: Callable[..., Stage]) -> None:
+    options = {"visibility_timeout": 2, "unacked_restore_interval": 0.5, "unacked_restore_throttle": 1}
+    stage = make_stage(broker_transport_options=options)
+    workers = stage.start(2, slots=2, options=["--loglevel", "DEBUG"])
+    for group in range(2):
+        stage.send(f"g{group}", 1, seconds=5.0)
+        stage.send(f"g{group}", 2)
+    stage.drained()
+    assert not assert_sound(stage).repeats
+    assert sum(worker.log.count("tale ticket") for worker in workers) >= 2, "the broker did deliver again"

@@ -1,0 +1,76 @@
+"""Which of Celery's tests are run together: each part has a process, a worker and an empty Redis of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tests that are run together.
+
+    Attributes:
+        name: For the command line and the table.
+        tests: What pytest is given, relative to `t/integration`.
+        seconds: About how long they take without the gate.
+        only: pytest's `-k`.
+        sends: Whether its tests send tasks of the app under test.
+    """
+
+    name: str
+    tests: str
+    seconds: int
+    only: str = ""
+    sends: bool = True
+
+    @property
+    def limit(self) -> int:
+        """Seconds after which it hangs."""
+        return 120 + 4 * self.seconds
+
+
+FULL = (
+    Part("tasks", "test_tasks.py", 220),
+    Part("canvas-link-error", "test_canvas.py::test_link_error", 15),
+    Part("canvas-chain", "test_canvas.py::test_chain", 120),
+    Part("canvas-result-set", "test_canvas.py::test_result_set", 35),
+    Part("canvas-group", "test_canvas.py::test_group", 85),
+    Part("canvas-chord", "test_canvas.py::test_chord", 640),
+    Part("canvas-map", "test_canvas.py::test_xmap_xstarmap", 10),
+    Part("canvas-signature", "test_canvas.py::test_signature_serialization", 15),
+    Part("canvas-stamping", "test_canvas.py::test_stamping_mechanism", 20),
+    Part("inspect", "test_inspect.py", 50),
+    Part("worker", "test_worker.py", 25),
+    Part("group-chains", "test_group_chains.py", 35),
+    Part("redis-backend", "test_redis_backend.py", 5),
+    Part("beat", "test_beat.py", 25),
+    Part("connection-recovery", "test_connection_recovery.py", 20, sends=False),
+    Part("security", "test_security.py", 5),
+    Part("serialization", "test_serialization.py", 5, sends=False),
+    Part("loader", "test_loader.py", 5),
+)
+
+#: Some of each, in about three minutes; nothing that waits for long or depends on the machine's speed.
+QUICK = (
+    Part(
+        "tasks-short",
+        "test_tasks.py",
+        35,
+        "reject or retried or retry_switches or retry_with or retry_preserves or replaced or basic or test_eta"
+        " or send_task or revoked_by_headers_simple",
+    ),
+    Part(
+        "chain-short",
+        "test_canvas.py::test_chain",
+        30,
+        "second_order or replace_with or replace_chain or replaced_with or soft_timeout or nine",
+    ),
+    Part(
+        "group-short",
+        "test_canvas.py::test_group",
+        30,
+        "large_group or nested_group_chord_counting or child_replaced_with_chain or preserves_group_order",
+    ),
+    Part("inspect-short", "test_inspect.py", 25, "active or scheduled or query_task or revoked"),
+    *(part for part in FULL if part.name in ("canvas-link-error", "group-chains", "redis-backend", "canvas-map")),
+)

@@ -1,0 +1,258 @@
+"""The known bugs of this niche, each put back as a small replacement of text, and the tests that must notice it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One bug put back.
+
+    Attributes:
+        bug: In a few words.
+        file: In the package.
+        old: What stands there, once.
+        new: What stands there instead.
+        tests: Each of them must fail.
+    """
+
+    bug: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+GATE, GROUPS, WORKER, CHAOS = "tests/gate/", "tests/groups/", "tests/worker/", "tests/chaos/"
+
+SCRIPTS = (
+    Mutant(
+        "a retry goes behind its successors",
+        "lua/finish.lua",
+        "  resume(lists, id, r, out)\n",
+        "  redis.call('HDEL', K.flight, id)\n"
+        "  redis.call('ZREM', K.due, 'l ' .. id)\n"
+        "  land(group_key, id)\n"
+        "  redis.call('RPUSH', waiting, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
+        "  advance(lists, waiting, group_key, group, out)\n",
+        (GATE + "test_hold.py::test_the_group_waits_out_the_countdown",),
+    ),
+    Mutant(
+        "a cap of one runs two",
+        "lua/lib/advance.lua",
+        "  if fields == 0 then\n",
+        "  if fields <= 1 then\n",
+        (GATE + "test_park.py::test_the_first_is_released_and_the_others_wait_in_order",),
+    ),
+    Mutant(
+        "a counter leaks on an outcome that is no success: revoked while parked",
+        "lua/revoke.lua",
+        "leave(group)\n",
+        "",
+        (GATE + "test_revoke.py::test_revoking_all_leaves_nothing_behind",),
+    ),
+    Mutant(
+        "a slot leaks on an outcome that is no success: revoked at the head",
+        "lua/revoke.lua",
+        "  land(group_key, id)\n",
+        "",
+        (GATE + "test_revoke.py::test_a_released_head_gives_way_to_the_next",),
+    ),
+    Mutant(
+        "a manual retry bypasses the cap",
+        "lua/retry.lua",
+        "  elseif r and r.state == 'held' then\n",
+        "  elseif r then\n",
+        (GROUPS + "test_operate.py::test_retry_of_what_is_not_held",),
+    ),
+    Mutant(
+        "an empty place in the line stops the group",
+        "lua/lib/advance.lua",
+        "    end -- else it was revoked: its place is empty\n",
+        "    else\n      return nil\n    end\n",
+        (GATE + "test_revoke.py::test_a_parked_entry_never_starts",),
+    ),
+    Mutant(
+        "one call walks over any number of empty places",
+        "lua/lib/advance.lua",
+        "  for _ = 1, STEPS do\n",
+        "  while true do\n",
+        (GATE + "test_revoke.py::test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep",),
+    ),
+    Mutant(
+        "a completion is accepted without its fence",
+        "lua/finish.lua",
+        "if not r or r.fence ~= fence or r.state",
+        "if not r or r.state",
+        (GATE + "test_finish.py::test_a_completion_with_an_old_fence_changes_nothing",),
+    ),
+    Mutant(
+        "a retry is accepted without its fence",
+        "lua/hold.lua",
+        "if not r or r.fence ~= fence or r.state",
+        "if not r or r.state",
+        (GATE + "test_hold.py::test_a_run_that_lost_its_lease_holds_nothing",),
+    ),
+    Mutant(
+        "a clock alone decides which run is newer",
+        "lua/lib/flight.lua",
+        "number(math.max(last + 1, K.us))",
+        "number(K.us)",
+        (GATE + "test_park.py::test_fences_grow_over_an_emptied_redis_and_a_clock_set_back",),
+    ),
+    Mutant(
+        "a counter alone decides which run is newer",
+        "lua/lib/flight.lua",
+        "number(math.max(last + 1, K.us))",
+        "number(last + 1)",
+        (GATE + "test_park.py::test_fences_grow_over_an_emptied_redis_and_a_clock_set_back",),
+    ),
+    Mutant(
+        "several ways to recover, and one of them forgets the slot",
+        "lua/lib/resume.lua",
+        "  redis.call('ZADD', K.due, K.ms, 'x ' .. r.group .. ' ' .. id)\n",
+        "",
+        (GATE + "test_corrupt.py::test_of_a_running_task_that_must_go_out_again",),
+    ),
+    Mutant(
+        "a ticket that may not start stops the queue behind it",
+        "lua/lib/take.lua",
+        "      dropped = dropped + 1\n",
+        "      redis.call('RPUSH', KEYS[key + i], message)\n      if true then return nil end\n",
+        (GATE + "test_finish.py::test_stale_tickets_on_the_way_are_dropped",),
+    ),
+    Mutant(
+        "a hand-off ignores a delay",
+        "lua/lib/resume.lua",
+        " or (r.due ~= '-' and tonumber(r.due) > K.ms) then\n",
+        " then\n",
+        (GATE + "test_hold.py::test_a_surrendered_run_with_a_continuation_waits_for_its_due_time",),
+    ),
+    Mutant(
+        "a hand-off ignores a pause",
+        "lua/lib/advance.lua",
+        "  return not flags[1], flags[2]\n",
+        "  return true, flags[2]\n",
+        (GROUPS + "test_pause.py::test_no_hand_off_of_a_paused_group",),
+    ),
+    Mutant(
+        "a hand-off without a bound starves others",
+        "lua/finish.lua",
+        "  if head and take == 'own' then\n",
+        "  if head and take ~= 'none' then\n",
+        (GATE + "test_finish.py::test_take_from_the_lists_serves_groups_in_the_brokers_order",),
+    ),
+    Mutant(
+        "a worker that dies between a pop and its reservation loses the group",
+        "lua/lib/take.lua",
+        "        start(id, r, owner, call, ttl)\n",
+        "",
+        (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
+    ),
+    Mutant(
+        "a task whose enqueue is repeated after a lost reply runs twice",
+        "lua/park.lua",
+        "if count <= tonumber(redis.call('GET', producer) or 0) then\n",
+        "if false then\n",
+        (GATE + "test_lost_replies.py::test_a_task_that_ended_before_the_repetition_does_not_run_again",),
+    ),
+    Mutant(
+        "a begin whose reply was lost is taken for a stale one",
+        "lua/begin.lua",
+        "if r.state == 'running' and r.owner == owner and r.call == call then\n",
+        "if false then\n",
+        (GATE + "test_lost_replies.py::test_a_begin_whose_reply_never_came_is_repeated_by_its_caller",),
+    ),
+    Mutant(
+        "a head that a purge has lost is never rung again",
+        "lua/ring.lua",
+        " and not missing(fence, id, r) then\n",
+        " then\n",
+        (GATE + "test_ring.py::test_a_purged_queue_is_rung_again_after_the_grace",),
+    ),
+    Mutant(
+        "after an outage living workers' tasks are taken for lost ones",
+        "lua/sweep.lua",
+        "local may_reclaim = K.ms - tonumber(since) >= ttl\n",
+        "local may_reclaim = true\n",
+        (GATE + "test_sweep.py::test_after_a_time_without_sweeps_every_owner_renews_first",),
+    ),
+)
+
+MODULES = (
+    Mutant(
+        "a script that Redis has forgotten is fatal",
+        "evaluate.py",
+        "            except NoScriptError:\n                connection.send_command(",
+        "            except ZeroDivisionError:\n                connection.send_command(",
+        (GATE + "test_noscript.py::test_every_script_comes_back",),
+    ),
+    Mutant(
+        "a separator inside a text splits it",
+        "keys.py",
+        "    return text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE)\n",
+        "    return text\n",
+        (GATE + "test_data.py::test_a_hostile_id_lives_a_whole_life",),
+    ),
+    Mutant(
+        "a slot leaks on an outcome that is no success: a time limit",
+        "worker/request.py",
+        "                self.member.when_child_gone(self.worker_pid, run.ended)\n",
+        "                pass\n",
+        (CHAOS + "test_takeover.py::test_a_task_beyond_its_time_limit_lets_its_group_go_on",),
+    ),
+    Mutant(
+        "what is acknowledged counts as over",
+        "worker/run.py",
+        "        if self.over or not self.started:\n",
+        "        if True:\n",
+        (CHAOS + "test_takeover.py::test_a_terminated_run_holds_its_group_until_it_is_gone",),
+    ),
+    Mutant(
+        "a lease is not renewed while its task waits in the worker's buffer",
+        "worker/heart.py",
+        "        runs = dict(self._member.runs)\n",
+        "        runs = {place: run for place, run in self._member.runs.items() if run.started}\n",
+        (CHAOS + "test_takeover.py::test_what_waits_in_a_workers_buffer_keeps_its_lease",),
+    ),
+    Mutant(
+        "a lonely worker reclaims nothing",
+        "worker/heart.py",
+        "min(settings.sweep_interval, settings.lease_ttl / 4)",
+        "settings.sweep_interval",
+        (CHAOS + "test_takeover.py::test_a_killed_workers_group_moves_on_within_a_lease_and_a_sweep",),
+    ),
+    Mutant(
+        "a run that stood still before its start starts without its lease",
+        "task.py",
+        '        _refuse_when_lost(run, "The task is not started.")\n',
+        "",
+        (CHAOS + "test_takeover.py::test_a_run_whose_lease_was_lost_before_its_start_does_not_start",),
+    ),
+    Mutant(
+        "an orphaned child runs on",
+        "__init__.py",
+        "from __future__ import annotations\n",
+        "from __future__ import annotations\n\n"
+        "from celery import platforms\n\n"
+        "platforms.set_pdeathsig = lambda *_: None\n",
+        (CHAOS + "test_takeover.py::test_the_children_of_a_killed_worker_do_not_run_on",),
+    ),
+    Mutant(
+        "a broken connection ends the worker",
+        "worker/broker.py",
+        "    channel.close = closing\n",
+        "",
+        (CHAOS + "test_network.py::test_a_channel_whose_brpop_broke_is_closed_with_its_connection",),
+    ),
+    Mutant(
+        "a guard lets an older run write",
+        "fencing.py",
+        "if last and tonumber(last) > tonumber(ARGV[2]) then\n",
+        "if false then\n",
+        ("tests/unit/test_fencing.py::test_redis_keeps_the_newest_whatever_the_order",),
+    ),
+)
+
+MUTANTS = SCRIPTS + MODULES
