@@ -153,21 +153,18 @@ def test_publish_signals_and_event_come_once(make_crew: Callable[..., Crew], key
     signals.after_task_publish.connect(after)
     try:
         with crew.app.connection_for_read() as connection:
-            receiver = crew.app.events.Receiver(connection)
-            events = receiver.itercapture(limit=None, timeout=10, wakeup=False)
-            listening = threading.Event()
             ids: list[str] = []
+            receiver = crew.app.events.Receiver(connection, {"task-sent": lambda event: ids.append(event["uuid"])})
+            events = receiver.itercapture(limit=None, timeout=10, wakeup=False)
 
             def capture() -> None:
-                receiver.handlers = {"task-sent": lambda event: ids.append(event["uuid"])}
-                listening.set()
                 while len(ids) < 3:
                     next(events)
 
+            others = crew.redis.pubsub_numpat()
             thread = threading.Thread(target=capture)
             thread.start()
-            listening.wait(5)
-            until(lambda: crew.redis.pubsub_numpat() > 0, "nobody listens to events")
+            until(lambda: crew.redis.pubsub_numpat() > others, "nobody listens to events")
             results = [crew.send(key, 1), crew.send(key, 2), crew.task("add").delay(1, 2)]
             thread.join(15)
     finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.worker.waiting import until
-from tests.worker.workers import Crew, Worker
+from tests.worker.workers import Crew
 
 #: Pool, and messages per slot that the worker may have. On green pools the consumer itself waits for a slot, and hears
 #: nothing meanwhile: with more than one message per slot a task would wait there.
@@ -36,11 +36,11 @@ class Busy:
         until(lambda: crew.redis.hlen("unacked") == held, "the worker has less than it may have")
         self.first, self.second = crew.worker, crew.another("two", pool=crew.pool, slots=2)
 
-    def stop(self, number: signal.Signals, said: str) -> Worker:
-        """Tell the first one to stop, and start the second one."""
+    def stop(self, number: signal.Signals, said: str) -> None:
+        """Start the second one, and tell the first one to stop."""
+        self.second.start().ready()
         self.first.send(number)
         until(lambda: said in self.first.log, lambda: self.first.log[-2000:])
-        return self.second.start().ready()
 
     def all_done(self) -> None:
         for key, results in self.results.items():
@@ -69,7 +69,7 @@ def test_warm(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
 
 @POOLS
 def test_soft(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
-    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=3)
+    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=2)
     busy = Busy(crew, "wait", name="word")
     busy.stop(signal.SIGQUIT, "Initiating Soft Shutdown")
     for key in busy.waiting:
