@@ -85,5 +85,5 @@ bench: venv ## Measure against plain Celery
 
 clean: ## Remove the environment, caches and build results
 	rm -rf $(VENV) build dist demo-logs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	  .import_linter_cache .coverage .coverage.* htmlcov
+	  .import_linter_cache tests/integration/.cache .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -43,6 +43,9 @@ worker_soft_shutdown_timeout = 20.0
 # Workers may be started before Redis is up.
 broker_connection_retry_on_startup = True
 
+# A Redis that turns read-only in a failover must not end its workers: they reconnect, and find the new one.
+broker_channel_error_retry = True
+
 # Flower and `celery events` see tasks only through events: from the worker,
 worker_send_task_events = True
 

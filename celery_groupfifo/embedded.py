@@ -180,7 +180,8 @@ class _Process(Server):
             while self._process.poll() is None and time.monotonic() < deadline:
                 try:
                     # Somebody else's server may have taken the port: only our own process counts.
-                    if client.info("server")["process_id"] == self.pid:
+                    info = client.info()
+                    if info["process_id"] == self.pid and not info["loading"]:
                         return
                 except (redis.ConnectionError, redis.TimeoutError):
                     pass

@@ -161,6 +161,8 @@ class Worker:
     def close(self) -> None:
         """Leave nothing of it behind, and write nothing to the history."""
         self.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # children that outlived it
 
     def _signal(self, number: signal.Signals) -> None:
         if self.alive:
