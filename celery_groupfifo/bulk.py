@@ -118,8 +118,9 @@ class _Batch:
                 tell_parked(task, entry)
         errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]
         if errors:
-            kept = zip(results, replies, strict=True)
-            raise _StoppedError([result for result, reply in kept if not isinstance(reply, GroupFifoError)], errors[0])
+            # By id: a receiver of a publish signal may have sent a task of its own meanwhile.
+            failed = {e.id for e, reply in zip(entries, replies, strict=True) if isinstance(reply, GroupFifoError)}
+            raise _StoppedError([result for result in results if result.id not in failed], errors[0])
         return results
 
     def close(self) -> None:

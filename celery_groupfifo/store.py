@@ -29,6 +29,9 @@ from celery_groupfifo.keys import Keys
 
 Word = str | bytes | int | float
 
+#: The oldest server whose commands the scripts use.
+LEAST_VERSION = (6, 2)
+
 _LOST = (redis.ConnectionError, redis.TimeoutError)
 #: Refusals that pass: Redis is full, starting, read-only after a failover, busy, or without its replicas. redis-py
 #: makes classes of some and takes the word out of their text; inside a script's error the word stays.

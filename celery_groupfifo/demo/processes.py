@@ -10,15 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-# Linux kills a process whose parent is gone, if asked to; execv keeps the request. The parent may die before
-# the request is made, hence the look at getppid. A program of its own, since Python in a forked child is
-# unsafe.
-_DIE_WITH_PARENT = """\
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
+from celery_groupfifo.embedded import dying_with_us
 
 
 class Process:
@@ -42,13 +34,11 @@ class Process:
         self.name = name
         self.log = log
         self.stopping = False
-        linux = sys.platform.startswith("linux")
-        shim = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())] if linux else []
         with log.open("ab") as output:
             # Its own session: Ctrl-C is for us, who stop everything in the right order; and the whole group
             # can be killed at once.
             self._popen = subprocess.Popen(
-                [*shim, sys.executable, *words],
+                dying_with_us([sys.executable, *words]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

