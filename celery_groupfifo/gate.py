@@ -22,7 +22,7 @@ from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
 from celery_groupfifo.model import Entry, Finish, Finished, Lists, Number, Publish, Swept, Ticket, accepted, opened
 from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
 from celery_groupfifo.settings import Settings, read_settings
-from celery_groupfifo.store import Store
+from celery_groupfifo.store import Call, Store
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Gate:
         ]
 
     def _parked(self, reply: Sequence[Any], entry: Entry) -> bool | GroupFifoError:
-        self._publish(reply[1:])
+        self.publish(reply[1:])
         return accepted(int(reply[0]), entry)
 
     def hold(self, entry: Entry, ticket: Ticket) -> bool:
@@ -165,7 +165,7 @@ class Gate:
                 more = [keys.waiting(group), keys.group(group), keys.producer(number.producer)]
                 args: list[Any] = [quoted, group, number.value, PRODUCER_KEEP_MS]
                 code, *rest = self.store.run("revoke", keys, more, args)
-                self._publish(rest)
+                self.publish(rest)
                 message = opened(text) if int(code) == 1 else None
                 break
         self._producers.append(Number(number.producer, number.value + 1))
@@ -197,15 +197,21 @@ class Gate:
         Raises:
             GateUnavailable: It may or may not be done; call again with the very same `call`.
         """
+        return self.finished(self.store.run("finish", *self.finish_call(call)))
+
+    def finish_call(self, call: Finish) -> Call:
+        """A finish for a `Line`, which sends many without waiting for their answers."""
         keys, group = self._keys(call.ticket), quote(call.key)
         tag, unacked, index = call.delivery or ("", keys.base[0], keys.base[0])
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner), unacked, index]
         args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
         args += [self.settings.ttl_ms, call.take, tag, CALLS_KEEP_MS, len(call.lists)]
-        code, taken, due, *rest = self.store.run(
-            "finish", keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
-        )
-        self._publish(rest)
+        return keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
+
+    def finished(self, reply: Sequence[Any]) -> Finished:
+        """The answer to a finish, from the script's reply; brings what the script could not."""
+        code, taken, due, *rest = reply
+        self.publish(rest)
         return Finished(code == 0, taken or None, None if due < 0 else due / 1000)
 
     def surrender(self, runs: Iterable[tuple[Ticket, bool]], lists: Lists = ()) -> None:
@@ -223,7 +229,7 @@ class Gate:
                 for ticket, lost in mine[start : start + BATCH]:
                     args += [quote(ticket.id), ticket.fence, int(lost)]
                 reply = self.store.run("surrender", keys, [key for _, key in lists], args)
-                self._publish(reply[1:])
+                self.publish(reply[1:])
 
     def renew(self, owner: str, tickets: Iterable[Ticket]) -> list[Ticket]:
         """One heartbeat for all leases of a worker.
@@ -270,11 +276,11 @@ class Gate:
         args: list[Any] = [self.settings.ttl_ms, BATCH, CLAIM_MS, len(lists), *names]
         next_due, reclaimed, named, *rest = self.store.run("sweep", keys, [keys.pulse, *list_keys], args)
         words = [word.decode() for word in rest[: 2 * named]]
-        self._publish(rest[2 * named :])
+        self.publish(rest[2 * named :])
         members = list(zip(words[::2], words[1::2], strict=True))
         for member, group in members:
             more = [keys.waiting(group), keys.group(group), *list_keys]
-            self._publish(self.store.run("advance", keys, more, [member, group, len(lists), *names]))
+            self.publish(self.store.run("advance", keys, more, [member, group, len(lists), *names]))
         if any(member.startswith("a ") for member, _ in members):
             next_due = 0  # a walk may not have come to its end
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members)
@@ -287,7 +293,7 @@ class Gate:
                 list_key = self._list_key(queue)
                 more = [] if list_key is None else [list_key]
                 reply = self.store.run("ring", keys, more, [queue, GRACE_MS, BOUND_MS, BATCH])
-                self._publish(reply[1:])
+                self.publish(reply[1:])
                 rung += int(reply[0])
         return rung
 
@@ -305,7 +311,7 @@ class Gate:
             )
         return keys
 
-    def _publish(self, words: Sequence[bytes | None]) -> None:
+    def publish(self, words: Sequence[bytes | None]) -> None:
         """Bring tickets to the broker. One that can't be brought goes out again with the next sweep."""
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:

@@ -29,6 +29,9 @@ from celery_groupfifo.keys import Keys
 
 Word = str | bytes | int | float
 
+Call = tuple[Keys, Sequence[str], Sequence[Word]]
+"""One run of a script: the keys of its partition, its own keys, and its own arguments."""
+
 #: The oldest server whose commands the scripts use.
 LEAST_VERSION = (6, 2)
 
@@ -76,9 +79,9 @@ class Store:
                 self._scripts.renew()
                 return self._scripts.call(name, every, values)
         except RedisError as error:
-            raise self._wrapped(name, error) from error
+            raise self.wrapped(name, error) from error
 
-    def run_all(self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]]) -> list[Any]:
+    def run_all(self, name: str, calls: Sequence[Call]) -> list[Any]:
         """Run a script many times in one round trip; an item of the answer is a reply or an error.
 
         In one transaction: a script that is flushed half-way must not let a later call pass and an earlier one fail.
@@ -94,11 +97,9 @@ class Store:
             except _LOST:
                 return self._pipelined(name, calls)
         except RedisError as error:
-            raise self._wrapped(name, error) from error
+            raise self.wrapped(name, error) from error
 
-    def _pipelined(
-        self, name: str, calls: Sequence[tuple[Keys, Sequence[str], Sequence[Word]]], load: bool = False
-    ) -> list[Any]:
+    def _pipelined(self, name: str, calls: Sequence[Call], load: bool = False) -> list[Any]:
         sha = self._scripts.sha(name)
         pipe = self.client.pipeline(transaction=True)
         if load:
@@ -110,21 +111,31 @@ class Store:
         for reply in replies:
             if isinstance(reply, (*_LOST, NoScriptError)):
                 raise reply
-        return [self._wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
+        return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
+
+    def command(self, name: str, call: Call) -> list[Word]:
+        """A run of a script as a command, for whoever sends it on a connection of its own."""
+        keys, more, args = call
+        count = len(keys.base) + len(more)
+        return ["EVALSHA", self._scripts.sha(name), count, *keys.base, *more, self.clock, keys.tag, *args]
+
+    def text(self, name: str) -> str:
+        """A script itself."""
+        return self._scripts.text(name)
 
     def push(self, list_key: str, message: bytes) -> None:
         """Push a ticket on a broker's list; a second push is a stale ticket, no more."""
         try:
             self.client.lpush(list_key, message)
         except RedisError as error:
-            raise self._wrapped("push", error) from error
+            raise self.wrapped("push", error) from error
 
     def mark_unsent(self, keys: Keys, entry_id: str) -> None:
         """Let the next sweep release a head again whose ticket did not reach the broker. `entry_id` is quoted."""
         try:
             self.client.zadd(keys.due, {f"r {entry_id}": 0})
         except RedisError as error:
-            raise self._wrapped("mark_unsent", error) from error
+            raise self.wrapped("mark_unsent", error) from error
 
     def rung_queues(self, keys: Keys, limit: int = 100) -> list[tuple[str, int]]:
         """The queues that hold released heads, and the fence of the oldest one of each."""
@@ -139,7 +150,7 @@ class Store:
                 found.append((queue, int(fence)))
                 start = f"({queue} \x7f"
         except RedisError as error:
-            raise self._wrapped("rung", error) from error
+            raise self.wrapped("rung", error) from error
         return found
 
     def entry(self, keys: Keys, entry_id: str) -> tuple[str, str, bytes] | None:
@@ -147,7 +158,7 @@ class Store:
         try:
             text: bytes | None = self.client.hget(keys.entries, entry_id)
         except RedisError as error:
-            raise self._wrapped("entry", error) from error
+            raise self.wrapped("entry", error) from error
         words = (text or b"").split(b"\n", 1)[0].split(b" ")
         if text is None or len(words) != 4:
             return None
@@ -158,12 +169,17 @@ class Store:
         try:
             self.client.brpop([key], timeout=seconds)
         except RedisError as error:
-            raise self._wrapped("wait", error) from error
+            raise self.wrapped("wait", error) from error
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the client waits for an answer."""
+        return float(self.client.connection_pool.connection_kwargs["socket_timeout"])
 
     @property
     def patience(self) -> float:
         """Seconds that `wait` may take at most: less than the client waits for an answer."""
-        return float(self.client.connection_pool.connection_kwargs["socket_timeout"]) / 2
+        return self.timeout / 2
 
     def nudge(self, key: str) -> None:
         """End one `wait` on the list `key`."""
@@ -171,24 +187,24 @@ class Store:
             pipe = self.client.pipeline(transaction=False)
             pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute()
         except RedisError as error:
-            raise self._wrapped("nudge", error) from error
+            raise self.wrapped("nudge", error) from error
 
     def forget(self, *keys: str) -> None:
         """Delete keys."""
         try:
             self.client.delete(*keys)
         except RedisError as error:
-            raise self._wrapped("forget", error) from error
+            raise self.wrapped("forget", error) from error
 
     def version(self) -> tuple[int, ...]:
         """The server's version; also the proof that it can be reached."""
         try:
             text = str(self.client.info("server")["redis_version"])
         except RedisError as error:
-            raise self._wrapped("info", error) from error
+            raise self.wrapped("info", error) from error
         return tuple(int(part) for part in text.split(".")[:3])
 
-    def _wrapped(self, name: str, error: RedisError) -> GroupFifoError:
+    def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
         """The one place where Redis errors become ours."""
         text = str(error)
         if isinstance(error, NoPermissionError) or "NOPERM" in text or "ACL failure" in text:

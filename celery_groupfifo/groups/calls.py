@@ -39,7 +39,7 @@ class Calls:
 
     def publish(self, words: Sequence[bytes]) -> None:
         """Bring the tickets to the broker that an answer names."""
-        self._gate._publish(words)
+        self._gate.publish(words)
 
     def close(self) -> None:
         """The last answer has come: nobody asks for it again."""

@@ -93,7 +93,7 @@ class Reader:
             except RedisError as error:
                 # A pooled connection may be a dead one: the second try opens its own.
                 if last or not isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-                    raise store._wrapped(name, error) from error
+                    raise store.wrapped(name, error) from error
         raise AssertionError("unreachable")
 
     def one(self, command: str, *args: Any, **options: Any) -> Any:

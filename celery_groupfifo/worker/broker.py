@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from kombu.transport import redis, virtual
@@ -21,9 +22,13 @@ def is_redis(channel: Any) -> bool:
 def consumed_lists(channel: Channel) -> Lists:
     """The lists that a channel's BRPOP names, in its order: priorities first, then the queues' own strategy."""
     queues = channel._queue_cycle.consume(len(channel.active_queues))
-    prefix = channel.global_keyprefix
-    keys = [prefix + channel._q_for_pri(queue, step) for step in channel.priority_steps for queue in queues]
-    return [(queue_of_list(key), key) for key in keys]
+    return _lists(channel.global_keyprefix, channel.sep, tuple(channel.priority_steps), tuple(queues))
+
+
+@lru_cache(maxsize=256)  # asked for each task; the queues take turns, and come round again
+def _lists(prefix: str, separator: str, steps: tuple[int, ...], queues: tuple[str, ...]) -> Lists:
+    keys = [f"{prefix}{queue}{separator}{step}" if step else prefix + queue for step in steps for queue in queues]
+    return tuple((queue_of_list(key), key) for key in keys)
 
 
 def close_for_sure(channel: Channel) -> None:

@@ -57,7 +57,7 @@ class Heart:
         self._stopped.set()
         with self._beating:
             pass
-        if not self._member.refused:
+        if not self._member.finishes.refused:
             try:
                 self._member.gate.forget(self._member.owner)
             except GroupFifoError as error:
@@ -86,7 +86,7 @@ class Heart:
         if now >= self._renew_at:
             self._renew()
             self._renew_at = now + self._renew_every
-        if self._member.refused or self._member.unreturned:
+        if self._member.finishes.refused or self._member.unreturned:
             self._member.repeat_refused(self._member.soon)
         if now >= min(self._sweep_at, self._due_at):
             self._sweep(now)

@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from logging import ERROR, WARNING
 from time import monotonic
 from typing import Any
@@ -23,6 +22,7 @@ from celery_groupfifo.keys import quote
 from celery_groupfifo.model import HEADER, KEY_HEADER, Finish, Finished, Lists, Ticket
 from celery_groupfifo.worker import broker, pools
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage
+from celery_groupfifo.worker.finishes import Finishes
 from celery_groupfifo.worker.run import Run
 
 logger = get_logger(__name__)
@@ -49,7 +49,7 @@ class Member:
     Attributes:
         owner: The worker's name at the gate; no two lives of a worker share one.
         runs: All runs whose lease this worker holds, by tag and fence.
-        refused: Finishes that Redis could not take yet; the heart repeats them.
+        finishes: On their way to the gate.
         unreturned: Tickets that could not be given back yet, and whether a worker was lost with them; likewise.
     """
 
@@ -58,14 +58,14 @@ class Member:
         self.gate = gate
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
         self.runs: dict[tuple[str, int], Run] = {}
-        self.refused: deque[tuple[Finish, Run]] = deque()
         self.unreturned: deque[tuple[Ticket, bool]] = deque()
         self.prefork = pools.is_prefork(consumer.pool)
         self.wake: Callable[[float], None] = lambda seconds: None
         self.events = events.Events(consumer, self.soon)
         self._thread = _Thread()
         self._leaving = False
-        self._callers: deque[str] = deque()
+        self._paused = False
+        self.finishes = Finishes(self, gate)
 
     # -- begin -------------------------------------------------------------
 
@@ -128,26 +128,12 @@ class Member:
             self._forget(run)
             run.delivery.close()
         elif run.done:
-            self.finish(self._finish_call(run, self._may_take(run.delivery)), run)
+            self.finishes.tell(self._finish_call(run, self._may_take(run.delivery)), run)
         else:
             self.give_back([run])
 
-    def finish(self, call: Finish, run: Run) -> None:
-        """Send a finish, and do what its answer says. One that Redis can't take is kept for the heart."""
-        since = monotonic()
-        try:
-            finished = self.gate.finish(call)
-        except Exception as error:  # whatever it is: a finish that is forgotten would hold the group for ever
-            said, trace = f"is over, but the gate can't be told yet: {error}", not isinstance(error, GateUnavailable)
-            events.log(WARNING, said, run.request and run.request.name, events.of_run(run), exc_info=trace)
-            call.take = "none"  # nobody would look after what it takes
-            self.refused.append((call, run))
-        else:
-            self.finished(call, run, finished, since)
-
     def finished(self, call: Finish, run: Run, answer: Finished, since: float | None = None) -> None:
         """The gate has answered a finish, which was sent at the monotonic time `since`."""
-        self._callers.append(call.caller)
         self._forget(run)
         if answer.stale:
             self.lease_lost(run)
@@ -166,7 +152,7 @@ class Member:
         handed = isinstance(message, HandedMessage)
         if not handed:
             run.delivery.left_to_celery()
-        self.finish(self._finish_call(run, handed and self._may_take(run.delivery)), run)
+        self.finishes.tell(self._finish_call(run, handed and self._may_take(run.delivery)), run)
 
     def give_back(self, runs: list[Run]) -> None:
         """Runs that did not come to an end go back to the heads of their groups."""
@@ -209,10 +195,6 @@ class Member:
             del self.runs[key]
 
     def _finish_call(self, run: Run, take: bool) -> Finish:
-        try:
-            caller = self._callers.pop()  # it has no call out: see lua/finish.lua
-        except IndexError:
-            caller = uuid4().hex[:8]
         return Finish(
             ticket=run.ticket,
             key=run.key,
@@ -220,7 +202,7 @@ class Member:
             take=("lists" if self.gate.releaser.takes else "own") if take else "none",
             lists=self.lists(),
             delivery=run.delivery.script_keys,
-            caller=caller,
+            caller=self.finishes.caller(),
             call=self.gate.call_name(),
         )
 
@@ -266,7 +248,7 @@ class Member:
 
     def _receive(self, message: HandedMessage, run: Run) -> None:
         consumer = self.consumer.task_consumer
-        if consumer is None or self.stopping:
+        if consumer is None or self._paused or self.stopping:
             if not run.settled:
                 self.give_back([run])
             return
@@ -329,6 +311,18 @@ class Member:
         """Ids of the tasks that the pool was given."""
         return {run.ticket.id for run in list(self.runs.values()) if run.submitted}
 
+    def resume(self) -> None:
+        """The consumer is about to run, for the first time or with a new connection."""
+        self._paused = False
+        if self.prefork and self.consumer.hub is not None:
+            self.finishes.attach(self.consumer.hub)
+
+    def pause(self) -> None:
+        """The connection is lost or the worker stops: the loop runs no more."""
+        self._paused = True
+        self.finishes.drain()
+        self.give_back_unstarted()
+
     def give_back_unstarted(self) -> None:
         """The connection is lost or the worker stops: Celery forgets what no child has, so it goes back."""
         pool = self.consumer.pool
@@ -357,6 +351,7 @@ class Member:
 
     def close(self) -> None:
         """The pool is down: whatever has not been told yet is told now."""
+        self.finishes.drain()
         for run in list(self.runs.values()):
             if not run.settled and run.done:
                 run.over = True
@@ -376,19 +371,7 @@ class Member:
         Raises:
             GroupFifoError: Redis still can't take them; they are kept.
         """
-        for _ in range(len(self.refused)):
-            call, run = self.refused.popleft()
-            try:
-                answer = self.gate.finish(call)
-            except Exception:
-                self.refused.append((call, run))
-                raise
-            if answer.taken is not None:
-                # An earlier run of the call took it, and its lease runs; but the loop that would start it may be
-                # reconnecting for longer than that.
-                self.unreturned.append((HandedMessage(answer.taken, None).ticket, False))
-                answer.taken = call.delivery = None
-            then(partial(self.finished, call, run, answer))
+        self.finishes.repeat(then)
         back = list(self.unreturned)
         if back:
             self.gate.surrender(back, self.lists())

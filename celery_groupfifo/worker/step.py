@@ -52,11 +52,12 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if not self._announced:
             self._announced = True
             self._announce(consumer)
+        self._member.resume()
         self._heart.start()
 
     def stop(self, consumer: Any) -> None:
         """See the class."""
-        self._member.give_back_unstarted()
+        self._member.pause()
 
     def shutdown(self, consumer: Any) -> None:
         """See the class."""
