@@ -9,6 +9,7 @@ from celery import Celery
 from celery.canvas import Signature
 from celery.result import AsyncResult
 
+from celery_groupfifo.compose import Composer
 from celery_groupfifo.context import collecting
 from celery_groupfifo.errors import GroupFifoError, InvalidOption, PartiallyParked
 from celery_groupfifo.gate import gate_of
@@ -76,10 +77,11 @@ class _Batch:
         self._entries: list[Entry] = []
         self._tasks: list[str] = []
         self._app: Celery | None = None
+        self._composer: Composer | None = None
         self._pooled: Any = None
 
     def add(self, signature: Signature) -> None:
-        """Let a signature be prepared by Celery, up to its park."""
+        """Prepare a signature, up to its park."""
         if not isinstance(signature, Signature) or type(signature) is not Signature:
             raise InvalidOption(f"{signature!r} is no signature of one task: send it with its own apply_async.")
         app = signature.app
@@ -87,8 +89,13 @@ class _Batch:
             raise InvalidOption(
                 f"{signature!r} belongs to another app: send its signatures with a park_many of their own."
             )
-        if self._app is None:
+        if self._app is None or self._composer is None:
             self._app, self._pooled = app, app.producer_pool.acquire(block=True)
+            self._composer = Composer(app)
+        composed = self._composer.compose(signature)
+        if composed is not None:
+            self._copied(signature, *composed)
+            return
         entries: list[Entry] = []
         token = collecting.set(entries)
         try:
@@ -97,6 +104,19 @@ class _Batch:
             collecting.reset(token)
         self._entries += entries
         self._tasks += [signature.task] * len(entries)
+        self.results.append(result)
+        if len(entries) == 1:
+            self._composer.learn(signature, entries[0])
+
+    def _copied(self, signature: Signature, entry: Entry, ignored: bool) -> None:
+        """What Celery does beside the message."""
+        if not ignored:
+            with self._pooled.connection._reraise_as_library_errors():
+                signature.app.backend.on_task_call(self._pooled, entry.id)
+        result = signature.type.AsyncResult(entry.id)
+        result.ignored = ignored
+        self._entries.append(entry)
+        self._tasks.append(signature.task)
         self.results.append(result)
 
     def flush(self) -> list[AsyncResult]:

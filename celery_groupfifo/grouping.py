@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from string import Formatter
 from typing import Any
 
@@ -36,8 +37,11 @@ def key_spec(task: Any) -> KeySpec | None:
 
     Read past the descriptors: a lambda on the class gets the task's parameters, never `self`.
     """
-    spec = inspect.getattr_static(task, "group_key", None)
-    return spec.__func__ if isinstance(spec, staticmethod) else spec
+    for each in (task, *type(task).__mro__):
+        if "group_key" in each.__dict__:
+            spec: Any = each.__dict__["group_key"]
+            return spec.__func__ if isinstance(spec, staticmethod) else spec
+    return None
 
 
 def checked_key(key: object, task_name: str) -> str:
@@ -106,7 +110,7 @@ def check_spec(task: Any) -> None:
     if spec is None or callable(spec) or _is_celerys(task):
         return
     if isinstance(spec, tuple) and spec and all(isinstance(field, str) for field in spec):
-        fields = list(spec)
+        fields = spec
     elif isinstance(spec, str) and spec:
         try:
             fields = _fields(spec)
@@ -128,7 +132,8 @@ def check_spec(task: Any) -> None:
             )
 
 
-def _fields(template: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _fields(template: str) -> tuple[str, ...]:
     """The parameters that a template names."""
     names = []
     for _, field, _, _ in Formatter().parse(template):
@@ -137,7 +142,7 @@ def _fields(template: str) -> list[str]:
             if not name.isidentifier():
                 raise ValueError(f"{{{field}}} is no parameter's name")
             names.append(name)
-    return names
+    return tuple(names)
 
 
 def _signature(task: Any) -> inspect.Signature:

@@ -14,7 +14,7 @@ from kombu.compression import compress
 from kombu.entity import Exchange, maybe_delivery_mode
 from kombu.serialization import dumps as serialize
 from kombu.utils.encoding import str_to_bytes
-from kombu.utils.json import dumps
+from kombu.utils.json import JSONEncoder
 
 from celery_groupfifo.model import ETA_HEADER, HEADER, KEY_HEADER, Entry
 from celery_groupfifo.release import Releaser
@@ -25,6 +25,9 @@ _OWN = frozenset(
     | {"content_type", "content_encoding", "serializer", "compression", "expiration"}
     | {"retry", "retry_policy", "timeout", "confirm_timeout"}
 )
+
+
+_encode = JSONEncoder().encode
 
 
 def build_entry(
@@ -83,7 +86,7 @@ def build_entry(
 
 def _open(mapping: Mapping[str, Any]) -> str:
     """JSON of a mapping without its opening brace."""
-    return str(dumps(mapping))[1:]
+    return _encode(mapping)[1:]
 
 
 def _delay_ms(app: Celery, eta: Any) -> int:

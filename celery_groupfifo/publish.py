@@ -36,18 +36,21 @@ class _DuplicateError(Exception):
 
 
 class _Capture:
-    """A producer whose first publish parks; what follows it (`task-sent`) is published."""
+    """A producer whose first publish parks; what follows it is Celery's `task-sent` event, and names the group.
 
-    def __init__(self, producer: Any, park: Callable[[Any, dict[str, Any]], None]) -> None:
-        self._producer = producer
-        self._park: Callable[[Any, dict[str, Any]], None] | None = park
+    A continuation has none: its task was sent before, and a second event would move the time of that.
+    """
+
+    def __init__(self, producer: Any, park: _Park) -> None:
+        self._producer, self._park = producer, park
+        self._parked = False
 
     def publish(self, body: Any, **options: Any) -> Any:
-        if self._park is None:
-            return self._producer.publish(body, **options)
-        self._park(body, options)
-        self._park = None
-        return None
+        if not self._parked:
+            self._park(body, options)
+            self._parked = True
+        elif not self._park.continues:
+            self._producer.publish({**body, KEY: self._park.key}, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -63,7 +66,7 @@ class GroupSender:
 
     def __init__(self, app: Celery, send: Callable[..., Any]) -> None:
         self.app = app
-        self._send = send
+        self.send = send
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         said = {option: options.pop(option) for option in NAMES.intersection(options)}
@@ -79,7 +82,7 @@ class GroupSender:
         extra = self._extra(task, said)
         park = _Park(self.app, run[0] if run else None, key, extra)
         try:
-            return self._send(_Capture(producer, park), name, message, **options)
+            return self.send(_Capture(producer, park), name, message, **options)
         except _DuplicateError:
             return None
 
@@ -89,7 +92,7 @@ class GroupSender:
         useless = sorted(option for option, value in said.items() if value is not None)
         if useless:
             raise MissingGroupKey(f"{name} was sent with {', '.join(useless)}, but belongs to no group.")
-        return self._send(producer, name, message, **options)
+        return self.send(producer, name, message, **options)
 
     def _task(self, name: str | None) -> Any:
         tasks = self.app._tasks
@@ -125,16 +128,21 @@ class _Park:
     """Parks one message, with Celery's own publish policy."""
 
     def __init__(self, app: Celery, run: Ticket | None, key: str, extra: dict[str, Any]) -> None:
-        self._app, self._run, self._key, self._extra = app, run, key, extra
+        self._app, self._run, self.key, self._extra = app, run, key, extra
         self._number: Number | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether a run that holds the lease goes on: it is retried or replaced from inside."""
+        return self._run is not None
 
     def __call__(self, body: Any, options: dict[str, Any]) -> None:
         gate = gate_of(self._app)
-        entry = build_entry(self._app, gate.releaser, body, self._key, self._extra, options)
+        entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
             if not retried(options, gate.hold, entry, self._run):
                 logger.warning(
-                    "%s was not sent: this run of group %r lost its lease, another one has begun.", entry.id, self._key
+                    "%s was not sent: this run of group %r lost its lease, another one has begun.", entry.id, self.key
                 )
             return
         batch = collecting.get()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 from base64 import b64decode
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, signals
@@ -14,16 +16,21 @@ from kombu.utils.functional import maybe_list
 from kombu.utils.json import loads
 
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.events import GROUP
 from celery_groupfifo.gate import gate_of
 
 logger = logging.getLogger(__name__)
 
 #: Marks an app that uses groups.
 INSTALLED = "_groupfifo_installed"
+#: The event for what was taken out of the gate; its field `uuids` names the tasks.
+REVOKED = f"{GROUP}-revoked"
+#: Seconds that a broker may take to be there for an event.
+PATIENCE = 1.0
 
 
 def revoke_parked(app: Celery, task_id: str) -> bool:
-    """Take a task out of the gate, if it waits there, and make its state REVOKED.
+    """Take a task out of the gate, if it waits there, make its state REVOKED, and tell monitors.
 
     Returns:
         False when it is not parked, or runs.
@@ -32,20 +39,41 @@ def revoke_parked(app: Celery, task_id: str) -> bool:
         GateUnavailable: The gate's Redis can't be reached.
     """
     raw = gate_of(app).revoke(task_id)
-    if raw is None:
-        return False
-    tell_revoked(app, task_id, raw)
-    return True
+    if raw is not None:
+        tell_revoked(app, [(task_id, raw)])
+    return raw is not None
 
 
-def tell_revoked(app: Celery, task_id: str, raw: bytes) -> None:
-    """A task was taken out of the gate: make its state REVOKED, and tell whom it concerns.
+def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
+    """Tasks were taken out of the gate: make their state REVOKED, and tell whom it concerns.
 
     Args:
-        app: Whose backend has its result.
-        task_id: Of the task.
-        raw: Its message, without tickets.
+        app: Whose backend has their results.
+        gone: Id and message, without tickets, of each.
     """
+    for task_id, raw in gone:
+        _mark(app, task_id, raw)
+    tell_monitors(app, [task_id for task_id, _ in gone])
+
+
+def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
+    """Send one event `groupfifo-revoked` with the ids. At most once, and nobody waits for it: results tell the truth.
+
+    All processes of a host send it under one name, so that monitors that count by name don't count processes.
+    """
+    if not task_ids:
+        return
+    try:
+        with app.producer_or_acquire() as producer:
+            producer.connection.ensure_connection(max_retries=1, timeout=PATIENCE)
+            name = f"{GROUP}@{socket.gethostname()}"
+            dispatcher = app.events.Dispatcher(enabled=False, hostname=name, buffer_while_offline=False)
+            dispatcher.publish(REVOKED, {"uuids": list(task_ids)}, producer, retry=False)
+    except Exception as error:  # a monitor that can't be told must not stop an operator
+        logger.debug("Monitors were not told of %d revoked tasks: %r", len(task_ids), error)
+
+
+def _mark(app: Celery, task_id: str, raw: bytes) -> None:
     request = _request(raw, task_id)
     task = app.tasks.get(request.task) if request.get("task") else None
     backend = task.backend if task is not None else app.backend
@@ -87,11 +115,17 @@ def hook() -> None:
     def revoke(self: Control, task_id: Any, *args: Any, **kwargs: Any) -> Any:
         failed: GroupFifoError | None = None
         if getattr(self.app, INSTALLED, False):
+            gone = []
             for each in maybe_list(task_id) or []:
                 try:
-                    revoke_parked(self.app, each)
+                    raw = gate_of(self.app).revoke(each)
                 except GroupFifoError as error:
                     failed = error
+                    continue
+                if raw is not None:
+                    _mark(self.app, each, raw)
+                    gone.append(each)
+            tell_monitors(self.app, gone)
         reply = tell_workers(self, task_id, *args, **kwargs)
         if failed is not None:
             raise failed

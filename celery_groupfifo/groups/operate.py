@@ -127,11 +127,11 @@ class Operator:
         """Take out what has an ETA and is in no line: its appointments are the only trace."""
         pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
         total = 0
-        for id in [member.split(" ")[2] for page in pages for member, _ in page]:
-            raw = self._gate.revoke(unquote(id))
-            if raw is not None:
-                tell_revoked(self._app, unquote(id), raw)
-                total += 1
+        for page in pages:
+            ids = [unquote(member.split(" ")[2]) for member, _ in page]
+            gone = [(id, raw) for id in ids if (raw := self._gate.revoke(id)) is not None]
+            tell_revoked(self._app, gone)
+            total += len(gone)
         return total
 
     def move(self, old: str, new: str, reason: str, by: str) -> int:
@@ -195,8 +195,7 @@ class Operator:
         return self._gate.keyspace.of_group(group), group
 
     def _tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
-        for task_id, text in gone:
-            tell_revoked(self._app, task_id, opened(text))
+        tell_revoked(self._app, [(task_id, opened(text)) for task_id, text in gone])
 
 
 def _flag(reason: str, by: str) -> str:

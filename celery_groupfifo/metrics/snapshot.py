@@ -81,7 +81,7 @@ class Snapshots:
         self._gate: Gate | None = None
         self._last: Snapshot | None = None
         self._taken = -max_age
-        self._up = False
+        self._up = self._said = False  # an outage is told once
         self._cursors: dict[str, int] = {}
         self._oldest: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -108,10 +108,11 @@ class Snapshots:
             if self._gate is None:
                 self._gate = self._build(self._app, "groupfifo-metrics")
             self._last = self._read(self._gate)
-            self._up, self._taken = True, monotonic()
+            self._up, self._taken, self._said = True, monotonic(), False
         except Exception as error:
             self._up = False
-            logger.warning("The gate can't be measured: %s", error)
+            logger.log(logging.DEBUG if self._said else logging.WARNING, "The gate can't be measured: %s", error)
+            self._said = True
         finally:
             done.set()
 
