@@ -28,6 +28,7 @@ from celery_groupfifo.errors import (
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.signals import (
     group_begun,
+    group_blocked,
     group_finished,
     group_held,
     group_lease_lost,
@@ -65,6 +66,7 @@ __all__ = [
     "UnknownTask",
     "WrongState",
     "group_begun",
+    "group_blocked",
     "group_finished",
     "group_held",
     "group_lease_lost",

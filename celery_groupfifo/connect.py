@@ -139,7 +139,7 @@ def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
 
 def _shown(url: str) -> str:
     """A URL without its password, even when it is a wrong one."""
-    return re.sub(r":[^:@/]*@", ":**@", url)
+    return re.sub(r"(://[^:@/;]*):[^;?]*@", r"\1:**@", url)
 
 
 def _parse_sentinel(url: str, transport_options: dict[str, Any]) -> Server:

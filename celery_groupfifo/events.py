@@ -46,6 +46,7 @@ _FINISHED = _Kind(signals.group_finished, "finished", DEBUG)
 _HELD = _Kind(signals.group_held, "held", DEBUG)
 _SURRENDERED = _Kind(signals.group_surrendered, "surrendered", INFO)
 _STALE = _Kind(signals.group_stale, "stale", DEBUG)
+_BLOCKED = _Kind(signals.group_blocked, "blocked", ERROR)
 _LEASE_LOST = _Kind(signals.group_lease_lost, "lease-lost", ERROR)
 
 
@@ -88,6 +89,12 @@ class Events:
             self._tell(_FINISHED, _task(run), of_run(run), more, f"is over: {outcome}.")
         if due is not None and self._heard(_HELD):
             self._tell(_HELD, _task(run), of_run(run), {"due": due}, f"goes on in {due:.3g} s.")
+
+    def blocked(self, run: Run) -> None:
+        """A run has failed for good, and its group halts."""
+        error = run.failure.error if run.failure is not None else ""
+        said = f"has failed for good and blocks its group until it is retried, skipped or dropped: {error}"
+        self._tell(_BLOCKED, run.failure and run.failure.task, of_run(run), {"exception": error}, said)
 
     def surrendered(self, run: Run) -> None:
         """A run goes back to the head of its group."""

@@ -19,7 +19,7 @@ from celery import Celery
 from celery_groupfifo.connect import Server, broker_server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
-from celery_groupfifo.model import Entry, Finish, Finished, Lists, Number, Publish, Swept, Ticket, accepted, opened
+from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket, accepted, opened
 from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Call, Store
@@ -150,8 +150,12 @@ class Gate:
         args: list[Any] = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
         return bool(self.store.run("hold", keys, [], args)[0])
 
-    def revoke(self, task_id: str) -> bytes | None:
+    def revoke(self, task_id: str, note: str = "") -> bytes | None:
         """Take out an entry that does not run yet; its group goes on.
+
+        Args:
+            task_id: Of the entry.
+            note: What the audit keeps of it, when it is done; empty: nothing.
 
         Returns:
             The message of the entry, without its tickets; None when there is none, or it runs.
@@ -162,8 +166,8 @@ class Gate:
             entry = self.store.entry(keys, quoted)
             if entry is not None:
                 group, _, text = entry
-                more = [keys.waiting(group), keys.group(group), keys.producer(number.producer)]
-                args: list[Any] = [quoted, group, number.value, PRODUCER_KEEP_MS]
+                more = [keys.waiting(group), keys.group(group), keys.producer(number.producer), keys.audit]
+                args: list[Any] = [quoted, group, number.value, PRODUCER_KEEP_MS, note]
                 code, *rest = self.store.run("revoke", keys, more, args)
                 self.publish(rest)
                 message = opened(text) if int(code) == 1 else None
@@ -194,10 +198,23 @@ class Gate:
     def finish(self, call: Finish) -> Finished:
         """Give the lease back, send the group's next head out, and take the worker's next task.
 
+        After a final failure the group's policy decides instead, and nothing is taken.
+
         Raises:
             GateUnavailable: It may or may not be done; call again with the very same `call`.
         """
+        if call.failure is not None:
+            return self.finished(self.store.run("fail", *self._fail_call(call, call.failure)))
         return self.finished(self.store.run("finish", *self.finish_call(call)))
+
+    def _fail_call(self, call: Finish, failure: Failure) -> Call:
+        keys, group = self._keys(call.ticket), quote(call.key)
+        tag, unacked, index = call.delivery or ("", keys.base[0], keys.base[0])
+        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner), unacked, index]
+        more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
+        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.caller, call.call, tag, CALLS_KEEP_MS]
+        args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
+        return keys, more, args + [name for name, _ in call.lists]
 
     def finish_call(self, call: Finish) -> Call:
         """A finish for a `Line`, which sends many without waiting for their answers."""
@@ -212,7 +229,7 @@ class Gate:
         """The answer to a finish, from the script's reply; brings what the script could not."""
         code, taken, due, *rest = reply
         self.publish(rest)
-        return Finished(code == 0, taken or None, None if due < 0 else due / 1000)
+        return Finished(code == 0, taken or None, None if due < 0 else due / 1000, code == 2)
 
     def surrender(self, runs: Iterable[tuple[Ticket, bool]], lists: Lists = ()) -> None:
         """Give heads back: their tickets go out again at once.
@@ -267,6 +284,7 @@ class Gate:
             one = self._sweep(keys, lists)
             swept.reclaimed += one.reclaimed
             swept.named += one.named
+            swept.cancelled += one.cancelled
             if one.next_due is not None:
                 swept.next_due = one.next_due if swept.next_due is None else min(swept.next_due, one.next_due)
         return swept
@@ -278,27 +296,34 @@ class Gate:
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])
         members = list(zip(words[::2], words[1::2], strict=True))
+        cancelled: list[tuple[str, bytes]] = []
         for member, group in members:
+            if member.startswith("d "):
+                cancelled += self._cancel(keys, member, group)
+                continue
             more = [keys.waiting(group), keys.group(group), *list_keys]
             self.publish(self.store.run("advance", keys, more, [member, group, len(lists), *names]))
-        if any(member.startswith("a ") for member, _ in members):
+        if any(member.startswith(("a ", "d ")) for member, _ in members):
             next_due = 0  # a walk may not have come to its end
-        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members)
+        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
+
+    def _cancel(self, keys: Keys, member: str, group: str) -> list[tuple[str, bytes]]:
+        more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
+        gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH])
+        pairs = zip(gone[::2], gone[1::2], strict=True)
+        return [(unquote(id.decode()), opened(text)) for id, text in pairs]
 
     def ring(self) -> int:
         """Release heads again whose ticket was lost on its way. Returns how many."""
         rung = 0
         for keys in self.keyspace.partitions:
             for queue, _ in self.store.rung_queues(keys):
-                list_key = self._list_key(queue)
+                list_key = None if queue.startswith(ELSEWHERE) else unquote(queue)
                 more = [] if list_key is None else [list_key]
                 reply = self.store.run("ring", keys, more, [queue, GRACE_MS, BOUND_MS, BATCH])
                 self.publish(reply[1:])
                 rung += int(reply[0])
         return rung
-
-    def _list_key(self, queue: str) -> str | None:
-        return None if queue.startswith(ELSEWHERE) else unquote(queue)
 
     # -- parts -------------------------------------------------------------
 
@@ -316,13 +341,10 @@ class Gate:
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:
                 continue
-            out = Publish(queue.decode(), message)
             try:
-                self.releaser.send(*out)
-            except (
-                Exception
-            ) as error:  # whatever a broker raises: the gate's own step is done, its answer must not be lost
-                logger.warning("A ticket for queue %s waits for the next sweep: %r", out.queue, error)
+                self.releaser.send(queue.decode(), message)
+            except Exception as error:  # whatever a broker raises: the gate's step is done, its answer must not be lost
+                logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
                 self._unsent(message)
 
     def _unsent(self, message: bytes) -> None:

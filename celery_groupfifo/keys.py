@@ -54,6 +54,10 @@ class Keys:
         """The hash of a group's own state; `group` is quoted."""
         return f"{self._stem}g:{group}"
 
+    def cut(self, group: str, fence: int | str) -> str:
+        """The list of what a failed run has cut off its group's line; `group` is quoted."""
+        return f"{self._stem}d:{group}:{fence}"
+
     def calls(self, owner: str) -> str:
         """The hash of a worker's last calls; `owner` is quoted."""
         return f"{self._stem}calls:{owner}"

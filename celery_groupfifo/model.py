@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +16,8 @@ HEADER = "groupfifo"
 KEY_HEADER = "groupfifo_key"
 #: The header that carries the ETA, which the gate has waited for: the worker must not wait again.
 ETA_HEADER = "groupfifo_eta"
+#: Options of a call that its run needs, and the headers that carry them.
+TRAVELLING = {"max_lost": HEADER + "_max_lost", "group_on_failure": HEADER + "_on_failure"}
 #: Set by the worker, not sent: (monotonic time of the begin, lease) in seconds.
 BEGUN_HEADER = "groupfifo_begun"
 
@@ -71,15 +74,29 @@ class Ticket(NamedTuple):
             return None
 
 
-class Publish(NamedTuple):
-    """A ticket that the caller of a script has to bring to the broker."""
-
-    queue: str
-    message: bytes
-
-
 Lists = Sequence[tuple[str, str]]
 """The broker's lists that a worker consumes, in its order: name for the scripts, Redis key."""
+
+
+class Failure(NamedTuple):
+    """A final failure, in a group that does not just go on.
+
+    Attributes:
+        policy: `block`, `dead_letter` or `cancel_rest`.
+        task: The task's name.
+        error: What it raised, as text.
+        worker: The node's name.
+    """
+
+    policy: str
+    task: str
+    error: str
+    worker: str
+
+    def flag(self, task_id: str) -> str:
+        """What the hash of a blocked group says: JSON, open for the time that the script adds."""
+        said = {"reason": self.error, "by": self.worker, "task": self.task, "task_id": task_id}
+        return json.dumps(said)[:-1] + ", "
 
 
 @dataclass(slots=True)
@@ -95,6 +112,7 @@ class Finish:
         delivery: kombu's tag of the delivery, and the names of its unacked hash and index; None: not ours.
         caller: One that has one call at a time.
         call: The name of this call.
+        failure: How it failed for good, when its group's policy asks for more than going on; None: anything else.
     """
 
     ticket: Ticket
@@ -105,6 +123,7 @@ class Finish:
     delivery: tuple[str, str, str] | None = None
     caller: str = ""
     call: str = ""
+    failure: Failure | None = None
 
 
 class Number(NamedTuple):
@@ -125,11 +144,13 @@ class Finished:
         stale: The lease had been lost; nothing was done.
         taken: The message of the worker's next task, begun already; None: nothing to do.
         due: Seconds until the continuation of the task is due; None: there is none.
+        blocked: The task has failed, and its group halts.
     """
 
     stale: bool
     taken: bytes | None = None
     due: float | None = None
+    blocked: bool = False
 
 
 @dataclass(slots=True)
@@ -139,11 +160,14 @@ class Swept:
     Attributes:
         next_due: Seconds until something is due; None: nothing is.
         reclaimed: Heads taken back from lost workers.
+        named: Due members that took a step of their own, and their groups.
+        cancelled: Id and message of what was cancelled after a failure: nobody else tells the result backend.
     """
 
     next_due: float | None
     reclaimed: int
     named: list[tuple[str, str]] = field(default_factory=list)
+    cancelled: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 def accepted(code: int, entry: Entry) -> bool | GroupFifoError:

@@ -20,7 +20,7 @@ from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGrou
 from celery_groupfifo.gate import Gate, gate_of
 from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.message import build_entry
-from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Number, Ticket
+from celery_groupfifo.model import HEADER, KEY_HEADER, TRAVELLING, Entry, Number, Ticket
 from celery_groupfifo.settings import OPTIONS, check_option
 from celery_groupfifo.signals import group_parked
 
@@ -79,7 +79,7 @@ class GroupSender:
             return self._plain(producer, name, message, said, options)
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
-        extra = self._extra(task, said)
+        extra = (_carried() if run else {}) | self._extra(task, said)
         park = _Park(self.app, run[0] if run else None, key, extra)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -119,9 +119,7 @@ class GroupSender:
                 value = getattr(task, option, None)
             if value is not None:
                 check_option(option, value)
-        if said.get("max_lost") is not None:
-            return {HEADER + "_max_lost": said["max_lost"]}
-        return {}
+        return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
 
 
 class _Park:
@@ -205,6 +203,13 @@ def _current_run(task_id: str | None) -> tuple[Ticket, str] | None:
         return None
     ticket = Ticket.parse(request.get(HEADER))
     return None if ticket is None else (ticket, request.get(KEY_HEADER))
+
+
+def _carried() -> dict[str, Any]:
+    """What the call of the current run said goes for its continuation, too."""
+    task = get_current_worker_task()
+    request = {} if task is None else task.request
+    return {header: value for header in TRAVELLING.values() if (value := request.get(header)) is not None}
 
 
 def hook() -> None:

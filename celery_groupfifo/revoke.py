@@ -29,8 +29,13 @@ REVOKED = f"{GROUP}-revoked"
 PATIENCE = 1.0
 
 
-def revoke_parked(app: Celery, task_id: str) -> bool:
+def revoke_parked(app: Celery, task_id: str, note: str = "") -> bool:
     """Take a task out of the gate, if it waits there, make its state REVOKED, and tell monitors.
+
+    Args:
+        app: Whose gate.
+        task_id: Of the task.
+        note: What the audit keeps of it; empty: nothing.
 
     Returns:
         False when it is not parked, or runs.
@@ -38,7 +43,7 @@ def revoke_parked(app: Celery, task_id: str) -> bool:
     Raises:
         GateUnavailable: The gate's Redis can't be reached.
     """
-    raw = gate_of(app).revoke(task_id)
+    raw = gate_of(app).revoke(task_id, note)
     if raw is not None:
         tell_revoked(app, [(task_id, raw)])
     return raw is not None
@@ -50,9 +55,18 @@ def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
     Args:
         app: Whose backend has their results.
         gone: Id and message, without tickets, of each.
+
+    Raises:
+        GroupFifoError: The result backend can't be told.
     """
-    for task_id, raw in gone:
-        _mark(app, task_id, raw)
+    for number, (task_id, raw) in enumerate(gone):
+        try:
+            _mark(app, task_id, raw)
+        except Exception as error:  # whatever backend it is
+            raise GroupFifoError(
+                f"{len(gone)} tasks were taken out of the gate, but the result backend can't be told of "
+                f"{len(gone) - number} of them, from {task_id} on: their state stays as it was. ({error!r})"
+            ) from error
     tell_monitors(app, [task_id for task_id, _ in gone])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -10,6 +11,8 @@ NAMES = (
     "park",
     "begin",
     "finish",
+    "fail",
+    "cancel",
     "hold",
     "renew",
     "sweep",
@@ -28,9 +31,11 @@ NAMES = (
     "redrive",
     "ages",
     "census",
+    "recall",
 )
 
 INCLUDE = "--@include "
+_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.M | re.S)
 
 
 @cache
@@ -39,8 +44,18 @@ def source(name: str) -> str:
     lua = files("celery_groupfifo") / "lua"
     lines = []
     for line in (lua / f"{name}.lua").read_text("utf-8").splitlines():
-        if line.startswith(INCLUDE):
-            lines += [(lua / "lib" / f"{part}.lua").read_text("utf-8") for part in line.removeprefix(INCLUDE).split()]
+        if line.lstrip().startswith(INCLUDE):
+            parts = line.lstrip().removeprefix(INCLUDE).split()
+            lines += [(lua / "lib" / f"{part}.lua").read_text("utf-8") for part in parts]
         else:
             lines.append(line)
-    return "\n".join(lines) + "\n"
+    return _without_unused("\n".join(lines) + "\n")
+
+
+def _without_unused(text: str) -> str:
+    """Redis makes every function anew at every call of a script: only those that it calls are left in it."""
+    for function in _FUNCTION.finditer(text):
+        rest = text.replace(function[0], "")
+        if not re.search(rf"\b{function[1]}\(", rest):
+            return _without_unused(rest)
+    return text

@@ -27,7 +27,9 @@ class Settings:
         on_lease_lost: `warn`, or `terminate` the run.
         max_lost: Runs that may end with a lost worker before the task fails for good.
         on_retry: `hold`: the group waits for the retry.
-        on_failure: `continue`: after a final failure the group goes on.
+        on_failure: After a final failure. `continue`: the group goes on; `dead_letter`: so it does, and the task is
+            kept among the dead letters; `block`: the group halts until `retry`, `skip` or `drop`; `cancel_rest`: its
+            parked tasks become REVOKED.
         eta_policy: `at_due`: a task with an ETA joins the line when it is due.
         on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
         concurrency: Tasks of a group at once.
@@ -117,7 +119,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "on_lease_lost": _choice("warn", "terminate"),
     "max_lost": _number(int, 1),
     "on_retry": _only("hold"),
-    "on_failure": _only("continue"),
+    "on_failure": _choice("continue", "dead_letter", "block", "cancel_rest"),
     "eta_policy": _only("at_due"),
     "on_duplicate": _only("return_existing"),
     "concurrency": _only(1),

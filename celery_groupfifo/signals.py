@@ -24,7 +24,7 @@ group_parked = Signal(name="group_parked", providing_args={"key", "task_id", "de
 #: of the run that brought it to its own begin; None: it came through the broker).
 group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "waited", "released", "handoff"})
 
-#: A run is over and the gate has taken note: the group has moved on, or is held. Sender: the task's name.
+#: A run is over and the gate has taken note: the group has moved on, is held, or is blocked. Sender: the task's name.
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `outcome` (`success`, `failure`, `retry`, `replaced`,
 #: `ignored`, `rejected`, or `revoked` also for expired ones), `seconds` (since the begin).
 group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome", "seconds"})
@@ -33,6 +33,11 @@ group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome",
 #: Sender: the task's name.
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `due` (seconds until the continuation may start).
 group_held = Signal(name="group_held", providing_args={*_RUN, "due"})
+
+#: A task has failed for good, and its group halts until it is retried, skipped or dropped (`group_on_failure="block"`).
+#: Sent after group_finished. Sender: the task's name.
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `exception` (what it raised, as text).
+group_blocked = Signal(name="group_blocked", providing_args={*_RUN, "exception"})
 
 #: A worker gives a run back to the head of its group: it stops, was disconnected from the broker, or has lost the
 #: child that ran it. Sender: the task's name; None where it has none yet.

@@ -80,6 +80,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         acks_late: The gate runs a task again only when its worker was lost.
         reject_on_worker_lost: So also when a child of the pool is killed; `max_lost` bounds it.
         max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
+        group_on_failure: What becomes of the group after a final failure: `continue`, `dead_letter`, `block` or
+            `cancel_rest`; None: `groupfifo_on_failure`.
     """
 
     ordered = True
@@ -87,6 +89,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     acks_late = True
     reject_on_worker_lost = True
     max_lost: int | None = None
+    group_on_failure: str | None = None
 
     @classmethod
     def bind(cls, app: Celery) -> Any:

@@ -2,13 +2,18 @@
 
 root.py is the group of commands, and what they share · look.py reads · act.py changes · examine.py verifies ·
 measure.py tells metrics · watch.py looks on · output.py prints.
+
+Every `celery …` command imports it, Flower's too: so this is where the Groups tab gets into Flower.
 """
 
 from celery_groupfifo.cli import act, examine, look, measure, watch
 from celery_groupfifo.cli.root import groupfifo
+from celery_groupfifo.flower import hook
 
 for module in (look, act, examine, measure, watch):
     for command in module.COMMANDS:
         groupfifo.add_command(command)
+
+hook()
 
 __all__ = ["groupfifo"]

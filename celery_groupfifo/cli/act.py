@@ -30,8 +30,9 @@ def pause(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
 
 def resume(groups: Groups, key: str, by: str, json_: bool) -> int:
     """Let a paused or draining group go on."""
-    new = groups.resume(key, by)
-    return _done(json_, f"Group {key!r} {'goes on' if new else 'was neither paused nor draining'}.", key=key)
+    if groups.resume(key, by):
+        return _done(json_, f"Group {key!r} goes on.", key=key)
+    return _done(json_, f"Group {key!r} was neither paused nor draining: nothing was done.", NOTHING, key=key)
 
 
 def drain(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
@@ -78,7 +79,7 @@ def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, y
 
 
 def retry(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Let a head that waits for its retry go out at once."""
+    """Let a head go out at once that waits for its retry, or has failed and blocks its group."""
     groups.retry(key, by)
     return _done(json_, f"The head of group {key!r} was released.", key=key)
 

@@ -157,7 +157,7 @@ class Groups:
         return self._operator.purge(checked_key(key, "this call"), reason, by)
 
     def skip(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
-        """Revoke the head of a group, when it does not run; the next one goes on.
+        """Revoke the head of a group, when it does not run; the next one goes on. One that has failed stays FAILURE.
 
         Args:
             key: Of the group.
@@ -178,7 +178,7 @@ class Groups:
         self._operator.skip(checked_key(key, "this call"), expected, reason, by, bury)
 
     def retry(self, key: str, by: str = "") -> None:
-        """Let a head that waits for its retry go out at once.
+        """Let a head go out at once that waits for its retry, or that has failed and blocks its group.
 
         Raises:
             WrongState: Nothing is held, or the group is paused.
@@ -189,13 +189,15 @@ class Groups:
         """Revoke a task that does not run yet.
 
         Returns:
-            False when it is not at the gate, or runs: then it is `app.control.revoke`'s.
+            False when it is not at the gate, or runs: then it is `app.control.revoke`'s. Also when it has failed and
+            blocks its group: that ends with `retry`, `skip` or `drop`.
         """
         found = find.find(self._reader, task_id)
-        done = found is not None and revoke_parked(self.app, task_id)
-        if done and found is not None:
-            note = audit.note("revoke", found.key, by, task_id=task_id)
-            audit.keep(self._reader, self._place(found.key)[0], note)
+        if found is None:
+            return False
+        note = audit.note("revoke", found.key, by, task_id=task_id)
+        done = revoke_parked(self.app, task_id, note)
+        if done:
             audit.log(note, task_id)
         return done
 

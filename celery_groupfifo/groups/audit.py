@@ -10,10 +10,6 @@ from typing import Any
 
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Action, moment
-from celery_groupfifo.keys import Keys
-
-#: Actions that are remembered.
-KEPT = 1000
 
 logger = logging.getLogger("celery_groupfifo.audit")
 
@@ -31,12 +27,6 @@ def note(what: str, key: str, by: str = "", reason: str = "", **more: Any) -> st
     """What a script keeps of an action; it adds the time."""
     said = {"by": by or who(), "what": what, "key": key, "reason": reason, **more}
     return json.dumps({name: value for name, value in said.items() if value not in ("", None)})
-
-
-def keep(reader: Reader, keys: Keys, note: str) -> None:
-    """Keep an action whose script keeps none, as lua/lib/operate.lua does."""
-    ms = int(reader.now())
-    reader.ask("audit", lambda pipe: pipe.lpush(keys.audit, f"{ms} {note}").ltrim(keys.audit, 0, KEPT - 1))
 
 
 def log(note: str, outcome: str = "") -> None:
@@ -65,4 +55,4 @@ def actions(reader: Reader, limit: int) -> list[Action]:
     return sorted(found, key=lambda action: action.when, reverse=True)[:limit]
 
 
-__all__ = ["actions", "keep", "log", "note", "who"]
+__all__ = ["actions", "log", "note", "who"]

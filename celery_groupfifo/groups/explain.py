@@ -57,9 +57,12 @@ class Explainer:
         return text + "; nothing more starts until it is resumed."
 
     def _blocked(self, keys: Keys, group: Group) -> str:
+        head = None if group.head is None else self._flight(keys, group.head)
+        named = self._named(keys, head) if head else "a task that is gone"
+        since = "" if group.since is None else f" {_span(self._ago(group.since))} ago, at {_clock(group.since)}"
         return (
-            f"is blocked{_by(group, self._reader.now())} by task {group.head}: {_rest(group)}. "
-            "It goes on after retry, skip or drop."
+            f"is blocked by the failure of {named}{since}, on {group.by or 'a worker'}: {group.reason}. "
+            f"{_rest(group)}. It goes on after retry, skip or drop."
         )
 
     def _draining(self, keys: Keys, group: Group) -> str:

@@ -21,8 +21,8 @@ STATES = ("running", "waiting", "held", "paused", "blocked", "draining")
 SORTS = ("depth", "age", "key")
 #: Groups that one round trip reads.
 CHUNK = 500
-#: Groups whose ages one call asks for.
-SINCE = 2000
+#: Groups whose ages one call asks for: Redis does nothing else meanwhile.
+SINCE = 500
 #: Groups that one call looks at in its search for a state: a rare one gives short pages, not slow ones.
 LOOKED_AT = 5_000
 

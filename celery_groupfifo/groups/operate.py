@@ -100,7 +100,7 @@ class Operator:
         if code == -2:
             raise WrongState(f"Group {key!r} is paused: resume it, then its head goes out when it is due.")
         if code == -1:
-            raise WrongState(f"Group {key!r} holds no head that waits for its retry: nothing was done.")
+            raise WrongState(f"Group {key!r} holds no head that waits for its retry or has failed: nothing was done.")
         calls.publish(words)
         audit.log(note)
 
@@ -195,7 +195,8 @@ class Operator:
         return self._gate.keyspace.of_group(group), group
 
     def _tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
-        tell_revoked(self._app, [(task_id, opened(text)) for task_id, text in gone])
+        """Of what had failed the backend knows already: it comes without its text."""
+        tell_revoked(self._app, [(task_id, opened(text)) for task_id, text in gone if text])
 
 
 def _flag(reason: str, by: str) -> str:

@@ -251,6 +251,7 @@ def _group(
         since=moment(said["at_ms"]) if isinstance(said.get("at_ms"), int | float) else None,
         queue=unquote(flights[0].queue) if flights else "",
         due=None if at is None else moment(at),
+        last_error=str(said.get("reason") or "") if flag == "blocked" else None,
     )
 
 

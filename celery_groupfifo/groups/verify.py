@@ -7,6 +7,7 @@ sweep finds it, and does what it does every day, in one atomic step.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -20,11 +21,21 @@ from celery_groupfifo.keys import Keys, unquote
 #: Seconds between two looks.
 PAUSE = 0.3
 LOOKS = 3
-#: Entries, groups or places that one round trip reads.
+#: Groups or places that one round trip reads.
 CHUNK = 500
+#: Entries that one call looks at: Redis does nothing else meanwhile.
+CENSUS = 100
 
 Repair = Callable[[Any, int], None]
 """Puts the commands of a repair into a pipeline, given the time in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recall:
+    """The repair that takes more than a write; names are quoted."""
+
+    group: str
+    id: str
 
 
 @dataclass(slots=True)
@@ -46,6 +57,7 @@ class _State:
     lines: dict[str, set[str]] = field(default_factory=dict)
     records: dict[str, Flight | None] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
 
 
 def verify(reader: Reader, repair: bool) -> list[Breach]:
@@ -60,19 +72,28 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
                 breaches = {breach: again[breach] for breach in breaches if breach in again}
         for breach, mend in breaches.items():
             if repair and mend is not None:
-                now = int(reader.now())
-                reader.ask("repair", lambda pipe, m=mend, n=now: m(pipe, n))  # type: ignore[misc]
+                _mend(reader, keys, mend)
             found.append(replace(breach, repaired=repair and mend is not None))
     return found
 
 
-def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | None]]:
+def _mend(reader: Reader, keys: Keys, mend: Repair | _Recall) -> None:
+    if isinstance(mend, _Recall):
+        more = [keys.waiting(mend.group), keys.group(mend.group)]
+        reader.gate.store.run("recall", keys, more, [mend.id, reader.gate.settings.concurrency])
+    else:
+        now = int(reader.now())
+        reader.ask("repair", lambda pipe: mend(pipe, now))
+
+
+def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
     state = _read(reader, keys)
     for id, entry in state.entries.items():
         yield from _entry_breaches(keys, state, id, entry)
     counts = Counter(entry.group for entry in state.entries.values())
     for group in state.fields:
         yield from _group_breaches(keys, state, group, counts[group])
+        yield from _crowd(state, group, reader.gate.settings.concurrency)
     for id, record in state.records.items():
         if id not in state.entries:
             yield from _lonely_record(keys, state, id, record)
@@ -85,7 +106,7 @@ def _read(reader: Reader, keys: Keys) -> _State:
     state = _State()
     cursor = "0"
     while True:
-        page = reader.gate.store.run("census", keys, [], [cursor, CHUNK])
+        page = reader.gate.store.run("census", keys, [], [cursor, CENSUS])
         cursor, words = page[0].decode(), [word.decode(errors="replace") for word in page[1:]]
         for id, us, group, text, kinds in zip(*[iter(words)] * 5, strict=True):
             state.entries[id] = _Entry(us, group, Flight.parse(id, text.encode()), kinds)
@@ -95,8 +116,13 @@ def _read(reader: Reader, keys: Keys) -> _State:
     state.depth = {name: int(score) for name, score in _scan(reader, "zscan", keys.depth)}
     state.paused = {name for name, _ in _scan(reader, "zscan", keys.paused)}
     state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
+    for member in state.due:
+        if member.startswith("d "):  # cut off its line, to be cancelled
+            _, group, fence = member.split(" ")
+            state.cut |= {item.decode() for item in reader.one("lrange", keys.cut(group, fence), 0, -1)}
     named = {record.group for record in state.records.values() if record}
     names = set(state.depth) | state.paused | named | {each.group for each in state.entries.values() if each.group}
+    names |= set(_left(reader, keys))
     ordered = sorted(names)
     for start in range(0, len(ordered), CHUNK):
         _read_groups(reader, keys, state, ordered[start : start + CHUNK])
@@ -125,6 +151,16 @@ def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
     return [pair for page in reader.scan(command, key, CHUNK) for pair in page]
 
 
+def _left(reader: Reader, keys: Keys) -> Iterator[str]:
+    """Groups that have a key of their own. Those that hold nothing are in no index: only a walk over all keys tells."""
+    stems = [keys.group(""), keys.waiting("")]
+    for stem in stems:
+        cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", stem) + "*"
+        while cursor:
+            cursor, page = reader.one("scan", max(cursor, 0), match=match, count=CHUNK)
+            yield from (name.decode().removeprefix(stem) for name in page)
+
+
 # -- invariants ------------------------------------------------------------
 
 
@@ -137,7 +173,7 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
         return  # taken out or begun in between: another look tells
     if not entry.us:
         yield breach("unreadable", "Its entry can't be read: it goes to the dead letters when its turn comes."), None
-    elif flight is None and "e" not in entry.kinds and f"{entry.us} {id}" not in state.lines.get(entry.group, ()):
+    elif flight is None and "e" not in entry.kinds and not _placed(state, entry, id):
         member = f"e {entry.group} {id}"
         yield (
             breach("orphan", "It stands in no line and has no appointment.", "It joins the tail of its line."),
@@ -145,6 +181,11 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
         )
     elif flight is not None:
         yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
+
+
+def _placed(state: _State, entry: _Entry, id: str) -> bool:
+    item = f"{entry.us} {id}"
+    return item in state.lines.get(entry.group, ()) or item in state.cut
 
 
 #: What an entry in flight needs, by its state: one of these kinds, else an appointment of the last.
@@ -174,6 +215,12 @@ def _flight_breaches(
         yield (
             breach("stop", "It is stopped by a pause that its group does not know.", "Its group is paused: resume it."),
             lambda pipe, now: pipe.hset(keys.group(group), "paused", flag).zadd(keys.paused, {group: now}),
+        )
+    if flight.stop == "b" and "blocked" not in fields:
+        said = f'{{"reason": "found blocked without a word", "by": "verify", "task_id": "{id}"}}'
+        yield (
+            breach("halt", "It has failed and blocks its group, which does not know it.", "Its group is told."),
+            lambda pipe, now: pipe.hset(keys.group(group), "blocked", said),
         )
 
 
@@ -209,6 +256,12 @@ def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterat
                 ),
                 lambda pipe, now, id=id: pipe.zadd(keys.due, {f"x {group} {id}": now}),  # type: ignore[misc]
             )
+    if "blocked" in fields and count and not any(_blocks(state, id) for id in flying):
+
+        def unblock(pipe: Any, now: int) -> None:
+            pipe.hdel(keys.group(group), "blocked").zadd(keys.due, {f"a {group}": now})
+
+        yield breach("blocked", "It is blocked, and no task of it has failed.", "The flag is removed."), unblock
     if ("paused" in fields) != (group in state.paused):
         at = "paused, but not listed so" if "paused" in fields else "listed as paused, but is not"
 
@@ -216,6 +269,43 @@ def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterat
             pipe.zadd(keys.paused, {group: now}) if "paused" in fields else pipe.zrem(keys.paused, group)
 
         yield breach("listed", f"It is {at}.", "The list is set right."), list_again
+    if not count and not depth and not flying:
+        yield from _left_over(keys, state, group, breach)
+
+
+def _blocks(state: _State, id: str) -> bool:
+    record = state.records.get(id)
+    return record is not None and record.stop == "b"
+
+
+def _crowd(state: _State, group: str, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
+    """More of a group are under way than may be. What runs stays; of the others the oldest."""
+    ids = [field[2:] for field in state.fields[group] if field.startswith("f ")]
+    records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
+    records.sort(key=lambda record: (record.state != "running", record.fence))
+    for record in records[limit:]:
+        breach = Breach("crowd", unquote(group), unquote(record.id), f"It is one of {len(records)} under way.", "")
+        if record.state == "running":
+            what = f"{breach.what} It runs, and the group goes on when all have ended, or their workers are lost."
+            yield replace(breach, what=what), None
+        else:
+            yield replace(breach, repair="It goes back to the front of its line."), _Recall(group, record.id)
+
+
+def _left_over(
+    keys: Keys, state: _State, group: str, breach: Callable[..., Breach]
+) -> Iterator[tuple[Breach, Repair | None]]:
+    """What a group that holds no task has kept. A pause is an operator's word, and lasts; `listed` looks at it."""
+    for flag in sorted(state.fields[group] & {"draining", "blocked"}):
+        yield (
+            breach("flag", f"It is {flag}, and holds no task.", "The flag is removed: it takes tasks again."),
+            lambda pipe, now, flag=flag: pipe.hdel(keys.group(group), flag),  # type: ignore[misc]
+        )
+    if state.lines[group] and f"a {group}" not in state.due and "paused" not in state.fields[group]:
+        yield (
+            breach("places", "Its line holds places of tasks that are gone.", "The next sweep removes them."),
+            lambda pipe, now: pipe.zadd(keys.due, {f"a {group}": now}),
+        )
 
 
 def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) -> Iterator[tuple[Breach, Repair | None]]:

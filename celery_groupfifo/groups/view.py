@@ -50,9 +50,10 @@ class Group:
         head: Id of the task that is next or under way; None when all it has waits for an ETA.
         running: What runs.
         oldest_age: How long the oldest task in line waits; without one, how long the head is in its state.
-        last_error: What the head's last run raised, where it waits for a retry and the result backend knows.
-        reason: Why it is paused, blocked or draining.
-        by: Who said so.
+        last_error: What the head's last run raised, where it blocks the group, or waits for a retry and the result
+            backend knows.
+        reason: Why it is paused or draining; what blocks it raised.
+        by: Who said so; the worker whose run blocks it.
         since: When.
         queue: Where the head's ticket is, as the scripts name it.
         due: When the held head goes out.
@@ -197,6 +198,7 @@ class Check:
         what: What was found.
         why: Why it matters; empty when it is fine.
         remedy: What to do; empty when it is fine.
+        unsafe: Tasks may be lost, or run out of order; workers say so when they start.
     """
 
     name: str
@@ -204,6 +206,12 @@ class Check:
     what: str
     why: str = ""
     remedy: str = ""
+    unsafe: bool = False
+
+    @classmethod
+    def of(cls, name: str, ok: bool, what: str, why: str, remedy: str, unsafe: bool = False) -> Check:
+        """One that says why and what to do only when something is to be done."""
+        return cls(name, ok, what) if ok else cls(name, ok, what, why, remedy, unsafe)
 
 
 class Page(list[Item], Generic[Item]):

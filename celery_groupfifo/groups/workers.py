@@ -27,10 +27,10 @@ class Workers:
 
     def pid(self, worker: str, task_id: str) -> int | None:
         """The process that runs a task; None when its worker does not say."""
-        answer = self.ask(lambda inspect: inspect.active(), [worker])
-        for request in answer.get(worker, ()):
-            if request.get("id") == task_id:
-                return int(request["worker_pid"]) if request.get("worker_pid") else None
+        leases = self.ask(lambda inspect: inspect._request("groupfifo_leases"), [worker]).get(worker)
+        for lease in leases if isinstance(leases, list) else ():
+            if lease["id"] == task_id:
+                return None if lease["pid"] is None else int(lease["pid"])
         return None
 
     def consumers(self, queue: str) -> list[str]:

@@ -22,6 +22,7 @@ end
 if r.state ~= 'released' then
   return { 0 }
 end
-mark_seen(id, r)
+arrived(id, r)
+mark_seen(r)
 start(id, r, owner, call, ttl)
 return { 1, r.group }

@@ -24,7 +24,7 @@
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken, or ''; when a held continuation is due (ms from now, or -1); what the caller has to publish
 -- Complexity O(log groups)
---@include keys flight release resume advance take
+--@include keys flight release advance take
 local waiting, group_key, calls, unacked, index = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local caller, call, ttl, take, delivery = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
@@ -40,35 +40,43 @@ end
 local r = read_flight(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, taken = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (.*)$')
-  local again = before == call and taken ~= '-' and taken_before(taken, owner, call) or ''
-  if again == '' then
+  if before ~= call then
     let_go()
+    return { 0, '', -1 }
   end
-  return { before == call and 1 or 0, again, -1 } -- this very call, repeated: the same answer
+  -- This very call, repeated: the same answer, with the message that it took, while its lease lasts.
+  local t, entry = read_flight(taken), read_entry(taken)
+  if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
+    return { 1, compose(taken, entry, t), -1 }
+  end
+  let_go()
+  return { 1, '', -1 }
 end
 
-local lists, out, due = named_lists(15, 14, named), {}, -1
-local taken, message
+local out, due = {}, -1
+local taken, message, head, h, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 if r.due ~= '-' then
+  --@include resume
   due = math.max(tonumber(r.due) - K.ms, 0)
-  resume(lists, id, r, out)
+  resume(named_lists(15, 14, named), id, r, out)
 else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
   redis.call('ZREM', K.due, 'l ' .. id)
   land(group_key, id)
   leave(group)
-  local head, h, text = next_head(waiting, group_key, group)
-  if head and take == 'own' then
-    start(head, h, owner, call, ttl)
-    taken, message = head, text
-  elseif head then
-    ring(lists, head, h, text, out)
-  end
+  head, h, entry = next_head(waiting, group_key, group)
 end
 if take == 'lists' then
-  taken, message = take_ticket(15, named, owner, call, ttl)
+  taken, message = take_ticket(15, 14, named, owner, call, ttl, head and entry.queue)
+end
+if head and (taken == OWN or take == 'own') then -- it is the next one: begun without the way over the broker
+  draw(h, entry)
+  start(head, h, owner, call, ttl)
+  taken, message = head, compose(head, entry, h)
+elseif head then
+  ring(named_lists(15, 14, named), head, h, issue(head, h, entry), out)
 end
 if not taken then
   let_go()

@@ -18,7 +18,7 @@ local r = read_flight(id)
 if not r or r.fence ~= fence or r.state ~= 'running' then
   return { 0 }
 end
-local parked = string.match(redis.call('HGET', K.entries, id) or '', '^%d+') or number(K.us)
+local parked = string.match(redis.call('HGET', K.entries, id) or '', '^%d+') or K.us_text
 redis.call('HSET', K.entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
 if r.due == '-' then -- not this very call, repeated
   redis.call('HINCRBY', K.stats, 'held', 1)

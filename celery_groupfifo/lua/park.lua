@@ -29,7 +29,7 @@ local delay, count, keep, replaces = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[
 if count <= tonumber(redis.call('GET', producer) or 0) then
   return { 2 }
 end
-local us = number(K.us)
+local us = K.us_text
 local text = table.concat({ us, group, queue, cut }, ' ') .. '\n' .. message
 
 if redis.call('HEXISTS', K.entries, id) == 1 then
@@ -44,12 +44,15 @@ if redis.call('HEXISTS', K.entries, id) == 1 then
   return { 1 }
 end
 
-if redis.call('HEXISTS', group_key, 'draining') == 1 then
+local is_free, draining = free(group_key)
+if draining then
   return { -2 }
 end
-local out = {}
-if delay <= 0 then
-  redis.call('RPUSH', waiting, us .. ' ' .. id) -- first: a foreign key of this name stops it before anything is written
+-- The line comes first: a foreign key of its name stops the script before anything is written.
+local out, place = {}, us .. ' ' .. id
+local first = delay <= 0 and redis.call('RPUSHX', waiting, place) == 0
+if first and not is_free then
+  redis.call('RPUSH', waiting, place)
 end
 redis.call('SET', producer, ARGV[9], 'PX', keep)
 redis.call('HSET', K.entries, id, text)
@@ -63,7 +66,11 @@ if delay > 0 then
     redis.call('LTRIM', wake, 0, 0)
     redis.call('PEXPIRE', wake, 5000)
   end
-else
+elseif is_free and first then -- nobody is before it
+  local entry = { us = us, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
+  local r = take_slot(id, group_key, group)
+  ring({ [queue] = list }, id, r, issue(id, r, entry), out)
+elseif is_free then
   advance({ [queue] = list }, waiting, group_key, group, out)
 end
 return { 1, out[1], out[2] }

@@ -31,10 +31,10 @@ for _, id in ipairs(in_flight(group_key)) do
     if r.state == 'released' then
       redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
       redis.call('ZREM', K.due, 'r ' .. id)
-      r.state, r.since = 'held', number(K.ms)
+      r.state, r.since = 'held', K.ms_text
     end
     redis.call('ZREM', K.due, 'h ' .. id)
-    r.stop = 'p'
+    r.stop = r.stop == 'b' and 'b' or 'p'
     write_flight(id, r)
   end
 end

@@ -12,7 +12,7 @@
 -- ARGV[6] bound     (us)     what was parked later is left; 0: now
 -- ARGV[7] limit     (count)
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
---         many were taken out, and which · to publish
+--         many were taken out, and which, '' for the entry of one that had failed · to publish
 -- Complexity O(limit · log groups)
 --@include keys flight release advance operate
 local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
@@ -27,8 +27,9 @@ if bound == 0 then
 end
 local gone, more, out = {}, 0, {}
 local function take_out(id)
+  local text, failed = withdraw(id, group_key, group)
   gone[#gone + 1] = id
-  gone[#gone + 1] = withdraw(id, group_key, group)
+  gone[#gone + 1] = failed and '' or text
 end
 for step = 1, limit do
   local item = redis.call('LPOP', waiting)

@@ -33,7 +33,7 @@ end
 if redis.call('LREM', K.dead, 1, letter) == 0 then
   return { 0 }
 end
-local out, us = {}, number(K.us)
+local out, us = {}, K.us_text
 redis.call('HSET', K.entries, id, us .. ' ' .. entry)
 if head == '1' then
   redis.call('LPUSH', waiting, us .. ' ' .. id)

@@ -1,4 +1,4 @@
--- retry: a head that waits for its due time goes out at once.
+-- retry: a head that waits for its due time, or that has failed and blocks its group, goes out at once.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- KEYS[10] audit  (list)  what operators did, newest first
@@ -16,15 +16,20 @@ local before = answered(answer, ARGV[4])
 if before then
   return before
 end
+local paused = redis.call('HEXISTS', group_key, 'paused') == 1
 local out, held, stopped = {}, 0, 0
 for _, id in ipairs(in_flight(group_key)) do
   local r = read_flight(id)
-  if r and r.state == 'held' and r.stop ~= '-' then
+  if r and r.state == 'held' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
   elseif r and r.state == 'held' then
     held = held + 1
     redis.call('ZREM', K.due, 'h ' .. id)
-    r.due = '-'
+    if r.stop == 'b' then -- it may be lost as often as any other
+      redis.call('HDEL', group_key, 'blocked')
+      r.lost = '0'
+    end
+    r.due, r.stop = '-', '-'
     resume({}, id, r, out)
   end
 end

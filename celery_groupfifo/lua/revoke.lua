@@ -4,16 +4,18 @@
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
 -- KEYS[12] producer (string) "<last number>" of the caller
+-- KEYS[13] audit    (list)   what operators did, newest first
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
 -- ARGV[5] number    (count) of this caller's calls, from 1
 -- ARGV[6] keep      (ms)    how long the caller's number is remembered
+-- ARGV[7] note      (text)  for the audit; empty: no operator does it
 -- Returns {1, [queue, message]...} taken out, by this very call, now or before; to publish · {0} unknown
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include keys flight release advance
-local waiting, group_key, producer = KEYS[10], KEYS[11], KEYS[12]
+--@include keys flight release advance operate
+local waiting, group_key, producer, audit = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 if count <= tonumber(redis.call('GET', producer) or 0) then
@@ -26,6 +28,8 @@ end
 local r = read_flight(id)
 if r and r.state == 'running' then
   return { 2 }
+elseif r and r.stop == 'b' then -- it has failed: what becomes of it is said by retry, skip or drop
+  return { 0 }
 end
 local out = {}
 redis.call('HDEL', K.entries, id)
@@ -40,4 +44,5 @@ if r then
   land(group_key, id)
 end
 advance({}, waiting, group_key, group, out)
+note(audit, ARGV[7])
 return { 1, unpack(out) }

@@ -11,7 +11,8 @@
 -- ARGV[5] group     (text)
 -- ARGV[6] id        (text)  the head that the caller saw
 -- ARGV[7] reason    (text)  why it goes to the dead letters; empty: it does not
--- Returns {1, entry, [queue, message]...} taken out; its text; to publish · {0} empty places were dropped: again
+-- Returns {1, entry, [queue, message]...} taken out; its text, or '' of one that had failed; to publish
+--         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(in flight + log groups)
 --@include keys flight release advance operate
@@ -53,10 +54,10 @@ end
 if not r then
   redis.call('LPOP', waiting)
 end
-local out, text = {}, withdraw(id, group_key, group)
+local out, text, failed = {}, withdraw(id, group_key, group)
 if reason ~= '' then
   bury(id, group, reason, text)
 end
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, text, unpack(out) })
+return answering(answer, ARGV[4], { 1, failed and '' or text, unpack(out) })

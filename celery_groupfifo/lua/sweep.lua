@@ -23,16 +23,16 @@ local ttl, limit, claim, count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(
 
 local last, since = string.match(redis.call('GET', pulse) or '', '^(%d+) (%d+)$')
 if not last or K.ms - tonumber(last) > ttl / 2 then
-  since = number(K.ms)
+  since = K.ms_text
 end
-redis.call('SET', pulse, number(K.ms) .. ' ' .. since)
+redis.call('SET', pulse, K.ms_text .. ' ' .. since)
 local may_reclaim = K.ms - tonumber(since) >= ttl
 
 local lists, out, named, reclaimed = named_lists(11, 7, count), {}, {}, 0
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', K.ms, 'LIMIT', 0, limit)) do
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
   local r = STATE[kind] and read_flight(name)
-  if kind == 'e' or kind == 'a' or kind == 'x' then
+  if string.find('eaxd', kind, 1, true) then
     local group, id = string.match(name, '^(%S+) ?(.*)$')
     if kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
       redis.call('ZREM', K.due, member) -- revoked

@@ -72,7 +72,8 @@ class Finishes:
 
     def tell(self, call: Finish, run: Run) -> None:
         """Send a finish, now or with the others of this turn; the member does what the answer says."""
-        if self._hub is not None and self._thread == threading.get_ident() and not self._member.stopping:
+        on_loop = self._hub is not None and self._thread == threading.get_ident() and not self._member.stopping
+        if on_loop and call.failure is None:  # else it is a call of another script, and a rare one
             self._pending.append(_Sent(call, run))
         else:
             self._tell_now(call, run)

@@ -13,6 +13,7 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate import BATCH, GRACE_MS, Gate
+from celery_groupfifo.revoke import tell_revoked
 from celery_groupfifo.worker.member import Member
 
 logger = get_logger(__name__)
@@ -93,8 +94,11 @@ class Heart:
         return max(min(self._renew_at, self._sweep_at, self._due_at) - monotonic(), 0.0)
 
     def _renew(self) -> None:
-        runs = dict(self._member.runs)
-        for ticket in self._gate.renew(self._member.owner, [run.ticket for run in runs.values()]):
+        runs, since = dict(self._member.runs), monotonic()
+        lost = self._gate.renew(self._member.owner, [run.ticket for run in runs.values()])
+        for run in runs.values():
+            run.renewed = since
+        for ticket in lost:
             run = runs[ticket.tag, ticket.fence]
             if not run.settled:  # else its lease is being given back this very moment
                 self._member.lease_lost(run)
@@ -104,12 +108,20 @@ class Heart:
         swept = self._gate.sweep(self._member.lists())
         if swept.reclaimed:
             self._member.events.reclaimed(swept.reclaimed)
+        if swept.cancelled:
+            self._cancelled(swept.cancelled)
         if periodic:
             self._sweep_at = now + self._sweep_every
             self._ring(now)
-        more = len(swept.named) + swept.reclaimed >= BATCH
+        more = len(swept.named) + swept.reclaimed >= BATCH or bool(swept.cancelled)
         soon = 0.0 if more else swept.next_due
         self._due_at = float("inf") if soon is None else monotonic() + soon + 0.001
+
+    def _cancelled(self, gone: list[tuple[str, bytes]]) -> None:
+        try:
+            tell_revoked(self._member.consumer.app, gone)
+        except GroupFifoError as error:  # they are out of the gate: nothing is to be repeated there
+            logger.error("After a failure that cancels the rest of its group: %s", error)
 
     def _ring(self, now: float) -> None:
         """Look for lost tickets only where the oldest one has stayed the same for the time of grace."""

@@ -22,6 +22,7 @@ from celery_groupfifo.keys import quote
 from celery_groupfifo.model import HEADER, KEY_HEADER, Finish, Finished, Lists, Ticket
 from celery_groupfifo.worker import broker, pools
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage
+from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.finishes import Finishes
 from celery_groupfifo.worker.run import Run
 
@@ -139,16 +140,22 @@ class Member:
             self.lease_lost(run)
         else:
             self.events.finished(run, answer.due)
+            if answer.blocked:
+                self.events.blocked(run)
         if answer.due is not None:
             self.wake(answer.due)
+        elif call.failure is not None and call.failure.policy == "cancel_rest":
+            self.wake(0.0)  # the rest is the sweep's
         if answer.taken is not None:
             self._hand_off(answer.taken, run.delivery, since)
         else:
             run.delivery.close(removed=call.delivery is not None)
 
-    def finish_unread(self, run: Run, message: Any) -> None:
-        """Celery could not read a message: its task is over. Celery acknowledges it, unless we handed it off."""
+    def finish_unread(self, run: Run, message: Any, error: Exception) -> None:
+        """Celery could not read a message: its task has failed. Celery acknowledges it, unless we handed it off."""
         run.settled, run.over = True, True
+        task = self.consumer.app.tasks.get(message.headers.get("task"))
+        run.failure = failure(self, message.headers, task, error)
         handed = isinstance(message, HandedMessage)
         if not handed:
             run.delivery.left_to_celery()
@@ -204,6 +211,7 @@ class Member:
             delivery=run.delivery.script_keys,
             caller=self.finishes.caller(),
             call=self.gate.call_name(),
+            failure=run.failure,
         )
 
     # -- hand-off ----------------------------------------------------------
@@ -261,7 +269,7 @@ class Member:
             said, name = f"has a message that can't be handled: {error!r}", message.headers.get("task")
             events.log(ERROR, said, name, events.of_headers(run.ticket, message.headers), exc_info=True)
             if not run.settled:
-                self.finish_unread(run, message)
+                self.finish_unread(run, message, error)
 
     def inside(self, call: Callable[..., Any], *args: Any) -> None:
         """Call, and then what it hands off, one after the other: a chain of runs must not become a deep stack."""

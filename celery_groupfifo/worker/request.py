@@ -24,7 +24,8 @@ from celery.worker.request import Request
 
 from celery_groupfifo import events
 from celery_groupfifo.context import continuing
-from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, HEADER
+from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, TRAVELLING
+from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.run import Run
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         """See Celery's. Where runs are no processes, the execution has been unwound already."""
         super().on_timeout(soft, timeout)
         if not soft and not self.member.prefork:
-            self.outcome = "failure"
+            self._fails(TimeLimitExceeded(timeout))
             self.run.ended()
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
@@ -86,6 +87,8 @@ class GroupRequest(Request):  # type: ignore[misc]
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
         self.outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure")
+        if self.outcome == "failure":
+            self._fails(error)
         if isinstance(error, TimeLimitExceeded) and self.member.prefork and self.worker_pid:
             try:
                 super().on_failure(exc_info, send_failed_event, return_ok)
@@ -109,10 +112,14 @@ class GroupRequest(Request):  # type: ignore[misc]
         finally:
             run.settle(run)
 
+    def _fails(self, error: BaseException) -> None:
+        self.outcome = "failure"
+        self.run.failure = failure(self.member, self._request_dict, self._task, error)
+
     @property
     def max_lost(self) -> int:
         """Runs that may end with a lost worker: call, task, setting."""
-        said = self._request_dict.get(HEADER + "_max_lost")
+        said = self._request_dict.get(TRAVELLING["max_lost"])
         if said is None:
             said = getattr(self._task, "max_lost", None)
         return int(said) if said is not None else self.member.gate.settings.max_lost
@@ -122,7 +129,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         times = self.run.ticket.lost
         message = f"{times} workers were lost with task {self.id}: it is not run again (max_lost={self.max_lost})."
         info, error = _lost_info(message), WorkerLostError(message)
-        self.outcome = "failure"
+        self._fails(error)
         events.log(ERROR, f"fails for good: {message}", self.name, events.of_run(self.run))
         state.task_ready(self)
         with self._unstored():

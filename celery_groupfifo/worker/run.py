@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.model import Failure, Ticket
 from celery_groupfifo.worker.delivery import Delivery
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Run:
 
     Attributes:
         begun: Monotonic time of the begin.
+        renewed: The same of the last renewal that came through; 0 before the first one.
         submitted: The pool was given it.
         started: The pool has accepted it.
         over: Its execution has ended.
@@ -38,16 +39,19 @@ class Run:
         lost: Its lease is lost.
         worker_lost: It ended with its worker process.
         disposition: What Celery decided; None: nothing yet.
+        failure: How it failed for good, when its group does not just go on; see `model.Failure`.
     """
 
     __slots__ = (
         "begun",
         "delivery",
         "disposition",
+        "failure",
         "job",
         "key",
         "lost",
         "over",
+        "renewed",
         "request",
         "settle",
         "settled",
@@ -59,10 +63,11 @@ class Run:
 
     def __init__(self, ticket: Ticket, key: str, delivery: Delivery, settle: Callable[[Run], None]) -> None:
         self.ticket, self.key, self.delivery, self.settle = ticket, key, delivery, settle
-        self.begun = monotonic()
+        self.begun, self.renewed = monotonic(), 0.0
         self.request: GroupRequest | None = None
         self.job: Any = None
         self.disposition: str | None = None
+        self.failure: Failure | None = None
         self.submitted = self.started = self.over = self.settled = self.lost = self.worker_lost = False
 
     def on_ack(self, logger: Any, errors: Any) -> None:

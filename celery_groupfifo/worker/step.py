@@ -10,7 +10,7 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidSetting
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.store import LEAST_VERSION
-from celery_groupfifo.worker import broker, pools, unknown
+from celery_groupfifo.worker import advice, broker, pools, unknown
 from celery_groupfifo.worker.heart import Heart
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.strategy import wrap_strategies
@@ -83,3 +83,4 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
             settings.lease_ttl,
             self._member.owner,
         )
+        advice.start(consumer.app)

@@ -48,12 +48,12 @@ class GroupStrategy:
         def read(message: Any, body: Any, run: Any, callbacks: Any) -> Any:
             try:
                 return grouped(message, body, run.on_ack, run.on_reject, callbacks)
-            except (InvalidTaskError, ContentDisallowed, DecodeError):
-                member.finish_unread(run, message)  # Celery tells, and acknowledges
+            except (InvalidTaskError, ContentDisallowed, DecodeError) as error:
+                member.finish_unread(run, message, error)  # Celery tells, and acknowledges
                 raise
             except Exception as error:
                 if run.request is None:  # of another shape than a task's: Celery would stop this worker, then the next
-                    member.finish_unread(run, message)
+                    member.finish_unread(run, message, error)
                     raise InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}") from error
                 run.worker_lost = True  # so that it can't come back for ever
                 run.ended()

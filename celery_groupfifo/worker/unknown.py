@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from celery.exceptions import NotRegistered
+
 from celery_groupfifo.model import HEADER
 
 if TYPE_CHECKING:
@@ -19,4 +21,4 @@ def finish_unknown(sender: Any, message: Any, **kwargs: Any) -> None:
     if run is None:
         run = member.begin(message, lambda *_: None, lambda *_: None, lambda: finish_unknown(sender, message))
     if run is not None:
-        member.finish_unread(run, message)
+        member.finish_unread(run, message, NotRegistered(message.headers.get("task")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -29,7 +30,7 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def celery(installed: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+def celery(installed: Path, url: str, *words: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     conf = json.dumps({"broker_url": url, "result_backend": url})
     path = os.pathsep.join([str(installed), str(REPOSITORY)])
     return subprocess.run(
@@ -37,7 +38,8 @@ def celery(installed: Path, url: str, *words: str) -> subprocess.CompletedProces
         cwd=installed,
         env={**os.environ, "PYTHONPATH": path, CONF: conf},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
     )
@@ -51,6 +53,18 @@ def test_it_is_there_after_an_installation(installed: Path, redis_url: str) -> N
     assert (done.returncode, done.stdout) == (0, "Group 'k' is paused.\n"), done.stderr
     done = celery(installed, redis_url, "explain", "k")
     assert done.stdout.startswith("Group 'k' is paused by anna since"), done.stderr
+
+
+def test_watch_is_live_on_a_terminal(installed: Path, redis_url: str) -> None:
+    """On a terminal each look is drawn over the last one; elsewhere it is lines, see test_commands.py."""
+    terminal, end = pty.openpty()
+    words = ["watch", "--times", "2", "--interval", "0.1"]
+    done = celery(installed, redis_url, *words, stdout=end)
+    os.close(end)
+    seen = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert done.returncode == 0, done.stderr
+    assert seen.count("0 groups") >= 2 and "\x1b[" in seen, seen
 
 
 def test_exit_codes(installed: Path, redis_url: str) -> None:

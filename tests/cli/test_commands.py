@@ -86,7 +86,8 @@ def test_pause_resume_drain(shop: Shop, run: Run, run_json: RunJson) -> None:
     assert "was paused already" in run("pause", "k").stdout
     assert run_json("show", "k")["group"]["state"] == "paused"
     assert run("resume", "k").stdout == "Group 'k' goes on.\n"
-    assert run_json("resume", "k")["sentence"] == "Group 'k' was neither paused nor draining."
+    assert "was neither paused nor draining: nothing was done" in run("resume", "k", code=1).stderr
+    assert run_json("resume", "k", code=1)["done"] is False
     assert run("drain", "k").stdout == "Group 'k' is draining.\n"
     assert "nothing to drain" in run("drain", "nothing", code=1).stderr
 
@@ -185,6 +186,22 @@ def test_redis_away_is_a_sentence(shop: Shop, run: Run, name: str) -> None:
         words = ["x", "y"]
     said = run(name, *words, *yes, code=1)
     assert said.stderr.startswith("Error: The gate's Redis at redis://"), said.stderr
+
+
+@pytest.mark.parametrize("words", [["revoke", "b"], ["skip", "k"], ["purge", "k"]])
+def test_a_result_backend_that_is_away_is_a_sentence(
+    shop: Shop, run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    def away(*args: object, **options: object) -> None:
+        raise ConnectionError("no route")
+
+    shop.send("k", "a")
+    shop.send("k", "b")
+    monkeypatch.setattr(shop.task.backend, "mark_as_revoked", away)
+    said = run(*words, "--yes", code=1).stderr
+    assert said.startswith("Error: ") and "taken out of the gate, but the result backend can't be told" in said
+    assert "no route" in said and shop.world.depth("k") == (0 if words[0] == "purge" else 1)
+    assert [action.what for action in shop.groups.actions()] == [words[0]]
 
 
 def test_a_key_that_is_no_text_for_a_terminal(shop: Shop, run: Run) -> None:

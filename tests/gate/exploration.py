@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from celery_groupfifo import Groups
 from celery_groupfifo.gate import GRACE_MS
 from celery_groupfifo.model import Finish, Ticket
 from tests.gate.support import START_MS, TTL_MS, World, ticket_of
@@ -64,6 +65,7 @@ class View:
     queue: tuple[Ticket, ...]
     seen: int
     slots: tuple[int, ...]
+    blocked: tuple[str, ...]
 
 
 class Explorer:
@@ -79,6 +81,7 @@ class Explorer:
 
     def __init__(self, world: World, take: str, faults: int, tasks: int, parked: int) -> None:
         self.world, self.take, self.tasks = world, take, tasks
+        self.groups = Groups(world.app, world.gate)
         keys = world.keys
         per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
         self._names = [*keys.base[:7], keys.pulse, *per_group, *map(keys.calls, WORKERS), "q"]
@@ -134,7 +137,7 @@ class Explorer:
             pipe.dump(name)
         pipe.hkeys(keys.entries).hgetall(keys.flight).lrange("q", 0, -1).hget(keys.seen, "q")
         for group in GROUPS:
-            pipe.lrange(keys.waiting(group), 0, -1).hlen(keys.group(group))
+            pipe.lrange(keys.waiting(group), 0, -1).hkeys(keys.group(group))
         replies = pipe.execute()
         dumps = {name: dump for name, dump in zip(self._names, replies, strict=False) if dump is not None}
         entries, flight, queue, seen, *groups = replies[len(self._names) :]
@@ -145,7 +148,8 @@ class Explorer:
             {id: (words[0], int(words[1]), words[4], words[2]) for id, words in records.items()},
             tuple(ticket_of(message) for message in queue),
             int(seen.split(b" ")[0]) if seen else 0,
-            tuple(groups[1::2]),
+            tuple(sum(field.startswith(b"f ") for field in fields) for fields in groups[1::2]),
+            tuple(group for group, fields in zip(GROUPS, groups[1::2], strict=True) if b"blocked" in fields),
         )
         return Node(dumps, view, self.world.now, hands, parked, starts, faults)
 
@@ -198,6 +202,7 @@ class Explorer:
             tuple(hands),
             tuple(starts),
             tuple(sorted(named(id) for id in view.entries)),
+            tuple(sorted(groups.index(group) for group in view.blocked)),
             node.faults,
         )
 
@@ -218,11 +223,15 @@ class Explorer:
             if node.faults:
                 yield "crash", worker
                 if hand.state == "runs":
+                    yield "fail", worker
                     yield "lose_reply", worker
                     yield "freeze", worker
         if node.faults and node.view.queue:
             yield "double", ""
             yield "lose", ""
+        for group in node.view.blocked:
+            yield "retry", group
+            yield "skip", group
         if recover:
             queued = {ticket.fence for ticket in node.view.queue}
             states = {record[1]: record[0] for record in node.view.flight.values()}
@@ -305,9 +314,28 @@ class Explorer:
         self.world.redis.rpop("q")
         return replace(node, faults=node.faults - 1)
 
+    def _fail(self, node: Node, worker: int) -> Node:
+        """A run fails for good, in a group that halts then."""
+        ticket = self._ticket(node, worker)
+        done = self.world.fail(ticket, ticket.id[0], owner=WORKERS[worker])
+        current = node.view.flight.get(ticket.id, ("", 0))[:2] == ("running", ticket.fence)
+        assert (done.stale, done.blocked) == (not current, current)
+        return self._hand(replace(node, faults=node.faults - 1), worker, None)
+
     def _freeze(self, node: Node, worker: int) -> Node:
         """A worker stands still for longer than its lease, and goes on."""
         return self._lapse(replace(node, faults=node.faults - 1), "", frozen=worker)
+
+    # -- operators -----------------------------------------------------------
+
+    def _retry(self, node: Node, group: str) -> Node:
+        self.groups.retry(group)
+        return node
+
+    def _skip(self, node: Node, group: str) -> Node:
+        head = next(id for id in node.view.flight if id[0] == group)
+        self.groups.skip(group, expected=head)
+        return node
 
     # -- recovery ------------------------------------------------------------
 

@@ -18,7 +18,7 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
         depth[group] = depth.get(group, 0) + 1
     flights = list(model.flight.values())
     running = {run.id: run.until for run in flights if run.state == "running"}
-    held = {run.id: run.due for run in flights if run.state == "held"}
+    held = {run.id: run.due for run in flights if run.state == "held" and not run.blocks}
     return {
         "entries": dict(model.entries),
         "line": {group: model.line.get(group, []) for group in groups},
@@ -26,8 +26,13 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             group: (run.id, run.state, run.fence, run.lost, run.owner, run.due, run.queue)
             for group, run in model.flight.items()
         },
-        "group": {group: [f"f {run.id}"] for group, run in model.flight.items()},
-        "due": {"e": dict(model.later), "l": running, "h": held},
+        "group": {group: ["blocked"] * run.blocks + [f"f {run.id}"] for group, run in model.flight.items()},
+        "due": {
+            "e": dict(model.later),
+            "l": running,
+            "h": held,
+            "d": {str(fence): cut.when for fence, cut in model.cut.items()},
+        },
         "depth": depth,
         "rung": {run.id: (run.queue, run.fence) for run in flights if run.state == "released"},
         "seen": dict(model.seen),
@@ -52,7 +57,7 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "line": {},
         "flight": _flights(flight),
         "group": {},
-        "due": {kind: {} for kind in "elh"},
+        "due": {kind: {} for kind in "elhd"},
         "depth": {group.decode(): int(count) for group, count in depth},
         "rung": {},
         "seen": {queue.decode(): int(text.split(b" ")[0]) for queue, text in seen.items()},

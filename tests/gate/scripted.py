@@ -79,6 +79,36 @@ def _finish_held(world: World) -> Call:
     return lambda: world.gate.finish(call).stale
 
 
+def _fail(policy: str) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        ticket = world.run("a", "A")
+        world.park("a2", "A")
+        world.redis.hset("unacked", "d1", "x")
+        world.redis.zadd("unacked_index", {"d1": 1})
+        delivery = ("d1", "unacked", "unacked_index")
+        call = world.failing(ticket, "A", policy, lists=world.lists("q", "q2"), delivery=delivery)
+        return lambda: world.gate.finish(call)
+
+    return prepare
+
+
+def _fail_held(world: World) -> Call:
+    ticket = world.run("a")
+    world.hold(ticket, 1000)
+    call = world.failing(ticket, "g", "block")
+    return lambda: world.gate.finish(call).stale
+
+
+def _cancel(world: World) -> Call:
+    ticket = world.run("a")
+    world.park("b")
+    world.park("c")
+    world.gate.finish(world.failing(ticket, "g", "cancel_rest"))
+    keys, member = world.keys, f"d g {ticket.fence}"
+    more = [keys.cut("g", ticket.fence), keys.answer("x"), keys.group("g")]
+    return lambda: world.gate.store.run("cancel", keys, more, [member, "g", 1, 1])
+
+
 def _hold(world: World) -> Call:
     ticket = world.run("a")
     return lambda: world.hold(ticket, 1000)
@@ -147,6 +177,11 @@ CASES = [
     Case("finish", _finish("own"), "own"),
     Case("finish", _finish("none"), "none"),
     Case("finish", _finish_held, "held"),
+    Case("fail", _fail("block"), "block"),
+    Case("fail", _fail("dead_letter"), "dead_letter"),
+    Case("fail", _fail("cancel_rest"), "cancel_rest"),
+    Case("fail", _fail_held, "held"),
+    Case("cancel", _cancel),
     Case("hold", _hold),
     Case("renew", _renew),
     Case("lease", _lease),

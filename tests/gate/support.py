@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.keys import Keys, quote
-from celery_groupfifo.model import Entry, Finish, Finished, Lists, Ticket
+from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Ticket
 
 #: A time like those of Redis: fences are drawn from it and have 16 digits.
 START_MS = 1_800_000_000_000
@@ -92,6 +92,14 @@ class World:
     ) -> Finish:
         """A finish that can be repeated."""
         return Finish(ticket, key, owner, take, lists, caller="main", call=self.gate.call_name(), **more)
+
+    def failing(self, ticket: Ticket, key: str = "g", policy: str = "block", **more: Any) -> Finish:
+        """A finish after a final failure; it can be repeated."""
+        return self.finishing(ticket, key, failure=Failure(policy, "shop.send", "ValueError: boom", "w1@host"), **more)
+
+    def fail(self, ticket: Ticket, key: str = "g", policy: str = "block", **more: Any) -> Finished:
+        """Finish a run that has failed for good."""
+        return self.gate.finish(self.failing(ticket, key, policy, **more))
 
     def hold(self, ticket: Ticket, delay: int, key: str = "g", queue: str = "q", **more: Any) -> bool:
         """Store the continuation of a run."""

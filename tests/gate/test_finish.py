@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery_groupfifo.gate import GRACE_MS
 from tests.gate.support import PLAIN, TTL_MS, World, ticket_of
 
 
@@ -120,6 +121,39 @@ def test_a_heap_of_stale_tickets_does_not_make_one_call_long(world: World) -> No
     world.redis.lpush("q", *[stale] * 50)
     assert world.finish(ticket, "A", take="lists", lists=world.lists("q")).taken is None
     assert world.redis.llen("q") == 30, "the rest is left to the broker's way"
+
+
+def test_the_own_successor_is_begun_at_once_when_nobody_is_before_it(world: World) -> None:
+    ticket = world.run("a1", "A", queue="low")
+    world.park("a2", "A", queue="low", body="unchanged")
+    world.park("z", "Z", queue="last")
+    done = world.finish(ticket, "A", take="lists", lists=world.lists("high", "low", "last"))
+    taken = ticket_of(done.taken or b"")
+    assert taken.id == "a2" and taken.fence > ticket.fence
+    assert b"unchanged" in (done.taken or b"")
+    assert (world.queued("low"), world.queued("last")) == ([], ["z"])
+    assert world.gate.lease(taken) is not None
+    world.redis.delete("last")
+    world.finish(taken, "A")
+    world.tick(GRACE_MS + 1)
+    assert world.gate.ring() == 1, "only the one that was lost: the successor was on no way"
+
+
+def test_the_own_successor_waits_for_the_lists_before_its_own(world: World) -> None:
+    ticket = world.run("a1", "A", queue="low")
+    world.park("a2", "A", queue="low")
+    world.redis.lpush("middle", PLAIN)
+    done = world.finish(ticket, "A", take="lists", lists=world.lists("high", "middle", "low"))
+    assert done.taken is None, "the plain one's turn is first"
+    assert (world.pop("middle"), world.queued("low")) == (PLAIN, ["a2"])
+
+
+def test_a_key_of_another_type_in_place_of_a_list_loses_nothing(world: World) -> None:
+    ticket = world.run("a1", "A")
+    world.park("a2", "A")
+    world.redis.set("high", "foreign")
+    assert world.finish(ticket, "A", take="lists", lists=world.lists("high")).taken is None
+    assert world.queued() == ["a2"]
 
 
 def test_own_hands_the_successor_over_without_a_broker(world: World) -> None:

@@ -150,6 +150,13 @@ def test_the_caller_gives_what_the_header_says(world: World, case: Case) -> None
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_it_carries_no_function_that_it_does_not_call(name: str) -> None:
+    source = scripts.source(name)
+    for function in re.findall(r"^ *local function (\w+)", source, re.M):
+        assert len(re.findall(rf"\b{function}\(", source)) > 1, function
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_the_server_compiles_it(world: World, name: str) -> None:
     assert len(world.redis.script_load(scripts.source(name))) == 40
 
@@ -170,7 +177,7 @@ NAMED = frozenset[str]().union(*(named_keys(name) for name in FILES))
 @pytest.mark.parametrize("name", FILES)
 def test_no_key_is_made_up_inside_a_script(name: str) -> None:
     source = "\n".join(code(scripts.source(name)))
-    for command, key in re.findall(r"redis\.call\('(\w+)'(?:, ([\w.\[\] +]+))?", source):
+    for command, key in re.findall(r"redis\.p?call\('(\w+)'(?:, ([\w.\[\] +]+))?", source):
         if command != "TIME":
             known = key.startswith(("K.", "KEYS[")) or key in NAMED or re.fullmatch(r"lists\[r\.queue\]|list", key)
             assert known, f"{command} {key}"

@@ -101,6 +101,26 @@ def census(world: World) -> Call:
     return lambda: world.gate.store.run("census", world.keys, [], [0, 100])
 
 
+def recall(world: World) -> Call:
+    world.run("a")
+    world.park("b", "other")
+    crowd(world, "b", "other")
+    more = [world.keys.waiting("g"), world.keys.group("g")]
+    return lambda: world.gate.store.run("recall", world.keys, more, ["b", 1])
+
+
+def crowd(world: World, id: str, group: str) -> None:
+    """A released head of another group becomes a second one of "g", as nothing but a hand could do it."""
+    keys, redis = world.keys, world.redis
+    record, text = redis.hget(keys.flight, id), redis.hget(keys.entries, id)
+    redis.hset(keys.flight, id, record.replace(f" {group} ".encode(), b" g "))
+    redis.hset(keys.entries, id, text.replace(f" {group} ".encode(), b" g ", 1))
+    redis.delete(keys.group(group))
+    redis.zrem(keys.depth, group)
+    redis.zincrby(keys.depth, 1, "g")
+    redis.hset(keys.group("g"), f"f {id}", 1)
+
+
 CASES = [
     Case("pause", pause),
     Case("resume", resume),
@@ -114,6 +134,7 @@ CASES = [
     Case("redrive", redrive),
     Case("ages", ages),
     Case("census", census),
+    Case("recall", recall),
 ]
 
 #: Scripts that change nothing.

@@ -36,11 +36,13 @@ class Machine(RuleBasedStateMachine):
         self.runs: dict[str, Ticket] = {}
         self.paused: set[str] = set()
         self.draining: set[str] = set()
+        self.blocked: dict[str, str] = {}
         self.number = 0
 
     def _started(self, ticket: Ticket) -> None:
         key = self._key(ticket.id)
         assert key not in self.paused, f"{ticket.id} started while {key} is paused"
+        assert key not in self.blocked, f"{ticket.id} started while {key} is blocked"
         assert self.line[key][0] == ticket.id, f"{ticket.id} is not the head of {self.line[key]}"
         assert not any(self._key(id) == key for id in self.runs), "two at once"
         self.runs[ticket.id] = ticket
@@ -52,6 +54,8 @@ class Machine(RuleBasedStateMachine):
         key = self._key(id)
         self.line[key].remove(id)
         self.runs.pop(id, None)
+        if self.blocked.get(key) == id:
+            del self.blocked[key]
         if not self.line[key]:
             self.draining.discard(key)
 
@@ -93,6 +97,23 @@ class Machine(RuleBasedStateMachine):
             del self.runs[id]
         if done.taken:
             self._started(ticket_of(done.taken))
+
+    @precondition(lambda self: self.runs)
+    @rule(pick=PICK, policy=st.sampled_from(["block", "dead_letter", "cancel_rest"]))
+    def fail(self, pick: int, policy: str) -> None:
+        id = list(self.runs)[pick % len(self.runs)]
+        ticket, key = self.runs.pop(id), self._key(id)
+        done = self.world.fail(ticket, key, policy, lists=self.world.lists("q"))
+        assert (done.stale, done.blocked) == (False, policy == "block")
+        if policy == "block":
+            self.blocked[key] = id
+            return
+        rest = [each for each in self.line[key] if each != id] if policy == "cancel_rest" else []
+        self._gone(id)
+        assert self.groups.verify() == [], "what is cut off is in order, too"
+        swept = self.world.gate.sweep(self.world.lists("q"))
+        assert sorted(each for each, _ in swept.cancelled) == sorted(rest)
+        self._forget(rest)
 
     @precondition(lambda self: self.runs)
     @rule(pick=PICK, delay=st.sampled_from([0, 3000]))
@@ -167,8 +188,9 @@ class Machine(RuleBasedStateMachine):
     def revoke(self, key: str, pick: int) -> None:
         if self.line[key]:
             id = self.line[key][pick % len(self.line[key])]
-            assert self.groups.revoke(id) == (id not in self.runs)
-            if id not in self.runs:
+            free = id not in self.runs and id != self.blocked.get(key)
+            assert self.groups.revoke(id) == free
+            if free:
                 self._gone(id)
 
     @rule(key=KEYS)
@@ -178,6 +200,9 @@ class Machine(RuleBasedStateMachine):
             self.groups.retry(key)
         except WrongState:
             assert not held or key in self.draining | self.paused
+            assert key not in self.blocked or key in self.paused
+        else:
+            self.blocked.pop(key, None)
 
     @rule(old=KEYS)
     def redrive(self, old: str) -> None:
@@ -200,11 +225,15 @@ class Machine(RuleBasedStateMachine):
             fields = {name.decode() for name in self.world.redis.hkeys(self.world.keys.group(key))}
             assert ("paused" in fields) == (key in self.paused)
             assert ("draining" in fields) == (key in self.draining)
+            assert ("blocked" in fields) == (key in self.blocked)
 
     def teardown(self) -> None:
-        """Resume all, and run what is left: in order, each once, and nothing stays."""
+        """Let all go on, and run what is left: in order, each once, and nothing stays."""
         for key in self.line:
             self.groups.resume(key)
+            if key in self.blocked:
+                self.groups.retry(key)
+        self.blocked.clear()
         self.paused.clear()
         self.draining.clear()
         for _ in range(200):

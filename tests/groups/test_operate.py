@@ -6,8 +6,9 @@ import json
 import logging
 
 import pytest
+from celery import Celery
 
-from celery_groupfifo import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, UnknownTask, WrongState
+from celery_groupfifo import GroupDraining, GroupFifoError, Groups, HeadChanged, UnknownGroup, UnknownTask, WrongState
 from celery_groupfifo.errors import DuplicateTask, InvalidGroupKey, InvalidOption
 from tests.gate.support import ticket_of
 from tests.groups.conftest import Shop
@@ -112,6 +113,12 @@ def test_purge_takes_the_released_head_and_what_has_an_eta(shop: Shop) -> None:
     assert shop.groups.purge("k") == 3
     assert [shop.state(id) for id in ("a", "b", "later", "c")] == ["REVOKED"] * 3 + ["PENDING"]
     assert [group.key for group in shop.groups.list()] == ["other"]
+
+
+def test_a_purge_of_what_has_an_eta_only_is_audited(shop: Shop) -> None:
+    shop.send("k", "later", countdown=60)
+    assert shop.groups.purge("k", by="anna") == 1
+    assert [(each.by, each.what) for each in shop.groups.actions()] == [("anna", "purge")]
 
 
 def test_purge_goes_chunk_by_chunk_and_leaves_nothing(shop: Shop) -> None:
@@ -251,7 +258,44 @@ def test_move_refuses_what_it_cannot_do(shop: Shop) -> None:
     assert shop.groups.move("nothing", "fresh") == 0
 
 
+def test_move_to_another_partition_is_refused_with_the_reason(redis_url: str) -> None:
+    app = Celery("cluster", broker=redis_url, set_as_current=False)
+    app.conf.groupfifo_partitions = 4
+    groups = Groups(app)
+    place = lambda key: groups.gate.keyspace.of_group(key)  # noqa: E731
+    other = next(key for key in "abcdefgh" if place(key) is not place("old"))
+    same = next(key for key in "abcdefghijklmnop" if place(key) is place("old"))
+    with pytest.raises(GroupFifoError, match=r"'old' and '.' are in different partitions .*choose a key of the same"):
+        groups.move("old", other)
+    assert groups.move("old", same) == 0
+    groups.gate.store.client.close()
+
+
 # -- revoke ----------------------------------------------------------------
+
+
+def test_a_revoke_is_audited_by_the_step_that_does_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timeline: the script takes the task out, and its caller dies before it can tell anybody."""
+    shop.send("k", "a")
+    shop.send("k", "b")
+    shop.send("k", "later", countdown=60)
+
+    def die(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("celery_groupfifo.revoke.tell_revoked", die)
+    for id in ("b", "later"):
+        with pytest.raises(KeyboardInterrupt):
+            shop.groups.revoke(id, by="anna")
+    done = shop.groups.actions()
+    assert [(each.by, each.what, each.key, each.more) for each in done] == [
+        ("anna", "revoke", "k", {"task_id": id}) for id in ("later", "b")
+    ]
+    monkeypatch.undo()
+    shop.begin()
+    assert not shop.groups.revoke("a") and not shop.groups.revoke("b"), "what was not done"
+    assert len(shop.groups.actions()) == 2, "is not noted"
+    assert shop.world.gate.revoke("never") is None
 
 
 def test_revoke(shop: Shop) -> None:

@@ -9,6 +9,7 @@ import pytest
 from celery_groupfifo import Groups
 from celery_groupfifo.groups import verify
 from tests.gate.support import TTL_MS, World, ticket_of
+from tests.groups.scripted import crowd
 
 Break = Callable[[World], object]
 
@@ -30,6 +31,29 @@ def held(world: World) -> None:
     world.hold(ticket, 60_000)
     world.finish(ticket)
     world.park("b")
+
+
+def two_groups(world: World) -> None:
+    """The first runs, b is released, and behind a stands c."""
+    world.run("a")
+    world.park("b", "other")
+    world.park("c")
+
+
+def held_and_another(world: World) -> None:
+    held(world)
+    world.park("z", "other")
+
+
+def both_run(world: World) -> None:
+    world.run("a")
+    world.run("b", "other")
+    world.park("c")
+
+
+def nothing(world: World) -> None:
+    """The gate was used, and holds no task."""
+    world.finish(world.run("a"))
 
 
 def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
@@ -87,6 +111,13 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
         lambda w: w.redis.hset(w.keys.flight, "a", w.redis.hget(w.keys.flight, "a").replace(b" - - g", b" - p g")),
         "It is stopped by a pause that its group does not know.",
     ),
+    "crowd": (two_groups, lambda w: crowd(w, "b", "other"), "It is one of 2 under way."),
+    "crowd of held ones": (held_and_another, lambda w: crowd(w, "z", "other"), "It is one of 2 under way."),
+    "crowd that runs": (both_run, lambda w: crowd(w, "b", "other"), "It runs, and the group goes on when all have"),
+    "flag": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "draining", "{}"), "It is draining, and holds no task"),
+    "flag of a block": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "blocked", "{}"), "It is blocked, and"),
+    "places": (nothing, lambda w: w.redis.rpush(w.keys.waiting("g"), *["1 z"] * 250), "Its line holds places of"),
+    "pause of nothing": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "paused", "{}"), "paused, but not listed"),
     "listed": (three, lambda w: w.redis.zadd(w.keys.paused, {"g": 1}), "listed as paused, but is not"),
     "record": (three, lambda w: w.redis.hset(w.keys.flight, "z", "nonsense"), "its message is gone"),
     "message": (held, lambda w: w.redis.hdel(w.keys.entries, "a"), "its message is gone"),
@@ -124,13 +155,46 @@ def test_a_breach_is_named_and_repaired(world: World, groups: Groups, name: str)
     assert not any(breach.repaired for breach in found)
     repaired = groups.verify(repair=True)
     assert all(breach.repaired == bool(breach.repair) for breach in repaired)
-    if name == "stop":
+    if name in ("stop", "pause of nothing"):
         groups.resume("g")
     order = finish_all(world)
     dead = {known[1] for known, _ in world.dead()}
     assert set(order) | dead == entries, "no task is lost"
     assert groups.verify() == []
     assert world.residue() == {}
+
+
+def test_a_recalled_entry_runs_next(world: World, groups: Groups) -> None:
+    two_groups(world)
+    crowd(world, "b", "other")
+    (found,) = groups.verify(repair=True)
+    assert (found.name, found.task_id, found.repaired) == ("crowd", "b", True)
+    assert not world.begin(world.receive()), "its ticket counts no more"
+    assert world.waiting() == ["b", "c"]
+
+
+def test_an_entry_that_begins_before_it_is_recalled_runs_on(world: World, groups: Groups) -> None:
+    """Timeline: verify has looked three times, the ticket is begun, and only then the repair comes."""
+    two_groups(world)
+    crowd(world, "b", "other")
+    run = world.gate.store.run
+
+    def begin_in_between(name: str, *args: object) -> object:
+        if name == "recall":
+            assert world.begin(world.receive())
+        return run(name, *args)  # type: ignore[arg-type]
+
+    world.gate.store.run = begin_in_between  # type: ignore[method-assign, assignment]
+    groups.verify(repair=True)
+    assert [breach.name for breach in groups.verify()] == ["crowd"]
+    assert not any(breach.repair for breach in groups.verify())
+
+
+def test_a_pause_and_the_places_under_it_last(world: World, groups: Groups) -> None:
+    groups.pause("g")
+    world.park("a")
+    world.gate.revoke("a")
+    assert groups.verify() == []
 
 
 def test_what_cannot_be_read_is_named(world: World, groups: Groups) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 Pair = tuple[str, int]
 """A ticket: id and fence. A message of somebody else has the fence 0."""
 
+#: Stands for the group's own next head.
+OWN: Pair = ("", -1)
+
 #: Stale tickets that one finish drops on its way to the next one.
 STALE = 20
 
@@ -30,6 +33,16 @@ class Flight:
     until: int = 0
     due: int | None = None
     rung_at: int = 0
+    blocks: bool = False
+
+
+@dataclass
+class Cut:
+    """What a failed run has cut off its group's line: it is cancelled when a sweep comes by."""
+
+    group: str
+    when: int
+    ids: list[str]
 
 
 @dataclass
@@ -41,6 +54,7 @@ class GateModel:
         entries: id -> group, queue; everything accepted and not ended.
         line: Parked ids of each group, in order.
         later: When a delayed entry joins its line.
+        cut: By the fence of the failed run.
         joined: Ids of each group in the order they joined.
     """
 
@@ -56,6 +70,7 @@ class GateModel:
     flight: dict[str, Flight] = field(default_factory=dict)
     lists: dict[str, list[Pair]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+    cut: dict[int, Cut] = field(default_factory=dict)
     joined: dict[str, list[str]] = field(default_factory=dict)
     accepted: int = 0
     ended: int = 0
@@ -79,11 +94,13 @@ class GateModel:
     def revoke(self, id: str, replayed: bool = False) -> bool:
         """Replayed, it knows its own call; the next head's ticket is lost with the reply."""
         run = self._run(id)
-        if id not in self.entries or (run and run.state == "running"):
+        if id not in self.entries or (run and (run.state == "running" or run.blocks)):
             return False
         group = self._end(id)
         if run is None:
             self.later.pop(id, None)
+            for cut in self.cut.values():
+                cut.ids = [each for each in cut.ids if each != id]
             if id in self.line.get(group, ()):
                 self.line[group].remove(id)
         else:
@@ -107,22 +124,60 @@ class GateModel:
         run = self._holding(id, fence)
         if run is None:
             return True, None, None
-        taken, due = None, None
+        head, taken, due = None, None, None
         if run.due is not None:
             due = None if replayed else max(run.due - self.now, 0)
             self._resume(run, self.entries[id][1] in lists or not replayed)
         else:
             group = self._end(id)
             del self.flight[group]
-            head = self._advance(group, take != "own" and None)
-            if head and take == "own":
-                self._start(head, owner, seen=False)
-                taken = (head.id, head.fence)
-            elif head:
-                self._deliver(head, head.queue in lists or not replayed)
+            head = self._advance(group, None)
         if take == "lists":
-            taken = self._take(lists, owner)
+            taken = self._take(lists, owner, head)
+        if head and (take == "own" or taken == OWN):
+            self._start(head, owner, seen=False)
+            taken = (head.id, head.fence)
+        elif head:
+            self._deliver(head, head.queue in lists or not replayed)
         return False, taken, due
+
+    def fail(
+        self, id: str, fence: int, policy: str, lists: Sequence[str], replayed: bool = False
+    ) -> tuple[bool, bool, int | None]:
+        """A run has failed for good. Returns whether it was stale, whether its group halts, and as `finish` when."""
+        run = self._holding(id, fence)
+        if run is None:
+            return True, False, None
+        if run.due is not None:
+            stale, _, due = self.finish(id, fence, run.owner, "none", lists, replayed)
+            return stale, False, due
+        if policy == "block":
+            run.state, run.owner, run.blocks = "held", "-", True
+            return False, True, None
+        group = self._end(id)
+        del self.flight[group]
+        if policy == "cancel_rest" and self.line.get(group):
+            self.cut[fence] = Cut(group, self.now, self.line.pop(group))
+        head = self._advance(group, None)
+        if head:
+            self._deliver(head, head.queue in lists or not replayed)
+        return False, False, None
+
+    def retry(self, group: str) -> bool:
+        """An operator lets a held or a blocking head go out."""
+        run = self.flight.get(group)
+        if run is None or run.state != "held":
+            return False
+        run.lost = 0 if run.blocks else run.lost
+        run.blocks = False
+        self._release(run)
+        self._deliver(run, True)
+        return True
+
+    def skip(self, group: str) -> None:
+        """An operator takes out the head that does not run."""
+        self._end(self.flight.pop(group).id)
+        self._advance(group, True)
 
     def hold(self, id: str, fence: int, queue: str, delay: int) -> bool:
         run = self._holding(id, fence)
@@ -164,6 +219,11 @@ class GateModel:
             if kind == "e":
                 joining.append((group, id))
                 self.later[id] = self.now + self.claim
+            elif kind == "d":
+                self.cut[int(id)].when = self.now + self.claim
+                if not replayed:
+                    for each in self.cut.pop(int(id)).ids:
+                        self._end(each)
             elif run and kind == "h":
                 run.due = None
                 self._resume(run, self.entries[id][1] in lists or not replayed)
@@ -222,10 +282,11 @@ class GateModel:
         """When, the member's name (it decides among equals), group and id."""
         groups = {id: self.entries[id][0] for id in self.later}
         due = [(when, f"e {groups[id]} {id}", groups[id], id) for id, when in self.later.items()]
+        due += [(cut.when, f"d {cut.group} {fence}", cut.group, str(fence)) for fence, cut in self.cut.items()]
         for group, run in self.flight.items():
             if run.state == "running":
                 due.append((run.until, f"l {run.id}", group, run.id))
-            elif run.state == "held":
+            elif run.state == "held" and not run.blocks:
                 due.append((run.due or 0, f"h {run.id}", group, run.id))
         return due
 
@@ -269,7 +330,8 @@ class GateModel:
         if seen:
             self.seen[run.queue] = max(run.fence, self.seen.get(run.queue, 0))
 
-    def _take(self, lists: Sequence[str], owner: str) -> Pair | None:
+    def _take(self, lists: Sequence[str], owner: str, own: Flight | None) -> Pair | None:
+        """The next ticket; OWN when the head `own`, not delivered yet, would be the next."""
         dropped = 0
         for queue in lists:
             while ticket := self.pop(queue):
@@ -277,7 +339,11 @@ class GateModel:
                 if not fence or dropped == STALE:
                     self.lists[queue].insert(0, ticket)
                     return None
-                if self.begin(id, fence, owner):
+                run = self._run(id)
+                if run and run.fence == fence and run.state == "released":
+                    self._start(run, owner, seen=fence % 10 == 0)
                     return ticket
                 dropped += 1
+            if own and own.queue == queue:
+                return OWN
         return None

@@ -30,12 +30,12 @@ SCRIPTS = (
     Mutant(
         "a retry goes behind its successors",
         "lua/finish.lua",
-        "  resume(lists, id, r, out)\n",
+        "  resume(named_lists(15, 14, named), id, r, out)\n",
         "  redis.call('HDEL', K.flight, id)\n"
         "  redis.call('ZREM', K.due, 'l ' .. id)\n"
         "  land(group_key, id)\n"
         "  redis.call('RPUSH', waiting, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
-        "  advance(lists, waiting, group_key, group, out)\n",
+        "  advance(named_lists(15, 14, named), waiting, group_key, group, out)\n",
         (GATE + "test_hold.py::test_the_group_waits_out_the_countdown",),
     ),
     Mutant(
@@ -97,15 +97,15 @@ SCRIPTS = (
     Mutant(
         "a clock alone decides which run is newer",
         "lua/lib/flight.lua",
-        "number(math.max(last + 1, K.us))",
-        "number(K.us)",
+        "  if last < K.us then\n",
+        "  if true then\n",
         (GATE + "test_park.py::test_fences_grow_over_an_emptied_redis_and_a_clock_set_back",),
     ),
     Mutant(
         "a counter alone decides which run is newer",
         "lua/lib/flight.lua",
-        "number(math.max(last + 1, K.us))",
-        "number(last + 1)",
+        "  if last < K.us then\n",
+        "  if false then\n",
         (GATE + "test_park.py::test_fences_grow_over_an_emptied_redis_and_a_clock_set_back",),
     ),
     Mutant(
@@ -114,6 +114,34 @@ SCRIPTS = (
         "  redis.call('ZADD', K.due, K.ms, 'x ' .. r.group .. ' ' .. id)\n",
         "",
         (GATE + "test_corrupt.py::test_of_a_running_task_that_must_go_out_again",),
+    ),
+    Mutant(
+        "a group that is blocked goes on with its next one",
+        "lua/lib/operate.lua",
+        "  write_flight(id, r)\n  redis.call('HSET', group_key, 'blocked'",
+        "  write_flight(id, r)\n  redis.call('HDEL', group_key, 'f ' .. id)\n  redis.call('HSET', group_key, 'blocked'",
+        ("tests/groups/test_block.py::test_retry_runs_the_same_task_again_under_a_new_fence",),
+    ),
+    Mutant(
+        "an end of a pause ends a block, too",
+        "lua/resume.lua",
+        "  if r and r.stop == 'p' then\n",
+        "  if r and r.stop ~= '-' then\n",
+        ("tests/groups/test_block.py::test_a_pause_of_it_changes_nothing_about_the_block",),
+    ),
+    Mutant(
+        "a failure is accepted without its fence",
+        "lua/fail.lua",
+        "if not r or r.fence ~= fence or r.state",
+        "if not r or r.state",
+        (GATE + "test_fail.py::test_a_failure_with_an_old_fence_changes_nothing",),
+    ),
+    Mutant(
+        "a worker that is lost while it cancels leaves the rest for ever",
+        "lua/sweep.lua",
+        "      redis.call('ZADD', K.due, K.ms + claim, member)\n",
+        "      redis.call('ZREM', K.due, member)\n",
+        (GATE + "test_fail.py::test_what_is_cut_off_ends_also_when_the_sweeping_worker_is_lost",),
     ),
     Mutant(
         "a ticket that may not start stops the queue behind it",
@@ -132,16 +160,23 @@ SCRIPTS = (
     Mutant(
         "a hand-off ignores a pause",
         "lua/lib/advance.lua",
-        "  return not flags[1], flags[2]\n",
-        "  return true, flags[2]\n",
+        "  return not in_flight and not flags[1], flags[2]\n",
+        "  return not in_flight, flags[2]\n",
         (GROUPS + "test_pause.py::test_no_hand_off_of_a_paused_group",),
     ),
     Mutant(
         "a hand-off without a bound starves others",
         "lua/finish.lua",
-        "  if head and take == 'own' then\n",
-        "  if head and take ~= 'none' then\n",
+        "if head and (taken == OWN or take == 'own') then",
+        "if head and take ~= 'none' then",
         (GATE + "test_finish.py::test_take_from_the_lists_serves_groups_in_the_brokers_order",),
+    ),
+    Mutant(
+        "a hand-off of the own successor passes a list that comes before",
+        "lua/lib/take.lua",
+        "    if message == false and ARGV[arg + i] == own then\n",
+        "    if own then\n",
+        (GATE + "test_finish.py::test_the_own_successor_waits_for_the_lists_before_its_own",),
     ),
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
@@ -182,6 +217,13 @@ SCRIPTS = (
 
 MODULES = (
     Mutant(
+        "a retry forgets what its call said",
+        "publish.py",
+        "(_carried() if run else {})",
+        "{}",
+        (WORKER + "test_failures.py::test_a_retry_keeps_the_word_of_the_call",),
+    ),
+    Mutant(
         "a script that Redis has forgotten is fatal",
         "evaluate.py",
         "            except NoScriptError:\n                connection.send_command(",
@@ -212,8 +254,8 @@ MODULES = (
     Mutant(
         "a lease is not renewed while its task waits in the worker's buffer",
         "worker/heart.py",
-        "        runs = dict(self._member.runs)\n",
-        "        runs = {place: run for place, run in self._member.runs.items() if run.started}\n",
+        "        runs, since = dict(self._member.runs), monotonic()\n",
+        "        runs, since = {at: run for at, run in self._member.runs.items() if run.started}, monotonic()\n",
         (CHAOS + "test_takeover.py::test_what_waits_in_a_workers_buffer_keeps_its_lease",),
     ),
     Mutant(

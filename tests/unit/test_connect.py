@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import InvalidSetting
-from celery_groupfifo.connect import Server, gate_server
+from celery_groupfifo.connect import Server, _shown, gate_server
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.release import KombuReleaser, ListReleaser
 from celery_groupfifo.settings import read_settings
@@ -30,6 +30,21 @@ def test_the_broker_where_it_is_a_redis() -> None:
     assert server.place == ("shop", 6380, 3)
     assert server.options["password"] == "secret"
     assert "secret" not in server.shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:se:cret@shop:6380/3",
+        "redis://user:se@cret@shop:6380/3",
+        "redis://user:se/cret@shop:6380/3",
+        "sentinel://:secret@shop:26379;sentinel://:secret@shop2:26379",
+    ],
+)
+def test_no_part_of_a_password_is_shown(url: str) -> None:
+    shown = _shown(url)
+    assert "se" not in shown.replace("sentinel", "").replace("user", "") and "cret" not in shown
+    assert ":**@shop:" in shown and shown.count(":**@") == url.count("://")
 
 
 def test_else_the_result_backend() -> None:

@@ -83,7 +83,7 @@ def test_wrong_settings_are_quoted(name: str, value: object, said: str) -> None:
         ("max_lost", 0),
         ("max_lost", "3"),
         ("group_on_retry", "relaese"),
-        ("group_on_failure", "block"),
+        ("group_on_failure", "halt"),
         ("group_concurrency", 2),
         ("max_depth", 10),
         ("group_rate", "10/s"),

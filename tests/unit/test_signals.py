@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import events, signals
-from celery_groupfifo.model import KEY_HEADER, Ticket
+from celery_groupfifo.model import KEY_HEADER, Failure, Ticket
 from tests.worker.app import make_app
 
 TICKET = Ticket("groupfifo:0", 1_700_000_000_000_000, 2, 1_600_000_000_000_000, "an-id")
@@ -142,6 +142,26 @@ def test_a_message_that_nobody_could_read_is_a_failure(run: Any) -> None:
     run.request = None
     assert events.outcome_of(run, None) == "failure"
     assert events.of_run(run) == {"key": "a key", "task_id": "an-id", "fence": TICKET.fence, "attempt": 1}
+
+
+def test_a_block_is_told_with_its_cause(run: Any) -> None:
+    found = []
+
+    def receive(signal: Any, sender: Any, **arguments: Any) -> None:
+        found.append((sender, arguments))
+
+    run.failure = Failure("block", "a.task", "ValueError: boom", "one@host")
+    signals.group_blocked.connect(receive)
+    dispatcher = Dispatcher()
+    try:
+        told_by(dispatcher).blocked(run)
+    finally:
+        signals.group_blocked.disconnect(receive)
+    [(sender, arguments)] = found
+    assert (sender, arguments["key"], arguments["task_id"]) == ("a.task", "a key", "an-id")
+    assert (arguments["exception"], arguments["worker"]) == ("ValueError: boom", "one@host")
+    [(kind, fields)] = dispatcher.sent
+    assert (kind, fields["exception"], fields["uuid"]) == ("groupfifo-blocked", "ValueError: boom", "an-id")
 
 
 def test_a_line_names_group_fence_and_attempt(run: Any, caplog: pytest.LogCaptureFixture) -> None:

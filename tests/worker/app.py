@@ -91,6 +91,7 @@ def _task(name: str, **options: Any) -> Any:
 act = _task("act")
 early = _task("early", acks_late=False, reject_on_worker_lost=False)
 refused = _task("refused", acks_on_failure=False)
+blocking = _task("blocking", group_on_failure="block")
 silent = _task("silent", ignore_result=True)
 backoff = _task("backoff", autoretry_for=(ValueError,), retry_backoff=1, retry_jitter=False, max_retries=1)
 limited = _task("limited", rate_limit="20/s")

@@ -66,6 +66,14 @@ def fail(task: Any, number: int) -> None:
 
 
 @deed
+def stumble(task: Any, number: int, name: str) -> int:
+    """Fail, until the test gives its word."""
+    if not _path(name).exists():
+        raise ValueError("as told")
+    return number
+
+
+@deed
 def sleep(task: Any, number: int, seconds: float) -> int:
     time.sleep(seconds)
     return number

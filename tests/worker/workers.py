@@ -25,10 +25,10 @@ from tests.worker.waiting import until
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: What `Crew.send` gives to the call; anything else goes to the deed.
-OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "max_lost", "priority", "queue"}
+OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "max_lost", "priority", "queue", "group_on_failure"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "seen", "pulse", "wake")
+LASTING = ("fence", "stats", "seen", "pulse", "wake", "audit")
 
 
 def on(*pools: str) -> pytest.MarkDecorator:
@@ -247,7 +247,7 @@ class Crew:
         left: dict[str, Any] = {}
         for raw in self.redis.scan_iter(match="{groupfifo:0}:*", count=1000):
             name = raw.decode().removeprefix("{groupfifo:0}:")
-            if name not in LASTING and not name.startswith(("p:", "calls:")):
+            if name not in LASTING and not name.startswith(("p:", "calls:", "o:")):
                 left[name] = self.redis.type(raw)
         return left
 

@@ -12,25 +12,29 @@ local function drained(group_key, group)
 end
 
 -- Returns whether a head may go out: nothing is in flight, and nobody has paused the group; and whether it drains.
-local function free(group_key, group)
+local function free(group_key)
   local fields = redis.call('HLEN', group_key)
   if fields == 0 then
     return true
   end
   local flags = redis.call('HMGET', group_key, 'paused', 'draining')
-  if fields > (flags[1] and 1 or 0) + (flags[2] and 1 or 0) then
-    return false
-  end
-  if flags[2] then
-    drained(group_key, group)
-  end
-  return not flags[1], flags[2]
+  local in_flight = fields > (flags[1] and 1 or 0) + (flags[2] and 1 or 0)
+  return not in_flight and not flags[1], flags[2]
 end
 
--- Returns id, record and message of the new head, not yet rung; nothing when there is none.
+-- An entry takes a slot of its group. Returns its record, to be written with its ticket.
+local function take_slot(id, group_key, group)
+  redis.call('HSET', group_key, 'f ' .. id, 1)
+  return { lost = '0', group = group }
+end
+
+-- Returns id, record and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
 local function next_head(waiting, group_key, group)
-  local is_free, draining = free(group_key, group)
+  local is_free, draining = free(group_key)
   if not is_free then
+    if draining then
+      drained(group_key, group)
+    end
     return nil
   end
   for _ = 1, STEPS do
@@ -47,9 +51,7 @@ local function next_head(waiting, group_key, group)
       bury(id, group, 'corrupt', corrupt)
       leave(group)
     elseif entry and entry.us == us then
-      local r = { lost = '0', group = group }
-      redis.call('HSET', group_key, 'f ' .. id, 1)
-      return id, r, issue(id, r, entry)
+      return id, take_slot(id, group_key, group), entry
     end -- else it was revoked: its place is empty
   end
   redis.call('ZADD', K.due, K.ms, 'a ' .. group) -- more empty places than one call may walk: a sweep goes on
@@ -61,8 +63,8 @@ local function land(group_key, id)
 end
 
 local function advance(lists, waiting, group_key, group, out)
-  local id, r, message = next_head(waiting, group_key, group)
-  if message then
-    ring(lists, id, r, message, out)
+  local id, r, entry = next_head(waiting, group_key, group)
+  if id then
+    ring(lists, id, r, issue(id, r, entry), out)
   end
 end

@@ -8,7 +8,7 @@
 --   owner   the worker that runs it, else -
 --   call    the call that began it: makes a repeated begin harmless
 --   due     a continuation (retry, replace) is stored: when it may go out (ms), else -
---   stop    why it must not go out at all: p (its group is paused), else -
+--   stop    why it must not go out at all: p (its group is paused), b (it has failed, and blocks its group), else -
 --   group, queue
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
@@ -27,8 +27,8 @@ local function read_flight(id)
 end
 
 local function write_flight(id, r)
-  redis.call('HSET', K.flight, id, table.concat(
-    { r.state, r.fence, r.lost, r.since, r.owner, r.call, r.due, r.stop, r.group, r.queue }, ' '))
+  redis.call('HSET', K.flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
+    .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
 end
 
 local function number(value)
@@ -37,24 +37,31 @@ end
 
 -- max(last + 1, time): it grows over restarts, lost data and failovers, whatever the clock does.
 local function draw_fence()
-  local last = tonumber(redis.call('GET', K.fence) or 0) or 0
-  local fence = number(math.max(last + 1, K.us))
+  local last = tonumber(redis.call('SET', K.fence, K.us_text, 'GET') or 0) or 0
+  if last < K.us then
+    return K.us_text
+  end
+  local fence = string.format('%.0f', last + 1)
   redis.call('SET', K.fence, fence)
   return fence
 end
 
 -- The lease begins: the worker `owner` runs the entry.
 local function start(id, r, owner, call, ttl)
-  r.state, r.owner, r.call, r.since = 'running', owner, call, number(K.ms)
+  r.state, r.owner, r.call, r.since = 'running', owner, call, K.ms_text
   write_flight(id, r)
   redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. id)
 end
 
--- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
-local function mark_seen(id, r)
+-- The ticket has reached a worker.
+local function arrived(id, r)
   redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
+end
+
+-- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
+local function mark_seen(r)
   local seen = string.match(redis.call('HGET', K.seen, r.queue) or '', '^%d+')
   if not seen or tonumber(seen) < tonumber(r.fence) then
-    redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. number(K.ms))
+    redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. K.ms_text)
   end
 end

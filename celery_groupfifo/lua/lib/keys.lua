@@ -4,7 +4,8 @@
 -- KEYS[2] flight  (hash)    id -> the record of an entry in flight, see lib/flight.lua
 -- KEYS[3] due     (zset)    what time moves, by when (ms): "l id" a lease ends, "h id" a hold ends, "e group id"
 --                           an ETA comes, "a group" a walk goes on, "x group id" a buried entry's slot,
---                           "r id" a ticket did not reach the broker, "c id" a record that nobody can read
+--                           "r id" a ticket did not reach the broker, "c id" a record that nobody can read,
+--                           "d group fence" what a failed run has cut off its line is cancelled
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] rung    (zset)    "<queue> <fence> <id>" of heads released and not yet begun, score 0
 -- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms>"
@@ -17,11 +18,11 @@ local K = {
   entries = KEYS[1], flight = KEYS[2], due = KEYS[3], depth = KEYS[4], rung = KEYS[5],
   seen = KEYS[6], fence = KEYS[7], stats = KEYS[8], dead = KEYS[9], tag = ARGV[2],
 }
-do
-  local clock = tonumber(ARGV[1])
-  if not clock then
-    local time = redis.call('TIME')
-    clock = time[1] * 1000000 + time[2]
-  end
-  K.us, K.ms = clock, math.floor(clock / 1000)
+-- The time, as number and as text.
+K.us_text = ARGV[1]
+if K.us_text == '' then
+  local time = redis.call('TIME')
+  K.us_text = time[1] .. string.format('%06d', time[2])
 end
+K.ms_text = string.sub(K.us_text, 1, -4)
+K.us, K.ms = tonumber(K.us_text), tonumber(K.ms_text)

@@ -17,14 +17,14 @@ end
 -- An action is noted in the step that does it: whoever looks finds it, also when its caller is gone.
 local function note(audit, text)
   if text ~= '' then
-    redis.call('LPUSH', audit, number(K.ms) .. ' ' .. text)
+    redis.call('LPUSH', audit, K.ms_text .. ' ' .. text)
     redis.call('LTRIM', audit, 0, KEPT - 1)
   end
 end
 
 -- A flag is JSON that the caller leaves open for the time.
 local function stamped(flag)
-  return flag .. '"at_ms": ' .. number(K.ms) .. '}'
+  return flag .. '"at_ms": ' .. K.ms_text .. '}'
 end
 
 local function in_flight(group_key)
@@ -43,9 +43,19 @@ local function standing(us, id)
   return entry and entry.us == us and entry.text or corrupt
 end
 
+-- Its group halts with an entry that has failed for good: it stays the head, and an operator says how it goes on.
+local function block(id, r, group_key, flag)
+  r.state, r.owner, r.call, r.stop, r.since = 'held', '-', '-', 'b', K.ms_text
+  write_flight(id, r)
+  redis.call('HSET', group_key, 'blocked', stamped(flag))
+  redis.call('HINCRBY', K.stats, 'blocked', 1)
+end
+
 -- An entry that does not run is taken out, and its slot given back. Its place in the line is the caller's.
+-- Returns its text; and whether it had failed, and blocked its group, which it does no more.
 local function withdraw(id, group_key, group)
   local r, text = read_flight(id), redis.call('HGET', K.entries, id)
+  local failed = r and r.stop == 'b'
   redis.call('HDEL', K.entries, id)
   redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
   if r then
@@ -54,6 +64,10 @@ local function withdraw(id, group_key, group)
   end
   land(group_key, id)
   leave(group)
-  redis.call('HINCRBY', K.stats, 'revoked', 1)
-  return text or ''
+  if failed then
+    redis.call('HDEL', group_key, 'blocked')
+  else
+    redis.call('HINCRBY', K.stats, 'revoked', 1)
+  end
+  return text or '', failed
 end

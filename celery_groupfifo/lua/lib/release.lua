@@ -19,16 +19,15 @@ local function read_entry(id)
 end
 
 local function compose(id, entry, r)
-  local ticket = table.concat({ 'gf', K.tag, r.fence, r.lost, entry.us, id }, ' ')
-  return table.concat({
-    TICKET, ticket, INFO, string.sub(entry.text, entry.at, entry.at + entry.cut - 1),
-    HEADERS, ticket, '", ', string.sub(entry.text, entry.at + entry.cut),
-  })
+  local ticket = 'gf ' .. K.tag .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. entry.us .. ' ' .. id
+  local cut = entry.at + entry.cut
+  return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
 
 -- What nobody can read goes to the dead letters; its group goes on.
 local function bury(id, group, reason, text)
-  redis.call('LPUSH', K.dead, cjson.encode({ group, id, reason, number(K.ms) }) .. '\n' .. (text or ''))
+  redis.call('LPUSH', K.dead, cjson.encode({ group, id, reason, K.ms_text }) .. '\n' .. (text or ''))
   redis.call('HDEL', K.entries, id)
   redis.call('HDEL', K.flight, id)
   redis.call('HINCRBY', K.stats, 'buried', 1)
@@ -40,11 +39,16 @@ local function leave(group)
   end
 end
 
--- Draw the ticket of an entry in flight. Returns the ready message.
-local function issue(id, r, entry)
-  r.state, r.fence, r.since = 'released', draw_fence(), number(K.ms)
+-- Draw the ticket of an entry that comes in flight; its record is the caller's to write.
+local function draw(r, entry)
+  r.state, r.fence, r.since = 'released', draw_fence(), K.ms_text
   r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
   r.queue = entry.queue
+end
+
+-- Draw the ticket of an entry in flight. Returns the ready message.
+local function issue(id, r, entry)
+  draw(r, entry)
   write_flight(id, r)
   return compose(id, entry, r)
 end

@@ -36,7 +36,7 @@ local function resume(lists, id, r, out, again)
     mark_redelivered(id)
   end
   if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K.ms) then
-    r.state, r.owner, r.call, r.since = 'held', '-', '-', number(K.ms)
+    r.state, r.owner, r.call, r.since = 'held', '-', '-', K.ms_text
     write_flight(id, r)
     if r.stop == '-' then
       redis.call('ZADD', K.due, r.due, 'h ' .. id)

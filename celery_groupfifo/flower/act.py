@@ -1,0 +1,143 @@
+"""What the buttons do: one verb on one group, or on all groups of a selection. It runs in a thread of the board."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidOption, WrongState
+from celery_groupfifo.flower.board import Board
+from celery_groupfifo.groups import Groups
+
+logger = logging.getLogger(__name__)
+
+Said = dict[str, Any]
+
+#: Sentences of errors that the answer to a bulk action carries at most.
+ERRORS = 20
+
+
+def _text(said: Said, name: str) -> str:
+    value = said.get(name, "")
+    if not isinstance(value, str):
+        raise InvalidOption(f"{name}={value!r} does not work: give a text.")
+    return value
+
+
+def _expected(said: Said, verb: str) -> str:
+    expected = _text(said, "expected")
+    if not expected:
+        raise InvalidOption(
+            f"{verb} needs `expected`, the id of the head as you saw it: another may be the head by now."
+        )
+    return expected
+
+
+def _pause(groups: Groups, key: str, said: Said, by: str) -> str:
+    new = groups.pause(key, _text(said, "reason"), by)
+    return f"Group {key!r} " + ("is paused." if new else "was paused already; who and why are the new ones.")
+
+
+def _resume(groups: Groups, key: str, said: Said, by: str) -> str:
+    return f"Group {key!r} " + ("goes on." if groups.resume(key, by) else "was neither paused nor draining.")
+
+
+def _drain(groups: Groups, key: str, said: Said, by: str) -> str:
+    done = groups.drain(key, _text(said, "reason"), by)
+    return f"Group {key!r} is " + ("draining." if done else "empty: there is nothing to drain.")
+
+
+def _retry(groups: Groups, key: str, said: Said, by: str) -> str:
+    groups.retry(key, by)
+    return f"The head of group {key!r} was released."
+
+
+def _purge(groups: Groups, key: str, said: Said, by: str) -> str:
+    gone = groups.purge(key, _text(said, "reason"), by)
+    return f"{gone} {'task' if gone == 1 else 'tasks'} of group {key!r} were revoked."
+
+
+def _skip(groups: Groups, key: str, said: Said, by: str) -> str:
+    head = _expected(said, "skip")
+    groups.skip(key, head, _text(said, "reason"), by)
+    return f"Task {head} of group {key!r} was revoked; the next one goes on."
+
+
+def _drop(groups: Groups, key: str, said: Said, by: str) -> str:
+    head = _expected(said, "drop")
+    groups.drop(key, head, _text(said, "reason"), by)
+    return f"Task {head} of group {key!r} is a dead letter; the next one goes on."
+
+
+#: What can be done to one group.
+VERBS: dict[str, Callable[[Groups, str, Said, str], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "drain": _drain,
+    "retry": _retry,
+    "purge": _purge,
+    "skip": _skip,
+    "drop": _drop,
+}
+#: What can be done to many: nothing that needs the id of a head.
+BULK = ("pause", "resume", "drain", "retry", "purge")
+
+
+def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
+    """Do it to one group.
+
+    Returns:
+        `message`, a sentence, and `key`.
+    """
+    try:
+        return {"message": VERBS[verb](board.groups, key, said, by), "key": key}
+    finally:
+        board.index_kept.forget()
+
+
+def selected(board: Board, said: Said) -> list[str]:
+    """The keys of a selection (`search`, `state`), as it is now.
+
+    Raises:
+        WrongState: There are more groups than `count`, which the operator has agreed to.
+    """
+    keys = [row.key for row in board.index(fresh=True).select(_text(said, "search"), _text(said, "state"))]
+    agreed = said.get("count")
+    if not isinstance(agreed, int) or isinstance(agreed, bool):
+        raise InvalidOption(f"count={agreed!r} does not work: give the number of groups that you mean to touch.")
+    if len(keys) > agreed:
+        raise WrongState(f"{len(keys)} groups match by now, not {agreed}: nothing was done. Look again.")
+    return keys
+
+
+def some(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple[int, list[str]]:
+    """Do it to some groups: to how many it was done, and why not to the others.
+
+    Raises:
+        GateUnavailable: Redis went away; what was done before stays done.
+    """
+    done, errors = 0, []
+    for key in keys:
+        try:
+            VERBS[verb](board.groups, key, said, by)
+            done += 1
+        except GateUnavailable:
+            raise
+        except GroupFifoError as error:
+            errors.append(str(error))
+    board.index_kept.forget()
+    return done, errors
+
+
+def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
+    """Park one dead letter (`id`) again, `to` the head or the tail."""
+    id, to = _text(said, "id"), _text(said, "to") or "tail"
+    if not id:
+        raise InvalidOption("redrive needs `id`, of the task.")
+    key = board.groups.redrive(id, to, by)
+    board.index_kept.forget()
+    return {"message": f"Task {id} is at the {to} of group {key!r}.", "key": key}
+
+
+__all__ = ["BULK", "ERRORS", "VERBS", "one", "redrive", "selected", "some"]

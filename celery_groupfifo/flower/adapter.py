@@ -1,0 +1,262 @@
+"""Everything that knows Flower from the inside, so that a new Flower is met here and nowhere else.
+
+Flower has no plugins. What is used of it: the list `flower.urls.handlers` and the dict `flower.urls.settings`, which
+`Flower(...)` reads; the classes of its handlers; and from an application its options, its state of events and its
+Celery app. Each part of `PARTS` may fail by itself: the log says why, and Flower starts without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+TEMPLATES, STATIC = HERE / "templates", HERE / "static"
+
+#: Flower's own item for the broker in its navigation: ours is made of it, so it looks as this Flower's do.
+_BROKER_ITEM = re.compile(
+    r"""<li\b[^>]*>(?:(?!</li>).)*?reverse_url\(\s*['"]broker['"]\s*\)(?:(?!</li>).)*</li>""", re.S
+)
+#: The first word of our workers' events, see events.py.
+_OURS = "groupfifo-"
+
+Listener = Callable[[Any, dict[str, Any]], None]
+_listeners: list[Listener] = []
+
+
+# -- when ------------------------------------------------------------------
+
+
+def hook() -> None:
+    """Have the tab installed when this process starts Flower; called by every `celery …` command.
+
+    Flower parses tornado's options once it starts, and before it reads its handlers. In other commands nobody parses
+    them, so nothing happens there, nor where Flower is not installed.
+    """
+    try:
+        if find_spec("flower") is None or find_spec("tornado") is None:
+            return
+        from tornado.options import options
+
+        options.add_parse_callback(_when_parsed)
+    except Exception:
+        logger.exception("Flower will have no Groups tab.")
+
+
+def _when_parsed() -> None:
+    if "flower.command" in sys.modules:
+        install()
+
+
+_installed: set[str] = set()
+
+
+def install() -> None:
+    """Put our parts into Flower. May be called again. It never raises, which would keep Flower from starting."""
+    for name, part in PARTS.items():
+        if name in _installed:
+            continue
+        _installed.add(name)
+        try:
+            part()
+        except Exception:
+            logger.exception("This Flower can't have the part %r of celery-groupfifo; it goes on without it.", name)
+
+
+# -- parts -----------------------------------------------------------------
+
+
+def _pages() -> None:
+    """Our addresses, before the one that answers all others with 404."""
+    import flower.urls
+
+    from celery_groupfifo.flower.routes import routes
+
+    handlers = flower.urls.handlers
+    last = next((at for at, rule in enumerate(handlers) if _pattern(rule) in (".*", ".*$")), len(handlers))
+    handlers[last:last] = routes()
+
+
+def _templates() -> None:
+    """Our templates beside Flower's, and the tab in its navigation."""
+    import flower.urls
+    from tornado.template import DictLoader
+
+    if not any(getattr(rule, "name", None) == "groups" for rule in flower.urls.handlers):
+        raise LookupError("There are no pages of groups for a tab to lead to.")
+    settings = flower.urls.settings
+    before = settings.get("template_loader")
+    folders = [] if before else [Path(settings["template_path"])]
+    found = {file.name: file.read_text("utf-8") for folder in [*folders, TEMPLATES] for file in folder.glob("*.html")}
+    if "navbar.html" in found:
+        found["navbar.html"] = with_tab(found["navbar.html"])
+    settings["template_loader"] = _Both(before, found) if before else DictLoader(found)
+
+
+def with_tab(navbar: str) -> str:
+    """Flower's navigation with our tab behind the broker's."""
+    item = _BROKER_ITEM.search(navbar)
+    if item is None:
+        logger.warning("This Flower's navigation has no item for the broker: no Groups tab; the page is at /groups.")
+        return navbar
+    ours = item.group().replace("broker", "groups").replace("Broker", "Groups")
+    return navbar[: item.end()] + "\n        " + ours + navbar[item.end() :]
+
+
+class _Both:
+    """A loader that somebody else has set, and behind it our templates."""
+
+    def __init__(self, first: Any, ours: dict[str, str]) -> None:
+        from tornado.template import DictLoader
+
+        self._first, self._ours = first, DictLoader(ours)
+
+    def load(self, name: str, parent_path: str | None = None) -> Any:
+        """The template of that name."""
+        try:
+            return self._first.load(name, parent_path)
+        except (KeyError, OSError):
+            return self._ours.load(name, parent_path)
+
+    def reset(self) -> None:
+        """Forget what was compiled."""
+        self._first.reset()
+        self._ours.reset()
+
+
+def _events() -> None:
+    """Tell `on_event`'s listeners of our workers' events, in Flower's own loop."""
+    from flower.events import EventsState
+
+    original = EventsState.event
+
+    def event(self: Any, event: dict[str, Any]) -> None:
+        original(self, event)
+        if str(event.get("type")).startswith(_OURS):
+            for listener in _listeners:
+                try:
+                    listener(self, event)
+                except Exception:
+                    logger.exception("An event could not be taken in.")
+
+    EventsState.event = event
+
+
+def _counts() -> None:
+    from celery_groupfifo.flower.seen import seen
+
+    on_event(lambda _, event: seen.take(event))
+
+
+def _tasks() -> None:
+    """The group of each task, and the state of those that were revoked at the gate."""
+    from celery.events.state import Task
+    from flower.options import default_options
+    from flower.views.tasks import TASK_COLUMNS
+
+    from celery_groupfifo.flower import tasks
+
+    usual = default_options._options["tasks-columns"].default
+    shown = tasks.extend(Task, TASK_COLUMNS, usual)
+    if default_options.tasks_columns == usual:  # else somebody has chosen
+        default_options.tasks_columns = shown
+    on_event(tasks.take)
+
+
+def _metrics() -> None:
+    """The gate's metrics, as soon as it is known which Celery app this Flower looks at."""
+    from flower.app import Flower
+
+    original = Flower.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        try:
+            from celery_groupfifo.flower import metrics
+
+            metrics.install(celery_app(self))
+        except Exception:
+            logger.exception("This Flower has no metrics of celery-groupfifo.")
+
+    Flower.__init__ = init
+
+
+def on_event(listener: Listener) -> None:
+    """Call `listener(state, event)` for each `groupfifo-*` event that Flower receives."""
+    _listeners.append(listener)
+
+
+#: What is put into Flower, in this order. A further part is a function with a line here.
+PARTS: dict[str, Callable[[], None]] = {
+    "pages": _pages,
+    "templates": _templates,
+    "events": _events,
+    "counts": _counts,
+    "tasks": _tasks,
+    "metrics": _metrics,
+}
+
+
+def _pattern(rule: Any) -> str:
+    if isinstance(rule, tuple):
+        return str(rule[0])
+    return str(getattr(getattr(rule, "regex", None), "pattern", ""))
+
+
+# -- what our handlers ask of Flower ---------------------------------------
+
+
+def handler_classes() -> tuple[Any, Any]:
+    """Flower's base classes of a page's handler and of an API's."""
+    from flower.api import BaseApiHandler
+    from flower.views import BaseHandler
+
+    return BaseHandler, BaseApiHandler
+
+
+def celery_app(application: Any) -> Any:
+    """The Celery app that this Flower looks at."""
+    return application.capp
+
+
+def read_only(application: Any) -> bool:
+    """Whether Flower was started with --read-only."""
+    return bool(getattr(application.options, "read_only", False))
+
+
+def autorefresh(application: Any) -> bool:
+    """Whether pages renew themselves (--auto-refresh)."""
+    return bool(getattr(application.options, "auto_refresh", True))
+
+
+def known_task(application: Any, task_id: str) -> Any:
+    """What Flower knows of a task, None when it has no page of it."""
+    return application.events.state.tasks.get(task_id)
+
+
+def workers(application: Any) -> Iterator[tuple[str, bool]]:
+    """The workers that Flower has heard of, and whether each is alive."""
+    for name, worker in list(application.events.state.workers.items()):
+        yield name, bool(worker.alive)
+
+
+def user(handler: Any) -> str:
+    """Who asks: the name of OAuth, else of basic auth; where Flower asks for none, `anonymous`."""
+    if isinstance(handler.current_user, str):
+        return handler.current_user
+    scheme, _, credentials = handler.request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Basic" or not handler.application.options.basic_auth:
+        return "anonymous"
+    try:
+        return b64decode(credentials).decode().partition(":")[0]
+    except (NotBase64, UnicodeDecodeError):
+        return "anonymous"

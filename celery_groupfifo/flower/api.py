@@ -1,0 +1,138 @@
+"""The JSON API, in the style of Flower's own: it needs a login, or FLOWER_UNAUTHENTICATED_API. See docs/flower.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import HTTPError, authenticated
+
+from celery_groupfifo.flower import act, adapter, data
+from celery_groupfifo.flower.http import Acts, Asks
+from celery_groupfifo.groups.listing import STATES
+
+_, _Api = adapter.handler_classes()
+
+#: Groups per answer at most.
+MOST = 1000
+#: Groups that one turn in a thread acts on.
+TURN = 100
+
+
+class Read(Asks, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """Tells something."""
+
+
+class ListGroups(Read):
+    """GET /api/groups."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Groups; parameters `search`, `state`, `sort`, `order` (asc, desc), `offset`, `limit`."""
+        found = await self.ask(
+            data.groups,
+            self.word("search"),
+            self.choice("state", STATES, ""),
+            self.choice("sort", data.SORTS, "depth"),
+            self.choice("order", ("asc", "desc"), "desc") == "desc",
+            self.number("offset", 0),
+            self.number("limit", 100, MOST),
+        )
+        self.write(found)
+
+
+class Summary(Read):
+    """GET /api/groups/summary."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Counts, throughput, and queues that nobody consumes."""
+        await self.ask(lambda board: board.fleet())
+        self.write(await self.ask(data.summary))
+
+
+class Letters(Read):
+    """GET /api/groups/dead-letters."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Dead letters; parameters `key`, `limit`."""
+        self.write(await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1)))
+
+
+class Workers(Read):
+    """GET /api/groups/workers."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Workers, their queues and leases."""
+        self.write(await self.ask(data.workers))
+
+
+class Actions(Read):
+    """GET /api/groups/actions."""
+
+    @authenticated
+    async def get(self) -> None:
+        """What operators did; parameter `limit`."""
+        self.write(await self.ask(data.actions, max(self.number("limit", 100, MOST), 1)))
+
+
+class Info(Read):
+    """GET /api/group/info/KEY."""
+
+    @authenticated
+    async def get(self, path: str) -> None:
+        """One group; 404 when it is empty."""
+        found = await self.ask(data.group, self.key(path), 50, 0, True)
+        if found["group"] is None:
+            raise HTTPError(404, found["explain"])
+        self.write(found)
+
+
+class Tasks(Read):
+    """GET /api/group/tasks/KEY."""
+
+    @authenticated
+    async def get(self, path: str) -> None:
+        """Tasks in line, in order; parameters `limit`, `offset`."""
+        limit = max(self.number("limit", 100, MOST), 1)
+        self.write(await self.ask(data.tasks, self.key(path), limit, self.number("offset", 0)))
+
+
+class Act(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """POST /api/group/VERB/KEY."""
+
+    @authenticated
+    async def post(self, verb: str, path: str) -> None:
+        """Do it; the body is JSON: `reason`, and for skip and drop `expected`, the id of the head."""
+        self.refuse_read_only()
+        self.write(await self.ask(act.one, verb, self.key(path), self.said(), self.by))
+
+
+class ActOnMany(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """POST /api/groups/VERB."""
+
+    @authenticated
+    async def post(self, verb: str) -> None:
+        """Do it to all groups of a selection; JSON: `search`, `state`, `count`, `reason`."""
+        self.refuse_read_only()
+        said = self.said()
+        keys: list[str] = await self.ask(act.selected, said)
+        done = 0
+        errors: list[str] = []
+        for start in range(0, len(keys), TURN):  # in turns, so that others are served meanwhile
+            more, why = await self.ask(act.some, verb, keys[start : start + TURN], said, self.by)
+            done, errors = done + more, errors + why
+        message = f"{verb}: done to {done} of {len(keys)} groups."
+        answer: dict[str, Any] = {"message": message, "done": done, "matched": len(keys)}
+        self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})
+
+
+class Redrive(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """POST /api/groups/redrive."""
+
+    @authenticated
+    async def post(self) -> None:
+        """Park a dead letter again; JSON: `id`, and `to` (head, tail)."""
+        self.refuse_read_only()
+        self.write(await self.ask(act.redrive, self.said(), self.by))

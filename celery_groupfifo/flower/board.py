@@ -1,0 +1,221 @@
+"""What the pages and the API ask of a gate, in threads of their own and within a bound of time.
+
+Nothing here knows tornado or Flower. Redis may stand still: then a call ends after `PATIENCE`, and Flower's own loop
+has not waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from time import monotonic, time
+from typing import Any, TypeVar
+
+from celery import Celery
+
+from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.flower.index import Index, read_index
+from celery_groupfifo.gate import build_gate
+from celery_groupfifo.groups import Groups
+from celery_groupfifo.groups.doctor import queues_with_heads
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+#: Seconds that a page waits for the gate.
+PATIENCE = 10.0
+#: Calls of the gate at once.
+THREADS = 6
+#: Seconds that an index serves at least; a long one serves ten times as long as its reading took.
+INDEX_AGE = 1.0
+#: Readings that take more seconds than LONG serve STALE seconds longer, while they are renewed.
+LONG, STALE = 0.2, 15.0
+#: Seconds that the workers' answers serve.
+FLEET_AGE = 10.0
+#: Seconds between two looks at the totals, how many are kept, and for how long they go on when nobody looks.
+SAMPLE, SAMPLES, UNSEEN = 10.0, 91, 900.0
+
+
+class Kept:
+    """A value that is read when it is asked for and too old; several who ask at once share one reading.
+
+    Where reading takes long, those who ask get the value they have a little longer, and it is renewed behind them.
+
+    Args:
+        read: Reads it; may raise.
+        age: Seconds that it serves at least.
+        share: It serves this many times as long as its reading took, too.
+    """
+
+    def __init__(self, read: Callable[[], Any], age: float, share: float = 10.0) -> None:
+        self._read, self._age, self._share = read, age, share
+        self._lock = threading.Lock()
+        self._value: Any = None
+        self._until = self._stale_until = 0.0
+
+    def get(self) -> Any:
+        """The value."""
+        if not self.old:
+            return self._value
+        if monotonic() < self._stale_until:
+            if self._lock.acquire(blocking=False):  # nobody is at it
+                threading.Thread(target=self._renew_behind, name="groupfifo-flower", daemon=True).start()
+            return self._value
+        with self._lock:
+            if self.old:
+                self._renew()
+            return self._value
+
+    def _renew(self) -> None:
+        start = monotonic()
+        self._value = self._read()
+        took = monotonic() - start
+        self._until = monotonic() + max(self._age, self._share * took)
+        self._stale_until = self._until + STALE if took > LONG else 0.0
+
+    def _renew_behind(self) -> None:
+        """Holds the lock, which the caller has taken."""
+        try:
+            self._renew()
+        except Exception as error:
+            logger.debug("Not renewed: %s", error)
+        finally:
+            self._lock.release()
+
+    @property
+    def old(self) -> bool:
+        """Whether it is to be read anew."""
+        return monotonic() >= self._until
+
+    def forget(self) -> None:
+        """Read it anew when it is next asked for."""
+        self._until = self._stale_until = 0.0
+
+
+class Board:
+    """One gate, for one Flower.
+
+    Args:
+        app: Whose groups.
+        patience: Seconds that a call may take.
+    """
+
+    def __init__(self, app: Celery, patience: float = PATIENCE) -> None:
+        self.app, self.patience = app, patience
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="groupfifo-flower")
+        self._groups: Groups | None = None
+        self._lock = threading.Lock()
+        self.index_kept = Kept(lambda: read_index(self.reader), INDEX_AGE)
+        self.fleet_kept = Kept(self._fleet, FLEET_AGE)
+        self._fleet_known: dict[str, Any] | None = None
+        self._renewing: Future[None] | None = None
+        self.sampling: asyncio.Future[None] | None = None
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+        self._looked = 0.0
+
+    async def call(self, do: Callable[[], Answer]) -> Answer:
+        """Run `do` in a thread.
+
+        Raises:
+            GateUnavailable: Redis can't be reached, or has not answered in time.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(loop.run_in_executor(self._executor, do), self.patience)
+        except asyncio.TimeoutError as error:
+            raise GateUnavailable(f"The gate has not answered within {self.patience:g} s.") from error
+
+    async def keep_sampling(self) -> None:
+        """Look at the totals every few seconds, until nobody has asked for a while."""
+        while monotonic() - self._looked < UNSEEN:
+            try:
+                await self.call(self.sample)
+            except Exception as error:
+                logger.debug("No totals: %s", error)
+            await asyncio.sleep(SAMPLE)
+
+    def looked(self) -> bool:
+        """Somebody looks at the page; True when the sampling has to be started."""
+        idle = monotonic() - self._looked >= UNSEEN if self._looked else True
+        self._looked = monotonic()
+        return idle
+
+    # -- in a thread -------------------------------------------------------
+
+    @property
+    def groups(self) -> Groups:
+        """The gate's, through a client of Flower's own."""
+        with self._lock:
+            if self._groups is None:
+                self._groups = Groups(self.app, build_gate(self.app, "groupfifo-flower"))
+            return self._groups
+
+    @property
+    def reader(self) -> Reader:
+        """Reads the gate."""
+        return Reader(self.groups.gate)
+
+    def index(self, fresh: bool = False) -> Index:
+        """All groups; `fresh`: as they are now."""
+        if fresh:
+            self.index_kept.forget()
+        index: Index = self.index_kept.get()
+        return index
+
+    def sample(self) -> None:
+        """Note how many runs the gate has seen end."""
+        self._samples.append((time(), int(self.groups.stats()["totals"].get("finished", 0))))
+
+    def throughput(self) -> dict[str, Any]:
+        """Runs that ended per minute: `now` (None: not known yet), and `points` [[Unix time, rate]]."""
+        samples = list(self._samples)
+        points = [
+            [later, max(more - less, 0) * 60 / (later - earlier)]
+            for (earlier, less), (later, more) in pairwise(samples)
+            if later > earlier
+        ]
+        recent = [sample for sample in samples if sample[0] >= time() - 60 - SAMPLE]
+        now = None
+        if len(recent) > 1 and recent[-1][0] > recent[0][0]:
+            now = max(recent[-1][1] - recent[0][1], 0) * 60 / (recent[-1][0] - recent[0][0])
+        return {"now": now, "points": points}
+
+    # -- the workers -------------------------------------------------------
+
+    def fleet(self) -> dict[str, Any]:
+        """`queues` {worker: names} of those that answer, and `unread`: queues with heads that none of them consumes."""
+        self._fleet_known = self.fleet_kept.get()
+        return self._fleet_known
+
+    @property
+    def fleet_known(self) -> dict[str, Any] | None:
+        """The same as it was last read, at once; None: not yet."""
+        return self._fleet_known
+
+    def renew_fleet(self) -> None:
+        """Have the workers asked again when their answers are old, without waiting for them."""
+        if self.fleet_kept.old and (self._renewing is None or self._renewing.done()):
+            self._renewing = self._executor.submit(self._try_fleet)
+
+    def _try_fleet(self) -> None:
+        try:
+            self.fleet()
+        except Exception as error:
+            logger.debug("The workers were not asked: %s", error)
+
+    def _fleet(self) -> dict[str, Any]:
+        queues = Workers(self.app).queues()
+        consumed = {name for names in queues.values() for name in names}
+        heads = queues_with_heads(self.app, self.reader)
+        return {"queues": queues, "unread": sorted(heads - consumed)}
+
+
+__all__ = ["Board", "Kept"]

@@ -1,0 +1,218 @@
+"""What pages and API tell, as JSON has it. Every function here asks the gate, so it runs in a thread of the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import time
+from typing import Any
+
+from celery_groupfifo.errors import UnknownGroup
+from celery_groupfifo.flower.board import Board
+from celery_groupfifo.flower.index import ORDERS, Row
+from celery_groupfifo.flower.seen import seen
+from celery_groupfifo.groups import Group, content
+from celery_groupfifo.groups.reader import Flight
+from celery_groupfifo.groups.view import Running, moment, plain
+from celery_groupfifo.keys import quote, unquote
+
+#: Appointments that are looked through for a group's ETAs.
+APPOINTMENTS = 1000
+#: Leases that the workers' page shows at most.
+LEASES = 500
+
+#: What a table can be sorted by.
+SORTS = (*ORDERS, "done", "failed")
+
+
+def groups(
+    board: Board, search: str, state: str, sort: str, descending: bool, offset: int, limit: int
+) -> dict[str, Any]:
+    """A page of groups.
+
+    Returns:
+        `groups`, and what the whole selection holds: `total` and `matched` groups, `tasks`, and of these `waiting`.
+    """
+    index = board.index()
+    rows = index.select(search, state)
+    rows.sort(key=lambda row: row.key)
+    rows.sort(key=_order(sort), reverse=descending)
+    tasks = sum(row.depth for row in rows)
+    return {
+        "groups": [_row(group) for group in _read(board, rows[offset : offset + limit])],
+        "total": len(index.rows),
+        "matched": len(rows),
+        "tasks": tasks,
+        "waiting": tasks - sum(len(row.running) for row in rows),
+    }
+
+
+def _order(sort: str) -> Any:
+    if sort == "done":
+        return lambda row: seen.of(row.key).done
+    if sort == "failed":
+        return lambda row: seen.of(row.key).failed
+    return ORDERS[sort]
+
+
+def _read(board: Board, rows: list[Row]) -> Iterable[Group]:
+    """The groups of some rows as they are now, in the order of the rows; those that ended meanwhile are left out."""
+    found = {}
+    for at, keys in enumerate(board.reader.partitions):
+        for group in board.reader.groups(keys, [row.name for row in rows if row.at == at]):
+            found[group.key] = group
+    return (found[row.key] for row in rows if row.key in found)
+
+
+def _row(group: Group) -> dict[str, Any]:
+    counts = seen.of(group.key)
+    return {**plain(group), "done": counts.done, "failed": counts.failed}
+
+
+def summary(board: Board) -> dict[str, Any]:
+    """The numbers of the cards, and the warnings."""
+    index = board.index()
+    running = sum(len(row.running) for row in index.rows)
+    fleet = board.fleet_known
+    return {
+        "groups": len(index.rows),
+        "states": index.states,
+        "running": running,
+        "parked": max(sum(row.depth for row in index.rows) - running, 0),
+        "oldest_age": index.oldest,
+        "dead_letters": int(board.groups.stats()["dead_letters"]),
+        "throughput": board.throughput(),
+        "unread": fleet["unread"] if fleet else [],
+        "workers": len(fleet["queues"]) if fleet else None,
+    }
+
+
+# -- one group -------------------------------------------------------------
+
+
+def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers: bool = False) -> dict[str, Any]:
+    """All about one group; `group` is None when it is empty."""
+    try:
+        found: Group | None = board.groups.get(key)
+    except UnknownGroup:
+        found = None
+    counts = seen.of(key)
+    letters = board.groups.dead_letters(key, 20)
+    actions = [action for action in board.groups.actions(1000) if key in (action.key, action.more.get("to"))]
+    return {
+        "key": key,
+        "explain": board.groups.explain(key, ask_workers),
+        "group": None if found is None else plain(found),
+        "running": [_run(board, key, run) for run in found.running] if found else [],
+        "head": _head(board, found),
+        "tasks": tasks(board, key, limit, offset)["tasks"] if found else [],
+        "scheduled": _scheduled(board, key) if found else [],
+        "done": counts.done,
+        "failed": counts.failed,
+        "failures": [
+            {"task_id": each.task_id, "task": each.task, "worker": each.worker, "when": each.when}
+            for each in counts.failures
+        ],
+        "dead_letters": plain(letters),
+        "actions": plain(actions[:50]),
+    }
+
+
+def tasks(board: Board, key: str, limit: int, offset: int) -> dict[str, Any]:
+    """Tasks in line, from a place on."""
+    now = board.reader.now() / 1000
+    parked = board.groups.tasks(key, limit, offset)
+    return {"tasks": [{**plain(task), "age": max(now - task.parked_at.timestamp(), 0)} for task in parked]}
+
+
+def _run(board: Board, key: str, run: Running) -> dict[str, Any]:
+    """A run, with what its message says; the body is never read."""
+    return {**plain(run), "seconds": max(time() - run.since.timestamp(), 0), **_message(board, key, run.task_id)}
+
+
+def _message(board: Board, key: str, task_id: str) -> dict[str, Any]:
+    keys = board.groups.gate.keyspace.of_group(quote(key))
+    entry = content.read(board.reader.texts(keys, [quote(task_id)])[0] or b"")
+    if entry is None:
+        return {"args": "", "kwargs": "", "attempt": None}
+    return {"task": entry.task, "args": entry.args, "kwargs": entry.kwargs, "attempt": entry.retries + 1}
+
+
+def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
+    """The head that does not run: released, held, or first in line."""
+    if found is None or found.head is None or found.running:
+        return None
+    return {"task_id": found.head, "due": plain(found.due), **_message(board, found.key, found.head)}
+
+
+def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
+    """Tasks of a group whose ETA has not come, of the gate's next appointments."""
+    keys, mine = board.groups.gate.keyspace.of_group(quote(key)), f"e {quote(key)} ".encode()
+    soonest = board.reader.one("zrange", keys.due, 0, APPOINTMENTS - 1, withscores=True)
+    return [
+        {"task_id": unquote(member[len(mine) :].decode()), "due": plain(moment(ms))}
+        for member, ms in soonest
+        if member.startswith(mine)
+    ]
+
+
+# -- the others ------------------------------------------------------------
+
+
+def dead_letters(board: Board, key: str, limit: int) -> dict[str, Any]:
+    """What was set aside, newest first, and how many there are in all."""
+    found = board.groups.dead_letters(key or None, limit)
+    return {"dead_letters": plain(found), "total": int(board.groups.stats()["dead_letters"])}
+
+
+def actions(board: Board, limit: int) -> dict[str, Any]:
+    """What operators did, newest first."""
+    return {"actions": plain(board.groups.actions(limit))}
+
+
+def workers(board: Board) -> dict[str, Any]:
+    """`workers` with their queues and leases, those that answer and those that only hold leases, and `unread` queues.
+
+    Each of `leases` has `key`, `task_id`, `worker`, `fence`, `since` and `lease_left` in seconds; the first `LEASES`,
+    those that end soonest first.
+    """
+    fleet, index = board.fleet(), board.index()
+    runs = [(row, flight) for row in index.rows for flight in row.running]
+    found: dict[str, dict[str, Any]] = {
+        name: {"name": name, "answers": True, "queues": queues, "leases": 0, "lease_left": None}
+        for name, queues in fleet["queues"].items()
+    }
+    leases = sorted(_leases(board, runs, index.now), key=lambda lease: float(lease["lease_left"]))
+    for lease in leases:
+        name = lease["worker"]
+        blank = {"name": name, "answers": False, "queues": [], "leases": 0, "lease_left": None}
+        worker = found.setdefault(name, blank)
+        worker["leases"] += 1
+        if worker["lease_left"] is None:
+            worker["lease_left"] = lease["lease_left"]
+    return {
+        "workers": sorted(found.values(), key=lambda worker: str(worker["name"])),
+        "leases": leases[:LEASES],
+        "total": len(leases),
+        "unread": fleet["unread"],
+    }
+
+
+def _leases(board: Board, runs: list[tuple[Row, Flight]], now: float) -> list[dict[str, Any]]:
+    leases = []
+    for at, keys in enumerate(board.reader.partitions):
+        mine = [(row, flight) for row, flight in runs if row.at == at]
+        if not mine:
+            continue
+        ends = board.reader.one("zmscore", keys.due, [f"l {flight.id}" for _, flight in mine])
+        for (row, flight), end in zip(mine, ends, strict=True):
+            leases.append(
+                {
+                    "key": row.key,
+                    "task_id": unquote(flight.id),
+                    "worker": flight.worker,
+                    "fence": flight.fence,
+                    "since": plain(moment(flight.since)),
+                    "lease_left": ((end or now) - now) / 1000,
+                }
+            )
+    return leases

@@ -1,0 +1,161 @@
+"""What all our handlers share: arguments as they were sent, errors as sentences, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from tornado.escape import json_decode
+from tornado.web import HTTPError
+
+from celery_groupfifo.errors import (
+    DuplicateTask,
+    GateUnavailable,
+    GroupFifoError,
+    InvalidGroupKey,
+    InvalidOption,
+    InvalidSetting,
+    ScriptRefused,
+    UnknownGroup,
+    UnknownTask,
+)
+from celery_groupfifo.flower import adapter
+from celery_groupfifo.flower.board import Board
+
+logger = logging.getLogger(__name__)
+
+#: What an error is in HTTP, the first that fits; any other refusal is a conflict with what the group is by now.
+_CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
+    ((GateUnavailable, InvalidSetting, ScriptRefused), 503),
+    ((UnknownGroup, UnknownTask), 404),
+    ((InvalidGroupKey, InvalidOption), 400),
+    (DuplicateTask, 409),
+    (GroupFifoError, 409),
+)
+
+_BOARD = "_groupfifo_board"
+
+
+def same_origin(request: Any) -> bool:
+    """Whether a browser sent this from a page of this very site, or no browser sent it.
+
+    Flower itself looks only where it asks for a login: an open Flower would do what any page in the same browser says.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site:
+        return bool(site == "same-origin")
+    return not origin or urlsplit(origin).netloc == request.host
+
+
+class Asks:
+    """For handlers of Flower's: put it before its class."""
+
+    application: Any
+    request: Any
+
+    @property
+    def board(self) -> Board:
+        """The board of this Flower, made at first use."""
+        board = getattr(self.application, _BOARD, None)
+        if board is None:
+            board = Board(adapter.celery_app(self.application))
+            setattr(self.application, _BOARD, board)
+        if board.looked():
+            board.sampling = asyncio.ensure_future(board.keep_sampling())
+        return board
+
+    async def ask(self, do: Callable[..., Any], *args: Any) -> Any:
+        """`do(board, *args)` in a thread; errors become answers.
+
+        Raises:
+            HTTPError: With the error's sentence.
+        """
+        board = self.board
+        try:
+            return await board.call(lambda: do(board, *args))
+        except GroupFifoError as error:
+            code = next(code for kind, code in _CODES if isinstance(error, kind))
+            raise HTTPError(code, str(error)) from error
+
+    def word(self, name: str, default: str = "") -> str:
+        """A parameter exactly as it was sent: Flower's own way strips it and escapes it for HTML."""
+        values = self.request.query_arguments.get(name) or self.request.body_arguments.get(name)
+        if not values:
+            return default
+        try:
+            return str(values[-1].decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise HTTPError(400, f"{name} is no UTF-8.") from error
+
+    def number(self, name: str, default: int, most: int = 1_000_000_000) -> int:
+        """A parameter that is a whole number from 0 on."""
+        text = self.word(name, str(default))
+        if not text.isascii() or not text.isdigit() or len(text) > 10:
+            raise HTTPError(400, f"{name}={text!r} does not work: set it to a whole number from 0 on.")
+        return min(int(text), most)
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        """A parameter that is one of some words."""
+        text = self.word(name, default) or default
+        if text not in (*choices, default):
+            raise HTTPError(400, f"{name}={text!r} does not work: set it to one of {', '.join(choices)}.")
+        return text
+
+    def key(self, path: str) -> str:
+        """The group's key: of the path, or of `?key=` where a path can't carry it (`.` and `..`)."""
+        key = path or self.word("key")
+        if not key:
+            raise HTTPError(400, "Which group? Put its key behind the last slash, percent-encoded, or into ?key=.")
+        return key
+
+    def said(self) -> dict[str, Any]:
+        """The request's body, a JSON object; an empty one when there is none."""
+        if not self.request.body:
+            return {}
+        try:
+            said = json_decode(self.request.body)
+        except ValueError as error:
+            raise HTTPError(400, "The body is no JSON.") from error
+        if not isinstance(said, dict):
+            raise HTTPError(400, "The body is no JSON object.")
+        return said
+
+    def known(self, task_id: str) -> bool:
+        """Whether Flower has a page of this task."""
+        return adapter.known_task(self.application, task_id) is not None
+
+
+class Acts(Asks):
+    """For handlers that change something."""
+
+    def prepare(self) -> Any:
+        """Refuse other sites' requests first, then do as Flower does."""
+        self._refuse_others()
+        return super().prepare()  # type: ignore[misc]
+
+    def check_xsrf_cookie(self) -> None:
+        """The same; tornado calls it before `prepare`."""
+        self._refuse_others()
+        super().check_xsrf_cookie()  # type: ignore[misc]
+
+    def _refuse_others(self) -> None:
+        if self.request.method == "POST" and not same_origin(self.request):
+            raise HTTPError(403, "Cross-site request forbidden")
+
+    def refuse_read_only(self) -> None:
+        """Refuse where Flower was started with --read-only."""
+        if adapter.read_only(self.application):
+            raise HTTPError(403, "Read only mode is enabled")
+
+    @property
+    def by(self) -> str:
+        """Who does it, for the audit."""
+        return f"{adapter.user(self)} (Flower, from {self.request.remote_ip})"
+
+
+def in_path(key: str) -> str:
+    """A key as the end of a path, see `Asks.key`."""
+    return f"?key={quote(key, safe='')}" if key in (".", "..") else quote(key, safe="")

@@ -1,0 +1,37 @@
+"""Our addresses. All of them are `url(…)`: with --url_prefix Flower takes the arguments of plain tuples away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import StaticFileHandler, url
+
+from celery_groupfifo.flower import act, adapter, api, views
+
+
+def routes() -> list[Any]:
+    """What is put among Flower's handlers."""
+    verbs, bulk = "|".join(act.VERBS), "|".join(act.BULK)
+    return [
+        url(r"/groups", views.GroupsPage, name="groups"),
+        url(r"/groups/data", views.GroupsData),
+        url(r"/groups/dead-letters", views.LettersPage, name="groups_letters"),
+        url(r"/groups/dead-letters/data", views.LettersData),
+        url(r"/groups/workers", views.WorkersPage, name="groups_workers"),
+        url(r"/groups/workers/data", views.WorkersData),
+        url(r"/groups/actions", views.ActionsPage, name="groups_actions"),
+        url(r"/groups/actions/data", views.ActionsData),
+        url(r"/groups/group/(.*)", views.GroupData),
+        url(r"/groups/static/(.*)", StaticFileHandler, {"path": str(adapter.STATIC)}, name="groups_static"),
+        url(r"/group/(.*)", views.GroupPage, name="group"),
+        url(r"/api/groups", api.ListGroups),
+        url(r"/api/groups/summary", api.Summary),
+        url(r"/api/groups/dead-letters", api.Letters),
+        url(r"/api/groups/workers", api.Workers),
+        url(r"/api/groups/actions", api.Actions),
+        url(r"/api/groups/redrive", api.Redrive),
+        url(rf"/api/groups/({bulk})", api.ActOnMany),
+        url(r"/api/group/info/(.*)", api.Info),
+        url(r"/api/group/tasks/(.*)", api.Tasks),
+        url(rf"/api/group/({verbs})/(.*)", api.Act),
+    ]

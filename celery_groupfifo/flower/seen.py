@@ -1,0 +1,80 @@
+"""What this Flower has seen of each group since it started: the gate keeps nothing of a group that has ended."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Groups that are remembered; the one that was quiet for longest is forgotten first.
+GROUPS = 50_000
+#: Failures that are remembered of each.
+FAILURES = 10
+
+
+@dataclass(slots=True)
+class Failure:
+    """A run that failed for good.
+
+    Attributes:
+        task_id: Of the task.
+        task: Its name.
+        worker: The node's name.
+        when: Unix time, by the worker's clock.
+    """
+
+    task_id: str
+    task: str
+    worker: str
+    when: float
+
+
+@dataclass(slots=True)
+class Counts:
+    """Of one group.
+
+    Attributes:
+        done: Runs that succeeded.
+        failed: Runs that failed for good.
+        failures: The last of those, newest first.
+    """
+
+    done: int = 0
+    failed: int = 0
+    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=FAILURES))
+
+
+class Seen:
+    """Counts ends of runs by group, from `groupfifo-finished` events.
+
+    Args:
+        most: Groups that are remembered.
+    """
+
+    def __init__(self, most: int = GROUPS) -> None:
+        self._most = most
+        self._groups: OrderedDict[str, Counts] = OrderedDict()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take in an event of a worker; others than ends of runs change nothing."""
+        key, outcome = event.get("key"), event.get("outcome")
+        if event.get("type") != "groupfifo-finished" or not isinstance(key, str):
+            return
+        counts = self._groups.setdefault(key, Counts())
+        self._groups.move_to_end(key)
+        if outcome == "success":
+            counts.done += 1
+        elif outcome == "failure":
+            counts.failed += 1
+            id, task, worker = (str(event.get(name) or "") for name in ("uuid", "task", "hostname"))
+            counts.failures.appendleft(Failure(id, task, worker, float(event.get("timestamp") or 0)))
+        if len(self._groups) > self._most:
+            self._groups.popitem(last=False)
+
+    def of(self, key: str) -> Counts:
+        """The counts of a group; zeros when nothing was seen of it."""
+        return self._groups.get(key) or Counts()
+
+
+#: Of this process: one Flower runs in it.
+seen = Seen()

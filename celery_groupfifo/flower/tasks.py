@@ -1,0 +1,60 @@
+"""Grouped tasks on Flower's Tasks page: their group, and that a parked one was revoked.
+
+Flower knows tasks from events. A parked task comes as Celery's `task-sent`, with the field `group_key` (where
+`task_send_sent_event` is on); a task that is begun names its group in `groupfifo-begun`; what is taken out of the gate
+comes as `groupfifo-revoked`. No event of ours is of the kind `task-*`: Flower would take the client that sends it for
+a worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_groupfifo.revoke import REVOKED
+
+#: The field of a task, and the column.
+FIELD, LABEL = "group_key", "Group"
+
+
+def extend(task_class: Any, columns: dict[str, str], shown: str) -> str:
+    """Give tasks a group, and the Tasks page a column for it. May be called again.
+
+    Celery's own class is extended, in this process only, rather than replaced: a saved state (`--persistent`) names it,
+    and a Flower without us reads that state, too.
+
+    Args:
+        task_class: Of Celery's event state.
+        columns: All that the Tasks page can show: name → title.
+        shown: The names that it shows unless told otherwise, with commas.
+
+    Returns:
+        `shown` with the new column, after the task's id.
+    """
+    if FIELD not in task_class._fields:
+        setattr(task_class, FIELD, None)
+        task_class._fields = (*task_class._fields, FIELD)
+    columns.setdefault(FIELD, LABEL)
+    names = shown.split(",")
+    if FIELD not in names:
+        names.insert(names.index("uuid") + 1 if "uuid" in names else len(names), FIELD)
+    return ",".join(names)
+
+
+def take(state: Any, event: dict[str, Any]) -> None:
+    """Let one of our events change the tasks that it names. What Flower does not know is left alone.
+
+    Args:
+        state: Flower's `EventsState`.
+        event: As it came.
+    """
+    known = getattr(state.tasks, "data", state.tasks)  # a look must not make a task one that was just used
+    if event["type"] == REVOKED:
+        for task_id in event["uuids"]:
+            task = known.get(task_id)
+            if task is not None and not task.ready:
+                task.event("revoked", event["timestamp"])
+                state.search_engine.upsert(task)
+    elif event.get("key") is not None:
+        task = known.get(event.get("uuid"))
+        if task is not None:
+            setattr(task, FIELD, event["key"])

@@ -1,0 +1,178 @@
+"""The pages, and the data of their tables. Pages ask the gate nothing: they come up while it is away, and say so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import authenticated
+
+from celery_groupfifo.flower import adapter, data
+from celery_groupfifo.flower.http import Asks, in_path
+from celery_groupfifo.groups.listing import STATES
+
+_Page, _ = adapter.handler_classes()
+
+#: The table's columns by their number.
+_COLUMNS = ("key", "state", "depth", "running", "worker", "age", "done", "failed")
+#: Rows that one page holds at most.
+MOST = 500
+
+
+class Page(Asks, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+    """One of our pages."""
+
+    template = ""
+
+    @authenticated
+    def get(self) -> None:
+        """The page, without its data."""
+        self.show(self.template)
+
+    def show(self, template: str, **more: Any) -> None:
+        """Render a page with what all of them need."""
+        base = str(self.reverse_url("groups"))
+        page = {
+            "base": base,
+            "group": self.reverse_url("group", "").rstrip("/") + "/",
+            "prefix": base[: -len("/groups")],
+            "read_only": adapter.read_only(self.application),
+            "autorefresh": adapter.autorefresh(self.application),
+        }
+        self.render(template, page=page, states=STATES, **more)
+
+
+class GroupsPage(Page):
+    """All groups."""
+
+    template = "groupfifo_groups.html"
+
+
+class LettersPage(Page):
+    """Dead letters."""
+
+    template = "groupfifo_letters.html"
+
+
+class WorkersPage(Page):
+    """Workers and their leases."""
+
+    template = "groupfifo_workers.html"
+
+
+class ActionsPage(Page):
+    """What operators did."""
+
+    template = "groupfifo_actions.html"
+
+
+class GroupPage(Page):
+    """One group."""
+
+    @authenticated
+    def get(self, path: str) -> None:
+        """The page of a group; an empty one has a page, too: it may be paused, or have a history."""
+        key = self.key(path)
+        self.show("groupfifo_group.html", key=key, in_path=in_path(key))
+
+
+# -- data ------------------------------------------------------------------
+
+
+class Data(Asks, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+    """Data of a page; as Flower's own, not under /api: reading needs a login, where there is one, and no flag."""
+
+    def link(self, tasks: Any) -> None:
+        """Mark the tasks that Flower has a page of, and name those whose name it knows."""
+        for task in tasks:
+            known = adapter.known_task(self.application, task["task_id" if "task_id" in task else "id"])
+            task["known"] = known is not None
+            if known is not None and not task.get("task"):
+                task["task"] = known.name or ""
+
+
+class GroupsData(Data):
+    """A page of the table, as DataTables asks for it."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Rows, counts, and the numbers of the cards."""
+        column = self.number("order[0][column]", 2)
+        sort = _COLUMNS[column] if column < len(_COLUMNS) else "depth"
+        found = await self.ask(
+            data.groups,
+            self.word("search[value]"),
+            self.choice("state", STATES, ""),
+            "worker" if sort == "running" else sort,
+            self.word("order[0][dir]", "desc") == "desc",
+            self.number("start", 0),
+            self.number("length", 25, MOST),
+        )
+        for group in found["groups"]:
+            self.link(group["running"])
+        summary = await self.ask(data.summary)
+        self.write(
+            {
+                "draw": self.number("draw", 0),
+                "data": found["groups"],
+                "recordsTotal": found["total"],
+                "recordsFiltered": found["matched"],
+                "tasks": found["tasks"],
+                "waiting": found["waiting"],
+                "summary": summary,
+            }
+        )
+        self.board.renew_fleet()
+
+    post = get
+
+
+class GroupData(Data):
+    """One group."""
+
+    @authenticated
+    async def get(self, path: str) -> None:
+        """All that its page shows."""
+        limit, offset = self.number("limit", 50, MOST), self.number("offset", 0)
+        found = await self.ask(data.group, self.key(path), max(limit, 1), offset, self.word("ask_workers") == "1")
+        for name in ("running", "tasks", "scheduled", "failures", "dead_letters"):
+            self.link(found[name])
+        if found["head"]:
+            self.link([found["head"]])
+        for failure in found["failures"]:
+            known = adapter.known_task(self.application, failure["task_id"])
+            failure["exception"] = str(getattr(known, "exception", "") or "")
+        self.write(found)
+
+
+class LettersData(Data):
+    """Dead letters."""
+
+    @authenticated
+    async def get(self) -> None:
+        """The newest ones."""
+        found = await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1))
+        self.link(found["dead_letters"])
+        self.write(found)
+
+
+class WorkersData(Data):
+    """Workers and their leases."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Those that answer, that Flower knows, or that hold leases."""
+        found = await self.ask(data.workers)
+        self.link(found["leases"])
+        known = dict(adapter.workers(self.application))
+        for worker in found["workers"]:
+            worker["known"] = worker["name"] in known
+        self.write(found)
+
+
+class ActionsData(Data):
+    """What operators did."""
+
+    @authenticated
+    async def get(self) -> None:
+        """The newest ones."""
+        self.write(await self.ask(data.actions, max(self.number("limit", 200, 1000), 1)))

@@ -1,0 +1,122 @@
+"""What doctor.py looks at among the workers that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from celery import Celery
+from celery.utils.serialization import jsonify
+from kombu.utils.encoding import safe_repr
+
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.view import Check
+from celery_groupfifo.groups.workers import Workers
+from celery_groupfifo.keys import unquote
+from celery_groupfifo.release import ELSEWHERE
+
+#: Settings that all processes of an app should have in common.
+SHARED = (
+    "groupfifo_namespace",
+    "groupfifo_partitions",
+    "groupfifo_url",
+    "groupfifo_lease_ttl",
+    "broker_url",
+    "timezone",
+)
+
+
+def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
+    """Every check of the workers."""
+    workers = Workers(app)
+    queues = workers.queues()
+    yield Check.of(
+        "workers",
+        bool(queues),
+        f"Workers that answer: {len(queues)}." if queues else "No worker answers.",
+        "Nobody takes tasks, ends holds or takes back what lost workers had.",
+        "Start a worker, or look whether workers and this command share the broker.",
+    )
+    consumed = {queue for names in queues.values() for queue in names}
+    idle = sorted(queues_with_heads(app, reader) - consumed)
+    yield Check.of(
+        "consumers",
+        not idle,
+        f"Heads wait in queues that no answering worker consumes: {', '.join(idle)}."
+        if idle
+        else "Every queue with heads has a consumer.",
+        "Groups whose head is in such a queue stand still.",
+        "Start a worker with -Q for them, or route the tasks to a queue that is consumed.",
+    )
+    yield from package(app, reader, workers, queues)
+    if queues:
+        yield _settings(app, workers)
+
+
+def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
+    """The queues that hold released heads, as the workers name them."""
+    return _named(app, reader, (name for keys in reader.partitions for name, _ in reader.gate.store.rung_queues(keys)))
+
+
+def _named(app: Celery, reader: Reader, names: Iterable[str]) -> set[str]:
+    """Queues without the marks of prefix and priority."""
+    separator = dict(app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
+    found = set()
+    for name in names:
+        prefix = "" if name.startswith(ELSEWHERE) else reader.gate.server.prefix
+        found.add(unquote(name.removeprefix(ELSEWHERE)).removeprefix(prefix).split(separator)[0])
+    return found
+
+
+def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
+    """Whether every worker that gets tickets knows what they are, and could tell the gate of all that has ended.
+
+    Only those are asked that consume a queue where tickets are or were: another one may be as plain as it likes.
+    """
+    seen = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.seen))
+    ordered = queues_with_heads(app, reader) | _named(app, reader, seen)
+    asked = sorted(worker for worker, names in queues.items() if ordered & set(names))
+    answers = workers.ask(lambda inspect: inspect._request("groupfifo_refused"), asked) if asked else {}
+    plain = [worker for worker in asked if "error" in (answers.get(worker) or {})]
+    yield Check.of(
+        "package",
+        not plain,
+        f"Workers that consume queues of ordered tasks and do not know celery-groupfifo: {', '.join(plain)}."
+        if plain
+        else f"Workers that consume queues of ordered tasks: {len(asked)}; all that answer know celery-groupfifo.",
+        "Such a worker runs tickets as plain tasks: out of order, and without telling the gate.",
+        "Install celery-groupfifo there, let its app use GroupFifoTask or GroupFifo(app), and restart it.",
+        unsafe=True,
+    )
+    refused = {worker: _count(answer) for worker, answer in answers.items() if _count(answer)}
+    yield Check.of(
+        "refused",
+        not refused,
+        "What workers could not tell the gate yet: "
+        + (", ".join(f"{count} on {worker}" for worker, count in sorted(refused.items())) or "nothing")
+        + ".",
+        "Their groups stand still until the gate has taken it, or the lease is over.",
+        "Look at the way from these workers to the gate's Redis, and at its log. They try again by themselves.",
+    )
+
+
+def _count(answer: Any) -> int:
+    return sum(len(answer.get(name) or ()) for name in ("finishes", "tickets")) if isinstance(answer, dict) else 0
+
+
+def _settings(app: Celery, workers: Workers) -> Check:
+    answers = workers.ask(lambda inspect: inspect.conf(with_defaults=True))
+    # The way a worker answers, see celery.worker.control.conf.
+    mine = jsonify(app.conf.table(with_defaults=True), unknown_type_filter=safe_repr)
+    tables = [mine, *(table for table in answers.values() if "error" not in table)]
+    differing = [name for name in SHARED if len({repr(table.get(name)) for table in tables}) > 1]
+    return Check.of(
+        "settings",
+        not differing,
+        f"The workers and this process differ in: {', '.join(differing)}."
+        if differing
+        else "The workers and this process have the same settings.",
+        "Processes of one app that see different gates, or measure leases differently, do not recognise each other.",
+        "Give all of them the same configuration.",
+        unsafe=True,
+    )

@@ -1,0 +1,147 @@
+"""What doctor.py looks at on the gate's server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.view import Check
+from celery_groupfifo.store import LEAST_VERSION
+
+#: Share of the memory from which on it is time to act.
+FULL = 0.8
+#: Seconds that a clock may differ.
+SKEW = 2.0
+
+Info = dict[str, Any]
+
+
+def server(reader: Reader) -> Iterator[Check]:
+    """Every check of the server."""
+    info: Info = reader.one("info")
+    yield _version(info)
+    yield from _memory(info)
+    yield from _replication(reader, info)
+    yield _persistence(reader, info)
+    yield _clock(reader)
+
+
+def _version(info: Info) -> Check:
+    name = "Valkey" if info.get("server_name") == "valkey" else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version") or "0")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return Check.of(
+        "version",
+        numbers >= LEAST_VERSION,
+        f"The gate's server is {name} {version}.",
+        "The gate's scripts use commands that came with Redis 6.2.",
+        "Update the server to Redis 6.2 or Valkey 7.2, or newer.",
+        unsafe=True,
+    )
+
+
+def _memory(info: Info) -> Iterator[Check]:
+    limit, used = int(info.get("maxmemory") or 0), int(info.get("used_memory") or 0)
+    policy = str(info.get("maxmemory_policy") or "unknown")
+    yield Check.of(
+        "eviction",
+        not limit or policy == "noeviction",
+        f"The eviction policy is {policy}, {f'with maxmemory {_mb(limit)}' if limit else 'without a limit'}.",
+        "When memory is short, the server would delete keys of the gate: tasks would be lost, and groups stand still.",
+        "Set maxmemory-policy noeviction, or give the gate a server of its own (groupfifo_url).",
+        unsafe=True,
+    )
+    most = limit or int(info.get("total_system_memory") or 0)
+    of = f" of {_mb(most)} ({'maxmemory' if limit else 'all that the machine has'})" if most else ""
+    yield Check.of(
+        "memory",
+        not most or used < FULL * most,
+        f"{_mb(used)} are used{of}.",
+        "A full server refuses new tasks; on a full machine the system ends it.",
+        "Give it more memory, or find what fills it: `groupfifo list` shows the deepest groups first.",
+    )
+
+
+def _replication(reader: Reader, info: Info) -> Iterator[Check]:
+    role = str(info.get("role") or "master")
+    yield Check.of(
+        "role",
+        role == "master",
+        f"The server's role is {role}.",
+        "A replica refuses writes.",
+        "Point groupfifo_url (or the broker URL) to the primary.",
+        unsafe=True,
+    )
+    replicas, watched = int(info.get("connected_slaves") or 0), bool(reader.gate.server.sentinels)
+    least = _config(reader, "min-replicas-to-write")
+    if not replicas:
+        yield Check.of(
+            "replication",
+            not watched,
+            "Sentinels watch the server, and it has no replica." if watched else "The server has no replica.",
+            "When it fails, there is nothing to fail over to.",
+            "Bring a replica back.",
+        )
+        return
+    yield Check.of(
+        "replication",
+        least not in ("0", None),
+        f"Replicas: {replicas}; min-replicas-to-write is {least or 'not told'}.",
+        "A server that is cut off from its replicas goes on taking tasks while another one takes over, and they are "
+        "lost when it comes back.",
+        "Set min-replicas-to-write 1 and min-replicas-max-lag 10.",
+    )
+
+
+def _persistence(reader: Reader, info: Info) -> Check:
+    save = _config(reader, "save")
+    failed = [
+        name
+        for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
+        if str(info.get(name, "ok")) != "ok"
+    ]
+    if int(info.get("aof_enabled") or 0):
+        said = "the append-only file" + (f", but the server tells of failures: {', '.join(failed)}" if failed else "")
+    elif save == "":
+        said = "neither the append-only file nor snapshots"
+    else:  # many hosted servers forbid CONFIG
+        said = f"snapshots only (save {'unknown' if save is None else save})"
+    return Check.of(
+        "persistence",
+        said == "the append-only file",
+        f"The server keeps {said}.",
+        "The gate is the source of truth: when the server restarts, what it has not written is lost, tasks that were "
+        "parked among it.",
+        "Look at its disk and its log." if failed else "Set appendonly yes with appendfsync everysec.",
+        unsafe=True,
+    )
+
+
+def _clock(reader: Reader) -> Check:
+    before = time.time()
+    theirs = reader.now() / 1000
+    skew = theirs - (before + time.time()) / 2
+    return Check.of(
+        "clock",
+        abs(skew) < SKEW,
+        f"The clocks of this machine and of the server differ by {abs(skew):.1f} s.",
+        "The order of groups takes no clock, but an ETA is turned into a delay by the sender's.",
+        "Let both keep their time by NTP.",
+    )
+
+
+def _config(reader: Reader, name: str) -> str | None:
+    """A setting of the server; None when it does not tell."""
+    try:
+        said = reader.gate.store.client.config_get(name).get(name)
+    except RedisError:
+        return None
+    return None if said is None else str(said)
+
+
+def _mb(size: int) -> str:
+    return f"{size // 2**20} MB"

@@ -1,0 +1,40 @@
+-- cancel: entries that were cut off their line end, so many in one call. A failed run has cut them off, see fail.lua.
+--
+-- KEYS[1-9]       the gate's own, see lib/keys.lua
+-- KEYS[10] cut    (list)   places, head first
+-- KEYS[11] answer (string) of this action's last call
+-- KEYS[12] group  (hash)
+-- ARGV[1-2]       clock, tag
+-- ARGV[3] member  (text)   of due
+-- ARGV[4] group   (text)
+-- ARGV[5] call    (number) of this action, from 1
+-- ARGV[6] limit   (count)
+-- Returns {[id, entry]...} taken out
+-- Complexity O(limit · log groups)
+--@include keys flight release advance operate
+local cut, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+local member, group, call, limit = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+
+local before = answered(answer, call)
+if before then
+  return before
+end
+local gone = {}
+for _ = 1, limit do
+  local item = redis.call('LPOP', cut)
+  if not item then
+    break
+  end
+  local us, id = string.match(item, '^(%d+) (.*)$')
+  if standing(us, id or '') then -- else it was revoked
+    gone[#gone + 1] = id
+    gone[#gone + 1] = withdraw(id, group_key, group)
+  end
+end
+if redis.call('EXISTS', cut) == 1 then
+  redis.call('ZADD', K.due, K.ms, member)
+else
+  redis.call('ZREM', K.due, member)
+  drained(group_key, group)
+end
+return answering(answer, call, gone)

@@ -1,0 +1,32 @@
+"""What is unsafe around the gate, said once in the log of a worker that starts."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from celery.utils.imports import symbol_by_name
+from celery.utils.log import get_logger
+
+from celery_groupfifo.errors import GroupFifoError
+
+logger = get_logger(__name__)
+
+#: Named: it is above the worker, and needed only here.
+EXAMINE = "celery_groupfifo.groups.doctor:unsafe_findings"
+
+
+def start(app: Any) -> None:
+    """Examine in a thread (a greenlet where threads are patched): a start waits for nothing."""
+    threading.Thread(target=tell, args=(app,), name="groupfifo-advice", daemon=True).start()
+
+
+def tell(app: Any) -> None:
+    """Log a line for each finding that is unsafe. Nothing is raised."""
+    try:
+        for check in symbol_by_name(EXAMINE)(app):
+            logger.warning("Unsafe (%s): %s %s Remedy: %s", check.name, check.what, check.why, check.remedy)
+    except GroupFifoError as error:
+        logger.info("What is around the gate was not examined: %s", error)
+    except Exception:
+        logger.exception("What is around the gate was not examined.")

@@ -1,0 +1,271 @@
+"""A real browser, a real Flower, a real worker: somebody opens the tab and does what operators do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.common.by import By
+
+from celery_groupfifo import Groups, embedded
+from tests.flower.conftest import HOSTILE, in_ci
+from tests.flower.process import FlowerProcess
+from tests.worker.waiting import until
+from tests.worker.workers import Crew
+
+PAGES = {"groups": "/groups", "group": "/group/instance-1%3Acustomer-4", "workers": "/groups/workers"}
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "artifacts" / "screenshots"
+
+
+class Browser:
+    """Chromium without a window, at one Flower."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(shutil.which("chromium"))
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+            options.add_argument(word)
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        self.driver.set_window_size(1400, 1000)
+
+    def open(self, path: str) -> None:
+        self.driver.get(f"http://127.0.0.1:{self.port}{path}")
+        self.until("Updated")
+
+    def find(self, css: str) -> Any:
+        return self.driver.find_element(By.CSS_SELECTOR, css)
+
+    def text(self, css: str = "body") -> str:
+        try:
+            return str(self.find(css).text)
+        except StaleElementReferenceException:  # the page has just renewed it
+            return ""
+
+    def until(self, text: str, css: str = "body") -> None:
+        """Wait until an element shows a text."""
+        until(lambda: text in self.text(css), lambda: f"{text!r} is not in {self.text(css)!r}")
+
+    def click(self, css: str) -> None:
+        """Click what can be clicked, also when the page renews it just now."""
+        why = ""
+
+        def clicked() -> bool:
+            nonlocal why
+            try:
+                self.script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", self.find(css))
+                self.find(css).click()
+            except WebDriverException as error:
+                why = str(error.msg)
+            else:
+                return True
+            return False
+
+        until(lambda: self.find(css).is_enabled(), f"{css} is disabled")
+        until(clicked, lambda: f"{css}: {why}")
+
+    def script(self, code: str, *args: Any) -> Any:
+        return self.driver.execute_script(code, *args)
+
+    def keep(self, name: str) -> None:
+        """A screenshot, for people to look at."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+    def narrow(self) -> None:
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": True},
+        )
+
+    def wide(self) -> None:
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def complaints(self) -> list[str]:
+        """What the browser's console says against the pages."""
+        return [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
+
+
+@pytest.fixture(scope="module")
+def crew(redis_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        (pytest.fail if in_ci() else pytest.skip)("chromium and chromium-driver are not installed")
+    directory = tmp_path_factory.mktemp("browser")
+    more: dict[str, Any] = {"task_send_sent_event": True, "worker_send_task_events": True}
+    crew = Crew(directory, f"{redis_server.url}/7", f"{redis_server.url}/8", slots=2, **more)
+    crew.redis.flushdb()
+    yield crew
+    crew.close()
+
+
+@pytest.fixture(scope="module")
+def flower(crew: Crew) -> Iterator[FlowerProcess]:
+    flower = FlowerProcess(crew.directory, crew.conf)
+    try:
+        crew.worker.start().ready()
+        flower.ready()
+        until(lambda: crew.redis.pubsub_numpat(), lambda: flower.log)
+        yield flower
+    finally:
+        flower.close()
+
+
+@pytest.fixture(scope="module")
+def browser(flower: FlowerProcess) -> Iterator[Browser]:
+    browser = Browser(flower.port)
+    yield browser
+    browser.driver.quit()
+
+
+def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
+    groups, key = Groups(crew.app), "shop-1:anna"
+    crew.send(key, 0, "meet", name="first", crowd=2)
+    for number in (1, 2, 3):
+        crew.send(key, number)
+    until(lambda: groups.get(key).state == "running")
+    browser.driver.get(f"http://127.0.0.1:{browser.port}/")
+    browser.click("nav a[href='/groups']")
+    browser.until(key, "#gf-table")
+    browser.until("running", "#gf-table")
+    browser.until("one@test", "#gf-table")
+    browser.click("#gf-table a.gf-key")
+    browser.until("runs worker.act[", "#gf-about")
+    browser.until("3", "#gf-t-tasks tbody")
+    # Pause: what runs ends, and nothing more starts.
+    browser.click("[data-verb=pause]")
+    browser.until("3 tasks wait", "#gf-confirm-text")
+    browser.find("#gf-reason").send_keys("look at it")
+    browser.click("#gf-confirm-yes")
+    browser.until("is paused", "#toast-container")
+    until(lambda: groups.get(key).state == "paused")
+    crew.send("other", 9, "meet", name="first", crowd=2)
+    until(lambda: not groups.get(key).running)
+    crew.wait_for_runs("other", [9])
+    assert crew.history.numbers(key) == [0]
+    assert groups.get(key).reason == "look at it"
+    browser.until("because: look at it", "#gf-about")
+    browser.until("1 done", "#gf-about")
+    # Skip the head: it is the one that was shown.
+    head = groups.get(key).head
+    browser.until(str(head), "#gf-about")
+    browser.click("[data-verb=skip]")
+    browser.until(f"Revokes task {head}", "#gf-confirm-text")
+    browser.until("2 tasks behind it go on", "#gf-confirm-text")
+    browser.keep("confirmation")
+    browser.click("#gf-confirm-yes")
+    browser.until("was revoked", "#toast-container")
+    until(lambda: groups.get(key).head != head)
+    # Resume: the rest runs, in order.
+    browser.click("[data-verb=resume]")
+    crew.wait_for_runs(key, [0, 2, 3])
+    browser.until("is empty", "#gf-about")
+    browser.until("skip", "#gf-t-history")
+    assert [action.what for action in groups.actions() if action.key == key] == ["resume", "skip", "pause"]
+    assert browser.complaints() == []
+
+
+def test_hostile_keys_are_shown_and_followed(crew: Crew, browser: Browser) -> None:
+    groups = Groups(crew.app)
+    for key in HOSTILE:
+        groups.pause(key, "<i>why</i>", "<u>who</u>")
+        crew.send(key, 1)
+    browser.open("/groups")
+    browser.until("<b>evil</b>", "#gf-table")
+    shown = browser.script("return [...document.querySelectorAll('#gf-table a.gf-key')].map(a => [a.title, a.href])")
+    assert sorted(key for key, _ in shown) == sorted(HOSTILE)
+    for key, address in shown:
+        browser.driver.get(address)
+        browser.until("1 task waits", "#gf-about")
+        assert browser.script("return document.getElementById('gf-group').dataset.key") == key
+        assert "because: <i>why</i>" in browser.text("#gf-about")
+    assert browser.script("return document.querySelectorAll('main b, main i, main u').length") == 0
+    # Purge them all, by a selection.
+    browser.open("/groups")
+    browser.click("[data-state=paused]")
+    browser.until(str(len(HOSTILE)), "#gf-bulk-count")
+    browser.click("[data-bulk=purge]")
+    browser.until(f"Revokes {len(HOSTILE)} tasks", "#gf-confirm-text")
+    browser.click("#gf-confirm-yes")
+    browser.until(f"done to {len(HOSTILE)} of {len(HOSTILE)} groups", "#toast-container")
+    for key in HOSTILE:
+        groups.resume(key)
+    assert browser.complaints() == []
+
+
+def test_search_sort_and_pages(crew: Crew, browser: Browser) -> None:
+    groups = Groups(crew.app)
+    for number in range(20):
+        groups.pause(f"page-{number:02}")
+        for place in range(1 + number % 3):
+            crew.send(f"page-{number:02}", place)
+    browser.open("/groups")
+    browser.until("Showing 1 to 15 of 20 groups", ".dataTables_info")
+    browser.find("input[type=search]").send_keys("PAGE-1")
+    browser.until("Showing 1 to 10 of 10 groups (filtered from 20 total groups)", ".dataTables_info")
+    browser.click("th:nth-child(1)")
+    browser.until("page-10", "#gf-table tbody tr:first-child")
+    for number in range(20):
+        groups.purge(f"page-{number:02}")
+        groups.resume(f"page-{number:02}")
+    assert browser.complaints() == []
+
+
+def test_dead_letters_are_redriven(crew: Crew, browser: Browser) -> None:
+    groups = Groups(crew.app)
+    groups.pause("letters")
+    id = crew.send("letters", 5).id
+    groups.drop("letters", id, "not now")
+    browser.open("/groups/dead-letters")
+    browser.until("dropped: not now", "#gf-t-letters")
+    browser.keep("dead-letters")
+    browser.click(f"[data-redrive='{id}'][data-to=head]")
+    browser.click("#gf-confirm-yes")
+    browser.until("No task was set aside", "#gf-t-letters")
+    groups.resume("letters")
+    crew.wait_for_runs("letters", [5])
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
+def test_looks(crew: Crew, browser: Browser, look: str) -> None:
+    groups = Groups(crew.app)
+    for number in range(6):
+        key = f"instance-1:customer-{number}"
+        if number % 3 == 1:
+            groups.pause(key, "the customer asked for it", "anna")
+        crew.send(key, 0, "wait", name=f"look-{look}")
+        for place in range(1, 3 + number):
+            crew.send(key, place)
+    browser.open("/groups")
+    browser.script("localStorage.setItem('flower-theme', arguments[0])", "dark" if look == "dark" else "light")
+    if look == "narrow":
+        browser.narrow()
+    until(lambda: len([group for group in groups.list() if group.running]) >= 2)
+    for name, path in PAGES.items():
+        browser.open(path)
+        browser.until("customer-", "main")
+        browser.keep(f"{name}-{look}")
+        assert browser.script("return document.documentElement.scrollWidth <= window.innerWidth"), path
+    theme = browser.script("return document.documentElement.dataset.bsTheme")
+    assert theme == ("dark" if look == "dark" else "light")
+    browser.wide()
+    for number in range(6):
+        groups.purge(f"instance-1:customer-{number}")
+        groups.resume(f"instance-1:customer-{number}")
+    crew.tell(f"look-{look}")
+    assert browser.complaints() == []
+
+
+def test_the_gate_away_is_told_and_comes_back(crew: Crew, browser: Browser, tmp_path: Path) -> None:
+    """Flower on a Redis that nobody answers at: its page says so."""
+    away = FlowerProcess(tmp_path, {**crew.conf, "groupfifo_url": "redis://127.0.0.1:1/0"}).ready()
+    try:
+        browser.driver.get(f"http://127.0.0.1:{away.port}/groups")
+        browser.until("The gate is unavailable", "#gf-status")
+    finally:
+        away.close()

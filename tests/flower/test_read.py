@@ -1,0 +1,167 @@
+"""What the pages and the API tell."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from celery_groupfifo import park_many
+from celery_groupfifo.flower.http import in_path
+from celery_groupfifo.flower.index import CHUNK
+from tests.flower.conftest import HOSTILE, Shop
+
+
+def keys(answer: Any) -> list[str]:
+    assert answer.status == 200, answer
+    return [group["key"] for group in answer.json.get("data", answer.json.get("groups"))]
+
+
+@pytest.mark.parametrize("path", ["/groups", "/groups/dead-letters", "/groups/workers", "/groups/actions", "/group/k"])
+def test_pages_have_the_tab(client: Any, path: str) -> None:
+    page = client.get(path)
+    assert page.status == 200
+    assert 'href="/groups"\naria-current="page">Groups</a>' in page.text.replace("  ", "")
+    other = client.get("/tasks").text
+    assert 'href="/groups"' in other and 'aria-current="page">Groups</a>' not in other
+
+
+def test_static_files(client: Any) -> None:
+    for name in ("groupfifo.js", "groupfifo.css"):
+        assert f"/groups/static/{name}" in client.get("/groups").text
+        assert client.get(f"/groups/static/{name}").status == 200
+
+
+def test_a_page_of_the_table(client: Any, shop: Shop) -> None:
+    for number in range(7):
+        shop.send(f"shop-{number}", *(f"{number}-{id}" for id in range(number + 1)))
+    shop.send("other", "o")
+    shop.groups.pause("shop-3", "look at it", "anna")
+    ask = {"order[0][column]": 2, "order[0][dir]": "desc", "start": 2, "length": 3, "draw": 9}
+    answer = client.get("/groups/data", **ask)
+    assert keys(answer) == ["shop-4", "shop-3", "shop-2"]
+    said = answer.json
+    assert (said["draw"], said["recordsTotal"], said["recordsFiltered"]) == (9, 8, 8)
+    assert (said["summary"]["groups"], said["summary"]["parked"], said["summary"]["states"]["paused"]) == (8, 29, 1)
+    assert said["data"][1]["state"] == "paused" and said["data"][1]["reason"] == "look at it"
+    answer = client.get("/groups/data", **{"search[value]": "SHOP-", "order[0][column]": 0, "order[0][dir]": "asc"})
+    assert keys(answer) == [f"shop-{number}" for number in range(7)] and answer.json["recordsFiltered"] == 7
+    assert keys(client.get("/groups/data", state="paused")) == ["shop-3"]
+
+
+def test_sorts_and_states_of_the_api(client: Any, shop: Shop) -> None:
+    shop.send("old", "1", "2")
+    shop.send("young", "3", "4", "5")
+    assert keys(client.get("/api/groups")) == ["young", "old"]
+    assert keys(client.get("/api/groups", sort="age")) == ["old", "young"]
+    assert keys(client.get("/api/groups", sort="key", order="desc")) == ["young", "old"]
+    assert keys(client.get("/api/groups", state="waiting", limit=1, offset=1)) == ["old"]
+    for bad in ({"sort": "x"}, {"state": "x"}, {"limit": "-1"}, {"offset": "many"}, {"order": "up"}):
+        answer = client.get("/api/groups", **bad)
+        assert answer.status == 400 and repr(next(iter(bad.values()))) in answer.text
+
+
+def test_every_state_is_found(client: Any, shop: Shop) -> None:
+    shop.send("waits", "1")
+    shop.send("later", "2", countdown=600)
+    shop.send("drains", "3")
+    shop.groups.drain("drains")
+    shop.groups.pause("empty")
+    for state, key in {"waiting": "waits", "held": "later", "draining": "drains", "paused": "empty"}.items():
+        assert keys(client.get("/api/groups", state=state)) == [key], state
+    assert client.get("/api/group/info/later").json["scheduled"][0]["task_id"] == "2"
+
+
+def test_more_groups_than_one_call_reads(client: Any, shop: Shop) -> None:
+    many = CHUNK + 300
+    results = park_many([shop.task.s(f"g{number:05}") for number in range(many)])
+    for result in results:
+        result.backend = None
+    found: list[str] = []
+    for offset in range(0, many, 1000):
+        found += keys(client.get("/api/groups", sort="key", order="asc", offset=offset, limit=1000))
+    assert found == [f"g{number:05}" for number in range(many)]
+    answer = client.get("/api/groups", search="g02299")
+    assert keys(answer) == ["g02299"] and answer.json["matched"] == 1
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_hostile_keys(client: Any, shop: Shop, key: str) -> None:
+    shop.send(key, "id-1", "id-2")
+    assert keys(client.get("/groups/data", **{"search[value]": key})) == [key]
+    for path in (in_path(key), "?key=" + quote(key, safe="")):
+        answer = client.get("/groups/group/" + path)
+        assert answer.status == 200 and answer.json["key"] == key and answer.json["group"]["depth"] == 2
+        assert client.get("/api/group/info/" + path).json["group"]["key"] == key
+        page = client.get("/group/" + path)
+        assert page.status == 200 and "<b>evil" not in page.text
+        assert client.post("/api/group/pause/" + path).status == 200
+    assert shop.groups.get(key).state == "paused"
+
+
+def test_one_group(client: Any, shop: Shop) -> None:
+    shop.send("k", "a", "b", "c")
+    found = client.get("/groups/group/k", limit=1).json
+    assert found["explain"].startswith("Group 'k' waits for a slot")
+    assert found["head"]["task_id"] == "a" and found["head"]["attempt"] == 1 and found["head"]["args"] == "('k', 0)"
+    assert [(task["task_id"], task["task"], task["args"]) for task in found["tasks"]] == [
+        ("b", "shop.send", "('k', 1)")
+    ]
+    assert found["tasks"][0]["known"] is False
+    place = found["tasks"][0]["place"] + 1
+    assert [task["task_id"] for task in client.get("/groups/group/k", offset=place).json["tasks"]] == ["c"]
+    assert [task["task_id"] for task in client.get("/api/group/tasks/k").json["tasks"]] == ["b", "c"]
+
+
+def test_an_empty_group(client: Any) -> None:
+    found = client.get("/groups/group/nothing")
+    assert found.status == 200 and found.json["group"] is None and "is empty" in found.json["explain"]
+    answer = client.get("/api/group/info/nothing")
+    assert answer.status == 404 and "is empty" in answer.text
+    assert client.get("/api/group/info/").status == 400
+    assert client.get("/api/group/info/" + "k" * 600).status == 400
+
+
+def test_what_workers_tell(client: Any, shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.send("other", "b")
+    run = {"hostname": "one@test", "clock": 1, "local_received": 1.0, "timestamp": 5.0, "utcoffset": 0, "pid": 1}
+    for number, outcome in enumerate(["success", "success", "retry", "failure"]):
+        client.event(type="groupfifo-finished", key="k", outcome=outcome, uuid=f"u{number}", task="shop.send", **run)
+    row = client.get("/api/groups", search="k").json["groups"][0]
+    assert (row["done"], row["failed"]) == (2, 1)
+    failure = client.get("/groups/group/k").json["failures"][0]
+    assert (failure["task_id"], failure["task"], failure["worker"], failure["when"]) == (
+        "u3",
+        "shop.send",
+        "one@test",
+        5,
+    )
+    assert keys(client.get("/api/groups", sort="failed")) == ["k", "other"]
+
+
+def test_tasks_that_flower_knows_are_linked(client: Any, shop: Shop) -> None:
+    shop.send("k", "a", "b")
+    client.event(
+        type="task-sent", uuid="b", name="shop.send", hostname="gen@test", timestamp=1, clock=1, local_received=1
+    )
+    assert [task["known"] for task in client.get("/groups/group/k").json["tasks"]] == [True]
+
+
+def test_queues_that_nobody_consumes(client: Any, shop: Shop) -> None:
+    shop.send("k", "a", queue="nowhere")
+    found = client.get("/api/groups/workers").json
+    assert (found["workers"], found["leases"], found["unread"]) == ([], [], ["nowhere"])
+    assert client.get("/api/groups/summary").json["unread"] == ["nowhere"]
+    assert client.get("/groups/data").json["summary"]["unread"] == ["nowhere"]
+
+
+def test_dead_letters_and_history(client: Any, shop: Shop) -> None:
+    shop.send("k", "a", "b")
+    shop.groups.drop("k", "a", "broken", "anna")
+    letters = client.get("/groups/dead-letters/data").json
+    assert letters["total"] == 1 and letters["dead_letters"][0]["exception"] == "dropped: broken"
+    assert client.get("/api/groups/dead-letters", key="other").json["dead_letters"] == []
+    for found in (client.get("/groups/actions/data").json, client.get("/groups/group/k").json):
+        assert [(action["what"], action["by"]) for action in found["actions"]] == [("drop", "anna")]

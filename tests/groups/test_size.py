@@ -1,0 +1,94 @@
+"""A hundred thousand groups: a page costs a page, and no command keeps Redis from its other callers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from celery.bin.base import CLIContext
+from click.testing import CliRunner
+
+from celery_groupfifo import Groups, embedded
+from celery_groupfifo.cli import groupfifo
+from celery_groupfifo.gate import _ATTRIBUTE
+from celery_groupfifo.groups import listing, verify
+from tests.gate.scripted import recorded
+from tests.gate.support import World, make_entry
+
+MANY = 100_000
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with embedded.start(appendonly=False) as server:
+        world = World(f"{server.url}/0")
+        for start in range(0, MANY, 1000):
+            entries = [make_entry(world.gate, f"t{n}", f"customer:{n}") for n in range(start, start + 1000)]
+            world.tick(1)
+            world.gate.park_all(entries, world.gate.numbers(len(entries)))
+        for n in range(3):
+            world.park(f"deep{n}", "customer:77777")
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def groups(world: World) -> Groups:
+    return Groups(world.app, world.gate)
+
+
+def calls(world: World) -> dict[str, int]:
+    """How often each command was called, those inside of scripts too."""
+    return {name.removeprefix("cmdstat_"): each["calls"] for name, each in world.redis.info("commandstats").items()}
+
+
+def test_the_deepest_first_costs_a_page(world: World, groups: Groups) -> None:
+    world.redis.config_resetstat()
+    page = groups.list(limit=20)
+    assert page[0].key == "customer:77777" and len(page) == 20
+    assert sum(calls(world).values()) < 20 * 10
+
+
+def test_the_oldest_first_in_small_bites(world: World, groups: Groups) -> None:
+    with recorded(world.gate.store) as made:
+        page = groups.list(sort="age", limit=20)
+    assert all(int(group.key.split(":")[1]) < 1000 for group in page), "of the first chunk"
+    assert len(page) == 20 and page.cursor == "20"
+    sizes = [call.args[2] for call in made if call.script == "ages"]
+    assert sum(sizes) >= MANY and max(sizes) <= 3 * listing.SINCE, "ZSCAN gives about as many as it is asked for"
+
+
+def test_all_pages_by_key_name_every_group_once(world: World, groups: Groups) -> None:
+    found, cursor = set(), None
+    while True:
+        page = groups.list(sort="key", limit=2000, cursor=cursor)
+        found |= {group.key for group in page}
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert len(found) == MANY
+
+
+def test_verify_looks_at_all_of_them_in_small_bites(world: World, groups: Groups) -> None:
+    world.redis.config_resetstat()
+    with recorded(world.gate.store) as made:
+        assert groups.verify() == []
+    assert len([call for call in made if call.script == "census"]) >= MANY / (3 * verify.CENSUS)
+    assert "keys" not in calls(world)
+
+
+@pytest.mark.parametrize("words", [["list"], ["stats"], ["explain", "customer:5", "--no-workers"], ["find", "t5"]])
+def test_the_command_line_asks_for_no_more_than_it_shows(world: World, groups: Groups, words: list[str]) -> None:
+    world.redis.config_resetstat()
+    setattr(world.app, _ATTRIBUTE, (os.getpid(), world.gate))
+    result = CliRunner().invoke(groupfifo, words, obj=CLIContext(app=world.app, no_color=True, workdir=None))
+    assert result.exit_code == 0, result.output
+    assert sum(calls(world).values()) < 1000
+
+
+def test_a_rare_state_gives_a_short_page(world: World, groups: Groups) -> None:
+    world.redis.config_resetstat()
+    page = groups.list(state="held")
+    assert page == [] and page.cursor is not None
+    assert sum(calls(world).values()) < 10 * listing.LOOKED_AT
