@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 from celery import signals
 
+from celery_groupfifo.line import Line
 from celery_groupfifo.store import Store
 
 #: "<script> before|after <which call of it, from 1>"
@@ -27,20 +28,33 @@ def arm() -> None:
 
 
 def _hook(name: str, when: str, count: int, main: int) -> None:
-    run = Store.run
-    left = [count]
+    """Both ways of a call: one that is waited for, and one that goes out on a line and is answered later."""
+    run, send, read = Store.run, Line.send, Line.read
+    left = {"before": count, "after": count}
 
-    def counting(self: Store, script: str, *args: Any) -> Any:
-        here = script == name and os.getpid() == main
-        left[0] -= here
-        if here and when == "before" and left[0] == 0:
-            _end()
+    def passed(script: str, moment: str, calls: int = 1) -> None:
+        if script == name and os.getpid() == main:
+            left[moment] -= calls
+            if moment == when and left[moment] <= 0:
+                _end()
+
+    def running(self: Store, script: str, *args: Any) -> Any:
+        passed(script, "before")
         reply = run(self, script, *args)
-        if here and when == "after" and left[0] == 0:
-            _end()
+        passed(script, "after")
         return reply
 
-    Store.run = counting  # type: ignore[method-assign]
+    def sending(self: Line, calls: Any) -> None:
+        passed(self._name, "before", len(calls))
+        send(self, calls)
+
+    def reading(self: Line) -> Any:
+        reply = read(self)
+        passed(self._name, "after")
+        return reply
+
+    Store.run = running  # type: ignore[method-assign]
+    Line.send, Line.read = sending, reading  # type: ignore[method-assign]
 
 
 def _end() -> None:
