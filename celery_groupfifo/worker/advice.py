@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from celery.utils.imports import symbol_by_name
@@ -17,14 +18,18 @@ EXAMINE = "celery_groupfifo.groups.doctor:unsafe_findings"
 
 
 def start(app: Any) -> None:
-    """Examine in a thread (a greenlet where threads are patched): a start waits for nothing."""
-    threading.Thread(target=tell, args=(app,), name="groupfifo-advice", daemon=True).start()
+    """Examine in a thread (a greenlet where threads are patched): a start waits for no answer.
+
+    Imported before: a child that is forked during an import inherits its lock, and nobody to release it.
+    """
+    examine = symbol_by_name(EXAMINE)
+    threading.Thread(target=tell, args=(examine, app), name="groupfifo-advice", daemon=True).start()
 
 
-def tell(app: Any) -> None:
+def tell(examine: Callable[[Any], Iterable[Any]], app: Any) -> None:
     """Log a line for each finding that is unsafe. Nothing is raised."""
     try:
-        for check in symbol_by_name(EXAMINE)(app):
+        for check in examine(app):
             logger.warning("Unsafe (%s): %s %s Remedy: %s", check.name, check.what, check.why, check.remedy)
     except GroupFifoError as error:
         logger.info("What is around the gate was not examined: %s", error)
