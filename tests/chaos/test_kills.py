@@ -61,8 +61,9 @@ def test_a_worker_that_dies_at_each_call_of_the_gate(stage: Stage) -> None:
     stage.produce(lambda: _send_until(stage, stop))
     try:
         for number, point in enumerate(POINTS):
-            victim = stage.launch(slots=2, point=point).ready()
-            if point.startswith("surrender"):
+            victim = stage.launch(slots=2, point=point)
+            if point.startswith("surrender"):  # another one may be dead before anybody has seen it alive
+                victim.ready()
                 _let_it_surrender(stage, victim.hostname, f"go{number}")
                 victim.stop()
             victim.buried()
