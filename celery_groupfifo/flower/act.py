@@ -16,6 +16,8 @@ Said = dict[str, Any]
 
 #: Sentences of errors that the answer to a bulk action carries at most.
 ERRORS = 20
+#: Dead letters that one call may redrive.
+LETTERS = 200
 
 
 def _text(said: Said, name: str) -> str:
@@ -131,13 +133,37 @@ def some(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple
 
 
 def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
-    """Park one dead letter (`id`) again, `to` the head or the tail."""
-    id, to = _text(said, "id"), _text(said, "to") or "tail"
+    """Park a dead letter (`id`) again, `to` the head or the tail; or many (`ids`), in this order.
+
+    Returns:
+        `message`, a sentence, and `key`; for many `done`, `refused`, and the `errors` of the first of these.
+    """
+    to = _text(said, "to") or "tail"
+    if "ids" in said:
+        return _redrive_many(board, said["ids"], to, by)
+    id = _text(said, "id")
     if not id:
         raise InvalidOption("redrive needs `id`, of the task.")
     key = board.groups.redrive(id, to, by)
     board.index_kept.forget()
     return {"message": f"Task {id} is at the {to} of group {key!r}.", "key": key}
+
+
+def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
+    if not isinstance(ids, list) or not ids or len(ids) > LETTERS or not all(isinstance(id, str) for id in ids):
+        raise InvalidOption(f"ids={ids!r:.100} does not work: give a list of 1 to {LETTERS} ids of tasks.")
+    errors = []
+    for id in ids:
+        try:
+            board.groups.redrive(id, to, by)
+        except (GateUnavailable, InvalidOption):
+            raise
+        except GroupFifoError as error:
+            errors.append(str(error))
+    board.index_kept.forget()
+    done = len(ids) - len(errors)
+    message = f"redrive: {done} of {len(ids)} tasks are at the {to}s of their groups."
+    return {"message": message, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
 
 
 __all__ = ["BULK", "ERRORS", "VERBS", "one", "redrive", "selected", "some"]

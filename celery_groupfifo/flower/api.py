@@ -133,6 +133,6 @@ class Redrive(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
 
     @authenticated
     async def post(self) -> None:
-        """Park a dead letter again; JSON: `id`, and `to` (head, tail)."""
+        """Park dead letters again; JSON: `id`, or `ids` in order; and `to` (head, tail)."""
         self.refuse_read_only()
         self.write(await self.ask(act.redrive, self.said(), self.by))

@@ -41,6 +41,18 @@ def test_drop_and_redrive(client: Any, shop: Shop) -> None:
     assert client.post("/api/groups/redrive").status == 400
 
 
+def test_redrive_of_many_keeps_their_order(client: Any, shop: Shop) -> None:
+    shop.send("k", "a", "b", "c")
+    for id in "abc":
+        assert client.post("/api/group/drop/k", {"expected": id}).status == 200
+    answer = client.post("/api/groups/redrive", {"ids": ["a", "gone", "b", "c"]}).json
+    assert (answer["done"], answer["refused"]) == (3, 1) and "gone" in answer["errors"][0]
+    assert [shop.groups.get("k").head, *(task.task_id for task in shop.groups.tasks("k"))] == ["a", "b", "c"]
+    for wrong in ([], "a", [1], ["x"] * 201):
+        assert client.post("/api/groups/redrive", {"ids": wrong}).status == 400
+    assert client.post("/api/groups/redrive", {"ids": ["x"], "to": "middle"}).status == 400
+
+
 def test_drain_retry_and_purge(client: Any, shop: Shop) -> None:
     shop.send("k", "a", "b", "c")
     assert client.post("/api/group/drain/k").json["message"] == "Group 'k' is draining."

@@ -227,8 +227,16 @@ def test_dead_letters_are_redriven(crew: Crew, browser: Browser) -> None:
     browser.click(f"[data-redrive='{id}'][data-to=head]")
     browser.click("#gf-confirm-yes")
     browser.until("No task was set aside", "#gf-t-letters")
+    groups.drop("letters", id)
+    later = crew.send("letters", 6).id
+    groups.drop("letters", later)
+    browser.until(later, "#gf-t-letters")
+    browser.click("#gf-redrive-all")
+    browser.until("Redrive 2 tasks", "#gf-confirm-yes")
+    browser.click("#gf-confirm-yes")
+    browser.until("No task was set aside", "#gf-t-letters")
     groups.resume("letters")
-    crew.wait_for_runs("letters", [5])
+    crew.wait_for_runs("letters", [5, 6])
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "narrow"])

@@ -199,7 +199,7 @@
             }
             return ['tail', 'head'].map(function (to) {
                 return '<button class="btn btn-sm btn-outline-primary" type="button" data-redrive="' + esc(row.id) +
-                    '" data-to="' + to + '" data-key="' + esc(row.key) + '">To the ' + to + '</button>';
+                    '" data-to="' + to + '" data-key="' + esc(row.key) + '">To ' + to + '</button>';
             }).join(' ');
         }]
     ];
@@ -452,10 +452,23 @@
     // -- the others ------------------------------------------------------------
 
     function lettersPage() {
-        redrives(poll(function () { return page.dataset.base + '/dead-letters/data?limit=200'; }, function (found) {
+        var ids = [], look;
+        look = poll(function () { return page.dataset.base + '/dead-letters/data?limit=200'; }, function (found) {
+            // the oldest first: so tasks of one group come back in the order in which they left it
+            ids = found.dead_letters.filter(function (row) { return row.readable; }).map(function (row) { return row.id; });
+            ids.reverse();
+            $('#gf-redrive-all').prop('disabled', !ids.length);
             table('#gf-t-letters', LETTERS, found.dead_letters, 'No task was set aside.');
             $('#gf-total').text('Showing ' + found.dead_letters.length + ' of ' + count(found.total, 'dead letter') + '.');
-        }));
+        });
+        redrives(look);
+        $('#gf-redrive-all').on('click', function () {
+            var these = ids;
+            confirmed('Redrive ' + count(these.length, 'task') + '?', 'All that are shown join the tails of their groups ' +
+                'again, the oldest first.', 'Redrive ' + count(these.length, 'task'), false, false, function () {
+                post('/api/groups/redrive', {ids: these, to: 'tail'}, look);
+            });
+        });
     }
 
     function workersPage() {
