@@ -40,7 +40,7 @@ class Heart:
         self._renew_at = self._sweep_at = self._due_at = 0.0
         self._oldest: dict[str, tuple[int, float]] = {}
         self._stopped = threading.Event()
-        self._beating = threading.Lock()
+        self._beating, self._planning = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._failing = False
 
@@ -66,9 +66,7 @@ class Heart:
 
     def wake_in(self, seconds: float) -> None:
         """Something is due in so many seconds: the next sweep must not come later."""
-        at = monotonic() + seconds
-        if at < min(self._sweep_at, self._due_at):
-            self._due_at = at
+        if self._due(monotonic() + seconds):
             try:
                 self._member.gate.store.nudge(self._gate.keyspace.partitions[0].wake)
             except GroupFifoError as error:
@@ -105,17 +103,33 @@ class Heart:
 
     def _sweep(self, now: float) -> None:
         periodic = now >= self._sweep_at
-        swept = self._gate.sweep(self._member.lists())
+        self._due_at = float("inf")  # from here on a `wake_in` is for the next sweep: this one may not see its reason
+        if periodic:
+            self._sweep_at = now + self._sweep_every
+        try:
+            swept = self._gate.sweep(self._member.lists())
+        except BaseException:
+            self._due_at = now
+            self._sweep_at = now if periodic else self._sweep_at
+            raise
         if swept.reclaimed:
             self._member.events.reclaimed(swept.reclaimed)
         if swept.cancelled:
             self._cancelled(swept.cancelled)
-        if periodic:
-            self._sweep_at = now + self._sweep_every
-            self._ring(now)
         more = len(swept.named) + swept.reclaimed >= BATCH or bool(swept.cancelled)
         soon = 0.0 if more else swept.next_due
-        self._due_at = float("inf") if soon is None else monotonic() + soon + 0.001
+        if soon is not None:
+            self._due(monotonic() + soon + 0.001)
+        if periodic:
+            self._ring(now)
+
+    def _due(self, at: float) -> bool:
+        """Sweep no later than that. Returns whether that is sooner than planned."""
+        with self._planning:
+            sooner = at < min(self._sweep_at, self._due_at)
+            if sooner:
+                self._due_at = at
+        return sooner
 
     def _cancelled(self, gone: list[tuple[str, bytes]]) -> None:
         try:
