@@ -50,7 +50,7 @@ FULL = (
     Part("loader", "test_loader.py", 5),
 )
 
-#: Some of each, in about three minutes; nothing that waits for long or depends on the machine's speed.
+#: Some of each, in about two minutes; nothing that waits for long or depends on the machine's speed.
 QUICK = (
     Part(
         "tasks-short",
@@ -71,6 +71,5 @@ QUICK = (
         30,
         "large_group or nested_group_chord_counting or child_replaced_with_chain or preserves_group_order",
     ),
-    Part("inspect-short", "test_inspect.py", 25, "active or scheduled or query_task or revoked"),
-    *(part for part in FULL if part.name in ("canvas-link-error", "group-chains", "redis-backend", "canvas-map")),
+    *(part for part in FULL if part.name in ("canvas-link-error", "redis-backend", "canvas-map")),
 )
