@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from celery import Celery
 
 from celery_groupfifo.gate import build_gate
-from celery_groupfifo.groups.fleet import fleet, queues_with_heads
+from celery_groupfifo.groups.fleet import fleet, package, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
 from celery_groupfifo.groups.view import Check
+from celery_groupfifo.groups.workers import Workers
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
@@ -19,18 +20,15 @@ def doctor(app: Celery, reader: Reader) -> list[Check]:
 
 
 def unsafe_findings(app: Celery) -> list[Check]:
-    """What a worker that starts should say: of the server, the broker and its own settings.
-
-    It asks no other worker. That takes a connection of the app's pool, and a child that is forked meanwhile would try
-    to close it, and wait for ever for an answer that its parent reads.
+    """What a worker that starts should say. Of the others it asks only who does not know the package.
 
     Raises:
         GroupFifoError: The gate's Redis can't be asked.
     """
     gate = build_gate(app, "groupfifo-doctor")
     try:
-        reader = Reader(gate)
-        checks = [*server(reader), *_app(app, reader)]
+        reader, workers = Reader(gate), Workers(app)
+        checks = [*server(reader), *_app(app, reader), *package(app, reader, workers, workers.queues())]
     finally:
         gate.store.client.close()
     return [check for check in checks if check.unsafe]

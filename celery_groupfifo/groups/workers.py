@@ -43,12 +43,22 @@ class Workers:
         return {worker: [queue["name"] for queue in queues] for worker, queues in answers.items()}
 
     def ask(self, call: Callable[[Any], Any], destination: list[str] | None = None) -> dict[str, Any]:
-        """One question, and who answers what; nothing when the broker can't be reached."""
-        inspect = self._app.control.inspect(
-            destination=destination, timeout=self._patience, limit=len(destination) if destination else None
-        )
+        """One question, and who answers what; nothing when the broker can't be reached.
+
+        Over a connection of its own. A worker asks in a thread: a child that is forked meanwhile inherits what its
+        parent has taken from the app's pools, and tidies it up, waiting for an answer that its parent reads.
+        """
+        control = self._app.control.__class__(self._app)
+        control.mailbox.producer_pool = None
         try:
-            return dict(call(inspect) or {})
+            with self._app.connection_for_write() as connection:
+                inspect = control.inspect(
+                    destination=destination,
+                    timeout=self._patience,
+                    limit=len(destination) if destination else None,
+                    connection=connection,
+                )
+                return dict(call(inspect) or {})
         except Exception as error:  # the broker's own, whatever broker it is: the gate has answered without it
             logger.info("No worker could be asked: %r", error)
             return {}
