@@ -247,6 +247,9 @@ def test_a_worker_of_an_app_without_ordered_tasks_is_one_without_the_package(
     plain("celery")
     until(lambda: len(Workers(crew.app).queues()) == 2)
     assert "plain@test" in checks_of(crew)["package"].what
+    another = crew.another("two").start().ready()
+    until(lambda: "Unsafe (package): " in another.log, within=15)
+    assert "plain@test" in next(line for line in another.log.splitlines() if "Unsafe (package)" in line)
 
 
 def test_settings_that_differ(crew: Crew) -> None:
