@@ -70,7 +70,8 @@ def _run_one(bench: Bench, plan: _Plan, repeats: int, results: Results, say: Cal
     times = repeats if scenario.repeatable else 1
     samples = results.samples.setdefault(scenario.name, {arm: [] for arm in plan.arms})
     for time in range(times):
-        for arm in plan.arms:
+        # The other way round each time: who comes second is not to gain or lose by it.
+        for arm in plan.arms if time % 2 == 0 else reversed(plan.arms):
             metrics = scenario.measure(bench, arm)
             samples[arm].append(metrics)
             say(f"{scenario.name} · {arm} · run {time + 1} of {times}: {metrics[plan.metric]:,.4g} {plan.unit}")

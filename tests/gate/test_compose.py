@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import wraps
 from typing import Any
 
 import pytest
 from celery import Celery
+from celery._state import _task_stack
+from celery.canvas import Signature
 from celery.signals import after_task_publish, before_task_publish
 from celery.utils.saferepr import saferepr
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu.serialization import registry
 
 from celery_groupfifo import GroupFifoTask, PartiallyParked, compose, park_many
 from celery_groupfifo.gate import gate_of
@@ -72,6 +76,9 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
     "priority": (("k", 1), {}, {"priority": 3}),
     "truth as priority": (("k", 1), {}, {"priority": True}),
     "queue none": (("k", 1), {}, {"queue": None}),
+    "link": (("k", 1), {}, {"link": Signature("after", args=(1,), options={"task_id": "then"})}),
+    "link_error": (("k", 1), {}, {"link_error": Signature("failed", options={"task_id": "then"})}),
+    "expires": (("k", 1), {}, {"expires": datetime(2030, 1, 1, tzinfo=timezone.utc)}),
     "eta": (("k", 1), {}, {"eta": datetime(2030, 1, 1, tzinfo=timezone.utc)}),
     "headers": (("k", 1), {}, {"headers": {"x": "y"}}),
     "shadow": (("k", 1), {}, {"shadow": "s"}),
@@ -147,10 +154,71 @@ def test_usual_calls_are_copied(app: Celery, task: str, call: str, copies: list[
 
 
 @pytest.mark.parametrize(
-    ("task", "call"), [*((task, "usual") for task in (*OTHERS, "short")), ("send", "eta"), ("send", "stamps")]
+    ("task", "call"),
+    [
+        *((task, "usual") for task in (*OTHERS, "short")),
+        *(("send", call) for call in ("link", "link_error", "expires", "eta", "headers", "group", "stamps")),
+    ],
 )
 def test_unusual_calls_are_not(app: Celery, task: str, call: str, copies: list[str]) -> None:
     second_of_many(app, task, call)
+    assert copies == []
+
+
+@pytest.mark.parametrize("options", [{"countdown": 60}, {"expires": 60}], ids=str)
+def test_times_from_now_are_not(app: Celery, options: dict[str, Any], copies: list[str]) -> None:
+    park_many(app.tasks["send"].signature(("k", number), {}, dict(options)) for number in range(3))
+    assert copies == []
+
+
+def test_calls_inside_a_task_are_not(app: Celery, copies: list[str]) -> None:
+    """They name their parent and its root, and may take its priority."""
+    parent = app.tasks["plain"]
+    parent.push_request(id="parent", root_id="root", called_directly=False)
+    _task_stack.push(parent)
+    try:
+        results = park_many(app.tasks["send"].s("k", number) for number in range(3))
+    finally:
+        _task_stack.pop()
+        parent.pop_request()
+    assert copies == []
+    assert b'"root_id": "root", "parent_id": "parent"' in stored(app, results[-1].id)
+
+
+def _wrapped(function: Any) -> Any:
+    @wraps(function)
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        wrapper.calls += 1
+        return function(*args, **kwargs)
+
+    wrapper: Any = counting
+    wrapper.calls = 0
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (lambda app: type(app.tasks["send"]), "apply_async"),
+        (lambda app: Signature, "apply_async"),
+        (lambda app: app, "send_task"),
+        (lambda app: app.amqp, "create_task_message"),
+        (lambda app: app.amqp.router, "route"),
+        (lambda app: registry._encoders["json"], "encoder"),
+    ],
+    ids=["task's apply_async", "signature's apply_async", "send_task", "create_task_message", "route", "encoder"],
+)
+def test_whatever_is_wrapped_sees_each_call(
+    app: Celery, owner: Any, name: str, copies: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = owner(app)
+    wrapper = _wrapped(getattr(owner, name))
+    if owner is registry._encoders["json"]:
+        monkeypatch.setitem(registry._encoders, "json", owner._replace(**{name: wrapper}))
+    else:
+        monkeypatch.setattr(owner, name, wrapper)
+    park_many(app.tasks["send"].s("k", number) for number in range(3))
+    assert wrapper.calls >= 3
     assert copies == []
 
 
