@@ -68,8 +68,8 @@ QUICK = (
     Part(
         "group-short",
         "test_canvas.py::test_group",
-        30,
-        "large_group or nested_group_chord_counting or child_replaced_with_chain or preserves_group_order",
+        15,
+        "nested_group_chord_counting or child_replaced_with_chain or preserves_group_order",
     ),
     *(part for part in FULL if part.name in ("canvas-link-error", "redis-backend", "canvas-map")),
 )

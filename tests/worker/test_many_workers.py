@@ -83,7 +83,7 @@ def rate(crew: Crew, seconds: float = 2) -> float:
     return (commands(crew) - before) / (time.monotonic() - since)
 
 
-def test_idle_workers_cost_next_to_nothing(make_crew: Callable[..., Crew], key: str) -> None:
+def test_an_idle_worker_costs_next_to_nothing(make_crew: Callable[..., Crew], key: str) -> None:
     """Beside a group that waits for a retry, with tasks behind it, and one that is busy.
 
     Connections that are still being made count too, so the rate may take some seconds to fall; of workers that poll
