@@ -37,6 +37,8 @@ def _found(
     group = flight.group if flight else where[1] if where else ""
     task = entry.task if entry else ""
     state, place, due, run = flight.state if flight else "parked", None, hold, None
+    if flight is not None and flight.stop == "b":
+        state = "blocked"
     if flight is not None and flight.state == "running":
         run = running_of(flight, {f"l {id}": lease}, {id: task}, reader.now())
     elif flight is None:

@@ -170,6 +170,28 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     assert browser.complaints() == []
 
 
+def test_a_blocked_group_is_told_and_retried(crew: Crew, browser: Browser) -> None:
+    groups, key = Groups(crew.app), "shop-2:ben"
+    failed = crew.send(key, 1, "stumble", name="mend", group_on_failure="block").id
+    crew.send(key, 2)
+    until(lambda: groups.find(failed) is not None and groups.find(failed).state == "blocked")  # type: ignore[union-attr]
+    browser.open("/groups")
+    browser.click("[data-state=blocked]")
+    browser.until("Showing 1 to 1 of 1 groups", ".dataTables_info")
+    browser.until("blocked", "#gf-table tbody")
+    browser.until("1", "#gf-m-stopped")
+    browser.click("#gf-table a.gf-key")
+    browser.until(f"is blocked by the failure of worker.act[{failed}]", "#gf-about")
+    browser.until("ValueError: as told", "#gf-about")
+    browser.keep("blocked")
+    crew.tell("mend")
+    browser.click("[data-verb=retry]")
+    browser.click("#gf-confirm-yes")
+    crew.wait_for_runs(key, [1, 1, 2])
+    browser.until("is empty", "#gf-about")
+    assert browser.complaints() == []
+
+
 def test_hostile_keys_are_shown_and_followed(crew: Crew, browser: Browser) -> None:
     groups = Groups(crew.app)
     for key in HOSTILE:

@@ -24,6 +24,7 @@ def test_it_is_seen(world: World, groups: Groups, blocked: Ticket) -> None:
     group = groups.get("g")
     assert (group.state, group.head, group.depth, group.running) == ("blocked", "a", 2, ())
     assert (group.last_error, group.reason, group.by) == ("ValueError: boom", "ValueError: boom", "w1@host")
+    assert groups.find("a").state == "blocked"  # type: ignore[union-attr]
     assert [each.key for each in groups.list(state="blocked")] == ["g"]
     assert groups.verify() == []
 
