@@ -103,8 +103,8 @@ class Found:
     Attributes:
         task_id: Of the task.
         key: Of its group.
-        state: `parked`, `scheduled` (its ETA has not come), `released`, `running`, `held`, `blocked` (it has failed, and
-            its group waits for an operator).
+        state: `parked`, `scheduled` (its ETA has not come), `released`, `running`, `held`, `blocked` (it has
+            failed, and its group waits for an operator).
         task: Its name.
         place: Parked: how many are before it in line; else None.
         parked_at: When the gate accepted it; None when its entry can't be read.
