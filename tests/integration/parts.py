@@ -50,7 +50,7 @@ FULL = (
     Part("loader", "test_loader.py", 5),
 )
 
-#: Some of each, in about two minutes; nothing that waits for long or depends on the machine's speed.
+#: Some of each, in about a minute and a half; nothing that waits for long or depends on the machine's speed.
 QUICK = (
     Part(
         "tasks-short",
@@ -65,11 +65,5 @@ QUICK = (
         30,
         "second_order or replace_with or replace_chain or replaced_with or soft_timeout or nine",
     ),
-    Part(
-        "group-short",
-        "test_canvas.py::test_group",
-        15,
-        "nested_group_chord_counting or child_replaced_with_chain or preserves_group_order",
-    ),
-    *(part for part in FULL if part.name in ("canvas-link-error", "redis-backend", "canvas-map")),
+    *(part for part in FULL if part.name in ("redis-backend", "canvas-map")),
 )
