@@ -209,20 +209,18 @@ class Gate:
 
     def _fail_call(self, call: Finish, failure: Failure) -> Call:
         keys, group = self._keys(call.ticket), quote(call.key)
-        tag, unacked, index = call.delivery or ("", keys.base[0], keys.base[0])
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner), unacked, index]
+        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
-        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.caller, call.call, tag, CALLS_KEEP_MS]
+        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.caller, call.call, CALLS_KEEP_MS]
         args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]
 
     def finish_call(self, call: Finish) -> Call:
         """A finish for a `Line`, which sends many without waiting for their answers."""
         keys, group = self._keys(call.ticket), quote(call.key)
-        tag, unacked, index = call.delivery or ("", keys.base[0], keys.base[0])
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner), unacked, index]
+        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, tag, CALLS_KEEP_MS, len(call.lists)]
+        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists)]
         return keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
 
     def finished(self, reply: Sequence[Any]) -> Finished:

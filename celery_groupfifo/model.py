@@ -109,7 +109,6 @@ class Finish:
         owner: The worker.
         take: `lists`, `own` or `none`; see lua/finish.lua.
         lists: Where to take the next ticket from.
-        delivery: kombu's tag of the delivery, and the names of its unacked hash and index; None: not ours.
         caller: One that has one call at a time.
         call: The name of this call.
         failure: How it failed for good, when its group's policy asks for more than going on; None: anything else.
@@ -120,7 +119,6 @@ class Finish:
     owner: str
     take: str = "none"
     lists: Lists = ()
-    delivery: tuple[str, str, str] | None = None
     caller: str = ""
     call: str = ""
     failure: Failure | None = None

@@ -33,8 +33,8 @@ class GroupRun:
         enqueued_at: When the gate accepted it, by the clock of Redis (UTC).
     """
 
-    def __init__(self, app: Celery, ticket: Ticket, key: str, retries: int, begun: tuple[float, float] | None) -> None:
-        self._app, self._ticket, self._begun = app, ticket, begun
+    def __init__(self, app: Celery, ticket: Ticket, key: str, retries: int) -> None:
+        self._app, self._ticket = app, ticket
         self.key = key
         self.fence = ticket.fence
         self.attempt = retries + 1
@@ -62,10 +62,6 @@ class GroupRun:
                 f"The lease of task {self._ticket.id} (group {self.key!r}, fence {self.fence}) is lost: "
                 "another run may have begun. Stop, and change nothing more."
             )
-
-    def outlived(self) -> bool:
-        """Whether the run lasts longer than one lease: before that nobody can have taken it."""
-        return self._begun is None or monotonic() - self._begun[0] > self._begun[1]
 
     def __repr__(self) -> str:
         return f"<GroupRun {self.key!r} fence={self.fence} attempt={self.attempt} lost={self.lost}>"
@@ -120,7 +116,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         ticket = Ticket.parse(request.get(HEADER))
         if ticket is None:
             return None
-        return GroupRun(self.app, ticket, request.get(KEY_HEADER), request.retries, request.get(BEGUN_HEADER))
+        return GroupRun(self.app, ticket, request.get(KEY_HEADER), request.retries)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run, unless the lease was lost meanwhile, and keep a result to itself that comes after that.
@@ -128,28 +124,30 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         A task may have stood still with its worker between begin and start. And Celery stores a result in the child,
         and never overwrites a stored SUCCESS: so it has to be refused here.
         """
-        run = self.group
-        if run is None:
+        request = self.request
+        if request.get(HEADER) is None:
             return super().__call__(*args, **kwargs)
-        _refuse_when_lost(run, "The task is not started.")
+        self._refuse_when_lost(request, "The task is not started.")
         try:
             result = super().__call__(*args, **kwargs)
         except (Retry, Ignore, Reject):
             raise
         except Exception:
-            _refuse_when_lost(run, "The exception is refused.")
+            self._refuse_when_lost(request, "The exception is refused.")
             raise
-        _refuse_when_lost(run, "The result is refused.")
+        self._refuse_when_lost(request, "The result is refused.")
         return result
 
-
-def _refuse_when_lost(run: GroupRun, what: str) -> None:
-    if not run.outlived():
-        return
-    try:
-        run.check()
-    except GroupLeaseLost as error:
-        logger.warning("%s %s", what, error)
-        raise Ignore(str(error)) from error
-    except GateUnavailable as error:
-        logger.warning("Can't ask whether the lease of group %r is lost: %s", run.key, error)
+    def _refuse_when_lost(self, request: Any, what: str) -> None:
+        begun = request.get(BEGUN_HEADER)
+        if begun is not None and monotonic() - begun[0] <= begun[1]:
+            return  # nobody can have taken it before a lease is over
+        run = self.group
+        try:
+            if run is not None:
+                run.check()
+        except GroupLeaseLost as error:
+            logger.warning("%s %s", what, error)
+            raise Ignore(str(error)) from error
+        except GateUnavailable as error:
+            logger.warning("Can't ask whether the lease of group %r is lost: %s", request.get(KEY_HEADER), error)

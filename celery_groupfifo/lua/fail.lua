@@ -4,34 +4,27 @@
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
 -- KEYS[12] calls    (hash)  caller -> "<call> -", of this worker
--- KEYS[13] unacked  (hash)  kombu's
--- KEYS[14] index    (zset)  kombu's
--- KEYS[15] cut      (list)  of this run: what is cancelled
--- KEYS[16-] lists   (list)  the broker's lists that the worker consumes
+-- KEYS[13] cut      (list)  of this run: what is cancelled
+-- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
 -- ARGV[4]  group    (text)
 -- ARGV[5]  fence    (number)
 -- ARGV[6]  caller   (text)  see finish.lua
 -- ARGV[7]  call     (text)  this call's own name
--- ARGV[8]  delivery (text)  kombu's delivery tag; empty: not ours to remove
--- ARGV[9]  keep     (ms)    how long the calls of a silent worker are remembered
--- ARGV[10] policy   (text)  block · dead_letter · cancel_rest
--- ARGV[11] error    (text)  what was raised
--- ARGV[12] flag     (text)  for a blocked group: JSON, open for the time
--- ARGV[13] named    (count) lists
--- ARGV[14-] queues  (text)  their names
+-- ARGV[8]  keep     (ms)    how long the calls of a silent worker are remembered
+-- ARGV[9]  policy   (text)  block · dead_letter · cancel_rest
+-- ARGV[10] error    (text)  what was raised
+-- ARGV[11] flag     (text)  for a blocked group: JSON, open for the time
+-- ARGV[12] named    (count) lists
+-- ARGV[13-] queues  (text)  their names
 -- Returns {code, '', due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
 --@include keys flight release resume advance operate
-local waiting, group_key, calls, unacked, index, cut = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
-local id, group, fence, caller, call, delivery = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local keep, policy, raised, flag, named = ARGV[9], ARGV[10], ARGV[11], ARGV[12], tonumber(ARGV[13])
+local waiting, group_key, calls, cut = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
-if delivery ~= '' then
-  redis.call('ZREM', index, delivery)
-  redis.call('HDEL', unacked, delivery)
-end
 local r = read_flight(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   if redis.call('HGET', calls, caller) ~= call .. ' -' then
@@ -40,7 +33,7 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', -1 } -- this very call, repeated
 end
 
-local lists, out, code, due = named_lists(16, 14, named), {}, 1, -1
+local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1
 redis.call('ZREM', K.due, 'l ' .. id) -- first, as it frees memory: see finish.lua
 if r.due ~= '-' then -- its continuation is stored: that is the end of a run, not of the task
   due = math.max(tonumber(r.due) - K.ms, 0)

@@ -5,9 +5,7 @@
 -- KEYS[10] waiting     (list)  of the group
 -- KEYS[11] group       (hash)
 -- KEYS[12] calls       (hash)  caller -> "<call> <id taken | ->", of this worker
--- KEYS[13] unacked     (hash)  kombu's; the delivery is removed when the worker leaves with nothing
--- KEYS[14] index       (zset)  kombu's
--- KEYS[15-] lists      (list)  the broker's lists that the worker consumes, in its order
+-- KEYS[13-] lists      (list)  the broker's lists that the worker consumes, in its order
 -- ARGV[1-2]            clock, tag
 -- ARGV[3]  id          (text)
 -- ARGV[4]  group       (text)
@@ -17,31 +15,22 @@
 -- ARGV[8]  call        (text)  this call's own name
 -- ARGV[9]  ttl         (ms)    lease of the task taken
 -- ARGV[10] take        (text)  lists: the next ticket of the lists · own: the group's next head · none
--- ARGV[11] delivery    (text)  kombu's delivery tag; empty: not ours to remove
--- ARGV[12] keep        (ms)    how long the calls of a silent worker are remembered
--- ARGV[13] named       (count) lists
--- ARGV[14-] queues     (text)  their names
+-- ARGV[11] keep        (ms)    how long the calls of a silent worker are remembered
+-- ARGV[12] named       (count) lists
+-- ARGV[13-] queues     (text)  their names
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken, or ''; when a held continuation is due (ms from now, or -1); what the caller has to publish
 -- Complexity O(log groups)
 --@include keys flight release advance take
-local waiting, group_key, calls, unacked, index = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]
 local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local caller, call, ttl, take, delivery = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
-local keep, named = ARGV[12], tonumber(ARGV[13])
-
-local function let_go()
-  if delivery ~= '' then
-    redis.call('ZREM', index, delivery)
-    redis.call('HDEL', unacked, delivery)
-  end
-end
+local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+local keep, named = ARGV[11], tonumber(ARGV[12])
 
 local r = read_flight(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, taken = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (.*)$')
   if before ~= call then
-    let_go()
     return { 0, '', -1 }
   end
   -- This very call, repeated: the same answer, with the message that it took, while its lease lasts.
@@ -49,7 +38,6 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
     return { 1, compose(taken, entry, t), -1 }
   end
-  let_go()
   return { 1, '', -1 }
 end
 
@@ -59,7 +47,7 @@ local taken, message, head, h, entry
 if r.due ~= '-' then
   --@include resume
   due = math.max(tonumber(r.due) - K.ms, 0)
-  resume(named_lists(15, 14, named), id, r, out)
+  resume(named_lists(13, 13, named), id, r, out)
 else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
@@ -69,17 +57,14 @@ else
   head, h, entry = next_head(waiting, group_key, group)
 end
 if take == 'lists' then
-  taken, message = take_ticket(15, 14, named, owner, call, ttl, head and entry.queue)
+  taken, message = take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without the way over the broker
   draw(h, entry)
   start(head, h, owner, call, ttl)
   taken, message = head, compose(head, entry, h)
 elseif head then
-  ring(named_lists(15, 14, named), head, h, issue(head, h, entry), out)
-end
-if not taken then
-  let_go()
+  ring(named_lists(13, 13, named), head, h, issue(head, h, entry), out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-')) == 1 then

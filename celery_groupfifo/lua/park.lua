@@ -30,9 +30,22 @@ if count <= tonumber(redis.call('GET', producer) or 0) then
   return { 2 }
 end
 local us = K.us_text
-local text = table.concat({ us, group, queue, cut }, ' ') .. '\n' .. message
+local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
+local is_free, draining = free(group_key)
 
-if redis.call('HEXISTS', K.entries, id) == 1 then
+-- Its place comes first: a foreign key of the line's name stops the script before anything is written.
+local out, place, known = {}, us .. ' ' .. id, nil
+local first = delay <= 0 and not draining and redis.call('RPUSHX', waiting, place) == 0
+if draining then
+  known = redis.call('HEXISTS', K.entries, id) == 1
+else
+  known = redis.call('HSETNX', K.entries, id, text) == 0
+end
+
+if known then
+  if delay <= 0 and not draining and not first then
+    redis.call('RPOP', waiting)
+  end
   local r = read_flight(id)
   if replaces ~= '1' or not r or r.state ~= 'running' then
     return { -1 }
@@ -42,20 +55,14 @@ if redis.call('HEXISTS', K.entries, id) == 1 then
   write_flight(id, r)
   redis.call('SET', producer, ARGV[9], 'PX', keep)
   return { 1 }
-end
-
-local is_free, draining = free(group_key)
-if draining then
+elseif draining then
   return { -2 }
 end
--- The line comes first: a foreign key of its name stops the script before anything is written.
-local out, place = {}, us .. ' ' .. id
-local first = delay <= 0 and redis.call('RPUSHX', waiting, place) == 0
+
 if first and not is_free then
   redis.call('RPUSH', waiting, place)
 end
 redis.call('SET', producer, ARGV[9], 'PX', keep)
-redis.call('HSET', K.entries, id, text)
 redis.call('ZINCRBY', K.depth, 1, group)
 redis.call('HINCRBY', K.stats, 'parked', 1)
 if delay > 0 then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -59,16 +60,45 @@ def served(channel: Channel, queue: str) -> None:
     channel._queue_cycle.rotate(queue)
 
 
-def unacked_keys(channel: Channel) -> tuple[str, str]:
-    """Where kombu keeps deliveries until they are acknowledged: the hash and its index."""
-    prefix = channel.global_keyprefix
-    return prefix + channel.unacked_key, prefix + channel.unacked_index_key
+def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:
+    """Let kombu count our tickets as deliveries, but keep no copies of them in Redis until they are acknowledged.
 
+    A copy is for the case that its worker is lost. For a ticket the gate knows what to do then: before its begin it
+    counts as lost on its way, afterwards it has a lease. The copy costs a round trip when a ticket comes in and one when
+    it is acknowledged; and one that outlives its ticket would come back after the visibility timeout.
 
-def acknowledge_locally(channel: Channel, message: Any) -> None:
-    """A script has removed the delivery: the channel has only to count it as done."""
-    virtual.QoS.ack(channel.qos, message.delivery_tag)
-    message._state = "ACK"
+    Args:
+        channel: That consumes.
+        is_ticket: Whether a delivery tag is a ticket of the worker's own gate.
+    """
+    qos = channel.qos
+    append, ack, reject = qos.append, qos.ack, qos.reject
+    if getattr(append, "groupfifo", False):
+        return
+
+    def appending(message: Any, tag: str) -> None:
+        if is_ticket(tag):
+            virtual.QoS.append(qos, message, tag)
+        else:
+            append(message, tag)
+
+    def acknowledging(tag: str) -> None:
+        if is_ticket(tag):
+            virtual.QoS.ack(qos, tag)
+        else:
+            ack(tag)
+
+    def rejecting(tag: str, requeue: bool = False) -> None:
+        if not is_ticket(tag):
+            reject(tag, requeue=requeue)
+        elif requeue:  # kombu puts back what it has a copy of
+            append(qos.get(tag), tag)
+            reject(tag, requeue=True)
+        else:
+            virtual.QoS.ack(qos, tag)
+
+    appending.groupfifo = True  # type: ignore[attr-defined]
+    qos.append, qos.ack, qos.reject = appending, acknowledging, rejecting
 
 
 def over_prefetch(channel: Channel) -> bool:

@@ -16,7 +16,6 @@ from kombu.message import Message
 from kombu.utils.json import loads
 
 from celery_groupfifo.model import HEADER, Ticket
-from celery_groupfifo.worker import broker
 
 logger = get_logger(__name__)
 
@@ -28,40 +27,20 @@ class Delivery:
         message: kombu's.
         ack: Celery's promise to acknowledge it.
         errors: Connection errors of the broker.
-        scripted: The scripts may remove it: the broker is the gate's own Redis.
     """
 
-    def __init__(
-        self, message: Any, ack: Callable[..., Any], errors: tuple[type[BaseException], ...], scripted: bool
-    ) -> None:
-        self.message = message
+    def __init__(self, message: Any, ack: Callable[..., Any], errors: tuple[type[BaseException], ...]) -> None:
         self.channel = message.channel
         self.tag = message.delivery_tag
         self.since = monotonic()
         self.runs = 1
         self._ack, self._errors = ack, errors
-        self._scripted = scripted and broker.is_redis(self.channel)
         self._open = True
 
-    @property
-    def script_keys(self) -> tuple[str, str, str] | None:
-        """What a script needs to remove it: tag, hash, index; None when it can't."""
-        if not (self._open and self._scripted):
-            return None
-        return (self.tag, *broker.unacked_keys(self.channel))
-
-    def close(self, removed: bool = False) -> None:
-        """The chain is over.
-
-        Args:
-            removed: A script has removed it from kombu's unacked keys.
-        """
-        if not self._open:
-            return
-        self._open = False
-        if removed:
-            broker.acknowledge_locally(self.channel, self.message)
-        else:
+    def close(self) -> None:
+        """The chain is over."""
+        if self._open:
+            self._open = False
             self._ack(logger, self._errors)
 
     def left_to_celery(self) -> None:

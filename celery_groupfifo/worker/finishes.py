@@ -221,5 +221,5 @@ class Finishes:
                 # An earlier run of the call took it, and its lease runs; but the loop that would start it may be
                 # reconnecting for longer than that.
                 self._member.unreturned.append((HandedMessage(answer.taken, None).ticket, False))
-                answer.taken = call.delivery = None
+                answer.taken = None
             then(partial(self._member.finished, call, run, answer))

@@ -106,7 +106,7 @@ class Member:
             self.events.stale(ticket, message.headers)
             ack(logger, errors)
             return None
-        delivery = Delivery(message, ack, errors, self.gate.releaser.takes)
+        delivery = Delivery(message, ack, errors)
         run = self._run(ticket, message, delivery)
         run.begun = asked  # the lease may run since then
         return run
@@ -117,6 +117,11 @@ class Member:
         self.runs[ticket.tag, ticket.fence] = run
         self.events.begun(run, message.headers, since)
         return run
+
+    def is_ticket(self, tag: str) -> bool:
+        """Whether a delivery tag is a ticket of this gate."""
+        ticket = Ticket.parse(tag)
+        return ticket is not None and self.gate.keyspace.of_tag(ticket.tag) is not None
 
     # -- the end of a run --------------------------------------------------
 
@@ -149,7 +154,7 @@ class Member:
         if answer.taken is not None:
             self._hand_off(answer.taken, run.delivery, since)
         else:
-            run.delivery.close(removed=call.delivery is not None)
+            run.delivery.close()
 
     def finish_unread(self, run: Run, message: Any, error: Exception) -> None:
         """Celery could not read a message: its task has failed. Celery acknowledges it, unless we handed it off."""
@@ -208,7 +213,6 @@ class Member:
             owner=self.owner,
             take=("lists" if self.gate.releaser.takes else "own") if take else "none",
             lists=self.lists(),
-            delivery=run.delivery.script_keys,
             caller=self.finishes.caller(),
             call=self.gate.call_name(),
             failure=run.failure,

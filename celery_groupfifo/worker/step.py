@@ -49,6 +49,7 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         pools.keep_written_jobs(consumer.pool, self._member.given_to_pool)
         if broker.is_redis(consumer.connection.default_channel):
             broker.close_for_sure(consumer.connection.default_channel)
+            broker.keep_no_copies(consumer.connection.default_channel, self._member.is_ticket)
         if not self._announced:
             self._announced = True
             self._announce(consumer)

@@ -45,7 +45,7 @@ class Nemesis:
                 self.flush_scripts,
                 self.restart_redis,
                 self.purge,
-                self.restore_unacked,
+                self.deliver_again,
                 self.stall_redis,
                 self.lose_replies,
                 self.cut,
@@ -153,13 +153,11 @@ class Nemesis:
         """What waits at the broker is thrown away."""
         self.stage.redis.delete(QUEUE)
 
-    def restore_unacked(self) -> None:
-        """The broker takes every delivery for lost, and delivers it again: all visibility timeouts at once."""
+    def deliver_again(self) -> None:
+        """The broker delivers twice whatever waits there."""
         self.aim()
-        with self.stage.app.connection_for_write() as connection:
-            channel = connection.default_channel
-            for tag in self.stage.redis.zrange("unacked_index", 0, -1):
-                channel.qos.restore_by_tag(tag.decode())
+        for message in self.stage.redis.lrange(QUEUE, 0, -1):
+            self.stage.redis.rpush(QUEUE, message)
 
     # -- the network -------------------------------------------------------
 

@@ -63,10 +63,7 @@ def _finish(take: str) -> Callable[[World], Call]:
         ticket = world.run("a", "A")
         world.park("a2", "A")
         world.park("b", "B")
-        world.redis.hset("unacked", "d1", "x")
-        world.redis.zadd("unacked_index", {"d1": 1})
-        delivery = ("d1", "unacked", "unacked_index")
-        call = world.finishing(ticket, "A", take=take, lists=world.lists("q", "q2"), delivery=delivery)
+        call = world.finishing(ticket, "A", take=take, lists=world.lists("q", "q2"))
         return lambda: world.gate.finish(call)
 
     return prepare
@@ -83,10 +80,7 @@ def _fail(policy: str) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         ticket = world.run("a", "A")
         world.park("a2", "A")
-        world.redis.hset("unacked", "d1", "x")
-        world.redis.zadd("unacked_index", {"d1": 1})
-        delivery = ("d1", "unacked", "unacked_index")
-        call = world.failing(ticket, "A", policy, lists=world.lists("q", "q2"), delivery=delivery)
+        call = world.failing(ticket, "A", policy, lists=world.lists("q", "q2"))
         return lambda: world.gate.finish(call)
 
     return prepare

@@ -133,14 +133,6 @@ def test_the_same_failure_again_gives_the_same_answer(world: World, policy: str)
     assert world.stat("finished") == 1
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_the_delivery_is_removed(world: World, policy: str) -> None:
-    world.redis.hset("unacked", "d1", "x")
-    world.redis.zadd("unacked_index", {"d1": 1})
-    world.fail(world.run("a"), policy=policy, delivery=("d1", "unacked", "unacked_index"))
-    assert not world.redis.exists("unacked", "unacked_index")
-
-
 def test_a_run_whose_continuation_is_stored_has_not_failed_for_good(world: World) -> None:
     ticket = world.run("a")
     world.hold(ticket, 5000)

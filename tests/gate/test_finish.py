@@ -201,34 +201,10 @@ def test_the_same_finish_again_takes_nothing_that_was_lost_meanwhile(world: Worl
     assert world.receive().fence > taken.fence
 
 
-def test_the_delivery_is_removed_with_the_end_of_the_chain_and_not_before(world: World) -> None:
-    world.redis.hset("unacked", mapping={"d1": "x", "d2": "y"})
-    world.redis.zadd("unacked_index", {"d1": 1, "d2": 2})
-    delivery = ("d1", "unacked", "unacked_index")
-    ticket = world.run("a", "A")
-    world.park("b", "B")
-    done = world.finish(ticket, "A", take="lists", lists=world.lists("q"), delivery=delivery)
-    assert world.redis.hlen("unacked") == 2, "the chain goes on under the same delivery"
-    world.finish(ticket_of(done.taken or b""), "B", take="lists", lists=world.lists("q"), delivery=delivery)
-    assert world.redis.hkeys("unacked") == [b"d2"]
-    assert world.redis.zrange("unacked_index", 0, -1) == [b"d2"]
-
-
-def test_a_stale_finish_removes_its_delivery_too(world: World) -> None:
-    world.redis.hset("unacked", "d1", "x")
-    ticket = world.run("a")
-    world.gate.surrender([(ticket, False)])
-    assert world.finish(ticket, delivery=("d1", "unacked", "unacked_index")).stale
-    assert world.redis.hlen("unacked") == 0
-
-
 def test_a_repeated_finish_that_lost_what_it_took_ends_the_chain(world: World) -> None:
-    world.redis.hset("unacked", "d1", "x")
     ticket = world.run("a", "A")
     world.park("b", "B")
-    delivery = ("d1", "unacked", "unacked_index")
-    call = world.finishing(ticket, "A", take="lists", lists=world.lists("q"), delivery=delivery)
+    call = world.finishing(ticket, "A", take="lists", lists=world.lists("q"))
     taken = ticket_of(world.gate.finish(call).taken or b"")
     world.gate.surrender([(taken, True)])
     assert world.gate.finish(call).taken is None
-    assert world.redis.hlen("unacked") == 0, "nothing is left that the delivery stands for"

@@ -33,7 +33,7 @@ class Busy:
         for key in self.running:
             self.results[key] += [crew.send(key, number) for number in (2, 3)]
         held = 2 * crew.conf.get("worker_prefetch_multiplier", 2)
-        until(lambda: crew.redis.hlen("unacked") == held, "the worker has less than it may have")
+        until(lambda: crew.begun() == held, "the worker has less than it may have")
         self.first, self.second = crew.worker, crew.another("two", pool=crew.pool, slots=2)
 
     def stop(self, number: signal.Signals, said: str) -> None:

@@ -251,6 +251,10 @@ class Crew:
                 left[name] = self.redis.type(raw)
         return left
 
+    def begun(self) -> int:
+        """How many tasks have a lease."""
+        return sum(record.startswith(b"running ") for record in self.redis.hvals("{groupfifo:0}:flight"))
+
     def all_slots(self) -> None:
         """Every slot of the worker runs a task at the same time."""
         name = f"crowd-{os.urandom(4).hex()}"

@@ -13,13 +13,15 @@ end
 
 -- Returns whether a head may go out: nothing is in flight, and nobody has paused the group; and whether it drains.
 local function free(group_key)
-  local fields = redis.call('HLEN', group_key)
-  if fields == 0 then
-    return true
+  local is_free, draining = true, false
+  for _, field in ipairs(redis.call('HKEYS', group_key)) do
+    if field == 'draining' then
+      draining = true
+    else
+      is_free = false
+    end
   end
-  local flags = redis.call('HMGET', group_key, 'paused', 'draining')
-  local in_flight = fields > (flags[1] and 1 or 0) + (flags[2] and 1 or 0)
-  return not in_flight and not flags[1], flags[2]
+  return is_free, draining
 end
 
 -- An entry takes a slot of its group. Returns its record, to be written with its ticket.
