@@ -24,7 +24,12 @@ from celery_groupfifo import embedded
 #: Databases of the server: what is measured, results, and from here on the copies of backlogs.
 LIVE, RESULTS, COPIES = 0, 1, 2
 
-MODULES = {"plain": "benchmarks.apps.plain", "grouped": "benchmarks.apps.grouped", "recipe": "benchmarks.recipe"}
+MODULES = {
+    "plain": "benchmarks.apps.plain",
+    "grouped": "benchmarks.apps.grouped",
+    "recipe": "benchmarks.recipe",
+    "dramatiq": "benchmarks.apps.dramatiq",
+}
 
 # Nobody to talk to, in both arms: less noise.
 _QUIET = ("--without-mingle", "--without-gossip", "--without-heartbeat")
@@ -109,13 +114,12 @@ class Bench:
     @contextmanager
     def workers(self, arm: Arm, config: str, record: Path, flags: Sequence[str] = ()) -> Iterator[list[Worker]]:
         """The workers of an arm, while the context lasts."""
-        options = ["-P", arm.pool, "-c", str(arm.concurrency), *_QUIET, *flags]
         environment = {CONFIG_VARIABLE: config, PATH_VARIABLE: str(record)}
         started: list[Worker] = []
         try:
             for _ in range(arm.workers):
                 name = f"worker-{next(self._names)}"
-                started.append(Worker(MODULES[arm.app], options, environment, self.directory, name))
+                started.append(Worker(_command(arm, name, flags), environment, self.directory, name))
             yield started
         finally:
             for worker in started:
@@ -158,6 +162,15 @@ class Bench:
         for key in source.scan_iter(count=1000):
             pipe.copy(key, key, destination_db=str(number))
         pipe.execute()
+
+
+def _command(arm: Arm, name: str, flags: Sequence[str]) -> list[str]:
+    """The module that is a worker of this arm, and its options."""
+    app, slots = MODULES[arm.app], str(arm.concurrency)
+    if arm.app == "dramatiq":
+        return ["dramatiq", app, "--processes", "1", "--threads", slots, "--skip-logging", *flags]
+    options = ["-n", f"{name}@bench", "-l", "WARNING", "-P", arm.pool, "-c", slots]
+    return ["celery", "-A", app, "worker", *options, *_QUIET, *flags]
 
 
 def _flush(client: redis.Redis) -> None:

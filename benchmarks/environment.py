@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.bench import Bench
 from benchmarks.processes import ROOT
 
-_PACKAGES = ("celery-groupfifo", "celery", "kombu", "billiard", "redis", "hiredis", "gevent", "amqp")
+_PACKAGES = ("celery-groupfifo", "celery", "kombu", "billiard", "redis", "hiredis", "gevent", "amqp", "dramatiq")
 
 
 def describe(bench: Bench) -> dict[str, Any]:

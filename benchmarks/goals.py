@@ -26,8 +26,14 @@ class Goal:
         return (self.least is None or figure >= self.least) and (self.most is None or figure <= self.most)
 
     def __str__(self) -> str:
+        if self.least is None and self.most is None:
+            return "-"
         sign, bound = ("≥", self.least) if self.least is not None else ("≤", self.most)
         return f"{sign} {bound:g}{f' {self.unit}'.rstrip() if self.absolute else 'x'}"
+
+
+#: For information.
+NONE = Goal()
 
 
 def at_least(ratio: float) -> Goal:

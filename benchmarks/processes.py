@@ -45,25 +45,21 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 class Worker:
-    """A Celery worker.
+    """A worker.
 
     Args:
-        app: Module of its app.
-        options: Of its command line.
+        command: A module to run with its options.
         environment: Variables on top of ours.
         directory: For its log.
         name: Unique on this server.
     """
 
-    def __init__(
-        self, app: str, options: Sequence[str], environment: Mapping[str, str], directory: Path, name: str
-    ) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, name: str) -> None:
         self._log = directory / f"{name}.log"
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@bench", "-l", "WARNING"]
         with self._log.open("wb") as output:
             # A session of its own: its children are killed with it.
             self._popen = subprocess.Popen(
-                dying_with_us([*command, *options]),
+                dying_with_us([sys.executable, "-m", *command]),
                 cwd=directory,
                 env=_environment(environment),
                 stdin=subprocess.DEVNULL,

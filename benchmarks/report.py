@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goals import NONE
 from benchmarks.rows import Row
 from benchmarks.session import Results
 
-REACHED, MISSED, UNKNOWN = "reached", "missed", "not measured"
+REACHED, MISSED, UNKNOWN, TOLD = "reached", "missed", "not measured", "for information"
 HEADINGS = ("row", "reference", "grouped", "ratio", "must reach", "verdict")
 
 
@@ -28,7 +29,7 @@ class Line:
         ratio: Of the two.
         goal: What it must reach.
         aim: What we would like.
-        verdict: REACHED, MISSED or UNKNOWN.
+        verdict: REACHED, MISSED or UNKNOWN; TOLD where nothing is promised.
         why: What was in the way, when it is unknown.
     """
 
@@ -58,6 +59,8 @@ def judge(row: Row, results: Results) -> Line:
     figure = value if row.goal.absolute else ratio
     if figure is None:
         verdict, why = UNKNOWN, results.failures.get(row.scenario.name, "this system does not tell")
+    elif row.goal is NONE:
+        verdict, why = TOLD, ""
     else:
         verdict, why = (REACHED if row.goal.reached(figure) else MISSED), ""
     return Line(row.name, row.title, row.unit, reference, value, ratio, str(row.goal), row.aim, verdict, why)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from benchmarks.bench import Arm
-from benchmarks.goals import Goal, at_least, at_most, value_at_least, value_at_most
+from benchmarks.goals import NONE, Goal, at_least, at_most, value_at_least, value_at_most
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.base import Scenario
 from benchmarks.scenarios.commands import Commands
@@ -84,14 +85,24 @@ def _noop(full: bool) -> list[Row]:
 def _pools(full: bool) -> list[Row]:
     def row(pool: str, least: float, only_full: bool, **options: object) -> Row:
         scenario = Backlog(f"no-op, {pool}", _both(pool=pool, **options), 10_000 if full else 3_000, 100)
+        if pool == "threads" and find_spec("dramatiq"):
+            scenario.arms = {**scenario.arms, "dramatiq": Arm("dramatiq", pool=pool)}
         return Row(pool, f"the same, {pool} pool", scenario, "rate", "tasks/s", at_least(least), full=only_full)
+
+    threads = row("threads", 2.0, False)
+    peer = "the same, by Dramatiq's 10 threads"
 
     stored = Backlog(
         "no-op, results and events", _both(), 6_000, 100, config={"task_ignore_result": False}, flags=("-E",)
     )
     package = Backlog("plain tasks", {"plain": Arm("plain"), "package": Arm("grouped", ("plain_noop",))}, 10_000, 100)
     return [
-        row("threads", 2.0, False),
+        threads,
+        *(
+            [Row("dramatiq", peer, threads.scenario, "rate", "tasks/s", NONE, "1x", reference="dramatiq", full=True)]
+            if "dramatiq" in threads.scenario.arms
+            else []
+        ),
         row("solo", 1.0, False, concurrency=1),
         row("gevent", 1.0, True),
         Row("results", "the first, results and events on", stored, "rate", "tasks/s", at_least(1.5), "2x", full=True),
@@ -168,19 +179,24 @@ def _calls(full: bool) -> list[Row]:
 
 
 def _redis(full: bool) -> list[Row]:
-    depths = {"small": Depth(2_000, 100), "deep": Depth(200_000, 1), "many": Depth(100_000, 100_000)}
+    depths = {
+        "small": Depth(2_000, 100),
+        "one": Depth(2_000, 1),
+        "deep": Depth(200_000, 1),
+        "many": Depth(100_000, 100_000),
+    }
     commands, scripts, memory = Commands(1_000), Scripts(500, depths), Memory(50_000 if full else 10_000)
-    deep, many = "the same, 200,000 parked in one group", "the same, 100,000 groups"
+    many, deep = "the same, 100,000 groups", "the same, one group: 200,000 parked, by 2,000"
     limit = value_at_most(70, "µs")
 
-    def script_row(name: str, title: str, arm: str) -> Row:
-        return Row(name, title, scripts, "total", "µs", at_most(1.5), "1.1x", reference="small", arm=arm, full=True)
+    def script_row(name: str, title: str, arm: str, reference: str) -> Row:
+        return Row(name, title, scripts, "total", "µs", at_most(1.5), "1.1x", reference=reference, arm=arm, full=True)
 
     return [
         Row("commands", "commands from clients", commands, "total", "per task", at_most(0.5), "2 per task"),
         Row("scripts", "park + begin + finish in Redis", scripts, "total", "µs", limit, "35 µs", None, "small"),
-        script_row("scripts-deep", deep, "deep"),
-        script_row("scripts-many", many, "many"),
+        script_row("scripts-many", many, "many", "small"),
+        script_row("scripts-deep", deep, "deep", "one"),
         Row("memory", "memory per parked task", memory, "bytes", "bytes", at_most(1.35), "1.1x"),
     ]
 

@@ -192,8 +192,11 @@ class Gate:
         Returns:
             False when the ticket counts no more.
         """
-        args: list[Any] = [quote(ticket.id), ticket.fence, owner, call or self.call_name(), self.settings.ttl_ms]
-        return bool(self.store.run("begin", self._keys(ticket), [], args)[0])
+        return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
+
+    def begin_call(self, ticket: Ticket, owner: str, call: str) -> Call:
+        """A begin for a `Line`, which sends many without waiting for their answers."""
+        return self._keys(ticket), [], [quote(ticket.id), ticket.fence, owner, call, self.settings.ttl_ms]
 
     def finish(self, call: Finish) -> Finished:
         """Give the lease back, send the group's next head out, and take the worker's next task.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -11,7 +12,9 @@ from benchmarks.bench import LIVE, Bench
 from benchmarks.producer import SECOND
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.keys import quote
+from celery_groupfifo.line import Line
 from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
+from celery_groupfifo.store import Call
 
 QUEUE = "celery"
 #: Groups that wait beside the measured ones are numbered from here.
@@ -27,22 +30,35 @@ class DirectGate:
         self._client: Any = bench.client
         self.gate = build_gate(app, "groupfifo-bench")
         self._lists = [(quote(QUEUE), QUEUE)]
+        self._begins, self._finishes = Line(self.gate.store, "begin"), Line(self.gate.store, "finish")
 
     def receive(self, count: int) -> list[tuple[Ticket, str]]:
         """Pop up to so many tickets from the queue, each with the key of its group."""
         return [_ticket(message) for message in self._client.rpop(QUEUE, count) or ()]
 
-    def begin(self, ticket: Ticket) -> None:
-        """See `Gate`."""
-        self.gate.begin(ticket, "bench")
+    def begin(self, tickets: Sequence[Ticket]) -> None:
+        """Begin them, in one write as a worker's finishes go out; see `Gate`."""
+        calls = [self.gate.begin_call(ticket, "bench", self.gate.call_name()) for ticket in tickets]
+        for begun, _ in self._ask(self._begins, calls):
+            assert begun
 
-    def finish(self, ticket: Ticket, key: str, take: bool = False) -> tuple[Ticket, str] | None:
-        """See `Gate`. Returns the ticket that was taken."""
-        call = Finish(ticket, key, "bench", caller="bench", call=self.gate.call_name())
-        if take:
-            call.take, call.lists = "lists", self._lists
-        taken = self.gate.finish(call).taken
-        return None if taken is None else _ticket(taken)
+    def finish(self, runs: Sequence[tuple[Ticket, str]], take: bool = False) -> list[tuple[Ticket, str]]:
+        """Finish them in one write; see `Gate`. Returns the tickets that were taken."""
+        calls = [
+            Finish(ticket, key, "bench", "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
+            for caller, (ticket, key) in enumerate(runs)
+        ]
+        answers = map(self.gate.finished, self._ask(self._finishes, [self.gate.finish_call(call) for call in calls]))
+        return [_ticket(answer.taken) for answer in answers if answer.taken is not None]
+
+    @staticmethod
+    def _ask(line: Line, calls: Sequence[Call]) -> list[Any]:
+        line.send(calls)
+        answers = [line.read() for _ in calls]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
 
     def hold(self, ticket: Ticket, key: str) -> None:
         """Let a task that was begun wait for a retry in an hour, and end its run."""
@@ -50,7 +66,7 @@ class DirectGate:
         front, _, message = text.partition(b"\n")
         cut = int(front.split(b" ")[3])
         self.gate.hold(Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS), ticket)
-        self.finish(ticket, key)
+        self.finish([(ticket, key)])
 
 
 def hold_groups(bench: Bench, config: str, count: int) -> None:
@@ -61,7 +77,7 @@ def hold_groups(bench: Bench, config: str, count: int) -> None:
     bench.producer("grouped", config).ask("fill", **request)
     gate = DirectGate(bench)
     for ticket, key in gate.receive(count):
-        gate.begin(ticket)
+        gate.begin([ticket])
         gate.hold(ticket, key)
 
 

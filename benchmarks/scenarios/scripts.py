@@ -1,10 +1,14 @@
-"""How long Redis works for a task: park, begin and finish, each by itself, and finish with a hand-off."""
+"""How long Redis works for a task: park, begin and finish, each by itself, and finish with a hand-off.
+
+Calls come as they do from workers that have something to do: those of a turn together. A server that sleeps before each
+call takes half as long again for it, whatever it is, because its caches are cold; `alone` is that figure. A group
+has one task under way, so where there is only one group, all calls come alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 from benchmarks.bench import Bench
@@ -12,6 +16,10 @@ from benchmarks.scenarios.base import Metrics
 from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
 from celery_groupfifo.model import Ticket
+
+#: Slots of the worker that hands off; calls in one write where single scripts are measured.
+SLOTS, TOGETHER = 10, 100
+PARTS = ("park", "begin", "finish")
 
 
 class Depth(NamedTuple):
@@ -23,7 +31,7 @@ class Depth(NamedTuple):
 
 @dataclass
 class Scripts:
-    """Single calls, one after the other, on gates that are full in different ways.
+    """Calls of single scripts, on gates that are full in different ways.
 
     Attributes:
         sample: Calls of each script per run.
@@ -37,24 +45,35 @@ class Scripts:
     _kept: set[int] = field(default_factory=set)
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`. Returns microseconds per call: `park`, `begin`, `finish`, `handoff`; `total` of three."""
+        """See `Scenario`.
+
+        Returns:
+            Microseconds per call: `park`, `begin`, `finish`, `handoff`; the first three also as `park alone` and so on;
+            `total` and `alone` of three.
+        """
         depth, producer = self.arms[arm], bench.producer("grouped", bench.config())
         self._fill(bench, arm)
         gate, spent = DirectGate(bench), _Spent(bench)
         first = depth.tasks // depth.groups
         request = {"tasks": ["noop"], "count": self.sample, "groups": min(depth.groups, 100)}
         spent.during("park", lambda: producer.ask("fill", **request, first=first))
-        done = 0
-        while done < self.sample:
-            batch = gate.receive(min(100, self.sample - done))
-            spent.during("begin", partial(_each, gate.begin, [(ticket,) for ticket, _ in batch]))
-            spent.during("finish", partial(_each, gate.finish, batch))
-            done += len(batch)
-        held = gate.receive(1)[0]
-        gate.begin(held[0])
+        spent.during("park alone", lambda: producer.ask("send", **request, first=first + self.sample))
+        for together, names in ((TOGETHER, ("begin", "finish")), (1, ("begin alone", "finish alone"))):
+            done = 0
+            while done < self.sample:
+                batch = gate.receive(min(TOGETHER, self.sample - done))
+                for start in range(0, len(batch), together):
+                    part = batch[start : start + together]
+                    spent.during(names[0], lambda part=part: gate.begin([ticket for ticket, _ in part]))
+                    spent.during(names[1], lambda part=part: gate.finish(part))
+                done += len(batch)
+        held = gate.receive(SLOTS)
+        gate.begin([ticket for ticket, _ in held])
         spent.during("handoff", lambda: _chain(gate, held, self.sample))
         found = spent.per_call()
-        return {**found, "total": found["park"] + found["begin"] + found["finish"]}
+        found["total"] = sum(found[name] for name in PARTS)
+        found["alone"] = sum(found[f"{name} alone"] for name in PARTS)
+        return found
 
     def close(self, bench: Bench) -> None:
         """See `Scenario`."""
@@ -93,14 +112,9 @@ class _Spent:
         return {name: spent / calls for name, (calls, spent) in self._sums.items()}
 
 
-def _each(call: Callable[..., object], batch: Iterable[tuple[object, ...]]) -> None:
-    for arguments in batch:
-        call(*arguments)
-
-
-def _chain(gate: DirectGate, held: tuple[Ticket, str], length: int) -> None:
+def _chain(gate: DirectGate, held: Sequence[tuple[Ticket, str]], length: int) -> None:
     """Each finish takes the next task, as a worker's does."""
-    for _ in range(length):
-        taken = gate.finish(*held, take=True)
-        assert taken is not None
+    for _ in range(0, length, len(held)):
+        taken = gate.finish(held, take=True)
+        assert len(taken) == len(held)
         held = taken

@@ -38,6 +38,12 @@ def acknowledged(client: redis.Redis) -> Progress:
     return lambda: total - left()
 
 
+def dramatiq_acknowledged(client: redis.Redis) -> Progress:
+    """By what Dramatiq keeps: messages until they are acknowledged."""
+    total = client.hlen("dramatiq:default.msgs")
+    return lambda: total - client.hlen("dramatiq:default.msgs")
+
+
 def recorded(record: Path) -> Progress:
     """By the record that the tasks write."""
     return lambda: recording.runs(record)
@@ -47,6 +53,8 @@ def progress_of(arm: Arm, client: redis.Redis, record: Path) -> Progress:
     """The cheapest way to see how far an arm is. To be called before its workers start."""
     if arm.tasks[0].endswith("step"):
         return recorded(record)
+    if arm.app == "dramatiq":
+        return dramatiq_acknowledged(client)
     return finished_runs(client) if arm.app == "grouped" and arm.tasks == ("noop",) else acknowledged(client)
 
 

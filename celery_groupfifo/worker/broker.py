@@ -64,8 +64,8 @@ def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:
     """Let kombu count our tickets as deliveries, but keep no copies of them in Redis until they are acknowledged.
 
     A copy is for the case that its worker is lost. For a ticket the gate knows what to do then: before its begin it
-    counts as lost on its way, afterwards it has a lease. The copy costs a round trip when a ticket comes in and one when
-    it is acknowledged; and one that outlives its ticket would come back after the visibility timeout.
+    counts as lost on its way, afterwards it has a lease. The copy costs a round trip when a ticket comes in, and one
+    when it is acknowledged; and if it outlived its ticket, it would come back after the visibility timeout.
 
     Args:
         channel: That consumes.

@@ -1,0 +1,45 @@
+"""The same tasks as actors of Dramatiq, a peer of Celery: no order, threads. Needs `pip install dramatiq[redis]`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+from benchmarks.apps import work
+from benchmarks.apps.config import CONFIG_VARIABLE
+
+broker = RedisBroker(url=json.loads(os.environ[CONFIG_VARIABLE])["broker_url"])
+dramatiq.set_broker(broker)
+
+
+class _Task:
+    """An actor, to be sent as the tasks of the other apps are."""
+
+    def __init__(self, function: Any, name: str) -> None:
+        self.actor = dramatiq.actor(function, actor_name=name, max_retries=0)
+
+    def apply_async(self, args: Sequence[Any], **options: Any) -> None:
+        self.actor.send(*args)
+
+
+class _App:
+    """What a producer needs of an app."""
+
+    def __init__(self) -> None:
+        self.tasks = {"bench.noop": _Task(work.noop, "noop")}
+
+    def finalize(self) -> None:
+        """Everything is there already."""
+
+    def producer_or_acquire(self) -> AbstractContextManager[None]:
+        """Actors send on their broker's own connections."""
+        return nullcontext()
+
+
+app = _App()
