@@ -55,7 +55,7 @@ def judge(row: Row, results: Results) -> Line:
     """What came out for a row."""
     value = results.middle(row.scenario, row.arm, row.metric)
     reference = results.middle(row.scenario, row.reference, row.metric) if row.reference else None
-    ratio = value / reference if value is not None and reference else None
+    ratio = results.ratio(row.scenario, row.arm, row.reference, row.metric) if row.reference else None
     figure = value if row.goal.absolute else ratio
     if figure is None:
         verdict, why = UNKNOWN, results.failures.get(row.scenario.name, "this system does not tell")

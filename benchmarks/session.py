@@ -30,8 +30,21 @@ class Results:
 
     def middle(self, scenario: Scenario, arm: str, metric: str) -> float | None:
         """The median of a figure over the runs of an arm; None where there is none."""
-        found = [each[metric] for each in self.samples.get(scenario.name, {}).get(arm, ()) if metric in each]
+        found = self._figures(scenario, arm, metric)
         return median(found) if found else None
+
+    def ratio(self, scenario: Scenario, arm: str, reference: str, metric: str) -> float | None:
+        """The median, over the repetitions, of an arm's figure by the reference's of the same repetition.
+
+        The two ran one after the other. A machine that is fast in one minute and slow in the next changes both, and
+        their ratio less than either.
+        """
+        pairs = zip(self._figures(scenario, arm, metric), self._figures(scenario, reference, metric), strict=False)
+        found = [value / by for value, by in pairs if by]
+        return median(found) if found else None
+
+    def _figures(self, scenario: Scenario, arm: str, metric: str) -> list[float]:
+        return [each[metric] for each in self.samples.get(scenario.name, {}).get(arm, ()) if metric in each]
 
 
 @dataclass(frozen=True)

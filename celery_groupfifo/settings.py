@@ -44,7 +44,7 @@ class Settings:
     lease_ttl: float = 30.0
     sweep_interval: float = 1.0
     burst: int = 100
-    burst_seconds: float = 0.1
+    burst_seconds: float = 0.25
     on_lease_lost: str = "warn"
     max_lost: int = 3
     on_retry: str = "hold"

@@ -51,6 +51,11 @@ def succeed(task: Any, number: int) -> int:
 
 
 @deed
+def count(task: Any, number: int, text: str) -> int:
+    return len(text)
+
+
+@deed
 def stamps(task: Any, number: int) -> Any:
     return task.request.stamps
 

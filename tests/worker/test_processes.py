@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from celery.exceptions import WorkerLostError
@@ -117,6 +118,29 @@ def test_memory_error_ends_the_run(crew: Crew, key: str) -> None:
 def test_a_greenlet_beyond_its_hard_limit_ends_before_the_group_moves(crew: Crew, key: str) -> None:
     first = send_three(crew, key, "linger", seconds=0.3, time_limit=0.2)
     followed(crew, key, [1, 2, 3], first, "FAILURE")
+
+
+@on("prefork")
+def test_jobs_of_all_sizes(crew: Crew, key: str) -> None:
+    """Small ones go to a child in one write, large ones in several: to the children they are all the same."""
+    sizes = [*range(0, 6_000, 50), 70_000, 2_000_000]
+    results = []
+    for number, size in enumerate(sizes):
+        more = {"deed": "count", "text": "x" * size}
+        send = crew.send(f"{key}-{number % 6}", number, **more) if number % 3 else plain(crew, number, **more)
+        results.append(send)
+    for size, result in zip(sizes, results, strict=True):
+        crew.state(result, "SUCCESS", within=20)
+        assert result.result == size
+    for group in range(6):
+        crew.history.assert_in_line(f"{key}-{group}")
+
+
+def plain(crew: Crew, number: int, **more: Any) -> AsyncResult:
+    """Send a task without a group."""
+    result = crew.task("plain").delay(number, **more)
+    crew.keep([result])
+    return result
 
 
 def test_a_child_does_not_outlive_its_worker(make_crew: Callable[..., Crew], key: str) -> None:
