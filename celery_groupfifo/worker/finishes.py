@@ -55,6 +55,7 @@ class Finishes:
         self._pending: list[_Sent] = []
         self._sent: deque[_Sent] = deque()
         self._hub: Any = None
+        self._heard: int | None = None  # the descriptor that the loop tells of
         self._thread = 0
         self._looking = False
 
@@ -115,8 +116,10 @@ class Finishes:
         descriptor = self._line.fileno()
         if self._hub is None or descriptor is None:
             return
-        if descriptor not in self._hub.readers:
+        if descriptor != self._heard:
+            self._deafen()
             self._hub.add_reader(descriptor, self._readable)
+            self._heard = descriptor
         if not self._looking:
             self._looking = True
             self._hub.call_later(self._line.timeout, self._look)
@@ -176,9 +179,10 @@ class Finishes:
         self._flush()
 
     def _deafen(self) -> None:
-        descriptor = self._line.fileno()
-        if self._hub is not None and descriptor is not None:
-            self._hub.remove_reader(descriptor)
+        # By its number: a connection that has broken has closed it, and the next one may get the same.
+        if self._hub is not None and self._heard is not None:
+            self._hub.remove_reader(self._heard)
+        self._heard = None
 
     def _close(self) -> None:
         self._deafen()

@@ -119,6 +119,19 @@ def test_forgotten_scripts_are_brought_again(world: World, loop: Loop) -> None:
     assert world.residue() == {}
 
 
+def test_a_new_connection_is_listened_to(world: World, loop: Loop) -> None:
+    """Timeline: the connection breaks and is closed; the next one gets the number of its descriptor."""
+    loop.tell(world.run("a", "A"), "A")
+    loop.turn(until=1)
+    ticket = world.run("b", "B")
+    loop.hub.call_later = lambda *args: None  # nobody looks whether an answer is late
+    world.redis.client_kill_filter(_type="normal", skipme=True)
+    loop.tell(ticket, "B")
+    for _ in range(5):
+        next(loop._turns)
+    assert list(loop.answers) == ["a", "b"]
+
+
 @pytest.fixture
 def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, LossyProxy]]:
     """A world whose gate speaks through a proxy; its own look at the server does not."""
