@@ -50,7 +50,7 @@ FULL = (
     Part("loader", "test_loader.py", 5),
 )
 
-#: Some of each, in about a minute and a half; nothing that waits for long or depends on the machine's speed.
+#: Some of them, in less than a minute; nothing that waits for long or depends on the machine's speed.
 QUICK = (
     Part(
         "tasks-short",
@@ -58,12 +58,6 @@ QUICK = (
         35,
         "reject or retried or retry_switches or retry_with or retry_preserves or replaced or basic or test_eta"
         " or send_task or revoked_by_headers_simple",
-    ),
-    Part(
-        "chain-short",
-        "test_canvas.py::test_chain",
-        30,
-        "second_order or replace_with or replace_chain or replaced_with or soft_timeout or nine",
     ),
     *(part for part in FULL if part.name in ("redis-backend", "canvas-map")),
 )
