@@ -34,8 +34,9 @@ local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local is_free, draining = free(group_key)
 
 -- Its place comes first: a foreign key of the line's name stops the script before anything is written.
-local out, place, known = {}, us .. ' ' .. id, nil
-local first = delay <= 0 and not draining and redis.call('RPUSHX', waiting, place) == 0
+local out, place, joins = {}, us .. ' ' .. id, delay <= 0 and not draining
+local first = joins and redis.call('RPUSHX', waiting, place) == 0
+local known
 if draining then
   known = redis.call('HEXISTS', K.entries, id) == 1
 else
@@ -43,8 +44,8 @@ else
 end
 
 if known then
-  if delay <= 0 and not draining and not first then
-    redis.call('RPOP', waiting)
+  if joins and not first then
+    redis.call('RPOP', waiting) -- it has its place already
   end
   local r = read_flight(id)
   if replaces ~= '1' or not r or r.state ~= 'running' then
