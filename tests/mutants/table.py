@@ -30,19 +30,19 @@ SCRIPTS = (
     Mutant(
         "a retry goes behind its successors",
         "lua/finish.lua",
-        "  resume(named_lists(15, 14, named), id, r, out)\n",
+        "  resume(named_lists(13, 13, named), id, r, out)\n",
         "  redis.call('HDEL', K.flight, id)\n"
         "  redis.call('ZREM', K.due, 'l ' .. id)\n"
         "  land(group_key, id)\n"
         "  redis.call('RPUSH', waiting, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
-        "  advance(named_lists(15, 14, named), waiting, group_key, group, out)\n",
+        "  advance(named_lists(13, 13, named), waiting, group_key, group, out)\n",
         (GATE + "test_hold.py::test_the_group_waits_out_the_countdown",),
     ),
     Mutant(
         "a cap of one runs two",
         "lua/lib/advance.lua",
-        "  if fields == 0 then\n",
-        "  if fields <= 1 then\n",
+        "      is_free = false\n",
+        "      is_free = string.sub(field, 1, 2) == 'f '\n",
         (GATE + "test_park.py::test_the_first_is_released_and_the_others_wait_in_order",),
     ),
     Mutant(
@@ -160,8 +160,8 @@ SCRIPTS = (
     Mutant(
         "a hand-off ignores a pause",
         "lua/lib/advance.lua",
-        "  return not in_flight and not flags[1], flags[2]\n",
-        "  return not in_flight, flags[2]\n",
+        "    else\n      is_free = false\n",
+        "    elseif field ~= 'paused' then\n      is_free = false\n",
         (GROUPS + "test_pause.py::test_no_hand_off_of_a_paused_group",),
     ),
     Mutant(
@@ -268,7 +268,7 @@ MODULES = (
     Mutant(
         "a run that stood still before its start starts without its lease",
         "task.py",
-        '        _refuse_when_lost(run, "The task is not started.")\n',
+        '        self._refuse_when_lost(request, "The task is not started.")\n',
         "",
         (CHAOS + "test_takeover.py::test_a_run_whose_lease_was_lost_before_its_start_does_not_start",),
     ),
@@ -287,6 +287,20 @@ MODULES = (
         "    channel.close = closing\n",
         "",
         (CHAOS + "test_network.py::test_a_channel_whose_brpop_broke_is_closed_with_its_connection",),
+    ),
+    Mutant(
+        "answers on a new connection are not heard",
+        "worker/finishes.py",
+        "        self._heard = None\n",
+        "",
+        (GATE + "test_finishes.py::test_a_new_connection_is_listened_to",),
+    ),
+    Mutant(
+        "a ticket that comes when nobody consumes any more is gone",
+        "worker/broker.py",
+        "            append(qos.get(tag), tag)\n",
+        "",
+        ("tests/brokers/test_copies.py::test_what_comes_when_nobody_consumes_any_more_goes_back",),
     ),
     Mutant(
         "a guard lets an older run write",
