@@ -15,7 +15,16 @@ from tests.mutants.table import Mutant
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = "celery_groupfifo"
 #: What the tests need beside the package.
-PARTS = ("tests/conftest.py", "tests/gate", "tests/groups", "tests/worker", "tests/chaos", "tests/unit", "tests/model")
+PARTS = (
+    "tests/conftest.py",
+    "tests/gate",
+    "tests/groups",
+    "tests/worker",
+    "tests/chaos",
+    "tests/unit",
+    "tests/model",
+    "tests/brokers",
+)
 SECONDS = 180
 
 
