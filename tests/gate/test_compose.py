@@ -203,10 +203,19 @@ def _wrapped(function: Any) -> Any:
         (lambda app: Signature, "apply_async"),
         (lambda app: app, "send_task"),
         (lambda app: app.amqp, "create_task_message"),
+        (lambda app: app.amqp.send_task_message, "send"),
         (lambda app: app.amqp.router, "route"),
         (lambda app: registry._encoders["json"], "encoder"),
     ],
-    ids=["task's apply_async", "signature's apply_async", "send_task", "create_task_message", "route", "encoder"],
+    ids=[
+        "task's apply_async",
+        "signature's apply_async",
+        "send_task",
+        "create_task_message",
+        "send_task_message",
+        "route",
+        "encoder",
+    ],
 )
 def test_whatever_is_wrapped_sees_each_call(
     app: Celery, owner: Any, name: str, copies: list[str], monkeypatch: pytest.MonkeyPatch
