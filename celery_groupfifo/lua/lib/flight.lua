@@ -58,12 +58,8 @@ local function arrived(id, r)
   redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
 end
 
--- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua. One mark in ten
--- is enough where that script can also look into the list.
+-- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
 local function mark_seen(r)
-  if string.sub(r.fence, -1) ~= '0' and string.sub(r.queue, 1, 1) ~= '*' then
-    return
-  end
   local seen = string.match(redis.call('HGET', K.seen, r.queue) or '', '^%d+')
   if not seen or tonumber(seen) < tonumber(r.fence) then
     redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. K.ms_text)

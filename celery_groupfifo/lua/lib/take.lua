@@ -19,7 +19,9 @@ local function take_ticket(key, arg, count, owner, call, ttl, own)
       local r = read_flight(id)
       if r and r.state == 'released' and r.fence == fence then
         arrived(id, r)
-        mark_seen(r)
+        if string.sub(fence, -1) == '0' then -- one in ten is enough where what is missing can be looked for
+          mark_seen(r)
+        end
         start(id, r, owner, call, ttl)
         return id, message
       end
