@@ -12,12 +12,13 @@ local function drained(group_key, group)
 end
 
 -- Returns whether a head may go out: nothing is in flight, and nobody has paused the group; and whether it drains.
-local function free(group_key)
+-- leaving: the field of an entry that is about to give its slot back; nil: none is.
+local function free(group_key, leaving)
   local is_free, draining = true, false
   for _, field in ipairs(redis.call('HKEYS', group_key)) do
     if field == 'draining' then
       draining = true
-    else
+    elseif field ~= leaving then
       is_free = false
     end
   end
@@ -31,8 +32,8 @@ local function take_slot(id, group_key, group)
 end
 
 -- Returns id, record and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
-local function next_head(waiting, group_key, group)
-  local is_free, draining = free(group_key)
+local function next_head(waiting, group_key, group, leaving)
+  local is_free, draining = free(group_key, leaving)
   if not is_free then
     if draining then
       drained(group_key, group)

@@ -13,7 +13,7 @@
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^(%S+) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
   if not state then
     if text then -- nobody can read it: the sweep buries the entry, and gives its slot back
       redis.call('ZADD', K.due, K.ms, 'c ' .. id)
