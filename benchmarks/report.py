@@ -53,7 +53,8 @@ class Line:
 
 def judge(row: Row, results: Results) -> Line:
     """What came out for a row."""
-    value = results.middle(row.scenario, row.arm, row.metric)
+    figure_of = results.lowest if row.best else results.middle
+    value = figure_of(row.scenario, row.arm, row.metric)
     reference = results.middle(row.scenario, row.reference, row.metric) if row.reference else None
     ratio = results.ratio(row.scenario, row.arm, row.reference, row.metric) if row.reference else None
     figure = value if row.goal.absolute else ratio

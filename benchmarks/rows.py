@@ -36,6 +36,7 @@ class Row:
         reference: The arm to compare with; None: there is nothing to compare with.
         arm: The arm that is judged.
         full: Only with `--full`.
+        best: What counts is the best run and not the middle one: for a time that others on the machine can only add to.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     reference: str | None = "plain"
     arm: str = "grouped"
     full: bool = False
+    best: bool = False
 
 
 def rows(full: bool) -> list[Row]:
@@ -194,11 +196,14 @@ def _redis(full: bool) -> list[Row]:
 
     return [
         Row("commands", "commands from clients", commands, "total", "per task", at_most(0.5), "2 per task"),
-        Row("scripts", "park + begin + finish in Redis", scripts, "total", "µs", limit, "35 µs", None, "small"),
+        Row(
+            "scripts", "park + begin + finish in Redis, best run", scripts, "total", "µs", limit, "35 µs",
+            reference=None, arm="small", best=True,
+        ),
         script_row("scripts-many", many, "many", "small"),
         script_row("scripts-deep", deep, "deep", "one"),
         Row("memory", "memory per parked task", memory, "bytes", "bytes", at_most(1.35), "1.1x"),
-    ]
+    ]  # fmt: skip
 
 
 def _fair(full: bool) -> list[Row]:
@@ -214,7 +219,7 @@ def _fair(full: bool) -> list[Row]:
 
 
 def _brokers(full: bool) -> list[Row]:
-    scenario = Backlog("RabbitMQ", _both(tasks=("step",)), 4_000, 100, seconds=0, broker="rabbitmq")
+    scenario = Backlog("RabbitMQ", _both(tasks=("step",)), 8_000, 100, seconds=0, broker="rabbitmq")
     return [
         Row("rabbitmq", "RabbitMQ as broker, 100 groups", scenario, "rate", "tasks/s", at_least(1.0), "1.5x", full=True)
     ]

@@ -33,6 +33,10 @@ class Results:
         found = self._figures(scenario, arm, metric)
         return median(found) if found else None
 
+    def lowest(self, scenario: Scenario, arm: str, metric: str) -> float | None:
+        """The lowest figure over the runs of an arm; None where there is none."""
+        return min(self._figures(scenario, arm, metric), default=None)
+
     def ratio(self, scenario: Scenario, arm: str, reference: str, metric: str) -> float | None:
         """The median, over the repetitions, of an arm's figure by the reference's of the same repetition.
 

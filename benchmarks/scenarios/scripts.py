@@ -17,8 +17,8 @@ from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
 from celery_groupfifo.model import Ticket
 
-#: Slots of the worker that hands off; calls in one write where single scripts are measured.
-SLOTS, TOGETHER = 10, 100
+#: Of a worker: as many of its calls may come together, and as many leases are out.
+SLOTS = 10
 PARTS = ("park", "begin", "finish")
 
 
@@ -58,10 +58,10 @@ class Scripts:
         request = {"tasks": ["noop"], "count": self.sample, "groups": min(depth.groups, 100)}
         spent.during("park", lambda: producer.ask("fill", **request, first=first))
         spent.during("park alone", lambda: producer.ask("send", **request, first=first + self.sample))
-        for together, names in ((TOGETHER, ("begin", "finish")), (1, ("begin alone", "finish alone"))):
+        for together, names in ((SLOTS, ("begin", "finish")), (1, ("begin alone", "finish alone"))):
             done = 0
             while done < self.sample:
-                batch = gate.receive(min(TOGETHER, self.sample - done))
+                batch = gate.receive(min(SLOTS, self.sample - done))
                 for start in range(0, len(batch), together):
                     part = batch[start : start + together]
                     spent.during(names[0], lambda part=part: gate.begin([ticket for ticket, _ in part]))
