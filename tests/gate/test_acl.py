@@ -21,7 +21,7 @@ USER, PASSWORD = "gate", "secret"
 
 def commands(name: str) -> list[str]:
     """What the text of a script calls."""
-    return sorted({found.lower() for found in re.findall(r"redis\.p?call\('(\w+)'", scripts.source(name))})
+    return sorted({found.lower() for found in re.findall(r"redis[._]p?call\('(\w+)'", scripts.source(name))})
 
 
 def pattern(key: str) -> str:

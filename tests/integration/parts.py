@@ -50,14 +50,13 @@ FULL = (
     Part("loader", "test_loader.py", 5),
 )
 
-#: Some of them, in less than a minute; nothing that waits for long or depends on the machine's speed.
+#: Some of them, in half a minute; nothing that waits for long or depends on the machine's speed.
 QUICK = (
     Part(
         "tasks-short",
         "test_tasks.py",
-        35,
-        "reject or retried or retry_switches or retry_with or retry_preserves or replaced or basic or test_eta"
-        " or send_task or revoked_by_headers_simple",
+        20,
+        "reject or retried or replaced or basic or send_task or revoked_by_headers_simple",
     ),
     *(part for part in FULL if part.name in ("redis-backend", "canvas-map")),
 )
