@@ -12,12 +12,12 @@ import pytest
 from celery_groupfifo import embedded
 from tests.chaos.stage import Stage
 
-SEEDS = 3
+SEEDS = 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
-    group.addoption("--seeds", type=int, default=SEEDS, help="random runs of tests/chaos/test_seeds.py (3)")
+    group.addoption("--seeds", type=int, default=SEEDS, help="random runs of tests/chaos/test_seeds.py (2)")
     group.addoption("--first-seed", type=int, default=1, help="the first of their seeds, to repeat one (1)")
 
 

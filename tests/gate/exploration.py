@@ -85,6 +85,7 @@ class Explorer:
         keys = world.keys
         per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
         self._names = [*keys.base[:7], keys.pulse, *per_group, *map(keys.calls, WORKERS), "q"]
+        self._there: dict[str, bytes] = {}
         world.redis.flushdb()
         world.now = START_MS
         world.tick(0)
@@ -151,13 +152,17 @@ class Explorer:
             tuple(sum(field.startswith(b"f ") for field in fields) for fields in groups[1::2]),
             tuple(group for group, fields in zip(GROUPS, groups[1::2], strict=True) if b"blocked" in fields),
         )
+        self._there = dumps  # what is in the database: a move changes few keys, and few need to be put back
         return Node(dumps, view, self.world.now, hands, parked, starts, faults)
 
     def _restore(self, node: Node) -> None:
         pipe = self.world.redis.pipeline(transaction=False)
-        pipe.delete(*self._names)
-        for name, dump in node.dumps.items():
-            pipe.restore(name, 0, dump)
+        changed = [name for name in self._names if self._there.get(name) != node.dumps.get(name)]
+        if changed:
+            pipe.delete(*changed)
+        for name in changed:
+            if name in node.dumps:
+                pipe.restore(name, 0, node.dumps[name])
         pipe.execute()
         self.world.now = node.now
         self.world.tick(0)
