@@ -177,7 +177,9 @@ NAMED = frozenset[str]().union(*(named_keys(name) for name in FILES))
 @pytest.mark.parametrize("name", FILES)
 def test_no_key_is_made_up_inside_a_script(name: str) -> None:
     source = "\n".join(code(scripts.source(name)))
-    for command, key in re.findall(r"redis[._]p?call\('(\w+)'(?:, ([\w.\[\] +]+))?", source):
+    calls = re.findall(r"redis[._]p?call\('(\w+)'(?:, ([\w.\[\] +]+))?", source)
+    assert len(calls) > 1
+    for command, key in calls:
         if command != "TIME":
             known = key.startswith(("K.", "KEYS[")) or key in NAMED or re.fullmatch(r"lists\[r\.queue\]|list", key)
             assert known, f"{command} {key}"
