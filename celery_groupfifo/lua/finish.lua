@@ -52,9 +52,9 @@ else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
   redis.call('ZREM', K.due, 'l ' .. id)
+  land(group_key, id)
   leave(group)
-  head, h, entry = next_head(waiting, group_key, group, 'f ' .. id)
-  land(group_key, id) -- last: a hash that gets empty in between is deleted, and made anew
+  head, h, entry = next_head(waiting, group_key, group)
 end
 if take == 'lists' then
   taken, message = take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)

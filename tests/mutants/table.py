@@ -160,8 +160,8 @@ SCRIPTS = (
     Mutant(
         "a hand-off ignores a pause",
         "lua/lib/advance.lua",
-        "    elseif field ~= leaving then\n",
-        "    elseif field ~= leaving and field ~= 'paused' then\n",
+        "    else\n      is_free = false\n",
+        "    elseif field ~= 'paused' then\n      is_free = false\n",
         (GROUPS + "test_pause.py::test_no_hand_off_of_a_paused_group",),
     ),
     Mutant(

@@ -12,13 +12,12 @@ local function drained(group_key, group)
 end
 
 -- Returns whether a head may go out: nothing is in flight, and nobody has paused the group; and whether it drains.
--- leaving: the field of an entry that is about to give its slot back; nil: none is.
-local function free(group_key, leaving)
+local function free(group_key)
   local is_free, draining = true, false
   for _, field in ipairs(redis.call('HKEYS', group_key)) do
     if field == 'draining' then
       draining = true
-    elseif field ~= leaving then
+    else
       is_free = false
     end
   end
@@ -32,8 +31,8 @@ local function take_slot(id, group_key, group)
 end
 
 -- Returns id, record and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
-local function next_head(waiting, group_key, group, leaving)
-  local is_free, draining = free(group_key, leaving)
+local function next_head(waiting, group_key, group)
+  local is_free, draining = free(group_key)
   if not is_free then
     if draining then
       drained(group_key, group)
