@@ -105,6 +105,8 @@ def write_at_once(pool: Any) -> None:
 
     Celery writes the length of a job, and then the job. The first write wakes the child, which reads it, sleeps, and
     is woken again. And a job waits for the loop to say that a pipe may be written to, which an idle child's always is.
+    With nothing to write, Celery takes every pipe out of the poller in every turn, one system call each, and none of
+    them is in it: those turns are left out.
 
     Args:
         pool: Before its loop runs.
@@ -115,23 +117,40 @@ def write_at_once(pool: Any) -> None:
 
     def registering(hub: Any) -> None:
         register(hub)
-        inner = pool._pool
-        put = inner._quick_put
-
-        def putting(job_args: Any) -> None:
-            put(job_args)
-            job = inner._cache[job_args[1][0]]
-            header, body, size = job._payload
-            if len(header) + size <= PIPE_BUF:  # such a write is done at once and whole, or not at all
-                job._payload = memoryview(bytes(header) + bytes(body)), memoryview(b""), 0
-            idle = inner._all_inqueues - inner._busy_workers - inner._active_writes
-            if idle:
-                hub.consolidate_callback([idle.pop()])
-
-        inner._quick_put = putting
+        _put_at_once(pool._pool, hub)
+        _poll_when_needed(pool._pool, hub)
 
     registering.groupfifo = True  # type: ignore[attr-defined]
     pool.register_with_event_loop = registering
+
+
+def _put_at_once(inner: Any, hub: Any) -> None:
+    put = inner._quick_put
+
+    def putting(job_args: Any) -> None:
+        put(job_args)
+        job = inner._cache[job_args[1][0]]
+        header, body, size = job._payload
+        if len(header) + size <= PIPE_BUF:  # such a write is done at once and whole, or not at all
+            job._payload = memoryview(bytes(header) + bytes(body)), memoryview(b""), 0
+        idle = inner._all_inqueues - inner._busy_workers - inner._active_writes
+        if idle:
+            hub.consolidate_callback([idle.pop()])
+
+    inner._quick_put = putting
+
+
+def _poll_when_needed(inner: Any, hub: Any) -> None:
+    start = inner.on_poll_start
+    if start not in hub.on_tick:  # the loop of a later connection goes on with the first one's
+        return
+
+    def starting() -> None:
+        if inner.outbound_buffer or hub.writers:
+            start()
+
+    hub.on_tick.remove(start)
+    hub.on_tick.add(starting)
 
 
 def before_soft_shutdown(worker: Any, call: Callable[[], None]) -> None:
