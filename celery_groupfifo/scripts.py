@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
+
+from celery_groupfifo.inline import inlined
 
 #: Every operation of the gate, by the name of its file.
 NAMES = (
@@ -35,7 +36,6 @@ NAMES = (
 )
 
 INCLUDE = "--@include "
-_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.M | re.S)
 
 
 @cache
@@ -51,13 +51,4 @@ def source(name: str) -> str:
             lines.append(line)
     # Two look-ups less for each of some thirty commands: a fortieth of a script's time.
     text = "\n".join(lines).replace("redis.call(", "redis_call(")
-    return "local redis_call = redis.call\n" + _without_unused(text + "\n")
-
-
-def _without_unused(text: str) -> str:
-    """Redis makes every function anew at every call of a script: only those that it calls are left in it."""
-    for function in _FUNCTION.finditer(text):
-        rest = text.replace(function[0], "")
-        if not re.search(rf"\b{function[1]}\(", rest):
-            return _without_unused(rest)
-    return text
+    return inlined("local redis_call = redis.call\n" + text + "\n")

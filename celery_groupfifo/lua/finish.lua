@@ -34,9 +34,11 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
     return { 0, '', -1 }
   end
   -- This very call, repeated: the same answer, with the message that it took, while its lease lasts.
-  local t, entry = read_flight(taken), read_entry(taken)
+  local t = read_flight(taken)
+  local entry = read_entry(taken)
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
-    return { 1, compose(taken, entry, t), -1 }
+    local message = compose(taken, entry, t)
+    return { 1, message, -1 }
   end
   return { 1, '', -1 }
 end
@@ -47,7 +49,8 @@ local taken, message, head, h, entry
 if r.due ~= '-' then
   --@include resume
   due = math.max(tonumber(r.due) - K.ms, 0)
-  resume(named_lists(13, 13, named), id, r, out)
+  local lists = named_lists(13, 13, named)
+  resume(lists, id, r, out)
 else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
@@ -62,9 +65,11 @@ end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without the way over the broker
   draw(h, entry)
   start(head, h, owner, call, ttl)
-  taken, message = head, compose(head, entry, h)
+  message = compose(head, entry, h)
+  taken = head
 elseif head then
-  ring(named_lists(13, 13, named), head, h, issue(head, h, entry), out)
+  local lists = named_lists(13, 13, named)
+  ring(lists, head, h, entry, out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-')) == 1 then

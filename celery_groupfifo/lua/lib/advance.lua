@@ -32,32 +32,30 @@ end
 
 -- Returns id, record and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
 local function next_head(waiting, group_key, group)
+  local head, r, entry, corrupt
   local is_free, draining = free(group_key)
-  if not is_free then
-    if draining then
-      drained(group_key, group)
-    end
-    return nil
-  end
-  for _ = 1, STEPS do
-    local item = redis.call('LPOP', waiting)
-    if not item then
-      if draining then
-        drained(group_key, group)
-      end
-      return nil
-    end
+  local item, step = is_free and redis.call('LPOP', waiting), 1
+  while item do
     local us, id = string.match(item, '^(%d+) (.*)$')
-    local entry, corrupt = read_entry(id or '')
-    if corrupt then
+    entry, corrupt = read_entry(id or '')
+    if entry and entry.us == us then
+      r = take_slot(id, group_key, group)
+      head = id
+      break
+    elseif corrupt then
       bury(id, group, 'corrupt', corrupt)
       leave(group)
-    elseif entry and entry.us == us then
-      return id, take_slot(id, group_key, group), entry
     end -- else it was revoked: its place is empty
+    if step == STEPS then
+      redis.call('ZADD', K.due, K.ms, 'a ' .. group) -- more empty places than one call may walk: a sweep goes on
+      break
+    end
+    item, step = redis.call('LPOP', waiting), step + 1
   end
-  redis.call('ZADD', K.due, K.ms, 'a ' .. group) -- more empty places than one call may walk: a sweep goes on
-  return nil
+  if draining and not item then
+    drained(group_key, group)
+  end
+  return head, r, entry
 end
 
 local function land(group_key, id)
@@ -67,6 +65,6 @@ end
 local function advance(lists, waiting, group_key, group, out)
   local id, r, entry = next_head(waiting, group_key, group)
   if id then
-    ring(lists, id, r, issue(id, r, entry), out)
+    ring(lists, id, r, entry, out)
   end
 end

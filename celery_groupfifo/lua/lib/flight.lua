@@ -14,16 +14,16 @@ local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =
     string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  if not state then
-    if text then -- nobody can read it: the sweep buries the entry, and gives its slot back
-      redis.call('ZADD', K.due, K.ms, 'c ' .. id)
-    end
-    return nil
+  local r
+  if state then
+    r = {
+      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+      due = due, stop = stop, group = group, queue = queue,
+    }
+  elseif text then -- nobody can read it: the sweep buries the entry, and gives its slot back
+    redis.call('ZADD', K.due, K.ms, 'c ' .. id)
   end
-  return {
-    state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-    due = due, stop = stop, group = group, queue = queue,
-  }
+  return r
 end
 
 local function write_flight(id, r)
@@ -37,12 +37,12 @@ end
 
 -- max(last + 1, time): it grows over restarts, lost data and failovers, whatever the clock does.
 local function draw_fence()
-  local last = tonumber(redis.call('SET', K.fence, K.us_text, 'GET') or 0) or 0
-  if last < K.us then
-    return K.us_text
+  local fence = K.us_text
+  local last = tonumber(redis.call('SET', K.fence, fence, 'GET') or 0) or 0
+  if last >= K.us then
+    fence = string.format('%.0f', last + 1)
+    redis.call('SET', K.fence, fence)
   end
-  local fence = string.format('%.0f', last + 1)
-  redis.call('SET', K.fence, fence)
   return fence
 end
 

@@ -6,16 +6,17 @@ local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
+-- Returns the entry; nothing when there is none, and its text when nobody can read it.
 local function read_entry(id)
   local text = redis.call('HGET', K.entries, id)
-  if not text then
-    return nil
+  local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+  local entry, corrupt
+  if us then
+    entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  elseif text then
+    corrupt = text
   end
-  local us, group, queue, cut, at = string.match(text, '^(%d+) (%S+) (%S+) (%d+)\n()')
-  if not us then
-    return nil, text
-  end
-  return { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  return entry, corrupt
 end
 
 local function compose(id, entry, r)
@@ -41,20 +42,17 @@ end
 
 -- Draw the ticket of an entry that comes in flight; its record is the caller's to write.
 local function draw(r, entry)
-  r.state, r.fence, r.since = 'released', draw_fence(), K.ms_text
+  r.fence = draw_fence()
+  r.state, r.since = 'released', K.ms_text
   r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
   r.queue = entry.queue
 end
 
--- Draw the ticket of an entry in flight. Returns the ready message.
-local function issue(id, r, entry)
+-- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish.
+local function ring(lists, id, r, entry, out)
   draw(r, entry)
   write_flight(id, r)
-  return compose(id, entry, r)
-end
-
--- Push the ticket on its list, or say what the caller has to publish.
-local function ring(lists, id, r, message, out)
+  local message = compose(id, entry, r)
   redis.call('ZADD', K.rung, 0, r.queue .. ' ' .. r.fence .. ' ' .. id)
   local pushed = lists[r.queue] and redis.pcall('LPUSH', lists[r.queue], message)
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

@@ -9,7 +9,7 @@ local function mark_redelivered(id)
     return
   end
   redis.call('HSET', K.entries, id, table.concat({
-    e.us, ' ', e.group, ' ', e.queue, ' ', number(e.cut + #REDELIVERED), '\n',
+    e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
     REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
   }))
 end
@@ -45,7 +45,7 @@ local function resume(lists, id, r, out, again)
   end
   local entry, corrupt = read_entry(id)
   if entry then
-    ring(lists, id, r, issue(id, r, entry), out)
+    ring(lists, id, r, entry, out)
     return
   end
   bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)

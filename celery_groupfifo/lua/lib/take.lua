@@ -6,15 +6,21 @@ local OWN = true
 -- Returns id and message; OWN when that head is the next one: the lists up to its own are empty; nothing when all are
 -- empty, or when the next message is not a ticket of this gate: that one keeps its turn and goes the broker's way.
 local function take_ticket(key, arg, count, owner, call, ttl, own)
-  local dropped = 0
-  for i = 0, count - 1 do
-    local message = redis.pcall('RPOP', KEYS[key + i])
-    while type(message) == 'string' do
-      local tag, fence, id =
-        string.match(message, '^{"properties": {"delivery_tag": "gf (%S+) (%d+) %d+ %d+ ([^"]+)"')
+  local taken, message
+  local at, dropped = 0, 0
+  while at < count do
+    local text = redis.pcall('RPOP', KEYS[key + at])
+    if type(text) ~= 'string' then -- empty, or no list
+      if text == false and ARGV[arg + at] == own then
+        taken = OWN
+        break
+      end
+      at = at + 1
+    else
+      local tag, fence, id = string.match(text, '^{"properties": {"delivery_tag": "gf (%S+) (%d+) %d+ %d+ ([^"]+)"')
       if tag ~= K.tag or dropped == STALE then
-        redis.call('RPUSH', KEYS[key + i], message)
-        return nil
+        redis.call('RPUSH', KEYS[key + at], text)
+        break
       end
       local r = read_flight(id)
       if r and r.state == 'released' and r.fence == fence then
@@ -23,14 +29,11 @@ local function take_ticket(key, arg, count, owner, call, ttl, own)
           mark_seen(r)
         end
         start(id, r, owner, call, ttl)
-        return id, message
+        taken, message = id, text
+        break
       end
       dropped = dropped + 1
-      message = redis.pcall('RPOP', KEYS[key + i])
-    end
-    if message == false and ARGV[arg + i] == own then
-      return OWN
     end
   end
-  return nil
+  return taken, message
 end

@@ -1,0 +1,120 @@
+"""Functions of a Lua script, put where they are called.
+
+Redis runs the whole text of a script at every call, and that makes each of its functions anew: a quarter of a
+microsecond for each, a tenth of what a script takes. So the scripts are written with functions, and run without.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import count
+
+_COMMENT = re.compile(r"(?:^|(?<=\s))--.*")
+_FUNCTION = re.compile(r"local function (\w+)\((.*)\)$")
+_CALL = re.compile(r"( *)(?:(?:(return)|([\w., ]+?) =) )?(\w+)\((.*)\)$")
+_START, _END, _RETURN = "local function ", "end", "  return"
+_STRING = re.compile(r"'[^']*'")
+_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
+
+
+def inlined(script: str) -> str:
+    """A script that does the same with fewer functions, and without comments.
+
+    A function is put in place when its one `return` ends it, and when every call of it is a line of its own: `f(…)`,
+    `a, b = f(…)`, `local a, b = f(…)` or `return f(…)`. Others stay. What nobody calls is left out.
+
+    Args:
+        script: Its functions begin and end at the margin, and are defined before they are called. No local variable
+            has the name of a function, or of something outside that a function uses.
+    """
+    lines = [line for line in (_COMMENT.sub("", line).rstrip() for line in script.splitlines()) if line]
+    numbers, at = count(1), 0
+    lines = _without_uncalled(lines)
+    while at < len(lines):
+        if lines[at].startswith(_START):
+            end = lines.index(_END, at)
+            rest = _placed(lines[at:end], lines[end + 1 :], numbers)
+            if rest is not None:
+                lines[at:] = rest
+                continue
+        at += 1
+    return "\n".join(lines) + "\n"
+
+
+def _without_uncalled(lines: list[str]) -> list[str]:
+    """A script without the functions that nothing after them calls: from the last one on, as each calls earlier ones."""
+    for at in reversed([at for at, line in enumerate(lines) if line.startswith(_START)]):
+        end = lines.index(_END, at)
+        name = lines[at].removeprefix(_START).partition("(")[0]
+        if not re.search(rf"\b{name}\(", "\n".join(lines[end:])):
+            lines = lines[:at] + lines[end + 1 :]
+    return lines
+
+
+def _placed(function: list[str], rest: list[str], numbers: Iterator[int]) -> list[str] | None:
+    """The rest of a script with a function in place of its calls; None where that can't be."""
+    defined = _FUNCTION.match(function[0])
+    assert defined, function[0]
+    name, parameters = defined.groups()
+    steps, result = _parted(function[1:])
+    called = re.compile(rf"\b{name}\(")
+    calls = {at: _CALL.match(line) for at, line in enumerate(rest) if f"{name}(" in line and called.search(line)}
+    if steps is None and calls:
+        return None
+    found = []
+    for at, line in enumerate(rest):
+        if at not in calls:
+            found.append(line)
+            continue
+        call = calls[at]
+        if call is None or call[4] != name or not _is_closed(call[5]):
+            return None
+        indent, returning, targets, _, arguments = call.groups()
+        if (returning or targets) and not result or returning and result.endswith(")"):
+            return None  # no value, or any number of them
+        values = _values(result) if returning else (targets or "").count(",") + 1
+        kept = ", ".join(f"_{next(numbers)}" for _ in range(values))
+        block = ["do"]
+        if parameters:
+            block.append(f"local {parameters}{' = ' + arguments if arguments else ''}")
+        block += steps or []
+        if result:
+            block = [f"local {kept}", *block, f"{kept} = {result}"]
+        block.append("end")
+        if returning:
+            block.append(f"return {kept}")
+        elif targets:
+            block.append(f"{targets} = {kept}")
+        found += [indent + each for each in block]
+    return found
+
+
+def _parted(body: list[str]) -> tuple[list[str] | None, str]:
+    """The steps of a function and what it gives back; no steps when it leaves from inside of something."""
+    places = [at for at, line in enumerate(body) if re.search(r"\breturn\b", line)]
+    if not places:
+        return body, ""
+    first = body[places[0]]
+    if len(places) > 1 or not first.startswith(_RETURN):
+        return None, ""
+    result = " ".join([first.removeprefix(_RETURN), *(line.strip() for line in body[places[0] + 1 :])])
+    return body[: places[0]], result.strip()
+
+
+def _is_closed(arguments: str) -> bool:
+    """Whether the brackets of a list of arguments are its own: not those of `f(a) .. g(b)`."""
+    depth = 0
+    for character in _STRING.sub("", arguments):
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _values(result: str) -> int:
+    """How many values a `return` gives back."""
+    text, brackets = _STRING.sub("", result), 1
+    while brackets:
+        text, brackets = _BRACKETS.subn("", text)
+    return text.count(",") + 1
