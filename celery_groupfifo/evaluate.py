@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from hashlib import sha1
 from typing import Any
 
 import redis
@@ -29,18 +28,6 @@ class Evaluator:
     def __init__(self, client: Any) -> None:
         self._pool: redis.ConnectionPool = client.connection_pool
         self._idle: deque[Any] = deque()
-        self._texts = {name: scripts.source(name) for name in scripts.NAMES}
-        self._shas = {
-            name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._texts.items()
-        }
-
-    def sha(self, name: str) -> str:
-        """What EVALSHA calls a script."""
-        return self._shas[name]
-
-    def text(self, name: str) -> str:
-        """The script itself."""
-        return self._texts[name]
 
     def call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a script once; load it when the server does not know it (any more).
@@ -57,7 +44,7 @@ class Evaluator:
             try:
                 reply = self._evaluate(connection, name, keys, args)
             except NoScriptError:
-                connection.send_command("SCRIPT", "LOAD", self._texts[name])
+                connection.send_command("SCRIPT", "LOAD", scripts.source(name))
                 connection.read_response()
                 reply = self._evaluate(connection, name, keys, args)
         except ResponseError:
@@ -72,7 +59,7 @@ class Evaluator:
         return reply
 
     def _evaluate(self, connection: Any, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        connection.send_command("EVALSHA", self._shas[name], len(keys), *keys, *args)
+        connection.send_command("EVALSHA", scripts.sha(name), len(keys), *keys, *args)
         return connection.read_response()
 
     def renew(self) -> None:

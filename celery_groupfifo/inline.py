@@ -12,7 +12,7 @@ from itertools import count
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))--.*")
 _FUNCTION = re.compile(r"local function (\w+)\((.*)\)$")
-_CALL = re.compile(r"( *)(?:(?:(return)|([\w., ]+?) =) )?(\w+)\((.*)\)$")
+_CALL = re.compile(r"( *)(?:(?:(return)|([\w.,\[\] ]+?) =) )?(\w+)\((.*)\)$")
 _START, _END, _RETURN = "local function ", "end", "  return"
 _STRING = re.compile(r"'[^']*'")
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
@@ -43,7 +43,7 @@ def inlined(script: str) -> str:
 
 
 def _without_uncalled(lines: list[str]) -> list[str]:
-    """A script without the functions that nothing after them calls: from the last one on, as each calls earlier ones."""
+    """A script without the functions that nothing calls: from the last one on, as each calls earlier ones."""
     for at in reversed([at for at, line in enumerate(lines) if line.startswith(_START)]):
         end = lines.index(_END, at)
         name = lines[at].removeprefix(_START).partition("(")[0]
@@ -59,35 +59,33 @@ def _placed(function: list[str], rest: list[str], numbers: Iterator[int]) -> lis
     name, parameters = defined.groups()
     steps, result = _parted(function[1:])
     called = re.compile(rf"\b{name}\(")
-    calls = {at: _CALL.match(line) for at, line in enumerate(rest) if f"{name}(" in line and called.search(line)}
-    if steps is None and calls:
-        return None
     found = []
-    for at, line in enumerate(rest):
-        if at not in calls:
+    for line in rest:
+        calls = len(called.findall(line)) if f"{name}(" in line else 0
+        if not calls:
             found.append(line)
             continue
-        call = calls[at]
-        if call is None or call[4] != name or not _is_closed(call[5]):
+        call = _CALL.match(line)
+        if steps is None or calls > 1 or call is None or call[4] != name or not _is_closed(call[5]):
             return None
         indent, returning, targets, _, arguments = call.groups()
-        if (returning or targets) and not result or returning and result.endswith(")"):
+        if ((returning or targets) and not result) or (returning and result.endswith(")")):
             return None  # no value, or any number of them
         values = _values(result) if returning else (targets or "").count(",") + 1
-        kept = ", ".join(f"_{next(numbers)}" for _ in range(values))
-        block = ["do"]
-        if parameters:
-            block.append(f"local {parameters}{' = ' + arguments if arguments else ''}")
-        block += steps or []
-        if result:
-            block = [f"local {kept}", *block, f"{kept} = {result}"]
-        block.append("end")
+        kept = ", ".join(f"_{next(numbers)}" for _ in range(values)) if result else ""
+        block = _block(steps, f"{parameters} = {arguments}" if arguments else parameters, kept, result)
         if returning:
             block.append(f"return {kept}")
         elif targets:
             block.append(f"{targets} = {kept}")
         found += [indent + each for each in block]
     return found
+
+
+def _block(steps: list[str], bound: str, kept: str, result: str) -> list[str]:
+    """What a call becomes: parameters, steps, and the result in variables of its own."""
+    block = ["do", *([f"local {bound}"] if bound else []), *steps]
+    return [f"local {kept}", *block, f"{kept} = {result}", "end"] if result else [*block, "end"]
 
 
 def _parted(body: list[str]) -> tuple[list[str] | None, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from celery_groupfifo import scripts
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.store import Call, Store
 
@@ -52,7 +53,7 @@ class Line:
 
     def _connect(self) -> None:
         connection = self._connection = self._store.client.connection_pool.get_connection()
-        connection.send_command("SCRIPT", "LOAD", self._store.text(self._name))
+        connection.send_command("SCRIPT", "LOAD", scripts.source(self._name))
         connection.read_response()
 
     def read(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha1
 from importlib.resources import files
 
 from celery_groupfifo.inline import inlined
@@ -52,3 +53,9 @@ def source(name: str) -> str:
     # Two look-ups less for each of some thirty commands: a fortieth of a script's time.
     text = "\n".join(lines).replace("redis.call(", "redis_call(")
     return inlined("local redis_call = redis.call\n" + text + "\n")
+
+
+@cache
+def sha(name: str) -> str:
+    """What EVALSHA calls a script."""
+    return sha1(source(name).encode(), usedforsecurity=False).hexdigest()

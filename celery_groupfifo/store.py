@@ -23,6 +23,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from celery_groupfifo import scripts
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
 from celery_groupfifo.evaluate import Evaluator
 from celery_groupfifo.keys import Keys
@@ -100,10 +101,10 @@ class Store:
             raise self.wrapped(name, error) from error
 
     def _pipelined(self, name: str, calls: Sequence[Call], load: bool = False) -> list[Any]:
-        sha = self._scripts.sha(name)
+        sha = scripts.sha(name)
         pipe = self.client.pipeline(transaction=True)
         if load:
-            pipe.script_load(self._scripts.text(name))
+            pipe.script_load(scripts.source(name))
         for keys, more, args in calls:
             every = [*keys.base, *more]
             pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
@@ -117,11 +118,7 @@ class Store:
         """A run of a script as a command, for whoever sends it on a connection of its own."""
         keys, more, args = call
         count = len(keys.base) + len(more)
-        return ["EVALSHA", self._scripts.sha(name), count, *keys.base, *more, self.clock, keys.tag, *args]
-
-    def text(self, name: str) -> str:
-        """A script itself."""
-        return self._scripts.text(name)
+        return ["EVALSHA", scripts.sha(name), count, *keys.base, *more, self.clock, keys.tag, *args]
 
     def push(self, list_key: str, message: bytes) -> None:
         """Push a ticket on a broker's list; a second push is a stale ticket, no more."""

@@ -44,7 +44,7 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
 end
 
 local out, due = {}, -1
-local taken, message, head, h, entry
+local taken, message, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 if r.due ~= '-' then
   --@include resume
@@ -57,19 +57,19 @@ else
   redis.call('ZREM', K.due, 'l ' .. id)
   land(group_key, id)
   leave(group)
-  head, h, entry = next_head(waiting, group_key, group)
+  head, entry = next_head(waiting, group_key, group)
 end
 if take == 'lists' then
   taken, message = take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without the way over the broker
-  draw(h, entry)
+  local h = draw('0', group, entry)
   start(head, h, owner, call, ttl)
   message = compose(head, entry, h)
   taken = head
 elseif head then
   local lists = named_lists(13, 13, named)
-  ring(lists, head, h, entry, out)
+  ring(lists, head, '0', group, entry, out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-')) == 1 then

@@ -76,8 +76,8 @@ if delay > 0 then
   end
 elseif is_free and first then -- nobody is before it
   local entry = { us = us, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  local r = take_slot(id, group_key, group)
-  ring({ [queue] = list }, id, r, entry, out)
+  take_slot(group_key, id)
+  ring({ [queue] = list }, id, '0', group, entry, out)
 elseif is_free then
   advance({ [queue] = list }, waiting, group_key, group, out)
 end

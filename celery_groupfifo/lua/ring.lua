@@ -51,7 +51,7 @@ for _, member in ipairs(redis.call('ZRANGEBYLEX', K.rung, first, past, 'LIMIT', 
   if r and r.state == 'released' and r.fence == fence then
     local entry = read_entry(id)
     if entry then
-      ring({ [queue] = list }, id, r, entry, out)
+      ring({ [queue] = list }, id, r.lost, r.group, entry, out)
       count = count + 1
     else
       redis.call('ZADD', K.due, K.ms, 'l ' .. id) -- unreadable: the sweep buries it

@@ -24,22 +24,20 @@ local function free(group_key)
   return is_free, draining
 end
 
--- An entry takes a slot of its group. Returns its record, to be written with its ticket.
-local function take_slot(id, group_key, group)
+local function take_slot(group_key, id)
   redis.call('HSET', group_key, 'f ' .. id, 1)
-  return { lost = '0', group = group }
 end
 
--- Returns id, record and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
+-- Returns id and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
 local function next_head(waiting, group_key, group)
-  local head, r, entry, corrupt
+  local head, entry, corrupt
   local is_free, draining = free(group_key)
   local item, step = is_free and redis.call('LPOP', waiting), 1
   while item do
     local us, id = string.match(item, '^(%d+) (.*)$')
     entry, corrupt = read_entry(id or '')
     if entry and entry.us == us then
-      r = take_slot(id, group_key, group)
+      take_slot(group_key, id)
       head = id
       break
     elseif corrupt then
@@ -55,7 +53,7 @@ local function next_head(waiting, group_key, group)
   if draining and not item then
     drained(group_key, group)
   end
-  return head, r, entry
+  return head, entry
 end
 
 local function land(group_key, id)
@@ -63,8 +61,8 @@ local function land(group_key, id)
 end
 
 local function advance(lists, waiting, group_key, group, out)
-  local id, r, entry = next_head(waiting, group_key, group)
+  local id, entry = next_head(waiting, group_key, group)
   if id then
-    ring(lists, id, r, entry, out)
+    ring(lists, id, '0', group, entry, out)
   end
 end

@@ -40,17 +40,18 @@ local function leave(group)
   end
 end
 
--- Draw the ticket of an entry that comes in flight; its record is the caller's to write.
-local function draw(r, entry)
-  r.fence = draw_fence()
-  r.state, r.since = 'released', K.ms_text
-  r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-  r.queue = entry.queue
+-- Draw the ticket of an entry that comes in flight. Returns its record, for the caller to write.
+local function draw(lost, group, entry)
+  local fence = draw_fence()
+  return {
+    state = 'released', fence = fence, lost = lost, since = K.ms_text, owner = '-', call = '-',
+    due = '-', stop = '-', group = group, queue = entry.queue,
+  }
 end
 
 -- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish.
-local function ring(lists, id, r, entry, out)
-  draw(r, entry)
+local function ring(lists, id, lost, group, entry, out)
+  local r = draw(lost, group, entry)
   write_flight(id, r)
   local message = compose(id, entry, r)
   redis.call('ZADD', K.rung, 0, r.queue .. ' ' .. r.fence .. ' ' .. id)

@@ -45,7 +45,7 @@ local function resume(lists, id, r, out, again)
   end
   local entry, corrupt = read_entry(id)
   if entry then
-    ring(lists, id, r, entry, out)
+    ring(lists, id, r.lost, r.group, entry, out)
     return
   end
   bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
