@@ -20,13 +20,27 @@ class Pool(TaskPool):  # type: ignore[misc]
     def __init__(self, *children: int) -> None:
         self.payloads: dict[int, Any] = {}
         self._pool = SimpleNamespace(
-            _all_inqueues=set(children), _busy_workers={BUSY}, _active_writes={WRITING}, _cache={}
+            _all_inqueues=set(children), _busy_workers={BUSY}, _active_writes={WRITING}, _cache={}, outbound_buffer=[]
         )
         self.written: list[list[int]] = []
-        self.hub = SimpleNamespace(consolidate_callback=self.written.append)
+        self.looked = 0
+        self.hub = SimpleNamespace(consolidate_callback=self.written.append, on_tick=set(), writers={})
 
     def register_with_event_loop(self, loop: Any) -> None:
-        self._pool._quick_put = self._put
+        """As Celery does: what a turn begins with is registered once, whatever comes later."""
+        inner = self._pool
+        inner._quick_put = self._put
+        inner.on_poll_start = lambda: self._look()
+        if not self.hub.on_tick:
+            self.hub.on_tick.add(inner.on_poll_start)
+
+    def _look(self) -> None:
+        self.looked += 1
+
+    def turn(self) -> None:
+        """One turn of the loop."""
+        (start,) = self.hub.on_tick
+        start()
 
     def _put(self, job: Any) -> None:
         (number,), size = job[1], job[2]
@@ -75,3 +89,24 @@ def test_it_waits_where_none_does() -> None:
     made = pool(BUSY, WRITING)
     made.put(1, 10)
     assert made.written == []
+
+
+def test_a_turn_with_nothing_to_write_leaves_the_pipes_alone() -> None:
+    made = pool(BUSY, IDLE)
+    for _ in range(3):
+        made.turn()
+    assert made.looked == 0
+
+
+def test_a_turn_looks_for_a_pipe_where_a_job_waits() -> None:
+    made = pool(BUSY)
+    made._pool.outbound_buffer.append("a job")
+    made.turn()
+    assert made.looked == 1
+
+
+def test_a_turn_takes_out_a_pipe_that_nothing_is_written_to_any_more() -> None:
+    made = pool(BUSY, IDLE)
+    made.hub.writers[IDLE] = None
+    made.turn()
+    assert made.looked == 1

@@ -16,6 +16,7 @@ from typing import Any
 
 from celery import Celery, shared_task
 from celery.concurrency.asynpool import AsynPool
+from celery.worker.control import inspect_command
 
 import celery_groupfifo
 from celery_groupfifo import GroupFifoTask
@@ -115,6 +116,16 @@ def plain(self: Any, number: int = 0, deed: str = "succeed", **more: Any) -> Any
 def add(first: int, *rest: int) -> int:
     """Of plain Celery."""
     return first + sum(rest)
+
+
+@inspect_command()
+def loop(state: Any) -> dict[str, Any]:
+    """Where the functions come from that the worker's loop and its pool call for each turn and each job."""
+    consumer = state.consumer
+    return {
+        "turn": sorted(function.__module__ for function in consumer.hub.on_tick),
+        "job": consumer.pool._pool._quick_put.__module__,
+    }
 
 
 if CONF in os.environ:

@@ -136,6 +136,16 @@ def test_jobs_of_all_sizes(crew: Crew, key: str) -> None:
         crew.history.assert_in_line(f"{key}-{group}")
 
 
+@on("prefork")
+def test_jobs_go_to_the_children_at_once(crew: Crew) -> None:
+    """That is only time won, so that no run would show it."""
+    (reply,) = crew.app.control.broadcast("loop", reply=True, timeout=10, limit=1)
+    turn, job = reply["one@test"]["turn"], reply["one@test"]["job"]
+    assert job == "celery_groupfifo.worker.pools"
+    assert job in turn
+    assert "celery.concurrency.asynpool" not in turn
+
+
 def plain(crew: Crew, number: int, **more: Any) -> AsyncResult:
     """Send a task without a group."""
     result = crew.task("plain").delay(number, **more)
