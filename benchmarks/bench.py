@@ -15,7 +15,7 @@ from typing import Any
 
 import redis
 
-from benchmarks.apps.config import CONFIG_VARIABLE
+from benchmarks.apps.config import CONFIG_VARIABLE, COUNTDOWN_VARIABLE
 from benchmarks.processes import Producer, Worker
 from benchmarks.rabbit import rabbitmq
 from benchmarks.recording import PATH_VARIABLE
@@ -46,6 +46,7 @@ class Arm:
         concurrency: Slots of each worker.
         workers: How many.
         held: Groups, beside the measured ones, that wait for a retry.
+        countdown: Of the recipe: seconds until it tries again.
     """
 
     app: str
@@ -54,6 +55,7 @@ class Arm:
     concurrency: int = 10
     workers: int = 1
     held: int = 0
+    countdown: float = 0.1
 
 
 class Bench:
@@ -114,7 +116,7 @@ class Bench:
     @contextmanager
     def workers(self, arm: Arm, config: str, record: Path, flags: Sequence[str] = ()) -> Iterator[list[Worker]]:
         """The workers of an arm, while the context lasts."""
-        environment = {CONFIG_VARIABLE: config, PATH_VARIABLE: str(record)}
+        environment = {CONFIG_VARIABLE: config, PATH_VARIABLE: str(record), COUNTDOWN_VARIABLE: str(arm.countdown)}
         started: list[Worker] = []
         try:
             for _ in range(arm.workers):

@@ -12,7 +12,7 @@ from benchmarks.rows import Row
 from benchmarks.session import Results
 
 _WIDTH, _LEFT, _TOP, _BAR, _GAP, _RIGHT = 720, 130, 64, 30, 14, 110
-_COLOURS = {"plain": "#9aa0a6", "recipe": "#d98e5f"}
+_COLOURS = {"plain": "#9aa0a6", "recipe": "#d98e5f", "patient recipe": "#d98e5f"}
 _OWN_COLOUR = "#3b78c3"
 
 

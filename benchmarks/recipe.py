@@ -13,10 +13,8 @@ from typing import Any
 import redis
 
 from benchmarks.apps import work
-from benchmarks.apps.config import configured_app
+from benchmarks.apps.config import COUNTDOWN_VARIABLE, configured_app
 
-#: Seconds until the next try. Long ones leave the slots idle, short ones keep them busy with trying.
-COUNTDOWN = float(os.environ.get("BENCH_RECIPE_COUNTDOWN", "0.1"))
 #: Seconds after which the lock of a dead worker is free again.
 LOCK_SECONDS = 30.0
 
@@ -29,7 +27,8 @@ def step(self: Any, group: str, number: int, seconds: float = 0.0) -> None:
     """See `work.step`."""
     lock = _locks.lock(f"lock:{group}", timeout=LOCK_SECONDS)
     if not lock.acquire(blocking=False):
-        raise self.retry(countdown=COUNTDOWN)
+        # A long time leaves the slots idle, a short one keeps them busy with trying.
+        raise self.retry(countdown=float(os.environ[COUNTDOWN_VARIABLE]))
     try:
         work.step(group, number, seconds)
     finally:

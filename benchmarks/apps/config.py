@@ -9,6 +9,8 @@ from celery import Celery
 
 #: JSON: what a scenario adds, and where the servers are.
 CONFIG_VARIABLE = "BENCH_CONFIG"
+#: Seconds until the recipe tries again.
+COUNTDOWN_VARIABLE = "BENCH_RECIPE_COUNTDOWN"
 
 #: Late acknowledgement is what ordered tasks have: a reference that may lose tasks would be no reference.
 _COMMON = {

@@ -29,7 +29,6 @@ class Backlog:
         groups: That they belong to.
         burst: Tasks of one group that come in a row.
         seconds: Of work per task; None: they are no-ops, and record nothing.
-        limit: Seconds after which a slow arm has shown enough.
         config: Added to the apps' configuration.
         flags: Added to the workers' command line.
         broker: `redis` or `rabbitmq`.
@@ -41,7 +40,6 @@ class Backlog:
     groups: int
     burst: int = 1
     seconds: float | None = None
-    limit: float | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     broker: str = "redis"
@@ -59,7 +57,7 @@ class Backlog:
             with bench.workers(chosen, config, record, self.flags) as workers:
                 watch = Watch(bench.client, bench.server.pid, progress, workers)
                 start = watch.until(before + int(self.count * WARM_UP))
-                end = watch.until(before + self.count, self.limit)
+                end = watch.until(before + self.count)
             found = cost(start, end)
             if self.seconds is not None:
                 found |= self._from_record(chosen, recording.read(record), found["rate"])

@@ -107,12 +107,11 @@ class Watch:
         self._client, self._server_pid = client, server_pid
         self._progress, self._workers, self._patience = progress, workers, patience
 
-    def until(self, done: int, limit: float | None = None) -> Point:
+    def until(self, done: int) -> Point:
         """Wait until so many tasks are done.
 
         Args:
             done: Tasks.
-            limit: Seconds after which it is enough.
 
         Raises:
             BenchmarkError: A worker ended, or nothing came to an end.
@@ -120,7 +119,7 @@ class Watch:
         began = time.monotonic()
         while True:
             now, seen = time.monotonic(), self._progress()
-            if seen >= done or (limit is not None and now - began >= limit):
+            if seen >= done:
                 return self._point(now, seen)
             for worker in self._workers:
                 worker.check()
