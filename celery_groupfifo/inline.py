@@ -1,12 +1,14 @@
-"""Functions of a Lua script, put where they are called.
+"""Lua scripts, made quicker to run: functions are put where they are called, and fields become variables.
 
-Redis runs the whole text of a script at every call, and that makes each of its functions anew: a quarter of a
-microsecond for each, a tenth of what a script takes. So the scripts are written with functions, and run without.
+Redis runs the whole text of a script at every call, and that makes each of its functions and tables anew: a quarter of
+a microsecond for a function, a sixth of what a script takes in all. So the scripts are written with them, and run
+without.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
@@ -16,6 +18,26 @@ _CALL = re.compile(r"( *)(?:(?:(return)|([\w.,\[\] ]+?) =) )?(\w+)\((.*)\)$")
 _START, _END, _RETURN = "local function ", "end", "  return"
 _STRING = re.compile(r"'[^']*'")
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
+
+
+def unpacked(script: str, table: str) -> str:
+    """A script with a local variable in place of each field of a table; lines that set one nobody reads are left out.
+
+    Args:
+        script: It makes the table empty and at the margin, `local T = {}`, sets each field on a line of its own, and
+            does nothing else with it but use its fields by their names, `T.name`.
+        table: Its name.
+    """
+    field = re.compile(rf"\b{table}\.(\w+)")
+    uses = Counter(field.findall(script))
+    lines = [
+        line
+        for line in script.splitlines()
+        if not (found := re.match(rf"{table}\.(\w+) = ", line)) or uses[found[1]] > 1
+    ]
+    names = ", ".join(f"{table}_{name}" for name in uses if uses[name] > 1)
+    text = "\n".join(lines).replace(f"local {table} = {{}}", f"local {names}")
+    return field.sub(rf"{table}_\1", text) + "\n"
 
 
 def inlined(script: str) -> str:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from celery_groupfifo import scripts
-from celery_groupfifo.inline import inlined
+from celery_groupfifo.inline import inlined, unpacked
 from tests.gate.support import World
 from tests.gate.test_script_headers import FILES, PARTS, text
 
@@ -138,6 +138,18 @@ def test_it_gives_the_same(world: World, case: str) -> None:
 
 def test_comments_are_left_out_and_strings_are_not() -> None:
     assert inlined("-- of the file\nlocal x = ' - -' -- of the line\n\nreturn x\n") == "local x = ' - -'\nreturn x\n"
+
+
+def test_fields_become_variables() -> None:
+    script = "local T = {}\nT.a = ARGV[1]\nT.b = 2\nT.ab = 3\nif T.a == '' then\n  T.a = T.b\nend\nreturn T.a\n"
+    assert unpacked(script, "T") == (
+        "local T_a, T_b\nT_a = ARGV[1]\nT_b = 2\nif T_a == '' then\n  T_a = T_b\nend\nreturn T_a\n"
+    )
+
+
+def test_other_tables_stay() -> None:
+    script = "local T = {}\nT.a = { T = 1 }\nlocal xT = { a = 2 }\nreturn { T.a.T, xT.a }\n"
+    assert unpacked(script, "T") == "local T_a\nT_a = { T = 1 }\nlocal xT = { a = 2 }\nreturn { T_a.T, xT.a }\n"
 
 
 def test_the_hot_ones_have_no_function_on_their_way() -> None:

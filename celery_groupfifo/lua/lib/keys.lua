@@ -14,10 +14,17 @@
 -- KEYS[9] dead    (list)    dead letters, newest first
 -- ARGV[1] clock   (us)      empty: the server's TIME; tests pass a number
 -- ARGV[2] tag     (text)    namespace and partition, as they stand in a ticket
-local K = {
-  entries = KEYS[1], flight = KEYS[2], due = KEYS[3], depth = KEYS[4], rung = KEYS[5],
-  seen = KEYS[6], fence = KEYS[7], stats = KEYS[8], dead = KEYS[9], tag = ARGV[2],
-}
+local K = {}
+K.entries = KEYS[1]
+K.flight = KEYS[2]
+K.due = KEYS[3]
+K.depth = KEYS[4]
+K.rung = KEYS[5]
+K.seen = KEYS[6]
+K.fence = KEYS[7]
+K.stats = KEYS[8]
+K.dead = KEYS[9]
+K.tag = ARGV[2]
 -- The time, as number and as text.
 K.us_text = ARGV[1]
 if K.us_text == '' then
@@ -25,4 +32,5 @@ if K.us_text == '' then
   K.us_text = time[1] .. string.format('%06d', time[2])
 end
 K.ms_text = string.sub(K.us_text, 1, -4)
-K.us, K.ms = tonumber(K.us_text), tonumber(K.ms_text)
+K.us = tonumber(K.us_text)
+K.ms = tonumber(K.ms_text)
