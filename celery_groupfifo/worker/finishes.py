@@ -1,4 +1,4 @@
-"""How the ends of runs reach the gate: at once, or together once a turn of the main loop, which waits for no answer."""
+"""How the ends of runs reach the gate: at once, or a few together from the main loop, which waits for no answer."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
 
+#: Finishes that go out together at most: Redis shall have the first ones while the loop still reads the next results.
+#: One by one costs a system call and a wake-up for each; all of a turn at its end leaves Redis idle in between.
+TOGETHER = 3
+
+
 class _Sent:
     """A finish on its way."""
 
@@ -36,8 +41,8 @@ class Finishes:
     """The finishes of one worker.
 
     Where runs are processes, their ends come in on the main loop, many in a turn. Waiting there for each answer
-    would stop the whole worker for a round trip per task: what ended in one turn goes out in one write, and the loop
-    reads the answers when they come.
+    would stop the whole worker for a round trip per task: a few go out in one write, what is left of a turn at its
+    end, and the loop reads the answers when they come.
 
     Args:
         member: Whose runs.
@@ -72,10 +77,12 @@ class Finishes:
             return uuid4().hex[:8]
 
     def tell(self, call: Finish, run: Run) -> None:
-        """Send a finish, now or with the others of this turn; the member does what the answer says."""
+        """Send a finish, now or with others of this turn; the member does what the answer says."""
         on_loop = self._hub is not None and self._thread == threading.get_ident() and not self._member.stopping
         if on_loop and call.failure is None:  # else it is a call of another script, and a rare one
             self._pending.append(_Sent(call, run))
+            if len(self._pending) >= TOGETHER:
+                self._flush()
         else:
             self._tell_now(call, run)
 
@@ -100,7 +107,7 @@ class Finishes:
     # -- on the loop -------------------------------------------------------
 
     def _flush(self) -> None:
-        """Called by the loop each turn, before it sleeps."""
+        """Send what is pending: when there is enough of it, and in each turn of the loop before it sleeps."""
         if not self._pending:
             return
         batch, self._pending = self._pending, []

@@ -13,10 +13,11 @@ from kombu.asynchronous import Hub
 
 from celery_groupfifo import embedded
 from celery_groupfifo.model import Finish, Finished
-from celery_groupfifo.worker.finishes import Finishes
+from celery_groupfifo.worker.finishes import TOGETHER, Finishes
 from celery_groupfifo.worker.run import Run
 from tests.gate.proxy import LossyProxy
 from tests.gate.support import World, ticket_of
+from tests.worker.waiting import until
 
 
 class Loop:
@@ -68,17 +69,29 @@ def evaluations(world: World) -> int:
 
 
 def test_what_ends_in_one_turn_goes_out_together_and_nobody_waits(world: World, loop: Loop) -> None:
-    tickets = {key: world.run(f"{key}1", key) for key in "ABC"}
-    for key in "ABC":
+    tickets = {key: world.run(f"{key}1", key) for key in "AB"}
+    for key in "AB":
         world.park(f"{key}2", key)
     before = evaluations(world)
     for key, ticket in tickets.items():
         loop.tell(ticket, key)
     assert evaluations(world) == before and loop.answers == {}
-    loop.turn(until=3)
-    assert evaluations(world) == before + 3
+    loop.turn(until=2)
+    assert evaluations(world) == before + 2
     assert not any(answer.stale for answer in loop.answers.values())
-    assert sorted(world.queued()) == ["A2", "B2", "C2"]
+    assert sorted(world.queued()) == ["A2", "B2"]
+
+
+def test_redis_has_the_first_ones_while_the_loop_still_reads_results(world: World, loop: Loop) -> None:
+    tickets = {key: world.run(f"{key}1", key) for key in "ABCDE"}
+    before = evaluations(world)
+    for key, ticket in tickets.items():
+        loop.tell(ticket, key)
+    until(lambda: evaluations(world) == before + TOGETHER)
+    assert loop.answers == {}
+    loop.turn(until=5)
+    assert evaluations(world) == before + 5
+    assert not any(answer.stale for answer in loop.answers.values())
 
 
 def test_each_call_out_has_a_caller_of_its_own(world: World, loop: Loop) -> None:
