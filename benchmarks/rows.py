@@ -195,7 +195,7 @@ def _redis(full: bool) -> list[Row]:
         "deep": Depth(200_000, 1),
         "many": Depth(100_000, 100_000),
     }
-    commands, scripts, memory = Commands(1_000), Scripts(500, depths), Memory(50_000 if full else 10_000)
+    commands, scripts, memory = Commands(1_000), Scripts(300, depths), Memory(50_000 if full else 10_000)
     many, deep = "the same, 100,000 groups", "the same, one group: 200,000 parked, by 2,000"
     limit = value_at_most(70, "µs")
 
