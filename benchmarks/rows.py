@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from benchmarks.bench import MODULES, Arm
+from benchmarks.bench import Arm
 from benchmarks.goals import NONE, Goal, at_least, at_most, value_at_least, value_at_most
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.base import Scenario
@@ -130,14 +130,14 @@ def _hot(full: bool) -> list[Row]:
 
 #: The recipe with the patience of real code.
 PATIENT = "patient recipe"
+_STEPS = {name: Arm(name, ("step",)) for name in ("plain", "grouped", "recipe")}
+_STEPS[PATIENT] = Arm("recipe", ("step",), countdown=5)
 
 
 def _working(full: bool) -> list[Row]:
-    def scenario(seconds: float, count: int, *apps: str, burst: int = 1) -> Backlog:
+    def scenario(seconds: float, count: int, *names: str, burst: int = 1) -> Backlog:
         name = f"{seconds * 1000:g} ms, 50 groups, {'bursts of ten' if burst > 1 else 'at random'}"
-        arms = {app: Arm(app, ("step",)) for app in apps if app in MODULES}
-        if PATIENT in apps:
-            arms[PATIENT] = Arm("recipe", ("step",), countdown=5)
+        arms = {each: _STEPS[each] for each in names}
         return Backlog(name, arms, count, 50, burst=burst, seconds=seconds)
 
     def recipe_row(name: str, title: str, scenario: Backlog, least: float, reference: str = "recipe") -> Row:

@@ -1,7 +1,7 @@
 """Lua scripts, made quicker to run: functions are put where they are called, and fields become variables.
 
 Redis runs the whole text of a script at every call, and that makes each of its functions and tables anew: a quarter of
-a microsecond for a function, a sixth of what a script takes in all. So the scripts are written with them, and run
+a microsecond for a function, a seventh of what a script takes in all. So the scripts are written with them, and run
 without.
 """
 
