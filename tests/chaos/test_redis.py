@@ -90,7 +90,8 @@ def _tasks_end_while(stage: Stage, refuse: Callable[[], object], accept: Callabl
     stage.drained()
     counts = assert_sound(stage)
     assert not counts.repeats, "what was over stayed over"
-    assert all(worker.alive for worker in stage.workers)
+    dead = [worker.log[-3000:] for worker in stage.workers if not worker.alive]
+    assert not dead, "\n".join(dead)
 
 
 def test_while_redis_is_full_tasks_end_and_none_is_lost_or_repeated(stage: Stage) -> None:
