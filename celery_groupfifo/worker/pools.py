@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import select
+import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,6 +16,10 @@ from celery.concurrency import asynpool, prefork, thread
 
 #: Bytes that a pipe takes whole or not at all; the least that POSIX allows where the system does not say.
 PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+#: Bytes that a pipe holds where the system is not told otherwise: what one call may read.
+PIPE_SIZE = 65_536
+#: The length that billiard writes before each message.
+LENGTH = struct.Struct(">i")
 
 
 def is_prefork(pool: Any) -> bool:
@@ -100,13 +107,16 @@ def keep_written_jobs(pool: Any, ids: Callable[[], set[str]]) -> None:
     pool.flush = keeping
 
 
-def write_at_once(pool: Any) -> None:
-    """Let a prefork pool write a job in one piece, and to a child that waits for one without a turn of the loop.
+def spare_calls(pool: Any) -> None:
+    """Let a prefork pool talk with its children in fewer system calls.
 
-    Celery writes the length of a job, and then the job. The first write wakes the child, which reads it, sleeps, and
-    is woken again. And a job waits for the loop to say that a pipe may be written to, which an idle child's always is.
-    With nothing to write, Celery takes every pipe out of the poller in every turn, one system call each, and none of
-    them is in it: those turns are left out.
+    - Celery writes the length of a job, and then the job. The first write wakes the child, which reads it, sleeps, and
+      is woken again. And a job waits for the loop to say that a pipe may be written to, which an idle child's always
+      is. Here a job goes out in one piece, and to a child that waits for one without a turn of the loop.
+    - With nothing to write, Celery takes every pipe out of the poller in every turn, one call each, and none of them
+      is in it: those turns are left out.
+    - Celery reads the length of an answer, and then the answer, and registers the pipe anew. Here all that a child has
+      sent is read at once.
 
     Args:
         pool: Before its loop runs.
@@ -116,12 +126,78 @@ def write_at_once(pool: Any) -> None:
         return
 
     def registering(hub: Any) -> None:
+        _read_at_once(pool._pool._result_handler)
         register(hub)
         _put_at_once(pool._pool, hub)
         _poll_when_needed(pool._pool, hub)
 
     registering.groupfifo = True  # type: ignore[attr-defined]
     pool.register_with_event_loop = registering
+
+
+def _read_at_once(handler: Any) -> None:
+    def make(hub: Any) -> Callable[[int], None]:
+        processes, heard = handler.fileno_to_outq, handler.on_state_change
+
+        def readable(pipe: int) -> None:
+            try:
+                text = os.read(pipe, PIPE_SIZE) if pipe in processes else b""
+            except BlockingIOError:
+                return
+            except OSError:
+                text = b""
+            if text:
+                take(pipe, text)
+            else:
+                hub.remove_reader(pipe)  # the process is gone
+
+        def take(pipe: int, text: bytes | bytearray) -> None:
+            messages, rest = _split(text)
+            if rest:
+                hub.add_reader(pipe, complete(pipe, bytearray(rest)))
+            tell(iter(messages))
+
+        def tell(messages: Iterator[bytes | bytearray]) -> None:
+            for message in messages:
+                try:
+                    heard(pickle.loads(message))  # noqa: S301
+                except BaseException:
+                    tell(messages)  # the pipe has the others no more
+                    raise
+
+        def complete(pipe: int, text: bytearray) -> Iterator[None]:
+            """In the place of `readable` until a message is whole: Celery's shutdown looks for such a generator."""
+            while missing := _missing(text):
+                try:
+                    more = os.read(pipe, min(missing, PIPE_SIZE))
+                except BlockingIOError:
+                    yield
+                else:
+                    if not more:
+                        raise EOFError
+                    text += more
+            hub.add_reader(pipe, readable, pipe)
+            take(pipe, text)
+
+        return readable
+
+    handler._make_process_result = make
+
+
+def _split(text: bytes | bytearray) -> tuple[list[bytes | bytearray], bytes | bytearray]:
+    """The whole messages, and what is left of one that is not."""
+    messages, at = [], 0
+    while not _missing(text, at):
+        end = at + LENGTH.size + LENGTH.unpack_from(text, at)[0]
+        messages.append(text[at + LENGTH.size : end])
+        at = end
+    return messages, text[at:]
+
+
+def _missing(text: bytes | bytearray, at: int = 0) -> int:
+    """How many bytes to read next for the message at a place."""
+    came = len(text) - at - LENGTH.size
+    return max(LENGTH.unpack_from(text, at)[0] - came, 0) if came >= 0 else -came
 
 
 def _put_at_once(inner: Any, hub: Any) -> None:

@@ -41,7 +41,7 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         consumer.groupfifo = self._member
         wrap_strategies(self._member, app.tasks)
         pools.report_errors(consumer.pool)
-        pools.write_at_once(consumer.pool)
+        pools.spare_calls(consumer.pool)
         signals.task_unknown.connect(unknown.finish_unknown)
         pools.before_soft_shutdown(consumer.controller, self._member.leave)
 

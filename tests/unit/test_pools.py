@@ -1,15 +1,18 @@
-"""Jobs of a prefork pool are written in one piece, and at once where a child waits for one."""
+"""A prefork pool with few system calls: a job is one piece and goes to who waits for it, answers are read at once."""
 
 from __future__ import annotations
 
 import os
+import pickle
+from collections.abc import Iterator
+from inspect import isgenerator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery.concurrency.prefork import TaskPool
 
-from celery_groupfifo.worker.pools import PIPE_BUF, write_at_once
+from celery_groupfifo.worker.pools import LENGTH, PIPE_BUF, PIPE_SIZE, spare_calls
 
 BUSY, WRITING, IDLE = 3, 4, 5
 
@@ -22,6 +25,7 @@ class Pool(TaskPool):  # type: ignore[misc]
         self._pool = SimpleNamespace(
             _all_inqueues=set(children), _busy_workers={BUSY}, _active_writes={WRITING}, _cache={}, outbound_buffer=[]
         )
+        self._pool._result_handler = SimpleNamespace(fileno_to_outq={}, on_state_change=None)
         self.written: list[list[int]] = []
         self.looked = 0
         self.hub = SimpleNamespace(consolidate_callback=self.written.append, on_tick=set(), writers={})
@@ -56,9 +60,9 @@ class Pool(TaskPool):  # type: ignore[misc]
 
 def pool(*children: int) -> Pool:
     made = Pool(*children)
-    write_at_once(made)
+    spare_calls(made)
     for _ in range(2):  # a loop after each reconnection
-        write_at_once(made)
+        spare_calls(made)
         made.register_with_event_loop(made.hub)
     return made
 
@@ -110,3 +114,139 @@ def test_a_turn_takes_out_a_pipe_that_nothing_is_written_to_any_more() -> None:
     made.hub.writers[IDLE] = None
     made.turn()
     assert made.looked == 1
+
+
+class Child:
+    """A pipe from a child, and the loop that hears of it; what is told of its messages is kept.
+
+    Attributes:
+        refused: Messages that raise a ValueError.
+    """
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.refused: set[Any] = set()
+        self.out, self.into = os.pipe()
+        os.set_blocking(self.out, False)
+        os.set_blocking(self.into, False)
+        self.processes = {self.out: "a process"}
+        made = Pool()
+        made._pool._result_handler = SimpleNamespace(fileno_to_outq=self.processes, on_state_change=self._hear)
+        spare_calls(made)
+        made.register_with_event_loop(made.hub)
+        self.readers: dict[int, Any] = {}
+        hub = SimpleNamespace(add_reader=self._add, remove_reader=lambda pipe: self.readers.pop(pipe, None))
+        self.readable = made._pool._result_handler._make_process_result(hub)
+        self._add(self.out, self.readable, self.out)
+
+    def _add(self, pipe: int, callback: Any, *args: Any) -> None:
+        self.readers[pipe] = (callback, args)
+
+    def _hear(self, message: Any) -> None:
+        self.told.append(message)
+        if message in self.refused:
+            raise ValueError(message)
+
+    def send(self, text: bytes) -> int:
+        """Write what fits into the pipe. Returns how much that was."""
+        return os.write(self.into, text) if text else 0
+
+    def turn(self) -> None:
+        """The loop sees that the pipe is readable, and does what kombu's does."""
+        callback, args = self.readers[self.out]
+        if not isgenerator(callback):
+            callback(*args)
+        else:
+            next(callback, None)
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    made = Child()
+    yield made
+    os.close(made.out)
+    os.close(made.into)
+
+
+def packed(*messages: Any) -> bytes:
+    """Messages as billiard writes them."""
+    texts = [pickle.dumps(message) for message in messages]
+    return b"".join(LENGTH.pack(len(text)) + text for text in texts)
+
+
+def test_all_that_came_is_read_in_one_turn(child: Child) -> None:
+    child.send(packed("accepted", "done", "accepted"))
+    child.turn()
+    assert child.told == ["accepted", "done", "accepted"]
+    assert child.readers == {child.out: (child.readable, (child.out,))}
+
+
+@pytest.mark.parametrize("cut", range(1, len(packed("first", "second"))))
+def test_a_message_may_come_in_two_parts(child: Child, cut: int) -> None:
+    text = packed("first", "second")
+    child.send(text[:cut])
+    child.turn()
+    whole = ["first"] if cut >= len(packed("first")) else []
+    assert child.told == whole
+    child.turn()  # nothing has come
+    assert child.told == whole
+    child.send(text[cut:] + packed("third"))
+    for _ in range(3):
+        child.turn()
+    assert child.told == ["first", "second", "third"]
+    assert child.readers == {child.out: (child.readable, (child.out,))}
+
+
+def test_a_message_may_come_byte_by_byte(child: Child) -> None:
+    for byte in packed("first", "second"):
+        child.send(bytes([byte]))
+        child.turn()
+    assert child.told == ["first", "second"]
+
+
+def test_while_a_part_is_missing_a_generator_stands_in_the_place(child: Child) -> None:
+    """By it Celery's shutdown knows that the pipe's next byte begins no message, and goes on with it to the end."""
+    text = packed("first")
+    child.send(text[:-1])
+    child.turn()
+    rest, _ = child.readers[child.out]
+    assert isgenerator(rest)
+    next(rest)
+    child.send(text[-1:] + packed("second"))
+    assert next(rest, "over") == "over"
+    assert child.told == ["first"], "not a byte of the next one is read: it is Celery's to read in its own way"
+
+
+def test_a_message_larger_than_the_pipe(child: Child) -> None:
+    large = "x" * (5 * PIPE_SIZE)
+    text = packed("first", large, "last")
+    while text:
+        text = text[child.send(text) :]
+        child.turn()
+    for _ in range(2):
+        child.turn()
+    assert child.told == ["first", large, "last"]
+
+
+def test_what_one_message_raises_does_not_keep_back_the_others(child: Child) -> None:
+    child.refused = {"first", "second"}
+    child.send(packed("first", "second", "third"))
+    with pytest.raises(ValueError, match="second"):
+        child.turn()
+    assert child.told == ["first", "second", "third"]
+
+
+def test_the_pipe_of_a_process_that_is_gone_is_heard_no_more(child: Child) -> None:
+    child.send(packed("first"))
+    child.processes.clear()
+    child.turn()
+    assert (child.told, child.readers) == ([], {})
+
+
+def test_a_pipe_at_its_end_is_heard_no_more() -> None:
+    child = Child()
+    os.close(child.into)
+    child.turn()
+    assert child.readers == {}
+    os.close(child.out)
+    child.readable(child.out)

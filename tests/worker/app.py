@@ -120,11 +120,13 @@ def add(first: int, *rest: int) -> int:
 
 @inspect_command()
 def loop(state: Any) -> dict[str, Any]:
-    """Where the functions come from that the worker's loop and its pool call for each turn and each job."""
+    """Where the functions come from that the worker's loop and its pool call for each turn, job and answer."""
     consumer = state.consumer
+    hub, pool = consumer.hub, consumer.pool._pool
     return {
-        "turn": sorted(function.__module__ for function in consumer.hub.on_tick),
-        "job": consumer.pool._pool._quick_put.__module__,
+        "turn": sorted(function.__module__ for function in hub.on_tick),
+        "job": pool._quick_put.__module__,
+        "answer": sorted({getattr(hub.readers[pipe][0], "__module__", "part") for pipe in pool._fileno_to_outq}),
     }
 
 

@@ -137,11 +137,12 @@ def test_jobs_of_all_sizes(crew: Crew, key: str) -> None:
 
 
 @on("prefork")
-def test_jobs_go_to_the_children_at_once(crew: Crew) -> None:
+def test_the_pool_talks_with_its_children_in_few_calls(crew: Crew) -> None:
     """That is only time won, so that no run would show it."""
     (reply,) = crew.app.control.broadcast("loop", reply=True, timeout=10, limit=1)
-    turn, job = reply["one@test"]["turn"], reply["one@test"]["job"]
+    turn, job, answer = (reply["one@test"][name] for name in ("turn", "job", "answer"))
     assert job == "celery_groupfifo.worker.pools"
+    assert answer == [job]
     assert job in turn
     assert "celery.concurrency.asynpool" not in turn
 
