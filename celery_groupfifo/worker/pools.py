@@ -201,19 +201,37 @@ def _missing(text: bytes | bytearray, at: int = 0) -> int:
 
 
 def _put_at_once(inner: Any, hub: Any) -> None:
-    put = inner._quick_put
+    put, waiting = inner._quick_put, inner.outbound_buffer
 
     def putting(job_args: Any) -> None:
         put(job_args)
         job = inner._cache[job_args[1][0]]
         header, body, size = job._payload
-        if len(header) + size <= PIPE_BUF:  # such a write is done at once and whole, or not at all
+        whole = len(header) + size <= PIPE_BUF  # such a write is done at once and whole, or not at all
+        if whole:
             job._payload = memoryview(bytes(header) + bytes(body)), memoryview(b""), 0
         idle = inner._all_inqueues - inner._busy_workers - inner._active_writes
-        if idle:
-            hub.consolidate_callback([idle.pop()])
+        if not idle:
+            return
+        pipe = idle.pop()
+        process = inner._fileno_to_inq.get(pipe)
+        if not (whole and process and len(waiting) == 1 and _written(pipe, job)):
+            hub.consolidate_callback([pipe])
+            return
+        waiting.pop()
+        job._scheduled_for = job._write_to = process
+        inner._busy_workers.add(pipe)
+        inner.write_stats[process.index] += 1
 
     inner._quick_put = putting
+
+
+def _written(pipe: int, job: Any) -> bool:
+    try:
+        os.write(pipe, job._payload[0])
+    except OSError:
+        return False
+    return True
 
 
 def _poll_when_needed(inner: Any, hub: Any) -> None:

@@ -90,7 +90,7 @@ def _tasks_end_while(stage: Stage, refuse: Callable[[], object], accept: Callabl
     stage.drained()
     counts = assert_sound(stage)
     assert not counts.repeats, "what was over stayed over"
-    dead = [worker.log[-3000:] for worker in stage.workers if not worker.alive]
+    dead = [f"{worker.process.exit_code}: {worker.log[-3000:]}" for worker in stage.workers if not worker.alive]
     assert not dead, "\n".join(dead)
 
 

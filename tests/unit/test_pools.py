@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import Counter, deque
 from collections.abc import Iterator
 from inspect import isgenerator
 from types import SimpleNamespace
@@ -23,7 +24,13 @@ class Pool(TaskPool):  # type: ignore[misc]
     def __init__(self, *children: int) -> None:
         self.payloads: dict[int, Any] = {}
         self._pool = SimpleNamespace(
-            _all_inqueues=set(children), _busy_workers={BUSY}, _active_writes={WRITING}, _cache={}, outbound_buffer=[]
+            _all_inqueues=set(children),
+            _busy_workers={BUSY},
+            _active_writes={WRITING},
+            _fileno_to_inq={pipe: SimpleNamespace(index=pipe) for pipe in children},
+            write_stats=Counter(),
+            _cache={},
+            outbound_buffer=deque(),
         )
         self._pool._result_handler = SimpleNamespace(fileno_to_outq={}, on_state_change=None)
         self.written: list[list[int]] = []
@@ -50,7 +57,8 @@ class Pool(TaskPool):  # type: ignore[misc]
         (number,), size = job[1], job[2]
         header, body = size.to_bytes(4, "big"), os.urandom(size)
         self.payloads[number] = header + body
-        self._pool._cache[number] = SimpleNamespace(_payload=(memoryview(header), memoryview(body), size))
+        job = self._pool._cache[number] = SimpleNamespace(_payload=(memoryview(header), memoryview(body), size))
+        self._pool.outbound_buffer.append(job)
 
     def put(self, number: int, size: int) -> Any:
         """What of a job will be written: header, body, and the length of the body."""
@@ -83,10 +91,64 @@ def test_a_larger_one_stays_in_two(size: int) -> None:
     assert bytes(header) + bytes(body) == made.payloads[1]
 
 
-def test_it_goes_to_a_child_that_waits() -> None:
-    made = pool(BUSY, WRITING, IDLE)
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """The ends of a child's pipe, its own first."""
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    yield out, into
+    os.close(out)
+    os.close(into)
+
+
+def test_it_is_written_to_a_child_that_waits(pipe: tuple[int, int]) -> None:
+    out, into = pipe
+    made = pool(BUSY, WRITING, into)
     made.put(1, 10)
-    assert made.written == [[IDLE]]
+    assert os.read(out, 1000) == made.payloads[1]
+    inner, job = made._pool, made._pool._cache[1]
+    assert made.written == [], "without Celery's generator"
+    assert not inner.outbound_buffer
+    assert inner._busy_workers == {BUSY, into}
+    assert job._write_to is job._scheduled_for is inner._fileno_to_inq[into]
+    assert inner.write_stats == {into: 1}
+
+
+def test_the_next_one_waits_for_another_child(pipe: tuple[int, int]) -> None:
+    out, into = pipe
+    made = pool(into)
+    made.put(1, 10)
+    made.put(2, 10)
+    assert os.read(out, 1000) == made.payloads[1]
+    assert list(made._pool.outbound_buffer) == [made._pool._cache[2]]
+
+
+@pytest.mark.parametrize("why", ["large", "full", "closed", "behind others", "no process"])
+def test_else_celery_writes_it(pipe: tuple[int, int], why: str) -> None:
+    out, into = pipe
+    made = pool(BUSY, into)
+    if why == "full":
+        while True:
+            try:
+                os.write(into, bytes(PIPE_BUF))
+            except BlockingIOError:
+                break
+    elif why == "closed":
+        made = pool(BUSY, -1)
+    elif why == "behind others":
+        made._pool.outbound_buffer.append("a job")
+    elif why == "no process":
+        made._pool._fileno_to_inq.clear()
+    made.put(1, PIPE_BUF if why == "large" else 10)
+    inner, job = made._pool, made._pool._cache[1]
+    assert made.written == [[-1 if why == "closed" else into]]
+    assert inner.outbound_buffer[-1] is job
+    assert inner._busy_workers == {BUSY}
+    assert not hasattr(job, "_write_to")
+    os.set_blocking(out, False)
+    if why != "full":
+        with pytest.raises(BlockingIOError):
+            os.read(out, 1)
 
 
 def test_it_waits_where_none_does() -> None:
