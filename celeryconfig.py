@@ -43,7 +43,8 @@ worker_soft_shutdown_timeout = 20.0
 # Workers may be started before Redis is up.
 broker_connection_retry_on_startup = True
 
-# A Redis that turns read-only in a failover must not end its workers: they reconnect, and find the new one.
+# A Redis that turns read-only in a failover must not end its workers: they reconnect, and find the new one. Nor must
+# one that is full, and can't take a worker's answer to Flower.
 broker_channel_error_retry = True
 
 # Flower and `celery events` see tasks only through events: from the worker,
