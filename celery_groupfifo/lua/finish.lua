@@ -27,10 +27,11 @@ local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local keep, named = ARGV[11], tonumber(ARGV[12])
 
-local r = read_flight(id)
-if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
+local continuation = running(id, fence, group)
+if not continuation then
   local before, taken = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (.*)$')
   if before ~= call then
+    read_flight(id) -- for the case that nobody can read it
     return { 0, '', -1 }
   end
   -- This very call, repeated: the same answer, with the message that it took, while its lease lasts.
@@ -46,8 +47,9 @@ end
 local out, due = {}, -1
 local taken, message, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
-if r.due ~= '-' then
+if continuation ~= '-' then
   --@include resume
+  local r = read_flight(id)
   due = math.max(tonumber(r.due) - K.ms, 0)
   local lists = named_lists(13, 13, named)
   resume(lists, id, r, out)

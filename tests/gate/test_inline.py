@@ -155,7 +155,7 @@ def test_other_tables_stay() -> None:
 def test_the_hot_ones_have_no_function_on_their_way() -> None:
     for name in ("park", "begin"):
         assert "function" not in scripts.source(name)
-    before, _, _ = scripts.source("finish").partition("if r.due ~= '-'")
+    before, _, _ = scripts.source("finish").partition("if continuation ~= '-'")
     assert "function" not in before
 
 

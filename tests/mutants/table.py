@@ -82,9 +82,9 @@ SCRIPTS = (
     ),
     Mutant(
         "a completion is accepted without its fence",
-        "lua/finish.lua",
-        "if not r or r.fence ~= fence or r.state",
-        "if not r or r.state",
+        "lua/lib/flight.lua",
+        "state == 'running' and drawn == fence and of",
+        "state == 'running' and of",
         (GATE + "test_finish.py::test_a_completion_with_an_old_fence_changes_nothing",),
     ),
     Mutant(

@@ -31,7 +31,10 @@ end
 -- Returns id and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
 local function next_head(waiting, group_key, group)
   local head, entry, corrupt
-  local is_free, draining = free(group_key)
+  local is_free, draining = redis.call('HLEN', group_key) == 0, false
+  if not is_free then
+    is_free, draining = free(group_key)
+  end
   local item, step = is_free and redis.call('LPOP', waiting), 1
   while item do
     local us, id = string.match(item, '^(%d+) (.*)$')

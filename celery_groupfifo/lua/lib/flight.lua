@@ -26,6 +26,13 @@ local function read_flight(id)
   return r
 end
 
+-- Whether a run holds its lease; then when its continuation may go out (ms), or '-'. Nothing else is made of the record.
+local function running(id, fence, group)
+  local state, drawn, due, of = string.match(redis.call('HGET', K.flight, id) or '',
+    '^([^ ]+) ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
+  return state == 'running' and drawn == fence and of == group and due
+end
+
 local function write_flight(id, r)
   redis.call('HSET', K.flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
     .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
@@ -59,9 +66,12 @@ local function arrived(id, r)
 end
 
 -- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
+-- One in ten is enough where what is missing can be looked for: in a list, not on other brokers.
 local function mark_seen(r)
-  local seen = string.match(redis.call('HGET', K.seen, r.queue) or '', '^%d+')
-  if not seen or tonumber(seen) < tonumber(r.fence) then
-    redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. K.ms_text)
+  if string.sub(r.fence, -1) == '0' or string.sub(r.queue, 1, 1) == '*' then
+    local seen = string.match(redis.call('HGET', K.seen, r.queue) or '', '^%d+')
+    if not seen or tonumber(seen) < tonumber(r.fence) then
+      redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. K.ms_text)
+    end
   end
 end
