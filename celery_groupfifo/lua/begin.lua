@@ -12,17 +12,12 @@
 --@include keys flight
 local id, fence, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 
-local r = read_flight(id)
-if not r or r.fence ~= fence then
-  return { 0 }
+local group = begun(id, fence, owner, call, ttl)
+if group then
+  return { 1, group }
 end
-if r.state == 'running' and r.owner == owner and r.call == call then
+local r = read_flight(id)
+if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then
   return { 1, r.group }
 end
-if r.state ~= 'released' then
-  return { 0 }
-end
-arrived(id, r)
-mark_seen(r)
-start(id, r, owner, call, ttl)
-return { 1, r.group }
+return { 0 }

@@ -38,7 +38,7 @@ if not continuation then
   local t = read_flight(taken)
   local entry = read_entry(taken)
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
-    local message = compose(taken, entry, t)
+    local message = compose(taken, entry, t.fence, t.lost)
     return { 1, message, -1 }
   end
   return { 1, '', -1 }
@@ -65,9 +65,9 @@ if take == 'lists' then
   taken, message = take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without the way over the broker
-  local h = draw('0', group, entry)
-  start(head, h, owner, call, ttl)
-  message = compose(head, entry, h)
+  local drawn = draw_fence()
+  lease(head, drawn, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
+  message = compose(head, entry, drawn, '0')
   taken = head
 elseif head then
   local lists = named_lists(13, 13, named)

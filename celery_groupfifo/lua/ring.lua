@@ -35,7 +35,7 @@ local function missing(fence, id, r)
   if not entry then
     return true
   end
-  local found = redis.call('LPOS', list, compose(id, entry, r), 'RANK', -1, 'MAXLEN', SCANNED)
+  local found = redis.call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
   return not found and length <= SCANNED
 end
 

@@ -181,8 +181,8 @@ SCRIPTS = (
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
         "lua/lib/take.lua",
-        "        start(id, r, owner, call, ttl)\n",
-        "",
+        "      local group = begun(id, fence, owner, call, ttl)\n",
+        "      local group = true\n",
         (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),
     Mutant(
@@ -195,7 +195,7 @@ SCRIPTS = (
     Mutant(
         "a begin whose reply was lost is taken for a stale one",
         "lua/begin.lua",
-        "if r.state == 'running' and r.owner == owner and r.call == call then\n",
+        "if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then\n",
         "if false then\n",
         (GATE + "test_lost_replies.py::test_a_begin_whose_reply_never_came_is_repeated_by_its_caller",),
     ),

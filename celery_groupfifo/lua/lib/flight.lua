@@ -53,25 +53,34 @@ local function draw_fence()
   return fence
 end
 
--- The lease begins: the worker `owner` runs the entry.
-local function start(id, r, owner, call, ttl)
-  r.state, r.owner, r.call, r.since = 'running', owner, call, K.ms_text
-  write_flight(id, r)
+-- A worker has the lease. rest: due, stop, group and queue, as they stand in the record.
+local function lease(id, fence, lost, owner, call, ttl, rest)
+  redis.call('HSET', K.flight, id,
+    'running ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' ' .. owner .. ' ' .. call .. ' ' .. rest)
   redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. id)
-end
-
--- The ticket has reached a worker.
-local function arrived(id, r)
-  redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
 end
 
 -- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
 -- One in ten is enough where what is missing can be looked for: in a list, not on other brokers.
-local function mark_seen(r)
-  if string.sub(r.fence, -1) == '0' or string.sub(r.queue, 1, 1) == '*' then
-    local seen = string.match(redis.call('HGET', K.seen, r.queue) or '', '^%d+')
-    if not seen or tonumber(seen) < tonumber(r.fence) then
-      redis.call('HSET', K.seen, r.queue, r.fence .. ' ' .. K.ms_text)
+local function mark_seen(fence, queue)
+  if string.sub(fence, -1) == '0' or string.sub(queue, 1, 1) == '*' then
+    local seen = string.match(redis.call('HGET', K.seen, queue) or '', '^%d+')
+    if not seen or tonumber(seen) < tonumber(fence) then
+      redis.call('HSET', K.seen, queue, fence .. ' ' .. K.ms_text)
     end
   end
+end
+
+-- The ticket has reached a worker. Returns its group; nothing when the ticket counts no more.
+local function begun(id, fence, owner, call, ttl)
+  local text = redis.call('HGET', K.flight, id)
+  local drawn, lost, rest, group, queue =
+    string.match(text or '', '^released ([^ ]+) (%d+) [^ ]+ [^ ]+ [^ ]+ ()[^ ]+ [^ ]+ ([^ ]+) ([^ ]+)$')
+  local counts = drawn == fence
+  if counts then
+    redis.call('ZREM', K.rung, queue .. ' ' .. fence .. ' ' .. id)
+    mark_seen(fence, queue)
+    lease(id, fence, lost, owner, call, ttl, string.sub(text, rest))
+  end
+  return counts and group
 end

@@ -19,8 +19,8 @@ local function read_entry(id)
   return entry, corrupt
 end
 
-local function compose(id, entry, r)
-  local ticket = 'gf ' .. K.tag .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. entry.us .. ' ' .. id
+local function compose(id, entry, fence, lost)
+  local ticket = 'gf ' .. K.tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
   local cut = entry.at + entry.cut
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -40,26 +40,19 @@ local function leave(group)
   end
 end
 
--- Draw the ticket of an entry that comes in flight. Returns its record, for the caller to write.
-local function draw(lost, group, entry)
-  local fence = draw_fence()
-  return {
-    state = 'released', fence = fence, lost = lost, since = K.ms_text, owner = '-', call = '-',
-    due = '-', stop = '-', group = group, queue = entry.queue,
-  }
-end
-
 -- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish.
 local function ring(lists, id, lost, group, entry, out)
-  local r = draw(lost, group, entry)
-  write_flight(id, r)
-  local message = compose(id, entry, r)
-  redis.call('ZADD', K.rung, 0, r.queue .. ' ' .. r.fence .. ' ' .. id)
-  local pushed = lists[r.queue] and redis.pcall('LPUSH', lists[r.queue], message)
+  local queue = entry.queue
+  local fence = draw_fence()
+  redis.call('HSET', K.flight, id,
+    'released ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+  local message = compose(id, entry, fence, lost)
+  redis.call('ZADD', K.rung, 0, queue .. ' ' .. fence .. ' ' .. id)
+  local pushed = lists[queue] and redis.pcall('LPUSH', lists[queue], message)
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
     error(pushed.err)
   elseif type(pushed) ~= 'number' then -- no list of the caller's, or no list at all
-    out[#out + 1] = r.queue
+    out[#out + 1] = queue
     out[#out + 1] = message
   end
 end

@@ -22,14 +22,12 @@ local function take_ticket(key, arg, count, owner, call, ttl, own)
         redis.call('RPUSH', KEYS[key + at], text)
         break
       end
-      local r = read_flight(id)
-      if r and r.state == 'released' and r.fence == fence then
-        arrived(id, r)
-        mark_seen(r)
-        start(id, r, owner, call, ttl)
+      local group = begun(id, fence, owner, call, ttl)
+      if group then
         taken, message = id, text
         break
       end
+      read_flight(id) -- for the case that nobody can read it
       dropped = dropped + 1
     end
   end
