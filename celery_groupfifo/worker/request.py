@@ -26,6 +26,7 @@ from celery_groupfifo import events
 from celery_groupfifo.context import continuing
 from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, TRAVELLING
 from celery_groupfifo.worker.failures import failure
+from celery_groupfifo.worker.prepared import custom_headers, decoded_body
 from celery_groupfifo.worker.run import Run
 
 if TYPE_CHECKING:
@@ -61,8 +62,20 @@ class GroupRequest(Request):  # type: ignore[misc]
         self.run = message.groupfifo_run
         super().__init__(message, **options)
         self.run.request = self
-        self._request_dict[BEGUN_HEADER] = (self.run.begun, self.member.gate.settings.lease_ttl)
-        self._request_dict["eta"] = self._request_dict.get(ETA_HEADER)  # for the task to read, not to be waited for
+        request = self._request_dict
+        request[BEGUN_HEADER] = (self.run.begun, self.member.gate.settings.lease_ttl)
+        request["eta"] = request.get(ETA_HEADER)  # for the task to read, not to be waited for
+        if self.member.prefork:
+            self._prepare(message)
+
+    def _prepare(self, message: Any) -> None:
+        request = self._request_dict
+        if request.get("headers") is None:
+            request["headers"] = custom_headers(request)
+        body = decoded_body(message, request)
+        if body is not None:
+            self._body = body
+            self._content_type = self._content_encoding = None
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """See Celery's."""
