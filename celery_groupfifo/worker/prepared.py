@@ -32,8 +32,7 @@ def custom_headers(request: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def decoded_body(message: Any, request: dict[str, Any]) -> Any:
-    """The body of a message as the trace takes it when it is decoded: args, kwargs, embed; None where it has to be sent
-    as it came.
+    """The decoded body, args, kwargs and embed, which Celery's trace takes as well; None: it has to go as it came.
 
     Celery 5.7 decodes it for the request, which goes to the child with the arguments in it. Older ones send the body
     alone: what it holds may be nothing that can be pickled.

@@ -26,7 +26,7 @@ local function read_flight(id)
   return r
 end
 
--- Whether a run holds its lease; then when its continuation may go out (ms), or '-'. Nothing else is made of the record.
+-- Whether a run holds its lease; then when its continuation may go out (ms), or '-'. Nothing else is read.
 local function running(id, fence, group)
   local state, drawn, due, of = string.match(redis.call('HGET', K.flight, id) or '',
     '^([^ ]+) ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
