@@ -220,7 +220,7 @@ def start(
     Args:
         data_dir: Where it keeps its data and its log; a new directory, removed by ``stop``, unless given.
         url: Use this server and start none; else that of ``GROUPFIFO_REDIS_URL``, where it is set.
-        appendonly: Log every write to disk, so that data survives ``kill`` and ``restart``.
+        appendonly: Log every write to a file, so that data survives ``kill`` and ``restart`` (not a power cut).
         port: Its port; a free one unless given.
         extra_args: More options for the server's command line, e.g. ``("--maxmemory", "64mb")``.
 
@@ -235,7 +235,9 @@ def start(
         return _use(given, "given" if url else URL_VARIABLE)
     binary = choose_binary()
     log = "yes" if appendonly else "no"
-    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", log, *extra_args]
+    # Written before it answers, and left to the system: with an fsync every second a write may wait for the last one,
+    # and is lost with a killed server that has answered it already.
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", log, "--appendfsync", "no", *extra_args]
     directory = None if data_dir is None else os.fspath(data_dir)
     if port is not None:
         return _Process(binary, port, directory, options)

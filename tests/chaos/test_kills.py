@@ -81,6 +81,9 @@ def _let_it_surrender(stage: Stage, hostname: str, name: str) -> None:
     for number in range(8):
         stage.send(f"{name}-{number}", 1, "wait", name=name)
     until(lambda: sum(run["worker"] == hostname for run in stage.watch.look().open.values()) >= 2, stage.describe)
+    records = lambda: stage.redis.hvals("{groupfifo:0}:flight")  # noqa: E731
+    begun = lambda: sum(f" {hostname}/".encode() in record for record in records())  # noqa: E731
+    until(lambda: begun() > 2, stage.describe)
 
 
 def _send_until(stage: Stage, stop: list[bool]) -> None:

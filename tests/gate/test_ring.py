@@ -126,7 +126,7 @@ def test_on_another_broker_a_quiet_queue_is_rung_after_the_long_bound(world: Wor
 
 
 def test_on_another_broker_every_ticket_that_comes_in_tells_of_those_before_it(world: World) -> None:
-    """What is missing can't be looked for there: one in ten, as with lists, would not be enough."""
+    """What is missing can't be looked for there: one in ten, as of those that are taken from lists, would not do."""
     sent: list[bytes] = []
     world.gate.releaser.send = lambda queue, message: sent.append(message)  # type: ignore[method-assign]
     for group in ("g", "h"):

@@ -135,7 +135,7 @@ class GateModel:
         if take == "lists":
             taken = self._take(lists, owner, head)
         if head and (take == "own" or taken == OWN):
-            self._start(head, owner, rung=False)
+            self._start(head, owner, seen=False)
             taken = (head.id, head.fence)
         elif head:
             self._deliver(head, head.queue in lists or not replayed)
@@ -325,9 +325,9 @@ class GateModel:
             self._release(run)
             self._deliver(run, delivered)
 
-    def _start(self, run: Flight, owner: str, rung: bool = True) -> None:
+    def _start(self, run: Flight, owner: str, seen: bool = True) -> None:
         run.state, run.owner, run.until = "running", owner, self.now + self.ttl
-        if rung and (run.fence % 10 == 0 or run.queue.startswith("*")):
+        if seen:
             self.seen[run.queue] = max(run.fence, self.seen.get(run.queue, 0))
 
     def _take(self, lists: Sequence[str], owner: str, own: Flight | None) -> Pair | None:
@@ -341,7 +341,7 @@ class GateModel:
                     return None
                 run = self._run(id)
                 if run and run.fence == fence and run.state == "released":
-                    self._start(run, owner)
+                    self._start(run, owner, seen=fence % 10 == 0)
                     return ticket
                 dropped += 1
             if own and own.queue == queue:

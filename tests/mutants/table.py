@@ -181,7 +181,7 @@ SCRIPTS = (
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
         "lua/lib/take.lua",
-        "      local group = begun(id, fence, owner, call, ttl)\n",
+        "      local group = begun(id, fence, owner, call, ttl, noted)\n",
         "      local group = true\n",
         (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),

@@ -55,31 +55,24 @@ end
 
 -- A worker has the lease. rest: due, stop, group and queue, as they stand in the record.
 local function lease(id, fence, lost, owner, call, ttl, rest)
-  redis.call('HSET', K.flight, id,
-    'running ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' ' .. owner .. ' ' .. call .. ' ' .. rest)
+  redis.call('HSET', K.flight, id, 'running ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' '
+    .. owner .. ' ' .. call .. ' ' .. rest)
   redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. id)
 end
 
--- A later ticket of the same list was begun: older ones that are still rung were lost, see ring.lua.
--- One in ten is enough where what is missing can be looked for: in a list, not on other brokers.
-local function mark_seen(fence, queue)
-  if string.sub(fence, -1) == '0' or string.sub(queue, 1, 1) == '*' then
-    local seen = string.match(redis.call('HGET', K.seen, queue) or '', '^%d+')
-    if not seen or tonumber(seen) < tonumber(fence) then
-      redis.call('HSET', K.seen, queue, fence .. ' ' .. K.ms_text)
-    end
-  end
-end
-
--- The ticket has reached a worker. Returns its group; nothing when the ticket counts no more.
-local function begun(id, fence, owner, call, ttl)
+-- The ticket has reached a worker, which begins its task. Returns its group; nothing when the ticket counts no more.
+-- noted: older ones of the same list that are still rung were lost, see ring.lua.
+local function begun(id, fence, owner, call, ttl, noted)
   local text = redis.call('HGET', K.flight, id)
   local drawn, lost, rest, group, queue =
     string.match(text or '', '^released ([^ ]+) (%d+) [^ ]+ [^ ]+ [^ ]+ ()[^ ]+ [^ ]+ ([^ ]+) ([^ ]+)$')
   local counts = drawn == fence
   if counts then
     redis.call('ZREM', K.rung, queue .. ' ' .. fence .. ' ' .. id)
-    mark_seen(fence, queue)
+    local seen = noted and (string.match(redis.call('HGET', K.seen, queue) or '', '^%d+') or '0')
+    if seen and tonumber(seen) < tonumber(fence) then
+      redis.call('HSET', K.seen, queue, fence .. ' ' .. K.ms_text)
+    end
     lease(id, fence, lost, owner, call, ttl, string.sub(text, rest))
   end
   return counts and group
