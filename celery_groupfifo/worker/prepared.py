@@ -1,6 +1,6 @@
 """What a pool process would work out anew for each run, prepared in the main process, which knows it already.
 
-Ten processes take turns on each core, and none finds its code and data in the caches: what takes a microsecond in a
+Many processes take turns on a core, and none finds its code and data in the caches: what takes a microsecond in a
 loop takes several there.
 """
 
@@ -37,5 +37,6 @@ def decoded_body(message: Any, request: dict[str, Any]) -> Any:
     Celery 5.7 decodes it for the request, which goes to the child with the arguments in it. Older ones send the body
     alone: what it holds may be nothing that can be pickled.
     """
-    body = message.payload
-    return body if request.get("args") is body[0] else None
+    args = request.get("args")
+    body = None if args is None else message.payload
+    return body if body is not None and body[0] is args else None

@@ -72,7 +72,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         request = self._request_dict
         if request.get("headers") is None:
             request["headers"] = custom_headers(request)
-        body = decoded_body(message, request)
+        body = decoded_body(message, request) if self.content_type else None  # else: decoded by an older protocol
         if body is not None:
             self._body = body
             self._content_type = self._content_encoding = None

@@ -311,4 +311,6 @@ def test_a_pipe_at_its_end_is_heard_no_more() -> None:
     child.turn()
     assert child.readers == {}
     os.close(child.out)
-    child.readable(child.out)
+    child._add(child.out, child.readable, child.out)
+    child.turn()
+    assert child.readers == {}, "closed"

@@ -75,6 +75,7 @@ def test_a_body_is_sent_decoded_where_the_request_has_its_arguments() -> None:
     args, kwargs, embed = message.payload
     assert decoded_body(message, {"args": args, "kwargs": kwargs}) == [args, kwargs, embed]
     assert decoded_body(message, {}) is None, "Celery 5.6 and older"
+    assert decoded_body(Message("no JSON", content_type="application/json"), {}) is None, "and it is not even decoded"
     assert decoded_body(message, {"args": [1, "a"]}) is None, "somebody has changed them"
 
 
