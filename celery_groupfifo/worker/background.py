@@ -1,0 +1,85 @@
+"""A thread for work that may hang: what the broker or the result backend has to be told."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from time import monotonic
+
+from celery.utils.log import get_logger
+
+logger = get_logger(__name__)
+
+
+class Background:
+    """Run calls one after the other in a daemon thread of their own (a greenlet where threads are patched).
+
+    Whoever submits a call never waits. The thread starts with the first call.
+
+    Args:
+        name: Of the thread; also names the work in the log.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
+        self._changed = threading.Condition()
+        self._running = self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, call: Callable[[], None], key: Hashable | None = None) -> None:
+        """Run a call soon.
+
+        Args:
+            call: What it raises is logged.
+            key: A call that still waits under the same key is replaced; None: nothing is.
+        """
+        with self._changed:
+            if self._stopped:
+                return
+            self._waiting[object() if key is None else key] = call
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        """Return the number of calls that wait or run."""
+        return len(self._waiting) + self._running
+
+    def stop(self, within: float) -> bool:
+        """Take no more calls, and wait a while for those that are left.
+
+        Args:
+            within: Seconds to wait.
+
+        Returns:
+            False when some calls were not run in that time; they are dropped.
+        """
+        end = monotonic() + within
+        with self._changed:
+            while len(self) and (left := end - monotonic()) > 0:
+                self._changed.wait(left)
+            done = not len(self)
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        return done
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    if self._stopped:
+                        return
+                    self._changed.wait()
+                _, call = self._waiting.popitem(last=False)
+                self._running = True
+            try:
+                call()
+            except Exception:
+                logger.exception("%s failed.", self._name)
+            with self._changed:
+                self._running = False
+                self._changed.notify_all()
