@@ -11,23 +11,43 @@ from celery_groupfifo.model import Entry, Ticket
 #: Entries of a bulk send, collected until the chunk is full; see bulk.py.
 collecting: ContextVar[list[Entry] | None] = ContextVar("groupfifo_collecting", default=None)
 
-_continuing: ContextVar[tuple[Ticket, str] | None] = ContextVar("groupfifo_continuing", default=None)
+
+class Continuation:
+    """What goes on for a run under its id: a retry, or what replaces it.
+
+    It is not sent by itself. It goes to the gate together with the end of the run, in one step: so a run that ended
+    in a retry can't be over without it.
+
+    Args:
+        ticket: Of the run.
+        key: Of its group.
+        retries: Retries of the run that may be continued.
+
+    Attributes:
+        entry: The last one that was sent under the run's id; None: nothing was.
+    """
+
+    __slots__ = ("entry", "key", "retries", "ticket")
+
+    def __init__(self, ticket: Ticket, key: str, retries: int) -> None:
+        self.ticket, self.key, self.retries = ticket, key, retries
+        self.entry: Entry | None = None
+
+
+_current: ContextVar[Continuation | None] = ContextVar("groupfifo_continuation", default=None)
 
 
 @contextmanager
-def continuing(ticket: Ticket, key: str) -> Iterator[None]:
-    """What is sent under the ticket's id meanwhile is the continuation of its run.
-
-    For the worker's main process, which retries for a lost child; in the child the current task tells.
-    """
-    token = _continuing.set((ticket, key))
+def continuing(continuation: Continuation) -> Iterator[None]:
+    """Collect what is sent under the id of a run meanwhile."""
+    token = _current.set(continuation)
     try:
         yield
     finally:
-        _continuing.reset(token)
+        _current.reset(token)
 
 
-def continued(task_id: str | None) -> tuple[Ticket, str] | None:
-    """The run, and its key, that a message under `task_id` goes on for, when `continuing` says so."""
-    said = _continuing.get()
-    return said if said is not None and said[0].id == task_id else None
+def continued(task_id: str | None) -> Continuation | None:
+    """Return the run that a message under `task_id` goes on for."""
+    current = _current.get()
+    return current if current is not None and current.ticket.id == task_id else None

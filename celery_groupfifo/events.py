@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from logging import DEBUG, ERROR, INFO
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
 
 from celery_groupfifo import signals
-from celery_groupfifo.model import KEY_HEADER, Ticket
+from celery_groupfifo.clock import now
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.run import Run
@@ -63,54 +63,53 @@ class Events:
 
     # -- of one run ----------------------------------------------------------
 
-    def begun(self, run: Run, headers: dict[str, Any], since: float | None = None) -> None:
-        """A lease was taken.
+    def begun(self, run: Run, handoff: float | None = None) -> None:
+        """Tell that a lease was taken.
 
         Args:
             run: That begins.
-            headers: Of its message; the request is not made yet.
-            since: When the run that brought it was over, monotonic; None: it came through the broker.
+            handoff: When the run that brought it was over; None: it came through the broker.
         """
         if self._heard(_BEGUN):
-            now, ticket = time(), run.ticket
+            moment, ticket = time(), run.ticket
             more = {
                 "lost": ticket.lost,
-                "waited": max(now - ticket.parked_us / 1e6, 0.0),
-                "released": max(now - ticket.fence / 1e6, 0.0),
-                "handoff": None if since is None else monotonic() - since,
+                "waited": max(moment - ticket.parked_us / 1e6, 0.0),
+                "released": max(moment - ticket.fence / 1e6, 0.0),
+                "handoff": None if handoff is None else now() - handoff,
             }
-            self._tell(_BEGUN, headers.get("task"), of_headers(ticket, headers), more, "begins.")
+            self._tell(_BEGUN, run, more, "begins.")
 
     def finished(self, run: Run, due: float | None) -> None:
         """The gate has taken note of a run's end; `due`: seconds until its continuation may start."""
         if self._heard(_FINISHED):
             outcome = outcome_of(run, due)
-            more = {"outcome": outcome, "seconds": monotonic() - run.begun}
-            self._tell(_FINISHED, _task(run), of_run(run), more, f"is over: {outcome}.")
+            more = {"outcome": outcome, "seconds": now() - run.since}
+            self._tell(_FINISHED, run, more, f"is over: {outcome}.")
         if due is not None and self._heard(_HELD):
-            self._tell(_HELD, _task(run), of_run(run), {"due": due}, f"goes on in {due:.3g} s.")
+            self._tell(_HELD, run, {"due": due}, f"goes on in {due:.3g} s.")
 
     def blocked(self, run: Run) -> None:
         """A run has failed for good, and its group halts."""
         error = run.failure.error if run.failure is not None else ""
         said = f"has failed for good and blocks its group until it is retried, skipped or dropped: {error}"
-        self._tell(_BLOCKED, run.failure and run.failure.task, of_run(run), {"exception": error}, said)
+        self._tell(_BLOCKED, run, {"exception": error}, said)
 
     def surrendered(self, run: Run) -> None:
         """A run goes back to the head of its group."""
         if self._heard(_SURRENDERED):
             said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
-            self._tell(_SURRENDERED, _task(run), of_run(run), {"worker_lost": run.worker_lost}, said)
+            self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said)
 
     def lease_lost(self, run: Run) -> None:
         """A lease is known to be lost; told from any thread."""
         said = "has lost its lease: another run of it may have begun. What this run still returns is refused."
-        self._tell(_LEASE_LOST, _task(run), of_run(run), {}, said, later=True)
+        self._tell(_LEASE_LOST, run, {}, said, later=True)
 
-    def stale(self, ticket: Ticket, headers: dict[str, Any]) -> None:
-        """A delivery came to nothing."""
+    def stale(self, run: Run) -> None:
+        """Tell that a delivery came to nothing."""
         if self._heard(_STALE):
-            self._tell(_STALE, headers.get("task"), of_headers(ticket, headers), {}, "came with a stale ticket.")
+            self._tell(_STALE, run, {}, "came with a stale ticket.")
 
     # -- of many, from the heart's thread --------------------------------------
 
@@ -142,9 +141,8 @@ class Events:
             dispatcher.buffer_group = {*dispatcher.buffer_group, GROUP}  # many in one message, as Celery's own
         return dispatcher
 
-    def _tell(
-        self, kind: _Kind, task: str | None, what: dict[str, Any], more: dict[str, Any], said: str, later: bool = False
-    ) -> None:
+    def _tell(self, kind: _Kind, run: Run, more: dict[str, Any], said: str, later: bool = False) -> None:
+        task, what = run.name, of_run(run)
         log(kind.level, said, task, what)
         kind.signal.send(sender=task, worker=self._consumer.hostname, **what, **more)
         fields = {**what, **more, "task": task, "uuid": what["task_id"]}  # Celery's events call the id so
@@ -175,7 +173,7 @@ def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: A
         level: Of `logging`.
         said: The rest of the sentence.
         task: Its name.
-        what: From `of_run` or `of_headers`.
+        what: From `of_run`.
         **more: For the logger, such as `exc_info`.
     """
     if logger.isEnabledFor(level):
@@ -185,30 +183,15 @@ def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: A
 
 
 def of_run(run: Run) -> dict[str, Any]:
-    """What tells a run from all others."""
-    retries = run.request.request_dict.get("retries") if run.request is not None else 0
-    ticket = run.ticket
-    return {"key": run.key, "task_id": ticket.id, "fence": ticket.fence, "attempt": (retries or 0) + 1}
-
-
-def of_headers(ticket: Ticket, headers: dict[str, Any]) -> dict[str, Any]:
-    """The same, of a message that is no run yet."""
-    attempt = (headers.get("retries") or 0) + 1
-    return {"key": headers.get(KEY_HEADER), "task_id": ticket.id, "fence": ticket.fence, "attempt": attempt}
+    """Return what tells a run from all others."""
+    return {"key": run.key, "task_id": run.ticket.id, "fence": run.ticket.fence, "attempt": run.attempt}
 
 
 def outcome_of(run: Run, due: float | None) -> str:
-    """How a run ended, in one word; see `signals.group_finished`."""
-    if run.request is None:
-        return "failure"  # its message could not be read
-    outcome = run.request.outcome
+    """Return how a run ended, in one word; see `signals.group_finished`."""
     if due is None:
-        return outcome
-    return "replaced" if outcome == "ignored" else "retry"
+        return run.outcome
+    return "replaced" if run.outcome == "ignored" else "retry"
 
 
-def _task(run: Run) -> str | None:
-    return None if run.request is None else str(run.request.name)
-
-
-__all__ = ["GROUP", "Events", "log", "of_headers", "of_run", "outcome_of"]
+__all__ = ["GROUP", "Events", "log", "of_run", "outcome_of"]

@@ -206,9 +206,18 @@ class Gate:
         Raises:
             GateUnavailable: It may or may not be done; call again with the very same `call`.
         """
-        if call.failure is not None:
-            return self.finished(self.store.run("fail", *self._fail_call(call, call.failure)))
-        return self.finished(self.store.run("finish", *self.finish_call(call)))
+        script, arguments = self.finish_call(call)
+        return self.finished(self.store.run(script, *arguments))
+
+    def finish_call(self, call: Finish) -> tuple[str, Call]:
+        """Return the script for the end of a run, and its call; `finished` reads the answer."""
+        if call.failure is not None and call.continuation is None:
+            return "fail", self._fail_call(call, call.failure)
+        keys, group = self._keys(call.ticket), quote(call.key)
+        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
+        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
+        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists)]
+        return "finish", (keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists])
 
     def _fail_call(self, call: Finish, failure: Failure) -> Call:
         keys, group = self._keys(call.ticket), quote(call.key)
@@ -217,14 +226,6 @@ class Gate:
         args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.caller, call.call, CALLS_KEEP_MS]
         args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]
-
-    def finish_call(self, call: Finish) -> Call:
-        """A finish for a `Line`, which sends many without waiting for their answers."""
-        keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
-        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists)]
-        return keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """The answer to a finish, from the script's reply; brings what the script could not."""
@@ -241,13 +242,17 @@ class Gate:
         """
         every = list(runs)
         for keys in self.keyspace.partitions:
-            mine = [(t, lost) for t, lost in every if t.tag == keys.tag]
+            mine = [(ticket, lost) for ticket, lost in every if ticket.tag == keys.tag]
             for start in range(0, len(mine), BATCH):
-                args: list[Any] = [len(lists), *(name for name, _ in lists)]
-                for ticket, lost in mine[start : start + BATCH]:
-                    args += [quote(ticket.id), ticket.fence, int(lost)]
-                reply = self.store.run("surrender", keys, [key for _, key in lists], args)
-                self.publish(reply[1:])
+                call = self.surrender_call(mine[start : start + BATCH], lists)
+                self.publish(self.store.run("surrender", *call)[1:])
+
+    def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> Call:
+        """Return the call that gives back heads of one partition, at most `BATCH`; see `surrender`."""
+        args: list[Any] = [len(lists), *(name for name, _ in lists)]
+        for ticket, lost in runs:
+            args += [quote(ticket.id), ticket.fence, int(lost)]
+        return self._keys(runs[0][0]), [key for _, key in lists], args
 
     def renew(self, owner: str, tickets: Iterable[Ticket]) -> list[Ticket]:
         """One heartbeat for all leases of a worker.
@@ -357,19 +362,21 @@ class Gate:
                 logger.warning("The ticket of task %s counts as lost on its way: %s", ticket.id, error)
 
 
-def build_gate(app: Celery, name: str = "groupfifo") -> Gate:
+def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = None) -> Gate:
     """A new gate for `app`, with a client of its own.
 
     Args:
         app: Whose settings count.
         name: Of the client, shown by `CLIENT LIST`.
+        timeout: Seconds to wait for an answer; None: by the lease.
 
     Raises:
         InvalidSetting: A setting is wrong, or no Redis is known.
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    store = Store(server.client(max(1.0, min(5.0, settings.lease_ttl / 4)), name), server.shown)
+    seconds = max(1.0, min(5.0, settings.lease_ttl / 4)) if timeout is None else timeout
+    store = Store(server.client(seconds, name), server.shown)
     return Gate(
         store,
         Keyspace(server.prefix, settings.namespace, settings.partitions),

@@ -122,6 +122,7 @@ class Finish:
     caller: str = ""
     call: str = ""
     failure: Failure | None = None
+    continuation: Entry | None = None
 
 
 class Number(NamedTuple):

@@ -6,7 +6,6 @@ there instead of published: routed, with its signals and its `task-sent` event, 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +14,14 @@ from celery._state import get_current_worker_task
 from celery.app import amqp as celery_amqp
 from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.context import collecting, continued
+from celery_groupfifo.context import Continuation, collecting, continued
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate import Gate, gate_of
 from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.message import build_entry
-from celery_groupfifo.model import HEADER, KEY_HEADER, TRAVELLING, Entry, Number, Ticket
+from celery_groupfifo.model import TRAVELLING, Entry, Number
 from celery_groupfifo.settings import OPTIONS, check_option
 from celery_groupfifo.signals import group_parked
-
-logger = logging.getLogger(__name__)
 
 KEY = "group_key"
 #: What a call may say about its group; never a property of the message.
@@ -70,17 +67,19 @@ class GroupSender:
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         said = {option: options.pop(option) for option in NAMES.intersection(options)}
-        run = _current_run(message.headers.get("id"))
+        run = continued(message.headers.get("id"))
         task = self._task(name)
         if run is None and said.get(KEY) is None and not is_grouped(task) and name not in MAPS:
             return self._plain(producer, name, message, said, options)
-        key = run[1] if run else self._key(task, name, message, said.get(KEY))
-        if key is None:
+        key = self._key(task, name, message, said.get(KEY)) if run is None else None
+        if run is not None and (elsewhere := self._other_key(run, task, name, message, said.get(KEY))):
+            run, key = None, elsewhere
+        if run is None and key is None:
             return self._plain(producer, name, message, said, options)
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
         extra = (_carried() if run else {}) | self._extra(task, said)
-        park = _Park(self.app, run[0] if run else None, key, extra)
+        park = _Park(self.app, run, key or "", extra)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
         except _DuplicateError:
@@ -111,6 +110,17 @@ class GroupSender:
             return None
         return group_key(task, name, args, kwargs)
 
+    def _other_key(self, run: Continuation, task: Any, name: str, message: Any, said: object) -> str | None:
+        """Return the key of what replaces a run, when it belongs to another group; None: it keeps the run's place.
+
+        A retry always keeps it, whatever its arguments.
+        """
+        is_retry = (message.headers.get("retries") or 0) > run.retries
+        if is_retry or (said is None and not is_grouped(task)):
+            return None
+        key = self._key(task, name, message, said)
+        return key if key != run.key else None
+
     def _extra(self, task: Any, said: dict[str, Any]) -> dict[str, Any]:
         """Options that the call gives differ from the task's: they travel with the message."""
         for option in OPTIONS:
@@ -123,25 +133,30 @@ class GroupSender:
 
 
 class _Park:
-    """Parks one message, with Celery's own publish policy."""
+    """Parks one message, with Celery's own publish policy; what goes on for a run is left to the end of that run.
 
-    def __init__(self, app: Celery, run: Ticket | None, key: str, extra: dict[str, Any]) -> None:
-        self._app, self._run, self.key, self._extra = app, run, key, extra
+    Args:
+        app: That sends it.
+        run: It goes on for this one: it is retried or replaced from inside; None: it is a task of its own.
+        key: Of its group; a continuation has the run's.
+        extra: Headers of our own.
+    """
+
+    def __init__(self, app: Celery, run: Continuation | None, key: str, extra: dict[str, Any]) -> None:
+        self._app, self._run, self._extra = app, run, extra
+        self.key = key if run is None else run.key
         self._number: Number | None = None
 
     @property
     def continues(self) -> bool:
-        """Whether a run that holds the lease goes on: it is retried or replaced from inside."""
+        """Whether a run that holds the lease goes on."""
         return self._run is not None
 
     def __call__(self, body: Any, options: dict[str, Any]) -> None:
         gate = gate_of(self._app)
         entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
-            if not retried(options, gate.hold, entry, self._run):
-                logger.warning(
-                    "%s was not sent: this run of group %r lost its lease, another one has begun.", entry.id, self.key
-                )
+            self._run.entry = entry
             return
         batch = collecting.get()
         if batch is not None:
@@ -190,23 +205,8 @@ def _callback_retry() -> bool:
     return bool(variable is not None and variable.get())
 
 
-def _current_run(task_id: str | None) -> tuple[Ticket, str] | None:
-    """The run that a message under `task_id` goes on for: it is retried or replaced from inside."""
-    run = continued(task_id)
-    if run is not None:
-        return run
-    task = get_current_worker_task()
-    if task is None:
-        return None
-    request = task.request
-    if request.id != task_id or request.called_directly:
-        return None
-    ticket = Ticket.parse(request.get(HEADER))
-    return None if ticket is None else (ticket, request.get(KEY_HEADER))
-
-
 def _carried() -> dict[str, Any]:
-    """What the call of the current run said goes for its continuation, too."""
+    """Return the options of the current run's call: its continuation inherits them."""
     task = get_current_worker_task()
     request = {} if task is None else task.request
     return {header: value for header in TRAVELLING.values() if (value := request.get(header)) is not None}

@@ -25,6 +25,7 @@ class Settings:
         burst: On other brokers than the gate's Redis: tasks of one group in a row on one slot.
         burst_seconds: The same, in seconds.
         on_lease_lost: `warn`, or `terminate` the run.
+        tuning: Whether a worker changes insides of Celery that only save time.
         max_lost: Runs that may end with a lost worker before the task fails for good.
         on_retry: `hold`: the group waits for the retry.
         on_failure: After a final failure. `continue`: the group goes on; `dead_letter`: so it does, and the task is
@@ -46,6 +47,7 @@ class Settings:
     burst: int = 100
     burst_seconds: float = 0.25
     on_lease_lost: str = "warn"
+    tuning: bool = True
     max_lost: int = 3
     on_retry: str = "hold"
     on_failure: str = "continue"
@@ -117,6 +119,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "burst": _number(int, 1),
     "burst_seconds": _number(float, 0),
     "on_lease_lost": _choice("warn", "terminate"),
+    "tuning": _choice(True, False),
     "max_lost": _number(int, 1),
     "on_retry": _only("hold"),
     "on_failure": _choice("continue", "dead_letter", "block", "cancel_rest"),

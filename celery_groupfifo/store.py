@@ -114,6 +114,11 @@ class Store:
                 raise reply
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
 
+    def open(self) -> Any:
+        connection = self.client.connection_pool.make_connection()
+        connection.connect()
+        return connection
+
     def command(self, name: str, call: Call) -> list[Word]:
         """A run of a script as a command, for whoever sends it on a connection of its own."""
         keys, more, args = call

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
-from time import monotonic
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_task_logger
 
+from celery_groupfifo.clock import now
 from celery_groupfifo.errors import GateUnavailable, GroupLeaseLost
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.grouping import check_spec
@@ -130,7 +130,10 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         self._refuse_when_lost(request, "The task is not started.")
         try:
             result = super().__call__(*args, **kwargs)
-        except (Retry, Ignore, Reject):
+        except (Ignore, Reject):
+            raise
+        except Retry:
+            self._refuse_when_lost(request, "The retry is refused.")
             raise
         except Exception:
             self._refuse_when_lost(request, "The exception is refused.")
@@ -140,7 +143,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
 
     def _refuse_when_lost(self, request: Any, what: str) -> None:
         begun = request.get(BEGUN_HEADER)
-        if begun is not None and monotonic() - begun[0] <= begun[1]:
+        if begun is not None and now() - begun[0] <= begun[1]:
             return  # nobody can have taken it before a lease is over
         run = self.group
         try:

@@ -101,7 +101,7 @@ def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, lis
 
 
 def _count(answer: Any) -> int:
-    return sum(len(answer.get(name) or ()) for name in ("finishes", "tickets")) if isinstance(answer, dict) else 0
+    return len(answer.get("calls") or ()) if isinstance(answer, dict) else 0
 
 
 def _settings(app: Celery, workers: Workers) -> Check:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -14,22 +16,115 @@ from celery_groupfifo.model import Lists
 Channel = Any
 """A channel of kombu's Redis transport."""
 
+#: So many lists are given to every finish; of more than these, only some.
+FEW = 8
+
 
 def is_redis(channel: Any) -> bool:
     """Whether a channel is kombu's for Redis."""
     return isinstance(channel, redis.Channel)
 
 
-def consumed_lists(channel: Channel) -> Lists:
-    """The lists that a channel's BRPOP names, in its order: priorities first, then the queues' own strategy."""
-    queues = channel._queue_cycle.consume(len(channel.active_queues))
-    return _lists(channel.global_keyprefix, channel.sep, tuple(channel.priority_steps), tuple(queues))
+class ConsumedLists:
+    """The broker's lists that a worker consumes, and those of them that a finish looks into.
+
+    A script's time grows with every list that it is given, also with empty ones, and each queue has a list for each of
+    four priorities. So of many lists a finish gets only its own queue's, those that had a message lately, and one of
+    the others, which take turns. A message in any other waits for its turn, or for kombu's BRPOP, which names all.
+
+    The order is the broker's: priorities first, then the order of the queues (`queue_order_strategy`). kombu's own
+    cycle belongs to the main loop; threads share this one.
+
+    Args:
+        consumer: Celery's.
+        takes: Whether the scripts know the broker's lists; if not, there are none.
+    """
+
+    def __init__(self, consumer: Any, takes: bool) -> None:
+        self._consumer, self._takes = consumer, takes
+        self._lock = threading.Lock()
+        self._cycle: Any = None
+        self._queues: tuple[str, ...] = ()
+        self._recent: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._next = 0
+
+    @property
+    def _channel(self) -> Any:
+        """The channel that consumes; None when the broker has no lists, or there is no connection."""
+        tasks = self._consumer.task_consumer if self._takes else None
+        return tasks.channel if tasks is not None and is_redis(tasks.channel) else None
+
+    def all(self) -> Lists:
+        """Return all lists, in the broker's order."""
+        channel = self._channel
+        if channel is None:
+            return ()
+        with self._lock:
+            queues = self._ordered(channel)
+        return _lists(channel.global_keyprefix, channel.sep, tuple(channel.priority_steps), tuple(queues))
+
+    def beside(self, message: Any) -> Lists:
+        """Return the lists for the finish of a task, in the broker's order.
+
+        Args:
+            message: Of the task; its successor is likely to go to the same list.
+        """
+        channel = self._channel
+        if channel is None:
+            return ()
+        steps = tuple(channel.priority_steps)
+        with self._lock:
+            queues = self._ordered(channel)
+            many = len(steps) * len(queues)
+            if many > FEW:
+                self._next = (self._next + 1) % many
+                probe = queues[self._next // len(steps)], steps[self._next % len(steps)]
+                wanted = {_list_of(message, steps), probe, *self._recent}
+        if many <= FEW:
+            return _lists(channel.global_keyprefix, channel.sep, steps, tuple(queues))
+        places = {name: place for place, name in enumerate(queues)}
+        chosen = sorted((step, places[name], name) for name, step in wanted if name in places)
+        return tuple(_list(channel.global_keyprefix, channel.sep, step, name) for step, _, name in chosen)
+
+    def note(self, message: Any) -> None:
+        """Note where a message came from: the next turn is another queue's, as after a BRPOP."""
+        channel = self._channel
+        if channel is None or (len(self._queues) == 1 and len(channel.priority_steps) <= FEW):
+            return
+        came_from = _list_of(message, tuple(channel.priority_steps))
+        with self._lock:
+            if self._cycle is not None:
+                self._cycle.rotate(came_from[0])
+            self._recent[came_from] = None
+            self._recent.move_to_end(came_from)
+            if len(self._recent) > FEW:
+                self._recent.popitem(last=False)
+
+    def _ordered(self, channel: Channel) -> list[str]:
+        active = tuple(channel.active_queues)
+        if self._cycle is None or active != self._queues:
+            self._cycle, self._queues = type(channel._queue_cycle)(), active
+            self._cycle.update(active)
+        return list(self._cycle.consume(len(active)))
+
+
+def _list_of(message: Any, steps: tuple[int, ...]) -> tuple[str, int]:
+    """Return the queue of a message, and kombu's step of its priority."""
+    priority = message.properties.get("priority")
+    wanted = priority if isinstance(priority, int) else 0
+    step = max((step for step in steps if step <= wanted), default=steps[0])
+    return (message.delivery_info or {}).get("routing_key") or "", step
 
 
 @lru_cache(maxsize=256)  # asked for each task; the queues take turns, and come round again
 def _lists(prefix: str, separator: str, steps: tuple[int, ...], queues: tuple[str, ...]) -> Lists:
-    keys = [f"{prefix}{queue}{separator}{step}" if step else prefix + queue for step in steps for queue in queues]
-    return tuple((queue_of_list(key), key) for key in keys)
+    return tuple(_list(prefix, separator, step, queue) for step in steps for queue in queues)
+
+
+@lru_cache(maxsize=4096)
+def _list(prefix: str, separator: str, step: int, queue: str) -> tuple[str, str]:
+    key = f"{prefix}{queue}{separator}{step}" if step else prefix + queue
+    return queue_of_list(key), key
 
 
 def close_for_sure(channel: Channel) -> None:
@@ -53,11 +148,6 @@ def close_for_sure(channel: Channel) -> None:
 
     closing.groupfifo = True  # type: ignore[attr-defined]
     channel.close = closing
-
-
-def served(channel: Channel, queue: str) -> None:
-    """A message of `queue` was taken: the next turn is another queue's, as after a BRPOP."""
-    channel._queue_cycle.rotate(queue)
 
 
 def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:

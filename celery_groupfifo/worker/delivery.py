@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
-from celery.utils.log import get_logger
 from kombu.message import Message
 from kombu.utils.json import loads
 
-from celery_groupfifo.model import HEADER, Ticket
-
-logger = get_logger(__name__)
+from celery_groupfifo.clock import now
 
 
 class Delivery:
@@ -25,27 +21,40 @@ class Delivery:
 
     Args:
         message: kombu's.
-        ack: Celery's promise to acknowledge it.
-        errors: Connection errors of the broker.
+        ack: Acknowledges it.
     """
 
-    def __init__(self, message: Any, ack: Callable[..., Any], errors: tuple[type[BaseException], ...]) -> None:
+    def __init__(self, message: Any, ack: Callable[[], Any]) -> None:
         self.channel = message.channel
         self.tag = message.delivery_tag
-        self.since = monotonic()
+        self.since = now()
         self.runs = 1
-        self._ack, self._errors = ack, errors
-        self._open = True
+        self._ack: Callable[[], Any] | None = ack
 
     def close(self) -> None:
-        """The chain is over."""
-        if self._open:
-            self._open = False
-            self._ack(logger, self._errors)
+        """Acknowledge it: the chain is over. Only the first call does anything."""
+        ack, self._ack = self._ack, None
+        if ack is not None:
+            ack()
 
-    def left_to_celery(self) -> None:
-        """Celery acknowledges it itself: it could not read the message."""
-        self._open = False
+
+class Unacknowledged:
+    """A message as Celery's own handlers of errors see it: they acknowledge nothing, its chain does.
+
+    Args:
+        message: kombu's.
+    """
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._message, name)
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
+        """The run's own outcome tells the gate."""
+
+    ack = reject = requeue = ack_log_error = reject_log_error = _nothing
 
 
 class HandedMessage(Message):
@@ -68,13 +77,6 @@ class HandedMessage(Message):
             delivery_info=properties.get("delivery_info"),
             postencode="utf-8",
         )
-
-    @property
-    def ticket(self) -> Ticket:
-        """What it was handed off with."""
-        ticket = Ticket.parse(self.headers[HEADER])
-        assert ticket is not None
-        return ticket
 
     def _nothing(self, *args: Any, **kwargs: Any) -> None:
         """The run's own outcome tells the gate."""

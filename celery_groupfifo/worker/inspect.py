@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from celery.worker.control import control_command, inspect_command, nok, ok
 
+from celery_groupfifo.clock import now
+
 if TYPE_CHECKING:
-    from celery_groupfifo.model import Ticket
     from celery_groupfifo.worker.member import Member
     from celery_groupfifo.worker.run import Run
 
 Answer = dict[str, Any]
+
+#: The members of this process, by Celery's consumer.
+members: WeakKeyDictionary[Any, Member] = WeakKeyDictionary()
 
 #: What a worker says that uses no groups.
 NO_MEMBER = "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app)."
@@ -60,7 +64,7 @@ def groupfifo_chains(state: Any, **kwargs: Any) -> Any:
 
 @inspect_command()
 def groupfifo_refused(state: Any, **kwargs: Any) -> Any:
-    """What Redis could not take yet, and is told again: ends of runs, and tickets to give back."""
+    """Calls that the gate could not take yet, and that are repeated: begins, ends of runs, and runs given back."""
     member = _member(state)
     return nok(NO_MEMBER) if member is None else _refused(member)
 
@@ -71,12 +75,12 @@ def groupfifo_sweep(state: Any, **kwargs: Any) -> Answer:
     member = _member(state)
     if member is None:
         return nok(NO_MEMBER)  # type: ignore[no-any-return]
-    member.wake(0.0)
+    member.sweeper.wake_in(0.0)
     return ok("sweeping")  # type: ignore[no-any-return]
 
 
 def _member(state: Any) -> Member | None:
-    return getattr(state.consumer, "groupfifo", None)
+    return members.get(state.consumer)
 
 
 def _leases(member: Member) -> list[Answer]:
@@ -84,15 +88,15 @@ def _leases(member: Member) -> list[Answer]:
 
 
 def _lease(member: Member, run: Run) -> Answer:
-    request, ttl, pid = run.request, member.gate.settings.lease_ttl, None
-    if request is not None and run.started:
-        pid = request.worker_pid if member.prefork else os.getpid()  # elsewhere Celery's may be a greenlet's id
+    ttl, pid = member.gate.settings.lease_ttl, run.pid
+    if pid is not None and not member.pool.has_processes:
+        pid = os.getpid()  # Celery's may be a greenlet's id
     return {
-        **_named(run.ticket, run),
-        "lease_left": round(max(max(run.begun, run.renewed) + ttl - monotonic(), 0.0), 3),
-        "state": "ending" if run.settled else "running" if run.started else "waiting for a slot",
+        **_named(run),
+        "lease_left": round(max(max(run.since, run.renewed) + ttl - now(), 0.0), 3),
+        "state": run.state.value,
         "pid": pid,
-        "since": _moment(run.begun),
+        "since": _moment(run.since),
     }
 
 
@@ -104,35 +108,36 @@ def _chains(member: Member) -> list[Answer]:
             "delivery": delivery.tag,
             "runs": delivery.runs,
             "since": _moment(delivery.since),
-            **_named(run.ticket, run),
+            **_named(run),
         }
     return list(found.values())
 
 
 def _refused(member: Member) -> Answer:
-    return {
-        "finishes": [_named(call.ticket, run) for call, run in list(member.finishes.refused)],
-        "tickets": [{**_named(ticket), "worker_lost": lost} for ticket, lost in list(member.unreturned)],
-    }
+    calls = [
+        {"call": told.script, "why": str(told.refused or ""), **_named(run)}
+        for told in member.outbox.kept()
+        for run in told.runs
+    ]
+    return {"calls": calls}
 
 
 def _in_order(member: Member) -> Iterable[Run]:
-    """A snapshot: other threads begin and end runs meanwhile."""
-    return sorted(member.runs.values(), key=lambda run: run.begun)
+    return sorted(member.runs, key=lambda run: run.since)
 
 
-def _named(ticket: Ticket, run: Run | None = None) -> Answer:
-    said: Answer = {"id": ticket.id, "fence": ticket.fence, "lost": ticket.lost}
-    if run is not None:
-        request = run.request
-        said |= {
-            "group": run.key,
-            "task": None if request is None else request.name,
-            "attempt": None if request is None else int(request.request_dict.get("retries") or 0) + 1,
-        }
-    return said
+def _named(run: Run) -> Answer:
+    ticket = run.ticket
+    return {
+        "id": ticket.id,
+        "fence": ticket.fence,
+        "lost": ticket.lost,
+        "group": run.key,
+        "task": run.name,
+        "attempt": run.attempt,
+    }
 
 
 def _moment(at: float) -> str:
-    """A monotonic time, by this machine's clock."""
-    return (datetime.now(timezone.utc) - timedelta(seconds=monotonic() - at)).isoformat(timespec="milliseconds")
+    """Return a time of `clock.now` as text, by this machine's clock."""
+    return (datetime.now(timezone.utc) - timedelta(seconds=now() - at)).isoformat(timespec="milliseconds")

@@ -1,12 +1,11 @@
-"""The worker as a member of the gate: it begins, finishes, hands off and gives back."""
+"""The worker as a member of the gate: it joins the parts, and starts and stops them."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from logging import ERROR, WARNING
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -16,22 +15,34 @@ from celery.utils.log import get_logger
 from celery.worker import state
 
 from celery_groupfifo import events
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate import Gate
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.keys import quote
-from celery_groupfifo.model import HEADER, KEY_HEADER, Finish, Finished, Lists, Ticket
-from celery_groupfifo.worker import broker, pools
-from celery_groupfifo.worker.delivery import Delivery, HandedMessage
-from celery_groupfifo.worker.failures import failure
-from celery_groupfifo.worker.finishes import Finishes
-from celery_groupfifo.worker.run import Run
+from celery_groupfifo.model import Ticket
+from celery_groupfifo.revoke import tell_revoked
+from celery_groupfifo.worker.background import Background
+from celery_groupfifo.worker.broker import ConsumedLists
+from celery_groupfifo.worker.endings import Endings
+from celery_groupfifo.worker.inspect import members
+from celery_groupfifo.worker.loop import Loop
+from celery_groupfifo.worker.outbox import Outbox
+from celery_groupfifo.worker.patches import Tuning
+from celery_groupfifo.worker.pools import pool_of
+from celery_groupfifo.worker.receiver import Receiver
+from celery_groupfifo.worker.renewer import Renewer
+from celery_groupfifo.worker.run import LEAVING, Run, Runs, State
+from celery_groupfifo.worker.sweeper import Sweeper
 
 logger = get_logger(__name__)
 
-#: A begin that Redis could not answer is tried again after this time; the message stays where it is.
-AGAIN_SECONDS = 1.0
-#: On the solo pool a chain of runs lets the event loop have its turn after this time.
+#: Where runs are in the consumer's own loop, a chain of them lets the loop have its turn after this time.
 TURN_SECONDS = 0.5
+#: Seconds between two looks whether a child that was told to end is gone.
+LOOK_SECONDS = 0.01
+#: Seconds that a thread of the pool waits for an answer of the gate, before the postman goes on with its call.
+PATIENCE_SECONDS = 1.0
+#: Seconds that a worker which ends waits for the gate: what is not told by then, its leases tell.
+FAREWELL_SECONDS = 3.0
 
 
 class _Thread(threading.local):
@@ -45,188 +56,58 @@ class Member:
 
     Args:
         consumer: Celery's.
-        gate: Used from the main process' threads; the heart has its own.
+        make: Makes a gate by the name of its client, and the seconds to wait for an answer (None: the usual ones).
 
     Attributes:
+        gate: For the main process' threads; its calls end soon, also when Redis does not answer.
         owner: The worker's name at the gate; no two lives of a worker share one.
-        runs: All runs whose lease this worker holds, by tag and fence.
-        finishes: On their way to the gate.
-        unreturned: Tickets that could not be given back yet, and whether a worker was lost with them; likewise.
+        runs: All runs whose lease this worker holds.
+        outbox: What is on its way to the gate.
+        tuning: What saves time, see patches.py.
     """
 
-    def __init__(self, consumer: Any, gate: Gate) -> None:
+    def __init__(self, consumer: Any, make: Callable[[str, float | None], Gate]) -> None:
+        members[consumer] = self
         self.consumer = consumer
-        self.gate = gate
+        self.gate = make("groupfifo-worker", PATIENCE_SECONDS)
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
-        self.runs: dict[tuple[str, int], Run] = {}
-        self.unreturned: deque[tuple[Ticket, bool]] = deque()
-        self.prefork = pools.is_prefork(consumer.pool)
-        self.wake: Callable[[float], None] = lambda seconds: None
-        self.events = events.Events(consumer, self.soon)
+        self.tuning = Tuning(consumer, self.gate.settings.tuning)
+        self.runs = Runs()
+        self.loop = Loop(consumer)
+        self.pool = pool_of(consumer.pool, self.loop)
+        self.pool.precomputes = self.pool.has_processes and "bodies" in self.tuning
+        self.lists = ConsumedLists(consumer, self.gate.releaser.takes and "lists" in self.tuning)
+        self.events = events.Events(consumer, self.loop.soon)
+        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman", None).store, self._hear)
+        self.outbox.uses_line = "sockets" in self.tuning
+        self.receiver = Receiver(self)
+        self.endings = Endings(self)
+        self.backend = Background("groupfifo-revoked")
+        self.renewer = Renewer(
+            make("groupfifo-renewer", None),
+            self.owner,
+            self.runs,
+            self.is_held,
+            self.endings.dropped,
+            self.endings.lease_lost,
+        )
+        self.sweeper = Sweeper(
+            make("groupfifo-sweeper", None), self.owner, self.lists.all, self.events, self._tell_revoked
+        )
         self._thread = _Thread()
         self._leaving = False
-        self._paused = False
-        self.finishes = Finishes(self, gate)
+        self._paused = True
 
-    # -- begin -------------------------------------------------------------
+    @classmethod
+    def of(cls, consumer: Any) -> Member:
+        """Make the member of a consumer.
 
-    def begin(self, message: Any, ack: Any, reject: Any, again: Callable[[], None]) -> Run | None:
-        """Take the lease for a ticket that the broker delivered.
-
-        Args:
-            message: kombu's.
-            ack: Celery's promise to acknowledge it.
-            reject: Celery's promise to reject it.
-            again: Handles the message anew.
-
-        Returns:
-            None when there is nothing to run now.
+        Raises:
+            InvalidSetting: A setting is wrong.
         """
-        errors = self.consumer.connection_errors
-        ticket = Ticket.parse(message.headers[HEADER])
-        if ticket is None or self.gate.keyspace.of_tag(ticket.tag) is None:
-            logger.error(
-                "A ticket of another gate came in: %r. Apps that share a queue need the same groupfifo_namespace and "
-                "groupfifo_partitions. It goes back to the queue.",
-                message.headers[HEADER],
-            )
-            self.later(AGAIN_SECONDS, lambda: reject(logger, errors, True))
-            return None
-        try:
-            # The same name each time: else a begin whose reply was lost would be its own stale ticket.
-            known = getattr(message, "groupfifo_call", None) or (self.gate.call_name(), monotonic())
-            call, asked = message.groupfifo_call = known
-            begun = self.gate.begin(ticket, self.owner, call)
-        except GateUnavailable as error:
-            what = events.of_headers(ticket, message.headers)
-            events.log(WARNING, f"waits in this worker: {error}", message.headers.get("task"), what)
-            self.later(AGAIN_SECONDS, again)
-            return None
-        if not begun:
-            self.events.stale(ticket, message.headers)
-            ack(logger, errors)
-            return None
-        delivery = Delivery(message, ack, errors)
-        run = self._run(ticket, message, delivery)
-        run.begun = asked  # the lease may run since then
-        return run
+        return cls(consumer, partial(build_gate, consumer.app))
 
-    def _run(self, ticket: Ticket, message: Any, delivery: Delivery, since: float | None = None) -> Run:
-        run = Run(ticket, message.headers[KEY_HEADER], delivery, self.settle)
-        message.groupfifo_run = run
-        self.runs[ticket.tag, ticket.fence] = run
-        self.events.begun(run, message.headers, since)
-        return run
-
-    def is_ticket(self, tag: str) -> bool:
-        """Whether a delivery tag is a ticket of this gate."""
-        ticket = Ticket.parse(tag)
-        return ticket is not None and self.gate.keyspace.of_tag(ticket.tag) is not None
-
-    # -- the end of a run --------------------------------------------------
-
-    def settle(self, run: Run) -> None:
-        """Tell the gate how a run ended. Only the first call for a run does anything."""
-        if run.settled:
-            return
-        run.settled = True
-        if run.lost:
-            self._forget(run)
-            run.delivery.close()
-        elif run.done:
-            self.finishes.tell(self._finish_call(run, self._may_take(run.delivery)), run)
-        else:
-            self.give_back([run])
-
-    def finished(self, call: Finish, run: Run, answer: Finished, since: float | None = None) -> None:
-        """The gate has answered a finish, which was sent at the monotonic time `since`."""
-        self._forget(run)
-        if answer.stale:
-            self.lease_lost(run)
-        else:
-            self.events.finished(run, answer.due)
-            if answer.blocked:
-                self.events.blocked(run)
-        if answer.due is not None:
-            self.wake(answer.due)
-        elif call.failure is not None and call.failure.policy == "cancel_rest":
-            self.wake(0.0)  # the rest is the sweep's
-        if answer.taken is not None:
-            self._hand_off(answer.taken, run.delivery, since)
-        else:
-            run.delivery.close()
-
-    def finish_unread(self, run: Run, message: Any, error: Exception) -> None:
-        """Celery could not read a message: its task has failed. Celery acknowledges it, unless we handed it off."""
-        run.settled, run.over = True, True
-        task = self.consumer.app.tasks.get(message.headers.get("task"))
-        run.failure = failure(self, message.headers, task, error)
-        handed = isinstance(message, HandedMessage)
-        if not handed:
-            run.delivery.left_to_celery()
-        self.finishes.tell(self._finish_call(run, handed and self._may_take(run.delivery)), run)
-
-    def give_back(self, runs: list[Run]) -> None:
-        """Runs that did not come to an end go back to the heads of their groups."""
-        for run in runs:
-            run.settled = True
-            self._forget(run)
-        back = [(run.ticket, run.worker_lost) for run in runs]
-        try:
-            self.gate.surrender(back, self.lists())
-        except GroupFifoError as error:
-            logger.warning("%d tasks go back to their groups when the gate answers again: %s", len(runs), error)
-            self.unreturned += back
-        for run in runs:
-            self.events.surrendered(run)
-            run.delivery.close()
-
-    def lease_lost(self, run: Run) -> None:
-        """A lease is known to be lost."""
-        if run.lost:
-            return
-        run.lost = True
-        self._forget(run)
-        self.events.lease_lost(run)
-        request = run.request
-        if self.gate.settings.on_lease_lost == "terminate" and request and run.started and not run.over:
-            self.soon(lambda: self._terminate(run))
-
-    def _terminate(self, run: Run) -> None:
-        request = run.request
-        if request is None or run.over:
-            return
-        try:
-            self.consumer.pool.terminate_job(request.worker_pid, 9)
-        except NotImplementedError:
-            logger.warning("groupfifo_on_lease_lost = 'terminate' can't end task %s: its pool has no way.", request.id)
-
-    def _forget(self, run: Run) -> None:
-        key = (run.ticket.tag, run.ticket.fence)
-        if self.runs.get(key) is run:
-            del self.runs[key]
-
-    def _finish_call(self, run: Run, take: bool) -> Finish:
-        return Finish(
-            ticket=run.ticket,
-            key=run.key,
-            owner=self.owner,
-            take=("lists" if self.gate.releaser.takes else "own") if take else "none",
-            lists=self.lists(),
-            caller=self.finishes.caller(),
-            call=self.gate.call_name(),
-            failure=run.failure,
-        )
-
-    # -- hand-off ----------------------------------------------------------
-
-    def lists(self) -> Lists:
-        """The lists that this worker consumes; none on other brokers."""
-        consumer = self.consumer.task_consumer
-        channel = consumer.channel if consumer is not None else None
-        if not self.gate.releaser.takes or not broker.is_redis(channel):
-            return ()
-        return broker.consumed_lists(channel)
+    # -- what it does at the moment ------------------------------------------------
 
     @property
     def stopping(self) -> bool:
@@ -236,44 +117,40 @@ class Member:
         end = state.should_terminate is not None and state.should_terminate is not False
         return self._leaving or stop or end or blueprint.state != RUNNING
 
-    def _may_take(self, delivery: Delivery) -> bool:
-        consumer = self.consumer.task_consumer
-        if consumer is None or self.stopping or delivery.channel is not consumer.channel:
-            return False
-        if self.gate.releaser.takes:
-            return not broker.over_prefetch(delivery.channel)
-        settings = self.gate.settings
-        return delivery.runs < settings.burst and monotonic() - delivery.since < settings.burst_seconds
+    @property
+    def receiving(self) -> bool:
+        """Whether a task may be given to the pool now."""
+        return not self._paused and not self.stopping and self.consumer.task_consumer is not None
 
-    def _hand_off(self, raw: bytes, delivery: Delivery, since: float | None) -> None:
-        """The worker's next task came with the end of the last one: it goes the way of every message."""
-        message = HandedMessage(raw, delivery.channel)
-        run = self._run(message.ticket, message, delivery, since)
-        run.begun = since or run.begun
-        delivery.runs += 1
-        if self.gate.releaser.takes:
-            broker.served(delivery.channel, message.delivery_info.get("routing_key"))
-        if getattr(self.consumer.pool, "is_green", False):
-            self.later(0, lambda: self._receive(message, run))  # a full pool must not wait for this greenlet
+    @property
+    def may_wait(self) -> bool:
+        """Whether the caller may wait a moment for the gate: never the main loop, unless it runs the tasks itself."""
+        return self.pool.waits and (self.pool.runs_inline or not self.loop.is_main)
+
+    def is_ticket(self, tag: str) -> bool:
+        """Return whether a delivery tag is a ticket of this gate."""
+        ticket = Ticket.parse(tag)
+        return ticket is not None and self.gate.keyspace.of_tag(ticket.tag) is not None
+
+    def is_held(self, run: Run) -> bool:
+        """Return whether somebody has a run: our own code, Celery, the pool, or a call to the gate."""
+        if run.state in LEAVING:
+            return any(run in told.runs for told in self.outbox.unanswered())
+        if run.state is State.RECEIVED:
+            return True  # its begin may have taken effect, and is on its way
+        if run.state is State.BEGUN:
+            return run.in_hand or run.request is not None
+        if run.state is State.OVER:
+            return False  # for a moment only
+        return self.pool.has(run)
+
+    # -- what may happen in any thread -----------------------------------------------
+
+    def _hear(self, step: Callable[[], Any]) -> None:
+        if self._paused:
+            step()  # the loop does not run: what begins now is given back
         else:
-            self.inside(self._receive, message, run)
-
-    def _receive(self, message: HandedMessage, run: Run) -> None:
-        consumer = self.consumer.task_consumer
-        if consumer is None or self._paused or self.stopping:
-            if not run.settled:
-                self.give_back([run])
-            return
-        message.accept = consumer.accept
-        try:
-            if message.errors:
-                message._reraise_error()
-            consumer.on_message(message)
-        except Exception as error:
-            said, name = f"has a message that can't be handled: {error!r}", message.headers.get("task")
-            events.log(ERROR, said, name, events.of_headers(run.ticket, message.headers), exc_info=True)
-            if not run.settled:
-                self.finish_unread(run, message, error)
+            self.pool.hear(step)
 
     def inside(self, call: Callable[..., Any], *args: Any) -> None:
         """Call, and then what it hands off, one after the other: a chain of runs must not become a deep stack."""
@@ -290,61 +167,46 @@ class Member:
         finally:
             self._thread.waiting = None
             while waiting:
-                self.later(0, waiting.popleft())
+                self.loop.soon(waiting.popleft())
 
-    # -- when --------------------------------------------------------------
+    def _tell_revoked(self, gone: list[tuple[str, bytes]]) -> None:
+        """Tell the result backend, which may hang, that tasks were revoked at the gate."""
+        self.backend.submit(partial(tell_revoked, self.consumer.app, gone))
 
-    def later(self, seconds: float, call: Callable[[], Any]) -> None:
-        """Call from the consumer's loop after a while. To be called from that loop."""
-        self.consumer.timer.call_after(seconds, call)
-
-    def soon(self, call: Callable[[], Any]) -> None:
-        """Call from the consumer's loop. To be called from any thread."""
-        hub = self.consumer.hub
-        if hub is not None:
-            hub.call_soon(call)
-        else:
-            self.later(0, call)
-
-    def when_child_gone(self, pid: int, call: Callable[[], None]) -> None:
-        """Call when a child of the pool is gone: until then it may run on."""
+    def when_child_gone(self, run: Run) -> None:
+        """Settle a run when the child that ran it is gone: until then it may run on."""
 
         def look() -> None:
-            if pools.child_alive(self.consumer.pool, pid):
-                self.later(0.01, look)
+            if self.pool.alive(run.dying):
+                self.loop.later(LOOK_SECONDS, look)
             else:
-                call()
+                run.dying = 0
+                run.over()
+                run.settle()
 
-        self.soon(look)
+        self.loop.soon(look)
 
-    # -- stop --------------------------------------------------------------
+    # -- start and stop ------------------------------------------------------------------
 
-    def given_to_pool(self) -> set[str]:
-        """Ids of the tasks that the pool was given."""
-        return {run.ticket.id for run in list(self.runs.values()) if run.submitted}
-
-    def resume(self) -> None:
-        """The consumer is about to run, for the first time or with a new connection."""
+    def start(self) -> None:
+        """Take part: the consumer is about to run, for the first time or with a new connection."""
+        self.pool.start(self._jobs)
+        self.receiver.start()
         self._paused = False
-        if self.prefork and self.consumer.hub is not None:
-            self.finishes.attach(self.consumer.hub)
+        self.loop.start()
+        self.outbox.attach()
+        self.renewer.start()
+        self.sweeper.start()
 
     def pause(self) -> None:
-        """The connection is lost or the worker stops: the loop runs no more."""
+        """Give back what has not started: the connection is lost or the worker stops, and Celery forgets it."""
         self._paused = True
-        self.finishes.drain()
+        self.outbox.detach()
+        self.loop.stop()
         self.give_back_unstarted()
 
-    def give_back_unstarted(self) -> None:
-        """The connection is lost or the worker stops: Celery forgets what no child has, so it goes back."""
-        pool = self.consumer.pool
-        pending = pools.pending_ids(pool) if self.prefork else set()
-        back = [run for run in list(self.runs.values()) if self._unstarted(run, pending, pool)]
-        if back:
-            self.give_back(back)
-
     def leave(self) -> None:
-        """A soft shutdown begins: nothing more is taken, and what has not begun goes back now, not when it is over.
+        """Take nothing more, and give back now what has not begun: a soft shutdown begins.
 
         In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there.
         """
@@ -352,40 +214,43 @@ class Member:
         if not getattr(self.consumer.pool, "is_green", False):  # there nothing may block in a signal handler
             threading.Thread(target=self.give_back_unstarted, name="groupfifo-leave", daemon=True).start()
 
-    def _unstarted(self, run: Run, pending: set[str], pool: Any) -> bool:
-        if run.settled or run.started:
-            return False
-        if not run.submitted:
-            return True
-        if self.prefork:
-            return run.ticket.id not in pending
-        return self.stopping and pools.cancel_waiting(pool, run.job)
+    def give_back_unstarted(self) -> None:
+        """Give back the runs that no process or thread of the pool has."""
+        back = [run for run in self.runs if self._is_unstarted(run)]
+        if back:
+            self.endings.give_back(back)
+
+    def _is_unstarted(self, run: Run) -> bool:
+        if run.state is State.GIVEN:
+            return (self.pool.has_processes or self.stopping) and self.pool.take_back(run)
+        return run.state is State.BEGUN
+
+    def _jobs(self) -> list[Any]:
+        jobs = (run.job() for run in self.runs if run.job is not None)
+        return [job for job in jobs if job is not None]
 
     def close(self) -> None:
-        """The pool is down: whatever has not been told yet is told now."""
-        self.finishes.drain()
-        for run in list(self.runs.values()):
-            if not run.settled and run.done:
-                run.over = True
-                self.settle(run)
-        with suppress(GroupFifoError):
-            self.repeat_refused(lambda call: call())
-        back = [run for run in list(self.runs.values()) if not run.settled]
-        if back:
-            self.give_back(back)
+        """Tell the gate what has not been told: the pool is down. Waits a moment, not more."""
+        self._paused = True
+        self.loop.close()
+        for run in self.runs:
+            if run.done:
+                run.settle()
+        self.endings.give_back([run for run in self.runs if self._come_to_nothing(run)])
+        told = self.outbox.close(FAREWELL_SECONDS)
+        self.renewer.stop()
+        self.sweeper.stop()
+        self.backend.stop(within=0.0)
+        if told:
+            self._forget()
 
-    def repeat_refused(self, then: Callable[[Callable[[], Any]], Any]) -> None:
-        """Tell again what Redis could not take. The very same calls: nothing is done twice.
+    def _come_to_nothing(self, run: Run) -> bool:
+        if run.state is State.STARTED:
+            run.over()
+        return run.state in (State.BEGUN, State.GIVEN, State.OVER)
 
-        Args:
-            then: Calls what the answer asks for, in the right thread.
-
-        Raises:
-            GroupFifoError: Redis still can't take them; they are kept.
-        """
-        self.finishes.repeat(then)
-        back = list(self.unreturned)
-        if back:
-            self.gate.surrender(back, self.lists())
-            for _ in back:
-                self.unreturned.popleft()
+    def _forget(self) -> None:
+        try:
+            self.gate.forget(self.owner)
+        except GroupFifoError as error:
+            logger.debug("The last calls of this worker stay for a while: %s", error)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging import ERROR
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import signals
@@ -24,30 +25,29 @@ from celery.worker.request import Request
 
 from celery_groupfifo import events
 from celery_groupfifo.context import continuing
-from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, TRAVELLING
+from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, HEADER, TRAVELLING
 from celery_groupfifo.worker.failures import failure
-from celery_groupfifo.worker.prepared import custom_headers, decoded_body
-from celery_groupfifo.worker.run import Run
+from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
+from celery_groupfifo.worker.trace import split
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
+    from celery_groupfifo.worker.run import Run
 
 #: How what a run raised is told; anything else is a failure.
 OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Terminated, "revoked"))
 
 
 class GroupRequest(Request):  # type: ignore[misc]
-    """Mixed into the task's own request class, see strategy.py.
+    """Mixed into the task's own request class, see receiver.py.
 
     Attributes:
         member: The worker as a member of the gate; set on the mixed class.
         run: The run of this request.
-        outcome: How it ended; acknowledged without a run: revoked, or expired.
     """
 
     member: Member
     run: Run
-    outcome = "revoked"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Celery makes a subclass per task that overrides two methods without calling ours: wrap them."""
@@ -59,16 +59,18 @@ class GroupRequest(Request):  # type: ignore[misc]
             cls.execute_using_pool = _wrap_execute(own["execute_using_pool"])
 
     def __init__(self, message: Any, **options: Any) -> None:
-        self.run = message.groupfifo_run
+        run = self.member.runs.of(message.headers[HEADER])
+        assert run is not None, "a run is kept from its begin on"
+        self.run = run
         super().__init__(message, **options)
-        self.run.request = self
+        run.request = self
         request = self._request_dict
-        request[BEGUN_HEADER] = (self.run.begun, self.member.gate.settings.lease_ttl)
+        request[BEGUN_HEADER] = (run.since, self.member.gate.settings.lease_ttl)
         request["eta"] = request.get(ETA_HEADER)  # for the task to read, not to be waited for
-        if self.member.prefork:
-            self._prepare(message)
+        if self.member.pool.precomputes:
+            self._precompute(message)
 
-    def _prepare(self, message: Any) -> None:
+    def _precompute(self, message: Any) -> None:
         request = self._request_dict
         if request.get("headers") is None:
             request["headers"] = custom_headers(request)
@@ -79,15 +81,16 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """See Celery's."""
-        self.run.started = True
+        self.run.started(pid)
         super().on_accepted(pid, time_accepted)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """See Celery's. Where runs are no processes, the execution has been unwound already."""
         super().on_timeout(soft, timeout)
-        if not soft and not self.member.prefork:
+        if not soft and not self.member.pool.has_processes:
             self._fails(TimeLimitExceeded(timeout))
-            self.run.ended()
+            self.run.over()
+            self.run.settle()
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """See Celery's: called for every outcome but success."""
@@ -95,38 +98,40 @@ class GroupRequest(Request):  # type: ignore[misc]
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
         if isinstance(error, Terminated) and not (self._already_revoked or self._already_cancelled):
-            # A process that was told to end an earlier task, and did not, keeps Celery's mark for life. Killed now by
-            # something else, it would count as told to: but nobody revoked this task.
+            # Celery never clears this child's "terminated" flag: told to end an earlier task, it did not, and now
+            # something else has killed it. But nobody has revoked this task.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
-        self.outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure")
-        if self.outcome == "failure":
+        run.outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure")
+        if run.outcome == "failure":
             self._fails(error)
-        if isinstance(error, TimeLimitExceeded) and self.member.prefork and self.worker_pid:
+        if isinstance(error, TimeLimitExceeded) and self.member.pool.has_processes and self.worker_pid:
+            run.dying = self.worker_pid  # Celery tells before it kills the child
             try:
                 super().on_failure(exc_info, send_failed_event, return_ok)
             finally:
-                self.member.when_child_gone(self.worker_pid, run.ended)
+                self.member.when_child_gone(run)
             return
-        run.over = True
+        lost = run.is_lost
+        run.over()
         run.worker_lost = isinstance(error, (WorkerLostError, SystemExit, MemoryError))
         if self._already_cancelled and (run.worker_lost or isinstance(error, Terminated)):
             run.disposition, run.worker_lost = None, False  # stopped with the worker, on purpose: it goes back
         try:
-            if run.lost:
+            if lost:
                 state.task_ready(self)  # it is another run's task by now: nothing is stored or told
             elif isinstance(error, Reject):
                 with self._unstored():  # Celery stores the state first: unstored, the task would come back for ever
                     super().on_failure(exc_info, send_failed_event, return_ok)
                 self.reject(error.requeue)
             else:
-                with continuing(run.ticket, run.key):
+                with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)
         finally:
-            run.settle(run)
+            run.settle()
 
     def _fails(self, error: BaseException) -> None:
-        self.outcome = "failure"
+        self.run.outcome = "failure"
         self.run.failure = failure(self.member, self._request_dict, self._task, error)
 
     @property
@@ -189,17 +194,18 @@ def _lost_info(message: str) -> ExceptionInfo:
 
 def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
     def on_success(self: GroupRequest, result: Any, **kwargs: Any) -> Any:
+        run = self.run
         if not isinstance(result, tuple):
             # A SystemExit in a thread or greenlet: Celery passes an ExceptionInfo here, and can't unpack it.
             return self.on_failure(result)
-        self.run.over = True
-        self.outcome = "success"  # unless it comes to on_failure
+        result, run.continuation.entry = split(result)
+        lost = run.is_lost
+        run.over()
+        run.outcome = "success"  # unless it comes to on_failure
         try:
-            if self.run.lost:
-                return state.task_ready(self)
-            return inner(self, result, **kwargs)
+            return state.task_ready(self) if lost else inner(self, result, **kwargs)
         finally:
-            self.run.settle(self.run)
+            run.settle()
 
     return on_success
 
@@ -207,13 +213,13 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
 def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
     def execute_using_pool(self: GroupRequest, pool: Any, **kwargs: Any) -> Any:
         run = self.run
-        if run.settled or run.lost:
-            raise TaskRevokedError(self.id)  # given back meanwhile: it is another run's
-        if run.ticket.lost >= self.max_lost and not self.revoked():
+        if run.ticket.lost >= self.max_lost and not run.is_lost and not self.revoked():
             self.fail_as_lost()
-            raise TaskRevokedError(self.id)
-        run.submitted = True
-        run.job = inner(self, pool, **kwargs)
-        return run.job
+        if not run.given():
+            raise TaskRevokedError(self.id)  # failed, or given back meanwhile: it is another run's
+        job = inner(self, pool, **kwargs)
+        if job is not None:
+            run.job = ref(job)
+        return job
 
     return execute_using_pool

@@ -1,19 +1,61 @@
-"""One run of a task in this worker: what happened to it, until the gate has been told."""
+"""One run of a task in this worker: the states of its life, and all that is known of it.
+
+The diagram with its lettered edges is in docs/how-it-works.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from celery_groupfifo.model import Failure, Ticket
-from celery_groupfifo.worker.delivery import Delivery
+from celery_groupfifo.clock import now
+from celery_groupfifo.context import Continuation
+from celery_groupfifo.model import KEY_HEADER, Failure, Ticket
 
 if TYPE_CHECKING:
-    from celery_groupfifo.worker.request import GroupRequest
+    from celery_groupfifo.worker.delivery import Delivery
 
-#: What Celery decided about the message.
-ACK, REJECT, REQUEUE = "ack", "reject", "requeue"
+
+class State(Enum):
+    """Where a run is in its life."""
+
+    RECEIVED = "received"
+    BEGUN = "begun"
+    GIVEN = "given to the pool"
+    STARTED = "started"
+    OVER = "over"
+    TOLD = "told"
+    RETURNED = "given back"
+    LOST = "lost"
+    ENDED = "ended"
+
+
+#: The states that each one may follow.
+FOLLOWS: dict[State, frozenset[State]] = {
+    State.BEGUN: frozenset({State.RECEIVED}),
+    State.GIVEN: frozenset({State.BEGUN}),
+    State.STARTED: frozenset({State.GIVEN}),
+    State.OVER: frozenset({State.BEGUN, State.GIVEN, State.STARTED}),
+    State.TOLD: frozenset({State.OVER}),
+    State.RETURNED: frozenset({State.BEGUN, State.GIVEN, State.OVER}),
+    State.LOST: frozenset({State.BEGUN, State.GIVEN, State.STARTED, State.OVER}),
+    State.ENDED: frozenset({State.RECEIVED, State.TOLD, State.RETURNED, State.LOST}),
+}
+#: The worker holds the lease, or may do: it has to be renewed.
+LEASED = frozenset({State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER, State.TOLD, State.RETURNED})
+#: The gate is being told how it ended.
+LEAVING = frozenset({State.TOLD, State.RETURNED})
+
+
+class Disposition(Enum):
+    """What Celery has decided about the message of a run."""
+
+    ACK = "ack"
+    REJECT = "reject"
+    REQUEUE = "requeue"
 
 
 class Run:
@@ -22,76 +64,200 @@ class Run:
     Acknowledged is not over: on a hard time limit or a termination Celery acknowledges while the child still runs.
     The group may move only when the execution is over, or never began.
 
+    Transitions come from the main loop, from threads of the pool and from the renewer: each is one step under the
+    run's own lock, and answers whether it was possible.
+
     Args:
-        ticket: Begun by this worker.
-        key: The group's key.
-        delivery: The broker's message it came with, or that its chain is on.
-        settle: Called once, when the run is over and Celery has decided.
+        header: The ticket as the message carries it.
+        ticket: The same, read.
+        message: The broker's, or one that was handed off.
+        delivery: The broker's delivery it came with, or that its chain is on.
+        decided: Called with the run when Celery has decided, and the execution is over or never began.
 
     Attributes:
-        begun: Monotonic time of the begin.
-        renewed: The same of the last renewal that came through; 0 before the first one.
-        submitted: The pool was given it.
-        started: The pool has accepted it.
-        over: Its execution has ended.
-        settled: The gate has been told, or is being told.
-        job: What the pool gave for it; Celery keeps none.
-        lost: Its lease is lost.
-        worker_lost: It ended with its worker process.
+        since: When the lease may run from: the time of the call that asked for it.
+        renewed: Time of the last renewal that came through; 0 before the first one.
+        name: The task's name.
+        attempt: From 1; counts retries.
+        pid: The process that runs it, once started.
         disposition: What Celery decided; None: nothing yet.
+        outcome: How the execution ended, in one word; see `signals.group_finished`.
         failure: How it failed for good, when its group does not just go on; see `model.Failure`.
+        continuation: What goes on for it at the head of its group: a retry, or what replaced it.
+        worker_lost: It ended with its worker process.
+        in_hand: Our own code has it at the moment, between the begin and Celery.
+        dying: Id of the child that has to be gone before it counts as over; 0: none.
+        job: Finds the pool's job for it.
     """
 
     __slots__ = (
-        "begun",
+        "__weakref__",
+        "_decided",
+        "_lock",
+        "_request",
+        "attempt",
+        "continuation",
         "delivery",
         "disposition",
+        "dying",
         "failure",
+        "header",
+        "in_hand",
         "job",
         "key",
-        "lost",
-        "over",
+        "message",
+        "name",
+        "outcome",
+        "pid",
         "renewed",
-        "request",
-        "settle",
-        "settled",
-        "started",
-        "submitted",
+        "since",
+        "state",
         "ticket",
         "worker_lost",
     )
 
-    def __init__(self, ticket: Ticket, key: str, delivery: Delivery, settle: Callable[[Run], None]) -> None:
-        self.ticket, self.key, self.delivery, self.settle = ticket, key, delivery, settle
-        self.begun, self.renewed = monotonic(), 0.0
-        self.request: GroupRequest | None = None
-        self.job: Any = None
-        self.disposition: str | None = None
+    def __init__(
+        self, header: str, ticket: Ticket, message: Any, delivery: Delivery, decided: Callable[[Run], None]
+    ) -> None:
+        headers = message.headers
+        self.header, self.ticket, self.message, self.delivery = header, ticket, message, delivery
+        self.key: str = headers[KEY_HEADER]
+        self.name: str | None = headers.get("task")
+        self.attempt: int = (headers.get("retries") or 0) + 1
+        self.since, self.renewed = now(), 0.0
+        self.state = State.RECEIVED
+        self.pid: int | None = None
+        self.disposition: Disposition | None = None
+        self.outcome = "revoked"  # acknowledged without a run: revoked, or expired
         self.failure: Failure | None = None
-        self.submitted = self.started = self.over = self.settled = self.lost = self.worker_lost = False
+        self.continuation = Continuation(ticket, self.key, self.attempt - 1)
+        self.worker_lost = False
+        self.in_hand = False
+        self.dying = 0
+        self.job: Callable[[], Any] | None = None
+        self._request: Callable[[], Any] = _nothing
+        self._decided = decided
+        self._lock = threading.Lock()
+
+    # -- transitions: each says what it may follow, see FOLLOWS ----------------
+
+    def begun(self, since: float) -> bool:
+        """Enter the state after the gate's yes; `since`: when it was asked first."""
+        self.since = since
+        return self._enter(State.BEGUN)
+
+    def given(self) -> bool:
+        """Enter the state before the pool is given it."""
+        return self._enter(State.GIVEN)
+
+    def started(self, pid: int) -> bool:
+        """Enter the state in which the pool runs it."""
+        self.pid = pid
+        return self._enter(State.STARTED)
+
+    def over(self) -> bool:
+        """Enter the state after its execution, or when it is known that there will be none."""
+        return self._enter(State.OVER)
+
+    def told(self) -> bool:
+        """Enter the state in which its finish is on the way to the gate."""
+        return self._enter(State.TOLD)
+
+    def given_back(self) -> bool:
+        """Enter the state in which it is on the way back to the head of its group."""
+        return self._enter(State.RETURNED)
+
+    def lost(self) -> bool:
+        """Enter the state after the lease was lost; the execution may go on."""
+        return self._enter(State.LOST)
+
+    def ended(self) -> bool:
+        """Enter the last state."""
+        return self._enter(State.ENDED)
+
+    def _enter(self, state: State) -> bool:
+        with self._lock:
+            possible = self.state in FOLLOWS[state]
+            if possible:
+                self.state = state
+        return possible
+
+    # -- what Celery decides -----------------------------------------------
 
     def on_ack(self, logger: Any, errors: Any) -> None:
-        """Stands where the acknowledgement of the broker's message stood."""
-        self._decide(ACK)
+        """Take the place of the acknowledgement of the broker's message."""
+        self._decide(Disposition.ACK)
 
     def on_reject(self, logger: Any, errors: Any, requeue: bool = False) -> None:
-        """Stands where the rejection of the broker's message stood."""
-        self._decide(REQUEUE if requeue else REJECT)
+        """Take the place of the rejection of the broker's message."""
+        self._decide(Disposition.REQUEUE if requeue else Disposition.REJECT)
 
-    def ended(self) -> None:
-        """The execution is over, whatever Celery decided."""
-        self.over = True
-        self.settle(self)
-
-    def _decide(self, disposition: str) -> None:
+    def _decide(self, disposition: Disposition) -> None:
         self.disposition = self.disposition or disposition
-        if self.over or not self.started:
-            self.settle(self)
+        running = self.state is State.STARTED or (self.state is State.LOST and self.pid is not None)
+        if not running:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let the gate be told: the execution is over, or will not be."""
+        self._decided(self)
 
     @property
     def done(self) -> bool:
         """Whether it has had its outcome; else it goes back to the head of its group."""
-        return self.disposition in (ACK, REJECT)
+        return self.disposition in (Disposition.ACK, Disposition.REJECT)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another run may have begun."""
+        return self.state is State.LOST
+
+    # -- who has it ----------------------------------------------------------
+
+    @property
+    def request(self) -> Any:
+        """Celery's request, while anybody but us holds it; else None."""
+        return self._request()
+
+    @request.setter
+    def request(self, request: Any) -> None:
+        self._request = weakref.ref(request)
+
+    @property
+    def was_requested(self) -> bool:
+        """Whether Celery has made a request of it."""
+        return self._request is not _nothing
 
     def __repr__(self) -> str:
-        return f"<Run {self.ticket.id} of {self.key!r} fence={self.ticket.fence}>"
+        return f"<Run {self.ticket.id} of {self.key!r} fence={self.ticket.fence} {self.state.value}>"
+
+
+def _nothing() -> None:
+    return None
+
+
+class Runs:
+    """The runs of one worker, by the header of their message."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Run] = {}
+
+    def add(self, run: Run) -> None:
+        """Keep a run until it is removed."""
+        self._runs[run.header] = run
+
+    def of(self, header: str) -> Run | None:
+        """Return the run of a message with this header."""
+        return self._runs.get(header)
+
+    def remove(self, run: Run) -> None:
+        """Forget a run."""
+        if self._runs.get(run.header) is run:
+            del self._runs[run.header]
+
+    def __iter__(self) -> Iterator[Run]:
+        """Iterate over a snapshot: other threads add and remove meanwhile."""
+        return iter(list(self._runs.values()))
+
+    def __len__(self) -> int:
+        return len(self._runs)

@@ -12,7 +12,7 @@ from celery.app.task import Context
 from kombu.message import Message
 
 from celery_groupfifo.worker import prepared
-from celery_groupfifo.worker.prepared import custom_headers, decoded_body
+from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
 from celery_groupfifo.worker.request import GroupRequest
 
 

@@ -1,0 +1,195 @@
+"""How a run ends: the gate is told, or it goes back to the head of its group, or its lease is lost."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from logging import WARNING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo import events
+from celery_groupfifo.clock import now
+from celery_groupfifo.gate import BATCH
+from celery_groupfifo.model import Finish
+from celery_groupfifo.worker import broker
+from celery_groupfifo.worker.failures import failure
+from celery_groupfifo.worker.outbox import Told
+from celery_groupfifo.worker.run import LEAVING, Disposition, Run, State
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.delivery import Delivery
+    from celery_groupfifo.worker.member import Member
+
+logger = get_logger(__name__)
+
+
+class Endings:
+    """Ends the runs of one worker.
+
+    Args:
+        member: The worker as a member of the gate.
+    """
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._callers: deque[str] = deque()
+
+    # -- over --------------------------------------------------------------------
+
+    def settle(self, run: Run) -> None:
+        """Tell the gate how a run ended. Only the first call for a run does anything."""
+        if run.state in LEAVING or run.state is State.ENDED:
+            return
+        if run.is_lost:
+            self._end(run)
+            return
+        run.over()
+        if not run.done:
+            self.give_back([run])
+        elif run.told():
+            self._tell(run)
+
+    def _tell(self, run: Run) -> None:
+        member, ticket = self._member, run.ticket
+        take = self._may_take(run.delivery)
+        finish = Finish(
+            ticket=ticket,
+            key=run.key,
+            owner=member.owner,
+            take=("lists" if member.gate.releaser.takes else "own") if take else "none",
+            lists=member.lists.beside(run.message),
+            caller=self._caller(),
+            call=member.gate.call_name(),
+            failure=run.failure,
+            continuation=run.continuation.entry,
+        )
+        script, call = member.gate.finish_call(finish)
+        member.outbox.tell(Told(script, call, partial(self._finished, run, finish), [run]), wait=member.may_wait)
+
+    def _caller(self) -> str:
+        """Return the name of a caller that has no call out: see lua/finish.lua."""
+        try:
+            return self._callers.pop()
+        except IndexError:
+            return uuid4().hex[:8]
+
+    def _may_take(self, delivery: Delivery) -> bool:
+        member = self._member
+        consumer = member.consumer
+        tasks = consumer.task_consumer
+        if tasks is None or not member.receiving or delivery.channel is not tasks.channel:
+            return False
+        if not getattr(consumer, "_maximum_prefetch_restored", True):
+            return False  # Celery restores the prefetch count with each acknowledgement: the chain has to end
+        if member.gate.releaser.takes:
+            return not broker.over_prefetch(delivery.channel)
+        settings = member.gate.settings
+        return delivery.runs < settings.burst and now() - delivery.since < settings.burst_seconds
+
+    def _finished(self, run: Run, finish: Finish, reply: Any, told: Told) -> None:
+        member = self._member
+        self._callers.append(finish.caller)
+        run.ended()
+        member.runs.remove(run)
+        answer = member.gate.finished(reply)
+        if answer.stale:
+            member.events.lease_lost(run)
+        else:
+            member.events.finished(run, answer.due)
+            if answer.blocked:
+                member.events.blocked(run)
+        if answer.due is not None:
+            member.sweeper.wake_in(answer.due)
+        elif finish.failure is not None and finish.failure.policy == "cancel_rest":
+            member.sweeper.wake_in(0.0)  # the rest is the sweep's
+        if answer.taken is None:
+            run.delivery.close()
+        else:
+            member.receiver.hand_off(answer.taken, run.delivery, told.since)
+
+    def unread(self, run: Run, error: Exception) -> None:
+        """Fail a run whose message nobody can read, or whose task nobody knows."""
+        task = self._member.consumer.app.tasks.get(run.name)
+        run.outcome, run.disposition = "failure", Disposition.REJECT
+        run.failure = failure(self._member, run.message.headers, task, error)
+        self.settle(run)
+
+    # -- not over ------------------------------------------------------------------
+
+    def give_back(self, runs: Iterable[Run]) -> None:
+        """Let runs that did not come to an end go back to the heads of their groups."""
+        member = self._member
+        back = [run for run in runs if run.given_back()]
+        for some in _together(back):
+            call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
+            member.outbox.tell(Told("surrender", call, partial(self._returned, some), some), wait=member.may_wait)
+        for run in back:
+            member.events.surrendered(run)
+            run.delivery.close()
+
+    def _returned(self, runs: list[Run], reply: Any, told: Told) -> None:
+        for run in runs:
+            run.ended()
+            self._member.runs.remove(run)
+        self._member.gate.publish(reply[1:])
+
+    def fail_to_start(self, run: Run) -> None:
+        """End a run that something prevented from reaching the pool: it counts as one that ended with its worker."""
+        run.worker_lost = True  # so that it can't come back for ever
+        run.disposition = None
+        self.settle(run)
+
+    def dropped(self, run: Run) -> None:
+        """Give back a run that nobody has any more: not the pool, not Celery, and no call to the gate."""
+        said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
+        events.log(WARNING, said, run.name, events.of_run(run))
+        if run.state in LEAVING:
+            self._member.runs.remove(run)  # its call is gone, too: its lease runs out
+            return
+        run.worker_lost = run.state is State.STARTED
+        if run.state is not State.OVER:
+            run.disposition = None
+        self.settle(run)
+
+    # -- lost ----------------------------------------------------------------------
+
+    def lease_lost(self, run: Run) -> None:
+        """Note that the lease of a run is lost. From any thread."""
+        begun = run.state is State.BEGUN
+        if not run.lost():
+            return
+        member = self._member
+        member.events.lease_lost(run)
+        if begun:
+            self._end(run)
+        elif member.gate.settings.on_lease_lost == "terminate" and run.pid is not None:
+            member.loop.soon(lambda: self._terminate(run))
+
+    def _terminate(self, run: Run) -> None:
+        if not run.is_lost:
+            return
+        try:
+            self._member.consumer.pool.terminate_job(run.pid, 9)
+        except NotImplementedError:
+            logger.warning(
+                "groupfifo_on_lease_lost = 'terminate' can't end task %s: its pool has no way.", run.ticket.id
+            )
+
+    def _end(self, run: Run) -> None:
+        run.ended()
+        self._member.runs.remove(run)
+        run.delivery.close()
+
+
+def _together(runs: list[Run]) -> Iterable[list[Run]]:
+    """Split runs so that one call can give each part back: it knows one partition, and only so many entries."""
+    by_tag: dict[str, list[Run]] = {}
+    for run in runs:
+        by_tag.setdefault(run.ticket.tag, []).append(run)
+    for same in by_tag.values():
+        for start in range(0, len(same), BATCH):
+            yield same[start : start + BATCH]

@@ -1,0 +1,144 @@
+"""Calls on the consumer's loop: from any thread, in order, and kept over a reconnect to the broker.
+
+Celery 5.5 and 5.6 clear all timers when the broker's connection is lost, and the hub starts anew: what was planned
+with them never happens. Here it is kept, and planned again.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from heapq import heappop, heappush
+from itertools import count
+from time import monotonic
+from typing import Any
+
+from celery.utils.log import get_logger
+
+logger = get_logger(__name__)
+
+Step = Callable[[], Any]
+
+
+class Loop:
+    """The loop of one consumer.
+
+    Args:
+        consumer: Celery's. With a hub, the loop is the main thread's; without one (gevent, eventlet, brokers that
+            know no event loop) calls run in a greenlet or thread of Celery's timer, or with the consumer's next turn.
+    """
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._soon: deque[Step] = deque()
+        self._planned: list[tuple[float, int, Step]] = []
+        self._lock = threading.Lock()
+        self._number = count()
+        self._thread = self._main = 0
+        self._waking: socket.socket | None = None
+        self._woken: socket.socket | None = None
+        if consumer.hub is not None:
+            self._waking, self._woken = socket.socketpair()
+            self._waking.setblocking(False)
+            self._woken.setblocking(False)
+
+    @property
+    def hub(self) -> Any:
+        """Celery's event loop; None where it has none."""
+        return self._consumer.hub
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller is in the loop's thread, and the loop runs."""
+        return self._thread == threading.get_ident()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether the caller is in the consumer's own thread or greenlet."""
+        return self._main == threading.get_ident()
+
+    def start(self) -> None:
+        """Go on: the loop runs, or is about to. To be called from its thread."""
+        hub = self.hub
+        self._main = threading.get_ident()
+        if hub is not None:
+            hub.add_reader(self._woken, self._wake)
+            self._thread = self._main
+        self._run_soon()
+        self._plan()
+
+    def stop(self) -> None:
+        """Pause: the loop does not run for a while. What is planned waits."""
+        if self.hub is not None and self._woken is not None:
+            with suppress(OSError, ValueError):
+                self.hub.remove_reader(self._woken)
+        self._thread = 0
+
+    def close(self) -> None:
+        """Run what is left. Nothing is planned from now on."""
+        self.stop()
+        self._run_soon()
+
+    def soon(self, step: Step) -> None:
+        """Call from the loop. To be called from any thread."""
+        self._soon.append(step)
+        if self._waking is not None:
+            with suppress(BlockingIOError):  # full: it is awake
+                self._waking.send(b"\0")
+        elif getattr(self._consumer.pool, "is_green", False):
+            self.spawn(self._run_soon)
+        else:
+            self._consumer.call_soon(self._run_soon)
+
+    def spawn(self, step: Step) -> None:
+        """Call in a new greenlet, where the pool has greenlets: one that must wait keeps nobody else waiting."""
+        self._consumer.pool.spawn_n(run, step)
+
+    def later(self, seconds: float, step: Step) -> None:
+        """Call from the loop after a while. To be called from any thread."""
+        with self._lock:
+            heappush(self._planned, (monotonic() + seconds, next(self._number), step))
+        if self.hub is None or self.here:
+            self._consumer.timer.call_after(seconds, self._run_planned)
+        else:
+            self.soon(self._plan)
+
+    def _plan(self) -> None:
+        with self._lock:
+            seconds = self._planned[0][0] - monotonic() if self._planned else None
+        if seconds is not None:
+            self._consumer.timer.call_after(max(seconds, 0.0), self._run_planned)
+
+    def _run_planned(self) -> None:
+        while True:
+            with self._lock:
+                if not self._planned or self._planned[0][0] > monotonic():
+                    break
+                step = heappop(self._planned)[2]
+            run(step)
+        self._plan()
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):
+            while self._woken is not None and len(self._woken.recv(4096)) == 4096:
+                pass
+        self._run_soon()
+
+    def _run_soon(self) -> None:
+        for _ in range(len(self._soon)):
+            try:
+                step = self._soon.popleft()
+            except IndexError:  # another thread was faster
+                return
+            run(step)
+
+
+def run(step: Step) -> None:
+    """Call a step. What it raises is logged: on the loop it would end the worker."""
+    try:
+        step()
+    except Exception:
+        logger.exception("A step of the worker failed.")

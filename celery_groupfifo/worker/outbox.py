@@ -1,0 +1,381 @@
+"""What is on its way to the gate: told once, kept while Redis can't take it, repeated with the very same arguments.
+
+Three ways lead there, and one book has all calls until they are answered:
+
+- the *line*: on an event loop calls go out a few at a time, and the loop reads the answers when they come; nothing
+  waits (prefork, solo, and what the main loop of other pools tells);
+- *at once*: a thread or greenlet of the pool tells the end of its run, and waits a moment for the answer;
+- the *postman*, a thread of its own: where nobody may wait, and for whatever could not be told on the other ways.
+
+While the gate can't be reached, only the postman tries it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo.clock import now
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.pipelined import Pipelined
+from celery_groupfifo.store import Call, Store
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.loop import Loop
+    from celery_groupfifo.worker.run import Run
+
+logger = get_logger(__name__)
+
+#: Calls that go out together at most: Redis shall have the first ones while the loop still reads the next results.
+#: One by one costs a system call and a wake-up for each; all of a turn at its end leaves Redis idle in between.
+TOGETHER = 3
+#: Seconds between two tries of the postman, while the gate can't be reached; or refuses a call.
+AGAIN_SECONDS = 0.5
+
+#: The scripts whose calls go through here.
+SCRIPTS = ("begin", "finish", "fail", "surrender")
+
+
+class Told:
+    """One call to the gate, until it is answered.
+
+    Args:
+        script: The script's name.
+        call: Its keys and arguments; the same for every repetition.
+        heard: Called once with the answer, and with this call.
+        runs: Whom it concerns.
+
+    Attributes:
+        since: When it was told first.
+        sent: When it went out last, monotonic.
+        refused: Why Redis could not take it yet; None: it is on its way.
+    """
+
+    __slots__ = ("call", "heard", "refused", "runs", "script", "sent", "since")
+
+    def __init__(self, script: str, call: Call, heard: Callable[[Any, Told], None], runs: Sequence[Run]) -> None:
+        self.script, self.call, self.heard, self.runs = script, call, heard, runs
+        self.since, self.sent = now(), monotonic()
+        self.refused: GroupFifoError | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.script} of {', '.join(f'task {run.ticket.id}, group {run.key!r}' for run in self.runs)}"
+
+
+class Outbox:
+    """The calls of one worker to its gate.
+
+    Args:
+        loop: The consumer's, where answers are heard.
+        quick: Scripts for calls whose caller waits: short time-outs, no repetition.
+        patient: Scripts for the postman, whom nobody waits for.
+        hear: Calls, in the right thread, what an answer leads to that has come to the postman.
+
+    Attributes:
+        uses_line: Whether the line is used on a loop; else the postman carries everything.
+    """
+
+    def __init__(self, loop: Loop, quick: Store, patient: Store, hear: Callable[[Callable[[], None]], None]) -> None:
+        self._loop, self._quick, self._patient, self._pass_on = loop, quick, patient, hear
+        self._pending: list[Told] = []
+        self._line: Pipelined | None = None
+        self._sent: deque[Told] = deque()
+        self._kept: deque[Told] = deque()
+        self._carried: Told | None = None
+        self._changed = threading.Condition()
+        self._hurried = threading.Event()
+        self._postman: threading.Thread | None = None
+        self.uses_line = True
+        self._attached = self._closed = False
+        self._reachable = True
+        self._reading: int | None = None
+
+    # -- telling -------------------------------------------------------------
+
+    def tell(self, told: Told, wait: bool = False) -> None:
+        """Send a call, now or soon.
+
+        Args:
+            told: The call.
+            wait: Whether the caller may wait a moment for the answer; never the consumer's loop.
+        """
+        if self._attached and self._loop.here:
+            self._pending.append(told)
+            if len(self._pending) >= TOGETHER:
+                self._flush()
+        elif wait and self._reachable:
+            self._tell_now(told)
+        else:
+            self._keep([told])
+
+    def _tell_now(self, told: Told) -> None:
+        try:
+            reply = self._quick.run(told.script, *told.call)
+        except GroupFifoError as error:
+            self._reachable = self._reachable and not isinstance(error, GateUnavailable)
+            self._refuse(told, error)
+        else:
+            self._hear(told, reply)
+
+    def _hear(self, told: Told, reply: Any) -> None:
+        try:
+            told.heard(reply, told)
+        except Exception:
+            logger.exception("An answer of the gate was heard, but then:")
+
+    def _refuse(self, told: Told, error: GroupFifoError) -> None:
+        if told.refused is None:
+            trace = None if isinstance(error, GateUnavailable) else error
+            logger.warning("The gate can't be told yet (%s): %s", told, error, exc_info=trace)
+        told.refused = error
+        self._keep([told])
+
+    def _keep(self, calls: list[Told]) -> None:
+        with self._changed:
+            self._kept.extend(calls)
+            self._start_postman()
+            self._changed.notify_all()
+
+    def unanswered(self) -> list[Told]:
+        """Return all calls that are not answered yet."""
+        with self._changed:
+            carried = [] if self._carried is None else [self._carried]
+            return [*self._pending, *self._sent, *carried, *self._kept]
+
+    def kept(self) -> list[Told]:
+        """Return the calls that could not be told at once, and are repeated."""
+        with self._changed:
+            return [*([] if self._carried is None else [self._carried]), *self._kept]
+
+    def __len__(self) -> int:
+        return len(self.unanswered())
+
+    # -- the line --------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Use the loop: it runs, or is about to. To be called from its thread."""
+        if self._loop.hub is None or not self.uses_line:
+            return
+        self._attached = True
+        self._loop.hub.on_tick.add(self._flush)
+        with self._changed:
+            self._start_postman()  # he opens the line
+            self._changed.notify_all()
+
+    def detach(self) -> None:
+        """Do without the loop, which does not run for a while: the postman carries what is out."""
+        if not self._attached:
+            return
+        self._attached = False
+        self._loop.hub.on_tick.discard(self._flush)
+        self._drop_line()
+        pending, self._pending = self._pending, []
+        self._keep(pending)
+
+    def _flush(self) -> None:
+        """Send what is pending: when there is enough of it, and in each turn of the loop before it sleeps."""
+        if not self._pending:
+            return
+        batch, self._pending = self._pending, []
+        with self._changed:
+            line = self._line
+            if line is not None:
+                self._sent.extend(batch)
+        if line is None:
+            self._keep(batch)
+            return
+        sent = monotonic()
+        for told in batch:
+            told.sent = sent
+        try:
+            self._listen(line, line.send([self._quick.command(told.script, told.call) for told in batch]))
+        except GroupFifoError as error:
+            self._lost(error)
+
+    def _listen(self, line: Pipelined, all_sent: bool) -> None:
+        hub = self._loop.hub
+        if self._reading != line.fileno():
+            self._reading = line.fileno()
+            hub.add_reader(self._reading, self._readable, line)
+        if not all_sent:
+            hub.add_writer(self._reading, self._writable, line)
+
+    def _writable(self, line: Pipelined) -> None:
+        if line is not self._line:
+            return
+        try:
+            if line.flush():
+                self._loop.hub.remove_writer(self._reading)
+        except GroupFifoError as error:
+            self._lost(error)
+
+    def _readable(self, line: Pipelined) -> None:
+        """Hear the answers that have come; called by the loop."""
+        if line is not self._line:
+            return
+        try:
+            replies = line.read()
+        except GroupFifoError as error:
+            self._lost(error)
+            return
+        for reply in replies:
+            with self._changed:
+                if line is not self._line or not self._sent:
+                    return  # what it answers has been taken over by the postman
+                told = self._sent.popleft()
+            if not isinstance(reply, GroupFifoError):
+                self._hear(told, reply)
+                continue
+            self._refuse(told, reply)
+            if isinstance(reply, GateUnavailable):  # it may be this connection only: its server is no master any more
+                self._drop_line()
+
+    def _lost(self, error: GroupFifoError) -> None:
+        logger.debug("The line to the gate is lost: %s", error)
+        self._drop_line()
+
+    def _drop_line(self) -> None:
+        """Close the line, and let the postman carry what was out on it. From any thread."""
+        with self._changed:
+            line, self._line = self._line, None
+            self._kept.extendleft(reversed(self._sent))
+            self._sent.clear()
+            self._start_postman()
+            self._changed.notify_all()
+        if line is None:
+            return
+        if self._loop.here:
+            self._forget_reader()
+            line.close()
+        else:
+            line.end()  # the loop hears of its end, or finds it closed
+            self._loop.soon(lambda: self._close_line(line))
+
+    def _close_line(self, line: Pipelined) -> None:
+        if self._line is None:
+            self._forget_reader()
+        line.close()
+
+    def _forget_reader(self) -> None:
+        # By its number: a connection that has broken may be closed, and the next one may get the same.
+        reading, self._reading = self._reading, None
+        if reading is not None and self._loop.hub is not None:
+            self._loop.hub.remove(reading)
+
+    # -- the postman -------------------------------------------------------------
+
+    def _start_postman(self) -> None:
+        if self._postman is None and not self._closed:
+            self._postman = threading.Thread(target=self._carry, name="groupfifo-postman", daemon=True)
+            self._postman.start()
+
+    def _carry(self) -> None:
+        while not self._closed:
+            try:
+                with self._changed:
+                    while not (self._kept or self._closed or self._wants_line()):
+                        self._changed.wait(self._watch())
+                self._deliver()
+                if self._wants_line():
+                    self._open_line()
+                self._reachable = True
+            except GateUnavailable as error:
+                self._reachable = False
+                logger.debug("The gate can't be told: %s", error)
+                self._hurried.wait(AGAIN_SECONDS)
+            except Exception:
+                logger.exception("What is told to the gate waits.")
+                self._hurried.wait(AGAIN_SECONDS)
+
+    def _watch(self) -> float | None:
+        """Return the seconds until the oldest answer on the line is overdue; drop the line when it is."""
+        if not self._sent:
+            return 1.0 if self._attached else None
+        left = self._sent[0].sent + self._patient.timeout - monotonic()
+        if left <= 0:
+            logger.warning("The gate has not answered for %g s: its calls go out again.", self._patient.timeout)
+            self._drop_line()
+        return max(left, 0.05)
+
+    def _wants_line(self) -> bool:
+        return self._attached and self._line is None and not self._closed
+
+    def _open_line(self) -> None:
+        line = Pipelined.open(self._patient, SCRIPTS)
+        with self._changed:
+            if self._wants_line():
+                self._line = line
+                return
+        line.close()
+
+    def _deliver(self) -> None:
+        """Tell every kept call once, and wait for the answers."""
+        refused = False
+        for _ in range(len(self._kept)):
+            told = self._next_kept()
+            if told is None:
+                return
+            try:
+                reply = self._patient.run(told.script, *told.call)
+            except GateUnavailable:
+                self._put_down(told, first=True)
+                raise
+            except GroupFifoError as error:
+                refused = True
+                self._log_refusal(told, error)
+                self._put_down(told)
+            except BaseException:
+                self._put_down(told)
+                raise
+            else:
+                self._pass_on(partial(self._hear, told, reply))
+                self._put_down(None)
+        if refused:
+            self._hurried.wait(AGAIN_SECONDS)
+
+    def _next_kept(self) -> Told | None:
+        with self._changed:
+            self._carried = self._kept.popleft() if self._kept else None
+            return self._carried
+
+    def _put_down(self, told: Told | None, first: bool = False) -> None:
+        with self._changed:
+            self._carried = None
+            if told is not None and not self._closed:
+                (self._kept.appendleft if first else self._kept.append)(told)
+            self._changed.notify_all()
+
+    def _log_refusal(self, told: Told, error: GroupFifoError) -> None:
+        if str(told.refused) != str(error):
+            logger.error("The gate refuses a call (%s): %s It is tried again.", told, error)
+        told.refused = error
+
+    # -- the end -----------------------------------------------------------------
+
+    def close(self, within: float) -> bool:
+        """Take no more calls, and give those that are out a while to be answered.
+
+        Args:
+            within: Seconds to wait.
+
+        Returns:
+            False when some were not; their leases run out.
+        """
+        self.detach()
+        end = monotonic() + within
+        self._hurried.set()
+        with self._changed:
+            while len(self) and (left := end - monotonic()) > 0:
+                self._changed.wait(left)
+            done = not len(self)
+            self._closed = True
+            self._kept.clear()
+            self._changed.notify_all()
+        self._hurried.set()
+        return done

@@ -1,0 +1,280 @@
+"""What of Celery, kombu and billiard is changed in a worker, or used though it is private: the table, and its probes.
+
+A *needed* one is probed when the worker starts; without it the worker refuses to start, and says so. One that only
+saves time is left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import billiard
+import celery
+import kombu
+import redis
+from billiard.pool import ApplyResult
+from celery.app import trace
+from celery.concurrency import asynpool
+from celery.worker import request as celery_request
+from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
+from redis.connection import AbstractConnection
+
+from celery_groupfifo.errors import InvalidSetting
+from celery_groupfifo.worker import broker, pools, prefork
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.member import Member
+
+#: The versions whose source was read.
+READ_IN = "Celery 5.5 to 5.7, kombu 5.5 to 5.7, billiard 4.2 and 4.3, redis-py 5.2 to 8.1"
+
+Probe = Callable[[Any], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One thing that is changed, or used though it is private.
+
+    Attributes:
+        name: Of this row.
+        place: The module, and the names in it.
+        purpose: What for.
+        needed: Whether a worker can't do without; else it saves time.
+        without: What happens when it is missing.
+        probe: Yields the names that a consumer lacks.
+    """
+
+    name: str
+    place: str
+    purpose: str
+    needed: bool
+    without: str
+    probe: Probe
+
+
+REFUSES = "the worker does not start"
+
+
+def _lacks(thing: Any, *names: str) -> Iterator[str]:
+    owner = getattr(thing, "__name__", type(thing).__name__)
+    return (f"{owner}.{name}" for name in names if not hasattr(thing, name))
+
+
+def _messages(consumer: Any) -> Iterator[str]:
+    yield from _lacks(consumer, "create_task_handler", "call_soon", "on_task_message")
+    yield from _lacks(consumer, "on_unknown_task", "on_invalid_task", "on_decode_error")
+
+
+def _requests(consumer: Any) -> Iterator[str]:
+    yield from _lacks(celery_request.Request, "_announce_revoked", "_context", "on_success", "execute_using_pool")
+    yield from _lacks(celery_request.Request, "_already_revoked", "_already_cancelled")
+    task = next(iter(consumer.app.tasks.values()))
+    made = celery_request.create_request_cls(celery_request.Request, task, consumer.pool, "", None, app=consumer.app)
+    yield from (
+        f"create_request_cls: {name}" for name in ("on_success", "execute_using_pool") if name not in vars(made)
+    )
+
+
+def _traces(consumer: Any) -> Iterator[str]:
+    for function in (trace.trace_task_ret, trace.fast_trace_task):
+        if [*inspect.signature(function).parameters][2:3] != ["request"]:
+            yield f"{function.__name__}: its third parameter is not the request"
+
+
+def _jobs(consumer: Any) -> Iterator[str]:
+    yield from _lacks(asynpool, "_get_job_writer", "gen_not_started")
+    yield from _lacks(asynpool.AsynPool, "flush")
+    yield from (name for name in ("_job", "_accepted", "_cache") if name not in ApplyResult.__init__.__code__.co_names)
+
+
+def _shutdowns(consumer: Any) -> Iterator[str]:
+    yield from _lacks(consumer.controller, "wait_for_soft_shutdown")
+
+
+def _channels(consumer: Any) -> Iterator[str]:
+    yield from _lacks(kombu_redis.Channel, "close")
+
+
+def _pipes(consumer: Any) -> Iterator[str]:
+    yield from _lacks(asynpool.AsynPool, "register_with_event_loop")
+    yield from _lacks(asynpool.ResultHandler, "_make_process_result")
+    used = {
+        *asynpool.AsynPool.__init__.__code__.co_names,
+        *asynpool.AsynPool._create_write_handlers.__code__.co_names,
+    }
+    names = ("_all_inqueues", "_busy_workers", "_active_writes", "_fileno_to_inq", "_quick_put", "write_stats")
+    yield from (f"AsynPool.{name}" for name in (*names, "outbound_buffer") if name not in used)
+
+
+def _bodies(consumer: Any) -> Iterator[str]:
+    names = celery_request.Request.__init__.__code__.co_names
+    yield from (f"Request.{name}" for name in ("_body", "_content_type", "_content_encoding") if name not in names)
+
+
+def _copies(consumer: Any) -> Iterator[str]:
+    yield from _lacks(virtual.QoS, "append", "ack", "reject", "get")
+
+
+def _lists(consumer: Any) -> Iterator[str]:
+    yield from _lacks(kombu_redis.Channel, "active_queues", "priority_steps", "sep", "global_keyprefix")
+    yield from _lacks(virtual.QoS, "_delivered", "_dirty")
+
+
+def _sockets(consumer: Any) -> Iterator[str]:
+    yield from _lacks(AbstractConnection, "pack_commands")
+
+
+TABLE = (
+    Patch(
+        "messages",
+        "celery.worker.consumer.Consumer: create_task_handler",
+        "a message with a ticket is begun at the gate; every other one goes Celery's way",
+        True,
+        REFUSES,
+        _messages,
+    ),
+    Patch(
+        "requests",
+        "celery.worker.request: create_request_cls, Request._announce_revoked, _already_revoked, _already_cancelled",
+        "every outcome of a run is seen",
+        True,
+        REFUSES,
+        _requests,
+    ),
+    Patch(
+        "traces",
+        "celery.concurrency.base.BasePool.apply_async; celery.app.trace: trace_task_ret, fast_trace_task",
+        "a retry travels with the end of its run",
+        True,
+        REFUSES,
+        _traces,
+    ),
+    Patch(
+        "jobs",
+        "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _get_job_writer, gen_not_started",
+        "a reconnect of the broker does not forget jobs that run; a run that the pool has no more is seen",
+        True,
+        REFUSES,
+        _jobs,
+    ),
+    Patch(
+        "shutdowns",
+        "celery.worker.WorkController.wait_for_soft_shutdown",
+        "what has not started goes back when a soft shutdown begins, not when it is over",
+        True,
+        REFUSES,
+        _shutdowns,
+    ),
+    Patch(
+        "channels",
+        "kombu.transport.redis.Channel.close",
+        "a Redis that goes away during a BRPOP does not end the worker",
+        True,
+        REFUSES,
+        _channels,
+    ),
+    Patch(
+        "pipes",
+        "celery.concurrency.asynpool: ResultHandler._make_process_result, AsynPool._quick_put, on_poll_start, "
+        "_all_inqueues, _busy_workers, _active_writes, _fileno_to_inq, write_stats",
+        "main process and children talk in fewer system calls",
+        False,
+        "Celery's own way",
+        _pipes,
+    ),
+    Patch(
+        "bodies",
+        "celery.worker.request.Request: _body, _content_type, _content_encoding",
+        "children need not decode again what the main process has decoded",
+        False,
+        "Celery's own way",
+        _bodies,
+    ),
+    Patch(
+        "copies",
+        "kombu.transport.virtual.QoS: append, ack, reject",
+        "no copy of a ticket in kombu's unacked keys",
+        False,
+        "kombu keeps copies",
+        _copies,
+    ),
+    Patch(
+        "lists",
+        "kombu.transport.redis.Channel: _queue_cycle, active_queues, priority_steps, sep, global_keyprefix; "
+        "kombu.transport.virtual.QoS: _delivered, _dirty",
+        "a finish takes the next task from the broker's lists",
+        False,
+        "every task comes through the broker",
+        _lists,
+    ),
+    Patch(
+        "sockets",
+        "redis.connection.AbstractConnection: _sock, pack_commands",
+        "the main loop tells the gate of ends without waiting for it",
+        False,
+        "a thread tells it",
+        _sockets,
+    ),
+)
+
+
+def check(consumer: Any) -> None:
+    """Probe what is needed.
+
+    Raises:
+        InvalidSetting: Something is missing: the message says what, and which versions have it.
+    """
+    for patch in TABLE:
+        missing = [*patch.probe(consumer)] if patch.needed else []
+        if missing:
+            raise InvalidSetting(
+                f"Celery {celery.__version__}, kombu {kombu.__version__} and billiard {billiard.__version__} lack "
+                f"{', '.join(missing)}: needed so that {patch.purpose}. celery-groupfifo was written for {READ_IN} "
+                f"(redis-py here: {redis.__version__}): install one of these."
+            )
+
+
+class Tuning:
+    """What saves time in this worker.
+
+    Args:
+        consumer: Celery's.
+        wanted: `groupfifo_tuning`.
+    """
+
+    def __init__(self, consumer: Any, wanted: bool) -> None:
+        self._consumer, self._wanted = consumer, wanted
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a row of the table is used; a probe that fails in any way means no."""
+        if name not in self._known:
+            patch = next(patch for patch in TABLE if patch.name == name)
+            try:
+                self._known[name] = self._wanted and not [*patch.probe(self._consumer)]
+            except Exception:
+                self._known[name] = False
+        return self._known[name]
+
+
+def install(consumer: Any, member: Member) -> None:
+    """Change what is to be changed before the consumer starts."""
+    check(consumer)
+    member.receiver.install()
+    member.pool.install()
+    if member.pool.has_processes and "pipes" in member.tuning:
+        prefork.spare_calls(consumer.pool)
+    pools.before_soft_shutdown(consumer.controller, member.leave)
+
+
+def connected(consumer: Any, member: Member) -> None:
+    """Change what belongs to a connection of the broker."""
+    channel = consumer.connection.default_channel
+    if broker.is_redis(channel):
+        broker.close_for_sure(channel)
+        if "copies" in member.tuning:
+            broker.keep_no_copies(channel, member.is_ticket)

@@ -1,0 +1,234 @@
+"""What a worker does with a message: it begins a ticket, and gives its task to the pool; the rest goes Celery's way.
+
+Decided by the message, each time: a task may have been registered a moment ago, and a plain one sent with a group.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from logging import ERROR
+from typing import TYPE_CHECKING, Any
+
+from celery.app.trace import build_tracer
+from celery.exceptions import InvalidTaskError, NotRegistered
+from celery.utils.imports import symbol_by_name
+from celery.utils.log import get_logger
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from celery_groupfifo import events
+from celery_groupfifo.model import HEADER, Ticket
+from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
+from celery_groupfifo.worker.outbox import Told
+from celery_groupfifo.worker.request import GroupRequest
+from celery_groupfifo.worker.run import Run
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.member import Member
+
+logger = get_logger(__name__)
+
+Handler = Callable[..., Any]
+
+#: A ticket of another gate goes back to the queue after this time.
+FOREIGN_SECONDS = 1.0
+
+
+class Receiver:
+    """Receives the messages of one worker.
+
+    Args:
+        member: The worker as a member of the gate.
+    """
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._consumer = member.consumer
+        self._handlers: dict[str, tuple[Any, Handler]] = {}
+        self._making = threading.Lock()
+
+    def install(self) -> None:
+        """Stand before Celery's own handler of messages."""
+        create = self._consumer.create_task_handler
+
+        def create_task_handler(*args: Any, **kwargs: Any) -> Handler:
+            plain = create(*args, **kwargs)
+
+            def on_task_received(message: Any) -> Any:
+                headers = message.headers
+                if headers and HEADER in headers:
+                    return self.receive(message)
+                self._member.lists.note(message)
+                return plain(message)
+
+            return on_task_received
+
+        self._consumer.create_task_handler = create_task_handler
+
+    def start(self) -> None:
+        """Forget the strategies of the last connection: they hold what belongs to it."""
+        self._handlers.clear()
+
+    # -- a ticket comes in -----------------------------------------------------
+
+    def receive(self, message: Any) -> None:
+        """Ask the gate for the lease of a ticket that the broker has delivered."""
+        member, header = self._member, message.headers[HEADER]
+        ticket = Ticket.parse(header)
+        if ticket is None or member.gate.keyspace.of_tag(ticket.tag) is None:
+            self._put_back(message)
+            return
+        run = Run(header, ticket, message, Delivery(message, partial(self._ack, message)), member.endings.settle)
+        if member.runs.of(header) is not None:
+            self._drop(run)  # a second copy
+            return
+        member.runs.add(run)
+        call = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
+        member.outbox.tell(Told("begin", call, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
+
+    def _put_back(self, message: Any) -> None:
+        logger.error(
+            "A ticket of another gate came in: %r. Apps that share a queue need the same groupfifo_namespace and "
+            "groupfifo_partitions. It goes back to the queue.",
+            message.headers[HEADER],
+        )
+        errors = self._consumer.connection_errors
+        self._member.loop.later(FOREIGN_SECONDS, lambda: message.reject_log_error(logger, errors, requeue=True))
+
+    def _begun(self, run: Run, reply: Any, told: Told) -> None:
+        if not reply[0]:
+            self._drop(run)
+            return
+        self._begin(run, told.since, None, lambda: self._member.inside(self.read, run))
+
+    def _drop(self, run: Run) -> None:
+        """End a run whose ticket counts no more."""
+        run.ended()
+        self._member.runs.remove(run)
+        run.delivery.close()
+        self._member.events.stale(run)
+
+    def hand_off(self, raw: bytes, delivery: Delivery, since: float) -> None:
+        """Go on with the task that came with the end of another run.
+
+        Args:
+            raw: Its message.
+            delivery: The broker's, that the chain of runs is on.
+            since: When that end was told first: the lease may run since then.
+        """
+        member = self._member
+        try:
+            message = HandedMessage(raw, delivery.channel)
+            header = message.headers[HEADER]
+            ticket = Ticket.parse(header)
+            assert ticket is not None, "a script has read it"
+            run = Run(header, ticket, message, delivery, member.endings.settle)
+        except BaseException:
+            delivery.close()  # its lease runs out
+            raise
+        delivery.runs += 1
+        self._begin(run, since, since, lambda: member.pool.pass_on(lambda: member.inside(self.read, run)))
+
+    def _begin(self, run: Run, since: float, handoff: float | None, go_on: Callable[[], Any]) -> None:
+        """Hold the lease of a run from now on.
+
+        Args:
+            run: That begins.
+            since: When the lease may run from.
+            handoff: When the run that brought it was over; None: it came through the broker.
+            go_on: Leads to `read`.
+        """
+        member = self._member
+        run.in_hand = True
+        run.begun(since)
+        member.runs.add(run)
+        try:
+            member.lists.note(run.message)
+            member.events.begun(run, handoff)
+            go_on()
+        except Exception as error:
+            self._failed(run, error)
+
+    def _failed(self, run: Run, error: Exception) -> None:
+        said = f"has a message that can't be handled: {error!r}"
+        events.log(ERROR, said, run.name, events.of_run(run), exc_info=True)
+        run.in_hand = False
+        self._member.endings.fail_to_start(run)
+
+    # -- from the begin to the pool ----------------------------------------------
+
+    def read(self, run: Run) -> None:
+        """Let Celery make a request of a message, and give it to the pool when it is its turn."""
+        try:
+            if self._member.receiving:
+                self._read(run)
+            else:
+                self._member.endings.give_back([run])
+        except Exception as error:
+            self._failed(run, error)
+        run.in_hand = False
+
+    def _read(self, run: Run) -> None:
+        consumer, message = self._consumer, run.message
+        shown = Unacknowledged(message)
+        handle = self._handler(run.name)
+        if handle is None:
+            consumer.on_unknown_task(None, shown, NotRegistered(run.name))
+            self._member.endings.unread(run, NotRegistered(run.name))
+            return
+        try:
+            if isinstance(message, HandedMessage):
+                message.accept = consumer.task_consumer.accept
+                if message.errors:
+                    message._reraise_error()
+            handle(message, None, run.on_ack, run.on_reject, consumer.on_task_message)
+        except (InvalidTaskError, ContentDisallowed) as error:
+            self._member.endings.unread(run, error)
+            consumer.on_invalid_task(None, shown, error)
+        except DecodeError as error:
+            self._member.endings.unread(run, error)
+            consumer.on_decode_error(shown, error)
+        except Exception as error:
+            if run.was_requested:
+                raise
+            # Of another shape than a task's. Celery would end this worker, and then the next one.
+            self._member.endings.unread(run, error)
+            consumer.on_invalid_task(None, shown, InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}"))
+
+    def _handler(self, name: str | None) -> Handler | None:
+        """Return the strategy of a task, over a request class with ours mixed in; None: nobody knows the task."""
+        task = self._consumer.app.tasks.get(name)
+        if task is None or name is None:
+            return None
+        known = self._handlers.get(name)
+        if known is None or known[0] is not task:
+            with self._making:
+                known = self._handlers[name] = (task, self._make(task))
+        return known[1]
+
+    def _make(self, task: Any) -> Handler:
+        app, consumer = self._consumer.app, self._consumer
+        own = symbol_by_name(task.Request)
+        bases = (GroupRequest,) if own is GroupRequest.__mro__[1] else (GroupRequest, own)
+        mixed: Any = type("GroupRequest", bases, {"member": self._member})
+        if task.__trace__ is None:  # registered after the worker has started
+            task.__trace__ = build_tracer(task.name, task, app.loader, consumer.hostname, app=app)
+        before = task.__dict__.get("Request")
+        task.Request = mixed
+        try:
+            return task.start_strategy(app, consumer)  # type: ignore[no-any-return]
+        finally:
+            if before is None:
+                del task.Request
+            else:
+                task.Request = before
+
+    # -- acknowledging -----------------------------------------------------------
+
+    def _ack(self, message: Any) -> None:
+        consumer = self._consumer
+        soon = getattr(consumer, "call_soon_ack", consumer.call_soon)
+        soon(message.ack_log_error, logger, consumer.connection_errors)
+        if not getattr(consumer, "_maximum_prefetch_restored", True):
+            soon(consumer._restore_prefetch_count_after_connection_restart, None)

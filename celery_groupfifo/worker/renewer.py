@@ -1,0 +1,106 @@
+"""The thread that renews the leases of a worker, and does nothing else.
+
+It has its own connection: whatever else hangs, the leases of living runs are renewed. A run that nobody has any more
+is not renewed for ever: it is seen here, and given back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo.clock import now
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.worker.run import LEASED, Run, Runs
+
+logger = get_logger(__name__)
+
+#: After a failure, seconds until the next try.
+AGAIN_SECONDS = 0.5
+
+
+class Renewer:
+    """Renews leases every third of their time.
+
+    Args:
+        gate: Its own, with its own connection.
+        owner: The worker.
+        runs: Of the worker.
+        is_held: Whether the pool, Celery or a call to the gate still has a run.
+        dropped: Called with a run that nobody has, for the second time in a row.
+        lost: Called with a run whose lease is lost.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        owner: str,
+        runs: Runs,
+        is_held: Callable[[Run], bool],
+        dropped: Callable[[Run], None],
+        lost: Callable[[Run], None],
+    ) -> None:
+        self._gate, self._owner, self._runs = gate, owner, runs
+        self._is_held, self._dropped, self._lost = is_held, dropped, lost
+        self._every = gate.settings.lease_ttl / 3
+        self._suspects: set[Run] = set()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failing = False
+
+    def start(self) -> None:
+        """Start renewing, unless it does already."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="groupfifo-renewer", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop renewing. Waits for nothing."""
+        self._stopped.set()
+
+    def pass_once(self) -> None:
+        """Renew all leases once.
+
+        Raises:
+            GroupFifoError: Redis could not do its part.
+        """
+        renewed, since = self._held(), now()
+        lost = self._gate.renew(self._owner, [run.ticket for run in renewed])
+        by_ticket = {run.ticket: run for run in renewed}
+        for ticket in lost:
+            self._lost(by_ticket.pop(ticket))
+        for run in by_ticket.values():
+            run.renewed = since
+
+    def _held(self) -> list[Run]:
+        """Return the runs to renew. One that nobody has is only given up when it was seen so before.
+
+        A run on its way from one hand to the next is in nobody's for a moment.
+        """
+        leased = [run for run in self._runs if run.state in LEASED]
+        loose = {run for run in leased if not self._is_held(run)}
+        gone, self._suspects = loose & self._suspects, loose - self._suspects
+        for run in gone:
+            self._dropped(run)
+        return [run for run in leased if run not in gone]
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._stopped.wait(wait):
+            wait = self._every
+            try:
+                self.pass_once()
+                if self._failing:
+                    self._failing = False
+                    logger.info("The gate answers again.")
+            except GroupFifoError as error:
+                wait = AGAIN_SECONDS
+                if not self._failing:
+                    self._failing = True
+                    logger.error("%s Leases can't be renewed; it is tried again until it answers.", error)
+            except Exception:
+                wait = AGAIN_SECONDS
+                logger.exception("Leases were not renewed.")
