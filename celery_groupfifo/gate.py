@@ -140,16 +140,6 @@ class Gate:
         self.publish(reply[1:])
         return accepted(int(reply[0]), entry)
 
-    def hold(self, entry: Entry, ticket: Ticket) -> bool:
-        """Store the continuation of a running entry; it goes out when the run is over and it is due.
-
-        Returns:
-            False when the run has lost its lease; nothing was done then.
-        """
-        keys = self._keys(ticket)
-        args: list[Any] = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
-        return bool(self.store.run("hold", keys, [], args)[0])
-
     def revoke(self, task_id: str, note: str = "") -> bytes | None:
         """Take out an entry that does not run yet; its group goes on.
 
@@ -206,7 +196,7 @@ class Gate:
         Raises:
             GateUnavailable: It may or may not be done; call again with the very same `call`.
         """
-        if call.failure is not None:
+        if call.failure is not None and call.continuation is None:
             return self.finished(self.store.run("fail", *self._fail_call(call, call.failure)))
         return self.finished(self.store.run("finish", *self.finish_call(call)))
 
@@ -223,8 +213,11 @@ class Gate:
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists)]
-        return keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists]
+        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists), *(name for name, _ in call.lists)]
+        if call.continuation is not None:
+            entry = call.continuation
+            args += [entry.queue, entry.cut, entry.message, entry.delay]
+        return keys, more + [key for _, key in call.lists], args
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """The answer to a finish, from the script's reply; brings what the script could not."""

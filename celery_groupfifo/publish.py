@@ -138,7 +138,7 @@ class _Park:
         gate = gate_of(self._app)
         entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
-            if not retried(options, gate.hold, entry, self._run):
+            if not retried(options, self._continue, gate, entry, self._run):
                 logger.warning(
                     "%s was not sent: this run of group %r lost its lease, another one has begun.", entry.id, self.key
                 )
@@ -152,6 +152,12 @@ class _Park:
         if not retried(options, self._park, gate, entry, options["headers"]):
             raise _DuplicateError(entry.id)
         tell_parked(options["headers"].get("task"), entry)
+
+    def _continue(self, gate: Gate, entry: Entry, run: Ticket) -> bool:
+        # Until the run's finish carries its continuation (`Finish.continuation`): stored beside the run.
+        if self._number is None:
+            self._number = gate.number()
+        return gate.lease(run) is not None and gate.park(entry, self._number, replaces=True)
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any]) -> bool:
         assert self._number is not None
