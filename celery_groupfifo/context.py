@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from celery_groupfifo.clock import now
 from celery_groupfifo.model import Entry, Ticket
 
 #: Entries of a bulk send, collected until the chunk is full; see bulk.py.
@@ -27,11 +28,22 @@ class Continuation:
         entry: The last one that was sent under the run's id; None: nothing was.
     """
 
-    __slots__ = ("entry", "key", "retries", "ticket")
+    __slots__ = ("_sent", "entry", "key", "retries", "ticket")
 
     def __init__(self, ticket: Ticket, key: str, retries: int) -> None:
         self.ticket, self.key, self.retries = ticket, key, retries
         self.entry: Entry | None = None
+        self._sent = 0.0
+
+    def send(self, entry: Entry) -> None:
+        """Keep what was sent just now."""
+        self.entry, self._sent = entry, now()
+
+    def close(self) -> Entry | None:
+        """Return the entry at the end of the run: part of its delay is over by then."""
+        if self.entry is not None and self.entry.delay:
+            self.entry.delay = max(self.entry.delay - round((now() - self._sent) * 1000), 0)
+        return self.entry
 
 
 _current: ContextVar[Continuation | None] = ContextVar("groupfifo_continuation", default=None)

@@ -140,16 +140,6 @@ class Gate:
         self.publish(reply[1:])
         return accepted(int(reply[0]), entry)
 
-    def hold(self, entry: Entry, ticket: Ticket) -> bool:
-        """Store the continuation of a running entry; it goes out when the run is over and it is due.
-
-        Returns:
-            False when the run has lost its lease; nothing was done then.
-        """
-        keys = self._keys(ticket)
-        args: list[Any] = [quote(ticket.id), ticket.fence, entry.queue, entry.cut, entry.message, entry.delay]
-        return bool(self.store.run("hold", keys, [], args)[0])
-
     def revoke(self, task_id: str, note: str = "") -> bytes | None:
         """Take out an entry that does not run yet; its group goes on.
 
@@ -216,8 +206,11 @@ class Gate:
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists)]
-        return "finish", (keys, more + [key for _, key in call.lists], args + [name for name, _ in call.lists])
+        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists), *(name for name, _ in call.lists)]
+        if call.continuation is not None:
+            entry = call.continuation
+            args += [entry.queue, entry.cut, entry.message, entry.delay]
+        return "finish", (keys, more + [key for _, key in call.lists], args)
 
     def _fail_call(self, call: Finish, failure: Failure) -> Call:
         keys, group = self._keys(call.ticket), quote(call.key)

@@ -112,6 +112,8 @@ class Finish:
         caller: One that has one call at a time.
         call: The name of this call.
         failure: How it failed for good, when its group's policy asks for more than going on; None: anything else.
+        continuation: What goes on for the run (retry, replace), under its id: it is stored at the head of the group in
+            the step that finishes the run, and goes out when it is due. With it, no failure is final.
     """
 
     ticket: Ticket

@@ -156,7 +156,7 @@ class _Park:
         gate = gate_of(self._app)
         entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
-            self._run.entry = entry
+            self._run.send(entry)
             return
         batch = collecting.get()
         if batch is not None:

@@ -15,7 +15,6 @@ NAMES = (
     "finish",
     "fail",
     "cancel",
-    "hold",
     "renew",
     "sweep",
     "advance",

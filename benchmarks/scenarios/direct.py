@@ -61,12 +61,12 @@ class DirectGate:
         return answers
 
     def hold(self, ticket: Ticket, key: str) -> None:
-        """Let a task that was begun wait for a retry in an hour, and end its run."""
+        """End the run of a task that was begun, with a retry in an hour."""
         text = self._client.hget(self.gate.keyspace.partitions[0].entries, quote(ticket.id))
         front, _, message = text.partition(b"\n")
         cut = int(front.split(b" ")[3])
-        self.gate.hold(Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS), ticket)
-        self.finish([(ticket, key)])
+        entry = Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS)
+        self.gate.finish(Finish(ticket, key, "bench", caller="0", call=self.gate.call_name(), continuation=entry))
 
 
 def hold_groups(bench: Bench, config: str, count: int) -> None:

@@ -3,7 +3,7 @@
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
--- KEYS[12] calls    (hash)  caller -> "<call> -", of this worker
+-- KEYS[12] calls    (hash)  caller -> "<call> - [<when its continuation is due, ms>]", of this worker
 -- KEYS[13] cut      (list)  of this run: what is cancelled
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
 -- ARGV[1-2]         clock, tag
@@ -27,10 +27,12 @@ local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], 
 
 local r = read_flight(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
-  if redis.call('HGET', calls, caller) ~= call .. ' -' then
+  local before, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
+  if before ~= call then
     return { 0, '', -1 }
   end
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', -1 } -- this very call, repeated
+  local due = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1
+  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due } -- this very call, repeated
 end
 
 local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1
@@ -57,6 +59,6 @@ else
   advance(lists, waiting, group_key, group, out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
-redis.call('HSET', calls, caller, call .. ' -')
+redis.call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. number(K.ms + due) or ''))
 redis.call('PEXPIRE', calls, keep)
 return { code, '', due, unpack(out) }

@@ -4,7 +4,7 @@
 -- KEYS[1-9]            the gate's own, see lib/keys.lua
 -- KEYS[10] waiting     (list)  of the group
 -- KEYS[11] group       (hash)
--- KEYS[12] calls       (hash)  caller -> "<call> <id taken | ->", of this worker
+-- KEYS[12] calls       (hash)  caller -> "<call> <id taken | -> [<when its continuation is due, ms>]", of this worker
 -- KEYS[13-] lists      (list)  the broker's lists that the worker consumes, in its order
 -- ARGV[1-2]            clock, tag
 -- ARGV[3]  id          (text)
@@ -18,8 +18,9 @@
 -- ARGV[11] keep        (ms)    how long the calls of a silent worker are remembered
 -- ARGV[12] named       (count) lists
 -- ARGV[13-] queues     (text)  their names
+-- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken, or ''; when a held continuation is due (ms from now, or -1); what the caller has to publish
+--         taken, or ''; when the continuation is due (ms from now, or -1); what the caller has to publish
 -- Complexity O(log groups)
 --@include keys flight release advance take
 local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]
@@ -27,9 +28,10 @@ local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local keep, named = ARGV[11], tonumber(ARGV[12])
 
-local continuation = running(id, fence, group)
-if not continuation then
-  local before, taken = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (.*)$')
+local after = 13 + named -- the continuation
+local stored = running(id, fence, group)
+if not stored then
+  local before, taken, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
     read_flight(id) -- for the case that nobody can read it
     return { 0, '', -1 }
@@ -37,26 +39,31 @@ if not continuation then
   -- This very call, repeated: the same answer, with the message that it took, while its lease lasts.
   local t = read_flight(taken)
   local entry = read_entry(taken)
+  local due, message = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1, ''
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
-    local message = compose(taken, entry, t.fence, t.lost)
-    return { 1, message, -1 }
+    message = compose(taken, entry, t.fence, t.lost)
   end
-  return { 1, '', -1 }
+  return { 1, message, due }
 end
 
-local out, due = {}, -1
+local out, due, told = {}, -1, ''
 local taken, message, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
-if continuation ~= '-' then
+redis.call('ZREM', K.due, 'l ' .. id)
+if stored ~= '-' or ARGV[after] then
   --@include resume
   local r = read_flight(id)
+  if ARGV[after] then
+    continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])
+    redis.call('HINCRBY', K.stats, 'held', 1)
+  end
   due = math.max(tonumber(r.due) - K.ms, 0)
+  told = ' ' .. string.format('%.0f', K.ms + due)
   local lists = named_lists(13, 13, named)
   resume(lists, id, r, out)
 else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
-  redis.call('ZREM', K.due, 'l ' .. id)
   land(group_key, id)
   leave(group)
   head, entry = next_head(waiting, group_key, group)
@@ -74,7 +81,7 @@ elseif head then
   ring(lists, head, '0', group, entry, out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
-if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-')) == 1 then
+if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
   redis.call('PEXPIRE', calls, keep) -- a new caller; renewals go on with it
 end
 return { 1, message or '', due, unpack(out) }

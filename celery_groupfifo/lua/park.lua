@@ -51,8 +51,7 @@ if known then
   if replaces ~= '1' or not r or r.state ~= 'running' then
     return { -1 }
   end
-  r.due = number(K.ms + delay)
-  redis.call('HSET', K.entries, id, table.concat({ us, r.group, queue, cut }, ' ') .. '\n' .. message)
+  continue(id, r, queue, cut, message, delay)
   write_flight(id, r)
   redis.call('SET', producer, ARGV[9], 'PX', keep)
   return { 1 }

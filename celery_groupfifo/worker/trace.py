@@ -37,7 +37,8 @@ def traced(target: Callable[..., Any], *args: Any) -> Any:
             if continuation.entry is None:
                 raise
             result = (1, ExceptionInfo(), 0.0)
-    return result if continuation.entry is None else (*result, continuation.entry)
+    entry = continuation.close()
+    return result if entry is None else (*result, entry)
 
 
 def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:

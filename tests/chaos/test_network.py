@@ -66,7 +66,6 @@ CALLERS: dict[str, Callable[[Stage, str], None]] = {
     "park": _send_one,
     "begin": _send_one,
     "finish": _send_one,
-    "hold": _retry,
     "renew": _wait_for_the_heart,
     "sweep": _wait_for_the_heart,
     "advance": _delay,

@@ -125,7 +125,6 @@ def test_retry_and_move_and_revoke(shop: Shop, run: Run, run_json: RunJson) -> N
     assert "holds no head that waits" in run("retry", "k", code=1).stderr
     ticket = shop.begin()
     shop.world.hold(ticket, 60_000, "k", "celery")
-    shop.world.finish(ticket, "k")
     assert run("retry", "k").stdout == "The head of group 'k' was released.\n"
     assert run_json("move", "k", "new", "--yes")["count"] == 2
     assert "Move up to 1 task from group 'new' to 'k'?" in run("move", "new", "k", input="n\n", code=1).stderr

@@ -14,9 +14,11 @@ from typing import Any
 from celery_groupfifo import Groups
 from celery_groupfifo.gate import GRACE_MS
 from celery_groupfifo.model import Finish, Ticket
-from tests.gate.support import START_MS, TTL_MS, World, ticket_of
+from tests.gate.support import START_MS, TTL_MS, World, make_entry, ticket_of
 
 GROUPS, WORKERS = ("A", "B"), ("w1", "w2")
+#: The body of a continuation, and how long one waits that is not due at once.
+AGAIN, DELAY_MS = "again", 100
 Move = tuple[str, str]
 
 
@@ -43,6 +45,7 @@ class Node:
         view: What stands in it: line, flight, queue, seen.
         parked: Tasks of each group that were parked so far.
         starts: Ids in the order of their first start.
+        owed: Ids whose run has ended with a continuation, and that were not begun since.
         faults: How many may still happen.
     """
 
@@ -52,6 +55,7 @@ class Node:
     hands: tuple[Hand | None, ...]
     parked: tuple[int, ...]
     starts: tuple[str, ...]
+    owed: frozenset[str]
     faults: int
 
 
@@ -60,6 +64,7 @@ class View:
     """The part of the database that decides what happens next."""
 
     entries: frozenset[str]
+    continued: frozenset[str]
     line: tuple[tuple[str, ...], ...]
     flight: dict[str, tuple[str, int, str, str]]
     queue: tuple[Ticket, ...]
@@ -92,7 +97,7 @@ class Explorer:
         for group in GROUPS:
             for n in range(1, parked + 1):
                 assert world.park(f"{group}{n}", group)
-        self.root = self._node((None,) * len(WORKERS), (parked,) * len(GROUPS), (), faults)
+        self.root = self._node((None,) * len(WORKERS), (parked,) * len(GROUPS), (), frozenset(), faults)
         self.edges: dict[Any, set[Any]] = {}
         self.drained: set[Any] = set()
         self.moves = 0
@@ -131,12 +136,17 @@ class Explorer:
     # -- nodes -------------------------------------------------------------
 
     def _node(
-        self, hands: tuple[Hand | None, ...], parked: tuple[int, ...], starts: tuple[str, ...], faults: int
+        self,
+        hands: tuple[Hand | None, ...],
+        parked: tuple[int, ...],
+        starts: tuple[str, ...],
+        owed: frozenset[str],
+        faults: int,
     ) -> Node:
         keys, pipe = self.world.keys, self.world.redis.pipeline(transaction=False)
         for name in self._names:
             pipe.dump(name)
-        pipe.hkeys(keys.entries).hgetall(keys.flight).lrange("q", 0, -1).hget(keys.seen, "q")
+        pipe.hgetall(keys.entries).hgetall(keys.flight).lrange("q", 0, -1).hget(keys.seen, "q")
         for group in GROUPS:
             pipe.lrange(keys.waiting(group), 0, -1).hkeys(keys.group(group))
         replies = pipe.execute()
@@ -145,6 +155,7 @@ class Explorer:
         records = {id.decode(): text.decode().split(" ") for id, text in flight.items()}
         view = View(
             frozenset(id.decode() for id in entries),
+            frozenset(id.decode() for id, text in entries.items() if AGAIN.encode() in text),
             tuple(tuple(item.decode().split(" ")[1] for item in items) for items in groups[::2]),
             {id: (words[0], int(words[1]), words[4], words[2]) for id, words in records.items()},
             tuple(ticket_of(message) for message in queue),
@@ -153,7 +164,7 @@ class Explorer:
             tuple(group for group, fields in zip(GROUPS, groups[1::2], strict=True) if b"blocked" in fields),
         )
         self._there = dumps  # what is in the database: a move changes few keys, and few need to be put back
-        return Node(dumps, view, self.world.now, hands, parked, starts, faults)
+        return Node(dumps, view, self.world.now, hands, parked, starts, owed, faults)
 
     def _restore(self, node: Node) -> None:
         pipe = self.world.redis.pipeline(transaction=False)
@@ -207,6 +218,7 @@ class Explorer:
             tuple(hands),
             tuple(starts),
             tuple(sorted(named(id) for id in view.entries)),
+            tuple(sorted(named(id) for id in node.owed)),
             tuple(sorted(groups.index(group) for group in view.blocked)),
             node.faults,
         )
@@ -229,7 +241,9 @@ class Explorer:
                 yield "crash", worker
                 if hand.state == "runs":
                     yield "fail", worker
+                    yield "go_on", worker
                     yield "lose_reply", worker
+                    yield "go_on_unheard", worker
                     yield "freeze", worker
         if node.faults and node.view.queue:
             yield "double", ""
@@ -244,18 +258,22 @@ class Explorer:
                 yield "lapse", ""
             if any(state == "released" and fence not in queued for fence, state in states.items()):
                 yield "ring", ""
+            if list(states.values()).count("held") > len(node.view.blocked):
+                yield "due", ""
 
     def _make(self, node: Node, move: Move) -> Node:
         self._restore(node)
         kind, who = move
         after = getattr(self, f"_{kind}")(node, WORKERS.index(who) if who in WORKERS else who)
-        return self._node(after.hands, after.parked, after.starts, after.faults)
+        return self._node(after.hands, after.parked, after.starts, after.owed, after.faults)
 
     def _hand(self, node: Node, worker: int, hand: Hand | None) -> Node:
-        starts = node.starts
-        if hand is not None and hand.state == "runs" and hand.ticket.id not in starts:
-            starts = (*starts, hand.ticket.id)
-        return replace(node, hands=(*node.hands[:worker], hand, *node.hands[worker + 1 :]), starts=starts)
+        starts, owed = node.starts, node.owed
+        if hand is not None and hand.state == "runs":
+            owed -= {hand.ticket.id}
+            if hand.ticket.id not in starts:
+                starts = (*starts, hand.ticket.id)
+        return replace(node, hands=(*node.hands[:worker], hand, *node.hands[worker + 1 :]), starts=starts, owed=owed)
 
     def _park(self, node: Node, group: str) -> Node:
         place = GROUPS.index(group)
@@ -277,23 +295,32 @@ class Explorer:
         assert hand is not None
         return hand.ticket
 
-    def _call(self, node: Node, worker: int) -> Finish:
+    def _call(self, node: Node, worker: int, goes_on: bool = False) -> Finish:
         ticket = self._ticket(node, worker)
         lists = self.world.lists("q") if self.take == "lists" else ()
-        return self.world.finishing(ticket, ticket.id[0], WORKERS[worker], self.take, lists)
+        call = self.world.finishing(ticket, ticket.id[0], WORKERS[worker], self.take, lists)
+        if goes_on:  # at once, or later
+            delay = 0 if ticket.id.endswith("2") else DELAY_MS
+            call.continuation = make_entry(self.world.gate, ticket.id, ticket.id[0], delay=delay, body=AGAIN)
+        return call
 
-    def _finish(self, node: Node, worker: int, call: Finish | None = None) -> Node:
-        first = call is None
+    def _finish(self, node: Node, worker: int, call: Finish | None = None, first: bool = True) -> Node:
         call = call or self._call(node, worker)
         done = self.world.gate.finish(call)
-        current = node.view.flight.get(call.ticket.id, ("", 0))[:2] == ("running", call.ticket.fence)
+        current = self._is_current(node, call)
         assert not first or done.stale != current, "the newest fence finishes, and no other one does"
+        if current and call.continuation is not None:
+            node = replace(node, owed=node.owed | {call.ticket.id})
         return self._hand(node, worker, Hand("runs", ticket_of(done.taken)) if done.taken else None)
+
+    @staticmethod
+    def _is_current(node: Node, call: Finish) -> bool:
+        return node.view.flight.get(call.ticket.id, ("", 0))[:2] == ("running", call.ticket.fence)
 
     def _repeat(self, node: Node, worker: int) -> Node:
         hand = node.hands[worker]
         assert hand is not None
-        after = self._finish(node, worker, hand.call)
+        after = self._finish(node, worker, hand.call, first=False)
         if hand.lost is not None:
             ticket = ticket_of(hand.lost)
             state, fence, owner, _ = node.view.flight.get(ticket.id, ("", 0, "", ""))
@@ -303,10 +330,19 @@ class Explorer:
 
     # -- faults: each costs one ---------------------------------------------
 
-    def _lose_reply(self, node: Node, worker: int) -> Node:
-        call = self._call(node, worker)
+    def _go_on(self, node: Node, worker: int) -> Node:
+        """A run ends with a continuation."""
+        return self._finish(replace(node, faults=node.faults - 1), worker, self._call(node, worker, goes_on=True))
+
+    def _lose_reply(self, node: Node, worker: int, goes_on: bool = False) -> Node:
+        call = self._call(node, worker, goes_on)
         taken = self.world.gate.finish(call).taken
-        return self._hand(replace(node, faults=node.faults - 1), worker, Hand("asks", call.ticket, call, taken))
+        owed = node.owed | ({call.ticket.id} if goes_on and self._is_current(node, call) else set())
+        node = replace(node, faults=node.faults - 1, owed=owed)
+        return self._hand(node, worker, Hand("asks", call.ticket, call, taken))
+
+    def _go_on_unheard(self, node: Node, worker: int) -> Node:
+        return self._lose_reply(node, worker, goes_on=True)
 
     def _crash(self, node: Node, worker: int) -> Node:
         return self._hand(replace(node, faults=node.faults - 1), worker, None)
@@ -355,6 +391,11 @@ class Explorer:
             self.world.gate.sweep(self.world.lists("q"))
         return node
 
+    def _due(self, node: Node, _: object) -> Node:
+        self.world.tick(DELAY_MS)
+        self.world.gate.sweep(self.world.lists("q"))
+        return node
+
     def _ring(self, node: Node, _: object) -> Node:
         self.world.tick(GRACE_MS + 1)
         self.world.gate.ring()
@@ -366,6 +407,7 @@ class Explorer:
         view = after.view
         places = [id for line in view.line for id in line] + list(view.flight)
         assert sorted(places) == sorted(view.entries), f"lost or doubled after {move}: {after}"
+        assert after.owed <= view.continued, f"a continuation is lost after {move}: {after}"
         assert all(sum(id[0] == group for id in view.flight) <= 1 for group in GROUPS), "two at a time"
         assert view.slots == tuple(sum(id[0] == group for id in view.flight) for group in GROUPS)
         for group, count in zip(GROUPS, after.parked, strict=True):

@@ -70,10 +70,20 @@ def _finish(take: str) -> Callable[[World], Call]:
 
 
 def _finish_held(world: World) -> Call:
+    call = world.holding(world.run("a"), 1000, body="again")
+    return lambda: world.gate.finish(call)
+
+
+def _finish_continued(world: World) -> Call:
+    call = world.holding(world.run("a"), 0, lists=world.lists("q", "q2"))
+    return lambda: world.gate.finish(call)
+
+
+def _finish_replaced(world: World) -> Call:
     ticket = world.run("a")
-    world.hold(ticket, 1000)
+    world.replace("a", delay=1000)
     call = world.finishing(ticket)
-    return lambda: world.gate.finish(call).stale
+    return lambda: world.gate.finish(call)
 
 
 def _fail(policy: str) -> Callable[[World], Call]:
@@ -86,11 +96,11 @@ def _fail(policy: str) -> Callable[[World], Call]:
     return prepare
 
 
-def _fail_held(world: World) -> Call:
+def _fail_replaced(world: World) -> Call:
     ticket = world.run("a")
-    world.hold(ticket, 1000)
+    world.replace("a", delay=1000)
     call = world.failing(ticket, "g", "block")
-    return lambda: world.gate.finish(call).stale
+    return lambda: world.gate.finish(call)
 
 
 def _cancel(world: World) -> Call:
@@ -101,11 +111,6 @@ def _cancel(world: World) -> Call:
     keys, member = world.keys, f"d g {ticket.fence}"
     more = [keys.cut("g", ticket.fence), keys.answer("x"), keys.group("g")]
     return lambda: world.gate.store.run("cancel", keys, more, [member, "g", 1, 1])
-
-
-def _hold(world: World) -> Call:
-    ticket = world.run("a")
-    return lambda: world.hold(ticket, 1000)
 
 
 def _renew(world: World) -> Call:
@@ -128,8 +133,7 @@ def _surrender(world: World) -> Call:
 def _sweep(world: World) -> Call:
     world.idle_sweeps(TTL_MS)
     held = world.run("held", "H")
-    world.hold(held, TTL_MS)
-    world.finish(held, "H")
+    world.hold(held, TTL_MS, "H")
     world.run("lost", "L")
     world.park("delayed", "D", delay=TTL_MS)
     for _ in range(2):
@@ -171,12 +175,13 @@ CASES = [
     Case("finish", _finish("own"), "own"),
     Case("finish", _finish("none"), "none"),
     Case("finish", _finish_held, "held"),
+    Case("finish", _finish_continued, "continued"),
+    Case("finish", _finish_replaced, "replaced"),
     Case("fail", _fail("block"), "block"),
     Case("fail", _fail("dead_letter"), "dead_letter"),
     Case("fail", _fail("cancel_rest"), "cancel_rest"),
-    Case("fail", _fail_held, "held"),
+    Case("fail", _fail_replaced, "replaced"),
     Case("cancel", _cancel),
-    Case("hold", _hold),
     Case("renew", _renew),
     Case("lease", _lease),
     Case("surrender", _surrender),

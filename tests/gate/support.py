@@ -101,9 +101,20 @@ class World:
         """Finish a run that has failed for good."""
         return self.gate.finish(self.failing(ticket, key, policy, **more))
 
-    def hold(self, ticket: Ticket, delay: int, key: str = "g", queue: str = "q", **more: Any) -> bool:
-        """Store the continuation of a run."""
-        return self.gate.hold(make_entry(self.gate, ticket.id, key, queue, delay, **more), ticket)
+    def hold(self, ticket: Ticket, delay: int, key: str = "g", queue: str = "q", **more: Any) -> Finished:
+        """Finish a run that goes on later."""
+        return self.gate.finish(self.holding(ticket, delay, key, queue, **more))
+
+    def holding(
+        self, ticket: Ticket, delay: int, key: str = "g", queue: str = "q", body: str = "", **more: Any
+    ) -> Finish:
+        """A finish with a continuation; it can be repeated."""
+        entry = make_entry(self.gate, ticket.id, key, queue, delay, body)
+        return self.finishing(ticket, key, continuation=entry, **more)
+
+    def replace(self, id: str, key: str = "g", queue: str = "q", **more: Any) -> bool:
+        """Park what goes on for a run under its id, while it still runs."""
+        return self.gate.park(make_entry(self.gate, id, key, queue, **more), self.gate.number(), replaces=True)
 
     def run(self, id: str, key: str = "g", queue: str = "q") -> Ticket:
         """Park an entry that becomes the head at once, receive it and begin it."""

@@ -89,7 +89,6 @@ def test_of_a_held_head(world: World) -> None:
     ticket = world.run("a")
     world.park("b")
     world.hold(ticket, 1000)
-    world.finish(ticket)
     world.redis.hset(world.keys.entries, "a", "garbage")
     sweep_on(world, 3000)
     assert world.queued() == ["b"]
@@ -139,7 +138,6 @@ def test_a_record_of_a_flight_that_nobody_can_read_stops_no_group(world: World, 
         world.begin(ticket)
     if state == "held":
         world.hold(ticket, delay=60_000)
-        world.finish(ticket)
     world.redis.hset(world.keys.flight, "bad", "garbage")
     assert not world.begin(ticket), "whoever reads it, marks it"
     world.tick(TTL_MS)

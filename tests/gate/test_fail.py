@@ -8,7 +8,7 @@ import pytest
 
 from celery_groupfifo.gate import BATCH, CLAIM_MS
 from celery_groupfifo.model import Ticket
-from tests.gate.support import TTL_MS, World
+from tests.gate.support import TTL_MS, World, make_entry
 
 POLICIES = ("block", "dead_letter", "cancel_rest")
 
@@ -133,14 +133,23 @@ def test_the_same_failure_again_gives_the_same_answer(world: World, policy: str)
     assert world.stat("finished") == 1
 
 
-def test_a_run_whose_continuation_is_stored_has_not_failed_for_good(world: World) -> None:
+def test_a_run_that_was_replaced_has_not_failed_for_good(world: World) -> None:
     ticket = world.run("a")
-    world.hold(ticket, 5000)
-    done = world.fail(ticket)
-    assert (done.blocked, done.due) == (False, 5)
+    world.replace("a", delay=5000)
+    call = world.failing(ticket)
+    first = world.gate.finish(call)
+    assert (first.blocked, first.due) == (False, 5)
+    assert world.gate.finish(call) == first
     world.tick(5000)
     world.gate.sweep(world.lists("q"))
     assert world.queued() == ["a"]
+
+
+def test_a_failure_that_comes_with_a_continuation_is_not_final(world: World) -> None:
+    call = world.failing(world.run("a"))
+    call.continuation = make_entry(world.gate, "a", delay=5000)
+    done = world.gate.finish(call)
+    assert (done.blocked, done.due, world.depth()) == (False, 5, 1)
 
 
 def _begun(world: World) -> Ticket:

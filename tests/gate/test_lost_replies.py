@@ -33,7 +33,6 @@ def far(redis_url: str, proxy: LossyProxy) -> Iterator[World]:
 
 #: Where the second answer tells less than the first, and what that costs.
 COSTS = {
-    "finish-held": "the continuation's due time is not told again",
     "sweep": "what was named is left alone for the time of its claim",
     "advance": "a ticket for a list that was not given is rung later",
     "revoke": "it finds the entry gone",
@@ -57,7 +56,7 @@ def test_one_lost_reply_is_not_even_noticed(world: World, far: World, proxy: Los
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if case.script in ("park", "finish", "hold", "renew")], ids=str
+    "case", [case for case in CASES if case.script in ("park", "finish", "fail", "renew")], ids=str
 )
 def test_a_caller_that_hears_nothing_twice_repeats_the_call(
     world: World, far: World, proxy: LossyProxy, case: Case

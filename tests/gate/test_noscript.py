@@ -35,7 +35,6 @@ def test_a_whole_life_with_a_flush_before_every_step(world: World) -> None:
     ticket = world.run("a")
     world.park("b")
     world.hold(ticket, 10)
-    world.finish(ticket)
     world.tick(10)
     world.gate.sweep()
     for id in ("a", "b"):

@@ -56,7 +56,6 @@ def test_every_way_out_reaches_the_broker(away: tuple[World, Elsewhere]) -> None
     world.gate.revoke("b")
     world.gate.begin(broker.sent[-1], "w1")
     world.hold(broker.sent[-1], 100)
-    world.finish(broker.sent[-1])
     world.tick(100)
     world.gate.sweep()
     assert broker.ids() == ["a", "a", "b", "c", "c"]

@@ -29,7 +29,6 @@ def test_a_held_head_gives_way_to_the_next(world: World) -> None:
     ticket = world.run("a")
     world.park("b")
     world.hold(ticket, 60_000)
-    world.finish(ticket)
     assert world.gate.revoke("a")
     assert world.queued() == ["b"]
     assert world.redis.zcard(world.keys.due) == 0

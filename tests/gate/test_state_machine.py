@@ -23,7 +23,7 @@ from celery_groupfifo.gate import CLAIM_MS, GRACE_MS
 from celery_groupfifo.groups import operate
 from celery_groupfifo.model import Ticket
 from tests.gate import observe
-from tests.gate.support import PLAIN, START_MS, TTL_MS, World, ticket_of
+from tests.gate.support import PLAIN, START_MS, TTL_MS, World, make_entry, ticket_of
 from tests.model.gate_model import GateModel
 
 GROUPS = ("a", "b")
@@ -173,14 +173,29 @@ class GateMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.hands)
     @rule(
-        who=WHO, pick=PICK, take=st.sampled_from(["lists", "lists", "own", "none"]), queues=DECLARED, replayed=REPLAYED
+        who=WHO,
+        pick=PICK,
+        take=st.sampled_from(["lists", "lists", "own", "none"]),
+        queues=DECLARED,
+        replayed=REPLAYED,
+        goes_on=st.sampled_from([None, None, ("q1", 0), ("q2", 1500), ("other", 4000)]),
     )
-    def finish(self, who: str, pick: int, take: str, queues: tuple[str, ...], replayed: bool) -> None:
+    def finish(
+        self,
+        who: str,
+        pick: int,
+        take: str,
+        queues: tuple[str, ...],
+        replayed: bool,
+        goes_on: tuple[str, int] | None = None,
+    ) -> None:
         ticket, owner = self.hand(who, pick), "w1"
-        lists = self.world.lists(*queues)
+        call = self.world.finishing(ticket, ticket.id[0], owner, take=take, lists=self.world.lists(*queues))
+        if goes_on is not None:
+            call.continuation = make_entry(self.world.gate, ticket.id, ticket.id[0], *goes_on)
         with self.replaying(replayed):
-            done = self.world.finish(ticket, ticket.id[0], owner, take=take, lists=lists)
-        stale, taken, due = self.model.finish(ticket.id, ticket.fence, owner, take, queues, replayed)
+            done = self.world.gate.finish(call)
+        stale, taken, due = self.model.finish(ticket.id, ticket.fence, owner, take, queues, replayed, goes_on)
         got = ticket_of(done.taken) if done.taken else None
         assert (done.stale, got and (got.id, got.fence)) == (stale, taken)
         assert done.due == (None if due is None else due / 1000)
@@ -219,11 +234,13 @@ class GateMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.hands)
     @rule(who=WHO, pick=PICK, queue=QUEUE, delay=DELAY, replayed=REPLAYED)
-    def hold(self, who: str, pick: int, queue: str, delay: int, replayed: bool) -> None:
+    def replace(self, who: str, pick: int, queue: str, delay: int, replayed: bool) -> None:
         ticket = self.hand(who, pick)
+        if ticket.id not in self.model.entries:
+            return  # it would be a new task
         with self.replaying(replayed):
-            held = self.world.hold(ticket, delay, ticket.id[0], queue)
-        assert held == self.model.hold(ticket.id, ticket.fence, queue, delay)
+            replaced = self.world.replace(ticket.id, ticket.id[0], queue, delay=delay)
+        assert replaced == self.model.replace(ticket.id, queue, delay)
 
     @precondition(lambda self: self.hands)
     @rule(whose=st.sets(st.tuples(WHO, PICK), max_size=3), replayed=REPLAYED)

@@ -69,7 +69,6 @@ def test_held_for_a_retry(shop: Shop) -> None:
     shop.send("k", "b")
     text = shop.world.redis.hget(shop.world.keys.entries, "a")
     shop.world.hold(ticket, 90_000, "k", "celery")
-    shop.world.finish(ticket, "k")
     shop.world.redis.hset(shop.world.keys.entries, "a", text.replace(b'"retries": 0', b'"retries": 3'))
     shop.app.backend.store_result("a", ValueError("no route"), "RETRY")
     said = shop.groups.explain("k")
@@ -82,7 +81,6 @@ def test_held_and_due(shop: Shop) -> None:
     shop.send("k", "a")
     ticket = shop.begin()
     shop.world.hold(ticket, 1000, "k", "celery")
-    shop.world.finish(ticket, "k")
     shop.world.tick(5000)
     assert "goes out as soon as any worker sweeps" in shop.groups.explain("k")
 

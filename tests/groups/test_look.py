@@ -23,7 +23,6 @@ def fill(world: World) -> None:
         elif state == "held":
             ticket = world.run(f"{state}0", state, "q3")
             world.hold(ticket, 60_000, state)
-            world.finish(ticket, state)
         else:
             world.park(f"{state}0", state, delay=90_000 if state == "scheduled" else 0)
         for m in range(1, n):
@@ -143,7 +142,6 @@ def test_find(shop: Shop) -> None:
     begun = shop.begin()
     held = shop.begin()
     shop.world.hold(held, 60_000, "held", "celery")
-    shop.world.finish(held, "held")
     assert shop.groups.find("never") is None
     states = {id: shop.groups.find(id) for id in ("a", "b", "c", "later", "h")}
     assert {id: each.state for id, each in states.items() if each} == {

@@ -51,7 +51,6 @@ def test_no_hand_off_of_a_paused_group(world: World, groups: Groups, take: str) 
 def test_a_retry_that_waits_is_stopped_and_takes_up_its_time_again(world: World, groups: Groups) -> None:
     ticket = world.run("a")
     world.hold(ticket, 60_000)
-    world.finish(ticket)
     groups.pause("g")
     world.tick(10_000)
     groups.resume("g")
@@ -64,7 +63,6 @@ def test_a_retry_that_waits_is_stopped_and_takes_up_its_time_again(world: World,
 def test_a_retry_that_came_due_meanwhile_goes_out_at_once(world: World, groups: Groups) -> None:
     ticket = world.run("a")
     world.hold(ticket, 5_000)
-    world.finish(ticket)
     groups.pause("g")
     world.idle_sweeps(10_000)
     assert world.queued() == []
@@ -76,7 +74,6 @@ def test_a_retry_that_is_asked_for_under_a_pause_waits(world: World, groups: Gro
     ticket = world.run("a")
     groups.pause("g")
     world.hold(ticket, 0)
-    world.finish(ticket)
     world.idle_sweeps(3000)
     assert world.queued() == []
     groups.resume("g")
@@ -110,7 +107,6 @@ def test_resume_while_it_runs_leaves_no_trace_of_the_pause(world: World, groups:
     groups.pause("g")
     groups.resume("g")
     world.hold(ticket, 0)
-    world.finish(ticket)
     again = world.receive()
     world.begin(again)
     world.finish(again)
@@ -186,8 +182,7 @@ def test_in_bulk_each_refused_one_has_an_error_of_its_own(world: World, groups: 
 def test_a_retry_of_a_draining_group_is_no_new_task(world: World, groups: Groups) -> None:
     ticket = world.run("a")
     groups.drain("g")
-    assert world.hold(ticket, 0)
-    world.finish(ticket)
+    assert not world.hold(ticket, 0).stale
     assert world.queued() == ["a"]
 
 

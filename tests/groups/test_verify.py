@@ -29,7 +29,6 @@ def three(world: World) -> None:
 def held(world: World) -> None:
     ticket = world.run("a")
     world.hold(ticket, 60_000)
-    world.finish(ticket)
     world.park("b")
 
 
@@ -62,7 +61,6 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
     world.park("later", "L", delay=1000)
     ticket = world.run("h", "H", "q2")
     world.hold(ticket, 60_000, "H", "q2")
-    world.finish(ticket, "H")
     for key in ("P", "D"):
         world.park(f"{key}1", key)
         world.park(f"{key}2", key)

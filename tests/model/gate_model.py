@@ -118,15 +118,29 @@ class GateModel:
         return True
 
     def finish(
-        self, id: str, fence: int, owner: str, take: str, lists: Sequence[str], replayed: bool = False
+        self,
+        id: str,
+        fence: int,
+        owner: str,
+        take: str,
+        lists: Sequence[str],
+        replayed: bool = False,
+        continuation: tuple[str, int] | None = None,
     ) -> tuple[bool, Pair | None, int | None]:
-        """Returns whether it was stale, what was taken, and when the continuation is due (ms from now)."""
+        """Returns whether it was stale, what was taken, and when the continuation is due (ms from now).
+
+        A continuation has a queue and a delay.
+        """
         run = self._holding(id, fence)
         if run is None:
             return True, None, None
         head, taken, due = None, None, None
+        if continuation is not None:
+            queue, delay = continuation
+            self.entries[id] = (self.entries[id][0], queue)
+            run.due = self.now + delay
         if run.due is not None:
-            due = None if replayed else max(run.due - self.now, 0)
+            due = max(run.due - self.now, 0)
             self._resume(run, self.entries[id][1] in lists or not replayed)
         else:
             group = self._end(id)
@@ -179,9 +193,10 @@ class GateModel:
         self._end(self.flight.pop(group).id)
         self._advance(group, True)
 
-    def hold(self, id: str, fence: int, queue: str, delay: int) -> bool:
-        run = self._holding(id, fence)
-        if run is None:
+    def replace(self, id: str, queue: str, delay: int) -> bool:
+        """The task that runs has replaced itself: what goes on under its id is stored while it still runs."""
+        run = self._run(id)
+        if run is None or run.state != "running":
             return False
         self.entries[id] = (self.entries[id][0], queue)
         run.due = self.now + delay

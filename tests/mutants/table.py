@@ -36,7 +36,7 @@ SCRIPTS = (
         "  land(group_key, id)\n"
         "  redis.call('RPUSH', waiting, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
         "  advance(lists, waiting, group_key, group, out)\n",
-        (GATE + "test_hold.py::test_the_group_waits_out_the_countdown",),
+        (GATE + "test_continuation.py::test_the_group_waits_out_the_countdown",),
     ),
     Mutant(
         "a cap of one runs two",
@@ -89,10 +89,30 @@ SCRIPTS = (
     ),
     Mutant(
         "a retry is accepted without its fence",
-        "lua/hold.lua",
-        "if not r or r.fence ~= fence or r.state",
-        "if not r or r.state",
-        (GATE + "test_hold.py::test_a_run_that_lost_its_lease_holds_nothing",),
+        "lua/finish.lua",
+        "if not stored then\n",
+        "if not stored and not ARGV[after] then\n",
+        (GATE + "test_continuation.py::test_a_run_that_lost_its_lease_stores_nothing",),
+    ),
+    Mutant(
+        "a finish forgets its continuation",
+        "lua/finish.lua",
+        "if stored ~= '-' or ARGV[after] then\n",
+        "if stored ~= '-' then\n",
+        (
+            GATE + "test_continuation.py::test_the_group_waits_out_the_countdown",
+            GATE + "test_exploration.py::test_with_faults_everything_still_ends",
+        ),
+    ),
+    Mutant(
+        "a continuation is finished without being stored",
+        "lua/finish.lua",
+        "    continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])\n",
+        "    r.due = number(K.ms + ARGV[after + 3])\n",
+        (
+            GATE + "test_continuation.py::test_the_continuation_is_a_new_message_and_may_go_elsewhere",
+            GATE + "test_exploration.py::test_with_faults_everything_still_ends",
+        ),
     ),
     Mutant(
         "a clock alone decides which run is newer",
@@ -155,7 +175,7 @@ SCRIPTS = (
         "lua/lib/resume.lua",
         " or (r.due ~= '-' and tonumber(r.due) > K.ms) then\n",
         " then\n",
-        (GATE + "test_hold.py::test_a_surrendered_run_with_a_continuation_waits_for_its_due_time",),
+        (GATE + "test_continuation.py::test_a_surrendered_run_with_a_replacement_waits_for_its_due_time",),
     ),
     Mutant(
         "a hand-off ignores a pause",

@@ -7,7 +7,7 @@
 --   since   when it came into this state (ms)
 --   owner   the worker that runs it, else -
 --   call    the call that began it: makes a repeated begin harmless
---   due     a continuation (retry, replace) is stored: when it may go out (ms), else -
+--   due     a continuation is stored: when it may go out (ms), else -. While it runs: a replacement, see park.lua
 --   stop    why it must not go out at all: p (its group is paused), b (it has failed, and blocks its group), else -
 --   group, queue
 local function read_flight(id)

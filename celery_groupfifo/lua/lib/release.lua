@@ -26,6 +26,13 @@ local function compose(id, entry, fence, lost)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
 
+-- What goes on for a run under its id is stored. It keeps the time at which the entry was parked.
+local function continue(id, r, queue, cut, message, delay)
+  local parked = string.match(redis.call('HGET', K.entries, id) or '', '^%d+') or K.us_text
+  redis.call('HSET', K.entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
+  r.due = number(K.ms + delay)
+end
+
 -- What nobody can read goes to the dead letters; its group goes on.
 local function bury(id, group, reason, text)
   redis.call('LPUSH', K.dead, cjson.encode({ group, id, reason, K.ms_text }) .. '\n' .. (text or ''))
