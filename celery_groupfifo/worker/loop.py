@@ -140,5 +140,7 @@ def run(step: Step) -> None:
     """Call a step. What it raises is logged: on the loop it would end the worker."""
     try:
         step()
+    except MemoryError:
+        raise  # Celery ends the worker
     except Exception:
         logger.exception("A step of the worker failed.")

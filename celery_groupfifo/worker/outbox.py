@@ -126,6 +126,8 @@ class Outbox:
     def _hear(self, told: Told, reply: Any) -> None:
         try:
             told.heard(reply, told)
+        except MemoryError:
+            raise  # Celery ends the worker
         except Exception:
             logger.exception("An answer of the gate was heard, but then:")
 

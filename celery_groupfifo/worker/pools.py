@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from billiard.einfo import ExceptionInfo
 from celery.concurrency import prefork as celery_prefork
@@ -65,6 +66,10 @@ class Pool:
     def start(self, jobs: Callable[[], list[Any]]) -> None:
         """Prepare a started pool; `jobs` finds those that it was given for us."""
 
+    def reference(self, job: Any) -> Callable[[], Any]:
+        """Return a way to find a job again; Celery keeps none."""
+        return lambda: job
+
     def pass_on(self, step: Callable[[], Any]) -> None:
         """Give the pool its next task, at the end of another."""
         self._loop.soon(step)
@@ -99,6 +104,10 @@ class Prefork(Pool):
     def start(self, jobs: Callable[[], list[Any]]) -> None:
         """See `Pool`."""
         prefork.keep_jobs(self.celery, jobs)
+
+    def reference(self, job: Any) -> Callable[[], Any]:
+        """See `Pool`. The pool keeps it as long as it runs; a job kept for longer would be a cycle for each task."""
+        return ref(job)
 
     def pass_on(self, step: Callable[[], Any]) -> None:
         """See `Pool`."""

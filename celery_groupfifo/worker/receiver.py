@@ -155,6 +155,8 @@ class Receiver:
         events.log(ERROR, said, run.name, events.of_run(run), exc_info=True)
         run.in_hand = False
         self._member.endings.fail_to_start(run)
+        if isinstance(error, MemoryError):
+            raise error  # Celery ends the worker
 
     # -- from the begin to the pool ----------------------------------------------
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging import ERROR
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import signals
@@ -219,7 +218,7 @@ def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
             raise TaskRevokedError(self.id)  # failed, or given back meanwhile: it is another run's
         job = inner(self, pool, **kwargs)
         if job is not None:
-            run.job = ref(job)
+            run.job = self.member.pool.reference(job)
         return job
 
     return execute_using_pool

@@ -141,7 +141,7 @@ def test_the_pool_talks_with_its_children_in_few_calls(crew: Crew) -> None:
     """That is only time won, so that no run would show it."""
     (reply,) = crew.app.control.broadcast("loop", reply=True, timeout=10, limit=1)
     turn, job, answer = (reply["one@test"][name] for name in ("turn", "job", "answer"))
-    assert job == "celery_groupfifo.worker.pools"
+    assert job == "celery_groupfifo.worker.prefork"
     assert answer == [job]
     assert job in turn
     assert "celery.concurrency.asynpool" not in turn
