@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from celery_groupfifo.clock import now
 from celery_groupfifo.model import Entry, Ticket
@@ -26,18 +27,24 @@ class Continuation:
 
     Attributes:
         entry: The last one that was sent under the run's id; None: nothing was.
+        is_retry: Whether that is a retry; else it replaces the run.
     """
 
-    __slots__ = ("_sent", "entry", "key", "retries", "ticket")
+    __slots__ = ("_sent", "entry", "is_retry", "key", "retries", "ticket")
 
     def __init__(self, ticket: Ticket, key: str, retries: int) -> None:
         self.ticket, self.key, self.retries = ticket, key, retries
         self.entry: Entry | None = None
+        self.is_retry = False
         self._sent = 0.0
 
-    def send(self, entry: Entry) -> None:
+    def send(self, entry: Entry, is_retry: bool) -> None:
         """Keep what was sent just now."""
-        self.entry, self._sent = entry, now()
+        self.entry, self.is_retry, self._sent = entry, is_retry, now()
+
+    def is_retried_by(self, headers: Mapping[str, Any]) -> bool:
+        """Return whether a message with these headers is the run's retry."""
+        return (headers.get("retries") or 0) > self.retries
 
     def close(self) -> Entry | None:
         """Return the entry at the end of the run: part of its delay is over by then."""

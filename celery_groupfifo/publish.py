@@ -115,8 +115,7 @@ class GroupSender:
 
         A retry always keeps it, whatever its arguments.
         """
-        is_retry = (message.headers.get("retries") or 0) > run.retries
-        if is_retry or (said is None and not is_grouped(task)):
+        if run.is_retried_by(message.headers) or (said is None and not is_grouped(task)):
             return None
         key = self._key(task, name, message, said)
         return key if key != run.key else None
@@ -156,7 +155,7 @@ class _Park:
         gate = gate_of(self._app)
         entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
-            self._run.send(entry)
+            self._run.send(entry, self._run.is_retried_by(options["headers"]))
             return
         batch = collecting.get()
         if batch is not None:

@@ -78,15 +78,18 @@ class Loop:
         self._thread = 0
 
     def close(self) -> None:
-        """Run what is left. Nothing is planned from now on."""
+        """Run what is left. What is called from now on never happens."""
         self.stop()
         self._run_soon()
+        for end in (self._waking, self._woken):
+            if end is not None:
+                end.close()
 
     def soon(self, step: Step) -> None:
         """Call from the loop. To be called from any thread."""
         self._soon.append(step)
         if self._waking is not None:
-            with suppress(BlockingIOError):  # full: it is awake
+            with suppress(OSError):  # full: it is awake; or closed
                 self._waking.send(b"\0")
         elif getattr(self._consumer.pool, "is_green", False):
             self.spawn(self._run_soon)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Retry
 
 from celery_groupfifo.context import Continuation, continuing
 from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Ticket
@@ -33,12 +33,22 @@ def traced(target: Callable[..., Any], *args: Any) -> Any:
     with continuing(continuation):
         try:
             result = target(*args)
-        except Reject:
+        except MemoryError:
+            raise
+        except Exception:
+            # What was sent is sent: a result backend that is away, say, must not undo it.
             if continuation.entry is None:
                 raise
-            result = (1, ExceptionInfo(), 0.0)
+            result = (1, _outcome(continuation), 0.0)
     entry = continuation.close()
     return result if entry is None else (*result, entry)
+
+
+def _outcome(continuation: Continuation) -> ExceptionInfo:
+    try:
+        raise Retry("retried") if continuation.is_retry else Ignore("replaced")
+    except (Retry, Ignore):
+        return ExceptionInfo()
 
 
 def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:

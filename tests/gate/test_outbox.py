@@ -1,0 +1,357 @@
+"""What is on its way to the gate: nobody waits, nothing is lost, and nothing is done twice, whatever happens between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kombu.asynchronous import Hub
+
+from celery_groupfifo import embedded
+from celery_groupfifo.gate import build_gate
+from celery_groupfifo.model import Finished, Ticket
+from celery_groupfifo.worker.loop import Loop
+from celery_groupfifo.worker.outbox import TOGETHER, Outbox, Told
+from tests.gate.proxy import LossyProxy
+from tests.gate.support import World, make_entry, ticket_of
+from tests.worker.waiting import until
+
+
+class Turning:
+    """A worker's main loop, a turn at a time, over an outbox whose answers are only noted.
+
+    Attributes:
+        answers: By task id.
+        threads: In which each was heard.
+    """
+
+    def __init__(self, world: World, line: bool = True, timeout: float = 5.0) -> None:
+        self.world = world
+        self.answers: dict[str, Any] = {}
+        self.threads: dict[str, int] = {}
+        self.since: dict[str, float] = {}
+        self.hub = Hub()
+        self.loop = Loop(SimpleNamespace(hub=self.hub, timer=self.hub.timer, pool=SimpleNamespace()))
+        self.gate = build_gate(world.app, "tests", timeout)
+        self.gate.store.clock = world.gate.store.clock
+        self.outbox = Outbox(self.loop, self.gate.store, self.gate.store, self._hear)
+        self.outbox.uses_line = line
+        self._callers = 0
+        self.start()
+
+    def start(self) -> None:
+        self.loop.start()
+        self.outbox.attach()
+        self._turns = self.hub.create_loop()
+        if self.outbox.uses_line:
+            until(lambda: self.outbox._line is not None)
+
+    def _hear(self, step: Any) -> None:
+        self.loop.soon(step)
+
+    def finish(self, ticket: Ticket, key: str, wait: bool = False, **more: Any) -> None:
+        """Tell the end of a run."""
+        finish = self.world.finishing(ticket, key, **more)
+        self._callers += 1
+        finish.caller = f"c{self._callers}"
+        script, call = self.gate.finish_call(finish)
+        self.outbox.tell(self.told(script, call, ticket, lambda reply: self.gate.finished(reply)), wait)
+
+    def begin(self, ticket: Ticket) -> None:
+        """Ask for a lease."""
+        call = self.gate.begin_call(ticket, "w1", self.gate.call_name())
+        self.outbox.tell(self.told("begin", call, ticket, lambda reply: bool(reply[0])))
+
+    def told(self, script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+        def heard(reply: Any, told: Told) -> None:
+            assert ticket.id not in self.answers, "heard once"
+            self.answers[ticket.id] = read(reply)
+            self.threads[ticket.id] = threading.get_ident()
+            self.since[ticket.id] = told.since
+
+        run: Any = SimpleNamespace(ticket=ticket, key="?")
+        return Told(script, call, heard, [run])
+
+    def turn(self, answers: int) -> None:
+        """Turn the loop until so many answers are in."""
+        for _ in range(200):
+            if len(self.answers) >= answers:
+                return
+            next(self._turns)
+        raise AssertionError(f"{self.answers}, not {answers} of them; {self.outbox.unanswered()}")
+
+    def close(self) -> None:
+        """End the loop."""
+        self.outbox.close(within=5)
+        self.loop.close()
+        self.hub.close()
+        self.gate.store.client.close()
+
+
+@pytest.fixture(params=[True, False], ids=["line", "postman"])
+def turning(world: World, request: pytest.FixtureRequest) -> Iterator[Turning]:
+    turning = Turning(world, request.param)
+    yield turning
+    turning.close()
+
+
+@pytest.fixture
+def lined(world: World) -> Iterator[Turning]:
+    turning = Turning(world)
+    yield turning
+    turning.close()
+
+
+@pytest.fixture
+def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, LossyProxy]]:
+    """A world whose gate speaks through a proxy; its own look at the server does not."""
+    with LossyProxy(redis_server.port) as proxy:
+        world = World(f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}")
+        world.redis.close()
+        world.redis = world.redis.__class__.from_url(redis_url)
+        yield world, proxy
+        world.close()
+
+
+def evaluations(world: World) -> int:
+    return int(world.redis.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
+
+
+def test_every_kind_of_call_is_answered(world: World, turning: Turning) -> None:
+    kept = world.run("a", "A")
+    back = world.run("b", "B")
+    world.park("c", "C")
+    received = world.receive()
+    turning.finish(kept, "A")
+    call = turning.gate.surrender_call([(back, False)], world.lists("q"))
+    turning.outbox.tell(turning.told("surrender", call, back, lambda reply: int(reply[0])))
+    turning.begin(received)
+    turning.finish(world.run("d", "D"), "D", failure=world.failing(kept, "D").failure)
+    turning.turn(answers=4)
+    assert turning.answers == {"a": Finished(False), "b": 1, "c": True, "d": Finished(False, blocked=True)}
+    assert set(turning.threads.values()) == {threading.get_ident()}, "all of them on the loop"
+    assert world.queued() == ["b"] and not turning.outbox.unanswered()
+
+
+def test_what_ends_in_one_turn_goes_out_together_and_nobody_waits(world: World, lined: Turning) -> None:
+    tickets = {key: world.run(f"{key}1", key) for key in "AB"}
+    before = evaluations(world)
+    for key, ticket in tickets.items():
+        lined.finish(ticket, key)
+    assert evaluations(world) == before and lined.answers == {}
+    lined.turn(answers=2)
+    assert evaluations(world) == before + 2
+
+
+def test_redis_has_the_first_ones_while_the_loop_still_reads_results(world: World, lined: Turning) -> None:
+    tickets = {key: world.run(f"{key}1", key) for key in "ABCDE"}
+    before = evaluations(world)
+    for key, ticket in tickets.items():
+        lined.finish(ticket, key)
+    until(lambda: evaluations(world) == before + TOGETHER)
+    assert lined.answers == {}
+    lined.turn(answers=5)
+    assert evaluations(world) == before + 5
+
+
+def test_an_answer_names_the_next_task(world: World, turning: Turning) -> None:
+    ticket = world.run("a1", "A")
+    world.park("a2", "A")
+    turning.finish(ticket, "A", take="lists", lists=world.lists("q"))
+    turning.turn(answers=1)
+    assert ticket_of(turning.answers["a1"].taken or b"").id == "a2"
+
+
+def test_a_continuation_goes_with_the_end(world: World, turning: Turning) -> None:
+    ticket = world.run("a", "A")
+    turning.finish(ticket, "A", continuation=make_entry(world.gate, "a", "A", body="again"))
+    turning.turn(answers=1)
+    assert world.queued() == ["a"] and b"again" in (world.pop() or b"")
+
+
+def test_forgotten_scripts_are_brought_again(world: World, turning: Turning) -> None:
+    turning.finish(world.run("a", "A"), "A")
+    turning.turn(answers=1)
+    tickets = {key: world.run(key, key) for key in "BC"}
+    world.redis.script_flush()
+    for key, ticket in tickets.items():
+        turning.finish(ticket, key)
+    turning.turn(answers=3)
+    assert world.residue() == {}
+
+
+def test_broken_connections_are_made_anew(world: World, turning: Turning) -> None:
+    """Timeline: the connection breaks and is closed; the next one gets the number of its descriptor."""
+    for round in range(3):
+        ticket = world.run(f"a{round}", "A")
+        world.redis.client_kill_filter(_type="normal", skipme=True)
+        turning.finish(ticket, "A")
+        turning.turn(answers=round + 1)
+    assert world.residue() == {}
+
+
+def test_lost_answers_are_asked_for_again(far: tuple[World, LossyProxy]) -> None:
+    """Timeline: Redis does what it was told, the connection breaks before the answers, the calls go out again."""
+    world, proxy = far
+    turning = Turning(world)
+    tickets = {key: world.run(f"{key}1", key) for key in "AB"}
+    world.park("A2", "A")
+    proxy.lose(3)
+    for key, ticket in tickets.items():
+        turning.finish(ticket, key, take="lists", lists=world.lists("q"))
+    turning.turn(answers=2)
+    assert proxy.lost == 3
+    assert not any(answer.stale for answer in turning.answers.values())
+    assert ticket_of(turning.answers["A1"].taken or b"").id == "A2", "the same task, taken once"
+    assert turning.answers["B1"].taken is None and world.queued() == []
+    turning.close()
+
+
+def test_a_lost_begin_is_asked_for_again(far: tuple[World, LossyProxy]) -> None:
+    world, proxy = far
+    turning = Turning(world)
+    world.park("a", "A")
+    proxy.lose(3)
+    turning.begin(world.receive())
+    turning.turn(answers=1)
+    assert proxy.lost == 3 and turning.answers == {"a": True}
+    turning.close()
+
+
+def test_the_first_telling_is_what_a_lease_may_run_from(far: tuple[World, LossyProxy]) -> None:
+    world, proxy = far
+    turning = Turning(world)
+    ticket = world.run("A1", "A")
+    world.park("A2", "A")
+    proxy.lose(3)
+    turning.finish(ticket, "A", take="own")
+    told = turning.outbox.unanswered()[0].since
+    turning.turn(answers=1)
+    assert turning.since["A1"] == told
+    turning.close()
+
+
+def test_a_refused_call_is_repeated_and_holds_up_no_other(world: World, turning: Turning) -> None:
+    """Timeline: something foreign stands in the way of one group's call, until somebody takes it away."""
+    odd, fine = world.run("a", "A"), world.run("b", "B")
+    calls = world.keys.calls("w1")
+    script, call = turning.gate.finish_call(world.finishing(odd, "A"))
+    keys = [key if key != calls else "foreign" for key in call[1]]
+    world.redis.set("foreign", "no hash")
+    turning.outbox.tell(
+        turning.told(script, (call[0], keys, call[2]), odd, lambda reply: turning.gate.finished(reply))
+    )
+    turning.finish(fine, "B")
+    turning.turn(answers=1)
+    assert list(turning.answers) == ["b"]
+    until(lambda: any(told.refused for told in turning.outbox.kept()))
+    world.redis.delete("foreign")
+    turning.turn(answers=2)
+    assert not turning.answers["a"].stale
+
+
+def test_a_full_redis_is_told_later(world: World, turning: Turning) -> None:
+    world.park("a", "A")
+    ticket = world.receive()
+    used = int(world.redis.info("memory")["used_memory"])
+    world.redis.config_set("maxmemory", used - 1)
+    try:
+        turning.begin(ticket)
+        until(lambda: any(told.refused for told in turning.outbox.kept()) or not turning.outbox._reachable)
+        assert turning.answers == {}
+    finally:
+        world.redis.config_set("maxmemory", 0)
+    turning.turn(answers=1)
+    assert turning.answers == {"a": True}
+
+
+def test_without_its_loop_the_postman_carries_what_is_out(world: World, turning: Turning) -> None:
+    turning.finish(world.run("a", "A"), "A")
+    turning.outbox.detach()
+    until(lambda: not turning.outbox.unanswered())
+    turning.finish(world.run("b", "B"), "B")
+    until(lambda: not turning.outbox.unanswered())
+    assert world.residue() == {} and turning.answers == {}, "heard when the loop is there again"
+    turning.start()
+    turning.turn(answers=2)
+
+
+def test_a_thread_of_the_pool_waits_for_its_answer(world: World, turning: Turning) -> None:
+    ticket = world.run("a", "A")
+    thread = threading.Thread(target=lambda: turning.finish(ticket, "A", wait=True))
+    thread.start()
+    thread.join()
+    assert turning.threads["a"] == thread.ident
+
+
+class Frozen:
+    """A server that does not answer, nor refuse, until it is let go."""
+
+    def __init__(self, world: World) -> None:
+        self._pid = int(world.redis.info("server")["process_id"])
+
+    def __enter__(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def __exit__(self, *error: object) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("line", [True, False], ids=["line", "postman"])
+def test_while_redis_hangs_nobody_waits_and_afterwards_all_is_told(redis_url: str, line: bool) -> None:
+    world = World(redis_url)
+    turning = Turning(world, line, timeout=0.2)
+    tickets = {key: world.run(key, key) for key in "abcdefgh"}
+    with Frozen(world):
+        for key, ticket in tickets.items():
+            turning.finish(ticket, key)
+        until(lambda: turning.outbox.kept() and not turning.outbox._reachable)
+        next(turning._turns)
+        began = threading.Event()
+
+        def at_once() -> None:
+            turning.finish(world_ticket, "i", wait=True)
+            began.set()
+
+        world_ticket = Ticket("groupfifo:0", 1, 0, 1, "i")
+        threading.Thread(target=at_once).start()
+        assert began.wait(0.1 if line else 5), "while it can't be reached, no thread of the pool tries"
+        assert turning.answers == {} and len(turning.outbox) == 9
+    turning.turn(answers=9)
+    assert not any(answer.stale for id, answer in turning.answers.items() if id != "i")
+    assert world.residue() == {}
+    turning.close()
+    world.close()
+
+
+def test_a_black_hole_is_noticed_though_nothing_breaks(far: tuple[World, LossyProxy]) -> None:
+    """Timeline: the connection is open and answers nothing any more; new ones work."""
+    world, proxy = far
+    turning = Turning(world, timeout=0.2)
+    ticket = world.run("a", "A")
+    proxy.freeze()
+    turning.finish(ticket, "A")
+    turning.turn(answers=1)
+    assert not turning.answers["a"].stale
+    turning.close()
+
+
+def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
+    world = World(redis_url)
+    turning = Turning(world, timeout=0.2)
+    turning.finish(world.run("a", "A"), "A")
+    assert turning.outbox.close(within=10)
+    turning.loop.close()
+    assert list(turning.answers) == ["a"] and world.residue() == {}
+    other = Turning(world, timeout=0.2)
+    ticket = world.run("b", "B")
+    with Frozen(world):
+        other.finish(ticket, "B")
+        assert not other.outbox.close(within=0.3)
+    other.close()
+    world.close()

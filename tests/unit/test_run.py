@@ -1,0 +1,176 @@
+"""The states of a run: every edge that may be walked, and every one that may not."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo.model import Ticket
+from celery_groupfifo.worker.run import FOLLOWS, LEASED, LEAVING, Disposition, Run, Runs, State
+
+#: The shortest way to each state.
+WAYS: dict[State, tuple[State, ...]] = {
+    State.RECEIVED: (),
+    State.BEGUN: (State.BEGUN,),
+    State.GIVEN: (State.BEGUN, State.GIVEN),
+    State.STARTED: (State.BEGUN, State.GIVEN, State.STARTED),
+    State.OVER: (State.BEGUN, State.OVER),
+    State.TOLD: (State.BEGUN, State.OVER, State.TOLD),
+    State.RETURNED: (State.BEGUN, State.RETURNED),
+    State.LOST: (State.BEGUN, State.LOST),
+    State.ENDED: (State.ENDED,),
+}
+#: The edges of the diagram in docs/how-it-works.md.
+EDGES = {
+    "a": (State.RECEIVED, State.BEGUN),
+    "b": (State.RECEIVED, State.ENDED),
+    "c": (State.BEGUN, State.GIVEN),
+    "d": (State.GIVEN, State.STARTED),
+    "e": (State.STARTED, State.OVER),
+    "f": (State.GIVEN, State.OVER),
+    "g": (State.BEGUN, State.OVER),
+    "h": (State.OVER, State.TOLD),
+    "i": (State.OVER, State.RETURNED),
+    "j": (State.GIVEN, State.RETURNED),
+    "k": (State.BEGUN, State.RETURNED),
+    "l": (State.TOLD, State.ENDED),
+    "m": (State.RETURNED, State.ENDED),
+    "n": (State.BEGUN, State.LOST),
+    "o": (State.GIVEN, State.LOST),
+    "p": (State.STARTED, State.LOST),
+    "q": (State.OVER, State.LOST),
+    "r": (State.LOST, State.ENDED),
+}
+REFUSED = [(before, after) for before in State for after in FOLLOWS if (before, after) not in EDGES.values()]
+
+
+class Request:
+    """Stands for Celery's."""
+
+    run: Run
+
+
+def make_run(settled: list[Run] | None = None, header: str = "gf ns:0 7 0 5 id") -> Run:
+    message = SimpleNamespace(headers={"groupfifo_key": "g", "task": "t", "retries": 1})
+    decided = (lambda run: None) if settled is None else settled.append
+    ticket = Ticket.parse(header)
+    assert ticket is not None
+    return Run(header, ticket, message, SimpleNamespace(), decided)  # type: ignore[arg-type]
+
+
+def step(run: Run, state: State) -> bool:
+    steps: dict[State, Any] = {
+        State.BEGUN: lambda: run.begun(1.0),
+        State.GIVEN: run.given,
+        State.STARTED: lambda: run.started(11),
+        State.OVER: run.over,
+        State.TOLD: run.told,
+        State.RETURNED: run.given_back,
+        State.LOST: run.lost,
+        State.ENDED: run.ended,
+    }
+    return bool(steps[state]())
+
+
+def run_in(state: State) -> Run:
+    run = make_run()
+    for each in WAYS[state]:
+        assert step(run, each)
+    assert run.state is state
+    return run
+
+
+@pytest.mark.parametrize("edge", EDGES.values(), ids=EDGES)
+def test_every_edge_of_the_diagram_can_be_walked(edge: tuple[State, State]) -> None:
+    run = run_in(edge[0])
+    assert step(run, edge[1]) and run.state is edge[1]
+
+
+@pytest.mark.parametrize("edge", REFUSED, ids=lambda edge: f"{edge[0].name}-{edge[1].name}")
+def test_no_other_edge_can(edge: tuple[State, State]) -> None:
+    run = run_in(edge[0])
+    assert not step(run, edge[1])
+    assert run.state is edge[0], "a refused step changes nothing"
+
+
+def test_the_table_has_the_edges_of_the_diagram_and_no_others() -> None:
+    assert {(before, after) for after, states in FOLLOWS.items() for before in states} == set(EDGES.values())
+    assert LEAVING < LEASED
+    assert State.LOST not in LEASED and State.ENDED not in LEASED
+
+
+def test_of_many_threads_one_walks_an_edge() -> None:
+    run, walked = run_in(State.OVER), []
+    start = threading.Barrier(16)
+
+    def walk() -> None:
+        start.wait()
+        walked.append(run.told())
+
+    threads = [threading.Thread(target=walk) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(walked) == [False] * 15 + [True]
+
+
+@pytest.mark.parametrize("state", [State.BEGUN, State.GIVEN, State.OVER])
+def test_what_is_decided_before_a_start_or_after_the_end_settles_at_once(state: State) -> None:
+    settled: list[Run] = []
+    run = make_run(settled)
+    for each in WAYS[state]:
+        step(run, each)
+    run.on_ack(None, None)
+    assert settled == [run] and run.done
+
+
+def test_acknowledged_is_not_over() -> None:
+    settled: list[Run] = []
+    run = make_run(settled)
+    for each in WAYS[State.STARTED]:
+        step(run, each)
+    run.on_ack(None, None)
+    assert settled == [] and run.done
+    run.lost()
+    run.on_ack(None, None)
+    assert settled == [], "nor is it when the lease is lost"
+
+
+def test_the_first_decision_counts() -> None:
+    run = run_in(State.STARTED)
+    run.on_reject(None, None, requeue=True)
+    run.on_ack(None, None)
+    assert run.disposition is Disposition.REQUEUE and not run.done
+
+
+def test_a_request_that_nobody_holds_is_gone() -> None:
+    run = make_run()
+    assert run.request is None and not run.was_requested
+    request = Request()
+    request.run = run
+    run.request = request
+    assert run.request is request
+    del request
+    gc.collect()
+    assert run.request is None and run.was_requested
+
+
+def test_runs_are_found_by_their_header() -> None:
+    runs, run = Runs(), make_run()
+    runs.add(run)
+    assert runs.of(run.header) is run and list(runs) == [run] and len(runs) == 1
+    runs.remove(make_run())
+    assert runs.of(run.header) is run, "another one of the same header is another one"
+    runs.remove(run)
+    assert runs.of(run.header) is None and not list(runs)
+
+
+def test_what_a_run_knows_of_its_message() -> None:
+    run = make_run()
+    assert (run.key, run.name, run.attempt) == ("g", "t", 2)
+    assert run.continuation.retries == 1
