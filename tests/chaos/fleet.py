@@ -17,7 +17,7 @@ from celery_groupfifo.demo.history import record
 from celery_groupfifo.demo.processes import Process
 from tests.chaos.app import CONF, DIRECTORY
 from tests.chaos.points import POINT
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: A worker on a busy machine takes some seconds.

@@ -14,7 +14,7 @@ from celery_groupfifo.demo.history import Event, record
 from tests.chaos.app import LEASE_TTL
 from tests.chaos.fleet import Worker
 from tests.chaos.stage import QUEUE, RECOVERY, Stage
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 #: Longer than nothing runs at all, unless the gate is stuck: then there is nobody to strike.
 AIM_SECONDS = 6.0

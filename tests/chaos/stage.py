@@ -22,8 +22,8 @@ from celery_groupfifo.demo.processes import Process
 from tests.chaos.app import CONF, DIRECTORY, LEASE_TTL, make_app
 from tests.chaos.effects import Effects
 from tests.chaos.fleet import Worker, python_path
-from tests.chaos.proxy import Proxy
-from tests.chaos.waiting import until
+from tests.proxy import Proxy
+from tests.waiting import until
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "seen", "pulse", "wake")

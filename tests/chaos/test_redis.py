@@ -15,7 +15,7 @@ from tests.chaos.app import LEASE_TTL
 from tests.chaos.nemesis import STALL_SECONDS, Nemesis
 from tests.chaos.stage import QUEUE, Stage
 from tests.chaos.verdict import assert_sound
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 #: A purged head is rung again within this time.
 RUNG_WITHIN = 5.0

@@ -15,9 +15,9 @@ from celery_groupfifo import embedded
 from celery_groupfifo.model import Finish, Finished
 from celery_groupfifo.worker.finishes import TOGETHER, Finishes
 from celery_groupfifo.worker.run import Run
-from tests.gate.proxy import LossyProxy
 from tests.gate.support import World, ticket_of
-from tests.worker.waiting import until
+from tests.proxy import Proxy
+from tests.waiting import until
 
 
 class Loop:
@@ -146,9 +146,9 @@ def test_a_new_connection_is_listened_to(world: World, loop: Loop) -> None:
 
 
 @pytest.fixture
-def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, LossyProxy]]:
+def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, Proxy]]:
     """A world whose gate speaks through a proxy; its own look at the server does not."""
-    with LossyProxy(redis_server.port) as proxy:
+    with Proxy(redis_server.port) as proxy:
         world = World(f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}")
         world.redis.close()
         world.redis = world.redis.__class__.from_url(redis_url)
@@ -156,7 +156,7 @@ def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, 
         world.close()
 
 
-def test_lost_answers_are_asked_for_again(far: tuple[World, LossyProxy]) -> None:
+def test_lost_answers_are_asked_for_again(far: tuple[World, Proxy]) -> None:
     """Timeline: Redis does what it was told, the connection breaks before the answers, the calls go out again."""
     world, proxy = far
     loop = Loop(world)
@@ -164,7 +164,7 @@ def test_lost_answers_are_asked_for_again(far: tuple[World, LossyProxy]) -> None
     world.park("A2", "A")
     loop.tell(world.run("x", "X"), "X")
     loop.turn(until=1)
-    proxy.lose(1)
+    proxy.lose_replies(1)
     for key, ticket in tickets.items():
         loop.tell(ticket, key, take="lists", lists=world.lists("q"))
     loop.turn(until=3)
@@ -175,7 +175,7 @@ def test_lost_answers_are_asked_for_again(far: tuple[World, LossyProxy]) -> None
     loop.close()
 
 
-def test_what_redis_can_not_take_is_kept_and_repeated(far: tuple[World, LossyProxy]) -> None:
+def test_what_redis_can_not_take_is_kept_and_repeated(far: tuple[World, Proxy]) -> None:
     """Timeline: the answers are lost twice. The next task was taken: it goes back, nobody would start it."""
     world, proxy = far
     loop = Loop(world)
@@ -183,7 +183,7 @@ def test_what_redis_can_not_take_is_kept_and_repeated(far: tuple[World, LossyPro
     world.park("A2", "A")
     loop.tell(world.run("x", "X"), "X")
     loop.turn(until=1)
-    proxy.lose(2)
+    proxy.lose_replies(2)
     loop.tell(ticket, "A", take="lists", lists=world.lists("q"))
     while not loop.finishes.refused:
         next(loop._turns)
