@@ -96,7 +96,7 @@ def test_what_waited_in_a_frozen_worker_does_not_start_after_its_thaw(stage: Sta
 
 
 def test_a_run_whose_lease_was_lost_before_its_start_does_not_start(stage: Stage) -> None:
-    app, started = make_app(broker_url=stage.url), []
+    app, started = make_app(broker_url=stage.gate.url()), []
 
     @app.task(base=GroupFifoTask, group_key="{key}", name="chaos.start")
     def task(key: str) -> None:
