@@ -27,6 +27,7 @@ CALL_OPTIONS = {
     "countdown",
     "eta",
     "expires",
+    "group_key",
     "group_on_failure",
     "ignore_result",
     "max_lost",
@@ -183,6 +184,10 @@ class Stage:
     def revoke(self, group: str, seq: int, task_id: str) -> None:
         """Take back what waits."""
         self.app.control.revoke(task_id)
+        self.gone(group, seq)
+
+    def gone(self, group: str, seq: int) -> None:
+        """Note that a task ends without a run."""
         record(self.directory / "history" / "revoked.jsonl", ev="gone", group=group, seq=seq, reason="revoked")
 
     def produce(self, send: Callable[[], object]) -> None:
@@ -219,7 +224,7 @@ class Stage:
         found = {}
         for raw in self.redis.scan_iter(match="{groupfifo:*}:*", count=1000):
             name = raw.decode().split("}:", 1)[1]
-            if name not in LASTING and not name.startswith(("p:", "calls:")):
+            if name not in LASTING and not name.startswith(("p:", "calls:", "o:")):
                 found[name] = self.redis.type(raw).decode()
         return found
 
