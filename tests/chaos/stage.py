@@ -173,9 +173,16 @@ class Stage:
         """Send one task, through the proxies; what is no option of the call goes to the deed."""
         options = {name: more.pop(name) for name in CALL_OPTIONS & set(more)}
         result: AsyncResult = self.app.tasks[task].apply_async((group, seq, what), more, **options)
+        self._sent(group, seq, result)
+        return result
+
+    def send_by_name(self, name: str, group: str, seq: int, **options: Any) -> None:
+        """Send a task that only the workers know."""
+        self._sent(group, seq, self.app.send_task(name, (group, seq), group_key=group, **options))
+
+    def _sent(self, group: str, seq: int, result: AsyncResult) -> None:
         mine = self.directory / "history" / f"producer-{threading.get_ident()}.jsonl"
         record(mine, ev="sent", group=group, seq=seq, id=result.id)
-        return result
 
     def send_plain(self, number: int, seconds: float = 0.0, **options: Any) -> None:
         """Send a plain task."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from celery import shared_task
 
 from celery_groupfifo import GroupFifoTask
-from tests.chaos.app import note, wait
+from tests.chaos.app import deed, note, wait
 
 
-def _ticket(task: Any) -> list[str]:
+@deed
+def load(task: Any, module: str) -> None:
+    """Import a module."""
+    importlib.import_module(module)
+
+
+def ticket(task: Any) -> list[str]:
     """Gate, fence, lost and so on: a plain task has no `self.group`."""
     return str(task.request.get("groupfifo") or "gf - 0 0").split()
 
 
 def _relay(self: Any, key: str, seq: int, name: str) -> str:
     """Wait for a word to this run: the name, and how often the task was lost before. Returns who it was."""
-    _, _, fence, lost, *_ = _ticket(self)
+    _, _, fence, lost, *_ = ticket(self)
     run = {"group": key, "seq": seq, "fence": int(fence), "worker": self.request.hostname}
     note(ev="start", attempt=self.request.retries + 1, lost=int(lost), **run)
     wait(self, f"{name}-{lost}")
