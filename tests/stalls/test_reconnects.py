@@ -132,5 +132,5 @@ def _mean_busy(scene: Scene, pool: str, since: float, to: float) -> float:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_all_slots_work_again(busy: dict[str, float], pool: str) -> None:
-    """Celery takes what was running from the prefetch count when a connection breaks, and gives it back task by task."""
+    """Celery takes what was running from the prefetch count when a connection breaks, and gives it back."""
     assert busy[pool] > 0.75 * SLOTS, busy
