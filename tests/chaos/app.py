@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, shared_task, signals
+from celery import Celery, chain, shared_task, signals
+from celery.exceptions import Ignore
 
 import celery_groupfifo
 from celery_groupfifo import GroupFifoTask, GroupLeaseLost
@@ -24,6 +25,9 @@ from tests.chaos.effects import Effects
 CONF, DIRECTORY = "CHAOS_CONF", "CHAOS_DIRECTORY"
 LEASE_TTL = 2.0
 
+#: How a sender goes on when the gate is away: until it answers.
+PATIENCE = {"max_retries": None, "interval_start": 0.05, "interval_step": 0, "interval_max": 0.1}
+
 #: The sweep's interval is the default: it must do for a short lease, too.
 BASE = {
     "groupfifo_lease_ttl": LEASE_TTL,
@@ -31,7 +35,7 @@ BASE = {
     "worker_prefetch_multiplier": 2,  # so that some tasks wait in the worker's buffer
     "broker_connection_retry_on_startup": True,
     "task_ignore_result": True,
-    "task_publish_retry_policy": {"max_retries": None, "interval_start": 0.05, "interval_step": 0, "interval_max": 0.1},
+    "task_publish_retry_policy": PATIENCE,
 }
 
 
@@ -77,11 +81,19 @@ def burn(task: Any, seconds: float) -> None:
 
 
 @deed
-def wait(task: Any, name: str) -> None:
-    """Until the test says so."""
+def wait(task: Any, name: str, seconds: float = 0.0) -> None:
+    """Until the test says so, and some time longer."""
     end = time.monotonic() + 60
     while not (directory() / name).exists() and time.monotonic() < end:
         time.sleep(0.005)
+    time.sleep(seconds)
+
+
+@deed
+def fail(task: Any, name: str) -> None:
+    """Fail for good, when the test says so."""
+    wait(task, name)
+    raise ValueError("as told")
 
 
 @deed
@@ -102,11 +114,41 @@ def linger(task: Any, seconds: float) -> None:
 
 
 @deed
-def again(task: Any, after: float = 0.1) -> None:
-    """Ask for one retry."""
+def again(task: Any, after: float = 0.1, name: str = "") -> None:
+    """Ask for one retry, at once or when the test says so."""
+    if name and task.request.retries == 0:
+        wait(task, name)
 
 
-def act(self: Any, key: str, seq: int, what: str = "work", **more: Any) -> None:
+@deed
+def replace(task: Any, name: str = "") -> None:
+    """Be replaced by another task of the group, at once or when the test says so."""
+    if name:
+        wait(task, name)
+
+
+@deed
+def substitute(task: Any, other: str, tail: int, name: str) -> None:
+    """Be replaced by a chain whose tail is task `tail` of the group `other`, and end when the test says so."""
+    try:
+        raise task.replace(chain(plain.si(), step.si(other, tail)))
+    finally:
+        note(ev="substituted", group=task.group.key)
+        wait(task, name)
+
+
+def _continue(self: Any, key: str, seq: int, what: str, more: dict[str, Any]) -> None:
+    """Leave the run for another one of the same task, where its deed asks for it."""
+    run = {"group": key, "seq": seq, "fence": self.group.fence, "worker": self.request.hostname}
+    if what == "again" and self.request.retries == 0:
+        note(ev="end", ok=False, reason="retry", **run)
+        raise self.retry(countdown=more.get("after", 0.1))
+    if what == "replace":
+        note(ev="end", ok=False, reason="replaced", **run)
+        raise self.replace(step.si(key, seq, "work").set(queue=self.request.delivery_info["routing_key"]))
+
+
+def act(self: Any, key: str, seq: int, what: str = "work", **more: Any) -> str:
     """One run: start, effect, deed, effect, end. The end is written before anybody hears of it."""
     run = {"group": key, "seq": seq, "fence": self.group.fence, "worker": self.request.hostname}
     note(ev="start", attempt=self.group.attempt, lost=self.group.lost, **run)
@@ -114,25 +156,30 @@ def act(self: Any, key: str, seq: int, what: str = "work", **more: Any) -> None:
     try:
         effects.write(self.group, seq, "start")
         DEEDS[what](self, **more)
-        if what == "again" and self.request.retries == 0:
-            note(ev="end", ok=False, reason="retry", **run)
-            raise self.retry(countdown=more.get("after", 0.1))
+        _continue(self, key, seq, what, more)
         effects.write(self.group, seq, "end")
     except GroupLeaseLost:
         note(ev="end", ok=False, reason="refused", **run)
         raise
-    except SystemExit:
+    except Ignore:
+        if what == "substitute":
+            note(ev="end", ok=True, **run)
+        raise
+    except (SystemExit, ValueError):
         note(ev="end", ok=False, reason="failed", **run)
         raise
     note(ev="end", ok=True, **run)
+    return str(self.request.hostname)
 
 
 step = shared_task(act, name="chaos.step", base=GroupFifoTask, group_key="{key}", bind=True)
 
 
-@shared_task(name="chaos.plain")
-def plain() -> None:
+@shared_task(name="chaos.plain", bind=True)
+def plain(self: Any, number: int = 0, seconds: float = 0.0) -> None:
     """Of plain Celery."""
+    time.sleep(seconds)
+    note(ev="plain", number=number, worker=self.request.hostname)
 
 
 # -- what a worker's main process notes --------------------------------------

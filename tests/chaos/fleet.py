@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from celery_groupfifo.demo.history import record
 from celery_groupfifo.demo.processes import Process
 from tests.chaos.app import CONF, DIRECTORY
 from tests.chaos.points import POINT
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: A worker on a busy machine takes some seconds.
@@ -36,9 +36,12 @@ class Worker:
         directory: Of the test.
         name: Of the node; no two lives share one.
         conf: Of its app.
-        slots: Of its prefork pool.
+        slots: Of its pool.
         options: More words for the command line.
         point: Where it kills itself, see points.py.
+        pool: prefork, threads, gevent, solo or custom.
+        module: With its app.
+        environment: More variables.
 
     Attributes:
         frozen: Whether it stands still.
@@ -53,21 +56,25 @@ class Worker:
         slots: int,
         options: Iterable[str] = (),
         point: str = "",
+        pool: str = "prefork",
+        module: str = "tests.chaos.app",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.directory, self.name, self.slots = directory, name, slots
         self.hostname = f"{name}@chaos"
         self.frozen = False
         self.buried_after = 0.0
         self._marks = directory / "history" / f"nemesis-{name}.jsonl"
-        command = ["-m", "celery", "-A", "tests.chaos.app", "worker", "-n", self.hostname, "-c", str(slots)]
+        command = ["-m", "celery", "-A", module, "worker", "-n", self.hostname, "-P", pool, "-c", str(slots)]
         command += ["--loglevel", "INFO", *options]
-        environment = {
+        variables = {
             "PYTHONPATH": python_path(),
             CONF: json.dumps(conf),
             DIRECTORY: str(directory),
             POINT: point,
+            **(environment or {}),
         }
-        self.process = Process(name, command, directory / f"{name}.log", environment)
+        self.process = Process(name, command, directory / f"{name}.log", variables)
         self._known: set[int] = {self.process.pid}
         self._dead: set[int] = set()
 

@@ -14,7 +14,7 @@ from celery_groupfifo.demo.history import Event, record
 from tests.chaos.app import LEASE_TTL
 from tests.chaos.fleet import Worker
 from tests.chaos.stage import QUEUE, RECOVERY, Stage
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 #: Longer than nothing runs at all, unless the gate is stuck: then there is nobody to strike.
 AIM_SECONDS = 6.0
@@ -140,12 +140,12 @@ class Nemesis:
     def restart_redis(self) -> None:
         """Redis is killed, and comes back with its data."""
         self.aim()
-        self.stage.restart_redis(down=self.random.uniform(0.0, 0.8))
+        self.stage.gate.restart(down=self.random.uniform(0.0, 0.8))
 
     def stall_redis(self) -> None:
         """Redis stands still, for less than a lease."""
         self.aim()
-        self.stage.stall_redis(STALL_SECONDS)
+        self.stage.gate.stall(STALL_SECONDS)
 
     # -- the broker --------------------------------------------------------
 

@@ -1,34 +1,43 @@
-"""One test's world: a Redis of its own, workers, producers, the history, and what is left at the end."""
+"""One test's world: servers of its own, workers, producers, the history, and what is left at the end."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import redis
 from celery.result import AsyncResult
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from celery_groupfifo import embedded
 from celery_groupfifo.demo.history import Event, Tail, load, record
 from celery_groupfifo.demo.processes import Process
-from tests.chaos.app import CONF, DIRECTORY, LEASE_TTL, make_app
+from tests.chaos.app import CONF, DIRECTORY, LEASE_TTL, PATIENCE, make_app
 from tests.chaos.effects import Effects
 from tests.chaos.fleet import Worker, python_path
-from tests.chaos.proxy import Proxy
-from tests.chaos.waiting import until
+from tests.chaos.node import Node
+from tests.waiting import until
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "seen", "pulse", "wake")
 QUEUE = "celery"
-CALL_OPTIONS = {"countdown", "max_lost", "ignore_result", "time_limit"}
+CALL_OPTIONS = {
+    "countdown",
+    "eta",
+    "expires",
+    "group_key",
+    "group_on_failure",
+    "ignore_result",
+    "max_lost",
+    "queue",
+    "task_id",
+    "time_limit",
+}
+WORKER_OPTIONS = {"environment", "name", "options", "point"}
+#: What the sender of a test does when the gate is away; workers have Celery's own policy.
+PATIENT = {"task_publish_retry_policy": PATIENCE}
 
 
 class Watch:
@@ -40,6 +49,7 @@ class Watch:
         done: Groups and seqs that ended for good.
         told: Events of leases that their workers know to be lost.
         sent: Groups and seqs that were sent.
+        plain: Runs of plain tasks.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -49,6 +59,7 @@ class Watch:
         self.done: set[tuple[str, int]] = set()
         self.sent: set[tuple[str, int]] = set()
         self.told: list[Event] = []
+        self.plain: list[Event] = []
 
     def look(self) -> Watch:
         """Read what is new."""
@@ -67,6 +78,8 @@ class Watch:
                 self.sent.add((event["group"], event["seq"]))
             elif kind == "lease_lost":
                 self.told.append(event)
+            elif kind == "plain":
+                self.plain.append(event)
         return self
 
     def starts(self, group: str, seq: int | None = None) -> list[Event]:
@@ -84,20 +97,41 @@ class Stage:
 
     Args:
         directory: For everything.
-        server: The Redis; its data survives a kill.
+        server: The gate's Redis; its data survives a kill.
+        broker: The broker's, when it is another one.
+        backend: The result backend's, when it is another one.
         results: Keep the results of tasks that do not ignore them.
+        pool: Of its workers.
+        module: With the app that they run.
         conf: More settings of the app.
+
+    Attributes:
+        gate: The gate's server.
+        broker: The broker's, which may be the same.
+        backend: The result backend's, which may be the same.
     """
 
-    def __init__(self, directory: Path, server: embedded.Server, results: bool = False, **conf: Any) -> None:
-        self.directory, self.server = directory, server
+    def __init__(
+        self,
+        directory: Path,
+        server: embedded.Server,
+        broker: embedded.Server | None = None,
+        backend: embedded.Server | None = None,
+        results: bool = False,
+        pool: str = "prefork",
+        module: str = "tests.chaos.app",
+        **conf: Any,
+    ) -> None:
+        self.directory, self.pool, self.module = directory, pool, module
         (directory / "history").mkdir(parents=True)
-        self.proxy = Proxy(server.port)
-        self.url = f"{server.url}/0"
-        self.by_proxy = f"redis://127.0.0.1:{self.proxy.port}/0"
-        self.conf = {"broker_url": self.url, **({"result_backend": f"{server.url}/1"} if results else {}), **conf}
-        self.app = make_app(**{**self.conf, "broker_url": self.by_proxy})
-        self.redis: Any = redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=5)
+        self.gate = Node(server)
+        self.broker = self.gate if broker is None else Node(broker)
+        self.backend = self.gate if backend is None else Node(backend)
+        self._results = results or backend is not None
+        self._own = conf
+        self.conf = self._conf(by_proxy=False)
+        self.app = make_app(**{**self._conf(by_proxy=True), **PATIENT})
+        self.redis, self.proxy = self.gate.redis, self.gate.proxy
         self.watch = Watch(directory / "history")
         self.effects = Effects(directory / "effects")
         self.workers: list[Worker] = []
@@ -105,14 +139,22 @@ class Stage:
         self._threads: list[threading.Thread] = []
         self._failed: list[BaseException] = []
 
+    def _conf(self, by_proxy: bool) -> dict[str, Any]:
+        conf = {"broker_url": self.broker.url(0, by_proxy)}
+        if self.broker is not self.gate:
+            conf["groupfifo_url"] = self.gate.url(0, by_proxy)
+        if self._results:
+            conf["result_backend"] = self.backend.url(1, by_proxy and self.backend is not self.gate)
+        return {**conf, **self._own}
+
     # -- workers -----------------------------------------------------------
 
-    def launch(
-        self, slots: int = 4, by_proxy: bool = False, point: str = "", options: Iterable[str] = (), **conf: Any
-    ) -> Worker:
-        """Start one more worker, and return at once."""
-        conf = {**self.conf, **({"broker_url": self.by_proxy} if by_proxy else {}), **conf}
-        worker = Worker(self.directory, f"w{len(self.workers)}", conf, slots, options, point)
+    def launch(self, slots: int = 4, by_proxy: bool = False, pool: str | None = None, **options: Any) -> Worker:
+        """Start one more worker, and return at once; what is no option of the worker is a setting of its app."""
+        mine = {name: options.pop(name) for name in WORKER_OPTIONS & set(options)}
+        conf = {**self._conf(by_proxy), **options}
+        name = mine.pop("name", f"w{len(self.workers)}")
+        worker = Worker(self.directory, name, conf, slots, pool=pool or self.pool, module=self.module, **mine)
         self.workers.append(worker)
         return worker
 
@@ -127,17 +169,32 @@ class Stage:
 
     # -- sending -----------------------------------------------------------
 
-    def send(self, group: str, seq: int, what: str = "work", **more: Any) -> AsyncResult:
-        """Send one task, through the proxy; what is no option of the call goes to the deed."""
+    def send(self, group: str, seq: int, what: str = "work", task: str = "chaos.step", **more: Any) -> AsyncResult:
+        """Send one task, through the proxies; what is no option of the call goes to the deed."""
         options = {name: more.pop(name) for name in CALL_OPTIONS & set(more)}
-        result: AsyncResult = self.app.tasks["chaos.step"].apply_async((group, seq, what), more, **options)
+        result: AsyncResult = self.app.tasks[task].apply_async((group, seq, what), more, **options)
+        self._sent(group, seq, result)
+        return result
+
+    def send_by_name(self, name: str, group: str, seq: int, **options: Any) -> None:
+        """Send a task that only the workers know."""
+        self._sent(group, seq, self.app.send_task(name, (group, seq), group_key=group, **options))
+
+    def _sent(self, group: str, seq: int, result: AsyncResult) -> None:
         mine = self.directory / "history" / f"producer-{threading.get_ident()}.jsonl"
         record(mine, ev="sent", group=group, seq=seq, id=result.id)
-        return result
+
+    def send_plain(self, number: int, seconds: float = 0.0, **options: Any) -> None:
+        """Send a plain task."""
+        self.app.tasks["chaos.plain"].apply_async((number, seconds), **options)
 
     def revoke(self, group: str, seq: int, task_id: str) -> None:
         """Take back what waits."""
         self.app.control.revoke(task_id)
+        self.gone(group, seq)
+
+    def gone(self, group: str, seq: int) -> None:
+        """Note that a task ends without a run."""
         record(self.directory / "history" / "revoked.jsonl", ev="gone", group=group, seq=seq, reason="revoked")
 
     def produce(self, send: Callable[[], object]) -> None:
@@ -167,31 +224,14 @@ class Stage:
             assert not thread.is_alive(), "a producer still sends"
         assert not self._failed, self._failed
 
-    # -- Redis -------------------------------------------------------------
-
-    def restart_redis(self, down: float = 0.0) -> None:
-        """Kill Redis, leave it down for a while, and start it with the data it had written."""
-        self.server.kill()
-        time.sleep(down)  # the fault's own length, no waiting for anything
-        self.server.restart()
-
-    def stall_redis(self, seconds: float) -> None:
-        """Let Redis stand still for a while."""
-        assert self.server.pid is not None
-        os.kill(self.server.pid, signal.SIGSTOP)
-        try:
-            time.sleep(seconds)
-        finally:
-            os.kill(self.server.pid, signal.SIGCONT)
-
     # -- the end -----------------------------------------------------------
 
     def left(self) -> Mapping[str, str]:
         """What the gate holds of groups: nothing, when all have ended."""
         found = {}
-        for raw in self.redis.scan_iter(match="{groupfifo:0}:*", count=1000):
-            name = raw.decode().removeprefix("{groupfifo:0}:")
-            if name not in LASTING and not name.startswith(("p:", "calls:")):
+        for raw in self.redis.scan_iter(match="{groupfifo:*}:*", count=1000):
+            name = raw.decode().split("}:", 1)[1]
+            if name not in LASTING and not name.startswith(("p:", "calls:", "o:")):
                 found[name] = self.redis.type(raw).decode()
         return found
 
@@ -207,7 +247,8 @@ class Stage:
         due = self.redis.zrange("{groupfifo:0}:due", 0, 20, withscores=True)
         return (
             f"{len(missing)} missing, e.g. {missing[:8]}; flight {dict(list(flight.items())[:8])}; due {due}; "
-            f"queue {self.redis.llen(QUEUE)}; now {self.redis.time()}; left {self.left()}; logs in {self.directory}"
+            f"queue {self.broker.redis.llen(QUEUE)}; now {self.redis.time()}; left {self.left()}; "
+            f"logs in {self.directory}"
         )
 
     @property
@@ -222,9 +263,8 @@ class Stage:
         for producer in self._producers:
             producer.kill()
         self.app.close()
-        self.redis.close()
-        self.proxy.close()
-        self.server.stop()
+        for node in {self.gate, self.broker, self.backend}:
+            node.close()
 
 
 #: Until a dead worker's group has moved on: a lease, a sweep, and what a busy machine takes.

@@ -7,7 +7,7 @@ import time
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import assert_sound
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 
 def test_six_kills_of_three_workers(stage: Stage) -> None:

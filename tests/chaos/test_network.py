@@ -14,7 +14,7 @@ from celery_groupfifo.worker.broker import close_for_sure
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.stage import QUEUE, Stage
 from tests.chaos.verdict import assert_sound
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 
 def _send_one(stage: Stage, name: str) -> None:
@@ -80,7 +80,7 @@ def test_a_lost_reply_does_nothing_twice_and_loses_nothing(stage: Stage) -> None
     stage.start(1, slots=2, by_proxy=True)
     for script, call in CALLERS.items():
         # Of the call, of its repetition, and of the next attempt, where there is one.
-        lost = stage.proxy.lost + {"revoke": 1, "lease": 2}.get(script, 3)
+        lost = stage.proxy.lost + {"revoke": 1, "lease": 2, "advance": 2}.get(script, 3)
         stage.proxy.lose_replies(lost - stage.proxy.lost, script)
         call(stage, script)
         until(lambda lost=lost: stage.proxy.lost == lost, lambda script=script: f"{script}: {stage.describe()}")  # type: ignore[misc]

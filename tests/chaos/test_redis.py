@@ -15,7 +15,7 @@ from tests.chaos.app import LEASE_TTL
 from tests.chaos.nemesis import STALL_SECONDS, Nemesis
 from tests.chaos.stage import QUEUE, Stage
 from tests.chaos.verdict import assert_sound
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 #: A purged head is rung again within this time.
 RUNG_WITHIN = 5.0
@@ -32,7 +32,7 @@ def test_restarts_flushed_scripts_and_killed_clients_under_load(make_stage: Call
     workers = stage.start(2, slots=2)
     stage.produce(lambda: _load(stage, 8, 40, 0.05))
     nemesis = Nemesis(stage, seed=1)
-    for strike in (lambda: stage.restart_redis(0.3), stage.redis.script_flush, nemesis.kill_clients) * 2:
+    for strike in (lambda: stage.gate.restart(0.3), stage.redis.script_flush, nemesis.kill_clients) * 2:
         assert nemesis.aim()
         strike()
         nemesis.rest(0.5)
@@ -52,7 +52,7 @@ def test_a_worker_survives_many_restarts_of_redis(make_stage: Callable[..., Stag
             for seq in range(1, 5):
                 stage.send(f"r{number}-g{group}", seq, seconds=0.05)
         until(lambda: stage.watch.look().open)
-        stage.restart_redis(0.2)
+        stage.gate.restart(0.2)
         until(lambda: worker.log.count("Connected to redis") > number + 1 or not worker.alive, worker.process.tail)  # noqa: B023
         assert worker.alive, worker.log[-3000:]
     stage.drained()
@@ -68,7 +68,7 @@ def test_a_stall_shorter_than_a_lease_costs_nobody_a_lease(make_stage: Callable[
         stage.send(f"g{group}", 2)
     until(lambda: len(stage.watch.look().open) == 4)
     for _ in range(2):
-        stage.stall_redis(STALL_SECONDS)
+        stage.gate.stall(STALL_SECONDS)
         time.sleep(0.3)  # a stall, a breath, a stall: the fault's own shape
     stage.drained()
     counts = assert_sound(stage)

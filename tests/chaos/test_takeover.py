@@ -15,8 +15,8 @@ from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER
 from tests.chaos.app import LEASE_TTL, make_app
 from tests.chaos.stage import QUEUE, RECOVERY, Stage
 from tests.chaos.verdict import assert_sound
-from tests.chaos.waiting import until
 from tests.gate.support import make_entry, ticket_of
+from tests.waiting import until
 
 
 def test_a_killed_workers_group_moves_on_within_a_lease_and_a_sweep(stage: Stage) -> None:
@@ -96,7 +96,7 @@ def test_what_waited_in_a_frozen_worker_does_not_start_after_its_thaw(stage: Sta
 
 
 def test_a_run_whose_lease_was_lost_before_its_start_does_not_start(stage: Stage) -> None:
-    app, started = make_app(broker_url=stage.url), []
+    app, started = make_app(broker_url=stage.gate.url()), []
 
     @app.task(base=GroupFifoTask, group_key="{key}", name="chaos.start")
     def task(key: str) -> None:

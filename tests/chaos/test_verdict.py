@@ -88,7 +88,7 @@ def test_effects_are_judged(effects: list[Effect]) -> None:
 
 
 def test_the_proxy_loses_a_reply_after_the_server_has_acted(stage: Stage) -> None:
-    gate = build_gate(make_app(broker_url=stage.by_proxy))
+    gate = build_gate(make_app(broker_url=stage.gate.url(by_proxy=True)))
     stage.proxy.lose_replies(1, "park")
     assert gate.park(make_entry(gate, "a", "a", QUEUE), gate.number()), "the repetition was answered"
     stage.proxy.lose_replies(2, "park")

@@ -16,7 +16,7 @@ from celery_groupfifo.cluster.processes import _from_proc, _from_ps, table
 from celery_groupfifo.demo.checker import check
 from celery_groupfifo.demo.history import load
 from tests.cluster.conftest import Site
-from tests.worker.waiting import until
+from tests.waiting import until
 
 SLOW_APP = """\
 import os, time

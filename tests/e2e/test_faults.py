@@ -7,7 +7,7 @@ from pytest_celery import RESULT_TIMEOUT, CeleryTestSetup
 from tests.e2e.conftest import LEASE_TTL
 from tests.e2e.history import History
 from tests.e2e.tasks import step
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 
 def test_a_killed_worker_goes_on_after_its_restart(celery_setup: CeleryTestSetup) -> None:

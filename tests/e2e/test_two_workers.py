@@ -10,7 +10,7 @@ from pytest_celery import RESULT_TIMEOUT, CeleryTestSetup, CeleryTestWorker, Cel
 from tests.e2e.conftest import LEASE_TTL
 from tests.e2e.history import History
 from tests.e2e.tasks import fenced, step
-from tests.e2e.waiting import until
+from tests.waiting import until
 
 
 @pytest.fixture

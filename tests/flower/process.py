@@ -14,8 +14,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from celery_groupfifo.embedded import dying_with_us
+from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY
-from tests.worker.waiting import until
 from tests.worker.workers import REPOSITORY
 
 

@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from celery_groupfifo import Groups, embedded
 from tests.flower.conftest import HOSTILE, in_ci
 from tests.flower.process import FlowerProcess
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew
 
 PAGES = {"groups": "/groups", "group": "/group/instance-1%3Acustomer-4", "workers": "/groups/workers"}

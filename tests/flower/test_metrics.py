@@ -19,8 +19,8 @@ from celery_groupfifo.flower import metrics
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.metrics import Snapshots
 from tests.flower.process import FlowerProcess
+from tests.waiting import until
 from tests.worker.app import make_app
-from tests.worker.waiting import until
 from tests.worker.workers import REPOSITORY
 
 

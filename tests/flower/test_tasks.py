@@ -14,8 +14,8 @@ from flower.utils.search import TaskSearchEngine
 
 from celery_groupfifo import Groups, park_many, revoke
 from celery_groupfifo.flower import tasks
+from tests.waiting import until
 from tests.worker.app import make_app
-from tests.worker.waiting import until
 
 Events = list[dict[str, Any]]
 

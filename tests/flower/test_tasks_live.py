@@ -10,7 +10,7 @@ import pytest
 
 from celery_groupfifo import Groups, embedded
 from tests.flower.process import FlowerProcess
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew
 
 #: `celery`, in a process where we are not installed.

@@ -19,7 +19,7 @@ from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
 from tests.groups.conftest import Shop
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew
 
 DATABASE, RESULTS = 13, 14

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import Groups, embedded
+from tests.waiting import until
 from tests.worker.app import CONF
-from tests.worker.waiting import until
 from tests.worker.workers import Crew
 
 VERBS = ("groupfifo", "groupfifo_leases", "groupfifo_chains", "groupfifo_refused")

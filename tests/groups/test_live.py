@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from celery_groupfifo import GroupDraining, Groups, embedded
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew
 
 DATABASE, RESULTS = 7, 8

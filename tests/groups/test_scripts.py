@@ -10,19 +10,19 @@ import redis
 
 from celery_groupfifo import embedded
 from celery_groupfifo.errors import ScriptRefused
-from tests.gate.proxy import LossyProxy
 from tests.gate.scripted import Case, recorded
 from tests.gate.snapshot import _blot, snapshot
 from tests.gate.support import World
 from tests.gate.test_acl import Allowed
 from tests.gate.test_script_headers import said
 from tests.groups.scripted import CASES, READING
+from tests.proxy import Proxy
 
 
 @pytest.fixture
-def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, LossyProxy]]:
+def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, Proxy]]:
     """A world whose gate speaks through a proxy that can lose replies."""
-    with LossyProxy(redis_server.port) as proxy:
+    with Proxy(redis_server.port) as proxy:
         world = World(f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}")
         world.redis.close()
         world.redis = redis.Redis.from_url(redis_url)
@@ -31,13 +31,13 @@ def far(redis_server: embedded.Server, redis_url: str) -> Iterator[tuple[World, 
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_lost_reply_is_not_even_noticed(world: World, far: tuple[World, LossyProxy], case: Case) -> None:
+def test_a_lost_reply_is_not_even_noticed(world: World, far: tuple[World, Proxy], case: Case) -> None:
     expected = _blot(case.prepare(world)())
     after = snapshot(world)
     world.redis.flushdb()
     again, proxy = far
     call = case.prepare(again)
-    proxy.lose(1)
+    proxy.lose_replies(1)
     assert _blot(call()) == expected
     assert proxy.lost == 1
     assert snapshot(again) == after

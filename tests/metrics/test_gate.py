@@ -20,8 +20,8 @@ from celery_groupfifo import embedded, metrics
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.metrics.command import address
 from celery_groupfifo.model import Ticket
+from tests.waiting import until
 from tests.worker.app import make_app
-from tests.worker.waiting import until
 
 TASK = "worker.act"
 

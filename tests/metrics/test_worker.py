@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from celery.events.state import State
 
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew, Worker
 
 LOUD = ("-I", "tests.metrics.listener")

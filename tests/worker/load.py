@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from celery_groupfifo import park_many
+from tests.waiting import until
 from tests.worker.history import History
-from tests.worker.waiting import until
 from tests.worker.workers import Crew
 
 

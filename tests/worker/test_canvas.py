@@ -12,8 +12,8 @@ import pytest
 from celery import chain, chord, group
 
 from celery_groupfifo.embedded import dying_with_us
+from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY
-from tests.worker.waiting import until
 from tests.worker.workers import REPOSITORY, Crew, on
 
 pytestmark = on("prefork")

@@ -9,7 +9,7 @@ from celery.result import AsyncResult
 
 from celery_groupfifo import Groups
 from celery_groupfifo.groups.view import Group
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew, on
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.model import Ticket
+from tests.waiting import until
 from tests.worker.history import Run
-from tests.worker.waiting import until
 from tests.worker.workers import Crew
 
 

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from tests.waiting import until
 from tests.worker.load import Load
-from tests.worker.waiting import until
 from tests.worker.workers import Crew, Worker
 
 

@@ -11,7 +11,7 @@ import pytest
 from celery.exceptions import WorkerLostError
 from celery.result import AsyncResult
 
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew, on
 
 

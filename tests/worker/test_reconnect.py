@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from celery_groupfifo import embedded
+from tests.waiting import until
 from tests.worker.load import Load
-from tests.worker.waiting import until
 from tests.worker.workers import Crew
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew, on
 
 

@@ -14,8 +14,8 @@ from celery import signals
 from celery.result import AsyncResult, EagerResult
 
 from celery_groupfifo import MissingGroupKey, park_many
+from tests.waiting import until
 from tests.worker.app import DIRECTORY, make_app
-from tests.worker.waiting import until
 from tests.worker.workers import REPOSITORY, Crew, on
 
 Send = Callable[[Crew, str, int], AsyncResult]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.worker.waiting import until
+from tests.waiting import until
 from tests.worker.workers import Crew
 
 #: Pool, and messages per slot that the worker may have. On green pools the consumer itself waits for a slot, and hears

@@ -18,9 +18,9 @@ import redis
 from celery.result import AsyncResult
 
 from celery_groupfifo.embedded import dying_with_us
+from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY, make_app
 from tests.worker.history import History
-from tests.worker.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -1,0 +1,167 @@
+"""What is due at a time: in time, whatever else is due, and at a cost that does not grow with the fleet."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from celery_groupfifo import park_many
+from tests.chaos.stage import Stage
+from tests.stalls.scene import LEASE, QUICK, Scene, opened, rest
+from tests.waiting import until
+
+#: A task that is due starts within this time.
+PROMISED = 0.25
+PARTITIONS = (1, 2)
+COUNTDOWN, SENDS = 0.5, 8
+
+
+KINDS = ("later", "retry")
+#: Nothing is done by a sweep that comes anyway.
+RARE = {"groupfifo_sweep_interval": 5.0, "groupfifo_lease_ttl": 20.0}
+
+
+@pytest.fixture(scope="module")
+def countdowns(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Scene]:
+    """Tasks with a countdown, and on stages of their own retries, where sweeps are rare."""
+    directory, choice = tmp_path_factory.mktemp("countdowns"), random.Random(8)
+    with ExitStack() as stack:
+        stages = {
+            (kind, many): stack.enter_context(
+                opened(directory / f"{kind}-{many}", pool="threads", groupfifo_partitions=many, **RARE)
+            )
+            for kind in KINDS
+            for many in PARTITIONS
+        }
+        for stage in stages.values():
+            stage.launch(8, options=QUICK)
+        for stage in stages.values():
+            stage.workers[0].ready()
+        rest(time.monotonic() + 1.0)  # the workers have come to rest
+        for number in range(SENDS):
+            for (kind, _), stage in stages.items():
+                stage.send(f"now-{number}", 1)
+                if kind == "later":
+                    stage.send(f"later-{number}", 1, countdown=COUNTDOWN)
+                else:
+                    stage.send(f"retry-{number}", 1, "again", after=COUNTDOWN)
+            time.sleep(choice.uniform(0.5, 1.3))  # the load, no waiting for anything
+        return {case: Scene.ended(stage) for case, stage in stages.items()}
+
+
+def _lateness(scene: Scene, kind: str) -> list[float]:
+    """Seconds from when a task was sent, or its retry asked for, to its start."""
+    asked = {event["group"]: event["t"] for event in scene.of("end" if kind == "retry" else "sent", kind)[::-1]}
+    starts = [event for event in scene.of("start", kind) if kind != "retry" or event["attempt"] == 2]
+    return sorted(event["t"] - asked[event["group"]] for event in starts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("partitions", PARTITIONS)
+def test_no_countdown_waits_for_the_next_sweep(
+    countdowns: dict[tuple[str, int], Scene], partitions: int, kind: str
+) -> None:
+    scene = countdowns[kind, partitions]
+    late, at_once = _lateness(scene, kind), _lateness(scene, "now")
+    assert len(late) == len(at_once) == SENDS
+    slack = at_once[-1] + 0.1  # what the machine takes for a task that waits for nothing
+    assert late[-1] <= COUNTDOWN + PROMISED + slack, (late, slack)
+
+
+#: Tasks that come due at one moment, in groups and in a queue of their own.
+CROWD = 8_000
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A worker is lost at the moment at which a crowd of tasks comes due."""
+    with opened(tmp_path_factory.mktemp("crowd") / "stage", pool="threads") as stage:
+        victim = stage.launch(1, name="victim", options=("-Q", "victim", *QUICK)).ready()
+        stage.send("victim", 1, "wait", name="go", queue="victim")
+        stage.send("victim", 2, queue="victim")
+        until(lambda: stage.watch.starts("victim"), stage.describe)
+        stage.launch(4, name="rescue", options=("-Q", "victim,celery", *QUICK)).ready()
+        due = _park(stage)
+        stage.send("retry", 1, "again", after=due + 1.0 - time.monotonic())
+        rest(due - 0.1)
+        victim.kill()
+        (stage.directory / "go").touch()
+        for number in range(int((LEASE + 3.0) / 0.25)):
+            stage.send(f"light-{number}", 1)
+            rest(due + 0.25 * (number + 1))
+        with suppress(AssertionError):  # for the tests to say
+            until(lambda: {("victim", 2), ("retry", 1)} <= stage.watch.look().done, within=20.0)
+        return Scene(stage, due=due)
+
+
+def _park(stage: Stage) -> float:
+    """Park the crowd. Returns when it is due, by the history's clock."""
+    step, began = stage.app.tasks["chaos.step"], time.monotonic()
+    park_many(step.si(f"warm-{number}", 1).set(queue="flood") for number in range(200))
+    lead = (time.monotonic() - began) / 200 * CROWD * 1.5 + 2.0
+    due, eta = time.monotonic() + lead, datetime.now(timezone.utc) + timedelta(seconds=lead)
+    park_many(step.si(f"crowd-{number}", 1).set(queue="flood", eta=eta) for number in range(CROWD))
+    assert time.monotonic() < due - 1.0, "the machine is too slow for so many"
+    return due
+
+
+def test_a_lost_workers_group_moves_on_beside_a_crowd(crowded: Scene) -> None:
+    killed = max(event["t"] for event in crowded.of("kill"))
+    _, again = crowded.of("start", "victim")[:2]
+    assert again["seq"] == 1 and again["lost"] == 1
+    assert again["t"] - killed <= LEASE + 1.0 + 1.0, "a lease, a sweep, and what a busy machine takes"
+
+
+def test_a_light_groups_task_starts_beside_a_crowd(crowded: Scene) -> None:
+    sent = {event["group"]: event["t"] for event in crowded.of("sent", "light-")}
+    started = {event["group"]: event["t"] for event in crowded.of("start", "light-")}
+    late = {group: started.get(group, float("inf")) - at for group, at in sent.items()}
+    assert max(late.values()) <= 1.0, late
+
+
+def test_a_retry_is_not_behind_a_crowd(crowded: Scene) -> None:
+    first, *again = crowded.of("start", "retry")
+    assert len(again) == 1 and first["fence"] < again[0]["fence"]
+    assert again[0]["t"] - (crowded.facts["due"] + 1.0) <= 1.0
+
+
+#: Of each window in which commands are counted.
+WINDOW, ETAS = 2.0, 8
+
+
+@pytest.fixture(scope="module")
+def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
+    """Commands that one due task costs beyond those of idle workers, by the number of workers."""
+    with opened(tmp_path_factory.mktemp("costs") / "stage", pool="solo", **RARE) as stage:
+        workers = [stage.launch(1, options=QUICK) for _ in range(4)]
+        for worker in workers:
+            worker.ready()
+        found = {}
+        for many in (4, 2):
+            for worker in workers[many:]:
+                worker.stop()
+                worker.wait()
+            rest(time.monotonic() + 1.0)
+            idle, seconds = _commands(stage, 0, many)
+            busy, longer = _commands(stage, ETAS, many)
+            found[many] = (busy - idle / seconds * longer) / ETAS
+        return found
+
+
+def _commands(stage: Stage, etas: int, many: int) -> tuple[int, float]:
+    """How many the server sees until some tasks have come due and ended, and how long that takes."""
+    before, since = sum(stage.gate.commands().values()), time.monotonic()
+    for number in range(etas):
+        stage.send(f"eta-{many}-{number}", 1, countdown=0.3)
+        rest(since + (number + 1) * 0.2)
+    rest(since + WINDOW)
+    until(lambda: not stage.watch.missing(), stage.describe)
+    return sum(stage.gate.commands().values()) - before, time.monotonic() - since
+
+
+def test_a_due_task_costs_the_same_with_more_idle_workers(costs: dict[int, float]) -> None:
+    assert costs[4] <= 1.1 * costs[2] + 4, costs

@@ -1,0 +1,112 @@
+"""A machine that is suspended for longer than a lease, and wakes up with clocks that have not noticed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.fleet import Worker, python_path
+from tests.chaos.stage import Stage
+from tests.stalls import tasks as tasks
+from tests.stalls.scene import LEASE, QUICK, Scene, opened, rest
+from tests.waiting import until
+
+SUSPENDABLE = Path(__file__).parent / "suspendable"
+#: Longer than a lease and a sweep.
+SECONDS = LEASE + 3.0
+POOLS = ("prefork", "threads")
+KINDS = ("bare", "keyed")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Two workers are suspended, each with two runs and a begun task that waits for a slot; a third one takes over."""
+    directory = tmp_path_factory.mktemp("suspend") / "stage"
+    conf = {"worker_prefetch_multiplier": 4, "task_ignore_result": False}
+    with opened(directory, results=True, module="tests.stalls.app", **conf) as stage:
+        slept = directory / "slept"
+        variables = {"PYTHONPATH": f"{SUSPENDABLE}:{python_path()}", "SUSPENDED_SECONDS": str(slept)}
+        for pool in POOLS:
+            stage.launch(2, pool=pool, name=pool, environment=variables, options=("-Q", pool, *QUICK))
+        rescue = stage.launch(8, name="rescue", options=("-Q", "rescue", *QUICK))
+        for worker in stage.workers:
+            worker.ready()
+        results = _send(stage)
+        suspended = stage.workers[: len(POOLS)]
+        _suspend(stage, suspended, rescue, slept)
+        (directory / "go-0").touch()  # the suspended runs end, too late
+        until(lambda: len(_late_ends(stage, suspended)) == len(results), stage.describe)
+        rest(time.monotonic() + 1.0)  # for a result to be stored that must not be
+        states = {name: result.state for name, result in results.items()}
+        (directory / "go-1").touch()
+        scene = Scene.ended(stage, states=states)
+        scene.facts["results"] = {name: result.result for name, result in results.items()}
+        return scene
+
+
+def _send(stage: Stage) -> dict[str, Any]:
+    results = {}
+    for pool in POOLS:
+        for kind in KINDS:
+            key = f"{pool}-{kind}"
+            results[key] = stage.send(
+                key, 1, "go", task=f"stalls.{kind}", queue=pool, **({"group_key": key} if kind == "keyed" else {})
+            )
+    until(lambda: len(stage.watch.look().open) == len(results), stage.describe)
+    for pool in POOLS:
+        for seq in (1, 2):
+            stage.send(f"{pool}-waiting", seq, queue=pool)
+    until(lambda: not any(stage.redis.llen(pool) for pool in POOLS), "the workers have not taken what waits")
+    rest(time.monotonic() + 0.3)  # from the broker's list to the begin
+    return results
+
+
+def _suspend(stage: Stage, workers: list[Worker], rescue: Worker, slept: Path) -> None:
+    for pool in POOLS:
+        stage.app.control.add_consumer(pool, destination=[rescue.hostname], reply=True)
+    since = time.monotonic()
+    for worker in workers:
+        worker.freeze(SECONDS)
+    rest(since + SECONDS)
+    until(lambda: _taken_over(stage, rescue), stage.describe)
+    slept.write_text(str(time.monotonic() - since))
+    for worker in workers:
+        worker.thaw()
+
+
+def _taken_over(stage: Stage, rescue: Worker) -> bool:
+    starts = [event for event in stage.watch.look().started if event["worker"] == rescue.hostname]
+    return len(starts) >= len(POOLS) * (len(KINDS) + 2)
+
+
+def _late_ends(stage: Stage, workers: list[Worker]) -> list[Any]:
+    names = [worker.hostname for worker in workers]
+    return [event for event in stage.events if event["ev"] == "end" and event["worker"] in names]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_stale_run_does_not_start(scene: Scene, pool: str) -> None:
+    group = f"{pool}-waiting"
+    assert scene.order(group) == [1, 2], scene.of("start", group)
+    assert {event["worker"] for event in scene.of("start", group)} == {"rescue@chaos"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pool", POOLS)
+def test_its_result_is_not_stored(scene: Scene, pool: str, kind: str) -> None:
+    name = f"{pool}-{kind}"
+    assert [event["worker"] for event in scene.of("start", name)] == [f"{pool}@chaos", "rescue@chaos"]
+    assert scene.facts["states"][name] != "SUCCESS", "of the run that lost its lease"
+    assert scene.facts["results"][name] == "rescue@chaos"
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_its_worker_is_told(scene: Scene, pool: str) -> None:
+    scene.assert_sound(f"{pool}-")
+
+
+def test_nothing_is_left(scene: Scene) -> None:
+    scene.assert_nothing_left()
