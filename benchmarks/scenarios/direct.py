@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from select import select
 from typing import Any
 
 from celery import Celery
@@ -12,8 +13,8 @@ from benchmarks.bench import LIVE, Bench
 from benchmarks.producer import SECOND
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.keys import quote
-from celery_groupfifo.line import Line
 from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
+from celery_groupfifo.pipelined import Pipelined
 from celery_groupfifo.store import Call
 
 QUEUE = "celery"
@@ -30,7 +31,7 @@ class DirectGate:
         self._client: Any = bench.client
         self.gate = build_gate(app, "groupfifo-bench")
         self._lists = [(quote(QUEUE), QUEUE)]
-        self._begins, self._finishes = Line(self.gate.store, "begin"), Line(self.gate.store, "finish")
+        self._line = Pipelined.open(self.gate.store, ("begin", "finish"))
 
     def receive(self, count: int) -> list[tuple[Ticket, str]]:
         """Pop up to so many tickets from the queue, each with the key of its group."""
@@ -39,7 +40,7 @@ class DirectGate:
     def begin(self, tickets: Sequence[Ticket]) -> None:
         """Begin them, in one write as a worker's finishes go out; see `Gate`."""
         calls = [self.gate.begin_call(ticket, "bench", self.gate.call_name()) for ticket in tickets]
-        for begun, _ in self._ask(self._begins, calls):
+        for begun, _ in self._ask([("begin", call) for call in calls]):
             assert begun
 
     def finish(self, runs: Sequence[tuple[Ticket, str]], take: bool = False) -> list[tuple[Ticket, str]]:
@@ -48,13 +49,16 @@ class DirectGate:
             Finish(ticket, key, "bench", "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
             for caller, (ticket, key) in enumerate(runs)
         ]
-        answers = map(self.gate.finished, self._ask(self._finishes, [self.gate.finish_call(call) for call in calls]))
+        answers = map(self.gate.finished, self._ask([self.gate.finish_call(call) for call in calls]))
         return [_ticket(answer.taken) for answer in answers if answer.taken is not None]
 
-    @staticmethod
-    def _ask(line: Line, calls: Sequence[Call]) -> list[Any]:
-        line.send(calls)
-        answers = [line.read() for _ in calls]
+    def _ask(self, calls: Sequence[tuple[str, Call]]) -> list[Any]:
+        sent = self._line.send([self.gate.store.command(script, call) for script, call in calls])
+        answers: list[Any] = []
+        while len(answers) < len(calls):
+            readable, writable, _ = select([self._line], [] if sent else [self._line], [])
+            sent = sent or bool(writable and self._line.flush())
+            answers += self._line.read() if readable else ()
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer

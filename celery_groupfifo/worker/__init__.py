@@ -1,7 +1,12 @@
-"""The worker's side: tickets are begun on receipt, and finished when their execution is over.
+"""The worker's side: it begins tickets when they come in, and finishes them when their execution is over.
 
-step.py starts it · strategy.py begins · request.py sees every outcome · run.py is one run, delivery.py the broker's
-message under a chain of them · member.py finishes and hands off · heart.py renews and sweeps · inspect.py answers
-`celery inspect` · advice.py says at the start what is unsafe · pools.py and broker.py are the only files that touch the
-insides of Celery's pools and of kombu.
+- step.py starts and stops it; member.py joins the parts.
+- run.py is one run and the states of its life; delivery.py is the broker's message under a chain of runs.
+- receiver.py leads a run from its message to the pool, request.py sees every outcome, endings.py ends it.
+- outbox.py has what is on its way to the gate. renewer.py renews leases, sweeper.py moves what is due, publisher.py
+  brings tickets to other brokers, background.py does what may hang: each in a thread of its own.
+- loop.py calls on the consumer's loop. trace.py runs in the pool, around Celery's own function.
+- pools.py knows what Celery's pools let us do, prefork.py and broker.py touch the insides of Celery's prefork pool and
+  of kombu's Redis transport; patches.py has the table of all that is changed.
+- inspect.py answers `celery inspect`; advice.py says at the start what is unsafe.
 """

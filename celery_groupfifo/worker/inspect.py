@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from celery.worker.control import control_command, inspect_command, nok, ok
 
 from celery_groupfifo.clock import now
+from celery_groupfifo.worker.run import State
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -24,6 +25,19 @@ Answer = dict[str, Any]
 
 #: The members of this process, by Celery's consumer.
 members: WeakKeyDictionary[Any, Member] = WeakKeyDictionary()
+
+#: What a lease is told to be, by the state of its run.
+STATES = {
+    State.RECEIVED: "beginning",
+    State.BEGUN: "waiting for a slot",
+    State.GIVEN: "waiting for a slot",
+    State.STARTED: "running",
+    State.OVER: "ending",
+    State.TOLD: "ending",
+    State.RETURNED: "ending",
+    State.LOST: "lost",
+    State.ENDED: "ended",
+}
 
 #: What a worker says that uses no groups.
 NO_MEMBER = "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app)."
@@ -94,7 +108,7 @@ def _lease(member: Member, run: Run) -> Answer:
     return {
         **_named(run),
         "lease_left": round(max(max(run.since, run.renewed) + ttl - now(), 0.0), 3),
-        "state": run.state.value,
+        "state": STATES[run.state],
         "pid": pid,
         "since": _moment(run.since),
     }

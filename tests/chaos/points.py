@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from typing import Any
 
 import psutil
 from celery import signals
 
-from celery_groupfifo.line import Line
+from celery_groupfifo import scripts
+from celery_groupfifo.pipelined import Pipelined
 from celery_groupfifo.store import Store
 
 #: "<script> before|after <which call of it, from 1>"
@@ -29,12 +31,14 @@ def arm() -> None:
 
 def _hook(name: str, when: str, count: int, main: int) -> None:
     """Both ways of a call: one that is waited for, and one that goes out on a line and is answered later."""
-    run, send, read = Store.run, Line.send, Line.read
+    run, send, read = Store.run, Pipelined.send, Pipelined.read
     left = {"before": count, "after": count}
+    names = {scripts.sha(script): script for script in scripts.NAMES}
+    sent: deque[str] = deque()
 
-    def passed(script: str, moment: str, calls: int = 1) -> None:
+    def passed(script: str, moment: str) -> None:
         if script == name and os.getpid() == main:
-            left[moment] -= calls
+            left[moment] -= 1
             if moment == when and left[moment] <= 0:
                 _end()
 
@@ -44,17 +48,21 @@ def _hook(name: str, when: str, count: int, main: int) -> None:
         passed(script, "after")
         return reply
 
-    def sending(self: Line, calls: Any) -> None:
-        passed(self._name, "before", len(calls))
-        send(self, calls)
+    def sending(self: Pipelined, commands: Any) -> bool:
+        called = [names[command[1]] for command in commands]
+        for script in called:
+            passed(script, "before")
+        sent.extend(called)
+        return send(self, commands)
 
-    def reading(self: Line) -> Any:
-        reply = read(self)
-        passed(self._name, "after")
-        return reply
+    def reading(self: Pipelined) -> Any:
+        replies = read(self)
+        for _ in replies:
+            passed(sent.popleft(), "after")
+        return replies
 
     Store.run = running  # type: ignore[method-assign]
-    Line.send, Line.read = sending, reading  # type: ignore[method-assign]
+    Pipelined.send, Pipelined.read = sending, reading  # type: ignore[method-assign]
 
 
 def _end() -> None:

@@ -57,7 +57,7 @@ def only(items: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 def test_a_lease_and_its_chain(redis_server: embedded.Server, make_crew: MakeCrew, pool: str) -> None:
     crew = make_crew(redis_server, pool)
-    assert [ask(crew, verb) for verb in VERBS[1:]] == [[], [], {"finishes": [], "tickets": []}]
+    assert [ask(crew, verb) for verb in VERBS[1:]] == [[], [], {"calls": []}]
     crew.send("k", 0)
     crew.send("k", 1)
     result = crew.send("k", 2, "wait", name="go")
@@ -116,14 +116,15 @@ def test_what_redis_could_not_take(make_crew: MakeCrew, pool: str, redis_server:
             # What it may read it may read; a renewal and an end it can't write.
             admin.config_set("min-replicas-to-write", 1)
             crew.tell("go")
-            until(lambda: ask(crew, "groupfifo_refused")["finishes"], within=20)
-            refused = only(ask(crew, "groupfifo_refused")["finishes"])
+            until(lambda: ask(crew, "groupfifo_refused")["calls"], within=20)
+            refused = only(ask(crew, "groupfifo_refused")["calls"])
             assert (refused["group"], refused["task"], refused["attempt"]) == ("k", "worker.act", 1)
+            assert refused["call"] == "finish" and "NOREPLICAS" in refused["why"]
             assert only(ask(crew, "groupfifo_leases"))["state"] == "ending"
             checks = {check.name: check for check in Groups(crew.app).doctor()}
             assert not checks["refused"].ok and f"1 on {NODE}" in checks["refused"].what
             admin.config_set("min-replicas-to-write", 0)
-        until(lambda: ask(crew, "groupfifo_refused")["finishes"] == [])
+        until(lambda: ask(crew, "groupfifo_refused")["calls"] == [])
         until(lambda: ask(crew, "groupfifo_leases") == [])
         crew.worker.kill()
 

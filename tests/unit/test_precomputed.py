@@ -79,27 +79,32 @@ def test_a_body_is_sent_decoded_where_the_request_has_its_arguments() -> None:
     assert decoded_body(message, {"args": [1, "a"]}) is None, "somebody has changed them"
 
 
-@pytest.mark.parametrize("prefork", [True, False])
-def test_what_goes_to_a_child_is_prepared(prefork: bool) -> None:
+@pytest.mark.parametrize("precomputes", [True, False])
+def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
     """Other pools get what came: a task that changes its arguments must not change those of the request."""
     body = '[[1, [2]], {"key": "k"}, {"chain": null}]'
     headers = request(groupfifo="a ticket", mine=1)
     message = Message(body, content_type="application/json", content_encoding="utf-8", accept={"application/json"})
-    message.headers, message.groupfifo_run = headers, SimpleNamespace(begun=3.0)
+    message.headers = headers
+    run = SimpleNamespace(since=3.0)
     app = Celery(set_as_current=False)
 
     @app.task(name="a task", shared=False)
     def a_task() -> None: ...
 
     class Mixed(GroupRequest):
-        member = SimpleNamespace(prefork=prefork, gate=SimpleNamespace(settings=SimpleNamespace(lease_ttl=2.0)))
+        member = SimpleNamespace(
+            pool=SimpleNamespace(precomputes=precomputes),
+            runs=SimpleNamespace(of={"a ticket": run}.get),
+            gate=SimpleNamespace(settings=SimpleNamespace(lease_ttl=2.0)),
+        )
 
     made = Mixed(message, app=app, task=app.tasks["a task"], headers=headers, body=body)
     sent = made.request_dict
-    if prefork and "args" in sent:
+    if precomputes and "args" in sent:
         assert (made.content_type, made.content_encoding) == (None, None)
         assert made.body == [[1, [2]], {"key": "k"}, {"chain": None}]
     else:
         assert (made.content_type, made.content_encoding, made.body) == ("application/json", "utf-8", body)
     mine = {"groupfifo": "a ticket", "mine": 1, "groupfifo_begun": (3.0, 2.0)}
-    assert sent.get("headers") == (mine if prefork else None)
+    assert sent.get("headers") == (mine if precomputes else None)
