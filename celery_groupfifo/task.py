@@ -7,18 +7,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from celery import Celery, Task
-from celery.exceptions import Ignore, Reject, Retry
-from celery.utils.log import get_task_logger
 
-from celery_groupfifo.clock import now
-from celery_groupfifo.errors import GateUnavailable, GroupLeaseLost
+from celery_groupfifo.errors import GroupLeaseLost
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.grouping import check_spec
 from celery_groupfifo.install import install
-from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER, Ticket
+from celery_groupfifo.model import HEADER, KEY_HEADER, Ticket
 from celery_groupfifo.settings import OPTIONS, check_option
-
-logger = get_task_logger(__name__)
 
 
 class GroupRun:
@@ -117,40 +112,3 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         if ticket is None:
             return None
         return GroupRun(self.app, ticket, request.get(KEY_HEADER), request.retries)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, unless the lease was lost meanwhile, and keep a result to itself that comes after that.
-
-        A task may have stood still with its worker between begin and start. And Celery stores a result in the child,
-        and never overwrites a stored SUCCESS: so it has to be refused here.
-        """
-        request = self.request
-        if request.get(HEADER) is None:
-            return super().__call__(*args, **kwargs)
-        self._refuse_when_lost(request, "The task is not started.")
-        try:
-            result = super().__call__(*args, **kwargs)
-        except (Ignore, Reject):
-            raise
-        except Retry:
-            self._refuse_when_lost(request, "The retry is refused.")
-            raise
-        except Exception:
-            self._refuse_when_lost(request, "The exception is refused.")
-            raise
-        self._refuse_when_lost(request, "The result is refused.")
-        return result
-
-    def _refuse_when_lost(self, request: Any, what: str) -> None:
-        begun = request.get(BEGUN_HEADER)
-        if begun is not None and now() - begun[0] <= begun[1]:
-            return  # nobody can have taken it before a lease is over
-        run = self.group
-        try:
-            if run is not None:
-                run.check()
-        except GroupLeaseLost as error:
-            logger.warning("%s %s", what, error)
-            raise Ignore(str(error)) from error
-        except GateUnavailable as error:
-            logger.warning("Can't ask whether the lease of group %r is lost: %s", request.get(KEY_HEADER), error)

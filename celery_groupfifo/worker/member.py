@@ -42,7 +42,7 @@ LOOK_SECONDS = 0.01
 #: Seconds that a thread of the pool waits for an answer of the gate, before the postman goes on with its call.
 PATIENCE_SECONDS = 1.0
 #: Seconds that a worker which ends waits for the gate: what is not told by then, its leases tell.
-FAREWELL_SECONDS = 3.0
+FAREWELL_SECONDS = 1.5
 
 
 class _Thread(threading.local):
@@ -124,8 +124,11 @@ class Member:
 
     @property
     def may_wait(self) -> bool:
-        """Whether the caller may wait a moment for the gate: never the main loop, unless it runs the tasks itself."""
-        return self.pool.waits and (self.pool.runs_inline or not self.loop.is_main)
+        """Whether the caller may wait a moment for the gate.
+
+        Never the main loop, unless it runs the tasks itself; and nobody in a worker that stops.
+        """
+        return self.pool.waits and (self.pool.runs_inline or not self.loop.is_main) and not self.stopping
 
     def is_ticket(self, tag: str) -> bool:
         """Return whether a delivery tag is a ticket of this gate."""

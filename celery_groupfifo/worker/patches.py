@@ -80,6 +80,7 @@ def _requests(consumer: Any) -> Iterator[str]:
 
 
 def _traces(consumer: Any) -> Iterator[str]:
+    yield from _lacks(trace, "build_tracer", "_localized")
     for function in (trace.trace_task_ret, trace.fast_trace_task):
         if [*inspect.signature(function).parameters][2:3] != ["request"]:
             yield f"{function.__name__}: its third parameter is not the request"
@@ -147,8 +148,9 @@ TABLE = (
     ),
     Patch(
         "traces",
-        "celery.concurrency.base.BasePool.apply_async; celery.app.trace: trace_task_ret, fast_trace_task",
-        "a retry travels with the end of its run",
+        "celery.concurrency.base.BasePool.apply_async; celery.app.trace: trace_task_ret, fast_trace_task, "
+        "build_tracer, _localized; Task.__call__ of grouped tasks",
+        "a retry travels with the end of its run, and a late result is refused",
         True,
         REFUSES,
         _traces,

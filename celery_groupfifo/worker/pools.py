@@ -14,7 +14,7 @@ from celery.concurrency import solo, thread
 
 from celery_groupfifo.worker import prefork
 from celery_groupfifo.worker.run import State
-from celery_groupfifo.worker.trace import traced
+from celery_groupfifo.worker.trace import in_pool
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
@@ -47,13 +47,13 @@ class Pool:
         self.celery, self._loop = pool, loop
 
     def install(self) -> None:
-        """Let what the pool runs for us be run by `traced`, and let it tell of every end."""
+        """Let what the pool runs for us go through trace.py, and let it tell of every end."""
         apply_async = self.celery.apply_async
 
         def ours(target: Callable[..., Any], args: Any = None, kwargs: Any = None, **options: Any) -> Any:
             request = getattr(options.get("callback"), "__self__", None)
             if hasattr(request, "run"):  # a request of ours
-                target, args = self._target(target, options), (target, *args)
+                target = self._target(target, options)
             return apply_async(target, args, kwargs, **options)
 
         self.celery.apply_async = ours
@@ -61,7 +61,7 @@ class Pool:
     def _target(self, target: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         # A child process tells of what was raised outside of a task (a result that can't be stored, say) as the task's
         # failure. A thread or a greenlet just ends, and nobody would hear of it.
-        return partial(_told, options.get("error_callback"))
+        return partial(_told, options.get("error_callback"), in_pool(target))
 
     def start(self, jobs: Callable[[], list[Any]]) -> None:
         """Prepare a started pool; `jobs` finds those that it was given for us."""
@@ -99,7 +99,7 @@ class Prefork(Pool):
     precomputes = True
 
     def _target(self, target: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-        return traced
+        return in_pool(target)
 
     def start(self, jobs: Callable[[], list[Any]]) -> None:
         """See `Pool`."""
@@ -198,7 +198,7 @@ def _is_done(job: Any) -> bool:
 
 def _told(failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
-        return traced(target, *args, **kwargs)
+        return target(*args, **kwargs)
     except Exception:
         if failed is not None:
             failed(ExceptionInfo(sys.exc_info()))

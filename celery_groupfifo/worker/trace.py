@@ -1,47 +1,91 @@
-"""What runs in the pool, around Celery's own function: it brings the continuation of a run to the main process."""
+"""What runs in the pool, around Celery's own function that runs a task.
+
+- It brings the continuation of a run (its retry, or what replaces it) to the main process, with the run's end.
+- It asks the gate before the task starts, and when it has come to its end, if the lease may be lost: a late result must
+  not be stored, and what hangs on it not be sent. This stands outside of the task's class, whatever that overrides.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
-from celery.exceptions import Ignore, Retry
+from celery import current_app
+from celery.app import trace
+from celery.app.trace import fast_trace_task, trace_task_ret
+from celery.exceptions import Ignore, Reject, Retry
+from celery.utils.log import get_logger
 
+from celery_groupfifo.clock import now
 from celery_groupfifo.context import Continuation, continuing
-from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Ticket
+from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.gate import gate_of
+from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER, Entry, Ticket
 
-#: Place of the request among the arguments of Celery's function.
-REQUEST = 2
+logger = get_logger(__name__)
+
+Target = Callable[..., Any]
 
 
-def traced(target: Callable[..., Any], *args: Any) -> Any:
+def in_pool(target: Target) -> Target:
+    """Return what a pool shall run in the place of Celery's function."""
+    return _KNOWN.get(target) or partial(traced, target)
+
+
+def fast(*args: Any) -> Any:
+    """Run Celery's `fast_trace_task`. A function by name is sent to a child in few bytes."""
+    return traced(fast_trace_task, *args)
+
+
+def full(*args: Any) -> Any:
+    """Run Celery's `trace_task_ret`."""
+    return traced(trace_task_ret, *args)
+
+
+_KNOWN = {fast_trace_task: fast, trace_task_ret: full}
+
+
+def traced(target: Target, name: str, task_id: str, request: dict[str, Any], *args: Any) -> Any:
     """Run a task of a group.
 
     Args:
         target: Celery's function that runs a task.
-        *args: For it; the third one is the request.
+        name: Of the task.
+        task_id: For the function.
+        request: Of the task, with its ticket.
+        *args: For the function.
 
     Returns:
         What it returns; with one item more, the entry, when something has been sent under the run's id.
     """
-    request = args[REQUEST]
     ticket = Ticket.parse(request[HEADER])
-    if ticket is None:
-        return target(*args)
+    assert ticket is not None, "the worker has read it"
     continuation = Continuation(ticket, request[KEY_HEADER], request.get("retries") or 0)
-    with continuing(continuation):
-        try:
-            result = target(*args)
-        except MemoryError:
+    guard = _Guard(ticket, request[KEY_HEADER], request[BEGUN_HEADER])
+    token = _guards.set(guard)
+    _watch(name)
+    try:
+        with continuing(continuation):
+            result = target(name, task_id, request, *args)
+    except MemoryError:
+        raise
+    except Exception:
+        # What was sent is sent: a result backend that is away, say, must not undo it.
+        if continuation.entry is None:
             raise
-        except Exception:
-            # What was sent is sent: a result backend that is away, say, must not undo it.
-            if continuation.entry is None:
-                raise
-            result = (1, _outcome(continuation), 0.0)
-    entry = continuation.close()
+        result = (1, _outcome(continuation), 0.0)
+    finally:
+        _guards.reset(token)
+    entry = None if guard.refused else continuation.close()
     return result if entry is None else (*result, entry)
+
+
+def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
+    """Split a result of `traced` into Celery's and the continuation."""
+    return (result[:3], result[3]) if len(result) > 3 else (result, None)
 
 
 def _outcome(continuation: Continuation) -> ExceptionInfo:
@@ -51,6 +95,95 @@ def _outcome(continuation: Continuation) -> ExceptionInfo:
         return ExceptionInfo()
 
 
-def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
-    """Split a result of `traced` into Celery's and the continuation."""
-    return (result[:3], result[3]) if len(result) > 3 else (result, None)
+# -- late runs ---------------------------------------------------------------
+
+
+class _Guard:
+    """Refuses what comes too late.
+
+    Args:
+        ticket: Of the run.
+        key: Of its group.
+        begun: When the lease may run from (see `clock`), and how long it lasts; seconds.
+
+    Attributes:
+        entered: The task has been called: what it calls itself is its own affair.
+        refused: The lease was lost.
+    """
+
+    __slots__ = ("_begun", "_key", "_ticket", "entered", "refused")
+
+    def __init__(self, ticket: Ticket, key: str, begun: tuple[float, float]) -> None:
+        self._ticket, self._key, self._begun = ticket, key, begun
+        self.entered = self.refused = False
+
+    def check(self, what: str) -> None:
+        """Ask the gate whether the run still holds its group, when its lease may be over.
+
+        Args:
+            what: Is refused, as a sentence.
+
+        Raises:
+            Ignore: Another run may have begun.
+        """
+        since, seconds = self._begun
+        if now() - since <= seconds:
+            return  # nobody can have taken it before a lease is over
+        try:
+            lost = gate_of(current_app).lease(self._ticket) is None
+        except GateUnavailable as error:
+            logger.warning("Can't ask whether the lease of group %r is lost: %s", self._key, error)
+            return
+        if lost:
+            self.refused = True
+            run = f"task {self._ticket.id} (group {self._key!r}, fence {self._ticket.fence})"
+            said = f"{what} The lease of {run} is lost: another run may have begun."
+            logger.warning("%s", said)
+            raise Ignore(said)
+
+
+_guards: ContextVar[_Guard | None] = ContextVar("groupfifo_guard", default=None)
+#: Tasks of this process whose calls are guarded.
+_watched: dict[str, Any] = {}
+
+
+def _watch(name: str) -> None:
+    """Let the calls of a task pass the guard; once per process, before the first grouped run of the task.
+
+    Celery calls `task.run`, or `task.__call__` where a class has its own; then it sends callbacks and stores the
+    result. A late result must be refused between the two.
+    """
+    task = current_app.tasks.get(name)
+    if task is None or _watched.get(name) is task:
+        return
+    kind = type(task)
+    if not getattr(kind.__call__, "groupfifo", False):
+        kind.__call__ = _guarded(kind.__call__)
+    hostname = trace._localized[2] if len(trace._localized) == 3 else None
+    app = current_app._get_current_object()
+    task.__trace__ = trace.build_tracer(name, task, app.loader, hostname, app=app)
+    _watched[name] = task
+
+
+def _guarded(call: Target) -> Target:
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        guard = _guards.get()
+        if guard is None or guard.entered:
+            return call(self, *args, **kwargs)
+        guard.entered = True
+        guard.check("The task is not started.")
+        try:
+            result = call(self, *args, **kwargs)
+        except (Ignore, Reject):
+            raise
+        except Retry:
+            guard.check("The retry is refused.")
+            raise
+        except Exception:
+            guard.check("The exception is refused.")
+            raise
+        guard.check("The result is refused.")
+        return result
+
+    guarded.groupfifo = True  # type: ignore[attr-defined]
+    return guarded
