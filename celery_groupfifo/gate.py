@@ -122,10 +122,7 @@ class Gate:
         if numbers:
             self._producers.append(Number(numbers[-1].producer, numbers[-1].value + 1))
         pairs = zip(replies, entries, strict=True)
-        return [
-            reply if isinstance(reply, GroupFifoError) else self._parked(reply, entry, producer)
-            for reply, entry in pairs
-        ]
+        return [self._parked(reply, entry, producer) for reply, entry in pairs]
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
         more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
@@ -143,7 +140,9 @@ class Gate:
             int(replaces),
         ]
 
-    def _parked(self, reply: Sequence[Any], entry: Entry, producer: Any) -> bool | GroupFifoError:
+    def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
+        if isinstance(reply, GroupFifoError):
+            return reply
         self.publish(reply[1:], producer)
         return accepted(int(reply[0]), entry)
 
@@ -370,19 +369,22 @@ class Gate:
                 logger.warning("The ticket of task %s counts as lost on its way: %s", ticket.id, error)
 
 
-def build_gate(app: Celery, name: str = "groupfifo") -> Gate:
-    """A new gate for `app`, with a client of its own.
+def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = None, patient: bool = True) -> Gate:
+    """A new gate for `app`, with connections of its own.
 
     Args:
         app: Whose settings count.
-        name: Of the client, shown by `CLIENT LIST`.
+        name: Of the connections, shown by `CLIENT LIST`.
+        timeout: Seconds to wait for an answer; None: what suits the lease.
+        patient: Repeat a call after a time-out, too; see `Store`.
 
     Raises:
         InvalidSetting: A setting is wrong, or no Redis is known.
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    store = Store(server.client(max(1.0, min(5.0, settings.lease_ttl / 4)), name), server.shown)
+    seconds = timeout or max(1.0, min(5.0, settings.lease_ttl / 4))
+    store = Store(server.connections(seconds, name), server.shown, patient)
     keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions)
     return Gate(store, keyspace, settings, releaser_of(app, store, server), server)
 

@@ -211,8 +211,7 @@ def test_a_stopping_worker_tells_at_once(world: World, loop: Loop) -> None:
 
 def test_a_silent_server_is_given_up_in_time(redis_url: str) -> None:
     """Timeline: the server is frozen while a finish is out. Neither the loop nor the finish is."""
-    world = World(redis_url)
-    world.gate.store.client.connection_pool.connection_kwargs["socket_timeout"] = 0.2
+    world = World(redis_url, timeout=0.2)
     loop = Loop(world)
     ticket = world.run("a", "A")
     loop.tell(world.run("x", "X"), "X")
