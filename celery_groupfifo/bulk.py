@@ -130,7 +130,7 @@ class _Batch:
         gate = gate_of(self._app)
         numbers = gate.numbers(len(entries))
         try:
-            replies = retried(options, gate.park_all, entries, numbers)
+            replies = retried(options, gate.park_all, entries, numbers, self._pooled)
         except GroupFifoError as error:
             raise _StoppedError([], error) from error
         for task, entry, reply in zip(tasks, entries, replies, strict=True):

@@ -1,13 +1,14 @@
-"""Where the gate's Redis is, and clients for it.
+"""Where the gate's Redis is, and connections to it.
 
-The client's retries are switched off: redis-py may run a command twice without telling, and it is the gate
-that knows how to repeat a call.
+redis-py's retries are switched off: it may run a command twice without telling, and it is the gate that knows how to
+repeat a call.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import socket
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,9 +16,10 @@ import redis
 from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
+from celery_groupfifo.connections import Connections
 from celery_groupfifo.errors import InvalidSetting
+from celery_groupfifo.sentinels import PATIENCE, SentinelMaster
 from celery_groupfifo.settings import Settings
 
 _SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
@@ -37,6 +39,7 @@ class Server:
         options: For redis-py's connection.
         sentinels: `(host, port)` of each sentinel; empty: none.
         master: The sentinels' name of the master.
+        sentinel_options: For redis-py's connections to the sentinels; and `min_other_sentinels`.
         prefix: Put before every key: the broker's `global_keyprefix`, where the gate shares its database.
     """
 
@@ -45,6 +48,7 @@ class Server:
     options: dict[str, Any] = field(compare=False)
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str | None = None
+    sentinel_options: dict[str, Any] = field(default_factory=dict, compare=False)
     prefix: str = ""
 
     @property
@@ -52,25 +56,52 @@ class Server:
         """The URL without its password."""
         return _shown(self.url)
 
-    def client(self, timeout: float, name: str) -> redis.Redis:
-        """A new client; nothing is connected yet.
+    def connections(self, timeout: float, name: str) -> Connections:
+        """New connections; nothing is connected yet.
 
         Args:
             timeout: Seconds to wait for an answer.
             name: Shown by `CLIENT LIST`.
         """
-        options = {
-            **self.options,
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "retry": Retry(NoBackoff(), 0),
-            "client_name": name,
-        }
-        if self.sentinels:
-            sentinel = Sentinel(list(self.sentinels), socket_timeout=timeout)
-            master: redis.Redis = sentinel.master_for(self.master or "", **options)
-            return master
-        return redis.Redis(connection_pool=redis.ConnectionPool(**options))
+        options = _bounded(self.options, timeout) | {"client_name": name}
+        return Connections(options, self._watched() if self.sentinels else None)
+
+    def _watched(self) -> SentinelMaster:
+        """One for all connections of this process."""
+        options = dict(self.sentinel_options)
+        key = (self.sentinels, self.master, repr(sorted(options.items())))
+        if key not in _WATCHED:
+            others = int(options.pop("min_other_sentinels", 0))
+            each = [
+                Connections(_bounded(options | {"host": host, "port": port}, options.get("socket_timeout") or PATIENCE))
+                for host, port in self.sentinels
+            ]
+            _WATCHED[key] = SentinelMaster(each, self.master or "", others)
+        return _WATCHED[key]
+
+
+_WATCHED: dict[Any, SentinelMaster] = {}
+
+#: A peer that is gone without a word is noticed by the system, also where nobody waits for an answer.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+#: Options of redis-py's pools, which some write into a URL.
+_POOLS_OWN = ("max_connections", "timeout", "queue_class")
+
+
+def _bounded(options: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Options of a connection that ends every wait, decodes nothing, and repeats nothing."""
+    bounded = {name: value for name, value in options.items() if name not in _POOLS_OWN}
+    if "path" not in options:
+        keepalive = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
+        bounded = {"socket_keepalive": True, "socket_keepalive_options": keepalive, **bounded}
+    return {
+        **bounded,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "decode_responses": False,
+    }
 
 
 def gate_server(app: Celery, settings: Settings) -> Server:
@@ -100,9 +131,7 @@ def broker_server(app: Celery) -> Server | None:
         return None
     options = dict(connection.transport_options or {})
     server = _parse(url, options, app.conf.broker_use_ssl)
-    return Server(
-        server.url, server.place, server.options, server.sentinels, server.master, options.get("global_keyprefix", "")
-    )
+    return replace(server, prefix=options.get("global_keyprefix", ""))
 
 
 def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
@@ -112,7 +141,7 @@ def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
     if scheme not in _SCHEMES:
         raise InvalidSetting(f"{_shown(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
     if scheme == "sentinel":
-        return _parse_sentinel(url, transport_options)
+        return _parse_sentinel(url, transport_options, use_ssl)
     first = url.split(";")[0]
     parts = urlsplit(first)
     if scheme == "redis+socket":
@@ -142,7 +171,7 @@ def _shown(url: str) -> str:
     return re.sub(r"(://[^:@/;]*):[^;?]*@", r"\1:**@", url)
 
 
-def _parse_sentinel(url: str, transport_options: dict[str, Any]) -> Server:
+def _parse_sentinel(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
     sentinels: list[tuple[str, int]] = []
     options: dict[str, Any] = {}
     for each in url.split(";"):
@@ -156,4 +185,10 @@ def _parse_sentinel(url: str, transport_options: dict[str, Any]) -> Server:
     if not master:
         raise InvalidSetting("A sentinel:// URL needs broker_transport_options = {'master_name': …}.")
     place = (tuple(sorted(sentinels)), master, options["db"])
-    return Server(url, place, {k: v for k, v in options.items() if v}, tuple(sentinels), master)
+    options = {name: value for name, value in options.items() if value}
+    if isinstance(use_ssl, dict):
+        options |= {"connection_class": redis.SSLConnection, **use_ssl}
+    theirs = dict(transport_options.get("sentinel_kwargs") or {})
+    if transport_options.get("min_other_sentinels"):
+        theirs["min_other_sentinels"] = transport_options["min_other_sentinels"]
+    return Server(url, place, options, tuple(sentinels), master, theirs)

@@ -16,11 +16,11 @@ from uuid import uuid4
 
 from celery import Celery
 
-from celery_groupfifo.connect import Server, broker_server, gate_server
+from celery_groupfifo.connect import Server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
 from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket, accepted, opened
-from celery_groupfifo.release import ELSEWHERE, KombuReleaser, ListReleaser, Releaser
+from celery_groupfifo.release import ELSEWHERE, Releaser, releaser_of, ticket_of
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Call, Store
 
@@ -77,13 +77,14 @@ class Gate:
             first = Number(uuid4().hex, 1)
         return [Number(first.producer, first.value + i) for i in range(many)]
 
-    def park(self, entry: Entry, number: Number, replaces: bool = False) -> bool:
+    def park(self, entry: Entry, number: Number, replaces: bool = False, producer: Any = None) -> bool:
         """Let an entry join the line of its group.
 
         Args:
             entry: To park.
             number: From `number()`.
             replaces: It goes on for the running entry of the same id.
+            producer: See `publish`.
 
         Returns:
             False when the id is parked or running already; nothing was done then.
@@ -95,17 +96,20 @@ class Gate:
         keys = self.keyspace.of_group(entry.group)
         reply = self.store.run("park", keys, *self._park_call(keys, entry, number, replaces))
         self._producers.append(Number(number.producer, number.value + 1))
-        answer = self._parked(reply, entry)
+        answer = self._parked(reply, entry, producer)
         if isinstance(answer, GroupFifoError):
             raise answer
         return answer
 
-    def park_all(self, entries: Sequence[Entry], numbers: Sequence[Number]) -> list[bool | GroupFifoError]:
+    def park_all(
+        self, entries: Sequence[Entry], numbers: Sequence[Number], producer: Any = None
+    ) -> list[bool | GroupFifoError]:
         """Park many in one round trip, in order; an item of the answer is that of `park`, or an error.
 
         Args:
             entries: To park.
             numbers: As many, from `numbers()`.
+            producer: See `publish`.
 
         Raises:
             GateUnavailable: Some may be parked; call again with the same numbers.
@@ -118,7 +122,7 @@ class Gate:
         if numbers:
             self._producers.append(Number(numbers[-1].producer, numbers[-1].value + 1))
         pairs = zip(replies, entries, strict=True)
-        return [reply if isinstance(reply, GroupFifoError) else self._parked(reply, entry) for reply, entry in pairs]
+        return [self._parked(reply, entry, producer) for reply, entry in pairs]
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
         more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
@@ -136,8 +140,10 @@ class Gate:
             int(replaces),
         ]
 
-    def _parked(self, reply: Sequence[Any], entry: Entry) -> bool | GroupFifoError:
-        self.publish(reply[1:])
+    def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
+        if isinstance(reply, GroupFifoError):
+            return reply
+        self.publish(reply[1:], producer)
         return accepted(int(reply[0]), entry)
 
     def revoke(self, task_id: str, note: str = "") -> bytes | None:
@@ -335,19 +341,25 @@ class Gate:
             )
         return keys
 
-    def publish(self, words: Sequence[bytes | None]) -> None:
-        """Bring tickets to the broker. One that can't be brought goes out again with the next sweep."""
+    def publish(self, words: Sequence[bytes | None], producer: Any = None) -> None:
+        """Bring tickets to the broker. One that can't be brought goes out again with the next sweep.
+
+        Args:
+            words: Queues and messages in turn, as the scripts name them.
+            producer: The one that the caller holds; see `Releaser.send`.
+        """
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:
                 continue
             try:
-                self.releaser.send(queue.decode(), message)
+                self.releaser.send(queue.decode(), message, producer)
             except Exception as error:  # whatever a broker raises: the gate's step is done, its answer must not be lost
                 logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
-                self._unsent(message)
+                self.unsent(message)
 
-    def _unsent(self, message: bytes) -> None:
-        ticket = Ticket.parse(message.split(b'"', 6)[5].decode())
+    def unsent(self, message: bytes) -> None:
+        """Let the next sweep release a ticket again that did not reach the broker."""
+        ticket = ticket_of(message)
         if ticket is not None:
             try:
                 self.store.mark_unsent(self._keys(ticket), quote(ticket.id))
@@ -355,37 +367,24 @@ class Gate:
                 logger.warning("The ticket of task %s counts as lost on its way: %s", ticket.id, error)
 
 
-def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = None) -> Gate:
-    """A new gate for `app`, with a client of its own.
+def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = None, patient: bool = True) -> Gate:
+    """A new gate for `app`, with connections of its own.
 
     Args:
         app: Whose settings count.
-        name: Of the client, shown by `CLIENT LIST`.
-        timeout: Seconds to wait for an answer; None: by the lease.
+        name: Of the connections, shown by `CLIENT LIST`.
+        timeout: Seconds to wait for an answer; None: what suits the lease.
+        patient: Repeat a call after a time-out, too; see `Store`.
 
     Raises:
         InvalidSetting: A setting is wrong, or no Redis is known.
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    seconds = max(1.0, min(5.0, settings.lease_ttl / 4)) if timeout is None else timeout
-    store = Store(server.client(seconds, name), server.shown)
-    return Gate(
-        store,
-        Keyspace(server.prefix, settings.namespace, settings.partitions),
-        settings,
-        _releaser(app, store, server),
-        server,
-    )
-
-
-def _releaser(app: Celery, store: Store, server: Server) -> Releaser:
-    broker = broker_server(app)
-    if broker is None or broker.place != server.place:
-        return KombuReleaser(app)
-    options = dict(app.conf.broker_transport_options or {})
-    steps = sorted(int(step) for step in options.get("priority_steps") or (0, 3, 6, 9))
-    return ListReleaser(app, store, server.prefix, steps, options.get("sep", "\x06\x16"))
+    seconds = timeout or max(1.0, min(5.0, settings.lease_ttl / 4))
+    store = Store(server.connections(seconds, name), server.shown, patient)
+    keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions)
+    return Gate(store, keyspace, settings, releaser_of(app, store, server), server)
 
 
 _ATTRIBUTE = "_groupfifo_gate"

@@ -46,7 +46,7 @@ class Pipelined:
             GroupFifoError: Redis can't be reached, or refuses.
         """
         try:
-            connection = store.open()
+            connection = store.connections.open()
             try:
                 for name in names:
                     connection.send_command("SCRIPT", "LOAD", scripts.source(name))
@@ -54,7 +54,7 @@ class Pipelined:
                     connection.read_response()
                 return cls(connection, store)
             except BaseException:
-                connection.disconnect()
+                store.connections.close(connection)
                 raise
         except RedisError as error:
             raise store.wrapped("script load", error) from error
@@ -62,6 +62,11 @@ class Pipelined:
     def fileno(self) -> int:
         """Return the descriptor that is readable when answers have come; also after the connection was closed."""
         return self._descriptor
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it still leads to the right server. This may wait, for a Sentinel."""
+        return self._store.connections.trusts(self._connection)
 
     def send(self, commands: Sequence[Sequence[Word]]) -> bool:
         """Send commands. Each has an answer of its own, in this order.
@@ -139,7 +144,7 @@ class Pipelined:
 
     def close(self) -> None:
         """Drop the connection, with every answer that was not read."""
-        self._connection.disconnect()
+        self._store.connections.close(self._connection)
 
 
 def parse(text: bytearray, at: int) -> tuple[Any, int] | None:

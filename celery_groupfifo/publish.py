@@ -44,7 +44,7 @@ class _Capture:
 
     def publish(self, body: Any, **options: Any) -> Any:
         if not self._parked:
-            self._park(body, options)
+            self._park(body, options, self._producer)
             self._parked = True
         elif not self._park.continues:
             self._producer.publish({**body, KEY: self._park.key}, **options)
@@ -151,7 +151,7 @@ class _Park:
         """Whether a run that holds the lease goes on."""
         return self._run is not None
 
-    def __call__(self, body: Any, options: dict[str, Any]) -> None:
+    def __call__(self, body: Any, options: dict[str, Any], producer: Any) -> None:
         gate = gate_of(self._app)
         entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
@@ -163,13 +163,13 @@ class _Park:
             return
         if self._number is None:
             self._number = gate.number()
-        if not retried(options, self._park, gate, entry, options["headers"]):
+        if not retried(options, self._park, gate, entry, options["headers"], producer):
             raise _DuplicateError(entry.id)
         tell_parked(options["headers"].get("task"), entry)
 
-    def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any]) -> bool:
+    def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any], producer: Any) -> bool:
         assert self._number is not None
-        return gate.park(entry, self._number, replaces=bool(headers.get("replaced_task_nesting")))
+        return gate.park(entry, self._number, bool(headers.get("replaced_task_nesting")), producer)
 
 
 def tell_parked(task: str | None, entry: Entry) -> None:

@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from celery import Celery
 from kombu.utils.json import loads
 
+from celery_groupfifo.connect import Server, broker_server
 from celery_groupfifo.keys import queue_of_list, quote, unquote
+from celery_groupfifo.model import Ticket
 from celery_groupfifo.store import Store
 
 #: First letter of a queue that kombu publishes to.
@@ -30,8 +32,14 @@ class Releaser(Protocol):
     def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
         """The queue's name for the scripts, and the Redis list when they can push on it."""
 
-    def send(self, queue: str, message: bytes) -> None:
+    def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """Bring one ticket.
+
+        Args:
+            queue: Its name for the scripts.
+            message: The ticket, with the message attached.
+            producer: One that the caller holds. Who holds one must not wait for a second one of the same pool: when
+                all callers do, none of them ever gets it. None: one of the app's pool.
 
         Raises:
             GateUnavailable: Redis can't be reached.
@@ -51,7 +59,7 @@ class KombuReleaser:
         """See `Releaser`."""
         return ELSEWHERE + quote(routing_key or ""), None
 
-    def send(self, queue: str, message: bytes) -> None:
+    def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """See `Releaser`."""
         payload = loads(message)
         properties = payload["properties"]
@@ -62,8 +70,8 @@ class KombuReleaser:
             body = b64decode(body)
         exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
         queues = self._app.amqp.queues
-        with self._app.producer_or_acquire() as producer:
-            producer.publish(
+        with self._app.producer_or_acquire(producer) as held:
+            held.publish(
                 body,
                 exchange=exchange,
                 routing_key=routing_key,
@@ -110,9 +118,30 @@ class ListReleaser(KombuReleaser):
         step = self._steps[bisect(self._steps, wanted) - 1]
         return f"{self._prefix}{queue}{self._separator}{step}" if step else f"{self._prefix}{queue}"
 
-    def send(self, queue: str, message: bytes) -> None:
+    def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """See `Releaser`."""
         if queue.startswith(ELSEWHERE):
-            super().send(queue, message)
+            super().send(queue, message, producer)
         else:
             self._store.push(unquote(queue), message)
+
+
+def releaser_of(app: Celery, store: Store, server: Server) -> Releaser:
+    """The releaser of a gate.
+
+    Args:
+        app: Whose broker gets the tickets.
+        store: Of the gate.
+        server: The gate's Redis.
+    """
+    broker = broker_server(app)
+    if broker is None or broker.place != server.place:
+        return KombuReleaser(app)
+    options = dict(app.conf.broker_transport_options or {})
+    steps = sorted(int(step) for step in options.get("priority_steps") or (0, 3, 6, 9))
+    return ListReleaser(app, store, server.prefix, steps, options.get("sep", "\x06\x16"))
+
+
+def ticket_of(message: bytes) -> Ticket | None:
+    """The ticket in a message as the scripts give it; None when there is none. See lua/lib/release.lua."""
+    return Ticket.parse(message.split(b'"', 6)[5].decode())

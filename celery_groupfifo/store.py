@@ -1,32 +1,25 @@
 """The only module that talks to Redis: one method per script, nothing decided here.
 
 A call whose reply is lost is repeated once, with the very same arguments: every script knows its own call
-again and does its work once. What still fails then is `GateUnavailable`, and the caller's to repeat.
+again and does its work once. So is one that was refused by a server that may not be the right one any more. What still
+fails then is `GateUnavailable`, and the caller's to repeat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-import redis
-from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.exceptions import NoScriptError, RedisError
 
 from celery_groupfifo import scripts
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
+from celery_groupfifo.connections import Connections
+from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.evaluate import Evaluator
 from celery_groupfifo.keys import Keys
+from celery_groupfifo.refusals import Kind, kind_of, told
+
+T = TypeVar("T")
 
 Word = str | bytes | int | float
 
@@ -36,26 +29,56 @@ Call = tuple[Keys, Sequence[str], Sequence[Word]]
 #: The oldest server whose commands the scripts use.
 LEAST_VERSION = (6, 2)
 
-_LOST = (redis.ConnectionError, redis.TimeoutError)
-#: Refusals that pass: Redis is full, starting, read-only after a failover, busy, or without its replicas. redis-py
-#: makes classes of some and takes the word out of their text; inside a script's error the word stays.
-_PASSING = ("OOM", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN")
-_PASSING_CLASSES = (OutOfMemoryError, ReadOnlyError, BusyLoadingError, ClusterDownError, MasterDownError, TryAgainError)
-
 
 class Store:
     """The scripts of a gate on one Redis.
 
     Args:
-        client: Without retries of its own, without decoding.
+        connections: To it.
         shown: The server's URL without its password, for messages.
+        patient: A call is repeated once after a time-out, too. Else only after a connection that was lost at once, as
+            by a restart: for a caller that must not wait for longer than one time-out.
+
+    Attributes:
+        connections: For whoever needs one of its own.
+        client: redis-py's, for reads; a call goes through `ask`.
     """
 
-    def __init__(self, client: redis.Redis, shown: str) -> None:
-        self.client: Any = client
+    def __init__(self, connections: Connections, shown: str, patient: bool = True) -> None:
+        self.connections = connections
+        self.client: Any = connections.client()
         self.shown = shown
         self.clock = ""  # tests set a time in microseconds
-        self._scripts = Evaluator(client)
+        self._patient = patient
+        self._scripts = Evaluator(connections)
+
+    def close(self) -> None:
+        """Let go of the server. A later call opens a new connection."""
+        self.connections.close_idle()
+
+    def ask(self, name: str, call: Callable[[], T]) -> T:
+        """Make a call; repeat it once where a new connection may have a better answer.
+
+        Args:
+            name: For messages.
+            call: Does no harm when it is made twice.
+
+        Raises:
+            GateUnavailable: Redis can't be reached, or refuses for the moment.
+            ScriptRefused: Redis forbids it.
+            GroupFifoError: A key of the gate holds something foreign.
+        """
+        for last in (False, True):
+            generation = self.connections.generation
+            try:
+                return call()
+            except RedisError as error:
+                kind = kind_of(error)
+                if kind.distrusted:
+                    self.connections.drop(generation)
+                if last or not kind.repeated or (kind is Kind.LATE and not self._patient):
+                    raise self.wrapped(name, error) from error
+        raise AssertionError("unreachable")
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
         """Run a script.
@@ -73,14 +96,7 @@ class Store:
         """
         every = [*keys.base, *more]
         values = [self.clock, keys.tag, *args]
-        try:
-            try:
-                return self._scripts.call(name, every, values)
-            except _LOST:
-                self._scripts.renew()
-                return self._scripts.call(name, every, values)
-        except RedisError as error:
-            raise self.wrapped(name, error) from error
+        return self.ask(name, lambda: self._scripts.call(name, every, values))
 
     def run_all(self, name: str, calls: Sequence[Call]) -> list[Any]:
         """Run a script many times in one round trip; an item of the answer is a reply or an error.
@@ -90,15 +106,14 @@ class Store:
         Raises:
             GateUnavailable: Redis can't be reached; how much was done is not known.
         """
-        try:
+
+        def call() -> list[Any]:
             try:
                 return self._pipelined(name, calls)
             except NoScriptError:
                 return self._pipelined(name, calls, load=True)
-            except _LOST:
-                return self._pipelined(name, calls)
-        except RedisError as error:
-            raise self.wrapped(name, error) from error
+
+        return self.ask(name, call)
 
     def _pipelined(self, name: str, calls: Sequence[Call], load: bool = False) -> list[Any]:
         sha = scripts.sha(name)
@@ -110,14 +125,9 @@ class Store:
             pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
         replies = pipe.execute(raise_on_error=False)[int(load) :]
         for reply in replies:
-            if isinstance(reply, (*_LOST, NoScriptError)):
+            if isinstance(reply, NoScriptError) or (isinstance(reply, RedisError) and kind_of(reply).repeated):
                 raise reply
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
-
-    def open(self) -> Any:
-        connection = self.client.connection_pool.make_connection()
-        connection.connect()
-        return connection
 
     def command(self, name: str, call: Call) -> list[Word]:
         """A run of a script as a command, for whoever sends it on a connection of its own."""
@@ -125,12 +135,28 @@ class Store:
         count = len(keys.base) + len(more)
         return ["EVALSHA", scripts.sha(name), count, *keys.base, *more, self.clock, keys.tag, *args]
 
+    def read(self, name: str, build: Callable[[Any], object]) -> list[Any]:
+        """Run a pipeline of reads.
+
+        Args:
+            name: For messages.
+            build: Puts the commands in.
+
+        Raises:
+            GateUnavailable: Redis can't be reached, or refuses for the moment.
+            GroupFifoError: Redis refuses.
+        """
+
+        def call() -> list[Any]:
+            pipe = self.client.pipeline(transaction=False)
+            build(pipe)
+            return list(pipe.execute())
+
+        return self.ask(name, call)
+
     def push(self, list_key: str, message: bytes) -> None:
         """Push a ticket on a broker's list; a second push is a stale ticket, no more."""
-        try:
-            self.client.lpush(list_key, message)
-        except RedisError as error:
-            raise self.wrapped("push", error) from error
+        self.ask("push", lambda: self.client.lpush(list_key, message))
 
     def mark_unsent(self, keys: Keys, entry_id: str) -> None:
         """Let the next sweep release a head again whose ticket did not reach the broker. `entry_id` is quoted."""
@@ -157,10 +183,7 @@ class Store:
 
     def entry(self, keys: Keys, entry_id: str) -> tuple[str, str, bytes] | None:
         """Group, queue and text of an entry; None when there is none, or nobody can read it. `entry_id` is quoted."""
-        try:
-            text: bytes | None = self.client.hget(keys.entries, entry_id)
-        except RedisError as error:
-            raise self.wrapped("entry", error) from error
+        text: bytes | None = self.ask("entry", lambda: self.client.hget(keys.entries, entry_id))
         words = (text or b"").split(b"\n", 1)[0].split(b" ")
         if text is None or len(words) != 4:
             return None
@@ -168,15 +191,14 @@ class Store:
 
     def wait(self, key: str, seconds: float) -> None:
         """Wait until something is pushed on the list `key`, or the time is over."""
-        try:
-            self.client.brpop([key], timeout=seconds)
-        except RedisError as error:
-            raise self.wrapped("wait", error) from error
+        # What was pushed may have been lost with a connection: the repetition is for the next look, not for the wait.
+        times = iter((seconds, 0.01))
+        self.ask("wait", lambda: self.client.brpop([key], timeout=next(times)))
 
     @property
     def timeout(self) -> float:
         """Seconds that the client waits for an answer."""
-        return float(self.client.connection_pool.connection_kwargs["socket_timeout"])
+        return self.connections.timeout
 
     @property
     def patience(self) -> float:
@@ -185,41 +207,18 @@ class Store:
 
     def nudge(self, key: str) -> None:
         """End one `wait` on the list `key`."""
-        try:
-            pipe = self.client.pipeline(transaction=False)
-            pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute()
-        except RedisError as error:
-            raise self.wrapped("nudge", error) from error
+        pipe = self.client.pipeline(transaction=False)
+        self.ask("nudge", lambda: pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute())
 
     def forget(self, *keys: str) -> None:
         """Delete keys."""
-        try:
-            self.client.delete(*keys)
-        except RedisError as error:
-            raise self.wrapped("forget", error) from error
+        self.ask("forget", lambda: self.client.delete(*keys))
 
     def version(self) -> tuple[int, ...]:
         """The server's version; also the proof that it can be reached."""
-        try:
-            text = str(self.client.info("server")["redis_version"])
-        except RedisError as error:
-            raise self.wrapped("info", error) from error
+        text = str(self.ask("info", lambda: self.client.info("server"))["redis_version"])
         return tuple(int(part) for part in text.split(".")[:3])
 
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
         """The one place where Redis errors become ours."""
-        text = str(error)
-        if isinstance(error, NoPermissionError) or "NOPERM" in text or "ACL failure" in text:
-            return ScriptRefused(
-                f"Redis at {self.shown} refused '{name}': {text}. "
-                "Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."
-            )
-        passing = isinstance(error, _PASSING_CLASSES) or any(word in text for word in _PASSING)
-        if isinstance(error, ResponseError) and not passing:
-            if "WRONGTYPE" in text:
-                return GroupFifoError(
-                    f"'{name}' found a key of another type at {self.shown}: something else uses the gate's "
-                    f"names. Give the gate its own groupfifo_namespace or database. ({text})"
-                )
-            return GroupFifoError(f"Redis at {self.shown} could not run '{name}': {text}")
-        return GateUnavailable(f"The gate's Redis at {self.shown} can't be used right now ('{name}'): {text}")
+        return told(name, error, self.shown)

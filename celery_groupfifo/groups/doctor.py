@@ -30,7 +30,7 @@ def unsafe_findings(app: Celery) -> list[Check]:
         reader, workers = Reader(gate), Workers(app)
         checks = [*server(reader), *_app(app, reader), *package(app, reader, workers, workers.queues())]
     finally:
-        gate.store.client.close()
+        gate.store.close()
     return [check for check in checks if check.unsafe]
 
 

@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-from redis.exceptions import RedisError
-
 from celery_groupfifo.gate import Gate
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
@@ -74,27 +71,8 @@ class Reader:
         self.partitions: list[Keys] = gate.keyspace.partitions
 
     def ask(self, name: str, build: Callable[[Any], None]) -> list[Any]:
-        """Run a pipeline of reads.
-
-        Args:
-            name: For messages.
-            build: Puts the commands in.
-
-        Raises:
-            GateUnavailable: Redis can't be reached.
-            GroupFifoError: Redis refuses.
-        """
-        store = self.gate.store
-        for last in (False, True):
-            pipe = store.client.pipeline(transaction=False)
-            build(pipe)
-            try:
-                return list(pipe.execute())
-            except RedisError as error:
-                # A pooled connection may be a dead one: the second try opens its own.
-                if last or not isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-                    raise store.wrapped(name, error) from error
-        raise AssertionError("unreachable")
+        """Run a pipeline of reads, see `Store.read`."""
+        return self.gate.store.read(name, build)
 
     def one(self, command: str, *args: Any, **options: Any) -> Any:
         """Run one command; see `ask`."""

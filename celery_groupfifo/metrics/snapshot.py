@@ -136,22 +136,26 @@ class Snapshots:
         )
 
     def _read_partition(self, gate: Gate, keys: Keys) -> Snapshot:
-        pipe = gate.store.client.pipeline(transaction=False)
-        pipe.time().hlen(keys.entries).zcard(keys.depth).zcard(keys.rung)
-        pipe.zcard(keys.paused).llen(keys.dead).hgetall(keys.stats)
-        pipe.zrange(keys.depth, 0, DEEPEST - 1, desc=True)
-        pipe.zscan(keys.depth, cursor=self._cursors.get(keys.tag, 0), count=WALKED)
-        (seconds, us), entries, depth, rung, paused, dead, stats, deepest, (cursor, walked) = pipe.execute()
+        def counts(pipe: Any) -> None:
+            pipe.time().hlen(keys.entries).zcard(keys.depth).zcard(keys.rung)
+            pipe.zcard(keys.paused).llen(keys.dead).hgetall(keys.stats)
+            pipe.zrange(keys.depth, 0, DEEPEST - 1, desc=True)
+            pipe.zscan(keys.depth, cursor=self._cursors.get(keys.tag, 0), count=WALKED)
+
+        read = gate.store.read("counts", counts)
+        (seconds, us), entries, depth, rung, paused, dead, stats, deepest, (cursor, walked) = read
         self._cursors[keys.tag] = int(cursor)
 
         now = seconds + us / 1e6
         names = dict.fromkeys([*self._known(keys), *deepest, *(name for name, _ in walked)])
         ends = int((now + gate.settings.lease_ttl) * 1000) + 1  # no lease ends later
-        pipe = gate.store.client.pipeline(transaction=False)
-        pipe.zrangebyscore(keys.due, "-inf", ends, start=0, num=MOST_LEASES)
-        for name in names:
-            pipe.lindex(keys.waiting(name.decode()), 0)
-        due, *firsts = pipe.execute()
+
+        def ages(pipe: Any) -> None:
+            pipe.zrangebyscore(keys.due, "-inf", ends, start=0, num=MOST_LEASES)
+            for name in names:
+                pipe.lindex(keys.waiting(name.decode()), 0)
+
+        due, *firsts = gate.store.read("ages", ages)
 
         released = [now - fence / 1e6 for _, fence in gate.store.rung_queues(keys, MOST_QUEUES)] if rung else []
         running = sum(member.startswith(b"l ") for member in due)

@@ -56,7 +56,7 @@ class Member:
 
     Args:
         consumer: Celery's.
-        make: Makes a gate by the name of its client, and the seconds to wait for an answer (None: the usual ones).
+        make: Makes a gate by the name of its connections; see `build_gate`.
 
     Attributes:
         gate: For the main process' threads; its calls end soon, also when Redis does not answer.
@@ -66,10 +66,10 @@ class Member:
         tuning: What saves time, see patches.py.
     """
 
-    def __init__(self, consumer: Any, make: Callable[[str, float | None], Gate]) -> None:
+    def __init__(self, consumer: Any, make: Callable[..., Gate]) -> None:
         members[consumer] = self
         self.consumer = consumer
-        self.gate = make("groupfifo-worker", PATIENCE_SECONDS)
+        self.gate = make("groupfifo-worker", PATIENCE_SECONDS, patient=False)
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
         self.tuning = Tuning(consumer, self.gate.settings.tuning)
         self.runs = Runs()
@@ -78,22 +78,20 @@ class Member:
         self.pool.precomputes = self.pool.has_processes and "bodies" in self.tuning
         self.lists = ConsumedLists(consumer, self.gate.releaser.takes and "lists" in self.tuning)
         self.events = events.Events(consumer, self.loop.soon)
-        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman", None).store, self._hear)
+        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman").store, self._hear)
         self.outbox.uses_line = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
         self.renewer = Renewer(
-            make("groupfifo-renewer", None),
+            make("groupfifo-renewer"),
             self.owner,
             self.runs,
             self.is_held,
             self.endings.dropped,
             self.endings.lease_lost,
         )
-        self.sweeper = Sweeper(
-            make("groupfifo-sweeper", None), self.owner, self.lists.all, self.events, self._tell_revoked
-        )
+        self.sweeper = Sweeper(make("groupfifo-sweeper"), self.owner, self.lists.all, self.events, self._tell_revoked)
         self._thread = _Thread()
         self._leaving = False
         self._paused = True

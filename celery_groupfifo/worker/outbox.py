@@ -37,6 +37,8 @@ logger = get_logger(__name__)
 TOGETHER = 3
 #: Seconds between two tries of the postman, while the gate can't be reached; or refuses a call.
 AGAIN_SECONDS = 0.5
+#: Seconds between two looks of the postman at the line.
+LOOK_SECONDS = 1.0
 
 #: The scripts whose calls go through here.
 SCRIPTS = ("begin", "finish", "fail", "surrender")
@@ -296,14 +298,17 @@ class Outbox:
                 self._hurried.wait(AGAIN_SECONDS)
 
     def _watch(self) -> float | None:
-        """Return the seconds until the oldest answer on the line is overdue; drop the line when it is."""
+        """Return the seconds until the line is to be looked at again; drop it when an answer is overdue."""
+        line = self._line
+        if line is not None and not line.trusted:
+            self._drop_line()
         if not self._sent:
-            return 1.0 if self._attached else None
+            return LOOK_SECONDS if self._attached else None
         left = self._sent[0].sent + self._patient.timeout - monotonic()
         if left <= 0:
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._patient.timeout)
             self._drop_line()
-        return max(left, 0.05)
+        return min(max(left, 0.05), LOOK_SECONDS)
 
     def _wants_line(self) -> bool:
         return self._attached and self._line is None and not self._closed

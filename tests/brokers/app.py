@@ -23,6 +23,7 @@ app.conf.update(
     groupfifo_burst=5,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    broker_pool_limit=int(os.environ.get("BROKER_POOL_LIMIT", "10")),
     broker_transport_options={
         "data_folder_in": str(FOLDER / "queue"),
         "data_folder_out": str(FOLDER / "queue"),
@@ -51,3 +52,10 @@ def work(self: Any, group: str, seq: int, seconds: float = 0.0, fails: int = 0) 
         history.record(path, ev="end", ok=False, reason="retry", **said)
         raise self.retry(countdown=0.05)
     history.record(path, ev="end", ok=True, **said)
+
+
+@app.task(base=GroupFifoTask, group_key="{group}", ignore_result=True)
+def spread(group: str, many: int) -> None:
+    """Send ordered tasks, one to each of many groups."""
+    for number in range(many):
+        work.delay(f"{group}-{number}", 0)

@@ -18,6 +18,7 @@ from celery import Celery
 
 from celery_groupfifo import GroupFifo, park_many
 from celery_groupfifo.demo import checker, history
+from celery_groupfifo.embedded import Server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -171,6 +172,30 @@ def test_rabbitmq_hand_off_is_bounded(elsewhere: Stage) -> None:
     starts = [event["group"] for event in elsewhere.events() if event["ev"] == "start"]
     assert_in_order(elsewhere)
     assert max(_streaks(starts[:50])) <= 5
+
+
+@pytest.fixture
+def other_redis(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterator[Stage]:
+    with redis.Redis.from_url(f"{redis_server.url}/8") as broker:
+        broker.flushdb()
+    stage = Stage(f"{redis_server.url}/8", redis_url, tmp_path)
+    yield stage
+    stage.close()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_ordered_tasks_that_send_ordered_tasks(other_redis: Stage, pool: str) -> None:
+    """Celery has one producer here: a task that held it and waited for another one would stop all of them."""
+    other_redis.environment["BROKER_POOL_LIMIT"] = "1"
+    other_redis.worker("-c", "16", "-P", pool)
+    spread = [
+        other_redis.app.signature("tests.brokers.app.spread", (f"s{number}", 5), {}, group_key=f"s{number}")
+        for number in range(48)
+    ]
+    park_many(spread)
+
+    assert other_redis.drained()
+    assert sum(event["ev"] == "end" for event in other_redis.events()) == 48 * 5
 
 
 def test_a_broker_of_files_keeps_order(files: Stage) -> None:

@@ -47,12 +47,13 @@ class World:
     Args:
         url: Of an empty database.
         app: Its app; a new one on that database unless given.
+        timeout: Seconds that the gate waits for an answer; None: as ever.
     """
 
-    def __init__(self, url: str, app: Celery | None = None) -> None:
+    def __init__(self, url: str, app: Celery | None = None, timeout: float | None = None) -> None:
         self.url = url
         self.app = app or Celery("gate-tests", broker=url, set_as_current=False)
-        self.gate = build_gate(self.app)
+        self.gate = build_gate(self.app, timeout=timeout)
         self.redis: redis.Redis = redis.Redis.from_url(url)
         self.now = START_MS
         self.tick(0)
@@ -60,7 +61,7 @@ class World:
     def close(self) -> None:
         """Let go of the server."""
         self.redis.close()
-        self.gate.store.client.close()
+        self.gate.store.close()
         self.app.close()
 
     @property

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
+from celery import Celery
 
 from celery_groupfifo import embedded, scripts
+from celery_groupfifo.connect import gate_server
+from celery_groupfifo.connections import Connections
 from celery_groupfifo.errors import GroupFifoError, ScriptRefused
+from celery_groupfifo.settings import Settings
 from celery_groupfifo.store import Store
 from tests.gate.scripted import CASES, Case
 from tests.gate.snapshot import snapshot
@@ -29,6 +32,12 @@ def pattern(key: str) -> str:
     return "~" + re.sub(r"([*?\[\]\\])", r"\\\1", key)
 
 
+def connections(world: World) -> Connections:
+    """Connections of the user to a world's server."""
+    url = world.url.replace("://", f"://{USER}:{PASSWORD}@")
+    return gate_server(Celery("acl", broker=url, set_as_current=False), Settings()).connections(5.0, "")
+
+
 class Allowed(Store):
     """Runs each script as a user made for this very call."""
 
@@ -36,9 +45,8 @@ class Allowed(Store):
         self._admin = world.redis
         self._denied = denied
         self.clock = world.gate.store.clock
-        client = redis.Redis.from_url(world.url, username=USER, password=PASSWORD)
         self._allow([], [])
-        super().__init__(client, world.gate.store.shown)
+        super().__init__(connections(world), world.gate.store.shown)
         self.clock = world.gate.store.clock
 
     def _allow(self, keys: list[str], allowed: list[str]) -> None:
@@ -75,7 +83,7 @@ def test_every_script_needs_no_more_than_its_keys_and_commands(world: World) -> 
         before = snapshot(world)
         call()
         assert case.script == "lease" or snapshot(world) != before
-        world.gate.store.client.close()
+        world.gate.store.close()
         world.gate.store = open_store
         done.append(case)
     assert done == CASES
@@ -92,14 +100,14 @@ def test_a_key_less_is_refused_with_the_remedy(world: World, case: Case) -> None
     world.gate.store = store
     with pytest.raises(ScriptRefused, match=rf"refused '{case.script}'.*Allow the user EVALSHA, SCRIPT LOAD"):
         call()
-    store.client.close()
+    store.close()
 
 
 def test_a_command_less_is_refused_with_the_remedy(world: World) -> None:
     world.gate.store = store = Allowed(world, denied="lpush")
     with pytest.raises(ScriptRefused, match=r"refused 'park'.*lpush.*Allow the user EVALSHA, SCRIPT LOAD"):
         world.park("a")
-    store.client.close()
+    store.close()
 
 
 def test_no_scripts_at_all_are_refused_with_the_remedy(world: World) -> None:
@@ -109,7 +117,7 @@ def test_no_scripts_at_all_are_refused_with_the_remedy(world: World) -> None:
         world.park("a")
     with pytest.raises(ScriptRefused, match=r"refused 'park'"):
         world.gate.park_all([make_entry(world.gate, "a")], world.gate.numbers(1))
-    store.client.close()
+    store.close()
 
 
 def test_reading_and_pushing_are_refused_with_the_remedy(world: World) -> None:
@@ -123,13 +131,12 @@ def test_reading_and_pushing_are_refused_with_the_remedy(world: World) -> None:
     ):
         with pytest.raises(ScriptRefused, match=rf"refused '{name}'.*Allow the user"):
             call()
-    store.client.close()
+    store.close()
 
 
 def test_a_wrong_password_is_an_error_of_ours(world: World) -> None:
     world.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", ">another")
-    client = redis.Redis.from_url(world.url, username=USER, password=PASSWORD)
-    store = Store(client, world.gate.store.shown)
+    store = Store(connections(world), world.gate.store.shown)
     with pytest.raises(GroupFifoError, match=r"username-password pair|WRONGPASS"):
         store.version()
-    client.close()
+    store.close()

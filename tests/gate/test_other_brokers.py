@@ -26,7 +26,7 @@ class Elsewhere:
     def place(self, exchange: str, routing_key: str, priority: object) -> tuple[str, str | None]:
         return "*" + routing_key, None
 
-    def send(self, queue: str, message: bytes) -> None:
+    def send(self, queue: str, message: bytes, producer: object = None) -> None:
         if self.error is not None:
             raise self.error
         self.sent.append(ticket_of(message))

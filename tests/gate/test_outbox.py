@@ -1,4 +1,4 @@
-"""What is on its way to the gate: nobody waits, nothing is lost, and nothing is done twice, whatever happens between."""
+"""What is on its way to the gate: nobody waits, nothing is lost or done twice, whatever happens between."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Turning:
         self.outbox.close(within=5)
         self.loop.close()
         self.hub.close()
-        self.gate.store.client.close()
+        self.gate.store.close()
 
 
 @pytest.fixture(params=[True, False], ids=["line", "postman"])
@@ -248,7 +248,7 @@ def test_the_first_telling_is_what_a_lease_may_run_from(far: tuple[World, Proxy]
 def test_a_refused_call_is_repeated_and_holds_up_no_other(world: World, turning: Turning) -> None:
     """Timeline: something foreign stands in the way of one call, until somebody takes it away."""
     odd, fine = Ticket.parse("gf other:0 7 0 7 a"), world.run("b", "B")
-    keys, more, args = turning.gate.begin_call(fine, "w1", "x")
+    _, more, args = turning.gate.begin_call(fine, "w1", "x")
     other = Keyspace("", "other", 1).partitions[0]
     world.redis.set(other.flight, "no hash")
     turning.outbox.tell(turning.told("begin", (other, more, args), odd, lambda reply: bool(reply[0])))

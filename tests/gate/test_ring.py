@@ -115,7 +115,7 @@ def test_on_another_broker_a_quiet_queue_is_rung_after_the_long_bound(world: Wor
     entry = make_entry(world.gate, "a")
     entry.queue, entry.list_key = "*elsewhere", None
     sent: list[tuple[str, bytes]] = []
-    world.gate.releaser.send = lambda queue, message: sent.append((queue, message))  # type: ignore[method-assign]
+    world.gate.releaser.send = lambda queue, message, producer: sent.append((queue, message))  # type: ignore[method-assign]
     world.gate.park(entry, world.gate.number())
     assert [queue for queue, _ in sent] == ["*elsewhere"]
     world.tick(BOUND_MS - 1)
@@ -128,7 +128,7 @@ def test_on_another_broker_a_quiet_queue_is_rung_after_the_long_bound(world: Wor
 def test_on_another_broker_every_ticket_that_comes_in_tells_of_those_before_it(world: World) -> None:
     """What is missing can't be looked for there: one in ten, as of those that are taken from lists, would not do."""
     sent: list[bytes] = []
-    world.gate.releaser.send = lambda queue, message: sent.append(message)  # type: ignore[method-assign]
+    world.gate.releaser.send = lambda queue, message, producer: sent.append(message)  # type: ignore[method-assign]
     for group in ("g", "h"):
         entry = make_entry(world.gate, group, group)
         entry.queue, entry.list_key = "*elsewhere", None

@@ -51,6 +51,28 @@ def test_a_server_that_does_not_answer_costs_two_timeouts(world: World) -> None:
         assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize(("patient", "least", "most"), [(True, 1.0, 1.5), (False, 0.5, 0.9)])
+def test_who_must_not_wait_is_answered_after_one_timeout(
+    world: World, patient: bool, least: float, most: float
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = Celery("gate-tests", broker=f"redis://127.0.0.1:{silent.getsockname()[1]}/0", set_as_current=False)
+        gate = build_gate(app, timeout=0.5, patient=patient)
+        started = time.monotonic()
+        with pytest.raises(GateUnavailable):
+            gate.park(make_entry(gate, "a"), gate.number())
+        assert least <= time.monotonic() - started < most
+
+
+def test_nor_does_a_restart_cost_it_anything(own: World) -> None:
+    """A connection that was closed is known to be lost at once: the call is repeated on a new one."""
+    gate = build_gate(own.app, patient=False)
+    assert gate.park(make_entry(gate, "a"), gate.number())
+    own.redis.client_kill_filter(_type="normal", skipme=True)
+    assert gate.park(make_entry(gate, "b"), gate.number())
+    gate.store.close()
+
+
 def test_a_foreign_type_under_a_name_of_the_gate_is_named(world: World) -> None:
     world.redis.set(world.keys.entries, "foreign")
     for call in (

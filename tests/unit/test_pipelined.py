@@ -46,6 +46,7 @@ class Store:
     """Stands for the gate's."""
 
     shown = "redis://somewhere/0"
+    connections = SimpleNamespace(close=lambda connection: connection.disconnect(), trusts=lambda connection: True)
 
     def wrapped(self, name: str, error: Exception) -> GroupFifoError:
         return GroupFifoError(str(error))

@@ -11,16 +11,16 @@ from celery import Celery
 from celery.app.task import Context
 from kombu.message import Message
 
-from celery_groupfifo.worker import prepared
+from celery_groupfifo.worker import precomputed
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
 from celery_groupfifo.worker.request import GroupRequest
 
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    prepared._names.clear()
+    precomputed._names.clear()
     yield
-    prepared._names.clear()
+    precomputed._names.clear()
 
 
 def request(**headers: Any) -> dict[str, Any]:
@@ -63,10 +63,10 @@ def test_a_request_without_any_has_none() -> None:
 
 
 def test_names_without_number_are_forgotten() -> None:
-    for number in range(prepared.KINDS + 10):
+    for number in range(precomputed.KINDS + 10):
         made = {"id": "an id", f"header-{number}": number}
         assert custom_headers(made) == {f"header-{number}": number}
-    assert len(prepared._names) <= prepared.KINDS
+    assert len(precomputed._names) <= precomputed.KINDS
 
 
 def test_a_body_is_sent_decoded_where_the_request_has_its_arguments() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from celery.concurrency.prefork import TaskPool
 
-from celery_groupfifo.worker.pools import LENGTH, PIPE_BUF, PIPE_SIZE, spare_calls
+from celery_groupfifo.worker.prefork import LENGTH, PIPE_BUF, PIPE_SIZE, spare_calls
 
 BUSY, WRITING, IDLE = 3, 4, 5
 

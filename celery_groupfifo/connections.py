@@ -1,0 +1,189 @@
+"""The connections to one server: each call has one to itself, and a few are kept for the next calls.
+
+redis-py's own pool won't do: it has a limit, which many threads at once run into, it keeps for ever what a burst has
+opened, and it goes on with connections to a server that has stopped being the right one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from itertools import count
+from typing import Any, Protocol
+
+import redis
+
+#: Idle connections that are kept. A burst opens what it needs; what comes back beyond these is closed.
+KEPT = 16
+
+Address = tuple[str, int]
+
+
+class Master(Protocol):
+    """Knows where the server is, if that may change; see sentinels.py."""
+
+    def find(self) -> Address:
+        """The address by now.
+
+        Raises:
+            redis.ConnectionError: Nobody can tell.
+        """
+
+    def last(self) -> Address | None:
+        """The address of a moment ago: what is kept is good only while it leads there. None: not known yet."""
+
+
+class _Idle(deque[Any]):
+    """What one process keeps. A forked child starts with nothing: what it inherits is its parent's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pid = os.getpid()
+
+
+class Connections:
+    """The connections to one server. From any thread, greenlet or forked process.
+
+    Args:
+        options: For the connection, as redis-py names them; with its `connection_class`.
+        master: Finds the server; None: it is where the options say.
+
+    Attributes:
+        generation: Grows whenever all connections that were made before are distrusted. Whoever holds one for long
+            asks `trusts`.
+        timeout: Seconds to wait for an answer.
+    """
+
+    def __init__(self, options: dict[str, Any], master: Master | None = None) -> None:
+        self._options = dict(options)
+        self._class: type[Any] = self._options.pop("connection_class", redis.Connection)
+        self._master = master
+        self._address: Address | None = None
+        self._idle = _Idle()
+        self._numbers = count(1)
+        self.generation = 0
+        self.timeout = float(options["socket_timeout"])
+
+    # -- one's own ---------------------------------------------------------
+
+    def open(self) -> Any:
+        """A new connection: connected, authenticated, its database selected. The caller's own, until `close`.
+
+        Raises:
+            redis.RedisError: The server can't be reached, or refuses it.
+        """
+        options, generation = self._options, self.generation
+        if self._master is not None:
+            address = self._master.find()
+            self._lead_to(address)
+            options, generation = {**options, "host": address[0], "port": address[1]}, self.generation
+        connection = self._class(**options)
+        connection.groupfifo_generation = generation
+        try:
+            connection.connect()
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def close(self, connection: Any) -> None:
+        """Close a connection, with every answer that was not read."""
+        connection.disconnect()
+
+    def trusts(self, connection: Any) -> bool:
+        """Whether a connection is still one to use: none of its generation has failed, and it leads to the master."""
+        if self._master is not None:
+            self._lead_to(self._master.last())
+        return bool(connection.groupfifo_generation == self.generation)
+
+    def _lead_to(self, address: Address | None) -> None:
+        if address is not None and address != self._address:
+            self._address = address
+            self.drop(self.generation)
+
+    # -- for one call ------------------------------------------------------
+
+    def take(self) -> Any:
+        """A connection for one call: a kept one, or a new one. To be given back, or closed."""
+        idle = self._mine()
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if self.trusts(connection):
+                return connection
+            self.close(connection)
+        return self.open()
+
+    def give_back(self, connection: Any) -> None:
+        """The call has read its answer: others may use the connection."""
+        idle = self._mine()
+        good = connection._sock is not None and connection.pid == idle.pid
+        if good and connection.groupfifo_generation == self.generation and len(idle) < KEPT:
+            idle.append(connection)
+        else:
+            self.close(connection)
+
+    def drop(self, generation: int) -> None:
+        """Distrust every connection of a generation: after one has failed, the others are likely to be as bad.
+
+        Args:
+            generation: The one at the start of the call that has failed. When it has gone, others were faster, and
+                what has been made since then is good.
+        """
+        if generation == self.generation:
+            self.generation = next(self._numbers)
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what is kept."""
+        idle = self._mine()
+        while idle:
+            try:
+                self.close(idle.pop())
+            except IndexError:  # another thread was faster
+                break
+
+    def _mine(self) -> _Idle:
+        if self._idle.pid != os.getpid():
+            self._idle = _Idle()
+        return self._idle
+
+    # -- for redis-py ------------------------------------------------------
+
+    def client(self) -> Any:
+        """redis-py's client on these connections."""
+        return redis.Redis(connection_pool=_Pool(self, self._class, self._options))
+
+
+class _Pool(redis.ConnectionPool):
+    """What redis-py's client takes for a pool."""
+
+    def __init__(self, connections: Connections, connection_class: type[Any], options: dict[str, Any]) -> None:
+        super().__init__(connection_class=connection_class, **options)
+        self._connections = connections
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        connection = self._connections.take()
+        try:
+            unusable = connection.can_read()
+        except (redis.RedisError, OSError):
+            unusable = True
+        if unusable:  # the server has closed it, and the other ones as well
+            self._connections.close(connection)
+            self._connections.drop(connection.groupfifo_generation)
+            connection = self._connections.open()
+        return connection
+
+    def release(self, connection: Any) -> None:
+        # redis-py releases in a `finally`. While an exception is on its way an answer may be left unread (a time limit
+        # strikes anywhere), and would become the answer of the next call.
+        if sys.exc_info()[0] is None:
+            self._connections.give_back(connection)
+        else:
+            self._connections.close(connection)
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        self._connections.close_idle()

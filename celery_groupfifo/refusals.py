@@ -1,0 +1,99 @@
+"""What Redis refuses, and what helps: a new connection, time, or somebody who changes a setting."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+import redis
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
+
+
+class Kind(Enum):
+    """What a failed call says of the connection it was made on."""
+
+    #: The connection has broken. Whether the call was done is not known, and every call may be made twice.
+    LOST = "lost"
+    #: There was no answer in time. The same, but the next try may take as long.
+    LATE = "late"
+    #: This server does nothing for us, and another one by the same name may: it has become a replica, loads its data,
+    #: has lost its replicas, or does not know us (any more). Nothing was done.
+    ELSEWHERE = "elsewhere"
+    #: The user may not do what the script does. It may have done a part.
+    HALF_DONE = "half done"
+    #: An answer of the right server: it is full or busy, or the call is wrong.
+    MEANT = "meant"
+
+    @property
+    def distrusted(self) -> bool:
+        """Whether the connection, and all that were made before it failed, may be what is wrong."""
+        return self is not Kind.MEANT
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the call may be made once more, on a new connection."""
+        return self in (Kind.LOST, Kind.LATE, Kind.ELSEWHERE)
+
+
+# redis-py makes classes of some words and takes the word out of the text; inside a script's error the word stays.
+_ELSEWHERE = re.compile(r"\b(READONLY|MASTERDOWN|LOADING|NOREPLICAS|UNBLOCKED|NOAUTH)\b")
+_ELSEWHERE_CLASSES = (ReadOnlyError, MasterDownError, BusyLoadingError)
+_FORBIDDEN = re.compile(r"\bNOPERM\b|ACL failure")
+_INSIDE = re.compile(r"(in|running) script|user_script")
+_PASSING = re.compile(r"\b(OOM|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN)\b")
+_PASSING_CLASSES = (OutOfMemoryError, ClusterDownError, TryAgainError)
+
+
+def kind_of(error: RedisError) -> Kind:
+    """Look at a failed call."""
+    text = str(error)
+    if isinstance(error, _ELSEWHERE_CLASSES):
+        return Kind.ELSEWHERE
+    if isinstance(error, redis.TimeoutError):
+        return Kind.LATE
+    if isinstance(error, redis.ConnectionError):
+        return Kind.LOST
+    if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
+        return Kind.HALF_DONE if _INSIDE.search(text) else Kind.ELSEWHERE
+    return Kind.ELSEWHERE if _ELSEWHERE.search(text) else Kind.MEANT
+
+
+def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
+    """The one place where Redis errors become ours.
+
+    Args:
+        name: Of the call.
+        error: What it raised.
+        shown: The server's URL without its password.
+    """
+    text = str(error)
+    if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
+        return ScriptRefused(
+            f"Redis at {shown} refused '{name}': {text}. Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."
+        )
+    passing = (
+        not isinstance(error, ResponseError)
+        or isinstance(error, _PASSING_CLASSES)
+        or kind_of(error) is Kind.ELSEWHERE
+        or _PASSING.search(text)
+    )
+    if passing:
+        return GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
+    if "WRONGTYPE" in text:
+        return GroupFifoError(
+            f"'{name}' found a key of another type at {shown}: something else uses the gate's "
+            f"names. Give the gate its own groupfifo_namespace or database. ({text})"
+        )
+    return GroupFifoError(f"Redis at {shown} could not run '{name}': {text}")

@@ -1,0 +1,97 @@
+"""What an error of Redis says of the connection it came on, in the words of every version."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from redis._parsers.base import BaseParser
+
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
+from celery_groupfifo.refusals import Kind, kind_of, told
+
+SHOWN = "redis://shop:6379/0"
+#: As Redis 6.2 tells what a command inside a script has raised, and as the scripts tell what they have caught.
+INSIDE = (
+    "ERR Error running script (call to f_0a): @user_script:12: -{}",
+    "ERR user_script:12: {} script: 0a, on @user_script:12.",
+)
+READONLY = "READONLY You can't write against a read only replica."
+PERMISSION = "this user has no permissions to run the 'evalsha' command or its subcommand"
+
+
+def parsed(line: str) -> redis.RedisError:
+    """The error that redis-py makes of a line of the server."""
+    error = BaseParser.parse_error(line)
+    assert isinstance(error, redis.RedisError)
+    return error
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        READONLY,
+        *(inside.format(READONLY) for inside in INSIDE),
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "NOREPLICAS Not enough good replicas to write.",
+        INSIDE[0].format("NOREPLICAS Not enough good replicas to write."),
+        "LOADING Redis is loading the dataset in memory",
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        f"NOPERM {PERMISSION}",
+        "NOPERM this user has no permissions to run the 'script|load' command",
+    ],
+)
+def test_another_server_may_do_it(line: str) -> None:
+    error = parsed(line)
+    assert kind_of(error) is Kind.ELSEWHERE and kind_of(error).distrusted and kind_of(error).repeated
+    assert isinstance(told("park", error, SHOWN), ScriptRefused if "NOPERM" in line else GateUnavailable)
+
+
+@pytest.mark.parametrize("line", ["NOAUTH Authentication required.", "WRONGPASS invalid username-password pair"])
+def test_a_new_connection_authenticates_anew(line: str) -> None:
+    error = parsed(line)
+    assert kind_of(error).distrusted and kind_of(error).repeated
+    assert isinstance(told("park", error, SHOWN), GateUnavailable)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERR Error running script (call to f_0a): @user_script: 12: -NOPERM " + PERMISSION,
+        "NOPERM ACL failure in script: User gate has no permissions to access a key",
+    ],
+)
+def test_a_script_that_was_forbidden_half_way_is_not_repeated(line: str) -> None:
+    error = parsed(line)
+    assert kind_of(error) is Kind.HALF_DONE and kind_of(error).distrusted and not kind_of(error).repeated
+    assert isinstance(told("park", error, SHOWN), ScriptRefused)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        INSIDE[0].format("OOM command not allowed when used memory > 'maxmemory'."),
+        "BUSY Redis is busy running a script.",
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "CLUSTERDOWN Hash slot not served",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+    ],
+)
+def test_the_right_server_can_not_for_the_moment(line: str) -> None:
+    error = parsed(line)
+    assert kind_of(error) is Kind.MEANT and not kind_of(error).distrusted and not kind_of(error).repeated
+    assert isinstance(told("park", error, SHOWN), GateUnavailable)
+
+
+@pytest.mark.parametrize("line", ["ERR unknown command", "WRONGTYPE Operation against a key", "ERR a READONLYISH key"])
+def test_the_call_is_wrong(line: str) -> None:
+    error = parsed(line)
+    assert kind_of(error) is Kind.MEANT
+    assert type(told("park", error, SHOWN)) is GroupFifoError
+
+
+def test_lost_and_late() -> None:
+    assert kind_of(redis.ConnectionError("Connection closed by server.")) is Kind.LOST
+    assert kind_of(redis.TimeoutError("Timeout reading from shop:6379")) is Kind.LATE
+    assert kind_of(parsed("ERR max number of clients reached")) is Kind.LOST
+    assert {kind for kind in Kind if kind.repeated} == {Kind.LOST, Kind.LATE, Kind.ELSEWHERE}
