@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
-from tests.worker.waiting import until
+from tests.waiting import until
 
 from celery_groupfifo import GroupFifo, Groups, embedded, park_many
 from celery_groupfifo.connect import gate_server

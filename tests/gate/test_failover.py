@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from celery import Celery
-from tests.worker.waiting import until
+from tests.waiting import until
 
 from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused

@@ -11,11 +11,10 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import events, signals
-from celery_groupfifo.model import KEY_HEADER, Failure, Ticket
+from celery_groupfifo.model import Failure, Ticket
 from tests.worker.app import make_app
 
 TICKET = Ticket("groupfifo:0", 1_700_000_000_000_000, 2, 1_600_000_000_000_000, "an-id")
-HEADERS = {"task": "a.task", "retries": 3, KEY_HEADER: "a key"}
 
 
 class Dispatcher:
@@ -37,8 +36,9 @@ def told_by(dispatcher: Dispatcher | None) -> events.Events:
 
 @pytest.fixture
 def run() -> Any:
-    request = SimpleNamespace(name="a.task", request_dict={"retries": 3}, outcome="success")
-    return SimpleNamespace(ticket=TICKET, key="a key", request=request, begun=0.0, worker_lost=False)
+    return SimpleNamespace(
+        ticket=TICKET, key="a key", name="a.task", attempt=4, outcome="success", since=0.0, worker_lost=False
+    )
 
 
 @pytest.fixture
@@ -78,15 +78,15 @@ def test_nothing_is_built_when_nobody_listens(run: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(events.logger, "isEnabledFor", lambda level: False)
     for dispatcher in (None, Dispatcher("worker")):
         told = told_by(dispatcher)
-        told.begun(run, HEADERS)
+        told.begun(run)
         told.finished(run, 1.0)
         told.surrendered(run)
-        told.stale(TICKET, HEADERS)
+        told.stale(run)
 
 
 def test_an_event_names_its_run(run: Any) -> None:
     dispatcher = Dispatcher()
-    told_by(dispatcher).begun(run, HEADERS)
+    told_by(dispatcher).begun(run)
 
     [(kind, fields)] = dispatcher.sent
     assert kind == "groupfifo-begun"
@@ -134,14 +134,8 @@ def test_an_event_that_fails_hurts_nobody(run: Any) -> None:
     ],
 )
 def test_outcomes(run: Any, outcome: str, due: float | None, word: str) -> None:
-    run.request.outcome = outcome
+    run.outcome = outcome
     assert events.outcome_of(run, due) == word
-
-
-def test_a_message_that_nobody_could_read_is_a_failure(run: Any) -> None:
-    run.request = None
-    assert events.outcome_of(run, None) == "failure"
-    assert events.of_run(run) == {"key": "a key", "task_id": "an-id", "fence": TICKET.fence, "attempt": 1}
 
 
 def test_a_block_is_told_with_its_cause(run: Any) -> None:
