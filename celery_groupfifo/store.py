@@ -127,10 +127,10 @@ class Store:
         except RedisError as error:
             raise self.wrapped("push", error) from error
 
-    def mark_unsent(self, keys: Keys, entry_id: str) -> None:
-        """Let the next sweep release a head again whose ticket did not reach the broker. `entry_id` is quoted."""
+    def mark_unsent(self, keys: Keys, name: str) -> None:
+        """Let the next sweep release a head again whose ticket did not reach the broker. `name` is its entry's."""
         try:
-            self.client.zadd(keys.due, {f"r {entry_id}": 0})
+            self.client.zadd(keys.due, {f"r {name}": 0})
         except RedisError as error:
             raise self.wrapped("mark_unsent", error) from error
 
@@ -150,16 +150,18 @@ class Store:
             raise self.wrapped("rung", error) from error
         return found
 
-    def entry(self, keys: Keys, entry_id: str) -> tuple[str, str, bytes] | None:
-        """Group, queue and text of an entry; None when there is none, or nobody can read it. `entry_id` is quoted."""
+    def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        """Group and text of entries by name, of those that exist and can be read."""
         try:
-            text: bytes | None = self.client.hget(keys.entries, entry_id)
+            texts: list[bytes | None] = self.client.hmget(keys.entries, names)
         except RedisError as error:
-            raise self.wrapped("entry", error) from error
-        words = (text or b"").split(b"\n", 1)[0].split(b" ")
-        if text is None or len(words) != 4:
-            return None
-        return words[1].decode(), words[2].decode(), text
+            raise self.wrapped("entries", error) from error
+        found = {}
+        for name, text in zip(names, texts, strict=True):
+            words = (text or b"").split(b"\n", 1)[0].split(b" ")
+            if text is not None and len(words) == 4:
+                found[name] = (words[1].decode(), text)
+        return found
 
     def wait(self, key: str, seconds: float) -> None:
         """Wait until something is pushed on the list `key`, or the time is over."""
