@@ -18,7 +18,7 @@ from celery import Celery
 
 from celery_groupfifo.connect import Server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
+from celery_groupfifo.keys import Keys, Keyspace, entry_names, quote, task_of, unquote
 from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket, accepted, opened
 from celery_groupfifo.release import ELSEWHERE, Releaser, releaser_of, ticket_of
 from celery_groupfifo.settings import Settings, read_settings
@@ -146,30 +146,32 @@ class Gate:
         self.publish(reply[1:], producer)
         return accepted(int(reply[0]), entry)
 
-    def revoke(self, task_id: str, note: str = "") -> bytes | None:
-        """Take out an entry that does not run yet; its group goes on.
+    def revoke(self, task_id: str, note: str = "", group: str | None = None) -> bytes | None:
+        """Take out the entries of a task that do not run yet; their groups go on.
 
         Args:
-            task_id: Of the entry.
+            task_id: Of the task.
             note: What the audit keeps of it, when it is done; empty: nothing.
+            group: Only those of this group, quoted; None: of any.
 
         Returns:
             The message of the entry, without its tickets; None when there is none, or it runs.
         """
-        quoted, number = quote(task_id), self.number()
         message = None
         for keys in self.keyspace.partitions:
-            entry = self.store.entry(keys, quoted)
-            if entry is not None:
-                group, _, text = entry
-                more = [keys.waiting(group), keys.group(group), keys.producer(number.producer), keys.audit]
-                args: list[Any] = [quoted, group, number.value, PRODUCER_KEEP_MS, note]
-                code, *rest = self.store.run("revoke", keys, more, args)
-                self.publish(rest)
-                message = opened(text) if int(code) == 1 else None
-                break
-        self._producers.append(Number(number.producer, number.value + 1))
+            for name, (of, text) in self.store.entries(keys, entry_names(task_id)).items():
+                if group in (None, of) and self._revoke(keys, name, of, note):
+                    message = message or opened(text)
         return message
+
+    def _revoke(self, keys: Keys, name: str, group: str, note: str) -> bool:
+        number = self.number()
+        more = [keys.waiting(group), keys.group(group), keys.producer(number.producer), keys.audit]
+        args: list[Any] = [name, group, number.value, PRODUCER_KEEP_MS, note]
+        code, *rest = self.store.run("revoke", keys, more, args)
+        self._producers.append(Number(number.producer, number.value + 1))
+        self.publish(rest)
+        return int(code) == 1
 
     # -- workers -----------------------------------------------------------
 
@@ -192,7 +194,7 @@ class Gate:
 
     def begin_call(self, ticket: Ticket, owner: str, call: str) -> Call:
         """A begin for a `Line`, which sends many without waiting for their answers."""
-        return self._keys(ticket), [], [quote(ticket.id), ticket.fence, owner, call, self.settings.ttl_ms]
+        return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
 
     def finish(self, call: Finish) -> Finished:
         """Give the lease back, send the group's next head out, and take the worker's next task.
@@ -211,7 +213,7 @@ class Gate:
             return "fail", self._fail_call(call, call.failure)
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
-        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.owner, call.caller, call.call]
+        args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.owner, call.caller, call.call]
         args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists), *(name for name, _ in call.lists)]
         if call.continuation is not None:
             entry = call.continuation
@@ -222,7 +224,7 @@ class Gate:
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
-        args: list[Any] = [quote(call.ticket.id), group, call.ticket.fence, call.caller, call.call, CALLS_KEEP_MS]
+        args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.caller, call.call, CALLS_KEEP_MS]
         args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]
 
@@ -250,7 +252,7 @@ class Gate:
         """Return the call that gives back heads of one partition, at most `BATCH`; see `surrender`."""
         args: list[Any] = [len(lists), *(name for name, _ in lists)]
         for ticket, lost in runs:
-            args += [quote(ticket.id), ticket.fence, int(lost)]
+            args += [ticket.entry, ticket.fence, int(lost)]
         return self._keys(runs[0][0]), [key for _, key in lists], args
 
     def renew(self, owner: str, tickets: Iterable[Ticket]) -> list[Ticket]:
@@ -265,7 +267,7 @@ class Gate:
             by_fence = {ticket.fence: ticket for ticket in mine if ticket.tag == keys.tag}
             args: list[Any] = [self.settings.ttl_ms, CALLS_KEEP_MS]
             for fence, ticket in by_fence.items():
-                args += [quote(ticket.id), fence]
+                args += [ticket.entry, fence]
             reply = self.store.run("renew", keys, [keys.calls(owner)], args)
             lost += [by_fence[int(fence)] for fence in reply]
         return lost
@@ -277,7 +279,7 @@ class Gate:
 
     def lease(self, ticket: Ticket) -> float | None:
         """Seconds left of a lease; None when it is lost."""
-        left = self.store.run("lease", self._keys(ticket), [], [quote(ticket.id), ticket.fence])
+        left = self.store.run("lease", self._keys(ticket), [], [ticket.entry, ticket.fence])
         return None if left < 0 else left / 1000
 
     # -- what time moves ---------------------------------------------------
@@ -316,7 +318,7 @@ class Gate:
         more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
         gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH])
         pairs = zip(gone[::2], gone[1::2], strict=True)
-        return [(unquote(id.decode()), opened(text)) for id, text in pairs]
+        return [(task_of(name.decode()), opened(text)) for name, text in pairs]
 
     def ring(self) -> int:
         """Release heads again whose ticket was lost on its way. Returns how many."""
@@ -362,7 +364,7 @@ class Gate:
         ticket = ticket_of(message)
         if ticket is not None:
             try:
-                self.store.mark_unsent(self._keys(ticket), quote(ticket.id))
+                self.store.mark_unsent(self._keys(ticket), ticket.entry)
             except GateUnavailable as error:
                 logger.warning("The ticket of task %s counts as lost on its way: %s", ticket.id, error)
 

@@ -24,6 +24,26 @@ def quote(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE)
 
 
+#: Joined to an entry's name while the name is taken; `;` never comes out of `quote`. See lua/park.lua.
+REPLACES = ";r"
+#: Names that the entries of one task may have.
+NAMES = 8
+
+
+def entry_names(task_id: str) -> list[str]:
+    """Every name that an entry of a task may have, the usual one first.
+
+    A task that replaces itself by a chain gives its id to the chain's last task. When that one has another key, both
+    may be at the gate at the same time: the one that runs, and the other in its own line.
+    """
+    return [quote(task_id) + number * REPLACES for number in range(NAMES)]
+
+
+def task_of(name: str) -> str:
+    """The id of the task that an entry's name stands for."""
+    return unquote(name.partition(";")[0])
+
+
 class Keys:
     """The keys of one partition.
 

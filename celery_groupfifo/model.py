@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError
-from celery_groupfifo.keys import quote, unquote
+from celery_groupfifo.keys import quote, task_of
 
 #: The header that carries the ticket.
 HEADER = "groupfifo"
@@ -52,13 +52,22 @@ class Entry:
 
 
 class Ticket(NamedTuple):
-    """What a released head carries to the worker: `gf <tag> <fence> <lost> <parked us> <id>`."""
+    """What a released head carries to the worker: `gf <tag> <fence> <lost> <parked us> <entry>`.
+
+    Attributes:
+        entry: The entry's name at the gate, as it stands in the ticket; see `keys.entry_names`.
+    """
 
     tag: str
     fence: int
     lost: int
     parked_us: int
-    id: str
+    entry: str
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return task_of(self.entry)
 
     @classmethod
     def parse(cls, text: object) -> Ticket | None:
@@ -69,7 +78,7 @@ class Ticket(NamedTuple):
         if len(words) != 6 or words[0] != "gf":
             return None
         try:
-            return cls(words[1], int(words[2]), int(words[3]), int(words[4]), unquote(words[5]))
+            return cls(words[1], int(words[2]), int(words[3]), int(words[4]), words[5])
         except ValueError:
             return None
 

@@ -158,12 +158,9 @@ class Store:
         """Push a ticket on a broker's list; a second push is a stale ticket, no more."""
         self.ask("push", lambda: self.client.lpush(list_key, message))
 
-    def mark_unsent(self, keys: Keys, entry_id: str) -> None:
-        """Let the next sweep release a head again whose ticket did not reach the broker. `entry_id` is quoted."""
-        try:
-            self.client.zadd(keys.due, {f"r {entry_id}": 0})
-        except RedisError as error:
-            raise self.wrapped("mark_unsent", error) from error
+    def mark_unsent(self, keys: Keys, name: str) -> None:
+        """Let the next sweep release a head again whose ticket did not reach the broker. `name` is its entry's."""
+        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {f"r {name}": 0}))
 
     def rung_queues(self, keys: Keys, limit: int = 100) -> list[tuple[str, int]]:
         """The queues that hold released heads, and the fence of the oldest one of each."""
@@ -181,13 +178,15 @@ class Store:
             raise self.wrapped("rung", error) from error
         return found
 
-    def entry(self, keys: Keys, entry_id: str) -> tuple[str, str, bytes] | None:
-        """Group, queue and text of an entry; None when there is none, or nobody can read it. `entry_id` is quoted."""
-        text: bytes | None = self.ask("entry", lambda: self.client.hget(keys.entries, entry_id))
-        words = (text or b"").split(b"\n", 1)[0].split(b" ")
-        if text is None or len(words) != 4:
-            return None
-        return words[1].decode(), words[2].decode(), text
+    def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        """Group and text of entries by name, of those that exist and can be read."""
+        texts: list[bytes | None] = self.ask("entries", lambda: self.client.hmget(keys.entries, names))
+        found = {}
+        for name, text in zip(names, texts, strict=True):
+            words = (text or b"").split(b"\n", 1)[0].split(b" ")
+            if text is not None and len(words) == 4:
+                found[name] = (words[1].decode(), text)
+        return found
 
     def wait(self, key: str, seconds: float) -> None:
         """Wait until something is pushed on the list `key`, or the time is over."""

@@ -66,7 +66,7 @@ class DirectGate:
 
     def hold(self, ticket: Ticket, key: str) -> None:
         """End the run of a task that was begun, with a retry in an hour."""
-        text = self._client.hget(self.gate.keyspace.partitions[0].entries, quote(ticket.id))
+        text = self._client.hget(self.gate.keyspace.partitions[0].entries, ticket.entry)
         front, _, message = text.partition(b"\n")
         cut = int(front.split(b" ")[3])
         entry = Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS)

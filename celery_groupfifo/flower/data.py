@@ -13,7 +13,7 @@ from celery_groupfifo.flower.seen import seen
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.reader import Flight
 from celery_groupfifo.groups.view import Running, moment, plain
-from celery_groupfifo.keys import quote, unquote
+from celery_groupfifo.keys import quote, task_of
 
 #: Appointments that are looked through for a group's ETAs.
 APPOINTMENTS = 1000
@@ -131,7 +131,8 @@ def _run(board: Board, key: str, run: Running) -> dict[str, Any]:
 
 def _message(board: Board, key: str, task_id: str) -> dict[str, Any]:
     keys = board.groups.gate.keyspace.of_group(quote(key))
-    entry = content.read(board.reader.texts(keys, [quote(task_id)])[0] or b"")
+    found = board.reader.entry(keys, quote(key), task_id)
+    entry = content.read(found[1]) if found else None
     if entry is None:
         return {"args": "", "kwargs": "", "attempt": None}
     return {"task": entry.task, "args": entry.args, "kwargs": entry.kwargs, "attempt": entry.retries + 1}
@@ -149,7 +150,7 @@ def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
     keys, mine = board.groups.gate.keyspace.of_group(quote(key)), f"e {quote(key)} ".encode()
     soonest = board.reader.one("zrange", keys.due, 0, APPOINTMENTS - 1, withscores=True)
     return [
-        {"task_id": unquote(member[len(mine) :].decode()), "due": plain(moment(ms))}
+        {"task_id": task_of(member[len(mine) :].decode()), "due": plain(moment(ms))}
         for member, ms in soonest
         if member.startswith(mine)
     ]
@@ -208,7 +209,7 @@ def _leases(board: Board, runs: list[tuple[Row, Flight]], now: float) -> list[di
             leases.append(
                 {
                     "key": row.key,
-                    "task_id": unquote(flight.id),
+                    "task_id": flight.task_id,
                     "worker": flight.worker,
                     "fence": flight.fence,
                     "since": plain(moment(flight.since)),

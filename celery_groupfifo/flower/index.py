@@ -87,7 +87,7 @@ class Index:
 def _holds(row: Row, wanted: str) -> bool:
     if wanted in row.key.casefold():
         return True
-    return any(wanted in unquote(run.id).casefold() or wanted in run.worker.casefold() for run in row.running)
+    return any(wanted in run.task_id.casefold() or wanted in run.worker.casefold() for run in row.running)
 
 
 #: What a table can be sorted by. An unknown age comes last when the oldest come first.

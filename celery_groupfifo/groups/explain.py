@@ -12,7 +12,7 @@ from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Group, Running
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.keys import Keys, quote, unquote
+from celery_groupfifo.keys import Keys, entry_names, quote, task_of, unquote
 from celery_groupfifo.release import ELSEWHERE
 
 #: Appointments that are looked through for the next ETA of a group.
@@ -57,7 +57,7 @@ class Explainer:
         return text + "; nothing more starts until it is resumed."
 
     def _blocked(self, keys: Keys, group: Group) -> str:
-        head = None if group.head is None else self._flight(keys, group.head)
+        head = self._head(keys, group)
         named = self._named(keys, head) if head else "a task that is gone"
         since = "" if group.since is None else f" {_span(self._ago(group.since))} ago, at {_clock(group.since)}"
         return (
@@ -76,7 +76,7 @@ class Explainer:
     def _moving(self, keys: Keys, group: Group) -> str:
         if group.running:
             return "; it ".join(self._runs(run) for run in group.running) + self._next(group)
-        head = None if group.head is None else self._flight(keys, group.head)
+        head = self._head(keys, group)
         if head is not None and head.state == "released":
             return self._waits(keys, group, head)
         if head is not None and head.state == "held":
@@ -133,7 +133,7 @@ class Explainer:
         of = f" of {most}" if most is not None and most >= entry.retries else ""
         error = f" Its last run ended with {group.last_error}." if group.last_error else ""
         return (
-            f"waits for retry {entry.retries}{of} of {_task(entry.task, unquote(head.id))}, which goes out {when}; "
+            f"waits for retry {entry.retries}{of} of {_task(entry.task, head.task_id)}, which goes out {when}; "
             f"`retry` lets it go at once.{error} {_rest(group)}."
         )
 
@@ -146,19 +146,21 @@ class Explainer:
                 return (
                     f"has nothing in line: {_count(group.depth, 'task')} with an ETA "
                     f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, "
-                    f"{unquote(member[len(mine) :].decode())}, in {left}."
+                    f"{task_of(member[len(mine) :].decode())}, in {left}."
                 )
         return f"has nothing in line: the ETA of {_count(group.depth, 'task')} has not come yet."
 
     # -- parts -------------------------------------------------------------
 
-    def _flight(self, keys: Keys, task_id: str) -> Flight | None:
-        id = quote(task_id)
-        return Flight.parse(id, self._reader.one("hget", keys.flight, id))
+    def _head(self, keys: Keys, group: Group) -> Flight | None:
+        names = [] if group.head is None else entry_names(group.head)
+        records = self._reader.one("hmget", keys.flight, names) if names else []
+        flights = (Flight.parse(name, text) for name, text in zip(names, records, strict=True))
+        return next((flight for flight in flights if flight and flight.group == quote(group.key)), None)
 
     def _named(self, keys: Keys, head: Flight) -> str:
         entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
-        return _task(entry.task if entry else "", unquote(head.id))
+        return _task(entry.task if entry else "", head.task_id)
 
     def _before(self, keys: Keys, head: Flight) -> tuple[int, int | None]:
         """Tickets of the gate on their way in the same queue before this one, and all messages of it where known."""

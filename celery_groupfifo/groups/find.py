@@ -11,22 +11,24 @@ from celery import Celery, states
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Flight, Reader, running_of
 from celery_groupfifo.groups.view import Found, Group, Parked, moment
-from celery_groupfifo.keys import Keys, quote, unquote
+from celery_groupfifo.keys import Keys, entry_names, quote, task_of, unquote
 
 logger = logging.getLogger(__name__)
 
 
 def find(reader: Reader, task_id: str) -> Found | None:
     """See `Groups.find`."""
-    id = quote(task_id)
+    names = entry_names(task_id)
     for keys in reader.partitions:
 
         def build(pipe: Any, keys: Keys = keys) -> None:
-            pipe.hget(keys.entries, id).hget(keys.flight, id).zmscore(keys.due, [f"l {id}", f"h {id}"])
+            pipe.hmget(keys.entries, names).hmget(keys.flight, names)
+            pipe.zmscore(keys.due, [f"{kind} {name}" for name in names for kind in "lh"])
 
-        text, record, (lease, hold) = reader.ask("find", build)
-        if text is not None:
-            return _found(reader, keys, id, text, Flight.parse(id, record), lease, hold)
+        texts, records, times = reader.ask("find", build)
+        for at, (name, text, record) in enumerate(zip(names, texts, records, strict=True)):
+            if text is not None:
+                return _found(reader, keys, name, text, Flight.parse(name, record), *times[2 * at : 2 * at + 2])
     return None
 
 
@@ -49,7 +51,7 @@ def _found(
         place, due = reader.ask("find", build)
         state = "scheduled" if place is None and due is not None else "parked"
     return Found(
-        task_id=unquote(id),
+        task_id=task_of(id),
         key=unquote(group),
         state=state,
         task=task,
@@ -69,7 +71,7 @@ def tasks(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
         entry = content.read(place.text)
         found.append(
             Parked(
-                task_id=unquote(place.id),
+                task_id=task_of(place.id),
                 task=entry.task if entry else "",
                 args=entry.args if entry else "",
                 kwargs=entry.kwargs if entry else "",

@@ -13,7 +13,7 @@ from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import DeadLetter, moment
-from celery_groupfifo.keys import Keys, quote, unquote
+from celery_groupfifo.keys import Keys, quote, task_of, unquote
 
 #: Letters that one round trip reads.
 CHUNK = 100
@@ -36,7 +36,7 @@ class Letter:
         """For the user."""
         entry = content.read(self.text)
         return DeadLetter(
-            id=unquote(self.id),
+            id=task_of(self.id),
             key=unquote(self.group),
             task=entry.task if entry else "",
             args=entry.args if entry else "",
@@ -72,7 +72,7 @@ class Letters:
             raise InvalidOption(f"to={to!r} does not work: set it to 'head' or 'tail'.")
         for keys in self._partitions(None):
             for letter in self._letters(keys):
-                if letter.id == quote(task_id):
+                if task_of(letter.id) == task_id:
                     self._park(keys, letter, task_id, to, by)
                     return unquote(letter.group)
         raise UnknownTask(f"There is no dead letter of task {task_id}.")

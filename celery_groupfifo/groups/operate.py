@@ -13,7 +13,7 @@ from celery_groupfifo.gate import Gate
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import PLACES, Reader
-from celery_groupfifo.keys import Keys, quote, unquote
+from celery_groupfifo.keys import Keys, quote, task_of, unquote
 from celery_groupfifo.model import opened
 from celery_groupfifo.revoke import tell_revoked
 
@@ -79,7 +79,7 @@ class Operator:
             raise UnknownGroup(f"Group {key!r} holds no task that could be its head: nothing was done.")
         if code == -2:
             raise HeadChanged(
-                f"The head of group {key!r} is {unquote(words[0].decode())}, not {expected}: nothing was done. "
+                f"The head of group {key!r} is {task_of(words[0].decode())}, not {expected}: nothing was done. "
                 "Look at it again."
             )
         if code == -3:
@@ -116,7 +116,7 @@ class Operator:
             bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, noted=bound != 0)
             gone, words = rest[: 2 * count], rest[2 * count :]
             calls.publish(words)
-            self._tell([(unquote(id.decode()), text) for id, text in zip(gone[::2], gone[1::2], strict=True)])
+            self._tell([(task_of(id.decode()), text) for id, text in zip(gone[::2], gone[1::2], strict=True)])
             total += count
         calls.close()
         total += self._purge_scheduled(keys, group)
@@ -128,8 +128,8 @@ class Operator:
         pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
         total = 0
         for page in pages:
-            ids = [unquote(member.split(" ")[2]) for member, _ in page]
-            gone = [(id, raw) for id in ids if (raw := self._gate.revoke(id)) is not None]
+            ids = [task_of(member.split(" ")[2]) for member, _ in page]
+            gone = [(id, raw) for id in ids if (raw := self._gate.revoke(id, group=group)) is not None]
             tell_revoked(self._app, gone)
             total += len(gone)
         return total
@@ -181,7 +181,7 @@ class Operator:
                     if triples:
                         break
                     raise GroupFifoError(
-                        f"Task {unquote(id)} of group {unquote(group)!r} can't be read, so it can't be moved: "
+                        f"Task {task_of(id)} of group {unquote(group)!r} can't be read, so it can't be moved: "
                         "revoke it, or let its group go on, which sets it aside among the dead letters."
                     ) from error
             triples += [us, id, changed]

@@ -10,7 +10,7 @@ from typing import Any
 from celery_groupfifo.gate import Gate
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
-from celery_groupfifo.keys import Keys, unquote
+from celery_groupfifo.keys import Keys, entry_names, task_of, unquote
 
 #: What an operator or a failure says of a group, the strongest first: a field of the group's hash each.
 FLAGS = ("paused", "blocked", "draining")
@@ -20,7 +20,7 @@ PLACES = 100
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """The record of an entry in flight, see lua/lib/flight.lua; ids and names are quoted."""
+    """The record of an entry in flight, see lua/lib/flight.lua; `id` is the entry's name, and all names are quoted."""
 
     id: str
     state: str
@@ -44,6 +44,11 @@ class Flight:
         return cls(id, state, int(fence), int(lost), int(since), owner, at, stop, group, queue)
 
     @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return task_of(self.id)
+
+    @property
     def worker(self) -> str:
         """The node's name, without the mark of its life."""
         return unquote(self.owner).rpartition("/")[0] or unquote(self.owner)
@@ -51,7 +56,7 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry at its place in line; `id` is quoted."""
+    """An entry at its place in line; `id` is its name, see keys.py."""
 
     number: int
     us: str
@@ -187,6 +192,15 @@ class Reader:
                     given += 1
             start += len(items)
 
+    def entry(self, keys: Keys, group: str, task_id: str) -> tuple[str, bytes] | None:
+        """Name and text of the entry of a task in a group, quoted; None when there is none."""
+        names = entry_names(task_id)
+        for name, text in zip(names, self.texts(keys, names), strict=True):
+            where = content.place_of(text) if text else None
+            if text is not None and where is not None and where[1] == group:
+                return name, text
+        return None
+
     def texts(self, keys: Keys, ids: Sequence[str]) -> list[bytes | None]:
         """The stored entries of ids."""
         return list(self.one("hmget", keys.entries, ids)) if ids else []
@@ -221,7 +235,7 @@ def _group(
         key=unquote(name),
         state=flag or own,
         depth=depth,
-        head=None if head is None else unquote(head),
+        head=None if head is None else task_of(head),
         running=tuple(running_of(each, due, tasks, now) for each in flights if each.state == "running"),
         oldest_age=None if oldest is None else max(now - oldest, 0) / 1000,
         reason=str(said.get("reason") or ""),
@@ -239,7 +253,7 @@ _WORDS = (("running", "running"), ("released", "waiting"), ("held", "held"))
 
 def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, str], now: float) -> Running:
     return Running(
-        task_id=unquote(flight.id),
+        task_id=flight.task_id,
         task=tasks.get(flight.id, ""),
         worker=flight.worker,
         fence=flight.fence,

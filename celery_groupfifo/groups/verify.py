@@ -7,6 +7,7 @@ sweep finds it, and does what it does every day, in one atomic step.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any
 
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Breach
-from celery_groupfifo.keys import Keys, unquote
+from celery_groupfifo.keys import Keys, task_of, unquote
 
 #: Seconds between two looks.
 PAUSE = 0.3
@@ -166,7 +167,7 @@ def _left(reader: Reader, keys: Keys) -> Iterator[str]:
 
 def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterator[tuple[Breach, Repair | None]]:
     def breach(name: str, what: str, repair: str = "") -> Breach:
-        return Breach(name, unquote(entry.group), unquote(id), what, repair)
+        return Breach(name, unquote(entry.group), task_of(id), what, repair)
 
     flight = entry.flight
     if flight is None and id in state.records:
@@ -217,7 +218,7 @@ def _flight_breaches(
             lambda pipe, now: pipe.hset(keys.group(group), "paused", flag).zadd(keys.paused, {group: now}),
         )
     if flight.stop == "b" and "blocked" not in fields:
-        said = f'{{"reason": "found blocked without a word", "by": "verify", "task_id": "{id}"}}'
+        said = json.dumps({"reason": "found blocked without a word", "by": "verify", "task_id": flight.task_id})
         yield (
             breach("halt", "It has failed and blocks its group, which does not know it.", "Its group is told."),
             lambda pipe, now: pipe.hset(keys.group(group), "blocked", said),
@@ -252,7 +253,8 @@ def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterat
         if state.records.get(id) is None and f"x {group} {id}" not in state.due:
             yield (
                 replace(
-                    breach("ghost", "It holds a slot and is not under way.", "Its slot is given back."), task_id=id
+                    breach("ghost", "It holds a slot and is not under way.", "Its slot is given back."),
+                    task_id=task_of(id),
                 ),
                 lambda pipe, now, id=id: pipe.zadd(keys.due, {f"x {group} {id}": now}),  # type: ignore[misc]
             )
@@ -284,7 +286,7 @@ def _crowd(state: _State, group: str, limit: int) -> Iterator[tuple[Breach, Repa
     records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
     records.sort(key=lambda record: (record.state != "running", record.fence))
     for record in records[limit:]:
-        breach = Breach("crowd", unquote(group), unquote(record.id), f"It is one of {len(records)} under way.", "")
+        breach = Breach("crowd", unquote(group), record.task_id, f"It is one of {len(records)} under way.", "")
         if record.state == "running":
             what = f"{breach.what} It runs, and the group goes on when all have ended, or their workers are lost."
             yield replace(breach, what=what), None
@@ -311,7 +313,7 @@ def _left_over(
 def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) -> Iterator[tuple[Breach, Repair | None]]:
     """Under way, and its message is gone."""
     group = record.group if record else ""
-    breach = Breach("message", unquote(group), unquote(id), "It is under way, but its message is gone.", "")
+    breach = Breach("message", unquote(group), task_of(id), "It is under way, but its message is gone.", "")
     if record is None or f"f {id}" not in state.fields.get(group, ()):
         yield replace(breach, repair="Its record is removed."), lambda pipe, now: pipe.hdel(keys.flight, id)
     elif record.state == "running":

@@ -15,7 +15,7 @@
 -- ARGV[8]  delay     (ms)      joins the line later; 0: now
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
--- ARGV[11] replaces  (0 | 1)   goes on for the entry in flight under the same id
+-- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
 -- Returns {1, queue, message} parked; to publish when given · {2} parked earlier, by this very call
 --         · {-1} the id is parked or running already · {-2} the group is draining
 -- Complexity O(log groups)
@@ -34,33 +34,39 @@ local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local is_free, draining = free(group_key)
 
 -- Its place comes first: a foreign key of the line's name stops the script before anything is written.
-local out, place, joins = {}, us .. ' ' .. id, delay <= 0 and not draining
-local first = joins and redis.call('RPUSHX', waiting, place) == 0
-local known
-if draining then
-  known = redis.call('HEXISTS', K.entries, id) == 1
-else
-  known = redis.call('HSETNX', K.entries, id, text) == 0
-end
+local out, joins = {}, delay <= 0 and not draining
+local first = joins and redis.call('RPUSHX', waiting, us .. ' ' .. id) == 0
+local known = draining and redis.call('HEXISTS', K.entries, id) == 1
+  or not draining and redis.call('HSETNX', K.entries, id, text) == 0
 
 if known then
+  --@include replace
   if joins and not first then
     redis.call('RPOP', waiting) -- it has its place already
   end
-  local r = read_flight(id)
-  if replaces ~= '1' or not r or r.state ~= 'running' then
-    return { -1 }
+  local name, r
+  if replaces == '1' then
+    name, r = replaced(id, group)
   end
-  continue(id, r, queue, cut, message, delay)
-  write_flight(id, r)
-  redis.call('SET', producer, ARGV[9], 'PX', keep)
-  return { 1 }
-elseif draining then
+  if not name then
+    return { -1 }
+  elseif r then
+    continue(name, r, queue, cut, message, delay)
+    write_flight(name, r)
+    redis.call('SET', producer, ARGV[9], 'PX', keep)
+    return { 1 }
+  end
+  id = name
+end
+if draining then
   return { -2 }
 end
 
-if first and not is_free then
-  redis.call('RPUSH', waiting, place)
+if known then
+  redis.call('HSET', K.entries, id, text)
+end
+if joins and (known and not first or first and not is_free) then
+  redis.call('RPUSH', waiting, us .. ' ' .. id)
 end
 redis.call('SET', producer, ARGV[9], 'PX', keep)
 redis.call('ZINCRBY', K.depth, 1, group)

@@ -9,7 +9,7 @@
 -- ARGV[3] note      (text)  for the audit
 -- ARGV[4] call      (number) of this action, from 1
 -- ARGV[5] group     (text)
--- ARGV[6] id        (text)  the head that the caller saw
+-- ARGV[6] id        (text)  of the task that is the head, as the caller saw it
 -- ARGV[7] reason    (text)  why it goes to the dead letters; empty: it does not
 -- Returns {1, entry, [queue, message]...} taken out; its text, or '' of one that had failed; to publish
 --         · {0} empty places were dropped: again
@@ -23,9 +23,9 @@ local before = answered(answer, ARGV[4])
 if before then
   return before
 end
-local ids, found = in_flight(group_key), false
+local ids, name = in_flight(group_key), nil
 for _, each in ipairs(ids) do
-  found = found or each == id
+  name = task(each) == id and each or name
 end
 if #ids == 0 then -- it is paused: the head is the first in line
   for _ = 1, STEPS do
@@ -35,7 +35,7 @@ if #ids == 0 then -- it is paused: the head is the first in line
     end
     local us, first = string.match(item, '^(%d+) (.*)$')
     if standing(us, first or '') then
-      ids, found = { first }, first == id
+      ids, name = { first }, task(first) == id and first or nil
       break
     end
     redis.call('LPOP', waiting)
@@ -44,19 +44,19 @@ if #ids == 0 then -- it is paused: the head is the first in line
     return { 0 }
   end
 end
-if not found then
+if not name then
   return { -2, ids[1] }
 end
-local r = read_flight(id)
+local r = read_flight(name)
 if r and r.state == 'running' then
   return { -3 }
 end
 if not r then
   redis.call('LPOP', waiting)
 end
-local out, text, failed = {}, withdraw(id, group_key, group)
+local out, text, failed = {}, withdraw(name, group_key, group)
 if reason ~= '' then
-  bury(id, group, reason, text)
+  bury(name, group, reason, text)
 end
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])

@@ -13,6 +13,7 @@ from typing import Any
 
 from celery_groupfifo import Groups
 from celery_groupfifo.gate import GRACE_MS
+from celery_groupfifo.keys import task_of
 from celery_groupfifo.model import Finish, Ticket
 from tests.gate.support import START_MS, TTL_MS, World, make_entry, ticket_of
 
@@ -20,6 +21,26 @@ GROUPS, WORKERS = ("A", "B"), ("w1", "w2")
 #: The body of a continuation, and how long one waits that is not due at once.
 AGAIN, DELAY_MS = "again", 100
 Move = tuple[str, str]
+
+#: All keys as DUMPs, and what stands in the ones that decide what happens next. One call: there are many nodes.
+LOOK = """
+local dumps = {}
+for i, key in ipairs(KEYS) do
+  dumps[i] = redis.call('DUMP', key)
+end
+local reply = { dumps, redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }
+reply[4], reply[5] = redis.call('LRANGE', KEYS[12], 0, -1), redis.call('HGET', KEYS[6], 'q')
+for i = 8, 11, 2 do
+  reply[#reply + 1] = redis.call('LRANGE', KEYS[i], 0, -1)
+  reply[#reply + 1] = redis.call('HKEYS', KEYS[i + 1])
+end
+return reply
+"""
+
+
+def group_of(name: str) -> str:
+    """The group of an entry: a task that replaces itself here gives its id to one of the other group."""
+    return GROUPS[1 - GROUPS.index(name[0])] if ";" in name else name[0]
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,8 @@ class Node:
         view: What stands in it: line, flight, queue, seen.
         parked: Tasks of each group that were parked so far.
         starts: Ids in the order of their first start.
-        owed: Ids whose run has ended with a continuation, and that were not begun since.
+        owed: Entries whose run has ended with a continuation, and that were not begun since.
+        given: Entries of tasks that go on under the id of another one, and were not begun yet.
         faults: How many may still happen.
     """
 
@@ -56,6 +78,7 @@ class Node:
     parked: tuple[int, ...]
     starts: tuple[str, ...]
     owed: frozenset[str]
+    given: frozenset[str]
     faults: int
 
 
@@ -89,7 +112,8 @@ class Explorer:
         self.groups = Groups(world.app, world.gate)
         keys = world.keys
         per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
-        self._names = [*keys.base[:7], keys.pulse, *per_group, *map(keys.calls, WORKERS), "q"]
+        self._names = [*keys.base[:7], *per_group, "q", keys.pulse, *map(keys.calls, WORKERS)]
+        self._look = world.redis.register_script(LOOK)
         self._there: dict[str, bytes] = {}
         world.redis.flushdb()
         world.now = START_MS
@@ -97,7 +121,7 @@ class Explorer:
         for group in GROUPS:
             for n in range(1, parked + 1):
                 assert world.park(f"{group}{n}", group)
-        self.root = self._node((None,) * len(WORKERS), (parked,) * len(GROUPS), (), frozenset(), faults)
+        self.root = self._node((None,) * len(WORKERS), (parked,) * len(GROUPS), (), frozenset(), frozenset(), faults)
         self.edges: dict[Any, set[Any]] = {}
         self.drained: set[Any] = set()
         self.moves = 0
@@ -141,17 +165,12 @@ class Explorer:
         parked: tuple[int, ...],
         starts: tuple[str, ...],
         owed: frozenset[str],
+        given: frozenset[str],
         faults: int,
     ) -> Node:
-        keys, pipe = self.world.keys, self.world.redis.pipeline(transaction=False)
-        for name in self._names:
-            pipe.dump(name)
-        pipe.hgetall(keys.entries).hgetall(keys.flight).lrange("q", 0, -1).hget(keys.seen, "q")
-        for group in GROUPS:
-            pipe.lrange(keys.waiting(group), 0, -1).hkeys(keys.group(group))
-        replies = pipe.execute()
-        dumps = {name: dump for name, dump in zip(self._names, replies, strict=False) if dump is not None}
-        entries, flight, queue, seen, *groups = replies[len(self._names) :]
+        replies, entries, flight, queue, seen, *groups = self._look(keys=self._names)
+        entries, flight = (dict(zip(pairs[::2], pairs[1::2], strict=True)) for pairs in (entries, flight))
+        dumps = {name: dump for name, dump in zip(self._names, replies, strict=True) if dump is not None}
         records = {id.decode(): text.decode().split(" ") for id, text in flight.items()}
         view = View(
             frozenset(id.decode() for id in entries),
@@ -164,7 +183,7 @@ class Explorer:
             tuple(group for group, fields in zip(GROUPS, groups[1::2], strict=True) if b"blocked" in fields),
         )
         self._there = dumps  # what is in the database: a move changes few keys, and few need to be put back
-        return Node(dumps, view, self.world.now, hands, parked, starts, owed, faults)
+        return Node(dumps, view, self.world.now, hands, parked, starts, owed, given, faults)
 
     def _restore(self, node: Node) -> None:
         pipe = self.world.redis.pipeline(transaction=False)
@@ -192,8 +211,8 @@ class Explorer:
             return f"{groups.index(id[0])}{id[1:]}"
 
         def shown(ticket: Ticket) -> tuple[str, bool]:
-            record = view.flight.get(ticket.id)
-            return named(ticket.id), record is not None and record[1] == ticket.fence
+            record = view.flight.get(ticket.entry)
+            return named(ticket.entry), record is not None and record[1] == ticket.fence
 
         fences = sorted([(record[1], named(id)) for id, record in view.flight.items()] + [(view.seen, "seen")])
         hands = []
@@ -219,6 +238,7 @@ class Explorer:
             tuple(starts),
             tuple(sorted(named(id) for id in view.entries)),
             tuple(sorted(named(id) for id in node.owed)),
+            tuple(sorted(named(id) for id in node.given)),
             tuple(sorted(groups.index(group) for group in view.blocked)),
             node.faults,
         )
@@ -241,9 +261,10 @@ class Explorer:
                 yield "crash", worker
                 if hand.state == "runs":
                     yield "fail", worker
-                    yield "go_on", worker
                     yield "lose_reply", worker
                     yield "go_on_unheard", worker
+                    if ";" not in hand.ticket.entry and hand.ticket.entry in node.view.entries:
+                        yield "replace", worker
                     yield "freeze", worker
         if node.faults and node.view.queue:
             yield "double", ""
@@ -265,15 +286,16 @@ class Explorer:
         self._restore(node)
         kind, who = move
         after = getattr(self, f"_{kind}")(node, WORKERS.index(who) if who in WORKERS else who)
-        return self._node(after.hands, after.parked, after.starts, after.owed, after.faults)
+        return self._node(after.hands, after.parked, after.starts, after.owed, after.given, after.faults)
 
     def _hand(self, node: Node, worker: int, hand: Hand | None) -> Node:
-        starts, owed = node.starts, node.owed
+        starts, owed, given = node.starts, node.owed, node.given
         if hand is not None and hand.state == "runs":
-            owed -= {hand.ticket.id}
-            if hand.ticket.id not in starts:
-                starts = (*starts, hand.ticket.id)
-        return replace(node, hands=(*node.hands[:worker], hand, *node.hands[worker + 1 :]), starts=starts, owed=owed)
+            owed, given = owed - {hand.ticket.entry}, given - {hand.ticket.entry}
+            if hand.ticket.entry not in starts:
+                starts = (*starts, hand.ticket.entry)
+        hands = (*node.hands[:worker], hand, *node.hands[worker + 1 :])
+        return replace(node, hands=hands, starts=starts, owed=owed, given=given)
 
     def _park(self, node: Node, group: str) -> Node:
         place = GROUPS.index(group)
@@ -287,7 +309,7 @@ class Explorer:
     def _begin(self, node: Node, worker: int) -> Node:
         ticket = self._ticket(node, worker)
         begun = self.world.gate.begin(ticket, WORKERS[worker])
-        assert begun == (node.view.flight.get(ticket.id, ("", 0))[:2] == ("released", ticket.fence))
+        assert begun == (node.view.flight.get(ticket.entry, ("", 0))[:2] == ("released", ticket.fence))
         return self._hand(node, worker, Hand("runs", ticket) if begun else None)
 
     def _ticket(self, node: Node, worker: int) -> Ticket:
@@ -298,10 +320,12 @@ class Explorer:
     def _call(self, node: Node, worker: int, goes_on: bool = False) -> Finish:
         ticket = self._ticket(node, worker)
         lists = self.world.lists("q") if self.take == "lists" else ()
-        call = self.world.finishing(ticket, ticket.id[0], WORKERS[worker], self.take, lists)
+        call = self.world.finishing(ticket, group_of(ticket.entry), WORKERS[worker], self.take, lists)
         if goes_on:  # at once, or later
-            delay = 0 if ticket.id.endswith("2") else DELAY_MS
-            call.continuation = make_entry(self.world.gate, ticket.id, ticket.id[0], delay=delay, body=AGAIN)
+            delay = 0 if ticket.entry[1] == "2" else DELAY_MS
+            call.continuation = make_entry(
+                self.world.gate, task_of(ticket.entry), group_of(ticket.entry), delay=delay, body=AGAIN
+            )
         return call
 
     def _finish(self, node: Node, worker: int, call: Finish | None = None, first: bool = True) -> Node:
@@ -310,12 +334,12 @@ class Explorer:
         current = self._is_current(node, call)
         assert not first or done.stale != current, "the newest fence finishes, and no other one does"
         if current and call.continuation is not None:
-            node = replace(node, owed=node.owed | {call.ticket.id})
+            node = replace(node, owed=node.owed | {call.ticket.entry})
         return self._hand(node, worker, Hand("runs", ticket_of(done.taken)) if done.taken else None)
 
     @staticmethod
     def _is_current(node: Node, call: Finish) -> bool:
-        return node.view.flight.get(call.ticket.id, ("", 0))[:2] == ("running", call.ticket.fence)
+        return node.view.flight.get(call.ticket.entry, ("", 0))[:2] == ("running", call.ticket.fence)
 
     def _repeat(self, node: Node, worker: int) -> Node:
         hand = node.hands[worker]
@@ -323,25 +347,35 @@ class Explorer:
         after = self._finish(node, worker, hand.call, first=False)
         if hand.lost is not None:
             ticket = ticket_of(hand.lost)
-            state, fence, owner, _ = node.view.flight.get(ticket.id, ("", 0, "", ""))
+            state, fence, owner, _ = node.view.flight.get(ticket.entry, ("", 0, "", ""))
             held = (state, fence, owner) == ("running", ticket.fence, WORKERS[worker])
             assert (after.hands[worker] is not None) == held, "what the first call took is given again while it lasts"
         return after
 
     # -- faults: each costs one ---------------------------------------------
 
-    def _go_on(self, node: Node, worker: int) -> Node:
-        """A run ends with a continuation."""
-        return self._finish(replace(node, faults=node.faults - 1), worker, self._call(node, worker, goes_on=True))
+    def _replace(self, node: Node, worker: int) -> Node:
+        """A running task gives its id to one of the other group, and runs on."""
+        ticket = self._ticket(node, worker)
+        before = self.world.redis.hkeys(self.world.keys.entries)
+        other = group_of(f"{ticket.entry};r")
+        runs = node.view.flight[ticket.entry][0] == "running" if ticket.entry in node.view.flight else False
+        assert self.world.replace(ticket.entry, other) == runs
+        new = {name.decode() for name in self.world.redis.hkeys(self.world.keys.entries) if name not in before}
+        known = [name for name in node.view.entries if name.startswith(f"{ticket.entry};")]
+        goes_on = any(node.view.flight.get(name, ("",))[0] == "running" for name in known)
+        assert len(new) == (runs and not goes_on) and {group_of(name) for name in new} <= {other}
+        return replace(node, faults=node.faults - 1, given=node.given | new)
 
     def _lose_reply(self, node: Node, worker: int, goes_on: bool = False) -> Node:
         call = self._call(node, worker, goes_on)
         taken = self.world.gate.finish(call).taken
-        owed = node.owed | ({call.ticket.id} if goes_on and self._is_current(node, call) else set())
+        owed = node.owed | ({call.ticket.entry} if goes_on and self._is_current(node, call) else set())
         node = replace(node, faults=node.faults - 1, owed=owed)
         return self._hand(node, worker, Hand("asks", call.ticket, call, taken))
 
     def _go_on_unheard(self, node: Node, worker: int) -> Node:
+        """A run ends with a continuation; a repetition of the call at once is the same as an answer that is heard."""
         return self._lose_reply(node, worker, goes_on=True)
 
     def _crash(self, node: Node, worker: int) -> Node:
@@ -358,8 +392,8 @@ class Explorer:
     def _fail(self, node: Node, worker: int) -> Node:
         """A run fails for good, in a group that halts then."""
         ticket = self._ticket(node, worker)
-        done = self.world.fail(ticket, ticket.id[0], owner=WORKERS[worker])
-        current = node.view.flight.get(ticket.id, ("", 0))[:2] == ("running", ticket.fence)
+        done = self.world.fail(ticket, group_of(ticket.entry), owner=WORKERS[worker])
+        current = node.view.flight.get(ticket.entry, ("", 0))[:2] == ("running", ticket.fence)
         assert (done.stale, done.blocked) == (not current, current)
         return self._hand(replace(node, faults=node.faults - 1), worker, None)
 
@@ -374,8 +408,8 @@ class Explorer:
         return node
 
     def _skip(self, node: Node, group: str) -> Node:
-        head = next(id for id in node.view.flight if id[0] == group)
-        self.groups.skip(group, expected=head)
+        head = next(name for name in node.view.flight if group_of(name) == group)
+        self.groups.skip(group, expected=task_of(head))
         return node
 
     # -- recovery ------------------------------------------------------------
@@ -408,17 +442,19 @@ class Explorer:
         places = [id for line in view.line for id in line] + list(view.flight)
         assert sorted(places) == sorted(view.entries), f"lost or doubled after {move}: {after}"
         assert after.owed <= view.continued, f"a continuation is lost after {move}: {after}"
-        assert all(sum(id[0] == group for id in view.flight) <= 1 for group in GROUPS), "two at a time"
-        assert view.slots == tuple(sum(id[0] == group for id in view.flight) for group in GROUPS)
+        assert after.given <= view.entries, f"what goes on under an id is lost after {move}: {after}"
+        in_flight = [group_of(name) for name in view.flight]
+        assert all(in_flight.count(group) <= 1 for group in GROUPS), "two at a time"
+        assert view.slots == tuple(in_flight.count(group) for group in GROUPS)
         for group, count in zip(GROUPS, after.parked, strict=True):
-            starts = [id for id in after.starts if id[0] == group]
+            starts = [id for id in after.starts if id[0] == group and ";" not in id]
             assert starts == [f"{group}{n}" for n in range(1, len(starts) + 1)], f"order: {starts}"
-            left = [id for id in view.entries if id[0] == group]
+            left = [id for id in view.entries if id[0] == group and ";" not in id]
             assert sorted(left) == [f"{group}{n}" for n in range(count - len(left) + 1, count + 1)]
             assert len(starts) >= count - len(left), "it ended without a start"
         for worker, before, hand in zip(WORKERS, node.hands, after.hands, strict=True):
             if hand is not None and hand != before and hand.state == "runs":
-                record = view.flight.get(hand.ticket.id, ("", 0, ""))
+                record = view.flight.get(hand.ticket.entry, ("", 0, ""))
                 assert record[:3] == ("running", hand.ticket.fence, worker), "a run without a lease"
         new = {id: record[1] for id, record in view.flight.items()}
         old = {id: record[1] for id, record in node.view.flight.items()}

@@ -95,4 +95,4 @@ def _pair(message: bytes) -> tuple[str, int]:
     if message == PLAIN:
         return ("plain", 0)
     ticket = ticket_of(message)
-    return ticket.id, ticket.fence
+    return ticket.entry, ticket.fence

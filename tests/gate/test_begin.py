@@ -26,7 +26,7 @@ def test_an_older_ticket_is_stale(world: World) -> None:
     assert world.begin(new)
 
 
-@pytest.mark.parametrize("change", [{"id": "unknown"}, {"fence": 1}])
+@pytest.mark.parametrize("change", [{"entry": "unknown"}, {"fence": 1}])
 def test_a_ticket_that_was_never_issued_begins_nothing(world: World, change: dict[str, object]) -> None:
     world.park("a")
     assert not world.begin(world.receive()._replace(**change))  # type: ignore[arg-type]

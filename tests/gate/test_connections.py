@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
-from tests.waiting import until
 
 from celery_groupfifo import GroupFifo, Groups, embedded, park_many
 from celery_groupfifo.connect import gate_server
@@ -24,6 +23,7 @@ from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.settings import Settings
 from tests.gate import tls
 from tests.gate.support import World, make_entry
+from tests.waiting import until
 
 #: More than redis-py's pools let through.
 BURST = 150

@@ -1,9 +1,9 @@
 """All schedules of two groups of three tasks and two workers, on the real scripts.
 
 The bound: a schedule holds so many faults (crash of a worker, a lease lost while its run goes on, reply of a
-finish lost, ticket doubled, ticket lost, a final failure that blocks its group, a run that goes on at once or later),
-at any places. The first tasks are parked before, the others at any time. An operator retries or skips what blocks, at
-any time.
+finish lost, ticket doubled, ticket lost, a final failure that blocks its group, a run that goes on at once or later, a
+task that gives its id to one of the other group while it runs), at any places. The first tasks are parked before, the
+others at any time. An operator retries or skips what blocks, at any time.
 """
 
 from __future__ import annotations
@@ -33,14 +33,20 @@ def test_without_faults_nothing_needs_a_sweep_or_a_ring(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "take, faults, tasks, parked", [("lists", 1, 3, 3), ("lists", 2, 2, 2), ("lists", 1, 2, 1), ("own", 1, 3, 3)]
-)
+@pytest.mark.parametrize("take, tasks, parked", [("lists", 2, 1), ("lists", 3, 3), ("own", 3, 3)])
 def test_with_faults_everything_still_ends(
-    world: World, capsys: pytest.CaptureFixture[str], take: str, faults: int, tasks: int, parked: int
+    world: World, capsys: pytest.CaptureFixture[str], take: str, tasks: int, parked: int
 ) -> None:
     """Exclusion, order, no loss and fencing are checked at every move; the end can be reached from everywhere."""
-    explorer = Explorer(world, take, faults, tasks, parked)
+    explore(Explorer(world, take, 1, tasks, parked), capsys)
+
+
+@pytest.mark.timeout(600)
+def test_with_two_faults_everything_still_ends(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    explore(Explorer(world, "lists", faults=2, tasks=2, parked=2), capsys)
+
+
+def explore(explorer: Explorer, capsys: pytest.CaptureFixture[str]) -> None:
     explorer.run()
     say(capsys, explorer)
     assert explorer.drained

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import redis
 from celery import Celery
-from tests.waiting import until
 
 from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
 from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.groups.reader import Reader
 from tests.gate.support import make_entry
+from tests.waiting import until
 
 
 class Pair:

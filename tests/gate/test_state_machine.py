@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from celery_groupfifo import Groups
 from celery_groupfifo.gate import CLAIM_MS, GRACE_MS
 from celery_groupfifo.groups import operate
+from celery_groupfifo.keys import entry_names, task_of
 from celery_groupfifo.model import Ticket
 from tests.gate import observe
 from tests.gate.support import PLAIN, START_MS, TTL_MS, World, make_entry, ticket_of
@@ -57,6 +58,7 @@ class GateMachine(RuleBasedStateMachine):
         self.starts: dict[str, list[str]] = {group: [] for group in GROUPS}
         self.revoked: set[str] = set()
         self.fences: list[int] = []
+        self.used: set[str] = set()
         self.number = 0
         self.pass_time(1)
 
@@ -84,17 +86,21 @@ class GateMachine(RuleBasedStateMachine):
 
     def hand(self, who: str, pick: int) -> Ticket:
         fences = {run.id: run.fence for run in self.model.flight.values() if run.state == "running"}
-        live = [ticket for ticket in self.hands if fences.get(ticket.id) == ticket.fence]
-        late = [ticket for ticket in self.hands if fences.get(ticket.id, ticket.fence) != ticket.fence]
+        live = [ticket for ticket in self.hands if fences.get(ticket.entry) == ticket.fence]
+        late = [ticket for ticket in self.hands if fences.get(ticket.entry, ticket.fence) != ticket.fence]
         hands = {"live": live, "late": late}.get(who) or self.hands
         return hands[-1 - pick % len(hands)]
+
+    def key(self, name: str) -> str:
+        """The group of an entry; of one that is gone, any."""
+        return self.model.entries.get(name, ("a", ""))[0]
 
     def started(self, ticket: Ticket) -> None:
         assert ticket.fence not in self.fences, "two starts under one fence"
         self.fences.append(ticket.fence)
-        starts = self.starts[ticket.id[0]]
-        if ticket.id not in starts:
-            starts.append(ticket.id)
+        starts = self.starts[self.key(ticket.entry)]
+        if ticket.entry not in starts:
+            starts.append(ticket.entry)
 
     @initialize(groups=st.lists(st.sampled_from(GROUPS), min_size=2, max_size=5), begun=st.integers(0, 2))
     def something_runs_already(self, groups: list[str], begun: int) -> None:
@@ -109,6 +115,7 @@ class GateMachine(RuleBasedStateMachine):
     def park(self, group: str, queue: str, delay: int, replayed: bool) -> None:
         self.number += 1
         id = f"{group}{self.number}"
+        self.used.add(id)
         with self.replaying(replayed):
             assert self.world.park(id, group, queue, delay=delay)
         assert self.model.park(id, group, queue, delay)
@@ -116,15 +123,22 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.entries)
     @rule(pick=PICK, queue=QUEUE)
     def park_a_known_id(self, pick: int, queue: str) -> None:
-        id = list(self.model.entries)[-1 - pick % len(self.model.entries)]
+        ids = [name for name in self.model.entries if ";" not in name]
+        if not ids:
+            return
+        id = ids[-1 - pick % len(ids)]
         with self.replaying(False):
-            assert not self.world.park(id, id[0], queue)
-        assert not self.model.park(id, id[0], queue)
+            assert not self.world.park(id, self.key(id), queue)
+        assert not self.model.park(id, self.key(id), queue)
 
-    @precondition(lambda self: self.revoked - {id for starts in self.starts.values() for id in starts})
+    def revoked_before_their_start(self) -> set[str]:
+        started = {name for starts in self.starts.values() for name in starts}
+        return {name for name in self.revoked - started if ";" not in name}
+
+    @precondition(lambda self: self.revoked_before_their_start())
     @rule(queue=QUEUE, delay=DELAY)
     def park_a_revoked_id(self, queue: str, delay: int) -> None:
-        id = min(self.revoked - {id for starts in self.starts.values() for id in starts})
+        id = min(self.revoked_before_their_start())
         with self.replaying(False):
             assert self.world.park(id, id[0], queue, delay=delay)
         self.revoked.remove(id)
@@ -133,14 +147,13 @@ class GateMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.number)
     @rule(pick=PICK, replayed=REPLAYED)
     def revoke(self, pick: int, replayed: bool) -> None:
-        ids = list(self.model.entries) or ["a1"]
-        id = ids[-1 - pick % len(ids)]
-        before = self.model.ended
+        names = list(self.model.entries) or ["a1"]
+        id = task_of(names[-1 - pick % len(names)])
         with self.replaying(replayed):
             answer = bool(self.world.gate.revoke(id))
-        assert answer == self.model.revoke(id, replayed)
-        if self.model.ended > before:
-            self.revoked.add(id)
+        gone = {name for name in entry_names(id) if self.model.revoke(name, replayed)}
+        assert answer == bool(gone)
+        self.revoked |= gone
 
     # -- workers -----------------------------------------------------------
 
@@ -155,7 +168,7 @@ class GateMachine(RuleBasedStateMachine):
             assert expected == ("plain", 0)
             return
         ticket = ticket_of(message)
-        assert (ticket.id, ticket.fence) == expected
+        assert (ticket.entry, ticket.fence) == expected
         self.hands.append(ticket)
         self.messages[ticket.fence] = message
         if begins:
@@ -167,7 +180,7 @@ class GateMachine(RuleBasedStateMachine):
         ticket = self.hand(who, pick)
         with self.replaying(replayed):
             begun = self.world.gate.begin(ticket, owner)
-        assert begun == self.model.begin(ticket.id, ticket.fence, owner)
+        assert begun == self.model.begin(ticket.entry, ticket.fence, owner)
         if begun:
             self.started(ticket)
 
@@ -190,14 +203,14 @@ class GateMachine(RuleBasedStateMachine):
         goes_on: tuple[str, int] | None = None,
     ) -> None:
         ticket, owner = self.hand(who, pick), "w1"
-        call = self.world.finishing(ticket, ticket.id[0], owner, take=take, lists=self.world.lists(*queues))
+        call = self.world.finishing(ticket, self.key(ticket.entry), owner, take=take, lists=self.world.lists(*queues))
         if goes_on is not None:
-            call.continuation = make_entry(self.world.gate, ticket.id, ticket.id[0], *goes_on)
+            call.continuation = make_entry(self.world.gate, ticket.id, self.key(ticket.entry), *goes_on)
         with self.replaying(replayed):
             done = self.world.gate.finish(call)
-        stale, taken, due = self.model.finish(ticket.id, ticket.fence, owner, take, queues, replayed, goes_on)
+        stale, taken, due = self.model.finish(ticket.entry, ticket.fence, owner, take, queues, replayed, goes_on)
         got = ticket_of(done.taken) if done.taken else None
-        assert (done.stale, got and (got.id, got.fence)) == (stale, taken)
+        assert (done.stale, got and (got.entry, got.fence)) == (stale, taken)
         assert done.due == (None if due is None else due / 1000)
         if got:
             self.started(got)
@@ -208,11 +221,12 @@ class GateMachine(RuleBasedStateMachine):
     @rule(who=WHO, pick=PICK, policy=POLICY, queues=DECLARED, replayed=REPLAYED)
     def fail(self, who: str, pick: int, policy: str, queues: tuple[str, ...], replayed: bool) -> None:
         ticket = self.hand(who, pick)
-        if policy == "cancel_rest" and not self.model.line.get(ticket.id[0]):
+        key = self.key(ticket.entry)
+        if policy == "cancel_rest" and not self.model.line.get(key):
             policy = "dead_letter"  # places of revoked ones would be cut off, and the model has none
         with self.replaying(replayed):
-            done = self.world.fail(ticket, ticket.id[0], policy, lists=self.world.lists(*queues))
-        stale, blocked, due = self.model.fail(ticket.id, ticket.fence, policy, queues, replayed)
+            done = self.world.fail(ticket, key, policy, lists=self.world.lists(*queues))
+        stale, blocked, due = self.model.fail(ticket.entry, ticket.fence, policy, queues, replayed)
         assert (done.stale, done.blocked, done.taken) == (stale, blocked, None)
         assert done.due == (None if due is None else due / 1000)
 
@@ -222,35 +236,38 @@ class GateMachine(RuleBasedStateMachine):
         """An operator does: it is retried, or set aside."""
         held = [run for run in self.model.flight.values() if run.state == "held"]
         run = held[pick % len(held)]
-        key = run.id[0]
+        key = self.key(run.id)
         self.pass_time(1)
         if retried:
             self.groups.retry(key)
             assert self.model.retry(key)
         else:
-            self.groups.drop(key, expected=run.id)
+            self.groups.drop(key, expected=task_of(run.id))
             self.model.skip(key)
             self.revoked.add(run.id)
 
     @precondition(lambda self: self.hands)
-    @rule(who=WHO, pick=PICK, queue=QUEUE, delay=DELAY, replayed=REPLAYED)
-    def replace(self, who: str, pick: int, queue: str, delay: int, replayed: bool) -> None:
-        ticket = self.hand(who, pick)
-        if ticket.id not in self.model.entries:
-            return  # it would be a new task
+    @rule(who=WHO, pick=PICK, group=st.sampled_from(GROUPS), queue=QUEUE, delay=DELAY, replayed=REPLAYED)
+    def replace(self, who: str, pick: int, group: str, queue: str, delay: int, replayed: bool) -> None:
+        id = self.hand(who, pick).id
+        name = self.model.name_of_replacement(id, group)
+        if id not in self.model.entries or (name in self.used and name not in self.model.entries):
+            return  # it would be a new task; or a name that has lived once, and the history tells names apart
         with self.replaying(replayed):
-            replaced = self.world.replace(ticket.id, ticket.id[0], queue, delay=delay)
-        assert replaced == self.model.replace(ticket.id, queue, delay)
+            replaced = self.world.replace(id, group, queue, delay=delay)
+        assert replaced == self.model.replace(id, group, queue, delay)
+        if name is not None:
+            self.used.add(name)
 
     @precondition(lambda self: self.hands)
     @rule(whose=st.sets(st.tuples(WHO, PICK), max_size=3), replayed=REPLAYED)
     def renew(self, whose: set[tuple[str, int]], replayed: bool) -> None:
         hands = [self.hand(*each) for each in sorted(whose)]
-        tickets = {ticket.id: ticket for ticket in hands}
+        tickets = {ticket.entry: ticket for ticket in hands}
         with self.replaying(replayed):
             lost = self.world.gate.renew("w1", tickets.values())
-        assert {ticket.id for ticket in lost} == self.model.renew(
-            [(ticket.id, ticket.fence) for ticket in tickets.values()]
+        assert {ticket.entry for ticket in lost} == self.model.renew(
+            [(ticket.entry, ticket.fence) for ticket in tickets.values()]
         )
 
     @precondition(lambda self: self.hands)
@@ -259,15 +276,15 @@ class GateMachine(RuleBasedStateMachine):
         ticket = self.hand(who, pick)
         with self.replaying(replayed):
             self.world.gate.surrender([(ticket, lost)], self.world.lists(*queues))
-        self.model.surrender(ticket.id, ticket.fence, lost, queues, replayed)
+        self.model.surrender(ticket.entry, ticket.fence, lost, queues, replayed)
 
     @precondition(lambda self: any(run.state == "running" for run in self.model.flight.values()))
     @rule(pick=PICK, owner=OWNER)
     def a_run_is_lost_and_begun_again(self, pick: int, owner: str) -> None:
         """The way to two tickets of one task in the hands of workers, in one step: else it is rare."""
-        id = self.hand("live", pick).id
+        name = self.hand("live", pick).entry
         self.surrender("live", pick, True, QUEUES, False)
-        run = self.model.flight[id[0]]
+        run = self.model.flight[self.key(name)]
         while self.model.lists.get(run.queue) and run.state == "released":
             self.receive(
                 [queue for queue in QUEUES if self.model.lists.get(queue)].index(run.queue), True, owner, False
@@ -279,8 +296,11 @@ class GateMachine(RuleBasedStateMachine):
     def sweep(self, queues: tuple[str, ...], replayed: bool) -> None:
         with self.replaying(replayed):
             swept = self.world.gate.sweep(self.world.lists(*queues))
+        before = set(self.model.entries)
         assert swept.reclaimed == self.model.sweep(queues, replayed)
-        self.revoked |= {id for id, _ in swept.cancelled}
+        cancelled = before - set(self.model.entries)
+        assert sorted(id for id, _ in swept.cancelled) == sorted(map(task_of, cancelled))
+        self.revoked |= cancelled
 
     @rule(replayed=REPLAYED)
     def ring(self, replayed: bool) -> None:
@@ -315,7 +335,7 @@ class GateMachine(RuleBasedStateMachine):
     def an_old_ticket_comes_back(self, who: str, pick: int, queue: str) -> None:
         ticket = self.hand(who, pick)
         self.world.redis.lpush(queue, self.messages[ticket.fence])
-        self.model.push(queue, (ticket.id, ticket.fence))
+        self.model.push(queue, (ticket.entry, ticket.fence))
 
     @rule(queue=QUEUE)
     def a_plain_message(self, queue: str) -> None:

@@ -16,6 +16,8 @@ Pair = tuple[str, int]
 #: Stands for the group's own next head.
 OWN: Pair = ("", -1)
 
+#: Names that the entries of one task may have.
+NAMES = 8
 #: Stale tickets that one finish drops on its way to the next one.
 STALE = 20
 
@@ -193,14 +195,28 @@ class GateModel:
         self._end(self.flight.pop(group).id)
         self._advance(group, True)
 
-    def replace(self, id: str, queue: str, delay: int) -> bool:
-        """The task that runs has replaced itself: what goes on under its id is stored while it still runs."""
-        run = self._run(id)
-        if run is None or run.state != "running":
+    def replace(self, id: str, group: str, queue: str, delay: int) -> bool:
+        """A task that runs gives its id to what goes on for it: in its place, or in the line of another group."""
+        name = self.name_of_replacement(id, group)
+        if name is None:
             return False
-        self.entries[id] = (self.entries[id][0], queue)
+        run = self._run(name)
+        if run is None:
+            return self.park(name, group, queue, delay)
+        self.entries[name] = (group, queue)
         run.due = self.now + delay
         return True
+
+    def name_of_replacement(self, id: str, group: str) -> str | None:
+        run, name = self._run(id), id
+        if run is None or run.state != "running":
+            return None
+        for _ in range(NAMES):
+            run = self._run(name)
+            if name not in self.entries or (run and run.state == "running" and self.entries[name][0] == group):
+                return name
+            name += ";r"
+        return None
 
     def renew(self, tickets: Collection[Pair]) -> set[str]:
         lost = set()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.mutants.copies import Copy, PatchError
+from tests.mutants.copies import SECONDS, Copy, PatchError
 from tests.mutants.table import MUTANTS, Mutant
 
 #: Exit codes of pytest.
@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="groupfifo-mutants-") as directory:
         copy = Copy(Path(directory))
         tests = sorted({test for mutant in mutants for test in mutant.tests})
-        sound = copy.run(tests)
+        sound = copy.run(tests, seconds=SECONDS * len(tests))
         if sound.returncode != PASSED:
             print(f"The tests fail without any bug put back:\n{sound.stdout[-3000:]}")
             return 1

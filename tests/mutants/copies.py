@@ -75,10 +75,10 @@ class Copy:
         finally:
             file.write_text(text, "utf-8")
 
-    def run(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def run(self, tests: Sequence[str], seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
         """Run tests on what is in the copy."""
         environment = {**os.environ, "PYTHONPATH": str(self.directory), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests]
         return subprocess.run(
-            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=SECONDS
+            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=seconds
         )

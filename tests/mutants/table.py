@@ -115,6 +115,17 @@ SCRIPTS = (
         ),
     ),
     Mutant(
+        "what goes on under a run's id takes its place, also with another key",
+        "lua/lib/replace.lua",
+        "if not name or r and r.state == 'running' and r.group == group then\n",
+        "if not name or r and r.state == 'running' then\n",
+        (
+            GATE + "test_replaced.py::test_it_joins_the_line_of_its_own_group",
+            GATE + "test_exploration.py::test_with_faults_everything_still_ends",
+            GATE + "test_state_machine.py::test_the_scripts_do_what_the_model_says",
+        ),
+    ),
+    Mutant(
         "a clock alone decides which run is newer",
         "lua/lib/flight.lua",
         "  if last >= K.us then\n",
@@ -249,6 +260,16 @@ MODULES = (
         "            except NoScriptError:\n                connection.send_command(",
         "            except ZeroDivisionError:\n                connection.send_command(",
         (GATE + "test_noscript.py::test_every_script_comes_back",),
+    ),
+    Mutant(
+        "an entry is looked for under the usual name of its task only",
+        "keys.py",
+        "for number in range(NAMES)]",
+        "for number in range(1)]",
+        (
+            GATE + "test_replaced.py::test_revoking_finds_it_after_the_original_has_ended",
+            GROUPS + "test_names.py::test_find_shows_the_run_while_it_lasts",
+        ),
     ),
     Mutant(
         "a separator inside a text splits it",

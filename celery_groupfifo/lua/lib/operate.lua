@@ -37,6 +37,11 @@ local function in_flight(group_key)
   return ids
 end
 
+-- The task, quoted, that an entry's name stands for; see keys.py.
+local function task(name)
+  return string.match(name, '^[^;]*')
+end
+
 -- Whether an entry stands at its place in the line: its text, if so. One that nobody can read stands there too.
 local function standing(us, id)
   local entry, corrupt = read_entry(id)
