@@ -138,8 +138,15 @@ def test_replaced_by_a_chord(crew: Crew, key: str) -> None:
 
 
 def test_replaced_by_another_group_s_task(crew: Crew, key: str) -> None:
-    """The same id: it goes on in the line of the task that it replaces."""
-    assert replaced(crew, key, crew.task("act").si(f"{key}-other", 11), [1, 11, 2, 3]) == 11
+    """It joins its own line, under the same id; a plain one goes on in the place of the task that it replaces."""
+    other = f"{key}-other"
+    assert replaced(crew, key, crew.task("act").si(other, 11), [1, 2, 3]) == 11
+    crew.wait_for(other, [11])
+    assert [run.attempt for run in crew.history.group(other)] == [1]
+
+
+def test_replaced_by_a_plain_task(crew: Crew, key: str) -> None:
+    assert replaced(crew, key, crew.task("plain").si(7), [1, 7, 2, 3]) == 7
 
 
 def test_beat(crew: Crew, key: str) -> None:
