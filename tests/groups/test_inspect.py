@@ -142,8 +142,11 @@ def test_sweep_now(redis_server: embedded.Server, make_crew: MakeCrew) -> None:
 def test_a_worker_without_ordered_tasks_says_so() -> None:
     from celery.worker.control import Panel
 
+    class Consumer:
+        pass
+
     class State:
-        consumer = object()
+        consumer = Consumer()
 
     for verb in (*VERBS, "groupfifo_sweep"):
         assert "uses no groups" in Panel.data[verb](State())["error"]

@@ -193,5 +193,5 @@ def test_a_doubled_ticket_is_told(crew: Crew) -> None:
     loud(crew)
     until(lambda: told(crew, "stale"), lambda: told(crew))
 
-    assert crew.history.numbers("key") == [1]
+    crew.wait_for("key", [1])
     assert (told(crew, "stale")[0]["key"], told(crew, "stale")[0]["sender"]) == ("key", "worker.act")
