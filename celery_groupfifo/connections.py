@@ -34,12 +34,24 @@ class Master(Protocol):
         """The address of a moment ago: what is kept is good only while it leads there. None: not known yet."""
 
 
+#: Stands for this process. A number would have to be asked of the system at every call.
+_process = object()
+
+
+def _forked() -> None:
+    global _process
+    _process = object()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class _Idle(deque[Any]):
-    """What one process keeps. A forked child starts with nothing: what it inherits is its parent's."""
+    """What one process keeps."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pid = os.getpid()
+        self.process = _process
 
 
 class Connections:
@@ -73,11 +85,13 @@ class Connections:
         Raises:
             redis.RedisError: The server can't be reached, or refuses it.
         """
-        options, generation = self._options, self.generation
+        options = self._options
         if self._master is not None:
             address = self._master.find()
             self._lead_to(address)
-            options, generation = {**options, "host": address[0], "port": address[1]}, self.generation
+            options = {**options, "host": address[0], "port": address[1]}
+        self._mine()
+        generation = self.generation
         connection = self._class(**options)
         connection.groupfifo_generation = generation
         try:
@@ -95,7 +109,8 @@ class Connections:
         """Whether a connection is still one to use: none of its generation has failed, and it leads to the master."""
         if self._master is not None:
             self._lead_to(self._master.last())
-        return bool(connection.groupfifo_generation == self.generation)
+        same: bool = connection.groupfifo_generation == self.generation
+        return same
 
     def _lead_to(self, address: Address | None) -> None:
         if address is not None and address != self._address:
@@ -120,8 +135,8 @@ class Connections:
     def give_back(self, connection: Any) -> None:
         """The call has read its answer: others may use the connection."""
         idle = self._mine()
-        good = connection._sock is not None and connection.pid == idle.pid
-        if good and connection.groupfifo_generation == self.generation and len(idle) < KEPT:
+        good = connection._sock is not None and connection.groupfifo_generation == self.generation
+        if good and len(idle) < KEPT:
             idle.append(connection)
         else:
             self.close(connection)
@@ -147,7 +162,8 @@ class Connections:
                 break
 
     def _mine(self) -> _Idle:
-        if self._idle.pid != os.getpid():
+        if self._idle.process is not _process:  # a forked child starts with nothing: what it inherits is its parent's
+            self.generation = next(self._numbers)
             self._idle = _Idle()
         return self._idle
 

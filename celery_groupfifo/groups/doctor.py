@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from celery import Celery
 
 from celery_groupfifo.gate import build_gate
-from celery_groupfifo.groups.fleet import fleet, package, queues_with_heads
+from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
 from celery_groupfifo.groups.view import Check
-from celery_groupfifo.groups.workers import Workers
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
@@ -20,18 +19,20 @@ def doctor(app: Celery, reader: Reader) -> list[Check]:
 
 
 def unsafe_findings(app: Celery) -> list[Check]:
-    """What a worker that starts should say. Of the others it asks only who does not know the package.
+    """Look at what a worker that starts should say.
+
+    Nobody is asked through the broker or the result backend: the worker's own consumer may find the question's reply
+    channel among those that it polls, and end with it.
 
     Raises:
         GroupFifoError: The gate's Redis can't be asked.
     """
     gate = build_gate(app, "groupfifo-doctor")
     try:
-        reader, workers = Reader(gate), Workers(app)
-        checks = [*server(reader), *_app(app, reader), *package(app, reader, workers, workers.queues())]
+        reader = Reader(gate)
+        return [check for check in (*server(reader), *_app(app, reader)) if check.unsafe]
     finally:
         gate.store.close()
-    return [check for check in checks if check.unsafe]
 
 
 def _app(app: Celery, reader: Reader) -> Iterator[Check]:

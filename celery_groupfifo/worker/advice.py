@@ -1,4 +1,4 @@
-"""What is unsafe around the gate, said once in the log of a worker that starts."""
+"""What is unsafe around the gate, said once in the log of a worker that starts. Only the gate's Redis is asked."""
 
 from __future__ import annotations
 

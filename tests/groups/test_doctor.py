@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -247,9 +248,6 @@ def test_a_worker_of_an_app_without_ordered_tasks_is_one_without_the_package(
     plain("celery")
     until(lambda: len(Workers(crew.app).queues()) == 2)
     assert "plain@test" in checks_of(crew)["package"].what
-    another = crew.another("two").start().ready()
-    until(lambda: "Unsafe (package): " in another.log, within=15)
-    assert "plain@test" in next(line for line in another.log.splitlines() if "Unsafe (package)" in line)
 
 
 def test_settings_that_differ(crew: Crew) -> None:
@@ -277,6 +275,37 @@ def test_unsafe_findings_are_logged_once(crew: Crew) -> None:
             crew.redis.client_kill_filter(_id=client["id"])
     crew.state(crew.send("k", 0), "SUCCESS", 15)
     assert crew.worker.log.count("Unsafe (") == 1
+
+
+def test_a_worker_that_starts_asks_nobody_through_the_broker(crew: Crew) -> None:
+    """Else its own main loop finds the closed channel of the replies among those that it polls (SQS)."""
+
+    def questions() -> int:
+        return int(crew.redis.info("commandstats").get("cmdstat_publish", {}).get("calls", 0))
+
+    before = questions()
+    crew.worker.start().ready()
+    until(lambda: "Unsafe (persistence): " in crew.worker.log)
+    assert questions() == before
+    until(lambda: "groupfifo-doctor" not in {client["name"] for client in crew.redis.client_list()})
+
+
+def test_the_examination_at_the_start_talks_to_the_gate_only(own: Shop) -> None:
+    own.world.redis.config_set("appendonly", "no")
+    with socket.create_server(("127.0.0.1", 0)) as broker, socket.create_server(("127.0.0.1", 0)) as backend:
+        app = Celery(
+            "worker",
+            broker=f"amqp://127.0.0.1:{broker.getsockname()[1]}",
+            backend=f"redis://127.0.0.1:{backend.getsockname()[1]}",
+            set_as_current=False,
+        )
+        app.conf.groupfifo_url = own.world.url
+        assert [check.name for check in unsafe_findings(app)] == ["persistence"]
+        for nobody in (broker, backend):
+            nobody.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                nobody.accept()
+    until(lambda: "groupfifo-doctor" not in {client["name"] for client in own.world.redis.client_list()})
 
 
 def test_a_worker_starts_without_the_gate(crew: Crew) -> None:

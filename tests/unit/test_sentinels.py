@@ -1,0 +1,189 @@
+"""Whose word counts when sentinels differ, are away, or have been set up anew."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import redis
+
+from celery_groupfifo import sentinels
+from celery_groupfifo.sentinels import SentinelMaster
+
+OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
+
+
+class Sentinel:
+    """Says what a test lets it say; stands for the connections to it, and for each of them."""
+
+    def __init__(self, address: tuple[str, int] = OLD, epoch: int = 1, flags: str = "master", others: int = 2) -> None:
+        self.address, self.epoch, self.flags, self.others = address, epoch, flags, others
+        self.error: redis.RedisError | None = None
+        self.asked = 0
+
+    def take(self) -> Sentinel:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def give_back(self, connection: Any) -> None: ...
+
+    def close(self, connection: Any) -> None: ...
+
+    def send_command(self, *words: str) -> None:
+        assert words == ("SENTINEL", "MASTER", "main")
+
+    def read_response(self) -> list[bytes]:
+        said = {
+            "ip": self.address[0],
+            "port": self.address[1],
+            "flags": self.flags,
+            "config-epoch": self.epoch,
+            "num-other-sentinels": self.others,
+        }
+        return [str(word).encode() for pair in said.items() for word in pair]
+
+
+class Clock:
+    """The time of a test."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(sentinels, "monotonic", clock)
+    return clock
+
+
+def master_of(*sentinels: Sentinel, others: int = 0) -> SentinelMaster:
+    return SentinelMaster(sentinels, "main", others)  # type: ignore[arg-type]
+
+
+def test_an_answer_serves_for_a_second(clock: Clock) -> None:
+    one = Sentinel()
+    master = master_of(one)
+    assert [master.last() for _ in range(5)] == [OLD] * 5
+    one.address = NEW
+    clock.now += 0.9
+    assert (master.last(), one.asked) == (OLD, 1)
+    clock.now += 0.2
+    assert (master.last(), one.asked) == (NEW, 2)
+
+
+def test_a_new_connection_asks_anew(clock: Clock) -> None:
+    one = Sentinel()
+    master = master_of(one)
+    assert master.find() == OLD
+    one.address = NEW
+    clock.now += 0.1
+    assert master.find() == NEW
+    assert master.last() == NEW and one.asked == 2
+
+
+def test_one_that_is_away_is_passed_over_and_asked_last(clock: Clock) -> None:
+    first, second = Sentinel(), Sentinel(NEW)
+    first.error = redis.TimeoutError("away")
+    master = master_of(first, second)
+    assert master.find() == NEW
+    clock.now += 5
+    assert master.last() == NEW
+    assert (first.asked, second.asked) == (1, 2)
+
+
+def test_while_all_are_away_the_last_word_counts_for_what_is_kept(clock: Clock) -> None:
+    one = Sentinel()
+    master = master_of(one)
+    assert master.last() == OLD
+    one.error = redis.ConnectionError("refused")
+    clock.now += 2
+    assert master.last() == OLD
+    with pytest.raises(redis.ConnectionError, match=r"No sentinel names a master for 'main'\. refused"):
+        master.find()
+
+
+def test_the_longer_they_do_not_answer_the_longer_they_are_left_alone(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Sentinel()
+    master = master_of(one)
+    assert master.last() == OLD
+
+    def silent() -> Sentinel:
+        one.asked += 1
+        clock.now += 0.5
+        raise redis.TimeoutError("silent")
+
+    monkeypatch.setattr(one, "take", silent)
+    clock.now += 2
+    assert master.last() == OLD and one.asked == 2
+    clock.now += 2.4
+    assert master.last() == OLD and one.asked == 2
+    clock.now += 0.2
+    assert master.last() == OLD and one.asked == 3
+
+
+@pytest.mark.parametrize("flags", ["s_down,master", "master,o_down", "slave", "s_down,master,disconnected"])
+def test_a_master_that_does_not_work_is_none(clock: Clock, flags: str) -> None:
+    assert master_of(Sentinel(flags=flags), Sentinel(NEW)).find() == NEW
+    with pytest.raises(redis.ConnectionError, match="They see none at work"):
+        master_of(Sentinel(flags=flags)).find()
+
+
+def test_a_sentinel_that_missed_a_failover_does_not_count(clock: Clock) -> None:
+    """It was cut off together with the old master, and takes it for the master still."""
+    leader, cut_off, other = Sentinel(NEW, epoch=2), Sentinel(OLD, epoch=1), Sentinel(NEW, epoch=2)
+    master = master_of(leader, cut_off, other)
+    assert master.find() == NEW
+    leader.error = redis.ConnectionError("away")
+    clock.now += 2
+    assert master.last() == master.find() == NEW
+    other.error = leader.error
+    clock.now += 2
+    assert master.last() == NEW
+    with pytest.raises(redis.ConnectionError):
+        master.find()
+
+
+def test_sentinels_that_were_set_up_anew_count(clock: Clock) -> None:
+    each = [Sentinel(OLD, epoch=7), Sentinel(OLD, epoch=7)]
+    master = master_of(*each)
+    assert master.find() == OLD
+    for one in each:
+        one.address, one.epoch = NEW, 0
+    clock.now += 2
+    assert master.last() == NEW
+
+
+def test_a_lonely_sentinel_does_not_count_where_others_are_asked_for(clock: Clock) -> None:
+    assert master_of(Sentinel(OLD, others=0), Sentinel(NEW, others=2), others=1).find() == NEW
+
+
+@pytest.mark.parametrize("ask", ["find", "last"])
+def test_a_burst_of_callers_shares_one_question(clock: Clock, ask: str) -> None:
+    one = Sentinel()
+    master, entered, go = master_of(one), threading.Event(), threading.Event()
+    take = one.take
+
+    def slow() -> Sentinel:
+        entered.set()
+        assert go.wait(30)
+        return take()
+
+    one.take = slow  # type: ignore[method-assign]
+    found: list[tuple[str, int]] = []
+    threads = [threading.Thread(target=lambda: found.append(getattr(master, ask)())) for _ in range(50)]
+    threads[0].start()
+    assert entered.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert (found, one.asked) == ([OLD] * 50, 1)
