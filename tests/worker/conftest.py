@@ -11,8 +11,9 @@ import pytest
 from celery_groupfifo import embedded
 from tests.worker.workers import Crew
 
-#: Databases of the session's server; results of all crews share one.
-DATABASES = {"prefork": 1, "threads": 2, "gevent": 3, "eventlet": 4, "solo": 5}
+#: Databases of the session's server; results of all crews share one. The untuned pool is prefork without the changes of
+#: Celery that only save time.
+DATABASES = {"prefork": 1, "threads": 2, "gevent": 3, "eventlet": 4, "solo": 5, "untuned": 7}
 OWN = 6
 RESULTS = 8
 
@@ -21,13 +22,14 @@ RESULTS = 8
 def pool_crew(
     request: pytest.FixtureRequest, redis_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Crew]:
-    pool = request.param
+    name = request.param
     crew = Crew(
-        tmp_path_factory.mktemp(pool),
-        f"{redis_server.url}/{DATABASES[pool]}",
+        tmp_path_factory.mktemp(name),
+        f"{redis_server.url}/{DATABASES[name]}",
         f"{redis_server.url}/{RESULTS}",
-        pool,
-        1 if pool == "solo" else 4,
+        "prefork" if name == "untuned" else name,
+        1 if name == "solo" else 4,
+        groupfifo_tuning=name != "untuned",
     )
     yield crew
     crew.close()
