@@ -67,7 +67,7 @@ class Loop:
         if hub is not None:
             hub.add_reader(self._woken, self._wake)
             self._thread = self._main
-        self._run_soon()
+        self.run_soon()
         self._plan()
 
     def stop(self) -> None:
@@ -80,7 +80,7 @@ class Loop:
     def close(self) -> None:
         """Run what is left. What is called from now on never happens."""
         self.stop()
-        self._run_soon()
+        self.run_soon()
         for end in (self._waking, self._woken):
             if end is not None:
                 end.close()
@@ -92,9 +92,9 @@ class Loop:
             with suppress(OSError):  # full: it is awake; or closed
                 self._waking.send(b"\0")
         elif getattr(self._consumer.pool, "is_green", False):
-            self.spawn(self._run_soon)
+            self.spawn(self.run_soon)
         else:
-            self._consumer.call_soon(self._run_soon)
+            self._consumer.call_soon(self.run_soon)
 
     def spawn(self, step: Step) -> None:
         """Call in a new greenlet, where the pool has greenlets: one that must wait keeps nobody else waiting."""
@@ -128,9 +128,10 @@ class Loop:
         with suppress(BlockingIOError):
             while self._woken is not None and len(self._woken.recv(4096)) == 4096:
                 pass
-        self._run_soon()
+        self.run_soon()
 
-    def _run_soon(self) -> None:
+    def run_soon(self) -> None:
+        """Call what was to be called soon."""
         for _ in range(len(self._soon)):
             try:
                 step = self._soon.popleft()

@@ -204,6 +204,7 @@ class Member:
         self._paused = True
         self.outbox.detach()
         self.loop.stop()
+        self.loop.run_soon()  # what begins now is given back
         self.give_back_unstarted()
 
     def leave(self) -> None:

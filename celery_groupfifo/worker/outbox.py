@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,9 @@ TOGETHER = 3
 #: Seconds between two tries of the postman, while the gate can't be reached; or refuses a call.
 AGAIN_SECONDS = 0.5
 #: Seconds between two looks of the postman at the line.
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+#: Seconds until the rest of what a full socket did not take is sent.
+FLUSH_SECONDS = 0.005
 
 #: The scripts whose calls go through here.
 SCRIPTS = ("begin", "finish", "fail", "surrender")
@@ -203,19 +206,17 @@ class Outbox:
             self._lost(error)
 
     def _listen(self, line: Pipelined, all_sent: bool) -> None:
-        hub = self._loop.hub
         if self._reading != line.fileno():
             self._reading = line.fileno()
-            hub.add_reader(self._reading, self._readable, line)
-        if not all_sent:
-            hub.add_writer(self._reading, self._writable, line)
+            self._loop.hub.add_reader(self._reading, self._readable, line)
+        if not all_sent:  # the hub can't poll a connection for both
+            self._loop.later(FLUSH_SECONDS, partial(self._send_rest, line))
 
-    def _writable(self, line: Pipelined) -> None:
+    def _send_rest(self, line: Pipelined) -> None:
         if line is not self._line:
             return
         try:
-            if line.flush():
-                self._loop.hub.remove_writer(self._reading)
+            self._listen(line, line.flush())
         except GroupFifoError as error:
             self._lost(error)
 
@@ -252,25 +253,19 @@ class Outbox:
             self._sent.clear()
             self._start_postman()
             self._changed.notify_all()
-        if line is None:
-            return
-        if self._loop.here:
-            self._forget_reader()
-            line.close()
-        else:
-            line.end()  # the loop hears of its end, or finds it closed
-            self._loop.soon(lambda: self._close_line(line))
+        if line is not None and self._loop.here:
+            self._close_line(line)
+        elif line is not None:
+            line.end()  # its reader may be busy with it
+            self._loop.soon(partial(self._close_line, line))
 
     def _close_line(self, line: Pipelined) -> None:
-        if self._line is None:
-            self._forget_reader()
+        # By its number: a connection that has broken is closed, and the next one may get the same.
+        with suppress(OSError, ValueError):
+            self._loop.hub.remove(line.fileno())
+        if self._reading == line.fileno():
+            self._reading = None
         line.close()
-
-    def _forget_reader(self) -> None:
-        # By its number: a connection that has broken may be closed, and the next one may get the same.
-        reading, self._reading = self._reading, None
-        if reading is not None and self._loop.hub is not None:
-            self._loop.hub.remove(reading)
 
     # -- the postman -------------------------------------------------------------
 
@@ -282,9 +277,10 @@ class Outbox:
     def _carry(self) -> None:
         while not self._closed:
             try:
+                self._look_at_line()
                 with self._changed:
-                    while not (self._kept or self._closed or self._wants_line()):
-                        self._changed.wait(self._watch())
+                    if not (self._kept or self._closed or self._wants_line()):
+                        self._changed.wait(LOOK_SECONDS if self._attached else None)
                 self._deliver()
                 if self._wants_line():
                     self._open_line()
@@ -292,23 +288,29 @@ class Outbox:
             except GateUnavailable as error:
                 self._reachable = False
                 logger.debug("The gate can't be told: %s", error)
-                self._hurried.wait(AGAIN_SECONDS)
+                self._rest()
             except Exception:
                 logger.exception("What is told to the gate waits.")
-                self._hurried.wait(AGAIN_SECONDS)
+                self._rest()
 
-    def _watch(self) -> float | None:
-        """Return the seconds until the line is to be looked at again; drop it when an answer is overdue."""
+    def _look_at_line(self) -> None:
+        """Drop the line when it leads to the wrong server, or an answer is overdue."""
         line = self._line
-        if line is not None and not line.trusted:
+        if line is None:
+            return
+        if not line.trusted:
             self._drop_line()
-        if not self._sent:
-            return LOOK_SECONDS if self._attached else None
-        left = self._sent[0].sent + self._patient.timeout - monotonic()
-        if left <= 0:
+        try:
+            overdue = monotonic() - self._sent[0].sent > self._patient.timeout
+        except IndexError:
+            return
+        if overdue:
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._patient.timeout)
             self._drop_line()
-        return min(max(left, 0.05), LOOK_SECONDS)
+
+    def _rest(self) -> None:
+        self._hurried.wait(AGAIN_SECONDS)
+        self._hurried.clear()
 
     def _wants_line(self) -> bool:
         return self._attached and self._line is None and not self._closed
@@ -344,7 +346,7 @@ class Outbox:
                 self._pass_on(partial(self._hear, told, reply))
                 self._put_down(None)
         if refused:
-            self._hurried.wait(AGAIN_SECONDS)
+            self._rest()
 
     def _next_kept(self) -> Told | None:
         with self._changed:

@@ -146,7 +146,11 @@ class Receiver:
         try:
             member.lists.note(run.message)
             member.events.begun(run, handoff)
-            go_on()
+            if member.receiving:
+                go_on()
+            else:  # the loop that would lead it on does not run
+                run.in_hand = False
+                member.endings.give_back([run])
         except Exception as error:
             self._failed(run, error)
 

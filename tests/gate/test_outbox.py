@@ -183,6 +183,13 @@ def test_a_continuation_goes_with_the_end(world: World, turning: Turning) -> Non
     assert world.queued() == ["a"] and b"again" in (world.pop() or b"")
 
 
+def test_a_continuation_larger_than_a_socket_takes_at_once(world: World, lined: Turning) -> None:
+    ticket, body = world.run("a", "A"), "x" * 8_000_000
+    lined.finish(ticket, "A", continuation=make_entry(world.gate, "a", "A", body=body))
+    lined.turn(answers=1)
+    assert body.encode() in (world.pop() or b"")
+
+
 def test_forgotten_scripts_are_brought_again(world: World, turning: Turning) -> None:
     turning.finish(world.run("a", "A"), "A")
     turning.turn(answers=1)
