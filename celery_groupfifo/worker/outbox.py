@@ -367,24 +367,26 @@ class Outbox:
 
     # -- the end -----------------------------------------------------------------
 
-    def close(self, within: float) -> bool:
-        """Take no more calls, and give those that are out a while to be answered.
+    def close(self, patience: float) -> bool:
+        """Take no more calls, and wait for those that are out, as long as answers come.
 
         Args:
-            within: Seconds to wait.
+            patience: Seconds to wait for the next answer.
 
         Returns:
-            False when some were not; their leases run out.
+            False when some were not answered; their leases run out.
         """
         self.detach()
-        end = monotonic() + within
         self._hurried.set()
+        left, end = len(self), monotonic() + patience
         with self._changed:
-            while len(self) and (left := end - monotonic()) > 0:
-                self._changed.wait(left)
-            done = not len(self)
+            while left and monotonic() < end:
+                self._changed.wait(end - monotonic())
+                if len(self) < left:
+                    end = monotonic() + patience
+                left = len(self)
             self._closed = True
             self._kept.clear()
             self._changed.notify_all()
         self._hurried.set()
-        return done
+        return not left

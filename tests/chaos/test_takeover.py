@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 
-import pytest
-from celery.exceptions import Ignore
-
-from celery_groupfifo import GroupFifoTask
-from celery_groupfifo.gate import build_gate
-from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER
-from tests.chaos.app import LEASE_TTL, make_app
+from tests.chaos.app import LEASE_TTL
 from tests.chaos.stage import QUEUE, RECOVERY, Stage
 from tests.chaos.verdict import assert_sound
-from tests.gate.support import make_entry, ticket_of
 from tests.waiting import until
 
 
@@ -93,30 +85,6 @@ def test_what_waited_in_a_frozen_worker_does_not_start_after_its_thaw(stage: Sta
     until(lambda: len([each for each in stage.events if each["ev"] == "end" and each["group"] == "a"]) == 2)
     assert [each["worker"] for each in stage.watch.starts("b")] == [rescue.hostname], "never a start after the end"
     assert_sound(stage)
-
-
-def test_a_run_whose_lease_was_lost_before_its_start_does_not_start(stage: Stage) -> None:
-    app, started = make_app(broker_url=stage.gate.url()), []
-
-    @app.task(base=GroupFifoTask, group_key="{key}", name="chaos.start")
-    def task(key: str) -> None:
-        started.append(key)
-
-    gate = build_gate(app)
-    gate.park(make_entry(gate, "a", "g", QUEUE), gate.number())
-    ticket = ticket_of(stage.redis.rpop(QUEUE))
-    header = f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} a"
-    assert gate.begin(ticket, "w")
-    for lost in (False, True):
-        if lost:
-            gate.surrender([(ticket, True)])  # as a sweep does, while this process stands still
-        begun = (time.monotonic() - 10.0, LEASE_TTL)
-        task.push_request(id="a", **{HEADER: header, KEY_HEADER: "g", BEGUN_HEADER: begun})
-        with pytest.raises(Ignore) if lost else nullcontext():
-            task("g")
-        task.pop_request()
-    assert started == ["g"], "once, while it held its lease"
-    gate.store.client.close()
 
 
 def test_a_busy_task_of_many_leases_keeps_its_lease(make_stage: Callable[..., Stage]) -> None:

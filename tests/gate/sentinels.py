@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from celery_groupfifo import embedded
-from tests.worker.waiting import until
+from tests.waiting import until
 
 PASSWORD, THEIRS, MASTER = "secret", "theirs", "main"
 CONFIGURATION = """\

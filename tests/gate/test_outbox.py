@@ -96,7 +96,7 @@ class Turning:
 
     def close(self) -> None:
         """End the loop."""
-        self.outbox.close(within=5)
+        self.outbox.close(patience=5)
         self.loop.close()
         self.hub.close()
         self.gate.store.close()
@@ -356,13 +356,13 @@ def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
     world = World(redis_url)
     turning = Turning(world, timeout=0.2)
     turning.finish(world.run("a", "A"), "A")
-    assert turning.outbox.close(within=10)
+    assert turning.outbox.close(patience=10)
     turning.loop.close()
     assert list(turning.answers) == ["a"] and world.residue() == {}
     other = Turning(world, timeout=0.2)
     ticket = world.run("b", "B")
     with Frozen(world):
         other.finish(ticket, "B")
-        assert not other.outbox.close(within=0.3)
+        assert not other.outbox.close(patience=0.3)
     other.close()
     world.close()

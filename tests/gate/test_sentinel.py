@@ -16,7 +16,7 @@ from celery_groupfifo.sentinels import PATIENCE
 from tests.gate import sentinels
 from tests.gate.sentinels import PASSWORD, Watched
 from tests.gate.support import make_entry
-from tests.worker.waiting import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -1,0 +1,202 @@
+"""What runs in the pool around Celery's own function: it refuses late runs, and brings continuations out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import Celery, Task
+from celery.app.trace import setup_worker_optimizations, trace_task_ret
+from celery.exceptions import Ignore, Reject, Retry
+
+from celery_groupfifo import GroupFifoTask
+from celery_groupfifo.clock import now
+from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER
+from celery_groupfifo.worker import trace
+from celery_groupfifo.worker.trace import in_pool, split
+from tests.gate.support import World
+
+LEASE = 30.0
+
+
+class OwnCall(GroupFifoTask):
+    """A class like that of Flask's page on Celery: its runs are inside of something."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+
+class AnotherBase(Task):  # type: ignore[misc]
+    """Of plain Celery; sent with a group."""
+
+
+class Tasks:
+    """An app with a task of each class, and its runs."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.app = Celery("traced", broker=world.url, backend=world.url, set_as_current=False)
+        self.app.set_current()
+        setup_worker_optimizations(self.app)
+        self.deed: Callable[[Any], Any] = lambda task: "done"
+        self.started = 0
+        bases: list[Any] = [GroupFifoTask, OwnCall, Task, AnotherBase]
+        for base in bases:
+            more = {"group_key": "{key}"} if issubclass(base, GroupFifoTask) else {}
+            self.app.task(self._function(), base=base, name=base.__name__, bind=True, shared=False, **more)
+
+    def _function(self) -> Callable[..., Any]:
+        def run(task: Any, key: str) -> Any:
+            self.started += 1
+            return self.deed(task)
+
+        return run
+
+    def run(self, name: str, ago: float = 10 * LEASE, lost: bool = False, **more: Any) -> Any:
+        """Run a task whose lease was taken a while ago. Returns the result, and what continues it."""
+        ticket = self.ticket = self.world.run(f"{name}{self.started}", "g")
+        if lost:
+            self.world.gate.surrender([(ticket, True)])
+        request = {
+            "id": ticket.id,
+            "task": name,
+            HEADER: f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} {ticket.entry}",
+            KEY_HEADER: "g",
+            BEGUN_HEADER: (now() - ago, LEASE),
+            "delivery_info": {"exchange": "", "routing_key": "q"},
+            **more,
+        }
+        return split(in_pool(trace_task_ret)(name, ticket.id, request, (["k"], {}, {}), None, None))
+
+    def state(self) -> str:
+        return str(self.app.AsyncResult(self.ticket.id).state)
+
+
+def raised(info: Any) -> BaseException:
+    """Return what a task has raised."""
+    error: BaseException = getattr(info.exception, "exc", info.exception)
+    return error
+
+
+NAMES = ["GroupFifoTask", "OwnCall", "Task", "AnotherBase"]
+
+
+@pytest.fixture
+def tasks(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tasks]:
+    monkeypatch.setattr(trace, "_watched", {})
+    tasks = Tasks(world)
+    yield tasks
+    tasks.app.close()
+
+
+def losing(tasks: Tasks, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A deed during which the lease is lost."""
+
+    def deed(task: Any) -> Any:
+        tasks.world.gate.surrender([(tasks.ticket, True)])
+        return then(task)
+
+    return deed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_holds_its_lease(tasks: Tasks, name: str) -> None:
+    (failed, _, _), entry = tasks.run(name)
+    assert (failed, entry, tasks.started, tasks.state()) == (0, None, 1, "SUCCESS")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_that_has_lost_it_does_not_start(tasks: Tasks, name: str) -> None:
+    (failed, info, _), entry = tasks.run(name, lost=True)
+    assert (failed, entry, tasks.started, tasks.state()) == (1, None, 0, "PENDING")
+    assert isinstance(raised(info), Ignore)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_late_result_is_not_stored_nor_told(tasks: Tasks, name: str) -> None:
+    tasks.deed = losing(tasks, lambda task: "late")
+    linked = tasks.app.signature("linked", app=tasks.app)
+    (failed, _, _), entry = tasks.run(name, callbacks=[linked])
+    assert (failed, entry, tasks.started, tasks.state()) == (1, None, 1, "PENDING")
+    assert tasks.world.redis.llen("celery") == 0, "its callback was sent"
+
+
+def fail(task: Any) -> Any:
+    raise ValueError("late")
+
+
+def retry(task: Any) -> Any:
+    raise task.retry(countdown=0)
+
+
+@pytest.mark.parametrize("deed", [fail, retry])
+@pytest.mark.parametrize("name", NAMES)
+def test_nor_a_late_failure_or_retry(tasks: Tasks, name: str, deed: Callable[[Any], Any]) -> None:
+    tasks.deed = losing(tasks, deed)
+    (failed, info, _), entry = tasks.run(name)
+    assert (failed, entry, tasks.state()) == (1, None, "PENDING")
+    assert isinstance(raised(info), Ignore)
+
+
+def test_nobody_is_asked_before_a_lease_is_over(tasks: Tasks) -> None:
+    tasks.deed = losing(tasks, lambda task: "in time")
+    (failed, _, _), _ = tasks.run("Task", ago=0.0)
+    assert failed == 0 and tasks.state() == "SUCCESS"
+
+
+def test_what_a_task_calls_itself_is_its_own_affair(tasks: Tasks) -> None:
+    inner = tasks.app.tasks["OwnCall"]
+    tasks.deed = lambda task: (setattr(tasks, "deed", lambda task: "inner"), inner("k"))[1]
+    (failed, _, _), _ = tasks.run("GroupFifoTask")
+    assert (failed, tasks.started) == (0, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_retry_comes_out_with_the_end(tasks: Tasks, name: str) -> None:
+    tasks.deed = lambda task: retry(task)
+    (failed, info, _), entry = tasks.run(name)
+    assert failed == 1 and isinstance(raised(info), Retry)
+    assert entry is not None and entry.id == tasks.ticket.id and entry.key == "g"
+    assert tasks.state() == "RETRY" and tasks.world.queued("celery") == []
+
+
+def test_part_of_a_delay_is_over_by_then(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("celery_groupfifo.context.now", lambda: clock[0])
+
+    def deed(task: Any) -> Any:
+        try:
+            raise task.retry(countdown=5)
+        finally:
+            clock[0] += 3.0
+
+    tasks.deed = deed
+    _, entry = tasks.run("GroupFifoTask")
+    assert 1500 < entry.delay <= 2000
+
+
+def test_what_was_sent_is_sent_though_its_state_can_not_be_stored(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: the task is retried, and the result backend is away when Celery stores RETRY."""
+
+    def away(*args: Any, **kwargs: Any) -> Any:
+        raise ConnectionError("the result backend is away")
+
+    tasks.deed = lambda task: retry(task)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tasks.app.backend), "store_result", away)
+        with pytest.warns(RuntimeWarning, match="outside body"):
+            (failed, info, _), entry = tasks.run("GroupFifoTask")
+    assert failed == 1 and isinstance(raised(info), Retry) and entry is not None
+
+
+def test_so_is_it_when_the_task_rejects_itself_afterwards(tasks: Tasks) -> None:
+    def deed(task: Any) -> Any:
+        task.retry(throw=False, countdown=0)
+        raise Reject("no more", requeue=False)
+
+    tasks.deed = deed
+    (failed, _, _), entry = tasks.run("GroupFifoTask")
+    assert failed == 1 and entry is not None
