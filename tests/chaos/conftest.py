@@ -12,28 +12,34 @@ import pytest
 from celery_groupfifo import embedded
 from tests.chaos.stage import Stage
 
-SEEDS = 2
+SEEDS, STALL_SEEDS = 2, 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption("--seeds", type=int, default=SEEDS, help="random runs of tests/chaos/test_seeds.py (2)")
+    group.addoption("--stall-seeds", type=int, default=STALL_SEEDS, help="and of test_stalls.py, on each pool (1)")
     group.addoption("--first-seed", type=int, default=1, help="the first of their seeds, to repeat one (1)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seed" in metafunc.fixturenames:
-        first = metafunc.config.getoption("--first-seed", 1)
-        metafunc.parametrize("seed", range(first, first + metafunc.config.getoption("--seeds", SEEDS)))
+    first = metafunc.config.getoption("--first-seed", 1)
+    for name, option, default in (("seed", "--seeds", SEEDS), ("stall_seed", "--stall-seeds", STALL_SEEDS)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(first, first + metafunc.config.getoption(option, default)))
 
 
 @pytest.fixture
 def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
-    """Makes the test's stage, with a Redis that writes everything to disk."""
+    """Makes the test's stage, with a Redis that writes everything to disk; on request with other servers, too."""
     stages: list[Stage] = []
 
-    def make(**conf: Any) -> Stage:
-        stages.append(Stage(tmp_path / f"stage{len(stages)}", embedded.start(), **conf))
+    def make(broker: bool = False, backend: bool = False, **conf: Any) -> Stage:
+        others = {
+            "broker": embedded.start() if broker else None,
+            "backend": embedded.start(appendonly=False) if backend else None,
+        }
+        stages.append(Stage(tmp_path / f"stage{len(stages)}", embedded.start(), **others, **conf))
         return stages[-1]
 
     yield make

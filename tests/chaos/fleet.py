@@ -20,6 +20,8 @@ from tests.chaos.points import POINT
 from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: See suspendable/sitecustomize.py.
+SUSPENDABLE, SLEPT = Path(__file__).parent / "suspendable", "SUSPENDED_SECONDS"
 #: A worker on a busy machine takes some seconds.
 READY_WITHIN = 45.0
 
@@ -42,6 +44,7 @@ class Worker:
         pool: prefork, threads, gevent, solo or custom.
         module: With its app.
         environment: More variables.
+        suspendable: While it is frozen, its monotonic clock stands still, as on a machine that is suspended.
 
     Attributes:
         frozen: Whether it stands still.
@@ -59,6 +62,7 @@ class Worker:
         pool: str = "prefork",
         module: str = "tests.chaos.app",
         environment: Mapping[str, str] | None = None,
+        suspendable: bool = False,
     ) -> None:
         self.directory, self.name, self.slots = directory, name, slots
         self.hostname = f"{name}@chaos"
@@ -74,6 +78,11 @@ class Worker:
             POINT: point,
             **(environment or {}),
         }
+        self._slept = directory / f"{name}.slept" if suspendable else None
+        self._frozen_at = 0.0
+        if self._slept is not None:
+            self._slept.write_text("0")
+            variables |= {"PYTHONPATH": f"{SUSPENDABLE}{os.pathsep}{python_path()}", SLEPT: str(self._slept)}
         self.process = Process(name, command, directory / f"{name}.log", variables)
         self._known: set[int] = {self.process.pid}
         self._dead: set[int] = set()
@@ -147,11 +156,14 @@ class Worker:
         """Let all its processes stand still; `thaw` must follow, about so many seconds later."""
         self.frozen = True
         self._signal(signal.SIGSTOP)
+        self._frozen_at = time.monotonic()
         record(self._marks, ev="pause", target=self.tree(), worker=self.hostname, until=time.monotonic() + seconds)
 
     def thaw(self) -> None:
         """Let them go on."""
         record(self._marks, ev="thaw", target=self.tree(), worker=self.hostname)
+        if self._slept is not None:
+            self._slept.write_text(str(float(self._slept.read_text()) + time.monotonic() - self._frozen_at))
         self._signal(signal.SIGCONT)
         self.frozen = False
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 
 from celery_groupfifo.demo.history import Event, record
 from tests.chaos.app import LEASE_TTL
@@ -28,36 +27,38 @@ class Nemesis:
     Args:
         stage: What it strikes.
         seed: Decides the faults.
+
+    Attributes:
+        faults: Names of the methods that are faults.
+        certain: Those of every plan.
     """
+
+    faults: tuple[str, ...] = (
+        "kill_worker",
+        "kill_child",
+        "freeze",
+        "kill_clients",
+        "flush_scripts",
+        "restart_redis",
+        "purge",
+        "deliver_again",
+        "stall_redis",
+        "lose_replies",
+        "cut",
+        "slow_down",
+    )
+    certain: tuple[str, ...] = ("kill_worker", "freeze", "restart_redis")
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage = stage
         self.random = random.Random(seed)
         self.done: list[str] = []
         self._thaws: list[tuple[float, Worker]] = []
-        self._faults: dict[str, Callable[[], None]] = {
-            each.__name__: each
-            for each in (
-                self.kill_worker,
-                self.kill_child,
-                self.freeze,
-                self.kill_clients,
-                self.flush_scripts,
-                self.restart_redis,
-                self.purge,
-                self.deliver_again,
-                self.stall_redis,
-                self.lose_replies,
-                self.cut,
-                self.slow_down,
-            )
-        }
 
     def plan(self, many: int) -> list[str]:
         """So many faults, in the seed's order; the worst ones are in every plan."""
-        certain = ["kill_worker", "freeze", "restart_redis"]
-        others = [name for name in self._faults if name not in certain]
-        plan = certain + self.random.sample(others, many - len(certain))
+        others = [name for name in self.faults if name not in self.certain]
+        plan = [*self.certain, *self.random.sample(others, many - len(self.certain))]
         self.random.shuffle(plan)
         return plan
 
@@ -65,7 +66,7 @@ class Nemesis:
         """One fault."""
         began = time.monotonic()
         self.stage.proxy.delay = 0.0
-        self._faults[name]()
+        getattr(self, name)()
         record(self.stage.directory / "history" / "nemesis.jsonl", ev="fault", name=name, began=began)
         self.done.append(name)
 
@@ -120,9 +121,13 @@ class Nemesis:
     def freeze(self) -> None:
         """The worker that runs something, past its lease."""
         run = self.aim()
-        if run is not None and not self._thaws:
+        if run is not None:
+            self._freeze(run, LEASE_TTL + RECOVERY * self.random.uniform(0.3, 0.8))
+
+    def _freeze(self, run: Event, seconds: float) -> None:
+        """Unless somebody is frozen already."""
+        if not self._thaws:
             worker = self.stage.worker_of(run)
-            seconds = LEASE_TTL + RECOVERY * self.random.uniform(0.3, 0.8)
             worker.freeze(seconds)
             self._thaws.append((time.monotonic() + seconds, worker))
 

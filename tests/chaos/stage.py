@@ -35,7 +35,7 @@ CALL_OPTIONS = {
     "task_id",
     "time_limit",
 }
-WORKER_OPTIONS = {"environment", "name", "options", "point"}
+WORKER_OPTIONS = {"environment", "name", "options", "point", "suspendable"}
 #: What the sender of a test does when the gate is away; workers have Celery's own policy.
 PATIENT = {"task_publish_retry_policy": PATIENCE}
 
@@ -264,6 +264,7 @@ class Stage:
             producer.kill()
         self.app.close()
         for node in {self.gate, self.broker, self.backend}:
+            node.go_on()
             node.close()
 
 

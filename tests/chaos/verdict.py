@@ -16,7 +16,10 @@ from tests.chaos.stage import Stage
 UNTOLD_SECONDS = 1.0
 #: While a worker has no connection to its broker, Celery does not hear from its pool: two attempts, 2 s and 4 s apart.
 RECONNECT_SECONDS = 7.0
-BREAKING = ("restart_redis", "kill_clients", "cut", "stall_redis", "lose_replies")
+BREAKING = (
+    *("restart_redis", "kill_clients", "cut", "stall_redis", "lose_replies"),
+    *("gate_hangs", "gate_refuses", "gate_swallows", "broker_hangs", "broker_hangs_up"),
+)
 #: Taken from the checker's verdict as they are. Overlaps with a frozen holder are no offence.
 NAMED = ("overlap", "order", "lost", "fence")
 

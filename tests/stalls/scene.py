@@ -10,13 +10,12 @@ from typing import Any
 
 from celery_groupfifo import embedded
 from celery_groupfifo.demo.history import Event
+from tests.chaos.app import CELERYS_POLICY
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import problems
 
 #: Seconds; the shortest that leaves a busy machine room.
 LEASE = 3.0
-#: Celery's own, in place of the patient one of the chaos tests.
-CELERYS_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
 #: A worker starts a second sooner when it does not ask who else is there.
 QUICK = ("--without-mingle", "--without-gossip")
 

@@ -17,7 +17,7 @@ from tests.waiting import until
 #: A task that is due starts within this time.
 PROMISED = 0.25
 PARTITIONS = (1, 2)
-COUNTDOWN, SENDS = 0.5, 8
+COUNTDOWN, SENDS = 0.5, 7
 
 
 KINDS = ("later", "retry")
@@ -49,7 +49,7 @@ def countdowns(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int]
                     stage.send(f"later-{number}", 1, countdown=COUNTDOWN)
                 else:
                     stage.send(f"retry-{number}", 1, "again", after=COUNTDOWN)
-            time.sleep(choice.uniform(0.5, 1.3))  # the load, no waiting for anything
+            time.sleep(choice.uniform(0.4, 1.1))  # the load, no waiting for anything
         return {case: Scene.ended(stage) for case, stage in stages.items()}
 
 

@@ -18,8 +18,8 @@ from tests.waiting import until
 SECONDS = 2 * LEASE + 2.0
 #: When tasks come due, in seconds from the beginning of the hang.
 DUE = (0.5, SECONDS - 1.5)
-#: A task comes due this much late at most, on a busy machine.
-LATE = 1.0
+#: A task comes due this much late at most, on a busy machine; and when its broker has hung, after the end of that.
+LATE, AFTERWARDS = 1.0, 2.0
 #: Three workers: one after the other runs into what hangs, and the last one would take the leases of the first one.
 POOLS = ("prefork", "threads", "gevent")
 
@@ -83,22 +83,22 @@ def test_a_living_worker_keeps_its_leases(scenes: dict[str, Scene], server: str,
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_while_the_broker_hangs_what_is_due_waits_for_nothing_else(scenes: dict[str, Scene], pool: str) -> None:
-    _assert_in_time(scenes["broker"], pool, scenes["broker"].facts["back"])
+    _assert_in_time(scenes["broker"], pool, scenes["broker"].facts["back"], AFTERWARDS)
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_while_the_backend_hangs_what_is_due_is_in_time(scenes: dict[str, Scene], pool: str) -> None:
-    _assert_in_time(scenes["backend"], pool, 0.0)
+    _assert_in_time(scenes["backend"], pool, 0.0, LATE)
 
 
-def _assert_in_time(scene: Scene, pool: str, back: float) -> None:
+def _assert_in_time(scene: Scene, pool: str, back: float, seconds: float) -> None:
     late = {}
     for group, due in scene.facts["due"].items():
         if group.startswith(pool):
             starts = [event["t"] for event in scene.of("start") if event["group"] == group]
             assert len(starts) == 1, (group, starts)
             late[group] = starts[0] - max(due, back)
-    assert max(late.values()) < LATE, late
+    assert max(late.values()) < seconds, late
 
 
 def test_what_the_backend_has_to_be_told_it_is_told_when_it_is_back(scenes: dict[str, Scene]) -> None:

@@ -23,7 +23,7 @@ from tests.waiting import until
 
 SECONDS = 60.0
 #: Of plain tasks, before the hang and during most of it; the first moments are not counted.
-BEFORE, SETTLING = 6.0, 3.0
+BEFORE, SETTLING = 5.0, 3.0
 #: When workers with plain tasks are told to stop, after the beginning of the hang.
 STOP_AT = 50.0
 #: Of a plain task: long enough that a busy machine keeps up.

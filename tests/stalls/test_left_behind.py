@@ -17,7 +17,7 @@ from tests.waiting import until
 LEASE = 2.0
 POOLS = {"prefork": 2, "threads": 4}
 #: Of a worker's main process, for what it does at the same time: begin and finish, renew, wait for what is due.
-CONNECTIONS = 5
+CONNECTIONS = 6
 #: How long a lost worker's keys may stay.
 SECONDS = 4 * LEASE + 2.0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import NamedTuple
 
 import pytest
 
@@ -34,67 +35,90 @@ def _foreign_keys(stage: Stage) -> Iterator[None]:
         pipe.execute()
 
 
-Refusing = Callable[[Stage], AbstractContextManager[None]]
+class Refusal(NamedTuple):
+    """How the gate refuses, what its server calls that, and for how long it does."""
 
-#: How it refuses, what the server calls that, and for how long it does.
-REFUSALS: dict[str, tuple[Refusing, str, float]] = {
-    "no-right": (lambda stage: stage.gate.refusing("NOPERM"), "NOPERM", 5.0),
-    "script-error": (_foreign_keys, "WRONGTYPE", 2.0),
+    refusing: Callable[[Stage], AbstractContextManager[None]]
+    name: str
+    seconds: float
+
+
+REFUSALS = {
+    "no-right": Refusal(lambda stage: stage.gate.refusing("NOPERM"), "NOPERM", 5.0),
+    "script-error": Refusal(_foreign_keys, "WRONGTYPE", 2.0),
 }
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """One refusal after the other, each with runs that end meanwhile and tickets that wait at the broker already."""
-    directory = tmp_path_factory.mktemp("refused") / "stage"
-    alive: dict[str, list[str]] = {}
-    refusals: dict[str, int] = {}
-    with opened(directory, broker=True, groupfifo_lease_ttl=LEASE) as stage:
-        for kind, (refusing, name, seconds) in REFUSALS.items():
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
+    """Each kind on a stage of its own, with runs that end meanwhile and tickets that wait at the broker already."""
+    directory = tmp_path_factory.mktemp("refused")
+    with ExitStack() as stack:
+        stages = {
+            kind: stack.enter_context(opened(directory / kind, broker=True, groupfifo_lease_ttl=LEASE))
+            for kind in REFUSALS
+        }
+        for stage in stages.values():
             for pool in POOLS:
-                if not any(worker.alive and worker.name.startswith(pool) for worker in stage.workers):
-                    options = ("-Q", pool, *QUICK)
-                    stage.launch(2, pool=pool, name=f"{pool}-{len(stage.workers)}", options=options).ready()
-            _refuse(stage, kind, refusing(stage), seconds)
-            refusals[kind] = stage.gate.refusals().get(name, 0)
-            alive[kind] = [worker.name for worker in stage.workers if worker.alive]
-        return Scene.ended(stage, within=10.0, alive=alive, refusals=refusals)
+                stage.launch(2, pool=pool, name=pool, options=("-Q", pool, *QUICK))
+        for stage in stages.values():
+            _prepare(stage)
+        faults = {kind: stack.enter_context(_refused(stage, kind)) for kind, stage in stages.items()}
+        since = time.monotonic()
+        for stage in stages.values():
+            (stage.directory / "go").touch()
+        for kind in sorted(REFUSALS, key=lambda kind: REFUSALS[kind].seconds):
+            rest(since + REFUSALS[kind].seconds)
+            faults[kind].close()
+        return {kind: _ended(stage, REFUSALS[kind].name) for kind, stage in stages.items()}
 
 
-def _refuse(stage: Stage, kind: str, refusing: AbstractContextManager[None], seconds: float) -> None:
+def _ended(stage: Stage, name: str) -> Scene:
+    scene = Scene.ended(stage, within=15.0, refusals=stage.gate.refusals().get(name, 0))
+    scene.facts["alive"] = {worker.name for worker in stage.workers if worker.alive}
+    return scene
+
+
+def _prepare(stage: Stage) -> None:
+    """Runs that wait for a word, and workers that stand still while tickets reach the broker."""
+    for worker in stage.workers:
+        worker.ready()
     for pool in POOLS:
         for seq in (1, 2):
-            stage.send(f"{pool}-{kind}-running", seq, "wait", name=f"go-{kind}", queue=pool)
+            stage.send(f"{pool}-running", seq, "wait", name="go", queue=pool)
     until(lambda: len(stage.watch.look().open) == len(POOLS), stage.describe)
-    workers = [worker for worker in stage.workers if worker.alive]
-    for worker in workers:
+    for worker in stage.workers:
         worker.freeze(0.5)
     for pool in POOLS:
         for group in range(GROUPS):
             for seq in (1, 2):
-                stage.send(f"{pool}-{kind}-{group}", seq, queue=pool)
-    with refusing:
-        since = time.monotonic()
-        for worker in workers:
+                stage.send(f"{pool}-{group}", seq, queue=pool)
+
+
+@contextmanager
+def _refused(stage: Stage, kind: str) -> Iterator[ExitStack]:
+    """The gate refuses until what this yields is closed; the workers go on."""
+    with ExitStack() as fault:
+        fault.enter_context(REFUSALS[kind].refusing(stage))
+        for worker in stage.workers:
             worker.thaw()
-        (stage.directory / f"go-{kind}").touch()
-        rest(since + seconds)
-    rest(time.monotonic() + 3.0)  # begins and finishes are tried again
+        yield fault
 
 
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_it_does_not_end_the_worker(scene: Scene, kind: str, pool: str) -> None:
-    assert scene.facts["refusals"][kind], "nothing was refused"
-    assert any(name.startswith(pool) for name in scene.facts["alive"][kind])
+def test_it_does_not_end_the_worker(scenes: dict[str, Scene], kind: str, pool: str) -> None:
+    assert scenes[kind].facts["refusals"], "nothing was refused"
+    assert pool in scenes[kind].facts["alive"]
 
 
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_afterwards_everything_runs(scene: Scene, kind: str, pool: str) -> None:
-    scene.assert_sound(f"{pool}-{kind}")
-    scene.assert_first_runs(f"{pool}-{kind}")
+def test_afterwards_everything_runs(scenes: dict[str, Scene], kind: str, pool: str) -> None:
+    scenes[kind].assert_sound(f"{pool}-")
+    scenes[kind].assert_first_runs(f"{pool}-")
 
 
-def test_nothing_is_left(scene: Scene) -> None:
-    scene.assert_nothing_left()
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_nothing_is_left(scenes: dict[str, Scene], kind: str) -> None:
+    scenes[kind].assert_nothing_left()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chaos.fleet import Worker, python_path
+from tests.chaos.fleet import Worker
 from tests.chaos.stage import Stage
 from tests.stalls import tasks as tasks
 from tests.stalls.scene import LEASE, QUICK, Scene, opened, rest
 from tests.waiting import until
 
-SUSPENDABLE = Path(__file__).parent / "suspendable"
 #: Longer than a lease and a sweep.
 SECONDS = LEASE + 3.0
 POOLS = ("prefork", "threads")
@@ -27,16 +25,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     directory = tmp_path_factory.mktemp("suspend") / "stage"
     conf = {"worker_prefetch_multiplier": 4, "task_ignore_result": False}
     with opened(directory, results=True, module="tests.stalls.app", **conf) as stage:
-        slept = directory / "slept"
-        variables = {"PYTHONPATH": f"{SUSPENDABLE}:{python_path()}", "SUSPENDED_SECONDS": str(slept)}
         for pool in POOLS:
-            stage.launch(2, pool=pool, name=pool, environment=variables, options=("-Q", pool, *QUICK))
+            stage.launch(2, pool=pool, name=pool, suspendable=True, options=("-Q", pool, *QUICK))
         rescue = stage.launch(8, name="rescue", options=("-Q", "rescue", *QUICK))
         for worker in stage.workers:
             worker.ready()
         results = _send(stage)
         suspended = stage.workers[: len(POOLS)]
-        _suspend(stage, suspended, rescue, slept)
+        _suspend(stage, suspended, rescue)
         (directory / "go-0").touch()  # the suspended runs end, too late
         until(lambda: len(_late_ends(stage, suspended)) == len(results), stage.describe)
         rest(time.monotonic() + 1.0)  # for a result to be stored that must not be
@@ -64,7 +60,7 @@ def _send(stage: Stage) -> dict[str, Any]:
     return results
 
 
-def _suspend(stage: Stage, workers: list[Worker], rescue: Worker, slept: Path) -> None:
+def _suspend(stage: Stage, workers: list[Worker], rescue: Worker) -> None:
     for pool in POOLS:
         stage.app.control.add_consumer(pool, destination=[rescue.hostname], reply=True)
     since = time.monotonic()
@@ -72,7 +68,6 @@ def _suspend(stage: Stage, workers: list[Worker], rescue: Worker, slept: Path) -
         worker.freeze(SECONDS)
     rest(since + SECONDS)
     until(lambda: _taken_over(stage, rescue), stage.describe)
-    slept.write_text(str(time.monotonic() - since))
     for worker in workers:
         worker.thaw()
 
