@@ -389,12 +389,21 @@ def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = Non
     return Gate(store, keyspace, settings, releaser_of(app, store, server), server)
 
 
-_ATTRIBUTE = "_groupfifo_gate"
+_ATTRIBUTE = "_groupfifo_gates"
 
 
-def gate_of(app: Celery) -> Gate:
-    """The gate of `app` in this process; built at first use, and anew in a forked child."""
-    known = app.__dict__.get(_ATTRIBUTE)
-    if known is None or known[0] != os.getpid():
-        known = app.__dict__[_ATTRIBUTE] = (os.getpid(), build_gate(app))
-    return known[1]  # type: ignore[no-any-return]
+def gate_of(app: Celery, name: str = "groupfifo", **options: Any) -> Gate:
+    """Return the gate of `app` in this process; built at first use, and anew in a forked child.
+
+    Args:
+        app: Whose settings count.
+        name: Of its connections; each has a gate of its own.
+        **options: For `build_gate`, at first use.
+    """
+    pid, known = app.__dict__.get(_ATTRIBUTE) or (0, {})
+    if pid != os.getpid():
+        known = {}
+        app.__dict__[_ATTRIBUTE] = (os.getpid(), known)
+    if name not in known:
+        known[name] = build_gate(app, name, **options)
+    return known[name]  # type: ignore[no-any-return]

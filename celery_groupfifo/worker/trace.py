@@ -27,6 +27,9 @@ from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER, Entry, Tick
 
 logger = get_logger(__name__)
 
+#: Seconds that a run waits for the gate to say whether it is late.
+PATIENCE_SECONDS = 1.0
+
 Target = Callable[..., Any]
 
 
@@ -130,7 +133,8 @@ class _Guard:
         if now() - since <= seconds:
             return  # nobody can have taken it before a lease is over
         try:
-            lost = gate_of(current_app).lease(self._ticket) is None
+            gate = gate_of(current_app, "groupfifo-late", timeout=PATIENCE_SECONDS, patient=False)
+            lost = gate.lease(self._ticket) is None
         except GateUnavailable as error:
             logger.warning("Can't ask whether the lease of group %r is lost: %s", self._key, error)
             return

@@ -177,7 +177,7 @@ def test_what_is_wrong_is_a_sentence(run: Run, run_json: RunJson, words: list[st
 @pytest.mark.parametrize("name", sorted(set(groupfifo.commands) - {"metrics"}))  # that one says groupfifo_up 0
 def test_redis_away_is_a_sentence(shop: Shop, run: Run, name: str) -> None:
     nowhere = Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
-    setattr(shop.app, _ATTRIBUTE, (os.getpid(), build_gate(nowhere)))
+    setattr(shop.app, _ATTRIBUTE, (os.getpid(), {"groupfifo": build_gate(nowhere)}))
     command = groupfifo.commands[name]
     words = ["x" for param in command.params if param.param_type_name == "argument"]
     yes = ["--yes"] if any("--yes" in param.opts for param in command.params) else []

@@ -37,7 +37,7 @@ class Shop:
     def __init__(self, url: str) -> None:
         self.app = Celery("shop", broker=url, backend=url, set_as_current=False)
         self.world = World(url, self.app)
-        setattr(self.app, _ATTRIBUTE, (os.getpid(), self.world.gate))
+        setattr(self.app, _ATTRIBUTE, (os.getpid(), {"groupfifo": self.world.gate}))
         self.groups = Groups(self.app)
 
         @self.app.task(base=GroupFifoTask, group_key="{key}", name="shop.send", max_retries=5, shared=False)

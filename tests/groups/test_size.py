@@ -81,7 +81,7 @@ def test_verify_looks_at_all_of_them_in_small_bites(world: World, groups: Groups
 @pytest.mark.parametrize("words", [["list"], ["stats"], ["explain", "customer:5", "--no-workers"], ["find", "t5"]])
 def test_the_command_line_asks_for_no_more_than_it_shows(world: World, groups: Groups, words: list[str]) -> None:
     world.redis.config_resetstat()
-    setattr(world.app, _ATTRIBUTE, (os.getpid(), world.gate))
+    setattr(world.app, _ATTRIBUTE, (os.getpid(), {"groupfifo": world.gate}))
     result = CliRunner().invoke(groupfifo, words, obj=CLIContext(app=world.app, no_color=True, workdir=None))
     assert result.exit_code == 0, result.output
     assert sum(calls(world).values()) < 1000

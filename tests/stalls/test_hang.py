@@ -88,6 +88,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
             rest(since + STOP_AT)
             facts["during"] = plain.rates(since + SETTLING, since + STOP_AT)
             plain.stop()
+            facts["stopping"] = time.monotonic()
             facts["ended"] = ended | _told_to_stop(busy)
             rest(since + SECONDS)
         rescue = [*(f"busy-{pool}" for pool in BUSY), *(f"ending-{pool}-{runs}" for pool, runs in ENDING)]
@@ -173,8 +174,14 @@ def test_plain_tasks_go_on(scene: Scene, pool: str) -> None:
 
 
 def test_each_plain_task_runs_once(scene: Scene) -> None:
-    runs = Counter(event["number"] for event in scene.of("plain"))
-    assert not {number: runs[number] for number in scene.facts["sent"] if runs[number] != 1}
+    """But for those that start while their worker stops: Celery may forget that it has acknowledged them."""
+    first, runs = {}, Counter[int]()
+    for event in scene.of("plain"):
+        runs[event["number"]] += 1
+        first[event["number"]] = min(event["t"], first.get(event["number"], event["t"]))
+    assert not [number for number in scene.facts["sent"] if not runs[number]]
+    repeated = {number: first[number] for number in runs if runs[number] > 1}
+    assert not {number: t for number, t in repeated.items() if t < scene.facts["stopping"] - PLAIN}
 
 
 @pytest.mark.parametrize("pool", BUSY)
