@@ -400,10 +400,11 @@ def gate_of(app: Celery, name: str = "groupfifo", **options: Any) -> Gate:
         name: Of its connections; each has a gate of its own.
         **options: For `build_gate`, at first use.
     """
+    known: dict[str, Gate]
     pid, known = app.__dict__.get(_ATTRIBUTE) or (0, {})
     if pid != os.getpid():
         known = {}
         app.__dict__[_ATTRIBUTE] = (os.getpid(), known)
     if name not in known:
         known[name] = build_gate(app, name, **options)
-    return known[name]  # type: ignore[no-any-return]
+    return known[name]
