@@ -20,7 +20,7 @@ from celery_groupfifo.connect import Server, gate_server
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, entry_names, quote, task_of, unquote
 from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket, accepted, opened
-from celery_groupfifo.release import ELSEWHERE, Releaser, releaser_of, ticket_of
+from celery_groupfifo.release import ELSEWHERE, Releaser, Send, releaser_of, ticket_of
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Call, Store
 
@@ -344,12 +344,7 @@ class Gate:
         return keys
 
     def publish(self, words: Sequence[bytes | None], producer: Any = None) -> None:
-        """Bring tickets to the broker. One that can't be brought goes out again with the next sweep.
-
-        Args:
-            words: Queues and messages in turn, as the scripts name them.
-            producer: The one that the caller holds; see `Releaser.send`.
-        """
+        """Bring tickets to the broker, see `Releaser.send`. One that can't go out does so with the next sweep."""
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:
                 continue
@@ -359,17 +354,20 @@ class Gate:
                 logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
                 self.unsent(message)
 
-    def unsent(self, message: bytes) -> None:
-        """Let the next sweep release a ticket again that did not reach the broker."""
-        ticket = ticket_of(message)
-        if ticket is not None:
-            try:
+    def unsent(self, message: bytes) -> bool:
+        """Let the next sweep release a ticket again that did not reach the broker. False: the gate can't be told."""
+        try:
+            if (ticket := ticket_of(message)) is not None:
                 self.store.mark_unsent(self._keys(ticket), ticket.entry)
-            except GateUnavailable as error:
-                logger.warning("The ticket of task %s counts as lost on its way: %s", ticket.id, error)
+        except GateUnavailable as error:
+            logger.warning("A ticket counts as lost on its way: %s", error)
+            return False
+        return True
 
 
-def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = None, patient: bool = True) -> Gate:
+def build_gate(
+    app: Celery, name: str = "groupfifo", timeout: float | None = None, patient: bool = True, send: Send | None = None
+) -> Gate:
     """A new gate for `app`, with connections of its own.
 
     Args:
@@ -377,16 +375,16 @@ def build_gate(app: Celery, name: str = "groupfifo", timeout: float | None = Non
         name: Of the connections, shown by `CLIENT LIST`.
         timeout: Seconds to wait for an answer; None: what suits the lease.
         patient: Repeat a call after a time-out, too; see `Store`.
+        send: Takes the tickets that are not for the gate's Redis; see `KombuReleaser`.
 
     Raises:
         InvalidSetting: A setting is wrong, or no Redis is known.
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    seconds = timeout or max(1.0, min(5.0, settings.lease_ttl / 4))
-    store = Store(server.connections(seconds, name), server.shown, patient)
+    store = Store(server.connections(timeout or settings.timeout, name), server.shown, patient)
     keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions)
-    return Gate(store, keyspace, settings, releaser_of(app, store, server), server)
+    return Gate(store, keyspace, settings, releaser_of(app, store, server, send), server)
 
 
 _ATTRIBUTE = "_groupfifo_gates"

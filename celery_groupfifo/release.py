@@ -2,13 +2,14 @@
 
 On the gate's own Redis the scripts push it themselves, in the step that releases the head. Everywhere else, and
 for a queue that the script was not given, the caller brings it: a crash in between is a lost ticket, which the
-sweep rings again.
+sweep rings again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
 from bisect import bisect
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from celery import Celery
@@ -21,6 +22,9 @@ from celery_groupfifo.store import Store
 
 #: First letter of a queue that kombu publishes to.
 ELSEWHERE = "*"
+
+Send = Callable[[str, bytes], None]
+"""Takes a ticket for a queue that kombu publishes to; see `Releaser.send`."""
 
 
 class Releaser(Protocol):
@@ -48,12 +52,17 @@ class Releaser(Protocol):
 
 
 class KombuReleaser:
-    """Publishes with kombu: RabbitMQ, SQS, a Redis elsewhere, anything."""
+    """Publishes with kombu: RabbitMQ, SQS, a Redis elsewhere, anything.
+
+    Args:
+        app: Whose broker.
+        send: Takes the tickets that kombu publishes; None: they are published at once, by the caller.
+    """
 
     takes = False
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    def __init__(self, app: Celery, send: Send | None = None) -> None:
+        self._app, self._hand_on = app, send
 
     def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
         """See `Releaser`."""
@@ -61,28 +70,12 @@ class KombuReleaser:
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """See `Releaser`."""
-        payload = loads(message)
-        properties = payload["properties"]
-        info = properties.pop("delivery_info")
-        properties.pop("delivery_tag")
-        body = payload["body"]
-        if properties.pop("body_encoding", None) == "base64":
-            body = b64decode(body)
-        exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
-        queues = self._app.amqp.queues
+        if self._hand_on is not None:
+            self._hand_on(queue, message)
+            return
         with self._app.producer_or_acquire(producer) as held:
-            held.publish(
-                body,
-                exchange=exchange,
-                routing_key=routing_key,
-                declare=[queues[routing_key]] if not exchange and routing_key in queues else None,
-                headers=payload["headers"],
-                content_type=payload["content-type"],
-                content_encoding=payload["content-encoding"],
-                retry=True,
-                retry_policy=dict(self._app.conf.task_publish_retry_policy),
-                **properties,
-            )
+            policy = dict(self._app.conf.task_publish_retry_policy)
+            publish_ticket(self._app, held, message, retry=True, retry_policy=policy)
 
 
 class ListReleaser(KombuReleaser):
@@ -90,6 +83,7 @@ class ListReleaser(KombuReleaser):
 
     Args:
         app: For the rare queue behind a named exchange, which kombu resolves.
+        send: Takes the tickets for those; see `KombuReleaser`.
         store: Of the gate.
         prefix: The broker's `global_keyprefix`.
         steps: kombu's priority steps.
@@ -98,8 +92,10 @@ class ListReleaser(KombuReleaser):
 
     takes = True
 
-    def __init__(self, app: Celery, store: Store, prefix: str, steps: list[int], separator: str) -> None:
-        super().__init__(app)
+    def __init__(
+        self, app: Celery, send: Send | None, store: Store, prefix: str, steps: list[int], separator: str
+    ) -> None:
+        super().__init__(app, send)
         self._store, self._prefix, self._steps, self._separator = store, prefix, steps, separator
 
     def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
@@ -126,20 +122,52 @@ class ListReleaser(KombuReleaser):
             self._store.push(unquote(queue), message)
 
 
-def releaser_of(app: Celery, store: Store, server: Server) -> Releaser:
+def publish_ticket(app: Celery, producer: Any, message: bytes, **options: Any) -> None:
+    """Publish a ticket as kombu would have published its message.
+
+    Args:
+        app: Whose queues are declared.
+        producer: kombu's.
+        message: The ticket, with the message attached.
+        options: For `Producer.publish`.
+    """
+    payload = loads(message)
+    properties = payload["properties"]
+    info = properties.pop("delivery_info")
+    properties.pop("delivery_tag")
+    body = payload["body"]
+    if properties.pop("body_encoding", None) == "base64":
+        body = b64decode(body)
+    exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
+    queues = app.amqp.queues
+    producer.publish(
+        body,
+        exchange=exchange,
+        routing_key=routing_key,
+        declare=[queues[routing_key]] if not exchange and routing_key in queues else None,
+        headers=payload["headers"],
+        content_type=payload["content-type"],
+        content_encoding=payload["content-encoding"],
+        **options,
+        **properties,
+    )
+
+
+def releaser_of(app: Celery, store: Store, server: Server, send: Send | None) -> Releaser:
     """The releaser of a gate.
 
     Args:
         app: Whose broker gets the tickets.
         store: Of the gate.
         server: The gate's Redis.
+        send: See `KombuReleaser`.
     """
     broker = broker_server(app)
     if broker is None or broker.place != server.place:
-        return KombuReleaser(app)
+        return KombuReleaser(app, send)
     options = dict(app.conf.broker_transport_options or {})
     steps = sorted(int(step) for step in options.get("priority_steps") or (0, 3, 6, 9))
-    return ListReleaser(app, store, server.prefix, steps, options.get("sep", "\x06\x16"))
+    return ListReleaser(app, send, store, server.prefix, steps, options.get("sep", "\x06\x16"))
 
 
 def ticket_of(message: bytes) -> Ticket | None:

@@ -63,6 +63,11 @@ class Settings:
         """The lease in milliseconds."""
         return int(self.lease_ttl * 1000)
 
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for an answer of the gate's Redis: several tries fit into a lease."""
+        return max(1.0, min(5.0, self.lease_ttl / 4))
+
 
 #: Options of a task and of a call, and the setting that holds their default.
 OPTIONS = {

@@ -1,0 +1,279 @@
+"""How a worker brings tickets to a broker that is not the gate's Redis: in a thread of its own.
+
+That broker may hang, while the gate is fine: the main loop, the heart and the threads of the pool must not wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from celery import Celery
+from celery.utils.log import get_logger
+from kombu.messaging import Producer
+from kombu.transport import virtual
+
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.keys import unquote
+from celery_groupfifo.release import ELSEWHERE, publish_ticket, ticket_of
+from celery_groupfifo.worker.background import Background
+
+logger = get_logger(__name__)
+
+#: Seconds that the broker may take for one step.
+PATIENCE = 5.0
+#: After a failure, seconds until the next try; twice as many after each further one, up to the second number.
+AGAIN_SECONDS, AGAIN_MOST = 0.5, 5.0
+#: What was only written is asked for after this time, so many tickets, or so many bytes.
+PROOF_SECONDS, PROOF_TICKETS, PROOF_BYTES = 1.0, 100, 2**20
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """A ticket on its way; `again`: it was written on a connection that has failed since then."""
+
+    id: str
+    fence: int
+    message: bytes
+    again: bool = False
+
+
+class Publisher:
+    """Publishes tickets, one after the other.
+
+    At most one ticket of an entry waits: a newer one takes the place of an older one. One that does not get through
+    goes out again with the next sweep.
+
+    Args:
+        app: Whose broker.
+        gate: Told of tickets that did not get through. Its own, used by the thread only.
+    """
+
+    def __init__(self, app: Celery, gate: Gate) -> None:
+        self._app, self._gate = app, gate
+        self._link = _Link(app)
+        self._thread = Background("groupfifo-publisher")
+        self._waiting: dict[str, _Ticket] = {}
+        self._changing = threading.Lock()
+        self._stopped = threading.Event()
+        self._failures = 0
+
+    def send(self, queue: str, message: bytes) -> None:
+        """Publish a ticket soon; nobody waits for it. For `build_gate(…, send=publisher.send)`."""
+        ticket = ticket_of(message)
+        if ticket is not None:
+            self._submit(_Ticket(ticket.id, ticket.fence, message))
+
+    def length(self, queue: str) -> int | None:
+        """Ask the broker how many messages a queue holds. It may take its time: not for a thread that must not wait.
+
+        Args:
+            queue: Its name for the scripts.
+
+        Returns:
+            None when the broker does not answer, or its transport can't tell.
+        """
+        name = unquote(queue.removeprefix(ELSEWHERE))
+        try:
+            connection = _connect(self._app)
+            try:
+                return _length(connection.channel(), name, name in self._app.amqp.queues)
+            finally:
+                connection.collect()
+        except Exception as error:  # whatever a broker raises
+            logger.debug("The length of queue %s is not known: %r", name, error)
+            return None
+
+    def __len__(self) -> int:
+        """Return the number of tickets that are not published yet."""
+        return len(self._waiting)
+
+    def stop(self, within: float) -> bool:
+        """Publish what waits; what is left after a while goes out with the next sweep of another worker.
+
+        Args:
+            within: Seconds to wait.
+
+        Returns:
+            False when something was left.
+        """
+        self._stopped.set()
+        self._thread.submit(self._link.close)
+        done = self._thread.stop(within)
+        left = list(self._waiting.values())
+        for ticket in left:
+            if not self._gate.unsent(ticket.message):
+                break  # nor will it be told of the others: they count as lost on their way
+        self._gate.store.close()
+        return done and not left
+
+    def _submit(self, ticket: _Ticket) -> None:
+        if self._stopped.is_set():
+            self._gate.unsent(ticket.message)
+            return
+        with self._changing:
+            known = self._waiting.get(ticket.id)
+            if known is not None and known.fence >= ticket.fence:
+                return
+            self._waiting[ticket.id] = ticket
+        self._thread.submit(partial(self._publish, ticket.id), ticket.id)
+
+    # -- in the thread -----------------------------------------------------
+
+    def _publish(self, id: str) -> None:
+        ticket = self._waiting.get(id)
+        if ticket is None:
+            return
+        try:
+            self._link.publish(ticket)
+        except Exception as error:  # whatever a broker raises
+            self._failed(ticket, error)
+        else:
+            if self._failures:
+                self._failures = 0
+                logger.info("The broker takes tickets again.")
+        with self._changing:
+            if self._waiting.get(id) is ticket:  # else a newer one has come meanwhile
+                del self._waiting[id]
+        for lost in self._link.taken_lost():
+            self._submit(lost)
+
+    def _failed(self, ticket: _Ticket, error: Exception) -> None:
+        self._gate.unsent(ticket.message)
+        if not self._link.is_away(error):
+            logger.warning("The ticket of task %s can't be published, and goes out again: %r", ticket.id, error)
+            return
+        if not self._failures:
+            logger.error("The broker takes no tickets: %r It is tried again until it does.", error)
+        pause = min(AGAIN_SECONDS * 2**self._failures, AGAIN_MOST)
+        self._failures += 1
+        self._stopped.wait(pause)
+
+
+class _Link:
+    """A connection to the broker, for one thread. Every wait on it ends.
+
+    On AMQP a message that was written is not one that was taken: the peer may be gone without a word. So what is
+    written is kept until a later answer on the same channel proves that it was read. What no answer proves goes out
+    once more: a second copy of a ticket is stale, no more.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._connection: Any = None
+        self._producer: Any = None
+        self._proves = False
+        self._proved = 0.0
+        self._unproven: dict[str, _Ticket] = {}
+        self._bytes = 0
+        self._lost: list[_Ticket] = []
+
+    def publish(self, ticket: _Ticket) -> None:
+        """Publish a ticket; when a kept connection has failed, on a new one.
+
+        Raises:
+            Exception: Whatever the broker's transport raises.
+        """
+        for last in (self._producer is None, True):
+            try:
+                self._ready()
+                publish_ticket(self._app, self._producer, ticket.message)
+                break
+            except Exception:
+                self._drop()
+                if last:
+                    raise
+        if self._proves:
+            self._unproven[ticket.id] = ticket
+            self._bytes += len(ticket.message)
+
+    def taken_lost(self) -> Iterable[_Ticket]:
+        """What was written on a connection that has failed since then; told once."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def is_away(self, error: Exception) -> bool:
+        """Whether it is the broker that failed, and not this message that it refuses."""
+        connection = self._app.connection_for_write()
+        refusals = connection.channel_errors if connection.transport.driver_type == "amqp" else ()
+        return not isinstance(error, (*refusals, ValueError, TypeError, LookupError))
+
+    def close(self) -> None:
+        """Close the connection in good order."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            connection.release()
+
+    def _ready(self) -> None:
+        if self._producer is None:
+            self._connection = _connect(self._app)
+            self._producer = Producer(self._connection.channel(), auto_declare=False)
+            confirms = (self._connection.transport_options or {}).get("confirm_publish")
+            self._proves = self._connection.transport.driver_type == "amqp" and not confirms
+            self._proved = monotonic()
+        elif self._proves and self._due():
+            self._producer.channel.basic_qos(0, 1, False)  # nobody consumes here: an answer is all that it brings
+            self._proved, self._bytes = monotonic(), 0
+            self._unproven.clear()
+
+    def _due(self) -> bool:
+        return (
+            monotonic() - self._proved >= PROOF_SECONDS
+            or len(self._unproven) >= PROOF_TICKETS
+            or self._bytes >= PROOF_BYTES
+        )
+
+    def _drop(self) -> None:
+        """Let go of a connection that has failed: without a farewell, which may not be answered either."""
+        for ticket in self._unproven.values():
+            if not ticket.again:  # else it may be what the broker closes the connection for
+                ticket.again = True
+                self._lost.append(ticket)
+        self._unproven.clear()
+        self._bytes = 0
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.collect()
+            except Exception as error:
+                logger.debug("A connection to the broker was not closed in good order: %r", error)
+
+
+def _connect(app: Celery) -> Any:
+    """A new connection to the app's broker: of the caller's own, and none of its waits is endless."""
+    driver = app.connection_for_write().transport.driver_type
+    connection = app.connection_for_write(connect_timeout=PATIENCE, transport_options=_bounds(app, driver))
+    connection.ensure_connection(
+        max_retries=max(len(connection.alt), 1), interval_start=0, interval_step=0, interval_max=0, timeout=PATIENCE
+    )
+    sock = getattr(connection.connection, "sock", None)
+    if sock is not None:  # AMQP: what it waits for by itself is bounded only while it connects
+        sock.settimeout(PATIENCE)
+    return connection
+
+
+def _bounds(app: Celery, driver: str) -> dict[str, Any]:
+    """Options of kombu's transports that end a wait, which most of them do not by themselves."""
+    if driver == "redis":
+        return {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "socket_keepalive": True}
+    if driver == "sqs":
+        ours = {"connect_timeout": PATIENCE, "read_timeout": PATIENCE, "retries": {"max_attempts": 1}}
+        return {"client-config": ours | dict(app.conf.broker_transport_options.get("client-config") or {})}
+    return {}
+
+
+def _length(channel: Any, name: str, known: bool) -> int | None:
+    if isinstance(channel, virtual.Channel):
+        counts = type(channel)._size is not virtual.Channel._size
+        return int(channel._size(name)) if counts else None
+    try:
+        return int(channel.queue_declare(name, passive=True).message_count)
+    except channel.connection.client.channel_errors:
+        return 0 if known else None  # it is not there; a routing key of some exchange is no queue either
+
+
+__all__ = ["Publisher"]
