@@ -26,7 +26,7 @@ from redis.exceptions import (
 from celery_groupfifo import scripts
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
 from celery_groupfifo.evaluate import Evaluator
-from celery_groupfifo.keys import Keys
+from celery_groupfifo.keys import Keys, due_score
 
 Word = str | bytes | int | float
 
@@ -130,25 +130,9 @@ class Store:
     def mark_unsent(self, keys: Keys, name: str) -> None:
         """Let the next sweep release a head again whose ticket did not reach the broker. `name` is its entry's."""
         try:
-            self.client.zadd(keys.due, {f"r {name}": 0})
+            self.client.zadd(keys.due, {f"r {name}": due_score("r", 0)})
         except RedisError as error:
             raise self.wrapped("mark_unsent", error) from error
-
-    def rung_queues(self, keys: Keys, limit: int = 100) -> list[tuple[str, int]]:
-        """The queues that hold released heads, and the fence of the oldest one of each."""
-        found: list[tuple[str, int]] = []
-        start = "-"
-        try:
-            while len(found) < limit:
-                members = self.client.zrangebylex(keys.rung, start, "+", 0, 1)
-                if not members:
-                    break
-                queue, fence, _ = members[0].decode().split(" ")
-                found.append((queue, int(fence)))
-                start = f"({queue} \x7f"
-        except RedisError as error:
-            raise self.wrapped("rung", error) from error
-        return found
 
     def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
         """Group and text of entries by name, of those that exist and can be read."""

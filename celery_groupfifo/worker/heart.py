@@ -12,7 +12,9 @@ from time import monotonic
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate import BATCH, GRACE_MS, Gate
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.model import Swept
+from celery_groupfifo.recovery import BATCH, GRACE_MS
 from celery_groupfifo.revoke import tell_revoked
 from celery_groupfifo.worker.member import Member
 
@@ -107,7 +109,7 @@ class Heart:
         if periodic:
             self._sweep_at = now + self._sweep_every
         try:
-            swept = self._gate.sweep(self._member.lists())
+            swept = self._sweep_all()
         except BaseException:
             self._due_at = now
             self._sweep_at = now if periodic else self._sweep_at
@@ -122,6 +124,17 @@ class Heart:
             self._due(monotonic() + soon + 0.001)
         if periodic:
             self._ring(now)
+
+    def _sweep_all(self) -> Swept:
+        every = Swept(None, 0)
+        for keys in self._gate.keyspace.partitions:
+            swept = self._gate.sweep(keys, self._member.lists(), self._member.owner, woken=True)
+            every.reclaimed += swept.reclaimed
+            every.named += swept.named
+            every.cancelled += swept.cancelled
+            if swept.next_due is not None:
+                every.next_due = min(swept.next_due, every.next_due if every.next_due is not None else swept.next_due)
+        return every
 
     def _due(self, at: float) -> bool:
         """Sweep no later than that. Returns whether that is sooner than planned."""
@@ -141,12 +154,12 @@ class Heart:
         """Look for lost tickets only where the oldest one has stayed the same for the time of grace."""
         oldest = {}
         for keys in self._gate.keyspace.partitions:
-            for queue, fence in self._gate.store.rung_queues(keys):
-                known = self._oldest.get(queue)
-                oldest[queue] = known if known and known[0] == fence else (fence, now)
+            for head in self._gate.every_head(keys):
+                known = self._oldest.get(head.queue)
+                oldest[head.queue] = known if known and known[0] == head.fence else (head.fence, now)
         self._oldest = oldest
         if any(now - since >= GRACE_MS / 1000 for _, since in oldest.values()):
-            rung = self._gate.ring()
+            rung = sum(self._gate.ring(keys, queue) for keys in self._gate.keyspace.partitions for queue in oldest)
             if rung:
                 self._member.events.rung(rung)
 

@@ -32,8 +32,8 @@ def during_sweep(world: World, monkeypatch: pytest.MonkeyPatch, deed: Any) -> No
     """Let something happen after the script of a sweep has run, before its answer is used."""
     sweep = world.gate.sweep
 
-    def sweeping(*args: Any) -> Swept:
-        swept = sweep(*args)
+    def sweeping(*args: Any, **more: Any) -> Swept:
+        swept = sweep(*args, **more)
         deed()
         return swept
 

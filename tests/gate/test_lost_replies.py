@@ -107,10 +107,10 @@ def test_what_a_lost_sweep_named_is_moved_by_a_later_one(far: World, proxy: Loss
     far.park("a", delay=1000)
     far.tick(1000)
     proxy.lose(1)
-    far.gate.sweep()
+    far.sweep()
     assert far.queued() == []
     far.tick(2000)
-    far.gate.sweep()
+    far.sweep()
     assert far.queued() == ["a"]
 
 
