@@ -6,41 +6,28 @@ own Redis. All of it may be repeated after a lost reply.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from celery import Celery
 
 from celery_groupfifo.connect import Server, gate_server
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.keys import Keys, Keyspace, entry_names, quote, task_of, unquote
-from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket, accepted, opened
-from celery_groupfifo.release import ELSEWHERE, Releaser, Send, releaser_of, ticket_of
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.keys import Keys, Keyspace, entry_names, quote
+from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted, opened
+from celery_groupfifo.recovery import BATCH, Recovery
+from celery_groupfifo.release import Releaser, Send, releaser_of
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Call, Store
 
-logger = logging.getLogger(__name__)
-
 #: How long a producer's last number is remembered: longer than anybody repeats a call.
 PRODUCER_KEEP_MS = 600_000
-#: How long the last calls of a silent worker are remembered.
-CALLS_KEEP_MS = 3_600_000
-#: Entries that one sweep moves; the next one follows at once.
-BATCH = 100
-#: How long the sweep leaves what it named to the worker it named it to.
-CLAIM_MS = 2_000
-#: A ticket that was overtaken is lost after this time on its way.
-GRACE_MS = 3_000
-#: On other brokers a quiet queue may just be a long one: its tickets are rung again after this time.
-BOUND_MS = 60_000
 
 
-class Gate:
+class Gate(Recovery):
     """The gate of one app.
 
     Args:
@@ -54,14 +41,9 @@ class Gate:
     def __init__(
         self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser, server: Server
     ) -> None:
-        self.store = store
-        self.keyspace = keyspace
-        self.settings = settings
-        self.releaser = releaser
+        super().__init__(store, keyspace, settings, releaser)
         self.server = server
         self._producers: deque[Number] = deque()
-        self._calls = count(1)
-        self._call_stem = uuid4().hex[:12]
 
     # -- producers ---------------------------------------------------------
 
@@ -175,10 +157,6 @@ class Gate:
 
     # -- workers -----------------------------------------------------------
 
-    def call_name(self) -> str:
-        """A name that no other call has."""
-        return f"{self._call_stem}.{next(self._calls)}"
-
     def begin(self, ticket: Ticket, owner: str, call: str = "") -> bool:
         """Take the lease for a ticket that was received.
 
@@ -214,7 +192,7 @@ class Gate:
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, CALLS_KEEP_MS, len(call.lists), *(name for name, _ in call.lists)]
+        args += [self.settings.ttl_ms, call.take, self.keep_ms, len(call.lists), *(name for name, _ in call.lists)]
         if call.continuation is not None:
             entry = call.continuation
             args += [entry.queue, entry.cut, entry.message, entry.delay]
@@ -224,7 +202,7 @@ class Gate:
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
-        args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.caller, call.call, CALLS_KEEP_MS]
+        args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.caller, call.call, self.keep_ms]
         args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]
 
@@ -265,7 +243,7 @@ class Gate:
         mine = list(tickets)
         for keys in self.keyspace.partitions:
             by_fence = {ticket.fence: ticket for ticket in mine if ticket.tag == keys.tag}
-            args: list[Any] = [self.settings.ttl_ms, CALLS_KEEP_MS]
+            args: list[Any] = [self.settings.ttl_ms, self.keep_ms]
             for fence, ticket in by_fence.items():
                 args += [ticket.entry, fence]
             reply = self.store.run("renew", keys, [keys.calls(owner)], args)
@@ -281,88 +259,6 @@ class Gate:
         """Seconds left of a lease; None when it is lost."""
         left = self.store.run("lease", self._keys(ticket), [], [ticket.entry, ticket.fence])
         return None if left < 0 else left / 1000
-
-    # -- what time moves ---------------------------------------------------
-
-    def sweep(self, lists: Lists = ()) -> Swept:
-        """Move what is due: holds, ETAs, lost workers' heads. Any worker may, at any time."""
-        swept = Swept(None, 0)
-        for keys in self.keyspace.partitions:
-            one = self._sweep(keys, lists)
-            swept.reclaimed += one.reclaimed
-            swept.named += one.named
-            swept.cancelled += one.cancelled
-            if one.next_due is not None:
-                swept.next_due = one.next_due if swept.next_due is None else min(swept.next_due, one.next_due)
-        return swept
-
-    def _sweep(self, keys: Keys, lists: Lists) -> Swept:
-        names, list_keys = [name for name, _ in lists], [key for _, key in lists]
-        args: list[Any] = [self.settings.ttl_ms, BATCH, CLAIM_MS, len(lists), *names]
-        next_due, reclaimed, named, *rest = self.store.run("sweep", keys, [keys.pulse, *list_keys], args)
-        words = [word.decode() for word in rest[: 2 * named]]
-        self.publish(rest[2 * named :])
-        members = list(zip(words[::2], words[1::2], strict=True))
-        cancelled: list[tuple[str, bytes]] = []
-        for member, group in members:
-            if member.startswith("d "):
-                cancelled += self._cancel(keys, member, group)
-                continue
-            more = [keys.waiting(group), keys.group(group), *list_keys]
-            self.publish(self.store.run("advance", keys, more, [member, group, len(lists), *names]))
-        if any(member.startswith(("a ", "d ")) for member, _ in members):
-            next_due = 0  # a walk may not have come to its end
-        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
-
-    def _cancel(self, keys: Keys, member: str, group: str) -> list[tuple[str, bytes]]:
-        more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
-        gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH])
-        pairs = zip(gone[::2], gone[1::2], strict=True)
-        return [(task_of(name.decode()), opened(text)) for name, text in pairs]
-
-    def ring(self) -> int:
-        """Release heads again whose ticket was lost on its way. Returns how many."""
-        rung = 0
-        for keys in self.keyspace.partitions:
-            for queue, _ in self.store.rung_queues(keys):
-                list_key = None if queue.startswith(ELSEWHERE) else unquote(queue)
-                more = [] if list_key is None else [list_key]
-                reply = self.store.run("ring", keys, more, [queue, GRACE_MS, BOUND_MS, BATCH])
-                self.publish(reply[1:])
-                rung += int(reply[0])
-        return rung
-
-    # -- parts -------------------------------------------------------------
-
-    def _keys(self, ticket: Ticket) -> Keys:
-        keys = self.keyspace.of_tag(ticket.tag)
-        if keys is None:
-            raise GroupFifoError(
-                f"The ticket of task {ticket.id} belongs to the gate {ticket.tag!r}, not to this one: give apps that "
-                "share a queue the same groupfifo_namespace and groupfifo_partitions."
-            )
-        return keys
-
-    def publish(self, words: Sequence[bytes | None], producer: Any = None) -> None:
-        """Bring tickets to the broker, see `Releaser.send`. One that can't go out does so with the next sweep."""
-        for queue, message in zip(words[::2], words[1::2], strict=True):
-            if queue is None or message is None:
-                continue
-            try:
-                self.releaser.send(queue.decode(), message, producer)
-            except Exception as error:  # whatever a broker raises: the gate's step is done, its answer must not be lost
-                logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
-                self.unsent(message)
-
-    def unsent(self, message: bytes) -> bool:
-        """Let the next sweep release a ticket again that did not reach the broker. False: the gate can't be told."""
-        try:
-            if (ticket := ticket_of(message)) is not None:
-                self.store.mark_unsent(self._keys(ticket), ticket.entry)
-        except GateUnavailable as error:
-            logger.warning("A ticket counts as lost on its way: %s", error)
-            return False
-        return True
 
 
 def build_gate(

@@ -44,6 +44,21 @@ def task_of(name: str) -> str:
     return unquote(name.partition(";")[0])
 
 
+#: Each kind of members of `due` has a range of scores, see lua/lib/keys.lua; what is named here is not in the last one.
+RANGE = 10**14
+_RANGES = {"l": 0, "h": 1, "e": 2}
+
+
+def due_score(member: str, ms: float) -> float:
+    """The score of a member of `due` that is due at a time (ms)."""
+    return _RANGES.get(member[0], 3) * RANGE + ms
+
+
+def due_ms(score: float) -> float:
+    """When a member of `due` with a score is due (ms)."""
+    return score % RANGE
+
+
 class Keys:
     """The keys of one partition.
 

@@ -168,7 +168,7 @@ class Swept:
     """The answer to a sweep.
 
     Attributes:
-        next_due: Seconds until something is due; None: nothing is.
+        next_due: Seconds until something is due; None: nothing is, or another worker watches.
         reclaimed: Heads taken back from lost workers.
         named: Due members that took a step of their own, and their groups.
         cancelled: Id and message of what was cancelled after a failure: nobody else tells the result backend.
@@ -178,6 +178,31 @@ class Swept:
     reclaimed: int
     named: list[tuple[str, str]] = field(default_factory=list)
     cancelled: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+class Head(NamedTuple):
+    """The oldest released head in a queue.
+
+    Attributes:
+        queue: As the scripts name it.
+        fence: Of its ticket.
+        seen: What was begun from the queue, see lua/lib/keys.lua; empty: nothing ever.
+    """
+
+    queue: str
+    fence: int
+    seen: str
+
+    @property
+    def begun(self) -> int:
+        """The highest fence that was begun from the queue; 0: none."""
+        return int(self.seen.partition(" ")[0] or 0)
+
+    @property
+    def rings(self) -> int:
+        """How often its heads have gone out again on another broker since one was begun."""
+        words = self.seen.split(" ")
+        return int(words[2]) if len(words) > 2 else 0
 
 
 def accepted(code: int, entry: Entry) -> bool | GroupFifoError:

@@ -32,6 +32,7 @@ NAMES = (
     "redrive",
     "ages",
     "census",
+    "heads",
     "recall",
 )
 

@@ -16,7 +16,7 @@ from celery_groupfifo import scripts
 from celery_groupfifo.connections import Connections
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.evaluate import Evaluator
-from celery_groupfifo.keys import Keys
+from celery_groupfifo.keys import Keys, due_score
 from celery_groupfifo.refusals import Kind, kind_of, told
 
 T = TypeVar("T")
@@ -160,23 +160,7 @@ class Store:
 
     def mark_unsent(self, keys: Keys, name: str) -> None:
         """Let the next sweep release a head again whose ticket did not reach the broker. `name` is its entry's."""
-        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {f"r {name}": 0}))
-
-    def rung_queues(self, keys: Keys, limit: int = 100) -> list[tuple[str, int]]:
-        """The queues that hold released heads, and the fence of the oldest one of each."""
-        found: list[tuple[str, int]] = []
-        start = "-"
-        try:
-            while len(found) < limit:
-                members = self.client.zrangebylex(keys.rung, start, "+", 0, 1)
-                if not members:
-                    break
-                queue, fence, _ = members[0].decode().split(" ")
-                found.append((queue, int(fence)))
-                start = f"({queue} \x7f"
-        except RedisError as error:
-            raise self.wrapped("rung", error) from error
-        return found
+        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {f"r {name}": due_score("r", 0)}))
 
     def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
         """Group and text of entries by name, of those that exist and can be read."""

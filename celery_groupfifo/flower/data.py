@@ -13,7 +13,7 @@ from celery_groupfifo.flower.seen import seen
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.reader import Flight
 from celery_groupfifo.groups.view import Running, moment, plain
-from celery_groupfifo.keys import quote, task_of
+from celery_groupfifo.keys import due_ms, due_score, quote, task_of
 
 #: Appointments that are looked through for a group's ETAs.
 APPOINTMENTS = 1000
@@ -148,10 +148,12 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
     """Tasks of a group whose ETA has not come, of the gate's next appointments."""
     keys, mine = board.groups.gate.keyspace.of_group(quote(key)), f"e {quote(key)} ".encode()
-    soonest = board.reader.one("zrange", keys.due, 0, APPOINTMENTS - 1, withscores=True)
+    soonest = board.reader.one(
+        "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
+    )
     return [
-        {"task_id": task_of(member[len(mine) :].decode()), "due": plain(moment(ms))}
-        for member, ms in soonest
+        {"task_id": task_of(member[len(mine) :].decode()), "due": plain(moment(due_ms(score)))}
+        for member, score in soonest
         if member.startswith(mine)
     ]
 

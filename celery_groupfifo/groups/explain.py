@@ -12,7 +12,7 @@ from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Group, Running
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.keys import Keys, entry_names, quote, task_of, unquote
+from celery_groupfifo.keys import Keys, due_ms, due_score, entry_names, quote, task_of, unquote
 from celery_groupfifo.release import ELSEWHERE
 
 #: Appointments that are looked through for the next ETA of a group.
@@ -138,11 +138,13 @@ class Explainer:
         )
 
     def _scheduled(self, keys: Keys, group: Group) -> str:
-        soonest = self._reader.one("zrange", keys.due, 0, APPOINTMENTS - 1, withscores=True)
+        soonest = self._reader.one(
+            "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
+        )
         mine = f"e {quote(group.key)} ".encode()
-        for member, ms in soonest:
+        for member, score in soonest:
             if member.startswith(mine):
-                left = _span(max(ms - self._reader.now(), 0) / 1000)
+                left = _span(max(due_ms(score) - self._reader.now(), 0) / 1000)
                 return (
                     f"has nothing in line: {_count(group.depth, 'task')} with an ETA "
                     f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, "

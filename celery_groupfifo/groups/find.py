@@ -11,7 +11,7 @@ from celery import Celery, states
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Flight, Reader, running_of
 from celery_groupfifo.groups.view import Found, Group, Parked, moment
-from celery_groupfifo.keys import Keys, entry_names, quote, task_of, unquote
+from celery_groupfifo.keys import Keys, due_ms, entry_names, quote, task_of, unquote
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def _found(
         task=task,
         place=place,
         parked_at=moment(int(where[0]) / 1000) if where else None,
-        due=None if due is None else moment(due),
+        due=None if due is None else moment(due_ms(due)),
         running=run,
     )
 

@@ -55,7 +55,7 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
 
 def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
     """The queues that hold released heads, as the workers name them."""
-    return _named(app, reader, (name for keys in reader.partitions for name, _ in reader.gate.store.rung_queues(keys)))
+    return _named(app, reader, (head.queue for keys in reader.partitions for head in reader.gate.every_head(keys)))
 
 
 def _named(app: Celery, reader: Reader, names: Iterable[str]) -> set[str]:

@@ -15,6 +15,7 @@ from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import PLACES, Reader
 from celery_groupfifo.keys import Keys, quote, task_of, unquote
 from celery_groupfifo.model import opened
+from celery_groupfifo.recovery import MOST_BYTES
 from celery_groupfifo.revoke import tell_revoked
 
 #: Bytes of messages that one call of `move` carries at most.
@@ -113,7 +114,7 @@ class Operator:
         calls, places = Calls(self._gate, keys, note), [keys.waiting(group), keys.group(group)]
         bound, more, total = 0, 1, 0
         while more:
-            bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, noted=bound != 0)
+            bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, MOST_BYTES, noted=bound != 0)
             gone, words = rest[: 2 * count], rest[2 * count :]
             calls.publish(words)
             self._tell([(task_of(id.decode()), text) for id, text in zip(gone[::2], gone[1::2], strict=True)])

@@ -10,7 +10,7 @@ from typing import Any
 from celery_groupfifo.gate import Gate
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
-from celery_groupfifo.keys import Keys, entry_names, task_of, unquote
+from celery_groupfifo.keys import Keys, due_ms, entry_names, task_of, unquote
 
 #: What an operator or a failure says of a group, the strongest first: a field of the group's hash each.
 FLAGS = ("paused", "blocked", "draining")
@@ -154,7 +154,8 @@ class Reader:
         for id, text in zip(ids, more[0] if more else [], strict=bool(more)):
             entry = content.read(text or b"")
             tasks[id] = entry.task if entry else ""
-        return flights, dict(zip(members, scores, strict=True)), tasks
+        due = {member: None if score is None else due_ms(score) for member, score in zip(members, scores, strict=True)}
+        return flights, due, tasks
 
     def _firsts(self, keys: Keys, lines: dict[str, bytes | None]) -> dict[str, str]:
         """The ids that stand first in lines, by group; places of revoked ones are left out."""
@@ -179,8 +180,7 @@ class Reader:
         """Walk over the places of a line that are not empty, at most `limit` of them, from a place on."""
         given = 0
         while given < limit:
-            size = min(PLACES, limit - given)
-            items = self.one("lrange", keys.waiting(name), start, start + size - 1)
+            items = self.one("lrange", keys.waiting(name), start, start + PLACES - 1)
             pairs = [item.decode().partition(" ")[::2] for item in items]
             if not pairs:
                 return
@@ -190,6 +190,8 @@ class Reader:
                 if text is not None and (where is None or where[0] == us):
                     yield Place(number, us, id, text)
                     given += 1
+                    if given == limit:
+                        return
             start += len(items)
 
     def entry(self, keys: Keys, group: str, task_id: str) -> tuple[str, bytes] | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Breach
-from celery_groupfifo.keys import Keys, task_of, unquote
+from celery_groupfifo.keys import Keys, due_score, task_of, unquote
 
 #: Seconds between two looks.
 PAUSE = 0.3
@@ -100,6 +100,11 @@ def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | _Recall
             yield from _lonely_record(keys, state, id, record)
 
 
+def _appointment(keys: Keys, member: str) -> Repair:
+    """The next sweep does it, unless it has been set right meanwhile."""
+    return lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)}, nx=True)
+
+
 # -- reading ---------------------------------------------------------------
 
 
@@ -178,7 +183,7 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
         member = f"e {entry.group} {id}"
         yield (
             breach("orphan", "It stands in no line and has no appointment.", "It joins the tail of its line."),
-            lambda pipe, now: pipe.zadd(keys.due, {member: now}, nx=True),
+            _appointment(keys, member),
         )
     elif flight is not None:
         yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
@@ -210,7 +215,7 @@ def _flight_breaches(
     stopped = flight.state == "held" and flight.stop != "-"
     name, any_of, kind, what, repair = _NEEDS.get(flight.state, ("", "", "", "", ""))
     if name and not stopped and not set(any_of) & set(kinds):
-        yield breach(name, what, repair), lambda pipe, now: pipe.zadd(keys.due, {f"{kind} {id}": now}, nx=True)
+        yield breach(name, what, repair), _appointment(keys, f"{kind} {id}")
     if flight.stop == "p" and "paused" not in fields:
         flag = '{"reason": "found stopped without a pause", "by": "verify"}'
         yield (
@@ -247,7 +252,7 @@ def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterat
     if standing and not flying and not {"paused", "blocked"} & fields and f"a {group}" not in state.due:
         yield (
             breach("stuck", "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."),
-            lambda pipe, now: pipe.zadd(keys.due, {f"a {group}": now}),
+            _appointment(keys, f"a {group}"),
         )
     for id in flying:
         if state.records.get(id) is None and f"x {group} {id}" not in state.due:
@@ -256,12 +261,12 @@ def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterat
                     breach("ghost", "It holds a slot and is not under way.", "Its slot is given back."),
                     task_id=task_of(id),
                 ),
-                lambda pipe, now, id=id: pipe.zadd(keys.due, {f"x {group} {id}": now}),  # type: ignore[misc]
+                _appointment(keys, f"x {group} {id}"),
             )
     if "blocked" in fields and count and not any(_blocks(state, id) for id in flying):
 
         def unblock(pipe: Any, now: int) -> None:
-            pipe.hdel(keys.group(group), "blocked").zadd(keys.due, {f"a {group}": now})
+            pipe.hdel(keys.group(group), "blocked").zadd(keys.due, {f"a {group}": due_score("a", now)})
 
         yield breach("blocked", "It is blocked, and no task of it has failed.", "The flag is removed."), unblock
     if ("paused" in fields) != (group in state.paused):
@@ -306,7 +311,7 @@ def _left_over(
     if state.lines[group] and f"a {group}" not in state.due and "paused" not in state.fields[group]:
         yield (
             breach("places", "Its line holds places of tasks that are gone.", "The next sweep removes them."),
-            lambda pipe, now: pipe.zadd(keys.due, {f"a {group}": now}),
+            _appointment(keys, f"a {group}"),
         )
 
 
@@ -319,6 +324,6 @@ def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) ->
     elif record.state == "running":
         yield replace(breach, what=breach.what + " It ends normally unless its worker is lost."), None
     else:
-        kind = "r" if record.state == "released" else "h"
+        member = f"{'r' if record.state == 'released' else 'h'} {id}"
         mended = replace(breach, repair="It goes to the dead letters, and its group goes on.")
-        yield mended, lambda pipe, now: pipe.zadd(keys.due, {f"{kind} {id}": now})
+        yield mended, lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)})

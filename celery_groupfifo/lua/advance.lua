@@ -1,35 +1,48 @@
--- advance: a due ETA joins the line of its group, or a walk over empty places goes on.
+-- advance: due ETAs join the lines of their groups, and walks over empty places go on; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] waiting  (list)  of the group
--- KEYS[11] group    (hash)
--- KEYS[12-] lists   (list)  the broker's lists that the caller knows
+-- KEYS[10-] places  (list)   waiting, and group (hash), of the group of each member
+-- KEYS[..] lists    (list)   the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
--- ARGV[3] member    (text)  of due
--- ARGV[4] group     (text)
--- ARGV[5] named     (count) lists
--- ARGV[6-] queues   (text)  their names
--- Returns {[queue, message]}: to publish
--- Complexity O(log groups)
---@include keys flight release advance
-local waiting, group_key, member, group, count = KEYS[10], KEYS[11], ARGV[3], ARGV[4], tonumber(ARGV[5])
+-- ARGV[3] many      (count)  members
+-- ARGV[4] named     (count)  lists
+-- ARGV[5-] queues   (text)   their names
+-- ARGV[..] member, group     pairs: members of due and their groups
+-- Returns {count, [queue, message]...}: of members that are done, from the first on; the caller calls again with the
+--         others · to publish
+-- Complexity O(members · log groups)
+--@include keys flight release advance again
+local BYTES = 262144 -- of messages that one call moves; and one message more
+local WALK = 500 -- empty places that one call walks over
+local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-if redis.call('ZREM', K.due, member) == 0 then
-  return {} -- somebody else did it
-end
-local kind = string.sub(member, 1, 1)
-if kind == 'e' then
-  local id = string.match(member, '%S+$')
-  local entry, corrupt = read_entry(id)
-  if entry then
-    redis.call('RPUSH', waiting, entry.us .. ' ' .. id)
-  elseif corrupt then
-    bury(id, group, 'corrupt', corrupt)
-    leave(group)
+local lists, out, bytes, done = named_lists(10 + 2 * many, 5, named), {}, 0, 0
+steps = WALK
+while done < many and steps > 0 and bytes < BYTES do
+  local key, arg = 10 + 2 * done, 5 + named + 2 * done
+  local waiting, group_key, member, group = KEYS[key], KEYS[key + 1], ARGV[arg], ARGV[arg + 1]
+  if redis.call('ZREM', K.due, member) == 0 then -- somebody else did it, or this very call
+    heads_again(lists, group_key, out)
+  else
+    local kind, id = string.sub(member, 1, 1), string.match(member, '%S+$')
+    local entry, corrupt
+    if kind == 'e' then
+      entry, corrupt = read_entry(id)
+    elseif kind == 'x' then
+      land(group_key, id)
+    end
+    if entry then
+      redis.call('RPUSH', waiting, entry.us .. ' ' .. id)
+    elseif corrupt then
+      bury(id, group, 'corrupt', corrupt)
+      leave(group)
+    end
+    local head, first = next_head(waiting, group_key, group)
+    if head then
+      bytes = bytes + #first.text
+      ring(lists, head, '0', group, first, out)
+    end
   end
-elseif kind == 'x' then
-  land(group_key, string.match(member, '%S+$'))
+  done = done + 1
 end
-local out = {}
-advance(named_lists(12, 6, count), waiting, group_key, group, out)
-return out
+return { done, unpack(out) }

@@ -9,30 +9,33 @@
 -- ARGV[4] group   (text)
 -- ARGV[5] call    (number) of this action, from 1
 -- ARGV[6] limit   (count)
+-- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
 -- Returns {[id, entry]...} taken out
 -- Complexity O(limit · log groups)
 --@include keys flight release advance operate
 local cut, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
-local member, group, call, limit = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local member, group, call, limit, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local before = answered(answer, call)
 if before then
   return before
 end
-local gone = {}
+local gone, bytes = {}, 0
 for _ = 1, limit do
-  local item = redis.call('LPOP', cut)
+  local item = bytes < most and redis.call('LPOP', cut)
   if not item then
     break
   end
   local us, id = string.match(item, '^(%d+) (.*)$')
   if standing(us, id or '') then -- else it was revoked
+    local text = withdraw(id, group_key, group)
     gone[#gone + 1] = id
-    gone[#gone + 1] = withdraw(id, group_key, group)
+    gone[#gone + 1] = text
+    bytes = bytes + #text
   end
 end
 if redis.call('EXISTS', cut) == 1 then
-  redis.call('ZADD', K.due, K.ms, member)
+  redis.call('ZADD', K.due, K.REST + K.ms, member)
 else
   redis.call('ZREM', K.due, member)
   drained(group_key, group)

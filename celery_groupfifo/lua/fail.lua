@@ -20,7 +20,7 @@
 -- ARGV[13-] queues  (text)  their names
 -- Returns {code, '', due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
---@include keys flight release resume advance operate
+--@include keys flight release resume advance operate again
 local waiting, group_key, calls, cut = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
@@ -32,7 +32,9 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
     return { 0, '', -1 }
   end
   local due = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due } -- this very call, repeated
+  local lists, words = named_lists(14, 13, named), {}
+  heads_again(lists, group_key, words)
+  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- this very call, repeated
 end
 
 local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1
@@ -54,7 +56,7 @@ else
   leave(group)
   if policy == 'cancel_rest' and redis.call('LLEN', waiting) > 0 then
     redis.call('RENAME', waiting, cut)
-    redis.call('ZADD', K.due, K.ms, 'd ' .. group .. ' ' .. fence)
+    redis.call('ZADD', K.due, K.REST + K.ms, 'd ' .. group .. ' ' .. fence)
   end
   advance(lists, waiting, group_key, group, out)
 end

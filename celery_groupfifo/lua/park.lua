@@ -16,7 +16,7 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- Returns {1, queue, message} parked; to publish when given · {2} parked earlier, by this very call
+-- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this very call before
 --         · {-1} the id is parked or running already · {-2} the group is draining
 -- Complexity O(log groups)
 --@include keys flight release advance
@@ -27,7 +27,10 @@ local delay, count, keep, replaces = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[
 -- Timeline of a lost reply: the script runs, the connection breaks, the task runs and ends, the client
 -- repeats the call. The id is gone by then; the producer's number is not.
 if count <= tonumber(redis.call('GET', producer) or 0) then
-  return { 2 }
+  --@include again
+  local words = {}
+  heads_again({ [queue] = list }, group_key, words)
+  return { 2, unpack(words) }
 end
 local us = K.us_text
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
@@ -44,10 +47,7 @@ if known then
   if joins and not first then
     redis.call('RPOP', waiting) -- it has its place already
   end
-  local name, r
-  if replaces == '1' then
-    name, r = replaced(id, group)
-  end
+  local name, r = replaced(id, group, replaces)
   if not name then
     return { -1 }
   elseif r then
@@ -55,16 +55,15 @@ if known then
     write_flight(name, r)
     redis.call('SET', producer, ARGV[9], 'PX', keep)
     return { 1 }
+  elseif draining then
+    return { -2 }
   end
   id = name
-end
-if draining then
+  redis.call('HSET', K.entries, id, text)
+elseif draining then
   return { -2 }
 end
 
-if known then
-  redis.call('HSET', K.entries, id, text)
-end
 if joins and (known and not first or first and not is_free) then
   redis.call('RPUSH', waiting, us .. ' ' .. id)
 end
@@ -72,9 +71,10 @@ redis.call('SET', producer, ARGV[9], 'PX', keep)
 redis.call('ZINCRBY', K.depth, 1, group)
 redis.call('HINCRBY', K.stats, 'parked', 1)
 if delay > 0 then
-  local soonest = redis.call('ZRANGE', K.due, 0, 0, 'WITHSCORES')
-  redis.call('ZADD', K.due, K.ms + delay, 'e ' .. group .. ' ' .. id)
-  if not soonest[2] or tonumber(soonest[2]) > K.ms + delay then
+  local at = K.ETAS + K.ms + delay
+  local sooner = redis.call('ZRANGEBYSCORE', K.due, K.ETAS, at, 'LIMIT', 0, 1)
+  redis.call('ZADD', K.due, at, 'e ' .. group .. ' ' .. id)
+  if not sooner[1] then
     redis.call('LPUSH', wake, us)
     redis.call('LTRIM', wake, 0, 0)
     redis.call('PEXPIRE', wake, 5000)

@@ -11,12 +11,13 @@
 -- ARGV[5] group     (text)
 -- ARGV[6] bound     (us)     what was parked later is left; 0: now
 -- ARGV[7] limit     (count)
+-- ARGV[8] most      (bytes)  of entries in one answer; and one entry more
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
 --         many were taken out, and which, '' for the entry of one that had failed · to publish
 -- Complexity O(limit · log groups)
 --@include keys flight release advance operate
 local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local group, bound, limit = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 local before = answered(answer, ARGV[4])
 if before then
@@ -25,9 +26,10 @@ end
 if bound == 0 then
   bound = K.us
 end
-local gone, more, out = {}, 0, {}
+local gone, more, out, bytes = {}, 0, {}, 0
 local function take_out(id)
   local text, failed = withdraw(id, group_key, group)
+  bytes = bytes + #text
   gone[#gone + 1] = id
   gone[#gone + 1] = failed and '' or text
 end
@@ -44,7 +46,10 @@ for step = 1, limit do
   if standing(us, id or '') then
     take_out(id)
   end
-  more = step == limit and 1 or 0
+  if step == limit or bytes >= most then
+    more = 1
+    break
+  end
 end
 if more == 0 then -- the head comes last: what stands behind it would go out else
   for _, id in ipairs(in_flight(group_key)) do

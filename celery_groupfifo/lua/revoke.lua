@@ -14,12 +14,14 @@
 -- Returns {1, [queue, message]...} taken out, by this very call, now or before; to publish · {0} unknown
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include keys flight release advance operate
+--@include keys flight release advance operate again
 local waiting, group_key, producer, audit = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 if count <= tonumber(redis.call('GET', producer) or 0) then
-  return { 1 } -- the reply was lost
+  local words = {} -- the reply was lost
+  heads_again({}, group_key, words)
+  return { 1, unpack(words) }
 end
 local entry = read_entry(id)
 if not entry or entry.group ~= group then -- one that nobody can read is buried when its turn comes

@@ -5,60 +5,70 @@
 -- worker may hold it this very moment, between pop and begin: hence the grace. A false alarm costs one stale ticket.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] list   (list)   of the queue; absent on other brokers
+-- KEYS[10] calls  (hash)   "ring" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[11] list   (list)   of the queue; absent on other brokers
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] queue   (text)
 -- ARGV[4] grace   (ms)     since the release
--- ARGV[5] bound   (ms)     on other brokers, when nothing at all was begun from the queue for so long
--- ARGV[6] limit   (count)
+-- ARGV[5] seen    (number) the highest fence begun from the queue in any partition
+-- ARGV[6] oldest  (number) nothing is done when another head is the oldest by now; 0: whatever it is
+-- ARGV[7] rings   (count)  on other brokers, nothing was begun from the queue for long: all of its heads count, and it
+--                          is noted that they went out so often without a begin; -1: only those that were overtaken
+-- ARGV[8] limit   (count)
+-- ARGV[9] call    (text)   the same one until an answer has come
+-- ARGV[10] keep   (ms)     how long the calls of a silent worker are remembered
 -- Returns {count, [queue, message]...}: rung again · to publish
 -- Complexity O(limit · log rung)
---@include keys flight release
+--@include keys flight release again
 local SCANNED = 1000 -- messages from the list's end that are looked through for one ticket
-local list, queue = KEYS[10], ARGV[3]
-local grace, bound, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local calls, list, queue, grace, seen = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local oldest, rings, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
 
-local seen, seen_at = string.match(redis.call('HGET', K.seen, queue) or '', '^(%d+) (%d+)$')
+local begun_fence, begun_at = string.match(redis.call('HGET', K.seen, queue) or '', '^(%d+) (%d+)')
+seen = math.max(seen, tonumber(begun_fence or 0))
 local below, length = K.us - grace * 1000, list and redis.call('LLEN', list) -- a fence is the time of a release
-local overtaken = math.min(below, tonumber(seen or 0))
-if not list then
-  local quiet = not seen or K.ms - tonumber(seen_at) > bound
-  below = quiet and K.us - bound * 1000 or overtaken
+if tonumber(redis.call('GET', K.fence) or 0) > K.us + grace * 1000 then
+  below = 9e15 -- the clock was set back: every fence is older than that
 end
+below = not list and rings < 0 and math.min(below, seen) or below
 
 -- Whether a list that is not empty lacks a ticket: the oldest ones are looked for where they would be.
 local function missing(fence, id, r)
-  if not list or length == 0 or tonumber(fence) < overtaken then
-    return true
-  end
   local entry = read_entry(id)
-  if not entry then
+  if not list or length == 0 or tonumber(fence) < seen or not entry then
     return true
   end
   local found = redis.call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
   return not found and length <= SCANNED
 end
 
+local lists, out, count, asked = { [queue] = list }, {}, 0, remembered(calls, 'ring', call)
+for name in string.gmatch(asked, '%S+') do
+  ask_again(lists, name, out)
+end
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
-local out, count = {}, 0
-for _, member in ipairs(redis.call('ZRANGEBYLEX', K.rung, first, past, 'LIMIT', 0, limit)) do
+for at, member in ipairs(redis.call('ZRANGEBYLEX', K.rung, first, past, 'LIMIT', 0, limit)) do
   local fence, id = string.match(member, ' (%d+) (%S+)$')
   local r = read_flight(id)
-  if r and r.state == 'released' and r.fence == fence and not missing(fence, id, r) then
-    break -- the younger ones are behind it
+  local counts = r and r.state == 'released' and r.fence == fence
+  if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
+    break -- somebody else has rung; or the younger ones are behind it
   end
   redis.call('ZREM', K.rung, member)
-  if r and r.state == 'released' and r.fence == fence then
-    local entry = read_entry(id)
-    if entry then
-      ring({ [queue] = list }, id, r.lost, r.group, entry, out)
-      count = count + 1
-    else
-      redis.call('ZADD', K.due, K.ms, 'l ' .. id) -- unreadable: the sweep buries it
-      r.state = 'running'
-      write_flight(id, r)
-    end
+  local entry = read_entry(id)
+  if counts and entry then
+    local before = #out
+    ring(lists, id, r.lost, r.group, entry, out)
+    count, asked = count + 1, #out > before and asked .. ' ' .. id or asked
+  elseif counts then
+    redis.call('ZADD', K.due, K.REST + K.ms, 'r ' .. id) -- unreadable: the sweep buries it
   end
+end
+if asked ~= '' then
+  remember(calls, 'ring', call, asked, keep)
+end
+if count > 0 and rings > 0 then
+  redis.call('HSET', K.seen, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. number(rings))
 end
 if count > 0 then
   redis.call('HINCRBY', K.stats, 'rung', count)

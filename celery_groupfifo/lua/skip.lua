@@ -28,7 +28,7 @@ for _, each in ipairs(ids) do
   name = task(each) == id and each or name
 end
 if #ids == 0 then -- it is paused: the head is the first in line
-  for _ = 1, STEPS do
+  for _ = 1, steps do
     local item = redis.call('LINDEX', waiting, 0)
     if not item then
       return { -1 }

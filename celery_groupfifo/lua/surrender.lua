@@ -8,7 +8,7 @@
 -- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: given back · to publish
 -- Complexity O(entries · log groups)
---@include keys flight release resume
+--@include keys flight release resume again
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
@@ -19,6 +19,8 @@ for i = 4 + count, #ARGV, 3 do
     r.lost = number(tonumber(r.lost) + tonumber(lost))
     resume(lists, id, r, out, true)
     given = given + 1
+  else -- it may be this very call, repeated
+    ask_again(lists, id, out)
   end
 end
 redis.call('HINCRBY', K.stats, 'surrendered', given)

@@ -1,43 +1,46 @@
 -- sweep: what is due goes on. Ended holds are released, ended leases are reclaimed, due ETAs and unfinished
 -- walks are named to the caller, who knows the keys of their groups.
 --
--- No mass reclaim: after a time without any sweep (Redis was away, or nobody lived) leases are left alone
--- for a whole ttl, so that every living owner renews first.
---
--- KEYS[1-9]        the gate's own, see lib/keys.lua
--- KEYS[10] pulse   (string)  "<last sweep, ms> <no gap since, ms>"
--- KEYS[11-] lists  (list)    the broker's lists that the caller knows
--- ARGV[1-2]        clock, tag
--- ARGV[3] ttl      (ms)
--- ARGV[4] limit    (count)   entries moved in one call
--- ARGV[5] claim    (ms)      how long the named ones are left to the caller
--- ARGV[6] named    (count)   lists
--- ARGV[7-] queues  (text)    their names
--- Returns {next, reclaimed, named, ...}: ms until something is due (-1: nothing) · number reclaimed · number of
---         named ones, each a due member and its group · then queue, message pairs to publish
+-- KEYS[1-9]         the gate's own, see lib/keys.lua
+-- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
+-- KEYS[11] calls    (hash)    "sweep" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[12-] lists   (list)    the broker's lists that the caller knows
+-- ARGV[1-2]         clock, tag
+-- ARGV[3] ttl       (ms)
+-- ARGV[4] limit     (count)   entries moved in one call
+-- ARGV[5] claim     (ms)      how long the named ones are left to the caller
+-- ARGV[6] owner     (text)    the worker
+-- ARGV[7] watch     (ms)      how long it watches after this
+-- ARGV[8] woken     (0 | 1)   by the bell
+-- ARGV[9] call      (text)    the same one until an answer has come
+-- ARGV[10] keep     (ms)      how long the calls of a silent worker are remembered
+-- ARGV[11] named    (count)   lists
+-- ARGV[12-] queues  (text)    their names
+-- Returns {next, reclaimed, named, ...}: ms until something is due (-1: nothing, or another worker watches) · number
+--         reclaimed · number of named ones, each a due member and its group · then queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys flight release resume
+--@include keys flight release resume again pulse due
 local STATE = { l = 'running', h = 'held', r = 'released' } -- that an entry is in when its member is still true
-local pulse = KEYS[10]
-local ttl, limit, claim, count = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
+local pulse, calls = KEYS[10], KEYS[11]
+local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 
-local last, since = string.match(redis.call('GET', pulse) or '', '^(%d+) (%d+)$')
-if not last or K.ms - tonumber(last) > ttl / 2 then
-  since = K.ms_text
+local since, watches = beat(pulse, ttl, owner, watch, woken)
+local lists, out, named, reclaimed, moved = named_lists(12, 12, count), {}, {}, 0, {}
+local asked = remembered(calls, 'sweep', call)
+for name in string.gmatch(asked, '%S+') do
+  ask_again(lists, name, out)
 end
-redis.call('SET', pulse, K.ms_text .. ' ' .. since)
-local may_reclaim = K.ms - tonumber(since) >= ttl
-
-local lists, out, named, reclaimed = named_lists(11, 7, count), {}, {}, 0
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', K.ms, 'LIMIT', 0, limit)) do
+for _, member in ipairs(due_now(limit)) do
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r = STATE[kind] and read_flight(name)
+  local r, before = STATE[kind] and read_flight(name), #out
   if string.find('eaxd', kind, 1, true) then
     local group, id = string.match(name, '^(%S+) ?(.*)$')
     if kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
       redis.call('ZREM', K.due, member) -- revoked
     else
-      redis.call('ZADD', K.due, K.ms + claim, member)
+      redis.call('ZADD', K.due, (kind == 'e' and K.ETAS or K.REST) + K.ms + claim, member)
       named[#named + 1] = member
       named[#named + 1] = group
     end
@@ -46,27 +49,28 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', K.due, '-inf', K.ms, 'LIMIT'
     bury_flight(name)
   elseif not r or r.state ~= STATE[kind] then
     redis.call('ZREM', K.due, member)
-  elseif kind ~= 'l' then
+  elseif kind == 'l' and K.ms - since < ttl then
+    redis.call('ZADD', K.due, since + ttl, member)
+  elseif (moved[kind] or 0) < BYTES then
+    moved[kind] = (moved[kind] or 0) + redis.call('HSTRLEN', K.entries, name)
     redis.call('ZREM', K.due, member)
-    redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. name)
-    r.due = '-'
-    resume(lists, name, r, out)
-  elseif may_reclaim then
-    r.lost = number(tonumber(r.lost) + 1)
-    resume(lists, name, r, out, true)
-    reclaimed = reclaimed + 1
-  else
-    redis.call('ZADD', K.due, tonumber(since) + ttl, member)
+    if kind == 'l' then
+      r.lost, reclaimed = number(r.lost + 1), reclaimed + 1
+    else
+      redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. name)
+      r.due = '-'
+    end
+    resume(lists, name, r, out, kind == 'l')
   end
+  asked = #out > before and asked .. ' ' .. name or asked
+end
+if asked ~= '' then
+  remember(calls, 'sweep', call, asked, keep)
 end
 if reclaimed > 0 then
   redis.call('HINCRBY', K.stats, 'reclaimed', reclaimed)
 end
-local soonest = redis.call('ZRANGE', K.due, 0, 0, 'WITHSCORES')[2]
-local reply = { soonest and math.max(math.ceil(tonumber(soonest) - K.ms), 0) or -1, reclaimed, #named / 2 }
-for _, word in ipairs(named) do
-  reply[#reply + 1] = word
-end
+local reply = { watches and next_due() or -1, reclaimed, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end

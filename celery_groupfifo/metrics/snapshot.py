@@ -16,12 +16,10 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.gate import Gate, build_gate
-from celery_groupfifo.keys import Keys
+from celery_groupfifo.keys import Keys, due_score
 
 logger = logging.getLogger(__name__)
 
-#: Leases that are counted at most; more running tasks than this are not seen.
-MOST_LEASES = 10_000
 #: Groups whose first parked task one snapshot looks at, for the oldest: the deepest ones, and the next of the others.
 DEEPEST, WALKED = 200, 800
 #: Queues whose oldest ticket is looked at.
@@ -148,17 +146,15 @@ class Snapshots:
 
         now = seconds + us / 1e6
         names = dict.fromkeys([*self._known(keys), *deepest, *(name for name, _ in walked)])
-        ends = int((now + gate.settings.lease_ttl) * 1000) + 1  # no lease ends later
 
         def ages(pipe: Any) -> None:
-            pipe.zrangebyscore(keys.due, "-inf", ends, start=0, num=MOST_LEASES)
+            pipe.zcount(keys.due, due_score("l", 0), f"({due_score('h', 0)}")  # leases
             for name in names:
                 pipe.lindex(keys.waiting(name.decode()), 0)
 
-        due, *firsts = gate.store.read("ages", ages)
+        running, *firsts = gate.store.read("ages", ages)
 
-        released = [now - fence / 1e6 for _, fence in gate.store.rung_queues(keys, MOST_QUEUES)] if rung else []
-        running = sum(member.startswith(b"l ") for member in due)
+        released = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if rung else []
         return Snapshot(
             groups={"running": running, "waiting": rung, "held": max(depth - running - rung, 0)},
             paused=paused,

@@ -17,6 +17,7 @@ from celery import Celery
 from kombu import Connection, Queue
 from kombu.transport import virtual
 from kombu.transport.memory import Channel
+from tests.worker.waiting import until
 
 from celery_groupfifo import GroupFifo
 from celery_groupfifo.embedded import Server, _free_port
@@ -25,7 +26,6 @@ from celery_groupfifo.release import KombuReleaser
 from celery_groupfifo.worker import publisher as module
 from celery_groupfifo.worker.publisher import Publisher
 from tests.brokers.hole import Hole, hole
-from tests.worker.waiting import until
 
 QUEUE = "tickets"
 

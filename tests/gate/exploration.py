@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo import Groups
-from celery_groupfifo.gate import GRACE_MS
 from celery_groupfifo.keys import task_of
 from celery_groupfifo.model import Finish, Ticket
+from celery_groupfifo.recovery import GRACE_MS
 from tests.gate.support import START_MS, TTL_MS, World, make_entry, ticket_of
 
 GROUPS, WORKERS = ("A", "B"), ("w1", "w2")
@@ -416,23 +416,23 @@ class Explorer:
 
     def _lapse(self, node: Node, _: object, frozen: int = -1) -> Node:
         """A lease goes by; whoever lives renews."""
-        self.world.gate.sweep(self.world.lists("q"))
+        self.world.sweep(self.world.lists("q"))
         for _ in range(3):
             self.world.tick(TTL_MS // 2)
             for worker, hand in enumerate(node.hands):
                 if hand is not None and hand.state != "got" and worker != frozen:
                     self.world.gate.renew(WORKERS[worker], [hand.ticket])
-            self.world.gate.sweep(self.world.lists("q"))
+            self.world.sweep(self.world.lists("q"))
         return node
 
     def _due(self, node: Node, _: object) -> Node:
         self.world.tick(DELAY_MS)
-        self.world.gate.sweep(self.world.lists("q"))
+        self.world.sweep(self.world.lists("q"))
         return node
 
     def _ring(self, node: Node, _: object) -> Node:
         self.world.tick(GRACE_MS + 1)
-        self.world.gate.ring()
+        self.world.ring()
         return node
 
     # -- what always holds ---------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from celery_groupfifo.keys import due_ms, due_score
 from tests.gate.support import PLAIN, World, ticket_of
 from tests.model.gate_model import GateModel
 
@@ -65,7 +66,8 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     }
     for member, when in due:
         kind, *_, id = member.decode().split(" ")
-        view["due"].setdefault(kind, {})[id] = int(when)
+        view["due"].setdefault(kind, {})[id] = int(due_ms(when))
+        assert when == due_score(member.decode(), due_ms(when)), "in the range of its kind"
     for member in rung:
         queue, fence, id = member.decode().split(" ")
         view["rung"][id] = (queue, int(fence))

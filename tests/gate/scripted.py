@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from celery_groupfifo.gate import GRACE_MS
 from celery_groupfifo.keys import Keys
+from celery_groupfifo.recovery import GRACE_MS
 from celery_groupfifo.store import Store
 from tests.gate.support import TTL_MS, World, make_entry
 
@@ -110,7 +110,7 @@ def _cancel(world: World) -> Call:
     world.gate.finish(world.failing(ticket, "g", "cancel_rest"))
     keys, member = world.keys, f"d g {ticket.fence}"
     more = [keys.cut("g", ticket.fence), keys.answer("x"), keys.group("g")]
-    return lambda: world.gate.store.run("cancel", keys, more, [member, "g", 1, 1])
+    return lambda: world.gate.store.run("cancel", keys, more, [member, "g", 1, 1, 1000])
 
 
 def _renew(world: World) -> Call:
@@ -136,20 +136,29 @@ def _sweep(world: World) -> Call:
     world.hold(held, TTL_MS, "H")
     world.run("lost", "L")
     world.park("delayed", "D", delay=TTL_MS)
-    for _ in range(2):
-        world.tick(TTL_MS // 2)
-        if world.redis.zcount(world.keys.due, 0, world.now) == 0:
-            world.gate.sweep()
-    return lambda: world.gate.sweep(world.lists("q")).next_due
+    world.tick(TTL_MS // 2)
+    world.sweep()
+    world.tick(TTL_MS // 2)
+    return lambda: world.sweep(world.lists("q")).next_due
 
 
-def _advance(world: World) -> Call:
-    world.park("a", delay=1000)
-    world.tick(1000)
-    keys, args = world.keys, [TTL_MS, 100, 2000, 0]
-    world.gate.store.run("sweep", keys, [keys.pulse], args)
-    more = [keys.waiting("g"), keys.group("g"), "q"]
-    return lambda: world.gate.store.run("advance", keys, more, ["e g a", "g", 1, "q"])
+def _advance(*queues: str) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        for id, key in (("a", "A"), ("b", "B")):
+            world.park(id, key, delay=1000)
+        world.tick(1000)
+        members = [("e A a", "A"), ("e B b", "B")]
+        return lambda: world.gate._advance(world.keys, members, world.lists(*queues))
+
+    return prepare
+
+
+def _heads(world: World) -> Call:
+    for id in "abc":
+        world.park(id, id, queue=f"q{id}")
+    world.begin(world.receive("qa"))
+    world.park("d", "d", queue="qa")
+    return lambda: world.gate.heads(world.keys)
 
 
 def _ring(world: World) -> Call:
@@ -157,7 +166,15 @@ def _ring(world: World) -> Call:
     world.park("b", "B")
     world.redis.delete("q")
     world.tick(GRACE_MS + 1)
-    return lambda: bool(world.gate.ring()) and False  # a repeated call counts none
+    return lambda: bool(world.gate.ring(world.keys, "q", "w1")) and False  # a repeated call counts none
+
+
+def _elsewhere(world: World) -> Call:
+    entry = make_entry(world.gate, "a", "A")
+    entry.queue, entry.list_key = "*away", None
+    world.gate.park(entry, world.gate.number())
+    world.tick(GRACE_MS + 1)
+    return lambda: bool(world.gate.ring(world.keys, "*away", "w1", rings=1)) and False
 
 
 def _revoke(world: World) -> Call:
@@ -186,8 +203,11 @@ CASES = [
     Case("lease", _lease),
     Case("surrender", _surrender),
     Case("sweep", _sweep),
-    Case("advance", _advance),
+    Case("advance", _advance("q")),
+    Case("advance", _advance(), "to publish"),
+    Case("heads", _heads),
     Case("ring", _ring),
+    Case("ring", _elsewhere, "to publish"),
     Case("revoke", _revoke),
 ]
 

@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.keys import Keys, quote
-from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Ticket
+from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Swept, Ticket
 
 #: A time like those of Redis: fences are drawn from it and have 16 digits.
 START_MS = 1_800_000_000_000
@@ -117,6 +117,22 @@ class World:
         """Park what goes on for a run under its id, while it still runs."""
         return self.gate.park(make_entry(self.gate, id, key, queue, **more), self.gate.number(), replaces=True)
 
+    def sweep(self, lists: Lists = (), owner: str = "w1") -> Swept:
+        """Sweep all partitions; what is due next is that of the first one."""
+        every = Swept(None, 0)
+        for keys in reversed(self.gate.keyspace.partitions):
+            swept = self.gate.sweep(keys, lists, owner)
+            every.next_due = swept.next_due
+            every.reclaimed += swept.reclaimed
+            every.named += swept.named
+            every.cancelled += swept.cancelled
+        return every
+
+    def ring(self, **more: int) -> int:
+        """Look for lost tickets in all queues; how many were rung."""
+        heads = [(keys, head) for keys in self.gate.keyspace.partitions for head in self.gate.every_head(keys)]
+        return sum(self.gate.ring(keys, head.queue, "w1", **more) for keys, head in heads)
+
     def run(self, id: str, key: str = "g", queue: str = "q") -> Ticket:
         """Park an entry that becomes the head at once, receive it and begin it."""
         assert self.park(id, key, queue)
@@ -127,7 +143,7 @@ class World:
     def idle_sweeps(self, ms: int) -> None:
         """Sweep as a living fleet does, for so long."""
         for _ in range(0, ms, 1000):
-            self.gate.sweep()
+            self.sweep()
             self.tick(1000)
 
     # -- the broker --------------------------------------------------------

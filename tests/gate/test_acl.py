@@ -78,11 +78,9 @@ def test_every_script_needs_no_more_than_its_keys_and_commands(world: World) -> 
         world.gate.releaser._store = open_store  # type: ignore[attr-defined]
         if case.script == "revoke":  # it looks the entry up first
             world.gate.store.entries = open_store.entries  # type: ignore[method-assign]
-        if case.script == "ring":
-            world.gate.store.rung_queues = open_store.rung_queues  # type: ignore[method-assign]
         before = snapshot(world)
         call()
-        assert case.script == "lease" or snapshot(world) != before
+        assert case.script in ("lease", "heads") or snapshot(world) != before
         world.gate.store.close()
         world.gate.store = open_store
         done.append(case)
@@ -96,7 +94,6 @@ def test_a_key_less_is_refused_with_the_remedy(world: World, case: Case) -> None
     allow = store._allow
     store._allow = lambda keys, allowed: allow(keys[:1], allowed)  # type: ignore[method-assign]
     store.entries = world.gate.store.entries  # type: ignore[method-assign]
-    store.rung_queues = world.gate.store.rung_queues  # type: ignore[method-assign]
     world.gate.store = store
     with pytest.raises(ScriptRefused, match=rf"refused '{case.script}'.*Allow the user EVALSHA, SCRIPT LOAD"):
         call()
@@ -123,7 +120,6 @@ def test_no_scripts_at_all_are_refused_with_the_remedy(world: World) -> None:
 def test_reading_and_pushing_are_refused_with_the_remedy(world: World) -> None:
     store = Allowed(world)
     for name, call in (
-        ("rung", lambda: store.rung_queues(world.keys)),
         ("entries", lambda: store.entries(world.keys, ["a"])),
         ("push", lambda: store.push("q", b"x")),
         ("forget", lambda: store.forget("q")),

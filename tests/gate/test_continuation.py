@@ -13,10 +13,10 @@ def test_the_group_waits_out_the_countdown(world: World) -> None:
     assert world.hold(ticket, 5000).due == 5
     assert (world.queued(), world.waiting(), world.depth()) == ([], ["b"], 2)
     world.tick(4999)
-    assert world.gate.sweep(world.lists("q")).next_due == 0.001
+    assert world.sweep(world.lists("q")).next_due == 0.001
     assert world.queued() == []
     world.tick(1)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     again = world.receive()
     assert again.id == "a" and again.fence > ticket.fence
     world.begin(again)
@@ -109,7 +109,7 @@ def test_nothing_goes_out_while_the_original_runs(world: World) -> None:
     for _ in range(20):
         world.tick(1000)
         world.gate.renew("w1", [ticket])
-        world.gate.sweep(world.lists("q"))
+        world.sweep(world.lists("q"))
     assert world.queued() == []
     assert world.finish(ticket).due == 0
     assert world.queued() == ["a"]
@@ -119,7 +119,7 @@ def test_a_worker_lost_between_replacement_and_finish_loses_no_replacement(world
     world.run("a")
     world.replace("a", delay=60_000, body="second")
     world.idle_sweeps(2 * TTL_MS + 1000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     message = json.loads(world.pop() or b"")
     assert message["body"] == "second"
     assert message["headers"]["groupfifo"].split(" ")[3] == "1", "a worker was lost with it"
@@ -131,7 +131,7 @@ def test_a_surrendered_run_with_a_replacement_waits_for_its_due_time(world: Worl
     world.gate.surrender([(ticket, False)])
     assert world.queued() == []
     world.tick(5000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert world.queued() == ["a"]
 
 

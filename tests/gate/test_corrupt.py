@@ -47,8 +47,8 @@ def test_a_whole_group_leaves_only_dead_letters(world: World) -> None:
 def sweep_on(world: World, ms: int) -> None:
     for _ in range(0, ms, 1000):
         world.tick(1000)
-        world.gate.sweep(world.lists("q"))
-        world.gate.ring()
+        world.sweep(world.lists("q"))
+        world.ring()
 
 
 @pytest.mark.parametrize("damage", ["corrupt", "missing"])
@@ -141,16 +141,16 @@ def test_a_record_of_a_flight_that_nobody_can_read_stops_no_group(world: World, 
     world.redis.hset(world.keys.flight, "bad", "garbage")
     assert not world.begin(ticket), "whoever reads it, marks it"
     world.tick(TTL_MS)
-    world.gate.sweep()
-    world.gate.sweep()
+    world.sweep()
+    world.sweep()
     assert world.queued() == ["next"]
     assert [known[1:3] for known, _ in world.dead()] == [["bad", "corrupt"]]
     ticket = world.receive()
     world.begin(ticket)
     world.finish(ticket)
     world.tick(60_000)
-    world.gate.sweep()
-    world.gate.ring()
+    world.sweep()
+    world.ring()
     assert world.residue() == {}, "what the sweeps come by"
 
 
@@ -158,5 +158,5 @@ def test_a_queue_whose_list_is_something_else_parks_all_the_same(world: World) -
     world.redis.set("q", "not a list")
     assert world.park("a")
     world.redis.delete("q")
-    world.gate.sweep()
+    world.sweep()
     assert world.queued() == ["a"], "the ticket goes out again with the next sweep"

@@ -67,15 +67,15 @@ def test_a_hostile_id_lives_a_whole_life(world: World, text: str) -> None:
 def test_a_hostile_id_is_delayed_held_reclaimed_rung_and_revoked(world: World, text: str) -> None:
     world.park(text, delay=1000)
     world.tick(1000)
-    world.gate.sweep()
+    world.sweep()
     ticket = world.receive()
     assert world.begin(ticket)
     world.hold(ticket, 500)
     world.tick(500)
-    world.gate.sweep()
+    world.sweep()
     world.receive()
     world.tick(4000)
-    assert world.gate.ring() == 1
+    assert world.ring() == 1
     assert world.receive().id == text
     assert world.gate.revoke(text)
     assert world.residue() == {}
@@ -108,7 +108,7 @@ def test_a_hostile_queue_and_worker(world: World, text: str) -> None:
     world.gate.surrender([(taken, False)], world.lists(text))
     world.redis.delete(text)
     world.tick(4000)
-    assert world.gate.ring() == 1
+    assert world.ring() == 1
     assert world.queued(text) == ["b"]
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from celery_groupfifo.gate import BATCH, CLAIM_MS
 from celery_groupfifo.model import Ticket
+from celery_groupfifo.recovery import BATCH, CLAIM_MS
 from tests.gate.support import TTL_MS, World, make_entry
 
 POLICIES = ("block", "dead_letter", "cancel_rest")
@@ -20,7 +20,7 @@ def test_a_blocked_group_halts_with_the_failed_one_as_its_head(world: World) -> 
     assert (done.stale, done.blocked, done.taken, done.due) == (False, True, None, None)
     world.park("c")
     world.idle_sweeps(3 * TTL_MS)
-    world.gate.ring()
+    world.ring()
     assert (world.queued(), world.waiting(), world.depth()) == ([], ["b", "c"], 3)
     flag = json.loads(world.redis.hget(world.keys.group("g"), "blocked"))
     assert flag["reason"] == "ValueError: boom"
@@ -55,7 +55,7 @@ def test_the_rest_is_cut_off_at_once_and_ends_with_the_next_sweeps(world: World)
     assert world.depth() == len(ids) + 1
     gone = []
     for _ in range(3):
-        swept = world.gate.sweep(world.lists("q"))
+        swept = world.sweep(world.lists("q"))
         gone += [id for id, _ in swept.cancelled]
         assert swept.next_due == 0 or len(gone) == len(ids)
     assert gone == ids, "in their order, so many in one call"
@@ -71,11 +71,11 @@ def test_what_is_cut_off_ends_also_when_the_sweeping_worker_is_lost(world: World
     store, run = world.gate.store, world.gate.store.run
     store.run = lambda name, *args: run(name, *args) if name == "sweep" else 1 / 0  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
-        world.gate.sweep()
+        world.sweep()
     store.run = run  # type: ignore[method-assign]
-    assert world.gate.sweep().cancelled == []
+    assert world.sweep().cancelled == []
     world.tick(CLAIM_MS)
-    assert [id for id, _ in world.gate.sweep().cancelled] == ["b"]
+    assert [id for id, _ in world.sweep().cancelled] == ["b"]
     assert world.residue() == {}
 
 
@@ -86,7 +86,7 @@ def test_what_was_revoked_before_is_not_cancelled(world: World) -> None:
     world.gate.revoke("b")
     world.fail(ticket, policy="cancel_rest")
     world.gate.revoke("c")
-    assert [id for id, _ in world.gate.sweep().cancelled] == ["d"]
+    assert [id for id, _ in world.sweep().cancelled] == ["d"]
     assert world.residue() == {}
 
 
@@ -97,7 +97,7 @@ def test_two_failures_in_a_row_cut_off_what_is_theirs(world: World) -> None:
     ticket = world.run("c")
     world.park("d")
     world.fail(ticket, policy="cancel_rest")
-    assert sorted(id for id, _ in world.gate.sweep().cancelled) == ["b", "d"]
+    assert sorted(id for id, _ in world.sweep().cancelled) == ["b", "d"]
     assert world.residue() == {}
 
 
@@ -106,7 +106,7 @@ def test_a_draining_group_takes_new_ones_when_the_rest_is_cancelled(world: World
     world.park("b")
     world.redis.hset(world.keys.group("g"), "draining", "{}")
     world.fail(ticket, policy="cancel_rest")
-    world.gate.sweep()
+    world.sweep()
     assert world.residue() == {}
 
 
@@ -141,7 +141,7 @@ def test_a_run_that_was_replaced_has_not_failed_for_good(world: World) -> None:
     assert (first.blocked, first.due) == (False, 5)
     assert world.gate.finish(call) == first
     world.tick(5000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert world.queued() == ["a"]
 
 

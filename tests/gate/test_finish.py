@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_groupfifo.gate import GRACE_MS
+from celery_groupfifo.recovery import GRACE_MS
 from tests.gate.support import PLAIN, TTL_MS, World, ticket_of
 
 
@@ -136,7 +136,7 @@ def test_the_own_successor_is_begun_at_once_when_nobody_is_before_it(world: Worl
     world.redis.delete("last")
     world.finish(taken, "A")
     world.tick(GRACE_MS + 1)
-    assert world.gate.ring() == 1, "only the one that was lost: the successor was on no way"
+    assert world.ring() == 1, "only the one that was lost: the successor was on no way"
 
 
 def test_the_own_successor_waits_for_the_lists_before_its_own(world: World) -> None:

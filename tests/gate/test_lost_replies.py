@@ -105,10 +105,10 @@ def test_what_a_lost_sweep_named_is_moved_by_a_later_one(far: World, proxy: Prox
     far.park("a", delay=1000)
     far.tick(1000)
     proxy.lose_replies(1)
-    far.gate.sweep()
+    far.sweep()
     assert far.queued() == []
     far.tick(2000)
-    far.gate.sweep()
+    far.sweep()
     assert far.queued() == ["a"]
 
 

@@ -36,7 +36,7 @@ def test_a_whole_life_with_a_flush_before_every_step(world: World) -> None:
     world.park("b")
     world.hold(ticket, 10)
     world.tick(10)
-    world.gate.sweep()
+    world.sweep()
     for id in ("a", "b"):
         ticket = world.receive()
         assert ticket.id == id and world.begin(ticket)

@@ -97,10 +97,10 @@ def test_a_delayed_entry_joins_the_line_when_it_is_due(world: World) -> None:
     ticket = world.receive()
     world.begin(ticket)
     world.tick(4999)
-    world.gate.sweep()
+    world.sweep()
     assert world.waiting() == []
     world.tick(1)
-    world.gate.sweep()
+    world.sweep()
     assert world.waiting() == ["late"]
     world.finish(ticket)
     assert world.queued() == ["late"]
@@ -110,7 +110,7 @@ def test_due_entries_of_many_groups_go_out_by_due_time(world: World) -> None:
     for n, delay in enumerate((3000, 1000, 2000)):
         world.park(f"t{n}", f"g{n}", delay=delay)
     world.tick(3000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert world.queued() == ["t1", "t2", "t0"]
 
 

@@ -39,7 +39,7 @@ def test_a_head_that_was_given_back(world: World, lost: bool) -> None:
 def test_a_head_of_a_lost_worker(world: World) -> None:
     world.run("a")
     world.idle_sweeps(TTL_MS * 2)
-    world.gate.sweep()
+    world.sweep()
     assert marks(world) == (True, True)
 
 

@@ -118,7 +118,7 @@ def test_a_delayed_one_joins_when_it_is_due(world: World) -> None:
     assert (world.waiting("B"), world.depth("B")) == ([], 1)
     world.finish(original, "A")
     world.tick(1000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert begun(world).entry == "a;r"
 
 
@@ -165,7 +165,7 @@ def test_a_lost_ticket_of_it_is_rung_again(world: World) -> None:
     world.replace("a", "B")
     world.redis.delete("q")
     world.tick(4000)
-    assert world.gate.ring() == 1
+    assert world.ring() == 1
     assert begun(world).entry == "a;r"
 
 

@@ -38,7 +38,7 @@ def test_a_delayed_entry_never_joins(world: World) -> None:
     world.park("a", delay=1000)
     assert world.gate.revoke("a")
     world.tick(1000)
-    world.gate.sweep()
+    world.sweep()
     assert world.queued() == []
     assert world.residue() == {}
 
@@ -95,7 +95,7 @@ def test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep(world: World) -> N
     assert world.queued() == [], "one call walks a hundred places at most"
     sweeps = 0
     while not world.redis.llen("q"):
-        assert world.gate.sweep(world.lists("q")).next_due == 0 or world.redis.llen("q")
+        assert world.sweep(world.lists("q")).next_due == 0 or world.redis.llen("q")
         sweeps += 1
         assert sweeps <= 4
     assert world.queued() == ["last"]
@@ -109,7 +109,7 @@ def test_a_group_of_revoked_ones_only_disappears(world: World) -> None:
         world.gate.revoke(f"t{n}")
     world.finish(ticket)
     for _ in range(3):
-        world.gate.sweep()
+        world.sweep()
     assert world.residue() == {}
 
 
@@ -124,7 +124,7 @@ def test_a_park_in_the_middle_of_such_a_walk_loses_nothing(world: World) -> None
     assert world.queued() == ["new"]
     world.begin(newest := world.receive())
     world.park("next")
-    world.gate.sweep()
+    world.sweep()
     assert world.queued() == [], "the walk does not overtake the one that runs"
     world.finish(newest)
     assert world.queued() == ["next"]

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import pytest
 
-from celery_groupfifo import gate, scripts
+from celery_groupfifo import gate, recovery, scripts
 from celery_groupfifo.keys import BASE
 from tests.gate.scripted import CASES, Case, Made, recorded
 from tests.gate.support import World
@@ -70,8 +70,10 @@ def used(name: str, kind: str) -> Said:
     shared = SHARED_KEYS if kind == "KEYS" else SHARED_ARGS
     single = set(range(1, shared + 1)) | {int(index) for index in re.findall(rf"{kind}\[(\d+)\]", body)}
     open_from = set()
-    for first_key, first_arg in re.findall(r"named_lists\((\d+), (\d+),", body):
-        open_from.add(first_key if kind == "KEYS" else first_arg)
+    for first_key, more, first_arg in re.findall(r"named_lists\((\d+)( \+ 2 \* many)?, (\d+),", body):
+        open_from.add(first_arg if kind == "ARGV" else ".." if more else first_key)
+    for first_key, _ in re.findall(r"local key, arg = (\d+) \+ 2 \* done, (\d+) \+ named", body):
+        open_from.add(first_key if kind == "KEYS" else "..")
     if kind == "KEYS":
         open_from |= set(re.findall(r"take_ticket\((\d+),", body))
         if "KEYS[i]" in body:
@@ -87,8 +89,8 @@ def test_every_file_is_a_script_and_the_other_way_round() -> None:
 
 
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
-    source = inspect.getsource(gate)
-    called = re.findall(r"store\.run(?:_all)?\(\s*\"(\w+)\"", source)
+    source = inspect.getsource(gate) + inspect.getsource(recovery)
+    called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
     handed_out = re.findall(r"^        +return \"(\w+)\", ", source, re.M)
     assert {case.script for case in CASES} == {*called, *handed_out}
 

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 )
 
 from celery_groupfifo import Groups
-from celery_groupfifo.gate import CLAIM_MS, GRACE_MS
 from celery_groupfifo.groups import operate
 from celery_groupfifo.keys import entry_names, task_of
 from celery_groupfifo.model import Ticket
+from celery_groupfifo.recovery import CLAIM_MS, GRACE_MS
 from tests.gate import observe
 from tests.gate.support import PLAIN, START_MS, TTL_MS, World, make_entry, ticket_of
 from tests.model.gate_model import GateModel
@@ -118,7 +118,7 @@ class GateMachine(RuleBasedStateMachine):
         self.used.add(id)
         with self.replaying(replayed):
             assert self.world.park(id, group, queue, delay=delay)
-        assert self.model.park(id, group, queue, delay)
+        assert self.model.park(id, group, queue, delay, replayed)
 
     @precondition(lambda self: self.model.entries)
     @rule(pick=PICK, queue=QUEUE)
@@ -255,7 +255,7 @@ class GateMachine(RuleBasedStateMachine):
             return  # it would be a new task; or a name that has lived once, and the history tells names apart
         with self.replaying(replayed):
             replaced = self.world.replace(id, group, queue, delay=delay)
-        assert replaced == self.model.replace(id, group, queue, delay)
+        assert replaced == self.model.replace(id, group, queue, delay, replayed)
         if name is not None:
             self.used.add(name)
 
@@ -295,7 +295,7 @@ class GateMachine(RuleBasedStateMachine):
     @rule(queues=DECLARED, replayed=REPLAYED)
     def sweep(self, queues: tuple[str, ...], replayed: bool) -> None:
         with self.replaying(replayed):
-            swept = self.world.gate.sweep(self.world.lists(*queues))
+            swept = self.world.sweep(self.world.lists(*queues))
         before = set(self.model.entries)
         assert swept.reclaimed == self.model.sweep(queues, replayed)
         cancelled = before - set(self.model.entries)
@@ -305,7 +305,7 @@ class GateMachine(RuleBasedStateMachine):
     @rule(replayed=REPLAYED)
     def ring(self, replayed: bool) -> None:
         with self.replaying(replayed):
-            rung = self.world.gate.ring()
+            rung = self.world.ring()
         assert rung == self.model.ring() * (not replayed)
 
     @rule(ms=st.sampled_from([1000, GRACE_MS + 1, TTL_MS // 2, TTL_MS + 1, -20]))

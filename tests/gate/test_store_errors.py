@@ -12,7 +12,8 @@ from kombu.exceptions import OperationalError
 
 from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate import GRACE_MS, build_gate
+from celery_groupfifo.gate import build_gate
+from celery_groupfifo.recovery import GRACE_MS
 from tests.gate.support import TTL_MS, World, make_entry, ticket_of
 
 
@@ -124,7 +125,7 @@ def test_a_full_redis_keeps_a_head_whose_queue_the_finisher_does_not_declare(own
     assert not own.finish(ticket).stale, "that the ticket can't be brought is no failure of the finish"
     own.redis.config_set("maxmemory", 0)
     own.tick(GRACE_MS + 1)
-    assert own.gate.ring() == 1
+    assert own.ring() == 1
     assert own.queued() == ["b"]
 
 
@@ -134,7 +135,7 @@ def test_a_full_redis_lets_a_task_end_and_keeps_its_continuation(own: World) -> 
     assert own.hold(ticket, 1000, body="x" * 100_000).due == 1
     own.redis.config_set("maxmemory", 0)
     own.tick(1000)
-    own.gate.sweep()
+    own.sweep()
     assert own.queued() == ["a"]
 
 
@@ -146,9 +147,9 @@ def test_a_full_redis_takes_no_lease_away(own: World) -> None:
     for _ in range(4):
         own.tick(TTL_MS // 2)
         with pytest.raises(GateUnavailable):
-            own.gate.sweep()
+            own.sweep()
     own.redis.config_set("maxmemory", 0)
-    assert own.gate.sweep().reclaimed == 0
+    assert own.sweep().reclaimed == 0
     assert own.gate.renew("w1", [ticket]) == []
     assert not own.finish(ticket).stale
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from celery_groupfifo.recovery import CLAIM_MS
 from tests.gate.support import TTL_MS, World
 
 
@@ -9,7 +12,7 @@ def test_a_dead_workers_head_goes_out_again_with_a_new_fence(world: World) -> No
     ticket = world.run("a")
     world.park("b")
     world.idle_sweeps(TTL_MS + 1000)
-    assert world.gate.sweep(world.lists("q")).reclaimed == 0, "a sweep before it did"
+    assert world.sweep(world.lists("q")).reclaimed == 0, "a sweep before it did"
     again = world.receive()
     assert (again.id, again.lost) == ("a", 1) and again.fence > ticket.fence
     assert world.waiting() == ["b"]
@@ -22,7 +25,7 @@ def test_recovery_takes_no_longer_than_a_lease_and_a_sweep(world: World) -> None
     world.run("a")
     waited = 0
     while not world.redis.llen("q"):
-        world.gate.sweep(world.lists("q"))
+        world.sweep(world.lists("q"))
         world.tick(1000)
         waited += 1000
         assert waited <= TTL_MS + 2000
@@ -34,7 +37,7 @@ def test_a_living_worker_is_never_reclaimed(world: World) -> None:
     for _ in range(30):
         world.tick(TTL_MS // 3)
         assert world.gate.renew("w1", [ticket]) == []
-        assert world.gate.sweep(world.lists("q")).reclaimed == 0
+        assert world.sweep(world.lists("q")).reclaimed == 0
     assert world.gate.lease(ticket) is not None
 
 
@@ -42,13 +45,13 @@ def test_after_a_time_without_sweeps_every_owner_renews_first(world: World) -> N
     world.idle_sweeps(TTL_MS * 2)
     alive, dead = world.run("a", "A"), world.run("b", "B")
     world.tick(TTL_MS * 10)  # Redis was away
-    assert world.gate.sweep(world.lists("q")).reclaimed == 0
+    assert world.sweep(world.lists("q")).reclaimed == 0
     assert world.gate.renew("w1", [alive]) == []
     for _ in range(TTL_MS // 1000):
         world.gate.renew("w1", [alive])
-        world.gate.sweep(world.lists("q"))
+        world.sweep(world.lists("q"))
         world.tick(1000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert world.queued() == ["b"], "the one that did not is lost a lease later"
     assert world.gate.lease(dead) is None
 
@@ -56,7 +59,7 @@ def test_after_a_time_without_sweeps_every_owner_renews_first(world: World) -> N
 def test_the_first_sweep_ever_reclaims_nothing(world: World) -> None:
     world.run("a")
     world.tick(TTL_MS + 1)
-    assert world.gate.sweep().reclaimed == 0
+    assert world.sweep().reclaimed == 0
 
 
 def test_losses_add_up(world: World) -> None:
@@ -69,11 +72,11 @@ def test_losses_add_up(world: World) -> None:
 
 
 def test_the_sweep_says_when_something_is_due_next(world: World) -> None:
-    assert world.gate.sweep().next_due is None
+    assert world.sweep().next_due is None
     world.park("a", delay=2500)
-    assert world.gate.sweep().next_due == 2.5
+    assert world.sweep().next_due == 2.5
     world.tick(2000)
-    assert world.gate.sweep().next_due == 0.5
+    assert world.sweep().next_due == 0.5
 
 
 def test_a_batch_is_bounded_and_the_next_sweep_follows_at_once(world: World) -> None:
@@ -82,22 +85,22 @@ def test_a_batch_is_bounded_and_the_next_sweep_follows_at_once(world: World) -> 
     world.tick(1000)
     moved = []
     for _ in range(3):
-        swept = world.gate.sweep(world.lists("q"))
+        swept = world.sweep(world.lists("q"))
         moved.append(world.redis.llen("q"))
         if len(moved) < 3:
             assert swept.next_due == 0
     assert moved == [100, 200, 250]
 
 
-def test_a_named_entry_that_its_sweeper_forgot_is_named_again(world: World) -> None:
+def test_a_named_entry_that_its_sweeper_forgot_is_named_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.park("a", delay=1000)
     world.tick(1000)
-    keys = world.keys
-    args = [TTL_MS, 100, 2000, 0]
-    assert world.gate.store.run("sweep", keys, [keys.pulse], args)[2] == 1
-    assert world.gate.store.run("sweep", keys, [keys.pulse], args)[2] == 0, "it is left to the first one"
-    world.tick(2000)
-    world.gate.sweep()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.gate, "_advance", lambda *_: None)
+        assert world.sweep().named == [("e g a", "g")]
+        assert world.sweep().named == [], "it is left to the first one"
+    world.tick(CLAIM_MS)
+    world.sweep()
     assert world.queued() == ["a"]
 
 
@@ -105,10 +108,8 @@ def test_two_sweepers_move_an_entry_once(world: World) -> None:
     world.park("a", delay=1000)
     world.park("b", delay=1000)
     world.tick(1000)
-    world.gate.sweep()
-    keys, group = world.keys, "g"
-    more = [keys.waiting(group), keys.group(group)]
-    assert world.gate.store.run("advance", keys, more, ["e g a", group, 0]) == []
+    world.sweep()
+    world.gate._advance(world.keys, [("e g a", "g")], world.lists("q"))
     assert (world.queued(), world.waiting(), world.depth()) == (["a"], ["b"], 2)
 
 
@@ -132,7 +133,7 @@ def test_a_surrender_gives_back_only_what_is_held(world: World) -> None:
     world.gate.surrender([(old, False)])
     new = world.receive()
     world.begin(new, "w2")
-    world.gate.surrender([(mine, False), (old, False), (mine, False)])
+    world.gate.surrender([(mine, False), (old, False), (mine, False)], world.lists("q"))
     assert world.queued() == ["a"]
     assert world.gate.lease(new) is not None
 

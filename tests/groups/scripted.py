@@ -59,7 +59,7 @@ def skip_paused(world: World) -> Call:
 def purge(world: World) -> Call:
     world.park("a")
     world.park("b")
-    return _run(world, "purge", [world.keys.waiting("g"), world.keys.group("g")], "g", 0, 100)
+    return _run(world, "purge", [world.keys.waiting("g"), world.keys.group("g")], "g", 0, 100, 1000)
 
 
 def retry(world: World) -> Call:

@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         rest = [each for each in self.line[key] if each != id] if policy == "cancel_rest" else []
         self._gone(id)
         assert self.groups.verify() == [], "what is cut off is in order, too"
-        swept = self.world.gate.sweep(self.world.lists("q"))
+        swept = self.world.sweep(self.world.lists("q"))
         assert sorted(each for each, _ in swept.cancelled) == sorted(rest)
         self._forget(rest)
 
@@ -131,9 +131,9 @@ class Machine(RuleBasedStateMachine):
     def time_goes_by(self, ms: int, ring: bool) -> None:
         self.world.tick(ms)
         self.world.gate.renew("w1", list(self.runs.values()))
-        self.world.gate.sweep(self.world.lists("q"))
+        self.world.sweep(self.world.lists("q"))
         if ring:
-            self.world.gate.ring()
+            self.world.ring()
 
     @rule()
     def all_workers_are_lost(self) -> None:

@@ -145,7 +145,7 @@ def test_verify_finds_a_block_without_its_task_and_a_task_without_its_block(
     record = world.redis.hget(world.keys.flight, "a").replace(b" b g q", b" - g q")
     world.redis.hset(world.keys.flight, "a", record)
     assert {breach.name for breach in groups.verify(repair=True)} == {"blocked", "hold"}
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert (groups.get("g").state, world.queued(), groups.verify()) == ("waiting", ["a"], [])
 
 

@@ -161,7 +161,7 @@ def test_retry_lets_a_held_head_go_at_once(shop: Shop) -> None:
     shop.groups.retry("k")
     assert shop.begin().id == "a"
     shop.world.tick(60_000)
-    shop.world.gate.sweep()
+    shop.world.sweep()
     assert shop.world.queued("celery") == [], "its appointment is gone"
 
 

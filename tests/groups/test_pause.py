@@ -56,7 +56,7 @@ def test_a_retry_that_waits_is_stopped_and_takes_up_its_time_again(world: World,
     groups.resume("g")
     assert world.queued() == []
     world.tick(50_000)
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert world.queued() == ["a"]
 
 
@@ -118,9 +118,9 @@ def test_a_lost_ticket_is_not_rung_under_a_pause(world: World, groups: Groups) -
     world.redis.delete("q")
     groups.pause("g")
     world.tick(10_000)
-    assert world.gate.ring() == 0
+    assert world.ring() == 0
     world.gate.store.mark_unsent(world.keys, "a")
-    world.gate.sweep(world.lists("q"))
+    world.sweep(world.lists("q"))
     assert world.queued() == []
 
 

@@ -127,8 +127,8 @@ def finish_all(world: World) -> list[str]:
     order, quiet = [], 0
     world.redis.delete(world.keys.pulse)
     while quiet < 2 * TTL_MS // 1000 + 5:
-        world.gate.sweep(world.lists("q"))
-        world.gate.ring()
+        world.sweep(world.lists("q"))
+        world.ring()
         quiet += 1
         while message := world.pop():
             ticket = ticket_of(message)

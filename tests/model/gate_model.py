@@ -1,8 +1,8 @@
 """The gate as a plain data structure: what the scripts are held to, operation by operation.
 
 Time is an integer of milliseconds that the caller moves. Every operation may be `replayed`: its reply was lost
-and the very same call was made again, so the caller knows only what the second reply said, and a ticket that
-the first one gave it to publish never reached the broker.
+and the very same call was made again, so the caller knows only what the second reply said. A ticket that the first
+one gave it to publish never reached the broker; the second one gives it again, and a copy of one that had reached it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ Pair = tuple[str, int]
 #: Stands for the group's own next head.
 OWN: Pair = ("", -1)
 
+#: Kinds of what is due, in the order in which a sweep moves them.
+KINDS = "lhed"
 #: Names that the entries of one task may have.
 NAMES = 8
 #: Stale tickets that one finish drops on its way to the next one.
@@ -79,7 +81,7 @@ class GateModel:
 
     # -- producers ---------------------------------------------------------
 
-    def park(self, id: str, group: str, queue: str, delay: int = 0) -> bool:
+    def park(self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False) -> bool:
         if id in self.entries:
             return False
         self.entries[id] = (group, queue)
@@ -91,10 +93,11 @@ class GateModel:
         else:
             self._join(id, group)
             self._advance(group, True)
+        if replayed:
+            self._again(group, [queue])
         return True
 
     def revoke(self, id: str, replayed: bool = False) -> bool:
-        """Replayed, it knows its own call; the next head's ticket is lost with the reply."""
         run = self._run(id)
         if id not in self.entries or (run and (run.state == "running" or run.blocks)):
             return False
@@ -108,6 +111,8 @@ class GateModel:
         else:
             del self.flight[group]
             self._advance(group, not replayed)
+        if replayed:
+            self._again(group, ())
         return True
 
     # -- workers -----------------------------------------------------------
@@ -136,6 +141,7 @@ class GateModel:
         run = self._holding(id, fence)
         if run is None:
             return True, None, None
+        group = self.entries[id][0]
         head, taken, due = None, None, None
         if continuation is not None:
             queue, delay = continuation
@@ -145,7 +151,7 @@ class GateModel:
             due = max(run.due - self.now, 0)
             self._resume(run, self.entries[id][1] in lists or not replayed)
         else:
-            group = self._end(id)
+            self._end(id)
             del self.flight[group]
             head = self._advance(group, None)
         if take == "lists":
@@ -155,6 +161,8 @@ class GateModel:
             taken = (head.id, head.fence)
         elif head:
             self._deliver(head, head.queue in lists or not replayed)
+        if replayed:
+            self._again(group, lists)
         return False, taken, due
 
     def fail(
@@ -177,6 +185,8 @@ class GateModel:
         head = self._advance(group, None)
         if head:
             self._deliver(head, head.queue in lists or not replayed)
+        if replayed:
+            self._again(group, lists)
         return False, False, None
 
     def retry(self, group: str) -> bool:
@@ -195,14 +205,14 @@ class GateModel:
         self._end(self.flight.pop(group).id)
         self._advance(group, True)
 
-    def replace(self, id: str, group: str, queue: str, delay: int) -> bool:
+    def replace(self, id: str, group: str, queue: str, delay: int, replayed: bool = False) -> bool:
         """A task that runs gives its id to what goes on for it: in its place, or in the line of another group."""
         name = self.name_of_replacement(id, group)
         if name is None:
             return False
         run = self._run(name)
         if run is None:
-            return self.park(name, group, queue, delay)
+            return self.park(name, group, queue, delay, replayed)
         self.entries[name] = (group, queue)
         run.due = self.now + delay
         return True
@@ -233,20 +243,22 @@ class GateModel:
         if run is not None:
             run.lost += lost
             self._resume(run, self.entries[id][1] in lists or not replayed)
+        if (run is None or replayed) and (run := self._run(id)):  # it looks like a call that is repeated
+            self._again(self.entries[id][0], lists)
 
     # -- time --------------------------------------------------------------
 
     def sweep(self, lists: Collection[str], replayed: bool = False) -> int:
         """Returns how many were reclaimed."""
         last, since = self.pulse or (-self.ttl, 0)
-        if self.now - last > self.ttl / 2:
+        if abs(self.now - last) > self.ttl / 2:
             since = self.now
         self.pulse = (self.now, since)
         reclaimed, joining = 0, []
-        for when, member, group, id in sorted(self._due()):
+        for when, member, group, id in sorted(self._due(), key=lambda due: (KINDS.index(due[1][0]), due)):
             run, kind = self.flight.get(group), member[0]
             if when > self.now:
-                break
+                continue
             if kind == "e":
                 joining.append((group, id))
                 self.later[id] = self.now + self.claim
@@ -257,11 +269,11 @@ class GateModel:
                         self._end(each)
             elif run and kind == "h":
                 run.due = None
-                self._resume(run, self.entries[id][1] in lists or not replayed)
+                self._resume(run, True)
             elif run and self.now - since >= self.ttl:
                 run.lost += 1
                 reclaimed += 1
-                self._resume(run, self.entries[id][1] in lists or not replayed)
+                self._resume(run, True)
             elif run:
                 run.until = since + self.ttl
         if not replayed:  # else their names are lost: whoever sweeps after the claim moves them
@@ -348,6 +360,12 @@ class GateModel:
     def _deliver(self, run: Flight, delivered: bool) -> None:
         if delivered:
             self.push(run.queue, (run.id, run.fence))
+
+    def _again(self, group: str, lists: Collection[str]) -> None:
+        """A repeated call asks for the tickets that the first one may have asked for."""
+        run = self.flight.get(group)
+        if run and run.state == "released" and run.queue not in lists:
+            self._deliver(run, True)
 
     def _resume(self, run: Flight, delivered: bool) -> None:
         if run.due is not None and run.due > self.now:

@@ -76,8 +76,8 @@ SCRIPTS = (
     Mutant(
         "one call walks over any number of empty places",
         "lua/lib/advance.lua",
-        "    if step == STEPS then\n",
-        "    if false then\n",
+        "    steps = steps - 1\n",
+        "",
         (GATE + "test_revoke.py::test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep",),
     ),
     Mutant(
@@ -142,7 +142,7 @@ SCRIPTS = (
     Mutant(
         "several ways to recover, and one of them forgets the slot",
         "lua/lib/resume.lua",
-        "  redis.call('ZADD', K.due, K.ms, 'x ' .. r.group .. ' ' .. id)\n",
+        "  redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)\n",
         "",
         (GATE + "test_corrupt.py::test_of_a_running_task_that_must_go_out_again",),
     ),
@@ -170,7 +170,7 @@ SCRIPTS = (
     Mutant(
         "a worker that is lost while it cancels leaves the rest for ever",
         "lua/sweep.lua",
-        "      redis.call('ZADD', K.due, K.ms + claim, member)\n",
+        "      redis.call('ZADD', K.due, (kind == 'e' and K.ETAS or K.REST) + K.ms + claim, member)\n",
         "      redis.call('ZREM', K.due, member)\n",
         (GATE + "test_fail.py::test_what_is_cut_off_ends_also_when_the_sweeping_worker_is_lost",),
     ),
@@ -240,9 +240,40 @@ SCRIPTS = (
     Mutant(
         "after an outage living workers' tasks are taken for lost ones",
         "lua/sweep.lua",
-        "local may_reclaim = K.ms - tonumber(since) >= ttl\n",
-        "local may_reclaim = true\n",
+        "  elseif kind == 'l' and K.ms - since < ttl then\n",
+        "  elseif false then\n",
         (GATE + "test_sweep.py::test_after_a_time_without_sweeps_every_owner_renews_first",),
+    ),
+    Mutant(
+        "a lost worker's group waits behind every ETA that is due",
+        "lua/lib/keys.lua",
+        "K.ETAS = 2e14\n",
+        "K.ETAS = 0\n",
+        (GATE + "test_due.py::test_a_lost_workers_head_waits_behind_no_eta",),
+    ),
+    Mutant(
+        "a kind of what is due takes a whole call",
+        "lua/lib/due.lua",
+        "math.floor(limit / (#kinds - at + 1))",
+        "limit",
+        (GATE + "test_due.py::test_each_kind_gets_a_share_of_a_call",),
+    ),
+    Mutant(
+        "a ticket that the caller should publish is lost with the answer",
+        "lua/lib/again.lua",
+        "  if r and entry and r.state == 'released' and not lists[r.queue] then\n",
+        "  if false then\n",
+        (GATE + "test_asked_again.py::test_the_ticket_reaches_the_broker",),
+    ),
+    Mutant(
+        "an answer holds any number of bytes",
+        "recovery.py",
+        "MOST_BYTES = 1_000_000\n",
+        "MOST_BYTES = 1_000_000_000\n",
+        (
+            GATE + "test_due.py::test_what_is_cancelled_fits_into_an_answer",
+            GATE + "test_due.py::test_what_is_purged_fits_into_an_answer",
+        ),
     ),
 )
 

@@ -2,7 +2,7 @@
 --
 -- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and while an operator
 -- wants it the flags "paused" and "draining".
-local STEPS = 100
+local steps = 100 -- empty places that one call may walk over
 
 -- The flag goes with the group's last entry: a group that was drained takes new ones.
 local function drained(group_key, group)
@@ -35,7 +35,7 @@ local function next_head(waiting, group_key, group)
   if not is_free then
     is_free, draining = free(group_key)
   end
-  local item, step = is_free and redis.call('LPOP', waiting), 1
+  local item = is_free and steps > 0 and redis.call('LPOP', waiting)
   while item do
     local us, id = string.match(item, '^(%d+) (.*)$')
     entry, corrupt = read_entry(id or '')
@@ -47,13 +47,13 @@ local function next_head(waiting, group_key, group)
       bury(id, group, 'corrupt', corrupt)
       leave(group)
     end -- else it was revoked: its place is empty
-    if step == STEPS then
-      redis.call('ZADD', K.due, K.ms, 'a ' .. group) -- more empty places than one call may walk: a sweep goes on
-      break
-    end
-    item, step = redis.call('LPOP', waiting), step + 1
+    steps = steps - 1
+    item = steps > 0 and redis.call('LPOP', waiting)
   end
-  if draining and not item then
+  if is_free and steps == 0 and not head then
+    redis.call('ZADD', K.due, K.REST + K.ms, 'a ' .. group) -- more empty places than that: a sweep goes on
+  end
+  if draining and not item and steps > 0 then
     drained(group_key, group)
   end
   return head, entry

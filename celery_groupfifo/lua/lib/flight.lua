@@ -21,7 +21,7 @@ local function read_flight(id)
       due = due, stop = stop, group = group, queue = queue,
     }
   elseif text then -- nobody can read it: the sweep buries the entry, and gives its slot back
-    redis.call('ZADD', K.due, K.ms, 'c ' .. id)
+    redis.call('ZADD', K.due, K.REST + K.ms, 'c ' .. id)
   end
   return r
 end

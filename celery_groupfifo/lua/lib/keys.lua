@@ -2,10 +2,13 @@
 --
 -- KEYS[1] entries (hash)    id -> "<parked us> <group> <queue> <cut>\n<message>"
 -- KEYS[2] flight  (hash)    id -> the record of an entry in flight, see lib/flight.lua
--- KEYS[3] due     (zset)    what time moves, by when (ms): "l id" a lease ends, "h id" a hold ends, "e group id"
---                           an ETA comes, "a group" a walk goes on, "x group id" a buried entry's slot,
---                           "r id" a ticket did not reach the broker, "c id" a record that nobody can read,
---                           "d group fence" what a failed run has cut off its line is cancelled
+-- KEYS[3] due     (zset)    what time moves. Each kind has a range of scores: when it is due (ms) and
+--                           0      "l id" a lease ends
+--                           1e14   "h id" a hold ends
+--                           2e14   "e group id" an ETA comes
+--                           3e14   "a group" a walk goes on, "x group id" a buried entry's slot, "r id" a ticket did
+--                                  not reach the broker, "c id" a record that nobody can read, "d group fence" what a
+--                                  failed run has cut off its line is cancelled
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] rung    (zset)    "<queue> <fence> <id>" of heads released and not yet begun, score 0
 -- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms>"
@@ -34,3 +37,7 @@ end
 K.ms_text = string.sub(K.us_text, 1, -4)
 K.us = tonumber(K.us_text)
 K.ms = tonumber(K.ms_text)
+-- Where the ranges of due begin.
+K.HOLDS = 1e14
+K.ETAS = 2e14
+K.REST = 3e14

@@ -21,7 +21,7 @@ local function bury_flight(id)
     bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or text)
     if entry then
       leave(entry.group)
-      redis.call('ZADD', K.due, K.ms, 'x ' .. entry.group .. ' ' .. id)
+      redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. entry.group .. ' ' .. id)
     end
   end
   redis.call('ZREM', K.due, 'c ' .. id)
@@ -39,7 +39,7 @@ local function resume(lists, id, r, out, again)
     r.state, r.owner, r.call, r.since = 'held', '-', '-', K.ms_text
     write_flight(id, r)
     if r.stop == '-' then
-      redis.call('ZADD', K.due, r.due, 'h ' .. id)
+      redis.call('ZADD', K.due, K.HOLDS + r.due, 'h ' .. id)
     end
     return
   end
@@ -50,5 +50,5 @@ local function resume(lists, id, r, out, again)
   end
   bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
   leave(r.group)
-  redis.call('ZADD', K.due, K.ms, 'x ' .. r.group .. ' ' .. id)
+  redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)
 end

@@ -1,0 +1,21 @@
+-- The pulse of the sweeps, and who watches.
+--
+-- No mass reclaim: after a time without any sweep (Redis was away, or nobody lived; a clock that jumps looks the same)
+-- leases are left alone for a whole ttl, so that every living owner renews first.
+--
+-- One worker at a time watches. It alone is told when something is due next, so that not all of them wake for it. The
+-- watch ends by itself unless its holder sweeps; the bell hands it over to whom it has woken.
+
+-- Returns since when there was no gap (ms), and whether this worker watches.
+local function beat(pulse, ttl, owner, watch, woken)
+  local last, since, watcher, till = string.match(redis.call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
+  if not last or math.abs(K.ms - tonumber(last)) > ttl / 2 then
+    since = K.ms_text
+  end
+  local left = (tonumber(till) or 0) - K.ms
+  if woken == '1' or watcher == owner or left <= 0 or left > watch then
+    watcher, till = owner, number(K.ms + watch)
+  end
+  redis.call('SET', pulse, table.concat({ K.ms_text, since, watcher, till }, ' '))
+  return tonumber(since), watcher == owner
+end

@@ -1,0 +1,202 @@
+"""What time moves, and what was lost on its way: the operations that a sweeping worker calls."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.keys import Keys, Keyspace, task_of, unquote
+from celery_groupfifo.model import Head, Lists, Swept, Ticket, opened
+from celery_groupfifo.release import ELSEWHERE, Releaser, ticket_of
+from celery_groupfifo.settings import Settings
+from celery_groupfifo.store import Store, Word
+
+logger = logging.getLogger(__name__)
+
+#: Entries that one call moves; the next one follows at once.
+BATCH = 100
+#: ETAs and walks that one call moves; each takes a few times as long as naming it.
+ADVANCED = 50
+#: Bytes of entries that one answer holds when they are taken out.
+MOST_BYTES = 1_000_000
+#: Time that a sweep leaves what it has named to the worker it has named it to.
+CLAIM_MS = 2_000
+#: A ticket that was overtaken is lost after this time on its way.
+GRACE_MS = 3_000
+#: Lease times that the last calls of a silent worker are remembered: longer than anybody repeats them.
+CALLS_KEEP = 4
+
+
+class Recovery:
+    """The part of a gate that brings on what is due, and what was lost.
+
+    Args:
+        store: Its scripts.
+        keyspace: Its keys.
+        settings: Of the app.
+        releaser: Brings tickets to the broker.
+    """
+
+    def __init__(self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser) -> None:
+        self.store = store
+        self.keyspace = keyspace
+        self.settings = settings
+        self.releaser = releaser
+        self._calls = count(1)
+        self._call_stem = uuid4().hex[:12]
+        self._unanswered: dict[tuple[str, str], str] = {}
+
+    @property
+    def keep_ms(self) -> int:
+        """How long the last calls of a silent worker are remembered."""
+        return CALLS_KEEP * self.settings.ttl_ms
+
+    def call_name(self) -> str:
+        """A name that no other call has."""
+        return f"{self._call_stem}.{next(self._calls)}"
+
+    # -- what time moves ---------------------------------------------------
+
+    def sweep(self, keys: Keys, lists: Lists = (), owner: str = "-", woken: bool = False, watch: float = 1.0) -> Swept:
+        """Move what is due in a partition: holds, ETAs, lost workers' heads. Any worker may, at any time.
+
+        Args:
+            keys: Of the partition.
+            lists: The broker's lists that the caller knows.
+            owner: The worker.
+            woken: By the bell: it watches from now on.
+            watch: Seconds that it watches, when nobody else does. Who watches sweeps again within that time.
+
+        Returns:
+            Only who watches is told when something is due next.
+        """
+        names = [name for name, _ in lists]
+        args: list[Word] = [self.settings.ttl_ms, BATCH, CLAIM_MS, owner, round(watch * 1000), int(woken)]
+        reply = self._run_until_answered("sweep", keys, [keys.pulse], owner, lists, args, [len(lists), *names])
+        next_due, reclaimed, named, *rest = reply
+        words = [word.decode() for word in rest[: 2 * named]]
+        self.publish(rest[2 * named :])
+        members = list(zip(words[::2], words[1::2], strict=True))
+        cancelled: list[tuple[str, bytes]] = []
+        for member, group in members:
+            if member.startswith("d "):
+                cancelled += self._cancel(keys, member, group)
+        self._advance(keys, [pair for pair in members if not pair[0].startswith("d ")], lists)
+        if any(member.startswith(("a ", "d ")) for member, _ in members):
+            next_due = 0  # a walk may not have come to its end
+        return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
+
+    def _run_until_answered(
+        self, name: str, keys: Keys, own: list[str], owner: str, lists: Lists, args: list[Word], more: list[Word]
+    ) -> Any:
+        """Run a script whose repetition asks for the same tickets again: under one name until an answer has come."""
+        place = (name, keys.tag)
+        call = self._unanswered.setdefault(place, self.call_name())
+        every = [*own, keys.calls(owner), *(key for _, key in lists)]
+        reply = self.store.run(name, keys, every, [*args, call, self.keep_ms, *more])
+        del self._unanswered[place]
+        return reply
+
+    def _advance(self, keys: Keys, members: Sequence[tuple[str, str]], lists: Lists) -> None:
+        names, list_keys = [name for name, _ in lists], [key for _, key in lists]
+        while members:
+            some = members[:ADVANCED]
+            places = [key for _, group in some for key in (keys.waiting(group), keys.group(group))]
+            args: list[Word] = [len(some), len(lists), *names, *(word for pair in some for word in pair)]
+            done, *words = self.store.run("advance", keys, [*places, *list_keys], args)
+            self.publish(words)
+            members = members[int(done) :]
+
+    def _cancel(self, keys: Keys, member: str, group: str) -> list[tuple[str, bytes]]:
+        more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
+        gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH, MOST_BYTES])
+        pairs = zip(gone[::2], gone[1::2], strict=True)
+        return [(task_of(name.decode()), opened(text)) for name, text in pairs]
+
+    # -- what was lost on its way -------------------------------------------
+
+    def heads(self, keys: Keys, after: str = "", limit: int = BATCH) -> list[Head]:
+        """The queues of a partition that hold released heads, and the oldest head of each; a page of them.
+
+        Args:
+            keys: Of the partition.
+            after: The page begins behind this queue.
+            limit: Queues in a page.
+        """
+        words = [word.decode() for word in self.store.run("heads", keys, [], [after, limit])]
+        return [Head(*three) for three in zip(words[::3], map(int, words[1::3]), words[2::3], strict=True)]
+
+    def every_head(self, keys: Keys) -> Iterator[Head]:
+        """All of them, page by page."""
+        page = self.heads(keys)
+        while page:
+            yield from page
+            page = self.heads(keys, page[-1].queue) if len(page) == BATCH else []
+
+    def ring(
+        self,
+        keys: Keys,
+        queue: str,
+        owner: str = "-",
+        seen: int = 0,
+        oldest: int = 0,
+        rings: int = -1,
+        limit: int = BATCH,
+    ) -> int:
+        """Release heads of a queue again whose ticket was lost on its way.
+
+        Args:
+            keys: Of the partition.
+            queue: As the scripts name it.
+            owner: The worker.
+            seen: The highest fence that was begun from the queue, in any partition.
+            oldest: The fence of its oldest head, as the caller saw it; nothing is done when it is another one by now.
+                0: whatever it is.
+            rings: On other brokers. From 0 on: the queue is quiet, so all of its heads count; and as many times they
+                went out without a begin, this one included. -1: only those count that were overtaken.
+            limit: At most so many.
+
+        Returns:
+            How many.
+        """
+        lists = [] if queue.startswith(ELSEWHERE) else [(queue, unquote(queue))]
+        args: list[Word] = [queue, GRACE_MS, seen, oldest, rings, limit]
+        count, *words = self._run_until_answered("ring", keys, [], owner, lists, args, [])
+        self.publish(words)
+        return int(count)
+
+    # -- parts -------------------------------------------------------------
+
+    def _keys(self, ticket: Ticket) -> Keys:
+        keys = self.keyspace.of_tag(ticket.tag)
+        if keys is None:
+            raise GroupFifoError(
+                f"The ticket of task {ticket.id} belongs to the gate {ticket.tag!r}, not to this one: give apps that "
+                "share a queue the same groupfifo_namespace and groupfifo_partitions."
+            )
+        return keys
+
+    def publish(self, words: Sequence[bytes | None], producer: Any = None) -> None:
+        """Bring tickets to the broker, see `Releaser.send`. One that can't go out does so with the next sweep."""
+        for queue, message in zip(words[::2], words[1::2], strict=True):
+            if queue is None or message is None:
+                continue
+            try:
+                self.releaser.send(queue.decode(), message, producer)
+            except Exception as error:  # whatever a broker raises: the gate's step is done, its answer must not be lost
+                logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
+                self.unsent(message)
+
+    def unsent(self, message: bytes) -> bool:
+        """Let the next sweep release a ticket again that did not reach the broker. False: the gate can't be told."""
+        try:
+            if (ticket := ticket_of(message)) is not None:
+                self.store.mark_unsent(self._keys(ticket), ticket.entry)
+        except GateUnavailable as error:
+            logger.warning("A ticket counts as lost on its way: %s", error)
+            return False
+        return True
