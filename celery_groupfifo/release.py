@@ -24,7 +24,7 @@ from celery_groupfifo.store import Store
 ELSEWHERE = "*"
 
 Send = Callable[[str, bytes], None]
-"""Takes a ticket for a queue that kombu publishes to; see `Releaser.send`."""
+"""Takes a ticket that a script could not push; see `Releaser.send`."""
 
 
 class Releaser(Protocol):
@@ -56,7 +56,7 @@ class KombuReleaser:
 
     Args:
         app: Whose broker.
-        send: Takes the tickets that kombu publishes; None: they are published at once, by the caller.
+        send: Takes the tickets that a script could not push; None: the caller brings them to the broker at once.
     """
 
     takes = False
@@ -116,7 +116,7 @@ class ListReleaser(KombuReleaser):
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """See `Releaser`."""
-        if queue.startswith(ELSEWHERE):
+        if queue.startswith(ELSEWHERE) or self._hand_on is not None:
             super().send(queue, message, producer)
         else:
             self._store.push(unquote(queue), message)

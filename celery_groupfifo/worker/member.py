@@ -28,6 +28,7 @@ from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox
 from celery_groupfifo.worker.patches import Tuning
 from celery_groupfifo.worker.pools import pool_of
+from celery_groupfifo.worker.publisher import Publisher
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import LEAVING, Run, Runs, State
@@ -69,7 +70,8 @@ class Member:
     def __init__(self, consumer: Any, make: Callable[..., Gate]) -> None:
         members[consumer] = self
         self.consumer = consumer
-        self.gate = make("groupfifo-worker", PATIENCE_SECONDS, patient=False)
+        self.publisher = Publisher(consumer.app, make("groupfifo-publisher"))
+        self.gate = make("groupfifo-worker", PATIENCE_SECONDS, patient=False, send=self.publisher.send)
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
         self.tuning = Tuning(consumer, self.gate.settings.tuning)
         self.runs = Runs()
@@ -243,6 +245,7 @@ class Member:
         self.renewer.stop()
         self.sweeper.stop()
         self.backend.stop(within=0.0)
+        self.publisher.stop(FAREWELL_SECONDS)
         if told:
             self._forget()
 

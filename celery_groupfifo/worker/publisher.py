@@ -1,6 +1,7 @@
-"""How a worker brings tickets to a broker that is not the gate's Redis: in a thread of its own.
+"""How a worker brings tickets to the broker that the scripts could not push: in a thread of its own.
 
-That broker may hang, while the gate is fine: the main loop, the heart and the threads of the pool must not wait for it.
+A broker that is not the gate's Redis may hang, while the gate is fine: the main loop, the sweeper and the threads of the
+pool must not wait for it. Nor do they for a list of the gate's Redis that the worker does not consume.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ PROOF_SECONDS, PROOF_TICKETS, PROOF_BYTES = 1.0, 100, 2**20
 class _Ticket:
     """A ticket on its way; `again`: it was written on a connection that has failed since then."""
 
-    id: str
+    entry: str
     fence: int
     message: bytes
+    queue: str
     again: bool = False
 
 
@@ -66,7 +68,7 @@ class Publisher:
         """Publish a ticket soon; nobody waits for it. For `build_gate(…, send=publisher.send)`."""
         ticket = ticket_of(message)
         if ticket is not None:
-            self._submit(_Ticket(ticket.id, ticket.fence, message))
+            self._submit(_Ticket(ticket.entry, ticket.fence, message, queue))
 
     def length(self, queue: str) -> int | None:
         """Ask the broker how many messages a queue holds. It may take its time: not for a thread that must not wait.
@@ -116,20 +118,23 @@ class Publisher:
             self._gate.unsent(ticket.message)
             return
         with self._changing:
-            known = self._waiting.get(ticket.id)
+            known = self._waiting.get(ticket.entry)
             if known is not None and known.fence >= ticket.fence:
                 return
-            self._waiting[ticket.id] = ticket
-        self._thread.submit(partial(self._publish, ticket.id), ticket.id)
+            self._waiting[ticket.entry] = ticket
+        self._thread.submit(partial(self._publish, ticket.entry), ticket.entry)
 
     # -- in the thread -----------------------------------------------------
 
-    def _publish(self, id: str) -> None:
-        ticket = self._waiting.get(id)
+    def _publish(self, entry: str) -> None:
+        ticket = self._waiting.get(entry)
         if ticket is None:
             return
         try:
-            self._link.publish(ticket)
+            if ticket.queue.startswith(ELSEWHERE):
+                self._link.publish(ticket)
+            else:
+                self._gate.store.push(unquote(ticket.queue), ticket.message)
         except Exception as error:  # whatever a broker raises
             self._failed(ticket, error)
         else:
@@ -137,15 +142,15 @@ class Publisher:
                 self._failures = 0
                 logger.info("The broker takes tickets again.")
         with self._changing:
-            if self._waiting.get(id) is ticket:  # else a newer one has come meanwhile
-                del self._waiting[id]
+            if self._waiting.get(entry) is ticket:  # else a newer one has come meanwhile
+                del self._waiting[entry]
         for lost in self._link.taken_lost():
             self._submit(lost)
 
     def _failed(self, ticket: _Ticket, error: Exception) -> None:
         self._gate.unsent(ticket.message)
         if not self._link.is_away(error):
-            logger.warning("The ticket of task %s can't be published, and goes out again: %r", ticket.id, error)
+            logger.warning("Ticket %s can't be published, and goes out again: %r", ticket.entry, error)
             return
         if not self._failures:
             logger.error("The broker takes no tickets: %r It is tried again until it does.", error)
@@ -188,7 +193,7 @@ class _Link:
                 if last:
                     raise
         if self._proves:
-            self._unproven[ticket.id] = ticket
+            self._unproven[ticket.entry] = ticket
             self._bytes += len(ticket.message)
 
     def taken_lost(self) -> Iterable[_Ticket]:

@@ -17,7 +17,6 @@ from celery import Celery
 from kombu import Connection, Queue
 from kombu.transport import virtual
 from kombu.transport.memory import Channel
-from tests.worker.waiting import until
 
 from celery_groupfifo import GroupFifo
 from celery_groupfifo.embedded import Server, _free_port
@@ -26,6 +25,7 @@ from celery_groupfifo.release import KombuReleaser
 from celery_groupfifo.worker import publisher as module
 from celery_groupfifo.worker.publisher import Publisher
 from tests.brokers.hole import Hole, hole
+from tests.waiting import until
 
 QUEUE = "tickets"
 
@@ -44,7 +44,7 @@ class Sender:
         self.publisher = Publisher(self.app, build_gate(self.app, "groupfifo-publisher"))
         self.released: list[tuple[str, bytes]] = []
         self.gate: Gate = build_gate(self.app, send=self._send)
-        setattr(self.app, _ATTRIBUTE, (os.getpid(), self.gate))
+        setattr(self.app, _ATTRIBUTE, (os.getpid(), {"groupfifo": self.gate}))
         GroupFifo(self.app)
         self._keys = self.gate.keyspace.partitions[0]
 
