@@ -137,7 +137,7 @@ def test_one_that_comes_while_its_elder_is_published_is_published_too(
     def overtaken(app: Celery, producer: Any, message: bytes) -> None:
         newer = message.replace(_fence(message), b"9" * 16)
         if newer != message:
-            sender.publisher.send("", newer)
+            sender.publisher.send(f"*{QUEUE}", newer)
         publish(app, producer, message)
 
     monkeypatch.setattr(module, "publish_ticket", overtaken)
@@ -156,7 +156,7 @@ def test_nobody_waits_for_a_broker_that_hangs_and_one_ticket_of_an_entry_waits(s
     silent.park(*(f"t{number}" for number in range(50)))
     again = silent.released[-1][1]
     for _ in range(100):
-        silent.publisher.send("", again)
+        silent.publisher.send(f"*{QUEUE}", again)
     assert time.monotonic() - started < 2
     assert len(silent.publisher) <= 50
 
