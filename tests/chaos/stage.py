@@ -18,6 +18,7 @@ from tests.chaos.app import CONF, DIRECTORY, LEASE_TTL, PATIENCE, make_app
 from tests.chaos.effects import Effects
 from tests.chaos.fleet import Worker, python_path
 from tests.chaos.node import Node
+from tests.results import let_go
 from tests.waiting import until
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
@@ -138,6 +139,7 @@ class Stage:
         self._producers: list[Process] = []
         self._threads: list[threading.Thread] = []
         self._failed: list[BaseException] = []
+        self._sent_results: list[AsyncResult] = []
 
     def _conf(self, by_proxy: bool) -> dict[str, Any]:
         conf = {"broker_url": self.broker.url(0, by_proxy)}
@@ -181,6 +183,7 @@ class Stage:
         self._sent(group, seq, self.app.send_task(name, (group, seq), group_key=group, **options))
 
     def _sent(self, group: str, seq: int, result: AsyncResult) -> None:
+        self._sent_results.append(result)
         mine = self.directory / "history" / f"producer-{threading.get_ident()}.jsonl"
         record(mine, ev="sent", group=group, seq=seq, id=result.id)
 
@@ -262,6 +265,8 @@ class Stage:
             worker.close()
         for producer in self._producers:
             producer.kill()
+        for result in self._sent_results:
+            let_go(result)
         self.app.close()
         for node in {self.gate, self.broker, self.backend}:
             node.go_on()

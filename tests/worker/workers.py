@@ -18,6 +18,7 @@ import redis
 from celery.result import AsyncResult
 
 from celery_groupfifo.embedded import dying_with_us
+from tests.results import let_go
 from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY, make_app
 from tests.worker.history import History
@@ -135,15 +136,6 @@ class Worker:
             self._process.wait(10)
 
 
-def _let_go(result: Any) -> None:
-    """Else a result that outlives its server wants to talk to it at its end."""
-    if result is None:
-        return
-    for each in getattr(result, "results", None) or [result]:
-        each.backend = None
-    _let_go(result.parent)
-
-
 class Crew:
     """A worker and an app that sends to it, on a database of their own.
 
@@ -189,7 +181,7 @@ class Crew:
         for worker in (self.worker, *self._others):
             worker.kill()
         for result in self._results:
-            _let_go(result)
+            let_go(result)
         self.app.close()
         self.redis.close()
 
