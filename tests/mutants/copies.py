@@ -24,6 +24,9 @@ PARTS = (
     "tests/unit",
     "tests/model",
     "tests/brokers",
+    "tests/stalls",
+    "tests/proxy.py",
+    "tests/waiting.py",
 )
 SECONDS = 180
 

@@ -25,6 +25,7 @@ class Mutant:
 
 
 GATE, GROUPS, WORKER, CHAOS = "tests/gate/", "tests/groups/", "tests/worker/", "tests/chaos/"
+STALLS, UNIT = "tests/stalls/", "tests/unit/"
 
 SCRIPTS = (
     Mutant(
@@ -310,41 +311,6 @@ MODULES = (
         (GATE + "test_data.py::test_a_hostile_id_lives_a_whole_life",),
     ),
     Mutant(
-        "a slot leaks on an outcome that is no success: a time limit",
-        "worker/request.py",
-        "                self.member.when_child_gone(self.worker_pid, run.ended)\n",
-        "                pass\n",
-        (CHAOS + "test_takeover.py::test_a_task_beyond_its_time_limit_lets_its_group_go_on",),
-    ),
-    Mutant(
-        "what is acknowledged counts as over",
-        "worker/run.py",
-        "        if self.over or not self.started:\n",
-        "        if True:\n",
-        (CHAOS + "test_takeover.py::test_a_terminated_run_holds_its_group_until_it_is_gone",),
-    ),
-    Mutant(
-        "a lease is not renewed while its task waits in the worker's buffer",
-        "worker/heart.py",
-        "        runs, since = dict(self._member.runs), monotonic()\n",
-        "        runs, since = {at: run for at, run in self._member.runs.items() if run.started}, monotonic()\n",
-        (CHAOS + "test_takeover.py::test_what_waits_in_a_workers_buffer_keeps_its_lease",),
-    ),
-    Mutant(
-        "a lonely worker reclaims nothing",
-        "worker/heart.py",
-        "min(settings.sweep_interval, settings.lease_ttl / 4)",
-        "settings.sweep_interval",
-        (CHAOS + "test_takeover.py::test_a_killed_workers_group_moves_on_within_a_lease_and_a_sweep",),
-    ),
-    Mutant(
-        "a run that stood still before its start starts without its lease",
-        "task.py",
-        '        self._refuse_when_lost(request, "The task is not started.")\n',
-        "",
-        (CHAOS + "test_takeover.py::test_a_run_whose_lease_was_lost_before_its_start_does_not_start",),
-    ),
-    Mutant(
         "an orphaned child runs on",
         "__init__.py",
         "from __future__ import annotations\n",
@@ -359,13 +325,6 @@ MODULES = (
         "    channel.close = closing\n",
         "",
         (CHAOS + "test_network.py::test_a_channel_whose_brpop_broke_is_closed_with_its_connection",),
-    ),
-    Mutant(
-        "answers on a new connection are not heard",
-        "worker/finishes.py",
-        "        self._heard = None\n",
-        "",
-        (GATE + "test_finishes.py::test_a_new_connection_is_listened_to",),
     ),
     Mutant(
         "a ticket that comes when nobody consumes any more is gone",
@@ -383,4 +342,148 @@ MODULES = (
     ),
 )
 
-MUTANTS = SCRIPTS + MODULES
+WORKERS = (
+    Mutant(
+        "a slot leaks on an outcome that is no success: a time limit",
+        "worker/request.py",
+        "                self.member.when_child_gone(run)\n",
+        "                pass\n",
+        (CHAOS + "test_takeover.py::test_a_task_beyond_its_time_limit_lets_its_group_go_on",),
+    ),
+    Mutant(
+        "what is acknowledged counts as over",
+        "worker/run.py",
+        "        if not running:\n",
+        "        if True:\n",
+        (
+            CHAOS + "test_takeover.py::test_a_terminated_run_holds_its_group_until_it_is_gone",
+            UNIT + "test_run.py::test_acknowledged_is_not_over",
+        ),
+    ),
+    Mutant(
+        "two threads end a run",
+        "worker/run.py",
+        "            possible = self.state in FOLLOWS[state]\n",
+        "            possible = True\n",
+        (UNIT + "test_run.py::test_no_other_edge_can", UNIT + "test_run.py::test_of_many_threads_one_walks_an_edge"),
+    ),
+    Mutant(
+        "a lease is not renewed while its task waits in the worker's buffer",
+        "worker/renewer.py",
+        "[run for run in self._runs if run.state in LEASED]",
+        "[run for run in self._runs if run.state in LEASED and run.pid]",
+        (CHAOS + "test_takeover.py::test_what_waits_in_a_workers_buffer_keeps_its_lease",),
+    ),
+    Mutant(
+        "a lease is renewed without a run, as long as the worker lives",
+        "worker/renewer.py",
+        "        gone, self._suspects = loose & self._suspects, loose - self._suspects\n",
+        "        gone = set()\n",
+        (UNIT + "test_renewer.py::test_a_run_that_nobody_has_is_given_up_and_not_renewed_for_ever",),
+    ),
+    Mutant(
+        "a retry is lost on its way",
+        "worker/trace.py",
+        "    entry = None if guard.refused else continuation.close()\n",
+        "    entry = None\n",
+        (
+            GATE + "test_trace.py::test_a_retry_comes_out_with_the_end",
+            STALLS + "test_retries.py::test_it_is_not_lost_and_keeps_its_place",
+        ),
+    ),
+    Mutant(
+        "a retry is undone by a result backend that is away",
+        "worker/trace.py",
+        "        if continuation.entry is None:\n            raise\n",
+        "        raise\n",
+        (GATE + "test_trace.py::test_so_is_it_when_the_task_rejects_itself_afterwards",),
+    ),
+    Mutant(
+        "what replaces a run stays in its line, whatever its key",
+        "publish.py",
+        "        return key if key != run.key else None\n",
+        "        return None\n",
+        (WORKER + "test_canvas.py::test_replaced_by_another_group_s_task",),
+    ),
+    Mutant(
+        "a late run starts",
+        "worker/trace.py",
+        '        guard.check("The task is not started.")\n',
+        "",
+        (GATE + "test_trace.py::test_one_that_has_lost_it_does_not_start",),
+    ),
+    Mutant(
+        "a late result is stored",
+        "worker/trace.py",
+        '        guard.check("The result is refused.")\n',
+        "",
+        (GATE + "test_trace.py::test_a_late_result_is_not_stored_nor_told",),
+    ),
+    Mutant(
+        "a lease is measured with a clock that a suspension stops",
+        "clock.py",
+        '    if hasattr(time, "CLOCK_BOOTTIME"):\n',
+        "    if False:\n",
+        (STALLS + "test_suspend.py::test_a_stale_run_does_not_start",),
+    ),
+    Mutant(
+        "a call that Redis refuses is forgotten",
+        "worker/outbox.py",
+        "        told.refused = error\n        self._keep([told])\n",
+        "        told.refused = error\n",
+        (GATE + "test_outbox.py::test_a_redis_that_takes_no_writes_is_told_later",),
+    ),
+    Mutant(
+        "an answer that never comes is waited for, for ever",
+        "worker/outbox.py",
+        "        if overdue:\n",
+        "        if False:\n",
+        (GATE + "test_outbox.py::test_a_black_hole_is_noticed_though_nothing_breaks",),
+    ),
+    Mutant(
+        "the main loop waits for the gate",
+        "worker/outbox.py",
+        "        if self._attached and self._loop.here:\n",
+        "        if not wait:\n            self._tell_now(told)\n        elif self._attached and self._loop.here:\n",
+        (GATE + "test_outbox.py::test_what_ends_in_one_turn_goes_out_together_and_nobody_waits",),
+    ),
+    Mutant(
+        "a repeated finish moves the begin time of what it took",
+        "worker/outbox.py",
+        "        for told in batch:\n            told.sent = sent\n",
+        "        for told in batch:\n            told.sent = sent\n            told.since = now()\n",
+        (GATE + "test_outbox.py::test_the_first_telling_is_what_a_lease_may_run_from",),
+    ),
+    Mutant(
+        "answers on a new connection are not heard",
+        "worker/outbox.py",
+        "        if self._reading == line.fileno():\n            self._reading = None\n",
+        "",
+        (GATE + "test_outbox.py::test_broken_connections_are_made_anew",),
+    ),
+    Mutant(
+        "timers that Celery clears are gone",
+        "worker/loop.py",
+        "        self.run_soon()\n        self._plan()\n",
+        "        self.run_soon()\n",
+        (UNIT + "test_loop.py::test_nothing_is_forgotten_when_celery_clears_its_timers",),
+    ),
+    Mutant(
+        "a reconnect forgets what a child runs",
+        "worker/prefork.py",
+        "            for job in kept:\n                job._accepted = job in accepted\n"
+        "                inner._cache.setdefault(job._job, job)\n",
+        "            for job in kept:\n                job._accepted = job in accepted\n"
+        "                inner._cache.pop(job._job, None)\n",
+        (STALLS + "test_reconnects.py::test_all_tasks_end_in_order_and_none_is_repeated",),
+    ),
+    Mutant(
+        "a tuning that does not fit ends the start",
+        "worker/patches.py",
+        "            except Exception:\n                self._known[name] = False\n",
+        "            except ZeroDivisionError:\n                self._known[name] = False\n",
+        (UNIT + "test_patches.py::test_without_one_that_saves_time_the_worker_goes_celerys_way",),
+    ),
+)
+
+MUTANTS = SCRIPTS + MODULES + WORKERS
