@@ -147,12 +147,28 @@ class Store:
                 found[name] = (words[1].decode(), text)
         return found
 
-    def wait(self, key: str, seconds: float) -> None:
-        """Wait until something is pushed on the list `key`, or the time is over."""
+    def begun(self, keys: Keys, queue: str) -> int:
+        """The highest fence that was begun from a queue, as far as this partition knows; 0: none."""
         try:
-            self.client.brpop([key], timeout=seconds)
+            text: bytes | None = self.client.hget(keys.seen, queue)
+        except RedisError as error:
+            raise self.wrapped("begun", error) from error
+        return int((text or b"0").partition(b" ")[0])
+
+    def tickets(self, keys: Keys, queue: str) -> int:
+        """How many heads of this partition are on their way in a queue."""
+        try:
+            return int(self.client.zlexcount(keys.rung, f"[{queue} ", f"({queue} \x7f"))
+        except RedisError as error:
+            raise self.wrapped("tickets", error) from error
+
+    def wait(self, lists: Sequence[str], seconds: float) -> str | None:
+        """Wait until something is pushed on one of `lists`, and take it; None when the time is over."""
+        try:
+            found = self.client.brpop(lists, timeout=seconds)
         except RedisError as error:
             raise self.wrapped("wait", error) from error
+        return None if found is None else str(found[0].decode())
 
     @property
     def timeout(self) -> float:

@@ -172,7 +172,7 @@ class Heart:
                         return
                     seconds = min(self.beat(), self._gate.store.patience)
                 if seconds > 0:
-                    self._gate.store.wait(wake, max(seconds, 0.01))
+                    self._gate.store.wait([wake], max(seconds, 0.01))
                 if self._failing:
                     self._failing = False
                     logger.info("The gate answers again.")
