@@ -137,6 +137,14 @@ class Recovery:
             yield from page
             page = self.heads(keys, page[-1].queue) if len(page) == BATCH else []
 
+    def begun(self, queue: str) -> int:
+        """The highest fence that was begun from a queue, in any partition: they share the broker's queues. 0: none."""
+        return max(self.store.begun(keys, queue) for keys in self.keyspace.partitions)
+
+    def tickets(self, queue: str) -> int:
+        """How many heads are on their way in a queue, of all partitions."""
+        return sum(self.store.tickets(keys, queue) for keys in self.keyspace.partitions)
+
     def ring(
         self,
         keys: Keys,

@@ -172,11 +172,21 @@ class Store:
                 found[name] = (words[1].decode(), text)
         return found
 
-    def wait(self, key: str, seconds: float) -> None:
-        """Wait until something is pushed on the list `key`, or the time is over."""
+    def begun(self, keys: Keys, queue: str) -> int:
+        """The highest fence that was begun from a queue, as far as this partition knows; 0: none."""
+        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.seen, queue))
+        return int((text or b"0").partition(b" ")[0])
+
+    def tickets(self, keys: Keys, queue: str) -> int:
+        """How many heads of this partition are on their way in a queue."""
+        return int(self.ask("tickets", lambda: self.client.zlexcount(keys.rung, f"[{queue} ", f"({queue} \x7f")))
+
+    def wait(self, lists: Sequence[str], seconds: float) -> str | None:
+        """Wait until something is pushed on one of `lists`, and take it; None when the time is over."""
         # What was pushed may have been lost with a connection: the repetition is for the next look, not for the wait.
         times = iter((seconds, 0.01))
-        self.ask("wait", lambda: self.client.brpop([key], timeout=next(times)))
+        found: Any = self.ask("wait", lambda: self.client.brpop(lists, timeout=next(times)))
+        return None if found is None else str(found[0].decode())
 
     @property
     def timeout(self) -> float:

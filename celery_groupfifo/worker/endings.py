@@ -13,8 +13,8 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo import events
 from celery_groupfifo.clock import now
-from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.model import Finish
+from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.worker import broker
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.outbox import Told

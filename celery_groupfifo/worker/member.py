@@ -93,7 +93,14 @@ class Member:
             self.endings.dropped,
             self.endings.lease_lost,
         )
-        self.sweeper = Sweeper(make("groupfifo-sweeper"), self.owner, self.lists.all, self.events, self._tell_revoked)
+        self.sweeper = Sweeper(
+            make("groupfifo-sweeper"),
+            self.owner,
+            self.lists.all,
+            self.events,
+            self._tell_revoked,
+            self.publisher.length,
+        )
         self._thread = _Thread()
         self._leaving = False
         self._paused = True

@@ -1,7 +1,7 @@
 """How a worker brings tickets to the broker that the scripts could not push: in a thread of its own.
 
-A broker that is not the gate's Redis may hang, while the gate is fine: the main loop, the sweeper and the threads of the
-pool must not wait for it. Nor do they for a list of the gate's Redis that the worker does not consume.
+A broker that is not the gate's Redis may hang, while the gate is fine: the main loop, the sweeper and the threads of
+the pool must not wait for it. Nor do they for a list of the gate's Redis that the worker does not consume.
 """
 
 from __future__ import annotations

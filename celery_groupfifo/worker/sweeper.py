@@ -1,79 +1,198 @@
-"""Temporary: replaced by the real one."""
+"""The sweeper: it brings on what is due, rings what was lost, and waits for its bell.
+
+Threads of its own (greenlets where threads are patched), with their own connections: the event loop may stall, and its
+timers stop while it reconnects. It never publishes a ticket or writes a result itself, as brokers and result backends
+may hang: the gate's releaser and `tell_revoked` only take them.
+
+Of all workers one watches, and knows when something is due next; see lua/lib/pulse.lua. The bell wakes one of them for
+what is due sooner, and that one watches from then on.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from math import inf
 from time import monotonic
+from typing import Protocol
 
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate import BATCH, GRACE_MS
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.keys import Keys
+from celery_groupfifo.model import Lists
+from celery_groupfifo.worker.lost import Length, LostTickets
 
 logger = get_logger(__name__)
 
+#: After a failure, seconds until the next try.
+AGAIN_SECONDS = 0.5
+#: Seconds that `stop` waits for a call in progress.
+STOP_SECONDS = 0.5
+
+
+class Told(Protocol):
+    """What a sweeper tells of; see `events.Events`."""
+
+    def reclaimed(self, count: int) -> None:
+        """Heads were taken back from lost workers."""
+
+    def rung(self, count: int) -> None:
+        """Heads were rung again."""
+
 
 class Sweeper:
-    def __init__(self, gate, owner, lists, events, tell_revoked):
-        self._gate, self._lists, self._events, self._tell = gate, lists, events, tell_revoked
+    """The sweeper of one worker.
+
+    Args:
+        gate: Its own, with its own connections; its releaser only takes tickets.
+        owner: The worker's name at the gate.
+        lists: The broker's lists that the worker consumes.
+        events: What it tells of.
+        tell_revoked: Takes id and message of what was cancelled after a failure; it must not wait for anybody.
+        length: Asks the broker for the length of a queue, from a thread that may hang; left out, the releaser's.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        owner: str,
+        lists: Callable[[], Lists],
+        events: Told,
+        tell_revoked: Callable[[list[tuple[str, bytes]]], None],
+        length: Length | None = None,
+    ) -> None:
+        self._gate, self._owner, self._lists = gate, owner, lists
+        self._events, self._tell_revoked = events, tell_revoked
+        self._lost = LostTickets(gate, owner, length or getattr(gate.releaser, "length", None) or _unknown)
         settings = gate.settings
+        # Well below half a lease: what comes later than that counts as a gap, after which nothing is reclaimed for a
+        # whole lease. A lonely worker that swept every half lease would reclaim nothing, ever. See lua/lib/pulse.lua.
         self._every = min(settings.sweep_interval, settings.lease_ttl / 4)
-        self._at = self._due = 0.0
-        self._oldest = {}
-        self._c = threading.Condition()
-        self._stopped = False
-        self._thread = None
+        self._changed = threading.Condition()  # guards what follows; never held during a call
+        self._sweep_at, self._asked_at = 0.0, inf
+        self._due_at = {keys.tag: inf for keys in gate.keyspace.partitions}
+        self._woken: set[str] = set()
+        self._stopped = threading.Event()
+        self._failing = False
+        self._thread: threading.Thread | None = None
 
-    def start(self):
+    # -- from any thread ---------------------------------------------------
+
+    def start(self) -> None:
+        """Start sweeping, unless it does already."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread = threading.Thread(target=self._run, name="groupfifo-sweeper", daemon=True)
             self._thread.start()
+            threading.Thread(target=self._listen, name="groupfifo-bell", daemon=True).start()
 
-    def stop(self):
-        with self._c:
-            self._stopped = True
-            self._c.notify_all()
+    def stop(self) -> None:
+        """Stop sweeping. A call that hangs is not waited for; what it does when it goes on is harmless."""
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._lost.stop()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
 
-    def wake_in(self, seconds):
-        with self._c:
-            self._due = min(self._due, monotonic() + seconds)
-            self._c.notify_all()
+    def wake_in(self, seconds: float) -> None:
+        """Something is due in so many seconds: the next sweep must not come later. It waits for nobody."""
+        with self._changed:
+            self._asked_at = min(self._asked_at, monotonic() + seconds)
+            self._changed.notify_all()
 
-    def pass_once(self):
+    # -- one pass ----------------------------------------------------------
+
+    def pass_once(self) -> float:
+        """Sweep what is due, and look for lost tickets when it is time.
+
+        Returns:
+            Seconds until the next pass.
+
+        Raises:
+            GroupFifoError: Redis could not do its part; what is left undone is due at once.
+        """
         now = monotonic()
-        self._due = float("inf")
-        swept = self._gate.sweep(self._lists())
-        self._at = now + self._every
+        with self._changed:
+            periodic, asked = now >= self._sweep_at, now >= self._asked_at
+            woken, self._woken = self._woken, set()
+            if periodic:
+                self._sweep_at = now + self._every
+            if asked:
+                self._asked_at = inf  # from here on a `wake_in` is for the next pass: this one may not see its reason
+        try:
+            for keys in self._gate.keyspace.partitions:
+                wakes = asked or keys.tag in woken
+                if periodic or wakes or now >= self._due_at[keys.tag]:
+                    self._sweep(keys, wakes)
+            if periodic:
+                rung = self._lost.look()
+                if rung:
+                    self._events.rung(rung)
+        except BaseException:
+            with self._changed:
+                self._sweep_at = now if periodic else self._sweep_at
+                self._asked_at = now
+            raise
+        with self._changed:
+            return max(self._next_at() - monotonic(), 0.0)
+
+    def _sweep(self, keys: Keys, woken: bool) -> None:
+        self._due_at[keys.tag] = inf
+        swept = self._gate.sweep(keys, self._lists(), self._owner, woken, self._every)
         if swept.reclaimed:
             self._events.reclaimed(swept.reclaimed)
         if swept.cancelled:
-            self._tell(swept.cancelled)
-        more = len(swept.named) + swept.reclaimed >= BATCH or bool(swept.cancelled)
-        soon = 0.0 if more else swept.next_due
-        if soon is not None:
-            self.wake_in(soon + 0.001)
-        oldest = {}
-        for keys in self._gate.keyspace.partitions:
-            for queue, fence in self._gate.store.rung_queues(keys):
-                known = self._oldest.get(queue)
-                oldest[queue] = known if known and known[0] == fence else (fence, now)
-        self._oldest = oldest
-        if any(now - since >= GRACE_MS / 1000 for _, since in oldest.values()):
-            rung = self._gate.ring()
-            if rung:
-                self._events.rung(rung)
-        return max(min(self._at, self._due) - monotonic(), 0.0)
+            self._tell_revoked(swept.cancelled)
+        if swept.next_due is not None:
+            self._due_at[keys.tag] = monotonic() + (swept.next_due + 0.001 if swept.next_due else 0.0)
 
-    def _run(self):
-        while not self._stopped:
+    def _next_at(self) -> float:
+        return 0.0 if self._woken else min(self._sweep_at, self._asked_at, *self._due_at.values())
+
+    # -- the threads -------------------------------------------------------
+
+    def _run(self) -> None:
+        again_at = 0.0
+        while True:
+            with self._changed:
+                while not self._stopped.is_set() and (left := max(self._next_at(), again_at) - monotonic()) > 0:
+                    self._changed.wait(left)
+            if self._stopped.is_set():
+                return
             try:
-                s = self.pass_once()
-            except GroupFifoError:
-                s = 0.5
+                self.pass_once()
+                if self._failing:
+                    self._failing = False
+                    logger.info("The gate answers again.")
+            except GroupFifoError as error:
+                if not self._failing:
+                    self._failing = True
+                    logger.error("%s It is tried again until it answers; leases stay as they are.", error)
+                again_at = monotonic() + AGAIN_SECONDS
             except Exception:
-                logger.exception("sweep")
-                s = 0.5
-            end = monotonic() + s
-            with self._c:
-                while not self._stopped and min(end, self._due) > monotonic():
-                    self._c.wait(max(min(end, self._due) - monotonic(), 0.0))
+                logger.exception("A sweep failed.")
+                again_at = monotonic() + AGAIN_SECONDS
+
+    def _listen(self) -> None:
+        """Wait for the bells of all partitions. Whom one wakes is the only one that it wakes."""
+        store = self._gate.store
+        tags = {keys.wake: keys.tag for keys in self._gate.keyspace.partitions}
+        while not self._stopped.is_set():
+            try:
+                rung = store.wait(list(tags), store.patience)
+                if rung is not None and self._stopped.is_set():
+                    store.nudge(rung)  # it was meant for somebody who lives
+            except GroupFifoError as error:
+                logger.debug("The bell can't be heard: %s", error)
+                self._stopped.wait(AGAIN_SECONDS)
+                continue
+            with self._changed:
+                if rung is not None:
+                    self._woken.add(tags[rung])
+                    self._changed.notify_all()
+
+
+def _unknown(queue: str) -> None:
+    """No broker is asked."""

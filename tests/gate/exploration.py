@@ -45,14 +45,16 @@ def group_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Hand:
-    """What a worker has: a ticket that it received, that it runs, or whose finish it has asked for in vain.
+    """What a worker has: a ticket that it received, that it runs, or whose begin or finish it has asked for in vain.
 
     Attributes:
+        begin: Name of the begin that was asked for.
         call: The finish that was asked for, and `lost`: what the answer would have been.
     """
 
     state: str
     ticket: Ticket
+    begin: str = field(default="", compare=False)
     call: Finish | None = field(default=None, compare=False)
     lost: bytes | None = None
 
@@ -256,9 +258,11 @@ class Explorer:
                     yield "pop", worker
                 continue
             held.add(hand.ticket.fence)
-            yield {"got": "begin", "runs": "finish", "asks": "repeat"}[hand.state], worker
+            yield {"got": "begin", "begins": "begin", "runs": "finish", "asks": "repeat"}[hand.state], worker
             if node.faults:
                 yield "crash", worker
+                if hand.state == "got":
+                    yield "lose_begin", worker
                 if hand.state == "runs":
                     yield "fail", worker
                     yield "lose_reply", worker
@@ -307,10 +311,18 @@ class Explorer:
         return self._hand(node, worker, Hand("got", self.world.receive()))
 
     def _begin(self, node: Node, worker: int) -> Node:
-        ticket = self._ticket(node, worker)
-        begun = self.world.gate.begin(ticket, WORKERS[worker])
-        assert begun == (node.view.flight.get(ticket.entry, ("", 0))[:2] == ("released", ticket.fence))
+        hand, ticket = node.hands[worker], self._ticket(node, worker)
+        begun = self.world.gate.begin(ticket, WORKERS[worker], hand.begin if hand else "")
+        state, fence, owner, _ = node.view.flight.get(ticket.entry, ("", 0, "", ""))
+        mine = hand is not None and hand.begin and (state, owner) == ("running", WORKERS[worker])
+        assert begun == (fence == ticket.fence and (state == "released" or bool(mine)))
         return self._hand(node, worker, Hand("runs", ticket) if begun else None)
+
+    def _lose_begin(self, node: Node, worker: int) -> Node:
+        """The worker hears nothing of its begin: it may be refused, or done."""
+        ticket, name = self._ticket(node, worker), self.world.gate.call_name()
+        self.world.gate.begin(ticket, WORKERS[worker], name)
+        return self._hand(replace(node, faults=node.faults - 1), worker, Hand("begins", ticket, name))
 
     def _ticket(self, node: Node, worker: int) -> Ticket:
         hand = node.hands[worker]
@@ -372,7 +384,7 @@ class Explorer:
         taken = self.world.gate.finish(call).taken
         owed = node.owed | ({call.ticket.entry} if goes_on and self._is_current(node, call) else set())
         node = replace(node, faults=node.faults - 1, owed=owed)
-        return self._hand(node, worker, Hand("asks", call.ticket, call, taken))
+        return self._hand(node, worker, Hand("asks", call.ticket, call=call, lost=taken))
 
     def _go_on_unheard(self, node: Node, worker: int) -> Node:
         """A run ends with a continuation; a repetition of the call at once is the same as an answer that is heard."""
@@ -420,7 +432,7 @@ class Explorer:
         for _ in range(3):
             self.world.tick(TTL_MS // 2)
             for worker, hand in enumerate(node.hands):
-                if hand is not None and hand.state != "got" and worker != frozen:
+                if hand is not None and hand.state in ("runs", "asks") and worker != frozen:
                     self.world.gate.renew(WORKERS[worker], [hand.ticket])
             self.world.sweep(self.world.lists("q"))
         return node

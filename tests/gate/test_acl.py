@@ -123,7 +123,9 @@ def test_reading_and_pushing_are_refused_with_the_remedy(world: World) -> None:
         ("entries", lambda: store.entries(world.keys, ["a"])),
         ("push", lambda: store.push("q", b"x")),
         ("forget", lambda: store.forget("q")),
-        ("wait", lambda: store.wait("q", 0.1)),
+        ("wait", lambda: store.wait(["q"], 0.1)),
+        ("begun", lambda: store.begun(world.keys, "q")),
+        ("tickets", lambda: store.tickets(world.keys, "q")),
     ):
         with pytest.raises(ScriptRefused, match=rf"refused '{name}'.*Allow the user"):
             call()

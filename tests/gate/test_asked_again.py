@@ -168,3 +168,13 @@ def test_nothing_is_remembered_where_the_script_pushes_the_tickets(world: World)
     world.tick(GRACE_MS + 1)
     assert world.ring() == 1
     assert set(world.redis.hkeys(world.keys.calls("w1"))) == {b"main"}
+
+
+def test_what_is_remembered_is_forgotten_with_the_workers_calls(away: Away) -> None:
+    world, _ = away
+    world.hold(run(away), 1000, owner="w2")
+    world.tick(1000)
+    world.sweep()
+    calls = world.keys.calls("w1")
+    assert world.redis.hkeys(calls) == [b"sweep"]
+    assert 0 < world.redis.pttl(calls) <= world.gate.keep_ms

@@ -1,9 +1,9 @@
 """All schedules of two groups of three tasks and two workers, on the real scripts.
 
-The bound: a schedule holds so many faults (crash of a worker, a lease lost while its run goes on, reply of a
-finish lost, ticket doubled, ticket lost, a final failure that blocks its group, a run that goes on at once or later, a
-task that gives its id to one of the other group while it runs), at any places. The first tasks are parked before, the
-others at any time. An operator retries or skips what blocks, at any time.
+The bound: a schedule holds so many faults (crash of a worker, a lease lost while its run goes on, reply of a begin or
+a finish lost, ticket doubled, ticket lost, a final failure that blocks its group, a run that goes on at once or later,
+a task that gives its id to one of the other group while it runs), at any places. The first tasks are parked before,
+the others at any time. An operator retries or skips what blocks, at any time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_groupfifo.recovery import GRACE_MS
+from celery_groupfifo.recovery import CALLS_KEEP, GRACE_MS
 from tests.gate.support import PLAIN, TTL_MS, World, ticket_of
 
 
@@ -208,3 +208,17 @@ def test_a_repeated_finish_that_lost_what_it_took_ends_the_chain(world: World) -
     taken = ticket_of(world.gate.finish(call).taken or b"")
     world.gate.surrender([(taken, True)])
     assert world.gate.finish(call).taken is None
+
+
+def test_the_calls_of_a_silent_worker_are_remembered_for_a_few_leases(world: World) -> None:
+    calls, keep = world.keys.calls("w1"), CALLS_KEEP * TTL_MS
+    world.finish(world.run("a"))
+    assert keep - 5000 < world.redis.pttl(calls) <= keep
+    world.redis.pexpire(calls, 1000)
+    world.gate.renew("w1", [])
+    assert keep - 5000 < world.redis.pttl(calls) <= keep, "while it lives, nobody forgets them"
+
+
+def test_the_calls_of_a_failed_run_are_remembered_no_longer(world: World) -> None:
+    world.fail(world.run("a"))
+    assert 0 < world.redis.pttl(world.keys.calls("w1")) <= CALLS_KEEP * TTL_MS

@@ -123,7 +123,6 @@ SCRIPTS = (
         (
             GATE + "test_replaced.py::test_it_joins_the_line_of_its_own_group",
             GATE + "test_exploration.py::test_with_faults_everything_still_ends",
-            GATE + "test_state_machine.py::test_the_scripts_do_what_the_model_says",
         ),
     ),
     Mutant(
@@ -229,7 +228,10 @@ SCRIPTS = (
         "lua/begin.lua",
         "if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then\n",
         "if false then\n",
-        (GATE + "test_lost_replies.py::test_a_begin_whose_reply_never_came_is_repeated_by_its_caller",),
+        (
+            GATE + "test_lost_replies.py::test_a_begin_whose_reply_never_came_is_repeated_by_its_caller",
+            GATE + "test_exploration.py::test_with_faults_everything_still_ends",
+        ),
     ),
     Mutant(
         "a head that a purge has lost is never rung again",
@@ -237,6 +239,102 @@ SCRIPTS = (
         " and not missing(fence, id, r) then\n",
         " then\n",
         (GATE + "test_ring.py::test_a_purged_queue_is_rung_again_after_the_grace",),
+    ),
+    Mutant(
+        "a ticket in a queue behind the first hundred is never rung",
+        "worker/lost.py",
+        '"" if ends else page[-1].queue',
+        '""',
+        (GATE + "test_lost_tickets.py::test_a_ticket_in_the_last_of_many_queues",),
+    ),
+    Mutant(
+        "a lost ticket waits for the backlog of another partition",
+        "worker/lost.py",
+        "if len(self._gate.keyspace.partitions) > 1 else 0)",
+        "if False else 0)",
+        (GATE + "test_lost_tickets.py::test_a_ticket_that_was_overtaken_by_those_of_another_partition",),
+    ),
+    Mutant(
+        "nothing is rung until a clock that was set back has caught up",
+        "lua/ring.lua",
+        "  below = 9e15 --",
+        "  below = below --",
+        (GATE + "test_lost_tickets.py::test_a_clock_that_jumps_hides_no_lost_ticket",),
+    ),
+    Mutant(
+        "a queue that nobody consumes gets more and more messages",
+        "worker/lost.py",
+        "answer.tickets - answer.length, 0",
+        "answer.tickets, 0",
+        (
+            GATE + "test_lost_tickets.py::test_a_queue_that_nobody_consumes_gets_no_more_messages",
+            GATE + "test_lost_tickets.py::test_as_many_go_out_again_as_are_missing",
+        ),
+    ),
+    Mutant(
+        "where the broker can't tell, a quiet queue is rung every minute",
+        "worker/lost.py",
+        "BOUND * 2.0**head.rings",
+        "BOUND",
+        (GATE + "test_lost_tickets.py::test_where_the_broker_cannot_tell_it_waits_twice_as_long_each_time",),
+    ),
+    Mutant(
+        "each worker rings a queue that another one has just rung",
+        "lua/ring.lua",
+        "  if at == 1 and oldest ~= '0' and oldest ~= fence or counts",
+        "  if counts",
+        (GATE + "test_lost_tickets.py::test_two_workers_ring_once_between_them",),
+    ),
+    Mutant(
+        "the bell rings, and nobody hears it",
+        "worker/sweeper.py",
+        "                    self._woken.add(tags[rung])\n",
+        "                    pass\n",
+        (GATE + "test_sweeper.py::test_a_countdown_that_another_process_parks_is_not_late",),
+    ),
+    Mutant(
+        "nobody rings the bell for what is due sooner",
+        "lua/park.lua",
+        "  if not sooner[1] then\n",
+        "  if false then\n",
+        (
+            GATE + "test_sweeper.py::test_a_countdown_that_another_process_parks_is_not_late",
+            GATE + "test_park.py::test_a_sooner_delay_wakes_a_sleeping_sweeper_and_a_later_one_does_not",
+        ),
+    ),
+    Mutant(
+        "whom the bell wakes is not told when something is due",
+        "lua/lib/pulse.lua",
+        "  if woken == '1' or watcher",
+        "  if watcher",
+        (GATE + "test_sweeper.py::test_a_countdown_that_another_process_parks_is_not_late",),
+    ),
+    Mutant(
+        "every worker wakes for what is due",
+        "lua/sweep.lua",
+        "watches and next_due() or -1",
+        "next_due()",
+        (
+            GATE + "test_sweeper.py::test_only_who_watches_plans_for_what_is_due",
+            GATE + "test_sweeper.py::test_one_worker_wakes_for_what_is_due",
+        ),
+    ),
+    Mutant(
+        "a watch lasts for ever",
+        "lua/lib/pulse.lua",
+        " or left <= 0 or left > watch then",
+        " or not watcher then",
+        (
+            GATE + "test_sweeper.py::test_a_watch_ends_by_itself",
+            GATE + "test_sweeper.py::test_when_the_one_that_watches_is_lost_another_one_does",
+        ),
+    ),
+    Mutant(
+        "a begin is refused by a full Redis",
+        "lua/lib/flight.lua",
+        "    redis.call('ZREM', K.rung, queue .. ' ' .. fence .. ' ' .. id)\n",
+        "",
+        (GATE + "test_store_errors.py::test_a_full_redis_still_lets_tasks_end_and_the_next_ones_begin",),
     ),
     Mutant(
         "after an outage living workers' tasks are taken for lost ones",
@@ -309,6 +407,13 @@ MODULES = (
         "    return text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE)\n",
         "    return text\n",
         (GATE + "test_data.py::test_a_hostile_id_lives_a_whole_life",),
+    ),
+    Mutant(
+        "a lonely worker reclaims nothing",
+        "worker/sweeper.py",
+        "min(settings.sweep_interval, settings.lease_ttl / 4)",
+        "settings.sweep_interval",
+        (GATE + "test_sweeper.py::test_the_interval_is_well_below_half_a_lease",),
     ),
     Mutant(
         "an orphaned child runs on",

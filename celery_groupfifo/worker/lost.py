@@ -1,0 +1,161 @@
+"""Tickets that were lost on their way: looked for, and rung again.
+
+Nothing is rung that has not stood still before this worker's eyes, by its own monotonic clock: a jump of the clock of
+Redis makes nothing look lost, and hides nothing that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo.gate import Gate
+from celery_groupfifo.keys import Keys
+from celery_groupfifo.model import Head
+from celery_groupfifo.recovery import GRACE_MS
+from celery_groupfifo.release import ELSEWHERE
+from celery_groupfifo.worker.background import Background
+
+logger = get_logger(__name__)
+
+#: Queues of a partition that one look takes in; the next one goes on behind them.
+PAGE = 100
+#: Heads that one call rings.
+RUNG = 50
+#: On other brokers a queue from which nothing was begun for so long (s) may have lost its tickets.
+BOUND = 60.0
+#: Where the broker can't tell how many messages a queue holds, the time doubles with each ring, up to this one (s).
+LONGEST = 3600.0
+
+Length = Callable[[str], int | None]
+"""How many messages a queue of another broker holds; None: the broker can't tell. It may hang."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A queue of a partition, as it has been since some time (monotonic).
+
+    Attributes:
+        fence: Of its oldest head.
+        since: When it was first seen as the oldest.
+        begun: The highest fence that was begun from the queue.
+        quiet: Since when neither has changed.
+        ask_at: When the broker may be asked for the queue's length again.
+    """
+
+    fence: int
+    since: float
+    begun: int
+    quiet: float
+    ask_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The broker's, and what the question was about: it counts only while nothing has moved."""
+
+    fence: int
+    begun: int
+    tickets: int
+    length: int | None
+
+
+class LostTickets:
+    """Looks for lost tickets.
+
+    Args:
+        gate: Of the sweeper.
+        owner: The worker.
+        length: Asks the broker for a queue's length; called in a thread of its own, as it may hang.
+    """
+
+    def __init__(self, gate: Gate, owner: str, length: Length) -> None:
+        self._gate, self._owner, self._length = gate, owner, length
+        self._after: dict[str, str] = {}
+        self._known: dict[str, dict[str, _Known]] = {}
+        self._round: dict[str, dict[str, _Known]] = {}
+        self._answers: dict[tuple[str, str], _Answer] = {}
+        self._background = Background("groupfifo-length")
+
+    def look(self) -> int:
+        """Look at a page of each partition's queues, and ring what is lost. Returns how many were rung.
+
+        Raises:
+            GroupFifoError: Redis could not do its part.
+        """
+        return sum(self._look(keys, monotonic()) for keys in self._gate.keyspace.partitions)
+
+    def stop(self) -> None:
+        """Ask nobody any more."""
+        self._background.stop(0)
+
+    def _look(self, keys: Keys, now: float) -> int:
+        page = self._gate.heads(keys, self._after.get(keys.tag, ""), PAGE)
+        ends = len(page) < PAGE
+        self._after[keys.tag] = "" if ends else page[-1].queue
+        known, this_round = self._known.get(keys.tag, {}), self._round.setdefault(keys.tag, {})
+        rung = 0
+        for head in page:
+            before = known.get(head.queue)
+            if before is None or before.fence != head.fence:
+                before = _Known(head.fence, now, head.begun, now)
+            this_round[head.queue] = before
+            if now - before.since >= GRACE_MS / 1000:
+                rung += self._overdue(keys, head, before, now)
+        if ends:  # what is not in it has no heads any more
+            self._known[keys.tag] = self._round.pop(keys.tag)
+        return rung
+
+    def _overdue(self, keys: Keys, head: Head, known: _Known, now: float) -> int:
+        """The oldest head of a queue has been on its way for longer than the grace."""
+        begun = max(head.begun, self._gate.begun(head.queue) if len(self._gate.keyspace.partitions) > 1 else 0)
+        if not head.queue.startswith(ELSEWHERE) or head.fence < begun:
+            return self._gate.ring(keys, head.queue, self._owner, begun)
+        if known.begun != begun:
+            known.begun, known.quiet = begun, now
+        if now - known.quiet < BOUND:
+            return 0
+        answer = self._answers.pop((keys.tag, head.queue), None)
+        if answer is not None and (answer.fence, answer.begun) == (head.fence, begun):
+            return self._answered(keys, head, known, answer, now)
+        if now >= known.ask_at:
+            known.ask_at = now + BOUND
+            self._ask(keys, head, begun)
+        return 0
+
+    # -- other brokers: a queue that nobody consumes has lost nothing ---------
+
+    def _ask(self, keys: Keys, head: Head, begun: int) -> None:
+        tickets = self._gate.tickets(head.queue)  # before its length: what is released in between is no lost one
+
+        def ask() -> None:
+            try:
+                length = self._length(head.queue)
+            except Exception as error:  # whatever a broker raises
+                logger.debug("The broker does not tell how many messages %s holds: %r", head.queue, error)
+                length = None
+            self._answers[keys.tag, head.queue] = _Answer(head.fence, begun, tickets, length)
+
+        self._background.submit(ask, (keys.tag, head.queue))
+
+    def _answered(self, keys: Keys, head: Head, known: _Known, answer: _Answer, now: float) -> int:
+        if answer.length is None:
+            if now - known.quiet < min(BOUND * 2.0**head.rings, LONGEST):
+                return 0
+            missing, rings = answer.tickets, head.rings + 1
+        else:
+            missing, rings = answer.tickets - answer.length, 0
+        for other in self._gate.keyspace.partitions:
+            self._answers.pop((other.tag, head.queue), None)  # it holds more messages from now on
+        rung, oldest = 0, head.fence
+        while missing > rung:
+            some = self._gate.ring(
+                keys, head.queue, self._owner, answer.begun, oldest, rings, limit=min(missing - rung, RUNG)
+            )
+            rung, oldest = rung + some, 0
+            if some < RUNG:
+                break
+        return rung
