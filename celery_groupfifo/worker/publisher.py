@@ -57,7 +57,7 @@ class Publisher:
         self._link = _Link(app)
         self._thread = Background("groupfifo-publisher")
         self._waiting: dict[str, _Ticket] = {}
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()  # a signal handler may send a ticket while its thread does
         self._stopped = threading.Event()
         self._failures = 0
 
