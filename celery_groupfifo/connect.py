@@ -23,6 +23,8 @@ from celery_groupfifo.sentinels import PATIENCE, SentinelMaster
 from celery_groupfifo.settings import Settings
 
 _SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
+#: Seconds that the broker may take for one step, where it is not the gate's Redis.
+BROKER_PATIENCE = 5.0
 _REMEDY = (
     "The gate needs a Redis. Set groupfifo_url to one (redis://host:port/db): "
     "neither the broker nor the result backend of this app is a Redis."
@@ -132,6 +134,37 @@ def broker_server(app: Celery) -> Server | None:
     options = dict(connection.transport_options or {})
     server = _parse(url, options, app.conf.broker_use_ssl)
     return replace(server, prefix=options.get("global_keyprefix", ""))
+
+
+def broker_connection(app: Celery) -> Any:
+    """A new connection to the broker: of the caller's own, and none of its waits is endless.
+
+    What kombu's transports wait for by themselves mostly is.
+
+    Raises:
+        Exception: Whatever the broker's transport raises.
+    """
+    driver = app.connection_for_write().transport.driver_type
+    connection = app.connection_for_write(
+        connect_timeout=BROKER_PATIENCE, transport_options=_bounds_of_transport(app, driver)
+    )
+    tries = max(len(connection.alt), 1)
+    connection.ensure_connection(
+        max_retries=tries, interval_start=0, interval_step=0, interval_max=0, timeout=BROKER_PATIENCE
+    )
+    sock = getattr(connection.connection, "sock", None)
+    if sock is not None:  # AMQP: bounded only while it connects
+        sock.settimeout(BROKER_PATIENCE)
+    return connection
+
+
+def _bounds_of_transport(app: Celery, driver: str) -> dict[str, Any]:
+    if driver == "redis":
+        return {"socket_timeout": BROKER_PATIENCE, "socket_connect_timeout": BROKER_PATIENCE, "socket_keepalive": True}
+    if driver == "sqs":
+        ours = {"connect_timeout": BROKER_PATIENCE, "read_timeout": BROKER_PATIENCE, "retries": {"max_attempts": 1}}
+        return {"client-config": ours | dict(app.conf.broker_transport_options.get("client-config") or {})}
+    return {}
 
 
 def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:

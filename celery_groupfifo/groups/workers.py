@@ -8,6 +8,8 @@ from typing import Any
 
 from celery import Celery
 
+from celery_groupfifo.connect import broker_connection
+
 logger = logging.getLogger(__name__)
 
 #: Seconds until a worker that has not answered is taken for silent.
@@ -51,7 +53,7 @@ class Workers:
         control = self._app.control.__class__(self._app)
         control.mailbox.producer_pool = None
         try:
-            with self._app.connection_for_write() as connection:
+            with broker_connection(self._app) as connection:
                 inspect = control.inspect(
                     destination=destination,
                     timeout=self._patience,

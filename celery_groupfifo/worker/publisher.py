@@ -18,6 +18,7 @@ from celery.utils.log import get_logger
 from kombu.messaging import Producer
 from kombu.transport import virtual
 
+from celery_groupfifo.connect import broker_connection
 from celery_groupfifo.gate import Gate
 from celery_groupfifo.keys import unquote
 from celery_groupfifo.release import ELSEWHERE, publish_ticket, ticket_of
@@ -25,8 +26,6 @@ from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)
 
-#: Seconds that the broker may take for one step.
-PATIENCE = 5.0
 #: After a failure, seconds until the next try; twice as many after each further one, up to the second number.
 AGAIN_SECONDS, AGAIN_MOST = 0.5, 5.0
 #: What was only written is asked for after this time, so many tickets, or so many bytes.
@@ -60,7 +59,7 @@ class Publisher:
         self._link = _Link(app)
         self._thread = Background("groupfifo-publisher")
         self._waiting: dict[str, _Ticket] = {}
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()  # a signal handler may send a ticket while its thread does
         self._stopped = threading.Event()
         self._failures = 0
 
@@ -81,7 +80,7 @@ class Publisher:
         """
         name = unquote(queue.removeprefix(ELSEWHERE))
         try:
-            connection = _connect(self._app)
+            connection = broker_connection(self._app)
             try:
                 return _length(connection.channel(), name, name in self._app.amqp.queues)
             finally:
@@ -215,7 +214,7 @@ class _Link:
 
     def _ready(self) -> None:
         if self._producer is None:
-            self._connection = _connect(self._app)
+            self._connection = broker_connection(self._app)
             self._producer = Producer(self._connection.channel(), auto_declare=False)
             confirms = (self._connection.transport_options or {}).get("confirm_publish")
             self._proves = self._connection.transport.driver_type == "amqp" and not confirms
@@ -246,29 +245,6 @@ class _Link:
                 connection.collect()
             except Exception as error:
                 logger.debug("A connection to the broker was not closed in good order: %r", error)
-
-
-def _connect(app: Celery) -> Any:
-    """A new connection to the app's broker: of the caller's own, and none of its waits is endless."""
-    driver = app.connection_for_write().transport.driver_type
-    connection = app.connection_for_write(connect_timeout=PATIENCE, transport_options=_bounds(app, driver))
-    connection.ensure_connection(
-        max_retries=max(len(connection.alt), 1), interval_start=0, interval_step=0, interval_max=0, timeout=PATIENCE
-    )
-    sock = getattr(connection.connection, "sock", None)
-    if sock is not None:  # AMQP: what it waits for by itself is bounded only while it connects
-        sock.settimeout(PATIENCE)
-    return connection
-
-
-def _bounds(app: Celery, driver: str) -> dict[str, Any]:
-    """Options of kombu's transports that end a wait, which most of them do not by themselves."""
-    if driver == "redis":
-        return {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "socket_keepalive": True}
-    if driver == "sqs":
-        ours = {"connect_timeout": PATIENCE, "read_timeout": PATIENCE, "retries": {"max_attempts": 1}}
-        return {"client-config": ours | dict(app.conf.broker_transport_options.get("client-config") or {})}
-    return {}
 
 
 def _length(channel: Any, name: str, known: bool) -> int | None:

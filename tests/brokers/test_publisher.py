@@ -18,7 +18,7 @@ from kombu import Connection, Queue
 from kombu.transport import virtual
 from kombu.transport.memory import Channel
 
-from celery_groupfifo import GroupFifo
+from celery_groupfifo import GroupFifo, connect
 from celery_groupfifo.embedded import Server, _free_port
 from celery_groupfifo.gate import _ATTRIBUTE, Gate, build_gate
 from celery_groupfifo.release import KombuReleaser
@@ -72,7 +72,7 @@ class Sender:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> float:
     """Half a second for each step of the broker."""
-    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    monkeypatch.setattr(connect, "BROKER_PATIENCE", 0.5)
     return 0.5
 
 
@@ -190,20 +190,20 @@ def test_what_a_hanging_broker_does_not_take_is_marked_and_the_rest_goes_out_whe
 def test_a_broker_that_is_not_there_is_not_tried_all_the_time(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
     sender = Sender(f"redis://127.0.0.1:{_free_port()}/0", redis_url)
     tries: list[float] = []
-    connect = module._connect
+    connect_to = module.broker_connection
 
     def noted(app: Celery) -> Any:
         tries.append(time.monotonic())
-        return connect(app)
+        return connect_to(app)
 
-    module._connect = noted
+    module.broker_connection = noted
     try:
         sender.park(*(f"t{number}" for number in range(30)))
         until(lambda: len(tries) >= 3)
         assert tries[2] - tries[0] >= module.AGAIN_SECONDS * 3
         assert sum("The broker takes no tickets" in message for message in caplog.messages) == 1
     finally:
-        module._connect = connect
+        module.broker_connection = connect_to
         assert not sender.publisher.stop(within=0)
     assert sender.unsent() == {f"t{number}" for number in range(30)}, "another worker's sweep has them"
     sender.publisher.send(*sender.released[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from tests.worker.waiting import until
+from tests.waiting import until
 
 from celery_groupfifo.model import Ticket
 from celery_groupfifo.recovery import GRACE_MS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from tests.worker.waiting import until
+from tests.waiting import until
 
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate import Gate, build_gate

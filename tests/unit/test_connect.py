@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from celery_groupfifo import InvalidSetting
+from celery_groupfifo import InvalidSetting, connect
 from celery_groupfifo.connect import Server, _shown, gate_server
 from celery_groupfifo.gate import build_gate
+from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.release import KombuReleaser, ListReleaser
 from celery_groupfifo.settings import read_settings
 
@@ -108,3 +111,14 @@ def test_a_wrong_url_is_quoted(url: str) -> None:
         server_of(app_with("amqp://rabbit//", groupfifo_url=url))
 
     assert url in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "redis"])
+def test_a_broker_that_says_nothing_is_given_up(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "BROKER_PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = app_with(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}", groupfifo_url="redis://localhost:1/0")
+        app.conf.broker_connection_timeout = 600
+        started = time.monotonic()
+        assert Workers(app).ask(lambda inspect: inspect.ping()) == {}
+        assert time.monotonic() - started < 10
