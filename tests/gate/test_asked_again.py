@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from tests.gate.proxy import LossyProxy
 
 from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable
@@ -15,19 +14,20 @@ from celery_groupfifo.model import Ticket
 from celery_groupfifo.recovery import GRACE_MS
 from tests.gate.support import TTL_MS, World, make_entry
 from tests.gate.test_other_brokers import Elsewhere
+from tests.proxy import Proxy
 
 Call = Callable[[], Any]
 Away = tuple[World, Elsewhere]
 
 
 @pytest.fixture
-def proxy(redis_server: embedded.Server) -> Iterator[LossyProxy]:
-    with LossyProxy(redis_server.port) as proxy:
+def proxy(redis_server: embedded.Server) -> Iterator[Proxy]:
+    with Proxy(redis_server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def away(redis_url: str, proxy: LossyProxy) -> Iterator[Away]:
+def away(redis_url: str, proxy: Proxy) -> Iterator[Away]:
     app = Celery("gate-tests", broker="memory://", set_as_current=False)
     app.conf.groupfifo_url = f"redis://127.0.0.1:{proxy.port}/{redis_url.rpartition('/')[2]}"
     world = World(redis_url, app)
@@ -135,12 +135,12 @@ PREPARED = {
 @pytest.mark.parametrize(
     "what, lost", [(what, lost) for what in PREPARED for lost in (1, 2) if (what, lost) != ("revoke", 2)]
 )
-def test_the_ticket_reaches_the_broker(away: Away, proxy: LossyProxy, what: str, lost: int) -> None:
+def test_the_ticket_reaches_the_broker(away: Away, proxy: Proxy, what: str, lost: int) -> None:
     """Lost once, the store repeats the call; lost twice, its caller does (a second revoke is a call of its own)."""
     world, broker = away
     call = PREPARED[what](away)
     sent = len(broker.sent)
-    proxy.lose(lost)
+    proxy.lose_replies(lost)
     if lost == 2:
         with pytest.raises(GateUnavailable):
             call()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from tests.waiting import until
 
 from celery_groupfifo.model import Ticket
 from celery_groupfifo.recovery import GRACE_MS
@@ -16,6 +15,7 @@ from celery_groupfifo.worker import lost
 from celery_groupfifo.worker.lost import BOUND, LONGEST, PAGE, LostTickets
 from tests.gate.support import World, ticket_of
 from tests.gate.test_other_brokers import Elsewhere
+from tests.waiting import until
 
 #: After how many seconds a ticket is rung that is known to be lost.
 SOON = (2, 3, 4)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from tests.waiting import until
 
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.model import Swept
 from celery_groupfifo.worker.sweeper import STOP_SECONDS, Sweeper
 from tests.gate.support import TTL_MS, World, make_entry
+from tests.waiting import until
 
 
 class Notes:
