@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from celery_groupfifo.demo.history import Event
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate import build_gate
 from tests.chaos.app import make_app
 from tests.chaos.effects import Effect
+from tests.chaos.fleet import SLEPT, SUSPENDABLE
 from tests.chaos.stage import QUEUE, Stage
 from tests.chaos.verdict import problems
 from tests.gate.support import make_entry
@@ -99,3 +109,25 @@ def test_the_proxy_loses_a_reply_after_the_server_has_acted(stage: Stage) -> Non
     assert gate.park(make_entry(gate, "b", "b", QUEUE), number)
     assert (stage.proxy.lost, stage.redis.llen(QUEUE)) == (3, 2)
     gate.store.client.close()
+
+
+def test_the_proxy_turns_the_connections_of_a_moment_into_black_holes(stage: Stage) -> None:
+    url = stage.gate.url(by_proxy=True)
+    old, new = (redis.Redis.from_url(url, socket_timeout=0.3, retry=Retry(NoBackoff(), 0)) for _ in range(2))
+    with old, new:
+        old.set("a", 1)
+        assert stage.proxy.swallow() == 1
+        with pytest.raises(redis.TimeoutError):
+            old.set("a", 2)
+        assert new.get("a") == b"1", "neither the call nor its answer went through"
+
+
+def test_the_clocks_of_a_suspended_process_stand_still(tmp_path: Path) -> None:
+    slept = tmp_path / "slept"
+    slept.write_text("1000")
+    look = "import time; print(time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.unsuspended())"
+    environment = {**os.environ, "PYTHONPATH": str(SUSPENDABLE), SLEPT: str(slept)}
+    said = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, text=True, check=True)
+    stood_still, went_on, of_the_others = map(float, said.stdout.split())
+    assert stood_still < of_the_others - 999
+    assert time.clock_gettime(time.CLOCK_BOOTTIME) - 60 < went_on
