@@ -150,3 +150,15 @@ def test_a_ticket_that_was_lost_before_a_standing_backlog_of_plain_messages(worl
     assert world.ring() == 1
     assert world.ring() == 0
     assert world.redis.llen("q") == 22
+
+
+def test_who_comes_second_rings_nothing(world: World) -> None:
+    """Timeline: two workers see that three of ten are missing; one rings them, and then the other one would."""
+    for n in range(10):
+        entry = make_entry(world.gate, f"t{n}", f"g{n}")
+        entry.queue, entry.list_key = "*elsewhere", None
+        world.gate.park(entry, world.gate.number())
+    world.tick(GRACE_MS + 1)
+    oldest = next(iter(world.gate.every_head(world.keys))).fence
+    assert world.gate.ring(world.keys, "*elsewhere", "w1", oldest=oldest, rings=0, limit=3) == 3
+    assert world.gate.ring(world.keys, "*elsewhere", "w2", oldest=oldest, rings=0, limit=3) == 0

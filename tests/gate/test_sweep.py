@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_groupfifo.recovery import CLAIM_MS
+from celery_groupfifo.recovery import CLAIM_MS, GRACE_MS
 from tests.gate.support import TTL_MS, World
 
 
@@ -18,6 +18,22 @@ def test_a_dead_workers_head_goes_out_again_with_a_new_fence(world: World) -> No
     assert world.waiting() == ["b"]
     assert world.stat("reclaimed") == 1
     assert world.gate.renew("w1", [ticket]) == [ticket], "the old owner is told"
+
+
+def test_a_dead_workers_head_does_not_wait_behind_a_backlog(world: World) -> None:
+    """It has had its turn: its ticket goes to the front of the list. And that tells nothing of those behind it."""
+    world.idle_sweeps(TTL_MS)
+    world.run("lost", "L")
+    for n in range(50):
+        world.park(f"t{n}", f"g{n}")
+    world.idle_sweeps(TTL_MS)
+    world.sweep(world.lists("q"))
+    again = world.receive()
+    assert (again.id, world.begin(again)) == ("lost", True)
+    world.tick(GRACE_MS + 1)
+    assert world.ring() == 0, "what it has passed is not overtaken"
+    world.gate.surrender([(again, True)], world.lists("q"))
+    assert world.queued()[:2] == ["lost", "t0"], "also when only its process was lost"
 
 
 def test_recovery_takes_no_longer_than_a_lease_and_a_sweep(world: World) -> None:

@@ -92,7 +92,7 @@ class GateModel:
             self.later[id] = self.now + delay
         else:
             self._join(id, group)
-            self._advance(group, True)
+            self._advance(group, [queue])
         if replayed:
             self._again(group, [queue])
         return True
@@ -110,7 +110,7 @@ class GateModel:
                 self.line[group].remove(id)
         else:
             del self.flight[group]
-            self._advance(group, not replayed)
+            self._advance(group, (), not replayed)
         if replayed:
             self._again(group, ())
         return True
@@ -149,18 +149,18 @@ class GateModel:
             run.due = self.now + delay
         if run.due is not None:
             due = max(run.due - self.now, 0)
-            self._resume(run, self.entries[id][1] in lists or not replayed)
+            self._resume(run, lists, not replayed)
         else:
             self._end(id)
             del self.flight[group]
-            head = self._advance(group, None)
+            head = self._head(group)
         if take == "lists":
             taken = self._take(lists, owner, head)
         if head and (take == "own" or taken == OWN):
             self._start(head, owner, seen=False)
             taken = (head.id, head.fence)
         elif head:
-            self._deliver(head, head.queue in lists or not replayed)
+            self._deliver(head, lists, not replayed)
         if replayed:
             self._again(group, lists)
         return False, taken, due
@@ -182,9 +182,7 @@ class GateModel:
         del self.flight[group]
         if policy == "cancel_rest" and self.line.get(group):
             self.cut[fence] = Cut(group, self.now, self.line.pop(group))
-        head = self._advance(group, None)
-        if head:
-            self._deliver(head, head.queue in lists or not replayed)
+        self._advance(group, lists, not replayed)
         if replayed:
             self._again(group, lists)
         return False, False, None
@@ -197,13 +195,13 @@ class GateModel:
         run.lost = 0 if run.blocks else run.lost
         run.blocks = False
         self._release(run)
-        self._deliver(run, True)
+        self._deliver(run, ())
         return True
 
     def skip(self, group: str) -> None:
         """An operator takes out the head that does not run."""
         self._end(self.flight.pop(group).id)
-        self._advance(group, True)
+        self._advance(group, ())
 
     def replace(self, id: str, group: str, queue: str, delay: int, replayed: bool = False) -> bool:
         """A task that runs gives its id to what goes on for it: in its place, or in the line of another group."""
@@ -242,7 +240,7 @@ class GateModel:
         run = self._holding(id, fence)
         if run is not None:
             run.lost += lost
-            self._resume(run, self.entries[id][1] in lists or not replayed)
+            self._resume(run, lists, not replayed)
         if (run is None or replayed) and (run := self._run(id)):  # it looks like a call that is repeated
             self._again(self.entries[id][0], lists)
 
@@ -269,18 +267,18 @@ class GateModel:
                         self._end(each)
             elif run and kind == "h":
                 run.due = None
-                self._resume(run, True)
+                self._resume(run, lists)
             elif run and self.now - since >= self.ttl:
                 run.lost += 1
                 reclaimed += 1
-                self._resume(run, True)
+                self._resume(run, lists)
             elif run:
                 run.until = since + self.ttl
         if not replayed:  # else their names are lost: whoever sweeps after the claim moves them
             for group, id in joining:
                 del self.later[id]
                 self._join(id, group)
-                self._advance(group, True)
+                self._advance(group, lists)
         return 0 if replayed else reclaimed
 
     def ring(self) -> int:
@@ -297,7 +295,7 @@ class GateModel:
                 lost.append(run)
         for run in lost:
             self._release(run)
-            self._deliver(run, True)
+            self._deliver(run, [run.queue])
         return len(lost)
 
     # -- the broker --------------------------------------------------------
@@ -341,42 +339,48 @@ class GateModel:
         self.line.setdefault(group, []).append(id)
         self.joined.setdefault(group, []).append(id)
 
-    def _advance(self, group: str, delivered: bool | None) -> Flight | None:
-        """The next head of a group, when nothing of it is in flight; None: the caller delivers it."""
+    def _head(self, group: str) -> Flight | None:
+        """The next head of a group, when nothing of it is in flight; the caller delivers it."""
         if group in self.flight or not self.line.get(group):
             return None
         id = self.line[group].pop(0)
         run = self.flight[group] = Flight(id, "")
         self._release(run)
-        if delivered is not None:
-            self._deliver(run, delivered)
         return run
+
+    def _advance(self, group: str, lists: Collection[str], delivered: bool = True) -> None:
+        run = self._head(group)
+        if run:
+            self._deliver(run, lists, delivered)
 
     def _release(self, run: Flight) -> None:
         self.fence = max(self.fence + 1, self.now * 1000)
         run.state, run.fence, run.owner, run.due = "released", self.fence, "-", None
         run.queue = self.entries[run.id][1]
 
-    def _deliver(self, run: Flight, delivered: bool) -> None:
-        if delivered:
+    def _deliver(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
+        """The script pushes it on one of its `lists`, to the front where a worker was lost; else its caller does."""
+        if run.queue in lists and run.lost:
+            self.lists.setdefault(run.queue, []).insert(0, (run.id, run.fence))
+        elif run.queue in lists or delivered:
             self.push(run.queue, (run.id, run.fence))
 
     def _again(self, group: str, lists: Collection[str]) -> None:
         """A repeated call asks for the tickets that the first one may have asked for."""
         run = self.flight.get(group)
         if run and run.state == "released" and run.queue not in lists:
-            self._deliver(run, True)
+            self._deliver(run, ())
 
-    def _resume(self, run: Flight, delivered: bool) -> None:
+    def _resume(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
         if run.due is not None and run.due > self.now:
             run.state, run.owner = "held", "-"
         else:
             self._release(run)
-            self._deliver(run, delivered)
+            self._deliver(run, lists, delivered)
 
     def _start(self, run: Flight, owner: str, seen: bool = True) -> None:
         run.state, run.owner, run.until = "running", owner, self.now + self.ttl
-        if seen:
+        if seen and not run.lost:
             self.seen[run.queue] = max(run.fence, self.seen.get(run.queue, 0))
 
     def _take(self, lists: Sequence[str], owner: str, own: Flight | None) -> Pair | None:

@@ -283,7 +283,7 @@ SCRIPTS = (
         "lua/ring.lua",
         "  if at == 1 and oldest ~= '0' and oldest ~= fence or counts",
         "  if counts",
-        (GATE + "test_lost_tickets.py::test_two_workers_ring_once_between_them",),
+        (GATE + "test_ring.py::test_who_comes_second_rings_nothing",),
     ),
     Mutant(
         "the bell rings, and nobody hears it",
@@ -314,20 +314,14 @@ SCRIPTS = (
         "lua/sweep.lua",
         "watches and next_due() or -1",
         "next_due()",
-        (
-            GATE + "test_sweeper.py::test_only_who_watches_plans_for_what_is_due",
-            GATE + "test_sweeper.py::test_one_worker_wakes_for_what_is_due",
-        ),
+        (GATE + "test_sweeper.py::test_only_who_watches_plans_for_what_is_due",),
     ),
     Mutant(
         "a watch lasts for ever",
         "lua/lib/pulse.lua",
         " or left <= 0 or left > watch then",
         " or not watcher then",
-        (
-            GATE + "test_sweeper.py::test_a_watch_ends_by_itself",
-            GATE + "test_sweeper.py::test_when_the_one_that_watches_is_lost_another_one_does",
-        ),
+        (GATE + "test_sweeper.py::test_a_watch_ends_by_itself",),
     ),
     Mutant(
         "a begin is refused by a full Redis",
@@ -349,6 +343,20 @@ SCRIPTS = (
         "K.ETAS = 2e14\n",
         "K.ETAS = 0\n",
         (GATE + "test_due.py::test_a_lost_workers_head_waits_behind_no_eta",),
+    ),
+    Mutant(
+        "a lost worker's head queues up behind a backlog",
+        "lua/lib/release.lua",
+        "    or redis.pcall('RPUSH', lists[queue], message))\n",
+        "    or redis.pcall('LPUSH', lists[queue], message))\n",
+        (GATE + "test_sweep.py::test_a_dead_workers_head_does_not_wait_behind_a_backlog",),
+    ),
+    Mutant(
+        "what a lost worker's head has passed counts as overtaken",
+        "lua/lib/flight.lua",
+        "noted and lost == '0' and",
+        "noted and",
+        (GATE + "test_sweep.py::test_a_dead_workers_head_does_not_wait_behind_a_backlog",),
     ),
     Mutant(
         "a kind of what is due takes a whole call",

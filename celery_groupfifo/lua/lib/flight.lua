@@ -61,7 +61,8 @@ local function lease(id, fence, lost, owner, call, ttl, rest)
 end
 
 -- The ticket has reached a worker, which begins its task. Returns its group; nothing when the ticket counts no more.
--- noted: older ones of the same list that are still rung were lost, see ring.lua.
+-- noted: older ones of the same list that are still rung were lost, see ring.lua. One that went to the list's front
+-- tells nothing of them.
 local function begun(id, fence, owner, call, ttl, noted)
   local text = redis.call('HGET', K.flight, id)
   local drawn, lost, rest, group, queue =
@@ -69,7 +70,7 @@ local function begun(id, fence, owner, call, ttl, noted)
   local counts = drawn == fence
   if counts then
     redis.call('ZREM', K.rung, queue .. ' ' .. fence .. ' ' .. id)
-    local seen = noted and (string.match(redis.call('HGET', K.seen, queue) or '', '^%d+') or '0')
+    local seen = noted and lost == '0' and (string.match(redis.call('HGET', K.seen, queue) or '', '^%d+') or '0')
     if seen and tonumber(seen) < tonumber(fence) then
       redis.call('HSET', K.seen, queue, fence .. ' ' .. K.ms_text)
     end

@@ -47,7 +47,8 @@ local function leave(group)
   end
 end
 
--- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish.
+-- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish. A head whose
+-- worker was lost has had its turn: it goes to the list's front, where kombu puts back what a lost worker had.
 local function ring(lists, id, lost, group, entry, out)
   local queue = entry.queue
   local fence = draw_fence()
@@ -55,7 +56,8 @@ local function ring(lists, id, lost, group, entry, out)
     'released ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' - - - - ' .. group .. ' ' .. queue)
   local message = compose(id, entry, fence, lost)
   redis.call('ZADD', K.rung, 0, queue .. ' ' .. fence .. ' ' .. id)
-  local pushed = lists[queue] and redis.pcall('LPUSH', lists[queue], message)
+  local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+    or redis.pcall('RPUSH', lists[queue], message))
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
     error(pushed.err)
   elseif type(pushed) ~= 'number' then -- no list of the caller's, or no list at all
