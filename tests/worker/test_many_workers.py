@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import pytest
+
+from celery_groupfifo import embedded
 from tests.waiting import until
 from tests.worker.load import Load
 from tests.worker.workers import Crew, Worker
@@ -83,13 +86,22 @@ def rate(crew: Crew, seconds: float = 2) -> float:
     return (commands(crew) - before) / (time.monotonic() - since)
 
 
-def test_an_idle_worker_costs_next_to_nothing(make_crew: Callable[..., Crew], key: str) -> None:
+@pytest.fixture
+def quiet_server() -> Iterator[embedded.Server]:
+    """A server that nobody else uses."""
+    with embedded.start(appendonly=False) as server:
+        yield server
+
+
+def test_an_idle_worker_costs_next_to_nothing(
+    make_crew: Callable[..., Crew], key: str, quiet_server: embedded.Server
+) -> None:
     """Beside a group that waits for a retry, with tasks behind it, and one that is busy.
 
     Connections that are still being made count too, so the rate may take some seconds to fall; of workers that poll
     it never does.
     """
-    crew = make_crew(slots=1, worker_prefetch_multiplier=1).ready()
+    crew = make_crew(slots=1, server=quiet_server, worker_prefetch_multiplier=1).ready()
     crew.send(f"{key}-busy", 1, "wait", name=key)
     crew.send(f"{key}-busy", 2)
     until(lambda: crew.history.runs)
