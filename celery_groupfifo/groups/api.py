@@ -192,10 +192,10 @@ class Groups:
             False when it is not at the gate, or runs: then it is `app.control.revoke`'s. Also when it has failed and
             blocks its group: that ends with `retry`, `skip` or `drop`.
         """
-        found = find.find(self._reader, task_id)
-        if found is None:
+        found = sorted(find.every(self._reader, task_id), key=lambda found: found.state == "running")
+        if not found:
             return False
-        note = audit.note("revoke", found.key, by, task_id=task_id)
+        note = audit.note("revoke", found[0].key, by, task_id=task_id)
         done = revoke_parked(self.app, task_id, note)
         if done:
             audit.log(note, task_id)

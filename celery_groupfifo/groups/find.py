@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,11 @@ logger = logging.getLogger(__name__)
 
 def find(reader: Reader, task_id: str) -> Found | None:
     """See `Groups.find`."""
+    return next(every(reader, task_id), None)
+
+
+def every(reader: Reader, task_id: str) -> Iterator[Found]:
+    """Each place of a task at the gate: its run, and what goes on under its id with another key."""
     names = entry_names(task_id)
     for keys in reader.partitions:
 
@@ -28,8 +34,7 @@ def find(reader: Reader, task_id: str) -> Found | None:
         texts, records, times = reader.ask("find", build)
         for at, (name, text, record) in enumerate(zip(names, texts, records, strict=True)):
             if text is not None:
-                return _found(reader, keys, name, text, Flight.parse(name, record), *times[2 * at : 2 * at + 2])
-    return None
+                yield _found(reader, keys, name, text, Flight.parse(name, record), *times[2 * at : 2 * at + 2])
 
 
 def _found(

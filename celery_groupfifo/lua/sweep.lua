@@ -32,7 +32,9 @@ local asked = remembered(calls, 'sweep', call)
 for name in string.gmatch(asked, '%S+') do
   ask_again(lists, name, out)
 end
-for _, member in ipairs(due_now(limit)) do
+local left = soonest()
+local members = due_now(left, limit)
+for _, member in ipairs(members) do
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
   local r, before = STATE[kind] and read_flight(name), #out
   if string.find('eaxd', kind, 1, true) then
@@ -70,7 +72,10 @@ end
 if reclaimed > 0 then
   redis.call('HINCRBY', K.stats, 'reclaimed', reclaimed)
 end
-local reply = { watches and next_due() or -1, reclaimed, #named / 2, unpack(named) }
+if watches and #members > 0 then
+  left = soonest()
+end
+local reply = { watches and next_due(left) or -1, reclaimed, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end

@@ -211,3 +211,16 @@ def test_a_hundred_thousand_groups(world: World, groups: Groups) -> None:
         assert took < 2, f"{how} took {took} s"
     assert groups.list(sort="age", limit=1)[0].key == "g99999"
     assert groups.list(limit=1)[0].depth == 50
+
+
+def test_places_of_revoked_tasks_cost_a_round_trip_per_hundred(world: World, groups: Groups) -> None:
+    groups.pause("g")
+    pipe = world.redis.pipeline()
+    for n in range(5000):
+        pipe.rpush(world.keys.waiting("g"), f"{world.now * 1000} gone{n}")
+    pipe.execute()
+    world.park("a")
+    before = int(world.redis.info("stats")["total_commands_processed"])
+    assert groups.get("g").head == "a"
+    assert int(world.redis.info("stats")["total_commands_processed"]) - before < 150
+    assert [task.task_id for task in groups.tasks("g", limit=1)] == ["a"]

@@ -103,6 +103,7 @@ def test_revoke_takes_out_what_waits(shop: Shop) -> None:
     assert shop.groups.revoke("a")
     assert shop.groups.tasks("B") == []
     assert shop.groups.get("B").depth == 1
+    assert [action.key for action in shop.groups.actions()] == ["B"], "not where it runs"
 
 
 def test_what_is_cancelled_or_purged_is_told_by_its_id(shop: Shop) -> None:

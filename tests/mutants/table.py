@@ -312,8 +312,8 @@ SCRIPTS = (
     Mutant(
         "every worker wakes for what is due",
         "lua/sweep.lua",
-        "watches and next_due() or -1",
-        "next_due()",
+        "watches and next_due(left) or -1",
+        "next_due(left)",
         (GATE + "test_sweeper.py::test_only_who_watches_plans_for_what_is_due",),
     ),
     Mutant(

@@ -1,38 +1,47 @@
 -- What is due. The kinds have ranges of scores of their own, see lib/keys.lua: none of them waits behind another.
 local RANGE = 1e14
 
+-- Of each kind, how long until its first member is due (ms); nil: it has none.
+local function soonest()
+  local left = {}
+  for kind = 0, 3 do
+    local first = kind * RANGE
+    local at = redis.call('ZRANGEBYSCORE', K.due, first, '(' .. first + RANGE, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    left[kind] = at and math.max(math.ceil(at - first - K.ms), 0)
+  end
+  return left
+end
+
 -- So many due members: leases first, and of each kind a fair share.
-local function due_now(limit)
+local function due_now(left, limit)
   local counts, shares, members = {}, {}, {}
-  local kinds = { 0, 1, 2, 3 }
-  for _, kind in ipairs(kinds) do
-    counts[kind] = redis.call('ZCOUNT', K.due, kind * RANGE, kind * RANGE + K.ms)
+  local kinds = {}
+  for kind = 0, 3 do
+    if left[kind] == 0 then
+      kinds[#kinds + 1] = kind
+      counts[kind] = redis.call('ZCOUNT', K.due, kind * RANGE, kind * RANGE + K.ms)
+    end
   end
   table.sort(kinds, function(a, b) return counts[a] < counts[b] end)
   for at, kind in ipairs(kinds) do -- what a kind does not need is for those that need more
     shares[kind] = math.min(counts[kind], math.floor(limit / (#kinds - at + 1)))
     limit = limit - shares[kind]
   end
-  for kind = 0, 3 do
+  table.sort(kinds)
+  for _, kind in ipairs(kinds) do
     local first = kind * RANGE
-    if shares[kind] > 0 then
-      local range = redis.call('ZRANGEBYSCORE', K.due, first, first + K.ms, 'LIMIT', 0, shares[kind])
-      for _, each in ipairs(range) do
-        members[#members + 1] = each
-      end
+    for _, each in ipairs(redis.call('ZRANGEBYSCORE', K.due, first, first + K.ms, 'LIMIT', 0, shares[kind])) do
+      members[#members + 1] = each
     end
   end
   return members
 end
 
 -- ms until something is due; -1: nothing.
-local function next_due()
-  local soonest = -1
+local function next_due(left)
+  local least = -1
   for kind = 0, 3 do
-    local range = kind * RANGE
-    local at = redis.call('ZRANGEBYSCORE', K.due, range, '(' .. range + RANGE, 'WITHSCORES', 'LIMIT', 0, 1)[2]
-    local left = at and math.max(math.ceil(at - range - K.ms), 0)
-    soonest = left and (soonest < 0 or left < soonest) and left or soonest
+    least = left[kind] and (least < 0 or left[kind] < least) and left[kind] or least
   end
-  return soonest
+  return least
 end

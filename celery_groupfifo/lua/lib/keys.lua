@@ -11,7 +11,7 @@
 --                                  failed run has cut off its line is cancelled
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] rung    (zset)    "<queue> <fence> <id>" of heads released and not yet begun, score 0
--- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms>"
+-- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms> [<rings since>]", see ring.lua
 -- KEYS[7] fence   (string)  the last fence drawn
 -- KEYS[8] stats   (hash)    totals
 -- KEYS[9] dead    (list)    dead letters, newest first
