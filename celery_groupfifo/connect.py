@@ -74,6 +74,8 @@ class Server:
         key = (self.sentinels, self.master, repr(sorted(options.items())))
         if key not in _WATCHED:
             others = int(options.pop("min_other_sentinels", 0))
+            if options.pop("ssl", False):
+                options["connection_class"] = redis.SSLConnection
             each = [
                 Connections(_bounded(options | {"host": host, "port": port}, options.get("socket_timeout") or PATIENCE))
                 for host, port in self.sentinels

@@ -50,7 +50,8 @@ class Kind(Enum):
 # redis-py makes classes of some words and takes the word out of the text; inside a script's error the word stays.
 _ELSEWHERE = re.compile(r"\b(READONLY|MASTERDOWN|LOADING|NOREPLICAS|UNBLOCKED|NOAUTH)\b")
 _ELSEWHERE_CLASSES = (ReadOnlyError, MasterDownError, BusyLoadingError)
-_FORBIDDEN = re.compile(r"\bNOPERM\b|ACL failure")
+# The last one is Redis 7.0's, inside a script.
+_FORBIDDEN = re.compile(r"\bNOPERM\b|ACL failure|The user executing the script can't")
 _INSIDE = re.compile(r"(in|running) script|user_script")
 _PASSING = re.compile(r"\b(OOM|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN)\b")
 _PASSING_CLASSES = (OutOfMemoryError, ClusterDownError, TryAgainError)

@@ -51,7 +51,7 @@ class Publisher:
 
     Args:
         app: Whose broker.
-        gate: Told of tickets that did not get through. Its own, used by the thread only.
+        gate: Told of tickets that did not get through. The publisher's own: it closes its connections at the end.
     """
 
     def __init__(self, app: Celery, gate: Gate) -> None:

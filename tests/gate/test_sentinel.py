@@ -60,6 +60,8 @@ def test_nothing_is_parked_at_an_old_master_that_comes_back(watched: Watched) ->
     warm(gate)
     generation, run_before = gate.store.connections.generation, scripts_run(watched.first.port)
     assert run_before > 0
+    with redis.Redis(port=watched.second.port, password=PASSWORD, db=2) as replica:
+        until(lambda: replica.hlen(gate.keyspace.partitions[0].entries) == 1)
     watched.fail_over()
     watched.thaw()
     with ThreadPoolExecutor(8) as pool:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 
 from celery_groupfifo import InvalidSetting, connect
@@ -96,6 +97,21 @@ def test_sentinels() -> None:
     assert (server.master, server.options["db"], server.options["password"]) == ("main", 2, "pw")
     with pytest.raises(InvalidSetting, match="master_name"):
         server_of(app_with(url))
+
+
+def test_sentinels_with_tls_and_passwords_of_their_own() -> None:
+    theirs = {"password": "theirs", "ssl": True, "ssl_ca_certs": "/ca.pem"}
+    options = {"master_name": "main", "sentinel_kwargs": theirs, "min_other_sentinels": 1}
+    app = app_with("sentinel://:pw@a:26379", broker_transport_options=options)
+    app.conf.broker_use_ssl = {"ssl_ca_certs": "/ca.pem"}
+    connections = server_of(app).connections(3.0, "name")
+    (sentinel,) = connections._master._sentinels  # type: ignore[union-attr]
+
+    assert connections._class is sentinel._class is redis.SSLConnection
+    assert (connections._options["password"], sentinel._options["password"]) == ("pw", "theirs")
+    assert sentinel._options["socket_timeout"] < 1 and "ssl" not in sentinel._options
+    again = server_of(app).connections(1.0, "other")
+    assert again._master is connections._master, "all of a process ask together"
 
 
 def test_a_global_key_prefix_is_in_front_of_every_key() -> None:

@@ -58,6 +58,7 @@ def test_a_new_connection_authenticates_anew(line: str) -> None:
     [
         "ERR Error running script (call to f_0a): @user_script: 12: -NOPERM " + PERMISSION,
         "NOPERM ACL failure in script: User gate has no permissions to access a key",
+        INSIDE[1].format("ERR The user executing the script can't run this command or subcommand"),
     ],
 )
 def test_a_script_that_was_forbidden_half_way_is_not_repeated(line: str) -> None:
