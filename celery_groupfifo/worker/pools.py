@@ -78,6 +78,13 @@ class Pool:
         """Do what an answer of the gate says that has come to the postman's thread."""
         self._loop.soon(step)
 
+    def _hear_anywhere(self, step: Callable[[], Any]) -> None:
+        # Without an event loop the consumer looks for calls every two seconds only.
+        if self._loop.hub is not None:
+            self._loop.soon(step)
+        else:
+            step()
+
     def has(self, run: Run) -> bool:
         """Return whether the pool still has a run that it was given."""
         job = run.job() if run.job is not None else None
@@ -93,7 +100,7 @@ class Pool:
 
 
 class Prefork(Pool):
-    """Celery's pool of processes. Its callbacks run on the consumer's loop."""
+    """Celery's pool of processes. Its callbacks run on the consumer's loop; in a thread, where there is none."""
 
     has_processes = True
     precomputes = True
@@ -112,6 +119,10 @@ class Prefork(Pool):
     def pass_on(self, step: Callable[[], Any]) -> None:
         """See `Pool`."""
         step()
+
+    def hear(self, step: Callable[[], Any]) -> None:
+        """See `Pool`."""
+        self._hear_anywhere(step)
 
     def has(self, run: Run) -> bool:
         """See `Pool`."""
@@ -140,10 +151,7 @@ class Threads(Pool):
 
     def hear(self, step: Callable[[], Any]) -> None:
         """See `Pool`."""
-        if self._loop.hub is not None:
-            self._loop.soon(step)
-        else:
-            step()
+        self._hear_anywhere(step)
 
     def take_back(self, run: Run) -> bool:
         """See `Pool`."""
