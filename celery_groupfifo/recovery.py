@@ -85,9 +85,11 @@ class Recovery:
         for member, group in members:
             if member.startswith("d "):
                 cancelled += self._cancel(keys, member, group)
-        self._advance(keys, [pair for pair in members if not pair[0].startswith("d ")], lists)
-        if any(member.startswith(("a ", "d ")) for member, _ in members):
-            next_due = 0  # a walk may not have come to its end
+        soon = self._advance(keys, [pair for pair in members if not pair[0].startswith("d ")], lists)
+        if any(member.startswith("d ") for member, _ in members):
+            next_due = 0  # the walk may not have come to its end
+        elif soon >= 0:
+            next_due = soon
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
 
     def _run_until_answered(
@@ -101,15 +103,19 @@ class Recovery:
         del self._unanswered[place]
         return reply
 
-    def _advance(self, keys: Keys, members: Sequence[tuple[str, str]], lists: Lists) -> None:
+    def _advance(self, keys: Keys, members: Sequence[tuple[str, str]], lists: Lists) -> int:
+        """Advance members of due. Returns ms until the next sweep; -1: as the last one has said."""
+        answers: list[int] = []
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
         while members:
             some = members[:ADVANCED]
             places = [key for _, group in some for key in (keys.waiting(group), keys.group(group))]
             args: list[Word] = [len(some), len(lists), *names, *(word for pair in some for word in pair)]
-            done, *words = self.store.run("advance", keys, [*places, *list_keys], args)
+            done, next_due, *words = self.store.run("advance", keys, [*places, *list_keys], args)
             self.publish(words)
+            answers.append(int(next_due))
             members = members[int(done) :]
+        return min((answer for answer in answers if answer >= 0), default=-1)
 
     def _cancel(self, keys: Keys, member: str, group: str) -> list[tuple[str, bytes]]:
         more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]

@@ -8,10 +8,10 @@
 -- ARGV[4] named     (count)  lists
 -- ARGV[5-] queues   (text)   their names
 -- ARGV[..] member, group     pairs: members of due and their groups
--- Returns {count, [queue, message]...}: of members that are done, from the first on; the caller calls again with the
---         others · to publish
+-- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
+--         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups)
---@include keys flight release advance again
+--@include keys flight release advance again crowd
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -37,12 +37,13 @@ while done < many and steps > 0 and bytes < BYTES do
       bury(id, group, 'corrupt', corrupt)
       leave(group)
     end
-    local head, first = next_head(waiting, group_key, group)
-    if head then
-      bytes = bytes + #first.text
-      ring(lists, head, '0', group, first, out)
+    local room, read = head_has_room(waiting, group_key, group)
+    bytes = bytes + read
+    if room then
+      advance(lists, waiting, group_key, group, out)
     end
   end
   done = done + 1
 end
-return { done, unpack(out) }
+local next = turned_away > 0 and SOON or -1 -- the next ones would find no room either
+return { done, steps > 0 and next or 0, unpack(out) }

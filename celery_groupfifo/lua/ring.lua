@@ -42,10 +42,8 @@ local function missing(fence, id, r)
   return not found and length <= SCANNED
 end
 
-local lists, out, count, asked = { [queue] = list }, {}, 0, remembered(calls, 'ring', call)
-for name in string.gmatch(asked, '%S+') do
-  ask_again(lists, name, out)
-end
+local lists, out, count = { [queue] = list }, {}, 0
+local asked = asked_before(calls, 'ring', call, lists, out)
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis.call('ZRANGEBYLEX', K.rung, first, past, 'LIMIT', 0, limit)) do
   local fence, id = string.match(member, ' (%d+) (%S+)$')

@@ -19,7 +19,7 @@
 -- Returns {next, reclaimed, named, ...}: ms until something is due (-1: nothing, or another worker watches) · number
 --         reclaimed · number of named ones, each a due member and its group · then queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys flight release resume again pulse due
+--@include keys flight release resume again pulse due crowd
 local STATE = { l = 'running', h = 'held', r = 'released' } -- that an entry is in when its member is still true
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, calls = KEYS[10], KEYS[11]
@@ -28,10 +28,7 @@ local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARG
 
 local since, watches = beat(pulse, ttl, owner, watch, woken)
 local lists, out, named, reclaimed, moved = named_lists(12, 12, count), {}, {}, 0, {}
-local asked = remembered(calls, 'sweep', call)
-for name in string.gmatch(asked, '%S+') do
-  ask_again(lists, name, out)
-end
+local asked = asked_before(calls, 'sweep', call, lists, out)
 local left = soonest()
 local members = due_now(left, limit)
 for _, member in ipairs(members) do
@@ -53,7 +50,7 @@ for _, member in ipairs(members) do
     redis.call('ZREM', K.due, member)
   elseif kind == 'l' and K.ms - since < ttl then
     redis.call('ZADD', K.due, since + ttl, member)
-  elseif (moved[kind] or 0) < BYTES then
+  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or has_room(r.queue, member, K.HOLDS)) then
     moved[kind] = (moved[kind] or 0) + redis.call('HSTRLEN', K.entries, name)
     redis.call('ZREM', K.due, member)
     if kind == 'l' then
@@ -75,7 +72,9 @@ end
 if watches and #members > 0 then
   left = soonest()
 end
-local reply = { watches and next_due(left) or -1, reclaimed, #named / 2, unpack(named) }
+local next = watches and next_due(left) or -1
+next = next == 0 and turned_away > 0 and SOON or next -- the next ones would find no room either
+local reply = { next, reclaimed, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end

@@ -45,6 +45,7 @@ def test_each_kind_gets_a_share_of_a_call(world: World) -> None:
         world.hold(world.run(f"h{n}", f"H{n}"), 1000, f"H{n}")
     etas(world, BATCH + 20)
     world.gate.store.mark_unsent(world.keys, "nothing")
+    world.redis.delete(world.keys.seen)  # nobody serves the queue: there is room for all
     world.tick(1000)
     swept = world.sweep(world.lists("q"))
     assert len(swept.named) in (49, 50) and swept.next_due == 0
@@ -112,7 +113,7 @@ def test_a_long_walk_over_empty_places_is_a_matter_of_a_few_sweeps(world: World)
     sweeps = 1
     while world.sweep(world.lists("q")).next_due == 0:
         sweeps += 1
-    assert (world.queued(), sweeps) == (["last of g"], 8)
+    assert (world.queued(), sweeps) == (["last of g"], 7)
 
 
 def test_walks_of_many_groups_share_a_call(world: World) -> None:

@@ -112,7 +112,7 @@ def test_a_named_entry_that_its_sweeper_forgot_is_named_again(world: World, monk
     world.park("a", delay=1000)
     world.tick(1000)
     with monkeypatch.context() as patch:
-        patch.setattr(world.gate, "_advance", lambda *_: None)
+        patch.setattr(world.gate, "_advance", lambda *_: -1)
         assert world.sweep().named == [("e g a", "g")]
         assert world.sweep().named == [], "it is left to the first one"
     world.tick(CLAIM_MS)

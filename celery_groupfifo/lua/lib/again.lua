@@ -20,10 +20,14 @@ local function heads_again(lists, group_key, out)
 end
 
 -- Names of entries that a call of a worker asked to publish are kept until its next one: "<call> <name>...".
--- Returns the names that this very call has asked for before, with blanks before each.
-local function remembered(calls, kind, call)
+-- Asks once more for those of this very call. Returns them, with blanks before each.
+local function asked_before(calls, kind, call, lists, out)
   local before, names = string.match(redis.call('HGET', calls, kind) or '', '^(%S+)(.*)$')
-  return before == call and names or ''
+  names = before == call and names or ''
+  for name in string.gmatch(names, '%S+') do
+    ask_again(lists, name, out)
+  end
+  return names
 end
 
 local function remember(calls, kind, call, names, ttl)
