@@ -338,6 +338,20 @@ SCRIPTS = (
         (GATE + "test_sweep.py::test_after_a_time_without_sweeps_every_owner_renews_first",),
     ),
     Mutant(
+        "a crowd of ETAs takes a whole queue",
+        "lua/advance.lua",
+        "    if room then\n",
+        "    if true then\n",
+        (GATE + "test_crowd.py::test_a_served_queue_gets_only_so_much_of_a_crowd",),
+    ),
+    Mutant(
+        "a crowd of retries takes a whole queue",
+        "lua/sweep.lua",
+        "(kind ~= 'h' or has_room(r.queue, member, K.HOLDS))",
+        "true",
+        (GATE + "test_crowd.py::test_retries_that_come_due_at_once_are_a_crowd",),
+    ),
+    Mutant(
         "a lost worker's group waits behind every ETA that is due",
         "lua/lib/keys.lua",
         "K.ETAS = 2e14\n",
