@@ -78,6 +78,7 @@ class Keys:
         self.seen, self.fence, self.stats, self.dead = self.base[5:]
         self.wake = self._stem + "wake"
         self.pulse = self._stem + "pulse"
+        self.crowd = self._stem + "crowd"
         self.paused = self._stem + "paused"
         self.audit = self._stem + "audit"
 

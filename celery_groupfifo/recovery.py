@@ -76,7 +76,7 @@ class Recovery:
         """
         names = [name for name, _ in lists]
         args: list[Word] = [self.settings.ttl_ms, BATCH, CLAIM_MS, owner, round(watch * 1000), int(woken)]
-        reply = self._run_until_answered("sweep", keys, [keys.pulse], owner, lists, args, [len(lists), *names])
+        reply = self._run_until_answered("sweep", keys, [keys.pulse, keys.crowd], owner, lists, args, [len(lists), *names])
         next_due, reclaimed, named, *rest = reply
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])
@@ -89,7 +89,7 @@ class Recovery:
         if any(member.startswith("d ") for member, _ in members):
             next_due = 0  # the walk may not have come to its end
         elif soon >= 0:
-            next_due = soon
+            next_due = min(soon, next_due) if next_due >= 0 else soon
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
 
     def _run_until_answered(
@@ -111,7 +111,7 @@ class Recovery:
             some = members[:ADVANCED]
             places = [key for _, group in some for key in (keys.waiting(group), keys.group(group))]
             args: list[Word] = [len(some), len(lists), *names, *(word for pair in some for word in pair)]
-            done, next_due, *words = self.store.run("advance", keys, [*places, *list_keys], args)
+            done, next_due, *words = self.store.run("advance", keys, [keys.crowd, *places, *list_keys], args)
             self.publish(words)
             answers.append(int(next_due))
             members = members[int(done) :]

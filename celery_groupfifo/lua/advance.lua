@@ -1,7 +1,8 @@
 -- advance: due ETAs join the lines of their groups, and walks over empty places go on; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10-] places  (list)   waiting, and group (hash), of the group of each member
+-- KEYS[10] crowd    (zset)   what waits for room, see lib/crowd.lua
+-- KEYS[11-] places  (list)   waiting, and group (hash), of the group of each member
 -- KEYS[..] lists    (list)   the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] many      (count)  members
@@ -16,10 +17,10 @@ local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local lists, out, bytes, done = named_lists(10 + 2 * many, 5, named), {}, 0, 0
+local lists, out, bytes, done = named_lists(11 + 2 * many, 5, named), {}, 0, 0
 steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
-  local key, arg = 10 + 2 * done, 5 + named + 2 * done
+  local key, arg = 11 + 2 * done, 5 + named + 2 * done
   local waiting, group_key, member, group = KEYS[key], KEYS[key + 1], ARGV[arg], ARGV[arg + 1]
   if redis.call('ZREM', K.due, member) == 0 then -- somebody else did it, or this very call
     heads_again(lists, group_key, out)
@@ -37,13 +38,14 @@ while done < many and steps > 0 and bytes < BYTES do
       bury(id, group, 'corrupt', corrupt)
       leave(group)
     end
-    local room, read = head_has_room(waiting, group_key, group)
-    bytes = bytes + read
-    if room then
+    local head = kind == 'e' and redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)
+    local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')
+    bytes = bytes + (first and #first.text or 0)
+    if not first or has_room(KEYS[10], first.queue, 'a ' .. group) then
       advance(lists, waiting, group_key, group, out)
     end
   end
   done = done + 1
 end
-local next = turned_away > 0 and SOON or -1 -- the next ones would find no room either
-return { done, steps > 0 and next or 0, unpack(out) }
+local pause = next_look()
+return { done, steps > 0 and pause or 0, unpack(out) }

@@ -3,8 +3,9 @@
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
--- KEYS[11] calls    (hash)    "sweep" -> "<call> <name>...": what this worker's last call has asked it to publish
--- KEYS[12-] lists   (list)    the broker's lists that the caller knows
+-- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": what waits for room, see lib/crowd.lua
+-- KEYS[12] calls    (hash)    "sweep" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[13-] lists   (list)    the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] ttl       (ms)
 -- ARGV[4] limit     (count)   entries moved in one call
@@ -22,16 +23,19 @@
 --@include keys flight release resume again pulse due crowd
 local STATE = { l = 'running', h = 'held', r = 'released' } -- that an entry is in when its member is still true
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
-local pulse, calls = KEYS[10], KEYS[11]
+local pulse, crowd, calls = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 
 local since, watches = beat(pulse, ttl, owner, watch, woken)
-local lists, out, named, reclaimed, moved = named_lists(12, 12, count), {}, {}, 0, {}
+local lists, out, named, reclaimed, moved, at = named_lists(13, 12, count), {}, {}, 0, {}, 0
 local asked = asked_before(calls, 'sweep', call, lists, out)
 local left = soonest()
 local members = due_now(left, limit)
-for _, member in ipairs(members) do
+local due = #members
+while at < #members do -- a crowd that comes in makes them more
+  at = at + 1
+  local member = members[at]
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
   local r, before = STATE[kind] and read_flight(name), #out
   if string.find('eaxd', kind, 1, true) then
@@ -43,6 +47,8 @@ for _, member in ipairs(members) do
       named[#named + 1] = member
       named[#named + 1] = group
     end
+  elseif kind == 'q' then
+    bring_in(crowd, name, limit + due - #members, members)
   elseif kind == 'c' then
     redis.call('ZREM', K.due, member)
     bury_flight(name)
@@ -50,7 +56,7 @@ for _, member in ipairs(members) do
     redis.call('ZREM', K.due, member)
   elseif kind == 'l' and K.ms - since < ttl then
     redis.call('ZADD', K.due, since + ttl, member)
-  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or has_room(r.queue, member, K.HOLDS)) then
+  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or has_room(crowd, r.queue, member)) then
     moved[kind] = (moved[kind] or 0) + redis.call('HSTRLEN', K.entries, name)
     redis.call('ZREM', K.due, member)
     if kind == 'l' then
@@ -69,12 +75,8 @@ end
 if reclaimed > 0 then
   redis.call('HINCRBY', K.stats, 'reclaimed', reclaimed)
 end
-if watches and #members > 0 then
-  left = soonest()
-end
-local next = watches and next_due(left) or -1
-next = next == 0 and turned_away > 0 and SOON or next -- the next ones would find no room either
-local reply = { next, reclaimed, #named / 2, unpack(named) }
+left = watches and due > 0 and soonest() or left
+local reply = { watches and next_due(left) or -1, reclaimed, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end

@@ -114,7 +114,7 @@ class Explorer:
         self.groups = Groups(world.app, world.gate)
         keys = world.keys
         per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
-        self._names = [*keys.base[:7], *per_group, "q", keys.pulse, *map(keys.calls, WORKERS)]
+        self._names = [*keys.base[:7], *per_group, "q", keys.pulse, keys.crowd, *map(keys.calls, WORKERS)]
         self._look = world.redis.register_script(LOOK)
         self._there: dict[str, bytes] = {}
         world.redis.flushdb()

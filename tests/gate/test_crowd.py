@@ -7,7 +7,7 @@ import pytest
 from tests.gate.support import TTL_MS, World
 
 ROOM = 200
-MOMENT = 50
+SOON, LATER = 20, 250
 
 
 def begin_one(world: World, queue: str = "q") -> None:
@@ -56,7 +56,7 @@ def test_a_crowd_comes_in_as_room_is_made(world: World) -> None:
             assert world.begin(ticket)
             world.finish(ticket, f"g{ticket.id}")
             ran.append(ticket.id)
-        world.tick(MOMENT)
+        world.tick(LATER)
     assert sorted(ran) == sorted(f"q{n}" for n in range(500))
     world.sweep()
     assert world.residue().keys() <= {world.keys.depth, world.keys.due} and world.depth("gq0") == 0
@@ -74,7 +74,7 @@ def test_etas_of_one_group_keep_their_order_in_a_crowd(world: World) -> None:
     sweep_all(world)
     assert world.waiting("late") == ["a"], "it found no room"
     assert world.begin(world.receive()), "which makes room"
-    world.tick(1)
+    world.tick(SOON)
     sweep_all(world)
     assert world.queued()[-1] == "a", "the first of its line finds it"
     assert world.waiting("late") == ["b"]
@@ -102,6 +102,65 @@ def test_a_full_queue_keeps_nothing_from_another(world: World) -> None:
     assert (world.redis.llen("q"), world.redis.llen("other")) == (ROOM, 100)
 
 
+def crowded_queue(world: World, crowd: int) -> None:
+    """It is served, and full, and its crowd has joined its lines."""
+    begin_one(world)
+    park_crowd(world, crowd)
+    world.tick(1000)
+    for _ in range(crowd // 100 + 2):
+        world.sweep(world.lists("q"))
+    assert world.redis.llen("q") == ROOM
+
+
+def test_a_crowd_that_waits_delays_nobody(world: World) -> None:
+    begin_one(world, "other")
+    crowded_queue(world, 1500)
+    world.park("o", "O", "other", delay=5)
+    world.hold(world.run("r", "R", "other"), 5, "R", "other")
+    world.tick(5)
+    world.sweep(world.lists("q", "other"))
+    assert sorted(world.queued("other")) == ["o", "r"]
+
+
+def test_a_crowd_that_waits_costs_next_to_nothing(world: World) -> None:
+    crowded_queue(world, 600)
+    world.tick(SOON)
+    looks = []
+    for _ in range(8):
+        before = int(world.redis.info("stats")["total_commands_processed"])
+        due = world.sweep(world.lists("q")).next_due
+        looks.append(int(world.redis.info("stats")["total_commands_processed"]) - before)
+        assert due is not None and due >= LATER / 1000 - 0.001
+        world.tick(LATER)
+    assert max(looks) < 30, looks
+
+
+def test_who_left_the_crowd_in_another_way_counts_no_more(world: World) -> None:
+    """Its row stays until its turn, and then brings nothing in."""
+    begin_one(world)
+    runs = [world.run(f"t{n}", f"g{n}") for n in range(2)]
+    for n in range(ROOM):
+        world.park(f"full{n}", f"full{n}")
+    for n in range(2):
+        world.hold(runs[n], 10, f"g{n}")
+    world.tick(10)
+    assert sweep_all(world) == 0.02
+    assert world.redis.zcard(world.keys.crowd) == 2
+    assert world.gate.revoke("t0")
+    for _ in range(ROOM):
+        ticket = world.receive()
+        assert world.begin(ticket)
+        world.finish(ticket, ticket.id)
+    world.tick(LATER)
+    world.sweep(world.lists("q"))
+    assert world.queued() == ["t1"]
+    ticket = world.receive()
+    assert world.begin(ticket)
+    world.finish(ticket, "g1")
+    world.sweep(world.lists("q"))
+    assert world.residue() == {}
+
+
 def test_retries_that_come_due_at_once_are_a_crowd(world: World) -> None:
     for n in range(350):
         world.hold(world.run(f"t{n}", f"g{n}"), 1000, f"g{n}")
@@ -113,7 +172,7 @@ def test_retries_that_come_due_at_once_are_a_crowd(world: World) -> None:
         ticket = world.receive()
         assert world.begin(ticket)
         world.finish(ticket, f"g{ticket.id[1:]}")
-    world.tick(MOMENT)
+    world.tick(LATER)
     sweep_all(world)
     assert set(world.queued()) == held
 

@@ -340,16 +340,30 @@ SCRIPTS = (
     Mutant(
         "a crowd of ETAs takes a whole queue",
         "lua/advance.lua",
-        "    if room then\n",
+        "    if not first or has_room(KEYS[10], first.queue, 'a ' .. group) then\n",
         "    if true then\n",
         (GATE + "test_crowd.py::test_a_served_queue_gets_only_so_much_of_a_crowd",),
     ),
     Mutant(
         "a crowd of retries takes a whole queue",
         "lua/sweep.lua",
-        "(kind ~= 'h' or has_room(r.queue, member, K.HOLDS))",
+        "(kind ~= 'h' or at > due or has_room(crowd, r.queue, member))",
         "true",
         (GATE + "test_crowd.py::test_retries_that_come_due_at_once_are_a_crowd",),
+    ),
+    Mutant(
+        "who waits for room stays among what is due",
+        "lua/lib/crowd.lua",
+        "    redis.call('ZADD', K.due, K.CROWDS + K.ms, member)\n",
+        "    redis.call('ZADD', K.due, K.HOLDS + K.ms, member)\n",
+        (GATE + "test_crowd.py::test_a_crowd_that_waits_costs_next_to_nothing",),
+    ),
+    Mutant(
+        "a row counts whatever has become of who waited",
+        "lua/lib/crowd.lua",
+        "tonumber(redis.call('ZSCORE', K.due, member) or 0) == K.CROWDS + ms",
+        "true",
+        (GATE + "test_crowd.py::test_who_left_the_crowd_in_another_way_counts_no_more",),
     ),
     Mutant(
         "a lost worker's group waits behind every ETA that is due",

@@ -48,7 +48,16 @@ def test_quoting_is_reversible_and_leaves_no_separator(text: str) -> None:
 def test_all_keys_of_a_partition_share_a_hash_tag() -> None:
     keys = Keys("app1:", "shop", 3)
 
-    every = [*keys.base, keys.wake, keys.pulse, keys.waiting("g"), keys.group("g"), keys.calls("w"), keys.producer("p")]
+    every = [
+        *keys.base,
+        keys.wake,
+        keys.pulse,
+        keys.crowd,
+        keys.waiting("g"),
+        keys.group("g"),
+        keys.calls("w"),
+        keys.producer("p"),
+    ]
 
     assert all(key.startswith("app1:{shop:3}:") for key in every)
     assert len(set(every)) == len(every)

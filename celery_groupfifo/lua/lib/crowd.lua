@@ -1,33 +1,67 @@
 -- A crowd that comes due at once must not stand in everybody's way: a queue that is served gets only so many tickets
--- ahead of what it has begun. The others come due again a moment later, and keep their places in their lines.
+-- ahead of what it has begun. The others wait for room, in the order in which they came due, and cost nothing
+-- meanwhile: the crowd (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
 local ROOM = 200 -- tickets on their way in a queue that is served
 local SERVED = 60000 -- ms since a begin, within which a queue is
-local MOMENT = 50 -- ms until what found no room is due again
-local SOON = 20 -- ms until the next sweep, when some found none
-local rooms, turned_away = {}, 0
+local SOON, LATER = 20, 250 -- ms until a queue is looked at again: when some of its crowd came in, and when none did
+local rooms, crowded, turned_away = {}, {}, false
 
--- Takes room for one more ticket of the crowd. Without any, the member of due comes again.
-local function has_room(queue, member, range)
+-- How many tickets of the crowd a queue takes now.
+local function room_in(queue)
   local room = rooms[queue]
   if not room then
     local at = string.match(redis.call('HGET', K.seen, queue) or '', '^%d+ (%d+)')
     local served = at and K.ms - at < SERVED
     room = served and ROOM - redis.call('ZLEXCOUNT', K.rung, '[' .. queue .. ' ', '(' .. queue .. ' \127') or math.huge
   end
-  rooms[queue] = room - 1
-  if room <= 0 then
-    turned_away = turned_away + 1
-    redis.call('ZADD', K.due, range + K.ms + MOMENT, member)
-  end
-  return room > 0
+  rooms[queue] = room
+  return room
 end
 
--- Whether the next head of a group finds room; and how many bytes were read to know it.
-local function head_has_room(waiting, group_key, group)
-  local item = redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)
-  local entry = item and read_entry(string.match(item, '^%d+ (.*)$') or '')
-  if entry then
-    return has_room(entry.queue, 'a ' .. group, K.ETAS), #entry.text
+-- Takes room for one more ticket, when nobody waits for it. Without any, the member of due joins the crowd.
+local function has_room(crowd, queue, member)
+  local room = room_in(queue)
+  if room > 0 and crowded[queue] == nil then
+    crowded[queue] = redis.call('ZSCORE', K.due, 'q ' .. queue) and true or false
   end
-  return true, 0
+  local found = room > 0 and not crowded[queue]
+  local score = not found and tonumber(redis.call('ZSCORE', K.due, member) or 0)
+  if found then
+    rooms[queue] = room - 1
+  elseif score < K.CROWDS then
+    turned_away = true
+    redis.call('ZADD', K.due, K.CROWDS + K.ms, member)
+    redis.call('ZADD', crowd, 0, queue .. ' ' .. K.ms_text .. ' ' .. member)
+    redis.call('ZADD', K.due, 'NX', K.REST + K.ms + SOON, 'q ' .. queue)
+  end
+  return found
+end
+
+-- ms until the next sweep, when this call has turned somebody away; else -1.
+local function next_look()
+  local pause = turned_away and SOON or -1
+  return pause
+end
+
+-- As many of a queue's crowd as find room, and no more than so many, are due again: they join the members. A row counts
+-- while its member waits since that very time.
+local function bring_in(crowd, queue, most, members)
+  local room = room_in(queue)
+  local wanted = math.max(math.min(room, most), 0)
+  local rows = redis.call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
+  for at = 1, math.min(wanted, #rows) do
+    local ms, member = string.match(rows[at], ' (%d+) (.*)$')
+    redis.call('ZREM', crowd, rows[at])
+    if tonumber(redis.call('ZSCORE', K.due, member) or 0) == K.CROWDS + ms then
+      redis.call('ZADD', K.due, (string.sub(member, 1, 1) == 'h' and K.HOLDS or K.REST) + K.ms, member)
+      members[#members + 1] = member
+    end
+  end
+  rooms[queue] = room - math.min(wanted, #rows)
+  if #rows <= wanted then
+    redis.call('ZREM', K.due, 'q ' .. queue)
+  else
+    local pause = wanted < room and 0 or wanted > 0 and SOON or LATER
+    redis.call('ZADD', K.due, K.REST + K.ms + pause, 'q ' .. queue)
+  end
 end

@@ -8,7 +8,8 @@
 --                           2e14   "e group id" an ETA comes
 --                           3e14   "a group" a walk goes on, "x group id" a buried entry's slot, "r id" a ticket did
 --                                  not reach the broker, "c id" a record that nobody can read, "d group fence" what a
---                                  failed run has cut off its line is cancelled
+--                                  failed run has cut off its line is cancelled, "q queue" a queue's crowd comes in
+--                           4e14   "h id", "a group" that wait for room, see lib/crowd.lua: no time moves them
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] rung    (zset)    "<queue> <fence> <id>" of heads released and not yet begun, score 0
 -- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms> [<rings since>]", see ring.lua
@@ -41,3 +42,4 @@ K.ms = tonumber(K.ms_text)
 K.HOLDS = 1e14
 K.ETAS = 2e14
 K.REST = 3e14
+K.CROWDS = 4e14
