@@ -136,29 +136,29 @@ def test_a_crowd_that_waits_costs_next_to_nothing(world: World) -> None:
 
 
 def test_who_left_the_crowd_in_another_way_counts_no_more(world: World) -> None:
-    """Its row stays until its turn, and then brings nothing in."""
+    """Its row stays until its turn, and then brings nothing in: not even what has its name by then."""
     begin_one(world)
-    runs = [world.run(f"t{n}", f"g{n}") for n in range(2)]
+    ran = world.run("again", "again")
     for n in range(ROOM):
         world.park(f"full{n}", f"full{n}")
-    for n in range(2):
-        world.hold(runs[n], 10, f"g{n}")
+    world.hold(ran, 10, "again")
     world.tick(10)
     assert sweep_all(world) == 0.02
-    assert world.redis.zcard(world.keys.crowd) == 2
-    assert world.gate.revoke("t0")
+    assert world.redis.zcard(world.keys.crowd) == 1
+    assert world.gate.revoke("again") and world.park("again", "again")
     for _ in range(ROOM):
         ticket = world.receive()
         assert world.begin(ticket)
         world.finish(ticket, ticket.id)
-    world.tick(LATER)
-    world.sweep(world.lists("q"))
-    assert world.queued() == ["t1"]
     ticket = world.receive()
     assert world.begin(ticket)
-    world.finish(ticket, "g1")
+    world.hold(ticket, 10_000, "again")
+    world.tick(LATER)
     world.sweep(world.lists("q"))
-    assert world.residue() == {}
+    assert world.queued() == [] and not world.redis.exists(world.keys.crowd)
+    world.tick(10_000)
+    world.sweep(world.lists("q"))
+    assert world.queued() == ["again"]
 
 
 def test_retries_that_come_due_at_once_are_a_crowd(world: World) -> None:
