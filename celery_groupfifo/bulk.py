@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from celery import Celery
@@ -38,23 +39,41 @@ def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncRe
         raise InvalidOption(f"chunk={chunk!r} does not work: set it to a whole number from 1 on.")
     parked: list[AsyncResult] = []
     batch = _Batch()
-    try:
-        for signature in signatures:
-            batch.add(signature)
-            if len(batch.results) == chunk:
-                parked += batch.flush()
-        parked += batch.flush()
-    except _StoppedError as stopped:
-        _raise(parked + stopped.parked, stopped.cause)
-    except Exception as error:
+    for some, failed in _chunks(signatures, chunk):
         try:
+            for signature in some:
+                batch.add(signature)
             parked += batch.flush()
         except _StoppedError as stopped:
-            parked += stopped.parked
-        _raise(parked, error)
-    finally:
-        batch.close()
+            _raise(parked + stopped.parked, stopped.cause)
+        except Exception as error:
+            try:
+                parked += batch.flush()
+            except _StoppedError as stopped:
+                parked += stopped.parked
+            _raise(parked, error)
+        finally:
+            batch.release()
+        if failed is not None:
+            _raise(parked, failed)
     return parked
+
+
+def _chunks(signatures: Iterable[Signature], size: int) -> Iterator[tuple[list[Signature], Exception | None]]:
+    """Take so many signatures at a time, and the error that ends them.
+
+    They are taken while no producer is held: whoever makes them may send tasks, too.
+    """
+    source, failed = iter(signatures), None
+    while failed is None:
+        some: list[Signature] = []
+        try:
+            some.extend(islice(source, size))  # keeps those before an error
+        except Exception as error:
+            failed = error
+        if not some and failed is None:
+            return
+        yield some, failed
 
 
 def _raise(parked: list[AsyncResult], cause: BaseException) -> None:
@@ -70,7 +89,7 @@ class _StoppedError(Exception):
 
 
 class _Batch:
-    """One chunk on its way; the producer is resolved once."""
+    """One chunk after the other on its way; each has a producer while it is parked."""
 
     def __init__(self) -> None:
         self.results: list[AsyncResult] = []
@@ -90,8 +109,9 @@ class _Batch:
                 f"{signature!r} belongs to another app: send its signatures with a park_many of their own."
             )
         if self._app is None or self._composer is None:
-            self._app, self._pooled = app, app.producer_pool.acquire(block=True)
-            self._composer = Composer(app)
+            self._app, self._composer = app, Composer(app)
+        if self._pooled is None:
+            self._pooled = app.producer_pool.acquire(block=True)
         composed = self._composer.compose(signature)
         if composed is not None:
             self._copied(signature, *composed)
@@ -143,8 +163,8 @@ class _Batch:
             raise _StoppedError([result for result in results if result.id not in failed], errors[0])
         return results
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Give the producer back."""
         if self._pooled is not None:
             self._pooled.release()
-        self._pooled = self._app = None
+        self._pooled = None

@@ -28,15 +28,21 @@ logger = get_logger(__name__)
 
 #: After a failure, seconds until the next try; twice as many after each further one, up to the second number.
 AGAIN_SECONDS, AGAIN_MOST = 0.5, 5.0
+#: At the end, for telling the gate what was not published.
+LEAVE_SECONDS = 1.0
 #: What was only written is asked for after this time, so many tickets, or so many bytes.
 PROOF_SECONDS, PROOF_TICKETS, PROOF_BYTES = 1.0, 100, 2**20
+
+
+#: A gate's partition and an entry: the same id may be in two partitions.
+Key = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Ticket:
     """A ticket on its way; `again`: it was written on a connection that has failed since then."""
 
-    entry: str
+    key: Key
     fence: int
     message: bytes
     queue: str
@@ -58,7 +64,7 @@ class Publisher:
         self._app, self._gate = app, gate
         self._link = _Link(app)
         self._thread = Background("groupfifo-publisher")
-        self._waiting: dict[str, _Ticket] = {}
+        self._waiting: dict[Key, _Ticket] = {}
         self._changing = threading.RLock()  # a signal handler may send a ticket while its thread does
         self._stopped = threading.Event()
         self._failures = 0
@@ -67,7 +73,7 @@ class Publisher:
         """Publish a ticket soon; nobody waits for it. For `build_gate(…, send=publisher.send)`."""
         ticket = ticket_of(message)
         if ticket is not None:
-            self._submit(_Ticket(ticket.entry, ticket.fence, message, queue))
+            self._submit(_Ticket((ticket.tag, ticket.entry), ticket.fence, message, queue))
 
     def length(self, queue: str) -> int | None:
         """Ask the broker how many messages a queue holds. It may take its time: not for a thread that must not wait.
@@ -106,27 +112,32 @@ class Publisher:
         self._thread.submit(self._link.close)
         done = self._thread.stop(within)
         left = list(self._waiting.values())
+        telling = threading.Thread(target=self._leave, args=(left,), name="groupfifo-publisher-end", daemon=True)
+        telling.start()
+        telling.join(LEAVE_SECONDS)  # the gate may hang, too: then they count as lost on their way
+        return done and not left
+
+    def _leave(self, left: Iterable[_Ticket]) -> None:
         for ticket in left:
             if not self._gate.unsent(ticket.message):
-                break  # nor will it be told of the others: they count as lost on their way
+                break  # nor will it be told of the others
         self._gate.store.close()
-        return done and not left
 
     def _submit(self, ticket: _Ticket) -> None:
         if self._stopped.is_set():
             self._gate.unsent(ticket.message)
             return
         with self._changing:
-            known = self._waiting.get(ticket.entry)
+            known = self._waiting.get(ticket.key)
             if known is not None and known.fence >= ticket.fence:
                 return
-            self._waiting[ticket.entry] = ticket
-        self._thread.submit(partial(self._publish, ticket.entry), ticket.entry)
+            self._waiting[ticket.key] = ticket
+        self._thread.submit(partial(self._publish, ticket.key), ticket.key)
 
     # -- in the thread -----------------------------------------------------
 
-    def _publish(self, entry: str) -> None:
-        ticket = self._waiting.get(entry)
+    def _publish(self, key: Key) -> None:
+        ticket = self._waiting.get(key)
         if ticket is None:
             return
         try:
@@ -141,15 +152,15 @@ class Publisher:
                 self._failures = 0
                 logger.info("The broker takes tickets again.")
         with self._changing:
-            if self._waiting.get(entry) is ticket:  # else a newer one has come meanwhile
-                del self._waiting[entry]
+            if self._waiting.get(key) is ticket:  # else a newer one has come meanwhile
+                del self._waiting[key]
         for lost in self._link.taken_lost():
             self._submit(lost)
 
     def _failed(self, ticket: _Ticket, error: Exception) -> None:
         self._gate.unsent(ticket.message)
         if not self._link.is_away(error):
-            logger.warning("Ticket %s can't be published, and goes out again: %r", ticket.entry, error)
+            logger.warning("Ticket %s can't be published, and goes out again: %r", ticket.key[1], error)
             return
         if not self._failures:
             logger.error("The broker takes no tickets: %r It is tried again until it does.", error)
@@ -172,7 +183,7 @@ class _Link:
         self._producer: Any = None
         self._proves = False
         self._proved = 0.0
-        self._unproven: dict[str, _Ticket] = {}
+        self._unproven: dict[Key, _Ticket] = {}
         self._bytes = 0
         self._lost: list[_Ticket] = []
 
@@ -192,7 +203,7 @@ class _Link:
                 if last:
                     raise
         if self._proves:
-            self._unproven[ticket.entry] = ticket
+            self._unproven[ticket.key] = ticket
             self._bytes += len(ticket.message)
 
     def taken_lost(self) -> Iterable[_Ticket]:

@@ -167,7 +167,17 @@ def test_a_newer_ticket_takes_the_place_of_an_older_one_never_the_other_way_roun
     new = old.replace(_fence(old), b"9" * 16)
     for message in (new, old):
         silent.publisher.send(queue, message)
-    assert silent.publisher._waiting["a"].message == new
+    assert [ticket.message for key, ticket in silent.publisher._waiting.items() if key[1] == "a"] == [new]
+
+
+def test_one_id_in_two_partitions_is_two_tickets(silent: Sender) -> None:
+    silent.park("busy", "a")
+    queue, first = silent.released[-1]
+    tag = silent.gate.keyspace.partitions[0].tag
+    second = first.replace(tag.encode(), tag.replace(":0", ":1").encode())
+    silent.publisher.send(queue, second)
+    waiting = [ticket.message for key, ticket in silent.publisher._waiting.items() if key[1] == "a"]
+    assert waiting == [first, second]
 
 
 def test_what_a_hanging_broker_does_not_take_is_marked_and_the_rest_goes_out_when_it_is_back(
@@ -225,6 +235,18 @@ def test_the_end_does_not_wait_for_a_broker_that_hangs(silent: Sender) -> None:
     assert not silent.publisher.stop(within=0.1)
     assert time.monotonic() - started < 2
     assert silent.unsent() == {"a", "b"}
+
+
+def test_the_end_does_not_wait_for_a_gate_that_hangs_as_well(redis_server: Server, redis_url: str) -> None:
+    with hole(redis_server.port) as broker, hole(redis_server.port) as gate:
+        database = redis_url.rpartition("/")[2]
+        sender = Sender(f"redis://127.0.0.1:{broker.port}/8", f"redis://127.0.0.1:{gate.port}/{database}")
+        broker.closed = True
+        sender.park("a", "b")
+        gate.closed = True
+        started = time.monotonic()
+        assert not sender.publisher.stop(within=0.1)
+        assert time.monotonic() - started < module.LEAVE_SECONDS + 1
 
 
 # -- RabbitMQ --------------------------------------------------------------

@@ -51,6 +51,30 @@ def test_one_without_a_group_stops_the_rest(app: Celery, chunk: int) -> None:
     assert parked(app) == {"k0", "k1", "k2"}
 
 
+def test_what_makes_the_signatures_may_send_tasks(app: Celery) -> None:
+    """While it does, no producer is held: of a pool of one, it would wait for ever."""
+    app.conf.broker_pool_limit = 1
+
+    def made() -> Iterator[Any]:
+        for signature in signatures(app, "k", 5):
+            app.tasks["plain"].apply_async(("other", 0))
+            yield signature
+
+    park_many(made(), chunk=2)
+    assert parked(app) == {f"k{number}" for number in range(5)}
+
+
+def test_those_made_before_an_error_are_parked(app: Celery) -> None:
+    def made() -> Iterator[Any]:
+        yield from signatures(app, "k", 3)
+        raise LookupError("no more")
+
+    with pytest.raises(PartiallyParked, match="3 signatures were parked, then: no more") as caught:
+        park_many(made(), chunk=2)
+    assert isinstance(caught.value.cause, LookupError)
+    assert parked(app) == {"k0", "k1", "k2"}
+
+
 def test_those_that_the_gate_refuses_are_left_out(app: Celery) -> None:
     park_many(signatures(app, "d", 1))
     Groups(app).drain("d")
