@@ -76,7 +76,8 @@ class Recovery:
         """
         names = [name for name, _ in lists]
         args: list[Word] = [self.settings.ttl_ms, BATCH, CLAIM_MS, owner, round(watch * 1000), int(woken)]
-        reply = self._run_until_answered("sweep", keys, [keys.pulse, keys.crowd], owner, lists, args, [len(lists), *names])
+        own = [keys.pulse, keys.crowd]
+        reply = self._run_until_answered("sweep", keys, own, owner, lists, args, [len(lists), *names])
         next_due, reclaimed, named, *rest = reply
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])

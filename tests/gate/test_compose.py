@@ -238,7 +238,7 @@ def router(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **
 @pytest.mark.parametrize(
     "conf",
     [{"task_routes": router}, {"task_send_sent_event": True}, {"task_always_eager": True}],
-    ids=str,
+    ids=lambda conf: next(iter(conf)),
 )
 def test_what_an_app_wants_to_see_or_decide_is_left_to_it(app: Celery, conf: Any, copies: list[str]) -> None:
     app.conf.update(conf)
