@@ -21,6 +21,7 @@ from celery_groupfifo import events
 from celery_groupfifo.model import HEADER, Ticket
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
 from celery_groupfifo.worker.outbox import Told
+from celery_groupfifo.worker.prefetch import Prefetch
 from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import Run
 
@@ -47,6 +48,7 @@ class Receiver:
         self._consumer = member.consumer
         self._handlers: dict[str, tuple[Any, Handler]] = {}
         self._making = threading.Lock()
+        self._prefetch = Prefetch(member.consumer, member.loop)
 
     def install(self) -> None:
         """Stand before Celery's own handler of messages."""
@@ -69,6 +71,7 @@ class Receiver:
     def start(self) -> None:
         """Forget the strategies of the last connection: they hold what belongs to it."""
         self._handlers.clear()
+        self._prefetch.reset()
 
     # -- a ticket comes in -----------------------------------------------------
 
@@ -84,6 +87,7 @@ class Receiver:
             self._drop(run)  # a second copy
             return
         member.runs.add(run)
+        self._prefetch.waits(run)
         call = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
         member.outbox.tell(Told("begin", call, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
 
@@ -97,6 +101,7 @@ class Receiver:
         self._member.loop.later(FOREIGN_SECONDS, lambda: message.reject_log_error(logger, errors, requeue=True))
 
     def _begun(self, run: Run, reply: Any, told: Told) -> None:
+        self._prefetch.answered(run)
         if not reply[0]:
             self._drop(run)
             return

@@ -32,7 +32,9 @@ PLAIN = 0.2
 LONGEST = 2.0
 #: What a stop may take beyond the longest task.
 PATIENCE = 5.0
-TICKETS, PINGS = 3, 3
+PINGS = 3
+#: For each busy worker: more than its prefetch count.
+TICKETS = 24
 BUSY = ("prefork", "threads", "gevent")
 ENDING = [(pool, runs) for pool in ("prefork", "threads") for runs in (1, 8)]
 AGAIN = ("prefork", "threads")
