@@ -7,12 +7,14 @@ so that whatever they read counts here, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import redis
 from celery import Celery
 from celery.backends.redis import RedisBackend
+from celery.exceptions import ImproperlyConfigured
 from kombu.transport.redis import SentinelChannel
 from kombu.utils.url import url_to_parts
 from redis.sentinel import SentinelManagedConnection
@@ -48,8 +50,13 @@ def gate_server(app: Celery, settings: Settings) -> Server:
     own = server_at(settings.url, sentinels)
     if broker is not None and broker.place == own.place:
         return _as_said(own, broker)
-    backend = _backend_server(app) if _may_be_backend(app) else None
-    return _as_said(own, backend) if backend is not None and backend.place == own.place else own
+    with suppress(
+        ValueError, ImproperlyConfigured
+    ):  # Celery refuses the backend's settings, and says so where it is used
+        backend = _backend_server(app)
+        if backend is not None and backend.place == own.place:
+            return _as_said(own, backend)
+    return own
 
 
 def _as_said(own: Server, shared: Server) -> Server:
