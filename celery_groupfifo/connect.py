@@ -84,14 +84,14 @@ def broker_server(app: Celery) -> Server | None:
     url = ";".join(url) if isinstance(url, (list, tuple)) else str(url)
     options = dict(connection.transport_options)
     prefix = options.get("global_keyprefix") or ""
-    first = transport_options_of(connection)
+    first = connection_options(connection)
     if issubclass(connection.transport.Channel, SentinelChannel):
         return replace(sentinel_server(url, first, _sentinels(connection, first), options), prefix=prefix)
     others = []
     for _ in _alternates(connection):
         if connection.transport.driver_type != "redis":
             return None
-        others.append(transport_options_of(connection))
+        others.append(connection_options(connection))
     places = {place_of(each): each for each in (first, *others)}
     if "://" not in url:
         url = "redis://{}:{}/{}".format(*place_of(first))
@@ -102,7 +102,7 @@ def broker_server(app: Celery) -> Server | None:
 def follow(server: Server, connection: Any) -> None:
     """Let the gate be where a worker's connection to the broker is, of a list of servers: it reads the lists there."""
     if server.others:
-        server.follow(transport_options_of(connection))
+        server.follow(connection_options(connection))
 
 
 def _alternates(connection: Any) -> Iterator[None]:
@@ -112,7 +112,7 @@ def _alternates(connection: Any) -> Iterator[None]:
         yield
 
 
-def transport_options_of(connection: Any) -> Options:
+def connection_options(connection: Any) -> Options:
     """Return how kombu's transport for Redis connects.
 
     Raises:

@@ -8,7 +8,7 @@ from celery import bootsteps
 from celery.utils.log import get_logger
 
 from celery_groupfifo.connect import follow
-from celery_groupfifo.errors import GateUnavailable, InvalidSetting
+from celery_groupfifo.errors import GateUnavailable, InvalidSetting, UnsupportedServer
 from celery_groupfifo.worker import advice, patches
 from celery_groupfifo.worker.member import Member
 
@@ -59,6 +59,8 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         except GateUnavailable as error:
             logger.error("%s Ordered tasks wait until it can be reached.", error)
             return
+        except UnsupportedServer as error:
+            raise SystemExit(f"The worker does not start: {error}") from error
         logger.info(
             "Ordered groups: gate %s, namespace %s, lease %gs, worker %s",
             gate.server.shown,

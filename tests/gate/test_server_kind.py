@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
 import redis
@@ -15,6 +11,7 @@ from celery import Celery
 from celery_groupfifo import GroupFifo, UnsupportedServer, embedded, park_many, refusals
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.pipelined import Pipelined
+from tests.gate.answering import answering, old_redis
 from tests.gate.support import World
 
 TOO_OLD = r"The gate's server at redis://127\.0\.0\.1:\d+/0 is Redis [\d.]+, and 6\.2 or newer, or Valkey, is needed"
@@ -68,26 +65,6 @@ def test_a_send_costs_what_it_did(world: World) -> None:
     assert (told["evalsha"] == 5 and "info" not in told) or told.get("info", 0) <= 1, told
 
 
-@contextmanager
-def answering(answers: dict[bytes, bytes], other: bytes) -> Iterator[int]:
-    """A server that says what it was told; yields its port."""
-
-    def serve(client: socket.socket) -> None:
-        with suppress(OSError), client:
-            while words := client.recv(65536):
-                for command in re.split(rb"\r\n(?=\*\d+\r\n\$)", words):
-                    client.sendall(next((said for word, said in answers.items() if word in command), other))
-
-    def accept() -> None:
-        with suppress(OSError):  # closed: the test is over
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield int(listener.getsockname()[1])
-
-
 def send_to(port: int) -> None:
     app = Celery("other", broker="memory://", set_as_current=False)
     app.conf.groupfifo_url = f"redis://127.0.0.1:{port}/0"
@@ -96,9 +73,7 @@ def send_to(port: int) -> None:
 
 
 def test_an_old_redis_says_so() -> None:
-    info = b"# Server\r\nredis_version:5.0.14\r\nredis_mode:standalone\r\n"
-    answers = {b"EVALSHA": b"-NOSCRIPT No matching script.\r\n", b"INFO": b"$%d\r\n%b\r\n" % (len(info), info)}
-    with answering(answers, b"+OK\r\n") as port, pytest.raises(UnsupportedServer, match=r"is Redis 5\.0\.14, and 6\.2"):
+    with old_redis() as port, pytest.raises(UnsupportedServer, match=r"is Redis 5\.0\.14, and 6\.2"):
         send_to(port)
 
 

@@ -11,6 +11,7 @@ import redis
 from celery import Celery
 
 from celery_groupfifo import embedded
+from tests.gate.answering import old_redis
 from tests.waiting import until
 from tests.worker.workers import Crew
 
@@ -134,3 +135,11 @@ def test_a_credential_provider(
         in_order(crew.ready())
     finally:
         crew.close()
+
+
+def test_a_worker_does_not_start_with_a_server_that_is_too_old(make_crew: Callable[..., Crew]) -> None:
+    with old_redis() as port:
+        crew = make_crew("prefork", groupfifo_url=f"redis://127.0.0.1:{port}/0")
+        assert crew.worker.start().wait() == 1
+        assert "The worker does not start: The gate's server at redis://127.0.0.1:" in crew.worker.log
+        assert "is Redis 5.0.14, and 6.2 or newer" in crew.worker.log and "Traceback" not in crew.worker.log
