@@ -23,7 +23,7 @@ from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.masks import shown
 from celery_groupfifo.server import Options, Server, place_of
 from celery_groupfifo.settings import Settings
-from celery_groupfifo.urls import SCHEMES, sentinel_server, server_at
+from celery_groupfifo.urls import ENCODE, SCHEMES, sentinel_server, server_at
 
 #: Seconds that the broker may take for one step, where it is not the gate's Redis.
 BROKER_PATIENCE = 5.0
@@ -77,11 +77,17 @@ def broker_server(app: Celery) -> Server | None:
     Raises:
         InvalidSetting: Its URL can't be used.
     """
-    connection = app.connection_for_write()
-    if connection.transport.driver_type != "redis":
-        return None
     url = app.conf.broker_write_url
     url = ";".join(url) if isinstance(url, (list, tuple)) else str(url)
+    try:
+        connection = app.connection_for_write()
+        elsewhere = connection.transport.driver_type != "redis"
+    except (KeyError, TypeError) as error:  # a transport or an option that kombu does not know
+        raise InvalidSetting(f"The broker's URL {shown(url)!r} does not work with kombu: {error}") from error
+    except ValueError:  # its text may quote a part of a password
+        raise InvalidSetting(f"The broker's URL {shown(url)!r} can't be read. {ENCODE}") from None
+    if elsewhere:
+        return None
     options = dict(connection.transport_options)
     prefix = options.get("global_keyprefix") or ""
     first = connection_options(connection)

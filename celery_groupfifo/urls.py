@@ -26,7 +26,7 @@ _QUERIES = frozenset(
     | {"max_connections", "timeout", "retry_on_timeout", "retry_on_error", "legacy_responses"}
 )
 _PARSERS: Mapping[str, Any] = URL_QUERY_ARGUMENT_PARSERS
-_ENCODE = "Write special characters of a password percent-encoded (urllib.parse.quote)."
+ENCODE = "Write special characters of a password percent-encoded (urllib.parse.quote)."
 
 
 def server_at(url: Any, transport_options: Mapping[str, Any]) -> Server:
@@ -104,9 +104,9 @@ def _options(url: str) -> Options:
         port = parts.port
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:  # its text may quote a part of a password
-        raise InvalidSetting(f"{shown(url)!r} can't be read as the URL of a Redis. {_ENCODE}") from None
+        raise InvalidSetting(f"{shown(url)!r} can't be read as the URL of a Redis. {ENCODE}") from None
     if parts.fragment:
-        raise InvalidSetting(f"{shown(url)!r} has a '#'. {_ENCODE}")
+        raise InvalidSetting(f"{shown(url)!r} has a '#'. {ENCODE}")
     options: Options = {}
     if parts.scheme in _SOCKETS:
         if parts.hostname or not parts.path.strip("/"):
@@ -114,9 +114,7 @@ def _options(url: str) -> Options:
         options |= {"path": unquote(parts.path), "connection_class": redis.UnixDomainSocketConnection}
     else:
         if not re.fullmatch(r"/?\d*/?", parts.path):
-            raise InvalidSetting(
-                f"{shown(url)!r} names no database: use a number, as in redis://host:port/0. {_ENCODE}"
-            )
+            raise InvalidSetting(f"{shown(url)!r} names no database: use a number, as in redis://host:port/0. {ENCODE}")
         options |= {"host": parts.hostname and unquote(parts.hostname), "port": port}
         options["db"] = int(parts.path.strip("/")) if parts.path.strip("/") else None
     if parts.scheme == "rediss":
