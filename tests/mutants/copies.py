@@ -26,6 +26,7 @@ PARTS = (
     "tests/brokers",
     "tests/stalls",
     "tests/proxy.py",
+    "tests/results.py",
     "tests/tls_server.py",
     "tests/waiting.py",
 )
