@@ -5,7 +5,7 @@ Importing the package makes every Celery app of the process ask for the group of
 
 from __future__ import annotations
 
-from celery_groupfifo import publish, revoke, signals
+from celery_groupfifo import masks, publish, revoke, signals
 from celery_groupfifo.app import GroupFifo
 from celery_groupfifo.bulk import park_many
 from celery_groupfifo.errors import (
@@ -23,6 +23,7 @@ from celery_groupfifo.errors import (
     ScriptRefused,
     UnknownGroup,
     UnknownTask,
+    UnsupportedServer,
     WrongState,
 )
 from celery_groupfifo.groups import Groups
@@ -42,6 +43,7 @@ from celery_groupfifo.task import GroupFifoTask, GroupRun
 
 publish.hook()
 revoke.hook()
+masks.hook()
 
 __version__ = "0.1.0"
 
@@ -64,6 +66,7 @@ __all__ = [
     "ScriptRefused",
     "UnknownGroup",
     "UnknownTask",
+    "UnsupportedServer",
     "WrongState",
     "group_begun",
     "group_blocked",

@@ -1,28 +1,30 @@
-"""Where the gate's Redis is, and connections to it.
+"""The gate's Redis among the servers that an app has, and connections to its broker.
 
-redis-py's retries are switched off: it may run a command twice without telling, and it is the gate that knows how to
-repeat a call.
+What the gate shares a server with says how to connect to it: the broker's transport or the result backend is asked,
+so that whatever they read counts here, too.
 """
 
 from __future__ import annotations
 
-import re
-import socket
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from celery import Celery
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from celery.backends.redis import RedisBackend
+from celery.exceptions import ImproperlyConfigured
+from kombu.transport.redis import SentinelChannel
+from kombu.utils.url import url_to_parts
+from redis.sentinel import SentinelManagedConnection
 
-from celery_groupfifo.connections import Connections
-from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.sentinels import PATIENCE, SentinelMaster
+from celery_groupfifo.errors import InvalidOption, InvalidSetting
+from celery_groupfifo.masks import shown
+from celery_groupfifo.server import Options, Server, place_of
 from celery_groupfifo.settings import Settings
+from celery_groupfifo.urls import ENCODE, SCHEMES, sentinel_server, server_at
 
-_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
 #: Seconds that the broker may take for one step, where it is not the gate's Redis.
 BROKER_PATIENCE = 5.0
 _REMEDY = (
@@ -31,111 +33,152 @@ _REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class Server:
-    """A Redis, a database of it, and how to reach it.
-
-    Attributes:
-        url: As the user wrote it.
-        place: What tells two servers apart: equal places are the same database.
-        options: For redis-py's connection.
-        sentinels: `(host, port)` of each sentinel; empty: none.
-        master: The sentinels' name of the master.
-        sentinel_options: For redis-py's connections to the sentinels; and `min_other_sentinels`.
-        prefix: Put before every key: the broker's `global_keyprefix`, where the gate shares its database.
-    """
-
-    url: str
-    place: tuple[Any, ...]
-    options: dict[str, Any] = field(compare=False)
-    sentinels: tuple[tuple[str, int], ...] = ()
-    master: str | None = None
-    sentinel_options: dict[str, Any] = field(default_factory=dict, compare=False)
-    prefix: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The URL without its password."""
-        return _shown(self.url)
-
-    def connections(self, timeout: float, name: str) -> Connections:
-        """New connections; nothing is connected yet.
-
-        Args:
-            timeout: Seconds to wait for an answer.
-            name: Shown by `CLIENT LIST`.
-        """
-        options = _bounded(self.options, timeout) | {"client_name": name}
-        return Connections(options, self._watched() if self.sentinels else None)
-
-    def _watched(self) -> SentinelMaster:
-        """One for all connections of this process."""
-        options = dict(self.sentinel_options)
-        key = (self.sentinels, self.master, repr(sorted(options.items())))
-        if key not in _WATCHED:
-            others = int(options.pop("min_other_sentinels", 0))
-            if options.pop("ssl", False):
-                options["connection_class"] = redis.SSLConnection
-            each = [
-                Connections(_bounded(options | {"host": host, "port": port}, options.get("socket_timeout") or PATIENCE))
-                for host, port in self.sentinels
-            ]
-            _WATCHED[key] = SentinelMaster(each, self.master or "", others)
-        return _WATCHED[key]
-
-
-_WATCHED: dict[Any, SentinelMaster] = {}
-
-#: A peer that is gone without a word is noticed by the system, also where nobody waits for an answer.
-_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-#: Options of redis-py's pools, which some write into a URL.
-_POOLS_OWN = ("max_connections", "timeout", "queue_class")
-
-
-def _bounded(options: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Options of a connection that ends every wait, decodes nothing, and repeats nothing."""
-    bounded = {name: value for name, value in options.items() if name not in _POOLS_OWN}
-    if "path" not in options:
-        keepalive = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
-        bounded = {"socket_keepalive": True, "socket_keepalive_options": keepalive, **bounded}
-    return {
-        **bounded,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        "decode_responses": False,
-    }
-
-
 def gate_server(app: Celery, settings: Settings) -> Server:
     """The gate's Redis: `groupfifo_url`, else the broker's, else the result backend's.
 
     Raises:
-        InvalidSetting: None of the three is a Redis.
+        InvalidSetting: None of the three is a Redis, or the one to use can't be reached as it is said.
     """
     broker = broker_server(app)
-    if settings.url:
-        server = _parse(settings.url, dict(app.conf.broker_transport_options or {}), None)
-        return broker if broker and broker.place == server.place else server
-    if broker:
-        return broker
-    backend = app.conf.result_backend or ""
-    if isinstance(backend, str) and backend.split("://")[0] in _SCHEMES:
-        options = app.conf.result_backend_transport_options or {}
-        return _parse(backend, options, app.conf.redis_backend_use_ssl)
-    raise InvalidSetting(_REMEDY)
+    if settings.url is None:
+        found = broker or _backend_server(app)
+        if found is None:
+            raise InvalidSetting(_REMEDY)
+        return found
+    conf = app.conf
+    sentinels = {**(conf.result_backend_transport_options or {}), **(conf.broker_transport_options or {})}
+    own = server_at(settings.url, sentinels)
+    if broker is not None and broker.place == own.place:
+        return _as_said(own, broker)
+    with suppress(
+        ValueError, ImproperlyConfigured
+    ):  # Celery refuses the backend's settings, and says so where it is used
+        backend = _backend_server(app)
+        if backend is not None and backend.place == own.place:
+            return _as_said(own, backend)
+    return own
+
+
+def _as_said(own: Server, shared: Server) -> Server:
+    """Return a server that is shared with the broker or the backend: what the gate's own URL says wins."""
+    options = dict(shared.options)
+    if {"username", "password", "credential_provider"} & own.options.keys():
+        for name in ("username", "password", "credential_provider"):
+            options.pop(name, None)
+    return replace(shared, url=own.url, options=options | own.options)
+
+
+# -- the broker ------------------------------------------------------------------
 
 
 def broker_server(app: Celery) -> Server | None:
-    """The broker's Redis; None when the broker is something else."""
-    connection = app.connection_for_write()
-    url = str(app.conf.broker_write_url or app.conf.broker_url or "")
-    if connection.transport.driver_type != "redis":
+    """The broker's Redis; None when the broker is something else, or may become it by a failover.
+
+    Raises:
+        InvalidSetting: Its URL can't be used.
+    """
+    url = app.conf.broker_write_url
+    url = ";".join(url) if isinstance(url, (list, tuple)) else str(url)
+    try:
+        connection = app.connection_for_write()
+        elsewhere = connection.transport.driver_type != "redis"
+    except (KeyError, TypeError) as error:  # a transport or an option that kombu does not know
+        raise InvalidSetting(f"The broker's URL {shown(url)!r} does not work with kombu: {error}") from error
+    except ValueError:  # its text may quote a part of a password
+        raise InvalidSetting(f"The broker's URL {shown(url)!r} can't be read. {ENCODE}") from None
+    if elsewhere:
         return None
-    options = dict(connection.transport_options or {})
-    server = _parse(url, options, app.conf.broker_use_ssl)
-    return replace(server, prefix=options.get("global_keyprefix", ""))
+    options = dict(connection.transport_options)
+    prefix = options.get("global_keyprefix") or ""
+    first = connection_options(connection)
+    if issubclass(connection.transport.Channel, SentinelChannel):
+        return replace(sentinel_server(url, first, _sentinels(connection, first), options), prefix=prefix)
+    others = []
+    for _ in _alternates(connection):
+        if connection.transport.driver_type != "redis":
+            return None
+        others.append(connection_options(connection))
+    places = {place_of(each): each for each in (first, *others)}
+    if "://" not in url:
+        url = "redis://{}:{}/{}".format(*place_of(first))
+    place = place_of(first) if len(places) == 1 else tuple(places)
+    return Server(url, place, first, tuple(places.values())[1:], prefix=prefix)
+
+
+def follow(server: Server, connection: Any) -> None:
+    """Let the gate be where a worker's connection to the broker is, of a list of servers: it reads the lists there."""
+    if server.others:
+        server.follow(connection_options(connection))
+
+
+def _alternates(connection: Any) -> Iterator[None]:
+    """Let a connection that is not open lead to each further URL of its list, as a failover does."""
+    for url in list(connection.alt)[1:]:
+        connection.switch(url)
+        yield
+
+
+def connection_options(connection: Any) -> Options:
+    """Return how kombu's transport for Redis connects.
+
+    Raises:
+        InvalidSetting: It can't.
+    """
+    transport = connection.transport
+    channel = transport.Channel.__new__(transport.Channel)  # an open one would have connected already
+    channel.connection = transport
+    for name in channel.from_transport_options:
+        if name in connection.transport_options:
+            setattr(channel, name, connection.transport_options[name])
+    try:
+        options = dict(channel._connparams())
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise InvalidSetting(f"The broker {connection.as_uri()} can't be used: {error}") from error
+    if "health_check_interval" not in connection.transport_options:
+        options.pop("health_check_interval", None)  # kombu's default: it waits for hours where the gate does not
+    return _unmanaged(options)
+
+
+def _unmanaged(options: Options) -> Options:
+    """Options with a connection class that does not ask sentinels itself, and without what is not set."""
+    made = options.get("connection_class") or redis.Connection
+    if issubclass(made, SentinelManagedConnection):
+        made = redis.SSLConnection if issubclass(made, redis.SSLConnection) else redis.Connection
+    return {name: value for name, value in options.items() if value is not None} | {"connection_class": made}
+
+
+def _sentinels(connection: Any, first: Options) -> list[tuple[str, int]]:
+    urls = [url_to_parts(url) for url in connection.alt]
+    port = connection.transport.default_port
+    found = [(each.hostname or "localhost", each.port or port) for each in urls if each.scheme == "sentinel"]
+    return found or [(first["host"], first["port"])]
+
+
+# -- the result backend ------------------------------------------------------------
+
+
+def _may_be_backend(app: Celery) -> bool:
+    url = app.conf.result_backend
+    return isinstance(url, str) and url.partition("://")[0] in SCHEMES
+
+
+def _backend_server(app: Celery) -> Server | None:
+    """The result backend's Redis; None when it is something else."""
+    backend = app.backend if _may_be_backend(app) else None
+    if not isinstance(backend, RedisBackend):
+        return None
+    options, url = _unmanaged(backend.connparams), app.conf.result_backend
+    prefix = str(backend._transport_options.get("global_keyprefix") or "")
+    if prefix and prefix[-1] not in ":_-.":
+        prefix += "_"  # as the backend does
+    hosts = options.pop("hosts", None)
+    if hosts is not None:
+        sentinels = [(each["host"], each["port"]) for each in hosts]
+        return replace(sentinel_server(url, options, sentinels, backend._transport_options), prefix=prefix)
+    return Server(url, place_of(options), options, prefix=prefix)
+
+
+# -- connections to the broker -------------------------------------------------------
 
 
 def broker_connection(app: Celery) -> Any:
@@ -169,61 +212,64 @@ def _bounds_of_transport(app: Celery, driver: str) -> dict[str, Any]:
     return {}
 
 
-def _parse(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
-    if isinstance(url, (list, tuple)):
-        url = ";".join(url)
-    scheme = url.split("://")[0]
-    if scheme not in _SCHEMES:
-        raise InvalidSetting(f"{_shown(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
-    if scheme == "sentinel":
-        return _parse_sentinel(url, transport_options, use_ssl)
-    first = url.split(";")[0]
-    parts = urlsplit(first)
-    if scheme == "redis+socket":
-        query = dict(parse_qsl(parts.query))
-        first = f"unix://{parts.netloc}{parts.path}?db={query.get('virtual_host', '0').strip('/')}"
-    elif "CERT_" in parts.query:
-        first = first.replace("CERT_NONE", "none").replace("CERT_REQUIRED", "required")
-        first = first.replace("CERT_OPTIONAL", "optional")
-    try:
-        options = dict(redis.connection.parse_url(first))
-    except ValueError as error:
-        raise InvalidSetting(f"{_shown(url)!r} can't be read as the URL of a Redis: {error}.") from error
-    if scheme in ("redis", "rediss") and not re.fullmatch(r"/?\d*/?", parts.path):
-        raise InvalidSetting(f"{_shown(url)!r} names no database: use a number, as in redis://host:port/0.")
-    if isinstance(use_ssl, dict):
-        options |= {"connection_class": redis.SSLConnection, **use_ssl}
-    if "path" in options:
-        place: tuple[Any, ...] = (options["path"], options.get("db", 0))
-    else:
-        host = str(options.get("host") or "127.0.0.1").lower()
-        place = ("127.0.0.1" if host == "localhost" else host, options.get("port") or 6379, options.get("db") or 0)
-    return Server(url, place, options)
+class Brokers:
+    """The brokers that an app sends to: one, or those of its failover list.
+
+    Args:
+        app: The app.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        connection = app.connection_for_write()
+        self._shown = shown(connection.as_uri())
+        self._known = {_broker(connection), *(_broker(connection) for _ in _alternates(connection))}
+        self._seen: set[Any] = set()
+
+    def check(self, producer: Any) -> None:
+        """Check that a call's own producer, or connection, leads to one of them.
+
+        A task that waits is sent later, from any process, with a connection of the app.
+
+        Raises:
+            InvalidOption: It leads to another broker.
+        """
+        connection = getattr(producer, "connection", None)
+        if connection is None:
+            return
+        options = connection.transport_options
+        way = (
+            connection.transport_cls,
+            connection.hostname,
+            connection.port,
+            connection.virtual_host,
+            options.get("global_keyprefix"),
+            options.get("master_name"),
+        )
+        if way in self._seen:
+            return
+        if _broker(connection) not in self._known:
+            raise InvalidOption(
+                f"The connection of this call leads to {shown(connection.as_uri())}, and the broker of its app is "
+                f"{self._shown}: a task that waits for its turn is sent by another process, which does not have this "
+                "connection. Send it from an app with that broker (Celery(broker=…)), or without connection= and "
+                "producer=."
+            )
+        self._seen.add(way)
 
 
-def _shown(url: str) -> str:
-    """A URL without its password, even when it is a wrong one."""
-    return re.sub(r"(://[^:@/;]*):[^;?]*@", r"\1:**@", url)
-
-
-def _parse_sentinel(url: str, transport_options: dict[str, Any], use_ssl: Any) -> Server:
-    sentinels: list[tuple[str, int]] = []
-    options: dict[str, Any] = {}
-    for each in url.split(";"):
-        parts = urlsplit(each)
-        sentinels.append((parts.hostname or "localhost", parts.port or 26379))
-        options["db"] = int(parts.path.strip("/") or options.get("db", 0))
-        if parts.password:
-            options["password"] = parts.password
-            options["username"] = parts.username or None
-    master = transport_options.get("master_name")
-    if not master:
-        raise InvalidSetting("A sentinel:// URL needs broker_transport_options = {'master_name': …}.")
-    place = (tuple(sorted(sentinels)), master, options["db"])
-    options = {name: value for name, value in options.items() if value}
-    if isinstance(use_ssl, dict):
-        options |= {"connection_class": redis.SSLConnection, **use_ssl}
-    theirs = dict(transport_options.get("sentinel_kwargs") or {})
-    if transport_options.get("min_other_sentinels"):
-        theirs["min_other_sentinels"] = transport_options["min_other_sentinels"]
-    return Server(url, place, options, tuple(sentinels), master, theirs)
+def _broker(connection: Any) -> tuple[Any, ...]:
+    """Return what is equal for two connections to the same broker."""
+    transport, options = connection.transport, connection.transport_options
+    usual = transport.default_connection_params
+    host = (connection.hostname or usual.get("hostname") or "localhost").lower()
+    virtual_host = connection.virtual_host or "/"
+    if transport.driver_type == "redis":
+        virtual_host = virtual_host.strip("/") or "0"
+    return (
+        transport.driver_type,
+        "127.0.0.1" if host == "localhost" else host,
+        connection.port or usual.get("port"),
+        virtual_host,
+        options.get("global_keyprefix") or "",
+        options.get("master_name"),
+    )

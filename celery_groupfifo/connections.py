@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Protocol
 
@@ -17,21 +18,25 @@ import redis
 #: Idle connections that are kept. A burst opens what it needs; what comes back beyond these is closed.
 KEPT = 16
 
-Address = tuple[str, int]
+Place = Any
+"""Where a server is, as its `Master` names it."""
 
 
 class Master(Protocol):
-    """Knows where the server is, if that may change; see sentinels.py."""
+    """Knows where the server is, if that may change; see sentinels.py and failover.py."""
 
-    def find(self) -> Address:
-        """The address by now.
+    def find(self) -> Place:
+        """Return the place by now.
 
         Raises:
             redis.ConnectionError: Nobody can tell.
         """
 
-    def last(self) -> Address | None:
-        """The address of a moment ago: what is kept is good only while it leads there. None: not known yet."""
+    def last(self) -> Place | None:
+        """Return the place of a moment ago: what is kept is good only while it leads there. None: not known yet."""
+
+    def doubt(self) -> None:
+        """Note that connections to the place have failed."""
 
 
 #: Stands for this process. A number would have to be asked of the system at every call.
@@ -60,6 +65,7 @@ class Connections:
     Args:
         options: For the connection, as redis-py names them; with its `connection_class`.
         master: Finds the server; None: it is where the options say.
+        at: Returns the options for a place that the master names.
 
     Attributes:
         generation: Grows whenever all connections that were made before are distrusted. Whoever holds one for long
@@ -67,11 +73,14 @@ class Connections:
         timeout: Seconds to wait for an answer.
     """
 
-    def __init__(self, options: dict[str, Any], master: Master | None = None) -> None:
-        self._options = dict(options)
-        self._class: type[Any] = self._options.pop("connection_class", redis.Connection)
-        self._master = master
-        self._address: Address | None = None
+    def __init__(
+        self,
+        options: dict[str, Any],
+        master: Master | None = None,
+        at: Callable[[Place], dict[str, Any]] | None = None,
+    ) -> None:
+        self._options, self._master, self._at = dict(options), master, at
+        self._place: Place | None = None
         self._idle = _Idle()
         self._numbers = count(1)
         self.generation = 0
@@ -86,18 +95,20 @@ class Connections:
             redis.RedisError: The server can't be reached, or refuses it.
         """
         options = self._options
-        if self._master is not None:
-            address = self._master.find()
-            self._lead_to(address)
-            options = {**options, "host": address[0], "port": address[1]}
+        if self._master is not None and self._at is not None:
+            place = self._master.find()
+            self._lead_to(place)
+            options = self._at(place)
         self._mine()
         generation = self.generation
-        connection = self._class(**options)
+        connection = _class_of(options)(**_arguments(options))
         connection.groupfifo_generation = generation
         try:
             connection.connect()
         except BaseException:
             connection.disconnect()
+            if self._master is not None:
+                self._master.doubt()
             raise
         return connection
 
@@ -112,10 +123,10 @@ class Connections:
         same: bool = connection.groupfifo_generation == self.generation
         return same
 
-    def _lead_to(self, address: Address | None) -> None:
-        if address is not None and address != self._address:
-            self._address = address
-            self.drop(self.generation)
+    def _lead_to(self, place: Place | None) -> None:
+        if place is not None and place != self._place:
+            self._place = place
+            self._distrust_all()
 
     # -- for one call ------------------------------------------------------
 
@@ -149,8 +160,13 @@ class Connections:
                 what has been made since then is good.
         """
         if generation == self.generation:
-            self.generation = next(self._numbers)
-            self.close_idle()
+            self._distrust_all()
+            if self._master is not None:
+                self._master.doubt()
+
+    def _distrust_all(self) -> None:
+        self.generation = next(self._numbers)
+        self.close_idle()
 
     def close_idle(self) -> None:
         """Close what is kept."""
@@ -171,7 +187,16 @@ class Connections:
 
     def client(self) -> Any:
         """redis-py's client on these connections."""
-        return redis.Redis(connection_pool=_Pool(self, self._class, self._options))
+        return redis.Redis(connection_pool=_Pool(self, _class_of(self._options), _arguments(self._options)))
+
+
+def _class_of(options: dict[str, Any]) -> type[Any]:
+    made: type[Any] = options.get("connection_class", redis.Connection)
+    return made
+
+
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "connection_class"}
 
 
 class _Pool(redis.ConnectionPool):

@@ -36,6 +36,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.masks import shown
 
 URL_VARIABLE = "GROUPFIFO_REDIS_URL"
 BINARY_VARIABLE = "GROUPFIFO_REDIS_SERVER"
@@ -317,19 +318,18 @@ def _inspect(path: str | None, source: str) -> Binary | None:
 
 def _use(url: str, source: str) -> Server:
     parts = urlsplit(url)
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
         with _client(url) as client:
             info = client.info("server")
     except (redis.RedisError, ValueError) as error:
         raise EmbeddedServerError(
-            f"The Redis server at {shown} ({source}) does not answer: {error}. "
+            f"The Redis server at {shown(url)} ({source}) does not answer: {error}. "
             f"Start it, correct the URL, or unset {URL_VARIABLE} to have one started."
         ) from error
     name, version = "Valkey", info.get("valkey_version")
     if version is None:
         name, version = "Redis", info["redis_version"]
-    return Server(url, parts.port or 6379, f"{name} {version} ({source}) at {shown}")
+    return Server(url, parts.port or 6379, f"{name} {version} ({source}) at {shown(url)}")
 
 
 def _client(url: str) -> Any:

@@ -81,5 +81,9 @@ class GateUnavailable(GroupFifoError, OperationalError):
     """The gate's Redis can't be used right now: it is tried again until it can be."""
 
 
+class UnsupportedServer(GroupFifoError):
+    """The gate needs Redis 6.2 or newer, or Valkey."""
+
+
 class ScriptRefused(GroupFifoError):
     """Redis refused a script of the gate: allow the user EVALSHA, SCRIPT LOAD and the gate's keys."""

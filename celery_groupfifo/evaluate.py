@@ -6,15 +6,39 @@ worker's main process, for every task.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from celery_groupfifo import scripts
+from celery_groupfifo.refusals import checked_version
 
 if TYPE_CHECKING:
     from celery_groupfifo.connections import Connections
+
+
+def load(connection: Any, names: Sequence[str]) -> None:
+    """Make scripts known to a server. One that is too old gets none, so the first call of each process is refused.
+
+    Args:
+        connection: To the server, not in use elsewhere.
+        names: Of the scripts.
+
+    Raises:
+        redis.RedisError: The server is too old or refuses, or the connection is lost.
+    """
+    with suppress(ResponseError):  # the user may not ask for it
+        connection.send_command("INFO", "server")
+        found = re.search(rb"redis_version:([\d.]+)", connection.read_response())
+        if found is not None:
+            checked_version(found[1].decode())
+    for name in names:
+        connection.send_command("SCRIPT", "LOAD", scripts.source(name))
+    for _ in names:
+        connection.read_response()
 
 
 class Evaluator:
@@ -33,14 +57,14 @@ class Evaluator:
         Raises:
             redis.ConnectionError, redis.TimeoutError: Whether it ran is not known.
             redis.ResponseError: Redis refused it, or it failed.
+            TooOldError: The server is.
         """
         connection = self._connections.take()
         try:
             try:
                 reply = self._evaluate(connection, name, keys, args)
             except NoScriptError:
-                connection.send_command("SCRIPT", "LOAD", scripts.source(name))
-                connection.read_response()
+                load(connection, [name])
                 reply = self._evaluate(connection, name, keys, args)
         except ResponseError:
             self._connections.give_back(connection)  # an answer like any other: the connection is fine

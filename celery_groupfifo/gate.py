@@ -14,12 +14,13 @@ from uuid import uuid4
 
 from celery import Celery
 
-from celery_groupfifo.connect import Server, gate_server
+from celery_groupfifo.connect import gate_server
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.keys import Keys, Keyspace, entry_names, quote
 from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted, opened
 from celery_groupfifo.recovery import BATCH, Recovery
 from celery_groupfifo.release import Releaser, Send, releaser_of
+from celery_groupfifo.server import Server
 from celery_groupfifo.settings import Settings, read_settings
 from celery_groupfifo.store import Call, Store
 

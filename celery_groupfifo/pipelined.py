@@ -13,8 +13,8 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
-from celery_groupfifo import scripts
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.evaluate import load
 from celery_groupfifo.store import Store, Word
 
 #: Bytes that are read at once.
@@ -48,10 +48,7 @@ class Pipelined:
         try:
             connection = store.connections.open()
             try:
-                for name in names:
-                    connection.send_command("SCRIPT", "LOAD", scripts.source(name))
-                for _ in names:
-                    connection.read_response()
+                load(connection, names)
                 return cls(connection, store)
             except BaseException:
                 store.connections.close(connection)

@@ -153,6 +153,7 @@ class _Park:
 
     def __call__(self, body: Any, options: dict[str, Any], producer: Any) -> None:
         gate = gate_of(self._app)
+        gate.releaser.check(producer)
         entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(options["headers"]))

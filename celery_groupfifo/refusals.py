@@ -9,6 +9,7 @@ import redis
 from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
@@ -18,7 +19,26 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused, UnsupportedServer
+
+#: The oldest server whose commands the scripts use.
+LEAST_VERSION = (6, 2)
+
+
+class TooOldError(RedisError):
+    """A server's version, when it is below the least one."""
+
+
+def checked_version(text: str) -> tuple[int, ...]:
+    """Return a server's version as numbers.
+
+    Raises:
+        TooOldError: The scripts use commands that it lacks.
+    """
+    version = tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
+    if version < LEAST_VERSION:
+        raise TooOldError(text)
+    return version
 
 
 class Kind(Enum):
@@ -80,6 +100,13 @@ def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
         shown: The server's URL without its password.
     """
     text = str(error)
+    if isinstance(error, TooOldError):
+        return UnsupportedServer(
+            f"The gate's server at {shown} is Redis {text}, and 6.2 or newer, or Valkey, is needed: update it, or set "
+            "groupfifo_url to another one."
+        )
+    if isinstance(error, InvalidResponse):
+        return UnsupportedServer(f"What answers at {shown} is no Redis ('{name}'): {text}")
     if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
         return ScriptRefused(
             f"Redis at {shown} refused '{name}': {text}. Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from celery import Celery
 from kombu.utils.json import loads
 
-from celery_groupfifo.connect import Server, broker_server
+from celery_groupfifo.connect import Brokers, broker_server
 from celery_groupfifo.keys import queue_of_list, quote, unquote
 from celery_groupfifo.model import Ticket
+from celery_groupfifo.server import Server
 from celery_groupfifo.store import Store
 
 #: First letter of a queue that kombu publishes to.
@@ -50,6 +51,13 @@ class Releaser(Protocol):
             kombu.exceptions.OperationalError: The broker can't be reached.
         """
 
+    def check(self, producer: Any) -> None:
+        """Check that a call's own producer leads to the app's broker.
+
+        Raises:
+            InvalidOption: It leads to another one.
+        """
+
 
 class KombuReleaser:
     """Publishes with kombu: RabbitMQ, SQS, a Redis elsewhere, anything.
@@ -63,6 +71,13 @@ class KombuReleaser:
 
     def __init__(self, app: Celery, send: Send | None = None) -> None:
         self._app, self._hand_on = app, send
+        self._brokers: Brokers | None = None
+
+    def check(self, producer: Any) -> None:
+        """See `Releaser`."""
+        if self._brokers is None:
+            self._brokers = Brokers(self._app)
+        self._brokers.check(producer)
 
     def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
         """See `Releaser`."""

@@ -16,7 +16,9 @@ from typing import NamedTuple
 import redis
 from redis.exceptions import RedisError
 
-from celery_groupfifo.connections import Address, Connections
+from celery_groupfifo.connections import Connections
+
+Address = tuple[str, int]
 
 #: Seconds that an answer serves kept connections.
 FRESH_SECONDS = 1.0
@@ -65,6 +67,9 @@ class SentinelMaster:
                 if monotonic() >= self._next:
                     self._ask()
         return self._address
+
+    def doubt(self) -> None:
+        """See `connections.Master`: the sentinels know better."""
 
     def _ask(self) -> None:
         self._asked, self._error = monotonic(), None

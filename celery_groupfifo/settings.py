@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
+from celery_groupfifo.masks import shown
 
 PREFIX = "groupfifo_"
 
@@ -39,7 +40,7 @@ class Settings:
         rate: Starts of a group in a time; None: any number.
     """
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     namespace: str = "groupfifo"
     partitions: int = 1
     lease_ttl: float = 30.0
@@ -112,6 +113,8 @@ def _namespace(value: Any) -> str | None:
 
 
 def _url(value: Any) -> str | None:
+    if isinstance(value, (list, tuple)):
+        return "one URL: several servers are several gates. Sentinels, which find the one in charge, are joined by ';'"
     return None if value is None or (isinstance(value, str) and "://" in value) else "a Redis URL"
 
 
@@ -143,7 +146,7 @@ def read_settings(conf: Any) -> Settings:
     Raises:
         InvalidSetting: For an unknown name or a wrong value; the message quotes it and says what fits.
     """
-    known = {field.name for field in fields(Settings)}
+    known = {each.name for each in fields(Settings)}
     values = {}
     for name in _names(conf):
         if name not in known:
@@ -153,7 +156,8 @@ def read_settings(conf: Any) -> Settings:
             )
         value = conf[PREFIX + name]
         if wanted := _CHECKS[name](value):
-            raise InvalidSetting(f"{PREFIX}{name} = {value!r} does not work: set it to {wanted}.")
+            quoted = repr(shown(value) if name == "url" else value)
+            raise InvalidSetting(f"{PREFIX}{name} = {quoted} does not work: set it to {wanted}.")
         values[name] = value
     settings = Settings(**values)
     if settings.sweep_interval > settings.lease_ttl / 2:

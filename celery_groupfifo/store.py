@@ -8,16 +8,17 @@ fails then is `GateUnavailable`, and the caller's to repeat.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from celery_groupfifo import scripts
 from celery_groupfifo.connections import Connections
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.evaluate import Evaluator
 from celery_groupfifo.keys import Keys, due_score
-from celery_groupfifo.refusals import Kind, kind_of, told
+from celery_groupfifo.refusals import Kind, checked_version, kind_of, told
 
 T = TypeVar("T")
 
@@ -25,9 +26,6 @@ Word = str | bytes | int | float
 
 Call = tuple[Keys, Sequence[str], Sequence[Word]]
 """One run of a script: the keys of its partition, its own keys, and its own arguments."""
-
-#: The oldest server whose commands the scripts use.
-LEAST_VERSION = (6, 2)
 
 
 class Store:
@@ -111,6 +109,8 @@ class Store:
             try:
                 return self._pipelined(name, calls)
             except NoScriptError:
+                with suppress(ResponseError):  # the user may not ask for it
+                    self._version()
                 return self._pipelined(name, calls, load=True)
 
         return self.ask(name, call)
@@ -208,9 +208,16 @@ class Store:
         self.ask("forget", lambda: self.client.delete(*keys))
 
     def version(self) -> tuple[int, ...]:
-        """The server's version; also the proof that it can be reached."""
-        text = str(self.ask("info", lambda: self.client.info("server"))["redis_version"])
-        return tuple(int(part) for part in text.split(".")[:3])
+        """The server's version; also the proof that it can be reached.
+
+        Raises:
+            UnsupportedServer: It is too old.
+            GroupFifoError: It can't be reached, or refuses.
+        """
+        return self.ask("info", self._version)
+
+    def _version(self) -> tuple[int, ...]:
+        return checked_version(str(self.client.info("server")["redis_version"]))
 
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
         """The one place where Redis errors become ours."""

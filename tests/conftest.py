@@ -14,6 +14,9 @@ from celery_groupfifo import embedded
 # One database of the shared server is for tests; the others stay for what a test starts itself.
 TEST_DATABASE = 9
 
+#: What tests with a marker need of this machine: one of these programs.
+NEEDED = {"rabbitmq": ("rabbitmq-server",), "tls": ("redis-server", "valkey-server")}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -25,9 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("rabbitmq") and shutil.which("rabbitmq-server") is None:
-        # Missing at home is normal, missing in CI is a broken CI.
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("rabbitmq-server is not installed")
+    for marker, programs in NEEDED.items():
+        if item.get_closest_marker(marker) and not any(map(shutil.which, programs)):
+            # Missing at home is normal, missing in CI is a broken CI.
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{' or '.join(programs)} is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
 from celery_groupfifo.groups.view import Check
+from celery_groupfifo.server import Server
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
@@ -48,6 +49,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
             else "the broker is another one: tickets are published after the step, and a lost one goes out again."
         ),
     )
+    yield from _way(app, gate.server)
     prefetch = int(app.conf.worker_prefetch_multiplier)
     yield Check.of(
         "prefetch",
@@ -75,6 +77,35 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         f"Ordered tasks with acks_late = False: {', '.join(early)}." if early else "All ordered tasks have acks_late.",
         "Without it Celery does not run a task again when its process is killed.",
         "Leave acks_late as GroupFifoTask sets it, unless such a task must never run twice.",
+    )
+
+
+def _way(app: Celery, server: Server) -> Iterator[Check]:
+    """What is to be known of the way to the gate."""
+    count = 1 + len(server.others)
+    yield Check.of(
+        "addresses",
+        count == 1,
+        f"The broker's URL is a list of {count} servers, and the gate is at the one that works."
+        if count > 1
+        else "The gate has one address, or sentinels that name it.",
+        "Unless they hold the same data each of them is a gate of its own: after a failover tasks of a group wait at "
+        "both, and processes that disagree about it run them at the same time.",
+        "Use sentinels or an address that moves, or set groupfifo_url to one of them.",
+        unsafe=True,
+    )
+    broker = app.connection_for_write()
+    plain = bool(broker.ssl) and not server.is_private
+    yield Check.of(
+        "encryption",
+        not plain,
+        "The broker is reached by TLS, and the gate is not."
+        if plain
+        else f"The gate is reached {'by TLS or a socket' if server.is_private else 'without TLS, as the broker is'}.",
+        "Messages and the gate's password go over the network as they are: broker_use_ssl does not count for a "
+        "groupfifo_url that leads to another server.",
+        "Use rediss:// in groupfifo_url, with ssl_cert_reqs and ssl_ca_certs in its query.",
+        unsafe=True,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from celery import bootsteps
 from celery.utils.log import get_logger
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidSetting
-from celery_groupfifo.store import LEAST_VERSION
+from celery_groupfifo.connect import follow
+from celery_groupfifo.errors import GateUnavailable, InvalidSetting, UnsupportedServer
 from celery_groupfifo.worker import advice, patches
 from celery_groupfifo.worker.member import Member
 
@@ -37,6 +37,7 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, consumer: Any) -> None:
         """See the class."""
         patches.connected(consumer, self._member)
+        follow(self._member.gate.server, consumer.connection)
         if not self._announced:
             self._announced = True
             self._announce(consumer)
@@ -54,14 +55,12 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         gate = self._member.gate
         settings = gate.settings
         try:
-            version = gate.store.version()
+            gate.store.version()
         except GateUnavailable as error:
             logger.error("%s Ordered tasks wait until it can be reached.", error)
             return
-        if version < LEAST_VERSION:
-            raise GroupFifoError(
-                f"The gate's Redis at {gate.server.shown} is {'.'.join(map(str, version))}: 6.2 or newer is needed."
-            )
+        except UnsupportedServer as error:
+            raise SystemExit(f"The worker does not start: {error}") from error
         logger.info(
             "Ordered groups: gate %s, namespace %s, lease %gs, worker %s",
             gate.server.shown,

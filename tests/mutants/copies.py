@@ -26,6 +26,8 @@ PARTS = (
     "tests/brokers",
     "tests/stalls",
     "tests/proxy.py",
+    "tests/results.py",
+    "tests/tls_server.py",
     "tests/waiting.py",
 )
 SECONDS = 180

@@ -423,8 +423,8 @@ MODULES = (
     Mutant(
         "a script that Redis has forgotten is fatal",
         "evaluate.py",
-        "            except NoScriptError:\n                connection.send_command(",
-        "            except ZeroDivisionError:\n                connection.send_command(",
+        "            except NoScriptError:\n                load(",
+        "            except ZeroDivisionError:\n                load(",
         (GATE + "test_noscript.py::test_every_script_comes_back",),
     ),
     Mutant(
@@ -478,6 +478,41 @@ MODULES = (
         "            if self.trusts(connection):\n",
         "            if True:\n",
         (GATE + "test_sentinel.py::test_nothing_is_parked_at_an_old_master_that_comes_back",),
+    ),
+    Mutant(
+        "a failover list is followed back and forth",
+        "failover.py",
+        "key=lambda server: (server != self._used, server)",
+        "key=lambda server: server",
+        ("tests/unit/test_failover.py::test_it_is_kept_also_when_an_earlier_one_is_back",),
+    ),
+    Mutant(
+        "a replica of a failover list is used",
+        "failover.py",
+        'return b"role:slave" not in connection.read_response()',
+        "return bool(connection.read_response())",
+        (GATE + "test_address_list.py::test_a_replica_takes_over_when_it_is_promoted",),
+    ),
+    Mutant(
+        "a call's connection to another broker is ignored",
+        "publish.py",
+        "        gate.releaser.check(producer)\n",
+        "",
+        ("tests/brokers/test_connections_of_calls.py::test_one_to_another_broker_is_refused",),
+    ),
+    Mutant(
+        "celery report shows the password of the gate's URL",
+        "masks.py",
+        "name: shown(value) if value",
+        "name: value if value",
+        ("tests/unit/test_masks.py::test_celery_hides_it_too",),
+    ),
+    Mutant(
+        "a server that is too old gets the scripts",
+        "evaluate.py",
+        "            checked_version(found[1].decode())\n",
+        "            found[1].decode()\n",
+        (GATE + "test_server_kind.py::test_a_send_is_refused",),
     ),
     Mutant(
         "a worker's older ticket takes the place of a newer one",

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import sys
 import time
+from types import ModuleType
 from typing import Any
 
 import pytest
 import redis
-from celery import Celery
 
 from celery_groupfifo import InvalidSetting, connect
-from celery_groupfifo.connect import Server, _shown, gate_server
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.release import KombuReleaser, ListReleaser
-from celery_groupfifo.settings import read_settings
-
-
-def app_with(broker: str, backend: str | None = None, **conf: Any) -> Celery:
-    app = Celery("connect", broker=broker, backend=backend)
-    app.conf.update(conf)
-    return app
-
-
-def server_of(app: Celery) -> Server:
-    return gate_server(app, read_settings(app.conf))
+from tests.unit.connecting import app_with, options_of, server_of
 
 
 def test_the_broker_where_it_is_a_redis() -> None:
@@ -34,21 +25,6 @@ def test_the_broker_where_it_is_a_redis() -> None:
     assert server.place == ("shop", 6380, 3)
     assert server.options["password"] == "secret"
     assert "secret" not in server.shown
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://:se:cret@shop:6380/3",
-        "redis://user:se@cret@shop:6380/3",
-        "redis://user:se/cret@shop:6380/3",
-        "sentinel://:secret@shop:26379;sentinel://:secret@shop2:26379",
-    ],
-)
-def test_no_part_of_a_password_is_shown(url: str) -> None:
-    shown = _shown(url)
-    assert "se" not in shown.replace("sentinel", "").replace("user", "") and "cret" not in shown
-    assert ":**@shop:" in shown and shown.count(":**@") == url.count("://")
 
 
 def test_else_the_result_backend() -> None:
@@ -80,53 +56,95 @@ def test_the_same_place_by_another_name_is_the_broker() -> None:
         ("redis://", ("127.0.0.1", 6379, 0)),
         ("redis://localhost", ("127.0.0.1", 6379, 0)),
         ("rediss://shop:6390/1?ssl_cert_reqs=CERT_NONE", ("shop", 6390, 1)),
-        ("redis+socket:///run/redis.sock?virtual_host=4", ("/run/redis.sock", 4)),
-        ("unix:///run/redis.sock?db=2", ("/run/redis.sock", 2)),
+        ("redis://shop/4", ("shop", 6379, 4)),
+        ("redis://shop?db=4", ("shop", 6379, 4)),
+        ("redis://shop/4?db=5", ("shop", 6379, 5)),
+        ("redis://shop?virtual_host=/4", ("shop", 6379, 4)),
+        ("redis://[::1]:7000/1", ("::1", 7000, 1)),
+        ("redis+socket:///run/redis.sock?virtual_host=4", ("", "/run/redis.sock", 4)),
+        ("redis+socket://:pw@/run/redis.sock", ("", "/run/redis.sock", 0)),
+        ("unix:///run/redis.sock?db=2", ("", "/run/redis.sock", 2)),
     ],
 )
 def test_every_kind_of_url(url: str, place: tuple[object, ...]) -> None:
     assert server_of(app_with("amqp://rabbit//", groupfifo_url=url)).place == place
 
 
-def test_sentinels() -> None:
-    url = "sentinel://:pw@a:26379/2;sentinel://:pw@b:26380"
-    app = app_with(url, broker_transport_options={"master_name": "main"})
-    server = server_of(app)
-
-    assert server.sentinels == (("a", 26379), ("b", 26380))
-    assert (server.master, server.options["db"], server.options["password"]) == ("main", 2, "pw")
-    with pytest.raises(InvalidSetting, match="master_name"):
-        server_of(app_with(url))
-
-
-def test_sentinels_with_tls_and_passwords_of_their_own() -> None:
-    theirs = {"password": "theirs", "ssl": True, "ssl_ca_certs": "/ca.pem"}
-    options = {"master_name": "main", "sentinel_kwargs": theirs, "min_other_sentinels": 1}
-    app = app_with("sentinel://:pw@a:26379", broker_transport_options=options)
-    app.conf.broker_use_ssl = {"ssl_ca_certs": "/ca.pem"}
-    connections = server_of(app).connections(3.0, "name")
-    (sentinel,) = connections._master._sentinels  # type: ignore[union-attr]
-
-    assert connections._class is sentinel._class is redis.SSLConnection
-    assert (connections._options["password"], sentinel._options["password"]) == ("pw", "theirs")
-    assert sentinel._options["socket_timeout"] < 1 and "ssl" not in sentinel._options
-    again = server_of(app).connections(1.0, "other")
-    assert again._master is connections._master, "all of a process ask together"
-
-
-def test_a_global_key_prefix_is_in_front_of_every_key() -> None:
-    gate = build_gate(app_with("redis://localhost:1/0", broker_transport_options={"global_keyprefix": "app1:"}))
-
-    assert gate.keyspace.partitions[0].entries == "app1:{groupfifo:0}:entries"
-    assert gate.releaser.place("", "mail", 6) == ("app1:mail%06%166", "app1:mail\x06\x166")
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://a%40b:p%3A%2F%25@h", {"username": "a@b", "password": "p:/%"}),
+        ("redis://h?username=a&password=p%2525", {"username": "a", "password": "p%25"}),
+        ("unix://user:pw@/run/redis.sock", {"username": "user", "password": "pw", "path": "/run/redis.sock"}),
+        ("redis://h?protocol=3&max_connections=1&retry_on_timeout=true", {"protocol": 2, "decode_responses": False}),
+        ("redis://h?socket_timeout=2&socket_connect_timeout=1", {"socket_timeout": 2, "socket_connect_timeout": 1}),
+        ("redis://h?socket_timeout=0.1", {"socket_timeout": 1}),
+        ("redis://h?socket_timeout=60&socket_connect_timeout=60", {"socket_timeout": 5, "socket_connect_timeout": 5}),
+        ("redis://h?socket_keepalive=no", {"socket_keepalive": False}),
+        ("redis://h?health_check_interval=9", {"health_check_interval": 9}),
+        ("redis://h?client_name=shop", {"client_name": "shop:me"}),
+        ("rediss://h", {"connection_class": redis.SSLConnection}),
+        ("rediss://h?ssl_cert_reqs=CERT_NONE", {"ssl_cert_reqs": "none"}),
+        ("rediss://h?ssl_cert_reqs=CERT_OPTIONAL", {"ssl_cert_reqs": "optional"}),
+        ("rediss://h?ssl_cert_reqs=required&ssl_ca_certs=%2Fca", {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca"}),
+        ("rediss://h?ssl_check_hostname=false", {"ssl_check_hostname": False}),
+    ],
+)
+def test_what_the_url_says(url: str, options: dict[str, Any]) -> None:
+    made = options_of(app_with("amqp://rabbit//", groupfifo_url=url))
+    assert {name: made[name] for name in options} == options
+    assert "max_connections" not in made and made["retry"]._retries == 0
 
 
-@pytest.mark.parametrize("url", ["http://x", "redis://host:port/0", "redis://h/x/y"])
-def test_a_wrong_url_is_quoted(url: str) -> None:
-    with pytest.raises(InvalidSetting) as caught:
+@pytest.mark.parametrize("path", ["credentials:Fixed", "redis.UsernamePasswordCredentialProvider"])
+def test_a_credential_provider_of_the_url(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("credentials")
+    module.Fixed = Fixed  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "credentials", module)
+    made = options_of(app_with("amqp://rabbit//", groupfifo_url=f"redis://user:pw@h?credential_provider={path}"))
+    assert isinstance(made["credential_provider"], redis.CredentialProvider)
+    assert "password" not in made and "username" not in made, "redis-py takes one or the other"
+
+
+class Fixed(redis.CredentialProvider):
+    """Gives the same to everybody."""
+
+    def get_credentials(self) -> tuple[str, str]:
+        return "user", "pw"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://x", "is no Redis"),
+        ("redis://host:port/0", "percent-encoded"),
+        ("redis://h/x/y", "no database"),
+        ("redis://h#x", "a '#'"),
+        ("unix://run/redis.sock", "three slashes"),
+        ("redis://h?decode_responses=true", "decode_responses is not for the gate"),
+        ("redis://h?max_conections=4", "max_conections is no option"),
+        ("redis://h?parser_class=x", "parser_class is no option"),
+        ("redis://h?socket_timeout=soon", "socket_timeout has a value that can't be read"),
+        ("redis://h?protocol=4", "may be 2 or 3"),
+        ("redis://h?ssl_cert_reqs=none", "needs TLS: use rediss://"),
+        ("rediss://h?ssl_cert_reqs=maybe", "may be none, optional, required"),
+        ("redis://h?credential_provider=nowhere.Such", "can't be made: ModuleNotFoundError"),
+        ("redis://h?credential_provider=os.getcwd", "makes no redis.CredentialProvider"),
+        ("redis://a;redis://b", "order needs one gate"),
+        ("sentinel://a;sentinel://b", "needs the name of the master"),
+        ("sentinel://a/1;sentinel://b/2", "contradicts itself"),
+    ],
+)
+def test_a_wrong_url_is_quoted(url: str, said: str) -> None:
+    with pytest.raises(InvalidSetting, match=re.escape(said)) as caught:
         server_of(app_with("amqp://rabbit//", groupfifo_url=url))
 
     assert url in str(caught.value)
+
+
+def test_a_list_of_urls_is_no_gate() -> None:
+    with pytest.raises(InvalidSetting, match="several servers are several gates"):
+        server_of(app_with("redis://h", groupfifo_url=["redis://h"]))
 
 
 @pytest.mark.parametrize("scheme", ["amqp", "redis"])

@@ -1,0 +1,61 @@
+"""URLs without their passwords: for messages, logs, `celery report` and `celery inspect conf`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from celery.app import utils as celery_utils
+
+MASK = "**"
+#: The setting that Celery does not know to hide; whatever the namespace and case of an app's settings.
+SETTING = "groupfifo_url"
+
+#: A `;` separates URLs only where another one begins.
+_NEXT = re.compile(r";(?=[A-Za-z+]+://)")
+#: What stands before the query, where nothing of it can be a part of a password that should have been percent-encoded.
+_SOUND = re.compile(r"([A-Za-z+]+://)?([^/#]*@)?(\[[^\]]*\]|[^:@/#\[\]]*)(:\d*)?(/(?!/)[^@#]*)?")
+#: All before the last `@`. A user alone may be a token.
+_USER = re.compile(r"^([A-Za-z+]*://)?(?:([^:@/?#]*)(:))?.*@", re.DOTALL)
+#: A value, and what follows it up to the next `name=`: a password may hold an `&`.
+_QUERY = re.compile(r"([?&][^=&?]*(?:pass|user|secret|token)[^=&?]*=)[^&]*(?:&[^=&]*(?=&|$))*", re.IGNORECASE)
+
+
+def shown(url: Any) -> str:
+    """Return a URL without its password, even when it is a wrong one. Of a list, each of its URLs."""
+    if isinstance(url, (list, tuple)):
+        return ";".join(map(shown, url))
+    return ";".join(map(_masked, _NEXT.split(str(url))))
+
+
+def _masked(url: str) -> str:
+    if _SOUND.fullmatch(url.partition("?")[0]):  # else its `?` may belong to a password
+        url = _QUERY.sub(rf"\g<1>{MASK}", url)
+    return _QUERY.sub(rf"\g<1>{MASK}", _USER.sub(_user_masked, url))
+
+
+def _user_masked(found: re.Match[str]) -> str:
+    scheme, user, colon = (part or "" for part in found.groups())
+    return f"{scheme}{user}{colon}{MASK}@"
+
+
+def hook() -> None:
+    """Let Celery show `groupfifo_url` without its password: it masks the settings that it knows.
+
+    It changes nothing for an app that does not have the setting.
+    """
+    filter_settings = celery_utils.filter_hidden_settings
+    if getattr(filter_settings, "groupfifo", False):
+        return
+
+    def filter_hidden_settings(conf: Any) -> Any:
+        return {
+            name: shown(value) if value and str(name).lower().endswith(SETTING) else value
+            for name, value in filter_settings(conf).items()
+        }
+
+    filter_hidden_settings.groupfifo = True  # type: ignore[attr-defined]
+    celery_utils.filter_hidden_settings = filter_hidden_settings
+
+
+__all__ = ["hook", "shown"]
