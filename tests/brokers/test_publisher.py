@@ -134,11 +134,11 @@ def test_one_that_comes_while_its_elder_is_published_is_published_too(
     sender, broker = other
     publish = module.publish_ticket
 
-    def overtaken(app: Celery, producer: Any, message: bytes) -> None:
+    def overtaken(producer: Any, message: bytes, *more: Any) -> None:
         newer = message.replace(_fence(message), b"9" * 16)
         if newer != message:
             sender.publisher.send(f"*{QUEUE}", newer)
-        publish(app, producer, message)
+        publish(producer, message, *more)
 
     monkeypatch.setattr(module, "publish_ticket", overtaken)
     sender.park("a")
@@ -357,9 +357,9 @@ def test_what_rabbitmq_closes_the_channel_for_is_not_sent_for_ever(
     published: list[bool] = []
     publish = module.publish_ticket
 
-    def noted(app: Celery, producer: Any, message: bytes) -> None:
+    def noted(producer: Any, message: bytes, *more: Any) -> None:
         published.append(b" lost" in message)
-        publish(app, producer, message)
+        publish(producer, message, *more)
 
     monkeypatch.setattr(module, "publish_ticket", noted)
     for number in range(5):

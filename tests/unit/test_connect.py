@@ -15,6 +15,7 @@ from celery_groupfifo.connect import Server, _shown, gate_server
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.release import KombuReleaser, ListReleaser
+from celery_groupfifo.route import Route
 from celery_groupfifo.settings import read_settings
 
 
@@ -118,7 +119,7 @@ def test_a_global_key_prefix_is_in_front_of_every_key() -> None:
     gate = build_gate(app_with("redis://localhost:1/0", broker_transport_options={"global_keyprefix": "app1:"}))
 
     assert gate.keyspace.partitions[0].entries == "app1:{groupfifo:0}:entries"
-    assert gate.releaser.place("", "mail", 6) == ("app1:mail%06%166", "app1:mail\x06\x166")
+    assert gate.releaser.place(Route("", "mail", 6))[:2] == ("app1:mail%06%166", "app1:mail\x06\x166")
 
 
 @pytest.mark.parametrize("url", ["http://x", "redis://host:port/0", "redis://h/x/y"])
