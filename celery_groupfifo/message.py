@@ -56,7 +56,9 @@ def build_entry(
     # The gate waits for the ETA. `expiration` becomes `expires`: a broker must not drop a head that nobody saw.
     headers |= {"eta": None, KEY_HEADER: key, **({ETA_HEADER: eta} if eta else {}), **extra}
 
-    properties = {**publish["properties"], "priority": route.priority, "body_encoding": "base64"}
+    properties = {**publish["properties"], "body_encoding": "base64"}
+    if route.priority is not None or place.list_key is not None:  # a virtual transport of kombu always has one
+        properties["priority"] = route.priority or 0
     if (ttl := properties.pop("expiration", None)) is not None and not headers.get("expires"):
         headers["expires"] = (app.now() + timedelta(milliseconds=int(ttl))).isoformat()
     front = f"{_open({'exchange': route.exchange, 'routing_key': route.routing_key})}, {_open(properties)}, "

@@ -202,7 +202,7 @@ class _Park:
         return Route(
             exchange=publish["exchange"] or "",
             routing_key=publish["routing_key"] or "",
-            priority=publish["priority"] or 0,
+            priority=publish["priority"],
             declare=publish["declare"],
             named=self._named,
             task=str(publish["headers"].get("task")),

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 from celery import Celery
+from kombu import pools
 
 from celery_groupfifo.embedded import dying_with_us
 from tests.brokers.routed import make_app
@@ -32,6 +33,7 @@ class Setup:
     """
 
     def __init__(self, name: str, broker: str, gate: str, folder: Path, **conf: Any) -> None:
+        pools.reset()  # of the process, by URL: their connections know what earlier tests have declared
         self.folder = folder
         history = str(folder / "history")
         said = {"SETUP": name, "BROKER": broker, "GATE": gate, "HISTORY": history, "CONF": json.dumps(conf)}
