@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from math import ceil
 from typing import Any
 
+from amqp.basic_message import Message
+from amqp.exceptions import FrameSyntaxError
+from amqp.serialization import dumps
 from celery import Celery
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.encoding import str_to_bytes
@@ -67,6 +71,8 @@ def build_entry(
         "content-encoding": publish["content_encoding"],
         "content-type": publish["content_type"],
     }
+    if place.is_amqp:
+        _check_amqp(route.task, {**properties, "application_headers": headers})
     if place.list_key is None and (replayed := _replayed(app, publish, route, place.declare)):
         rest["publish"] = replayed
     front_bytes = front.encode()
@@ -79,6 +85,22 @@ def build_entry(
         message=front_bytes + f"{_open(headers)}, {_open(rest)}".encode(),
         delay=delay,
     )
+
+
+def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
+    """Refuse what AMQP can't carry: a plain send fails at the call, and a ticket would fail for ever.
+
+    Raises:
+        InvalidOption: The message names it.
+    """
+    for name, form in Message.PROPERTIES:
+        value = properties.get(name)
+        if value is None:
+            continue
+        try:
+            dumps(form, [value])
+        except (struct.error, FrameSyntaxError, TypeError, ValueError) as error:
+            raise InvalidOption(f"{task} was not sent: AMQP can't carry {name}={value!r}: {error}.") from error
 
 
 def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Sequence[Entity]) -> dict[str, Any]:

@@ -41,11 +41,13 @@ class Place(NamedTuple):
         queue: Its name for the scripts.
         list_key: The Redis list, when they can push on it.
         declare: What whoever publishes a ticket declares before, when they can't.
+        is_amqp: The broker takes only what AMQP can carry.
     """
 
     queue: str
     list_key: str | None = None
     declare: Sequence[Entity] = ()
+    is_amqp: bool = False
 
 
 class Releaser(Protocol):
@@ -92,18 +94,19 @@ class KombuReleaser:
 
     def place(self, route: Route) -> Place:
         """See `Releaser`."""
+        is_amqp = self._transport.driver_type == "amqp"
         if not route.exchange:
-            return Place(ELSEWHERE + quote(route.routing_key), None, route.declare)
+            return Place(ELSEWHERE + quote(route.routing_key), None, route.declare, is_amqp)
         known = Known(self._app, route)
         queue = known.queue()
         declare = list(route.declare)
-        if known.exchange is not None and self._has_virtual_exchanges:
+        if known.exchange is not None and isinstance(self._transport, virtual.Transport):
             declare.append(known.exchange)  # its type is known only where it was declared
-        return Place(ELSEWHERE + quote(queue or route.routing_key), None, declare)
+        return Place(ELSEWHERE + quote(queue or route.routing_key), None, declare, is_amqp)
 
     @cached_property
-    def _has_virtual_exchanges(self) -> bool:
-        return isinstance(self._app.connection_for_write().transport, virtual.Transport)
+    def _transport(self) -> Any:
+        return self._app.connection_for_write().transport
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """See `Releaser`."""
@@ -264,7 +267,9 @@ def publish_ticket(
             try:
                 producer.maybe_declare(entity)
             except ChannelError as error:
-                raise DeclarationRefused(entity, error) from error
+                if str(error.method_name).startswith(("Queue.", "Exchange.")):
+                    raise DeclarationRefused(entity, error) from error
+                raise  # it is the answer to an earlier publish
         prepared = channel.prepare_message(
             body, priority, payload["content-type"], payload["content-encoding"], payload["headers"], dict(properties)
         )

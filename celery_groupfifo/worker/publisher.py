@@ -6,6 +6,7 @@ the pool must not wait for it. Nor do they for a list of the gate's Redis that t
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -215,7 +216,7 @@ class _Link:
         """Whether it is the broker that failed, and not this message that it refuses."""
         connection = self._app.connection_for_write()
         refusals = connection.channel_errors if connection.transport.driver_type == "amqp" else ()
-        return not isinstance(error, (*refusals, ValueError, TypeError, LookupError))
+        return not isinstance(error, (*refusals, ValueError, TypeError, LookupError, struct.error))
 
     def close(self) -> None:
         """Close the connection in good order."""

@@ -14,7 +14,7 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue, pools
 from kombu.transport.pyamqp import Channel
 
-from celery_groupfifo import GroupFifo, GroupFifoTask, Groups
+from celery_groupfifo import GroupFifo, GroupFifoTask, Groups, InvalidOption
 from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate import build_gate, gate_of
 from celery_groupfifo.release import KombuReleaser
@@ -200,6 +200,21 @@ def test_a_mandatory_ticket_that_nobody_takes_is_logged(app: Celery, caplog: pyt
     publisher.stop(within=10)
     gate.store.close()
     other.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"headers": {"big": 2**70}}, {"timestamp": "soon"}, {"priority": 300}, {"app_id": 5}],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_amqp_can_not_carry_is_refused_at_the_call(redis_url: str, options: dict[str, Any]) -> None:
+    """A ticket of it would never reach the broker, and its group would stand still."""
+    app = make_app("amqp://rabbit.invalid//", redis_url)
+    with pytest.raises(InvalidOption, match="grouped was not sent: AMQP can't carry"):
+        app.tasks["grouped"].apply_async(("k",), **options)
+    with redis.Redis.from_url(redis_url) as gate:
+        assert not gate.exists("{groupfifo:0}:entries")
+    app.close()
 
 
 # -- any broker ---------------------------------------------------------------
