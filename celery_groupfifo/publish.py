@@ -276,7 +276,7 @@ def hook() -> None:
     def _create_task_sender(self: Any) -> GroupSender:
         return GroupSender(self.app, create(self))
 
-    _create_task_sender.groupfifo = True  # type: ignore[attr-defined]
+    _create_task_sender.groupfifo = create  # type: ignore[attr-defined]
     celery_amqp.AMQP._create_task_sender = _create_task_sender
 
 
@@ -296,12 +296,18 @@ def _hook_routes() -> None:
         has_key = options.get(KEY) is not None
         maybe_grouped = has_key or is_running() or is_grouped(task or _task_of(self.app, name))
         routed = find(self, options, name, *args, **kwargs)
-        if maybe_grouped:
+        if maybe_grouped and _reaches_us(self.app):
             routed[ROUTED] = {word: routed[word] for word in ROUTE if word in routed}
         return routed
 
     route.groupfifo = find  # type: ignore[attr-defined]
     Router.route = route
+
+
+def _reaches_us(app: Celery) -> bool:
+    """Return whether an app's messages pass our sender: one that was made before the import may not know it."""
+    sender = app.amqp.__dict__.get("send_task_message")
+    return bool(getattr(sender, "__module__", None) != celery_amqp.__name__)
 
 
 def hook_app(app: Celery) -> None:

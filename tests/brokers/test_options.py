@@ -164,6 +164,7 @@ def test_what_was_declared_is_as_the_sender_has_it(
     with Connection(app.conf.broker_url) as connection:
         channel = connection.default_channel
         for queue in declare:
+            channel.queue_declare(queue.name, passive=True)  # it is there
             queue(channel).declare()  # refused, if it is another one
         connection.Producer().publish("routed", exchange="options-other", routing_key="x")
         until(lambda: channel.queue_declare("options-extra", passive=True).message_count == 1)

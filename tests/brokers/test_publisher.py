@@ -52,7 +52,7 @@ class Sender:
         self.released.append((queue, message))
         self.publisher.send(queue, message)
 
-    def park(self, *ids: str, queue: str = QUEUE, **more: Any) -> None:
+    def park(self, *ids: str, queue: str | None = QUEUE, **more: Any) -> None:
         """Park tasks, each in a group of its own: each is released at once."""
         for id in ids:
             self.app.send_task("t", task_id=id, group_key=id, queue=queue, **more)
@@ -350,7 +350,7 @@ def test_what_rabbitmq_closes_the_channel_for_is_not_sent_for_ever(
     rabbit: Sender, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ticket for an exchange that is not there is written well, and its answer is the end of the channel."""
-    rabbit.park("lost", exchange="nowhere", routing_key="x")
+    rabbit.park("lost", queue=None, exchange="nowhere", routing_key="x")
     published: list[bool] = []
     publish = module.publish_ticket
 

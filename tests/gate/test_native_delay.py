@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app.amqp import AMQP
 from kombu import Exchange, Queue
 from kombu.messaging import Producer
 
@@ -106,6 +107,18 @@ def test_the_first_call_by_name_of_an_app_that_is_not_finalized(
     app.send_task("grouped", ("k",), countdown=5)
     assert way(published[0])[:2] == ("work", "work")
     app.close()
+
+
+def test_a_sender_that_does_not_know_groups_gets_no_option_of_ours(
+    redis_url: str, published: list[dict[str, Any]]
+) -> None:
+    """An app that has sent before the import, and is used in a run of another one."""
+    other = Celery("other", broker=redis_url, set_as_current=False)
+    other.amqp.send_task_message = AMQP._create_task_sender.groupfifo(other.amqp)
+    with continuing(Continuation(Ticket("groupfifo:0", 1, 0, 1, "running"), "k", 0)):
+        other.send_task("t", countdown=3)
+    assert "groupfifo_routed" not in published[0]
+    other.close()
 
 
 def test_what_a_run_sends(app: Celery, published: list[dict[str, Any]]) -> None:

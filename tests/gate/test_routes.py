@@ -188,15 +188,20 @@ def test_a_ticket_that_goes_out_later_goes_to_the_same_list(app: Celery, lists: 
     task.apply_async(("k",), task_id="paused")
     groups.pause("old")
     task.apply_async(("old",), task_id="moved")
+    groups.pause("lost")
+    task.apply_async(("lost",), task_id="redriven")
     task.apply_async(("d",), task_id="due", countdown=0.05)
     assert ids(lists, "video") == []
     groups.resume("k")
     groups.move("old", "new")
+    groups.drop("lost", expected="redriven")
+    groups.redrive("redriven")
+    groups.resume("lost")
     gate = gate_of(app)
     [keys] = gate.keyspace.partitions
-    while lists.llen("video") < 3:
+    while lists.llen("video") < 4:
         gate.sweep(keys)
-    assert set(ids(lists, "video")) == {"paused", "moved", "due"}
+    assert set(ids(lists, "video")) == {"paused", "moved", "due", "redriven"}
 
 
 def test_a_client_without_the_apps_queues_finds_what_is_bound(app: Celery, redis_url: str, lists: redis.Redis) -> None:
