@@ -25,6 +25,8 @@ from celery_groupfifo.route import Entity, Route
 
 #: Options of a publish that are kept beside the message.
 _REPLAYED = ("mandatory", "timeout", "confirm_timeout")
+#: Properties that a transport sets; a call that gives them has them from the message it was called with.
+_TRANSPORTS = frozenset({"delivery_tag", "delivery_info", "body_encoding"})
 #: What is kept of a retry policy.
 _POLICY = ("max_retries", "interval_start", "interval_step", "interval_max")
 
@@ -60,7 +62,8 @@ def build_entry(
     # The gate waits for the ETA. `expiration` becomes `expires`: a broker must not drop a head that nobody saw.
     headers |= {"eta": None, KEY_HEADER: key, **({ETA_HEADER: eta} if eta else {}), **extra}
 
-    properties = {**publish["properties"], "body_encoding": "base64"}
+    given = {name: value for name, value in publish["properties"].items() if name not in _TRANSPORTS}
+    properties = {**given, "body_encoding": "base64"}
     if route.priority is not None or place.list_key is not None:  # a virtual transport of kombu always has one
         properties["priority"] = route.priority or 0
     if (ttl := properties.pop("expiration", None)) is not None and not headers.get("expires"):

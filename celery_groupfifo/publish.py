@@ -78,8 +78,8 @@ class GroupSender:
         self.send = send
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
-        said = {option: options.pop(option) for option in NAMES.intersection(options)}
         routed = options.pop(ROUTED, {})
+        said = {option: options.pop(option) for option in NAMES.intersection(options)}
         run = continued(message.headers.get("id"))
         task = self._task(name)
         if run is None and said.get(KEY) is None and not is_grouped(task) and name not in MAPS:

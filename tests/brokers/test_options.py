@@ -285,6 +285,27 @@ def test_a_call_without_retries_tries_once(
     assert [policy["max_retries"] for policy in policies] == [app.conf.task_publish_retry_policy["max_retries"], 9]
 
 
+@pytest.mark.parametrize("broker", [9, 8], ids=["gate", "elsewhere"])
+def test_what_a_transport_has_set_in_another_message_is_not_taken_over(
+    redis_server: Server, redis_url: str, broker: int
+) -> None:
+    """A task that passes on the properties of its own message."""
+    app = make_app(f"{redis_server.url}/{broker}", redis_url)
+    theirs = {
+        "delivery_tag": "theirs",
+        "delivery_info": {"exchange": "x", "routing_key": "y"},
+        "body_encoding": "utf-8",
+    }
+    with redis.Redis.from_url(app.conf.broker_url) as client:
+        client.delete("options")
+        app.tasks["grouped"].apply_async(("k",), app_id="mine", **theirs)
+        properties = message(client, "options")["properties"]
+    assert properties["delivery_info"] == {"exchange": "", "routing_key": "options"}
+    assert (properties["app_id"], properties["body_encoding"]) == ("mine", "base64")
+    assert properties["delivery_tag"] != "theirs"
+    app.close()
+
+
 def test_on_the_gates_own_redis_nothing_is_stored_beside_the_message(redis_url: str) -> None:
     app = make_app(redis_url, redis_url)
     app.tasks["grouped"].apply_async(("k",), queue=VIDEO, routing_key="video.x", mandatory=True)
