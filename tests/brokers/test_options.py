@@ -291,11 +291,7 @@ def test_what_a_transport_has_set_in_another_message_is_not_taken_over(
 ) -> None:
     """A task that passes on the properties of its own message."""
     app = make_app(f"{redis_server.url}/{broker}", redis_url)
-    theirs = {
-        "delivery_tag": "theirs",
-        "delivery_info": {"exchange": "x", "routing_key": "y"},
-        "body_encoding": "utf-8",
-    }
+    theirs = {"delivery_tag": "theirs", "delivery_info": {"exchange": "x"}, "body_encoding": "utf-8"}
     with redis.Redis.from_url(app.conf.broker_url) as client:
         client.delete("options")
         app.tasks["grouped"].apply_async(("k",), app_id="mine", **theirs)
