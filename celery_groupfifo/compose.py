@@ -19,10 +19,12 @@ from celery.app import task as celery_task
 from celery.canvas import Signature
 from celery.utils import uuid
 from celery.utils.saferepr import saferepr
+from kombu import messaging
 from kombu.serialization import registry
 from kombu.utils.json import JSONEncoder
 from kombu.utils.json import dumps as kombu_dumps
 
+from celery_groupfifo import publish
 from celery_groupfifo.context import continued
 from celery_groupfifo.grouping import checked_key, group_key
 from celery_groupfifo.model import KEY_HEADER, Entry, opened
@@ -182,7 +184,7 @@ def _anybody_listens() -> bool:
 
 
 def _sends_as_celery_does(app: Celery) -> bool:
-    """Whether nothing on the way from a signature to its message is anybody's but Celery's."""
+    """Whether nothing on the way from a signature to its message is anybody's but Celery's and kombu's."""
     amqp, conf = app.amqp, app.conf
     return (
         not (conf.task_always_eager or conf.task_send_sent_event or app.current_worker_task)
@@ -193,6 +195,7 @@ def _sends_as_celery_does(app: Celery) -> bool:
         and _is_celerys(amqp.send_task_message.send, celery_amqp)
         and _is_celerys(amqp.router.route, routes)
         and all(type(router) is routes.MapRoute for router in amqp.router.routes)
+        and _is_celerys(messaging.Producer.publish, messaging)
         and registry._encoders["json"].encoder is kombu_dumps
     )
 
@@ -200,4 +203,6 @@ def _sends_as_celery_does(app: Celery) -> bool:
 def _is_celerys(function: Any, module: Any) -> bool:
     """Whether a function or method is the one of Celery's module: no override, no wrapper around it."""
     function = getattr(function, "__func__", function)
+    if getattr(function, "__globals__", None) is vars(publish):  # our own wrapper, not one around it
+        function = getattr(function, "groupfifo", function)
     return type(function) is FunctionType and function.__globals__ is vars(module)

@@ -70,3 +70,8 @@ def continued(task_id: str | None) -> Continuation | None:
     """Return the run that a message under `task_id` goes on for."""
     current = _current.get()
     return current if current is not None and current.ticket.id == task_id else None
+
+
+def is_running() -> bool:
+    """Return whether a run of a group is in progress here: what it sends may go on for it."""
+    return _current.get() is not None

@@ -31,6 +31,10 @@ class InvalidOption(GroupFifoError):
     """A group option has a value that it can't have."""
 
 
+class InvalidRoute(GroupFifoError):
+    """A task of a group has to go to exactly one queue: route it to one, or send a task without a group."""
+
+
 class InvalidSetting(GroupFifoError, ImproperlyConfigured):  # type: ignore[misc]
     """A groupfifo_ setting is unknown or has a value that it can't have."""
 

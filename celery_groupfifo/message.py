@@ -2,86 +2,120 @@
 
 from __future__ import annotations
 
+import struct
 from base64 import b64encode
-from collections.abc import Mapping
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from math import ceil
 from typing import Any
 
+from amqp.basic_message import Message
+from amqp.exceptions import FrameSyntaxError
+from amqp.serialization import dumps
 from celery import Celery
 from celery.utils.time import maybe_iso8601, maybe_make_aware
-from kombu.compression import compress
-from kombu.entity import Exchange, maybe_delivery_mode
-from kombu.serialization import dumps as serialize
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import JSONEncoder
 
+from celery_groupfifo.declared import described
+from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.model import ETA_HEADER, HEADER, KEY_HEADER, Entry
 from celery_groupfifo.release import Releaser
+from celery_groupfifo.route import Entity, Route
 
-#: What `Producer.publish` takes for itself; anything else is a property of the message.
-_OWN = frozenset(
-    {"routing_key", "exchange", "delivery_mode", "mandatory", "immediate", "priority", "declare", "headers"}
-    | {"content_type", "content_encoding", "serializer", "compression", "expiration"}
-    | {"retry", "retry_policy", "timeout", "confirm_timeout"}
-)
-
+#: Options of a publish that are kept beside the message.
+_REPLAYED = ("mandatory", "timeout", "confirm_timeout")
+#: Properties that a transport sets; a call that gives them has them from the message it was called with.
+_TRANSPORTS = frozenset({"delivery_tag", "delivery_info", "body_encoding"})
+#: What is kept of a retry policy.
+_POLICY = ("max_retries", "interval_start", "interval_step", "interval_max")
 
 _encode = JSONEncoder().encode
 
 
 def build_entry(
-    app: Celery, releaser: Releaser, body: Any, key: str, extra: Mapping[str, Any], publish: Mapping[str, Any]
+    app: Celery, releaser: Releaser, key: str, extra: Mapping[str, Any], publish: Mapping[str, Any], route: Route
 ) -> Entry:
     """Build the entry of one publish.
 
     Args:
         app: Whose clock and timezone count.
         releaser: Knows where the ticket will go.
-        body: Of the message, not serialized.
         key: Of the group.
         extra: Headers of our own.
-        publish: Keyword arguments of `Producer.publish`.
+        publish: As kombu's channel gets it, see producer.py.
+        route: Of it.
 
     Raises:
-        kombu.exceptions.EncodeError: The body can't be serialized; nothing is parked then.
+        InvalidRoute: It leads to no queue, or to several.
+        InvalidOption: An option of the publish can't hold for a task that waits.
     """
+    if publish.get("immediate"):
+        raise InvalidOption(
+            f"immediate=True does not work for {route.task}: it asks the broker to give back what nobody takes "
+            "at once, and a task of a group waits for those before it."
+        )
+    place = releaser.place(route)
     headers = {name: value for name, value in publish["headers"].items() if not name.startswith(HEADER)}
     eta = headers.get("eta")
     delay = _delay_ms(app, eta)
-    # The gate waits for the ETA. `expiration` is left out: a broker must not drop a head that nobody saw.
+    # The gate waits for the ETA. `expiration` becomes `expires`: a broker must not drop a head that nobody saw.
     headers |= {"eta": None, KEY_HEADER: key, **({ETA_HEADER: eta} if eta else {}), **extra}
 
-    content_type, content_encoding, data = serialize(body, serializer=publish.get("serializer"))
-    if publish.get("compression"):
-        data, headers["compression"] = compress(data, publish["compression"])
-
-    exchange = publish.get("exchange") or ""
-    name = exchange.name if isinstance(exchange, Exchange) else exchange
-    routing_key, priority = publish.get("routing_key") or "", publish.get("priority") or 0
-    properties = {k: v for k, v in publish.items() if k not in _OWN}
-    properties |= {
-        "delivery_mode": maybe_delivery_mode(publish.get("delivery_mode") or Exchange.delivery_mode or 2),
-        "priority": priority,
-        "body_encoding": "base64",
+    given = {name: value for name, value in publish["properties"].items() if name not in _TRANSPORTS}
+    properties = {**given, "body_encoding": "base64"}
+    if route.priority is not None or place.list_key is not None:  # a virtual transport of kombu always has one
+        properties["priority"] = route.priority or 0
+    if (ttl := properties.pop("expiration", None)) is not None and not headers.get("expires"):
+        headers["expires"] = (app.now() + timedelta(milliseconds=int(ttl))).isoformat()
+    front = f"{_open({'exchange': route.exchange, 'routing_key': route.routing_key})}, {_open(properties)}, "
+    rest: dict[str, Any] = {
+        "body": b64encode(str_to_bytes(publish["body"])).decode(),
+        "content-encoding": publish["content_encoding"],
+        "content-type": publish["content_type"],
     }
-    front = f"{_open({'exchange': name, 'routing_key': routing_key})}, {_open(properties)}, "
-    rest = {
-        "body": b64encode(str_to_bytes(data)).decode(),
-        "content-encoding": content_encoding,
-        "content-type": content_type,
-    }
+    if place.is_amqp:
+        _check_amqp(route.task, {**properties, "application_headers": headers})
+    if place.list_key is None and (replayed := _replayed(app, publish, route, place.declare)):
+        rest["publish"] = replayed
     front_bytes = front.encode()
-    queue, list_key = releaser.place(name, routing_key, priority)
     return Entry(
         id=headers["id"],
         key=key,
-        queue=queue,
-        list_key=list_key,
+        queue=place.queue,
+        list_key=place.list_key,
         cut=len(front_bytes),
         message=front_bytes + f"{_open(headers)}, {_open(rest)}".encode(),
         delay=delay,
     )
+
+
+def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
+    """Refuse what AMQP can't carry: a plain send fails at the call, and a ticket would fail for ever.
+
+    Raises:
+        InvalidOption: The message names it.
+    """
+    for name, form in Message.PROPERTIES:
+        value = properties.get(name)
+        if value is None:
+            continue
+        try:
+            dumps(form, [value])
+        except (struct.error, FrameSyntaxError, TypeError, ValueError) as error:
+            raise InvalidOption(f"{task} was not sent: AMQP can't carry {name}={value!r}: {error}.") from error
+
+
+def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Sequence[Entity]) -> dict[str, Any]:
+    """Return what whoever publishes the ticket has to know beside the message, without what is usual."""
+    said: dict[str, Any] = {name: publish[name] for name in _REPLAYED if publish.get(name)}
+    if told := described(declare):
+        said["declare"] = told
+    usual = dict(app.conf.task_publish_retry_policy) if app.conf.task_publish_retry else None
+    policy = None if route.retry_policy is None else {**route.retry_policy}
+    if policy != usual:
+        said["retry"] = policy and {name: policy[name] for name in _POLICY if name in policy}
+    return said
 
 
 def _open(mapping: Mapping[str, Any]) -> str:

@@ -6,26 +6,35 @@ there instead of published: routed, with its signals and its `task-sent` event, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from typing import Any
 
 from celery import Celery
 from celery._state import get_current_worker_task
 from celery.app import amqp as celery_amqp
+from celery.app.routes import Router
+from kombu.entity import Exchange, Queue
 from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.context import Continuation, collecting, continued
+from celery_groupfifo.context import Continuation, collecting, continued, is_running
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate import Gate, gate_of
 from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.message import build_entry
 from celery_groupfifo.model import TRAVELLING, Entry, Number
+from celery_groupfifo.producer import Published, publish_through
+from celery_groupfifo.route import Entity, Route
 from celery_groupfifo.settings import OPTIONS, check_option
 from celery_groupfifo.signals import group_parked
 
 KEY = "group_key"
 #: What a call may say about its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
+#: What a router says of the way of a message.
+ROUTE = frozenset({"queue", "exchange", "routing_key"})
+#: The option that brings it from the router to the sender, where it ends.
+ROUTED = "groupfifo_routed"
 
 
 class _DuplicateError(Exception):
@@ -44,8 +53,11 @@ class _Capture:
 
     def publish(self, body: Any, **options: Any) -> Any:
         if not self._parked:
-            self._park(body, options, self._producer)
+            park = partial(self._park, options, self._producer)
+            publish_through(self._producer, park, body, options)
             self._parked = True
+            if self._park.is_duplicate:
+                raise _DuplicateError
         elif not self._park.continues:
             self._producer.publish({**body, KEY: self._park.key}, **options)
 
@@ -66,6 +78,7 @@ class GroupSender:
         self.send = send
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
+        routed = options.pop(ROUTED, {})
         said = {option: options.pop(option) for option in NAMES.intersection(options)}
         run = continued(message.headers.get("id"))
         task = self._task(name)
@@ -79,7 +92,9 @@ class GroupSender:
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
         extra = (_carried() if run else {}) | self._extra(task, said)
-        park = _Park(self.app, run, key or "", extra)
+        if routed:
+            options = {name: value for name, value in options.items() if name not in ROUTE} | routed
+        park = _Park(self.app, run, key or "", extra, _named(options))
         try:
             return self.send(_Capture(producer, park), name, message, **options)
         except _DuplicateError:
@@ -94,10 +109,7 @@ class GroupSender:
         return self.send(producer, name, message, **options)
 
     def _task(self, name: str | None) -> Any:
-        tasks = self.app._tasks
-        if name not in tasks and self.app._pending and self.app.autofinalize and not self.app.finalized:
-            self.app.finalize(auto=True)  # the task may be declared and not yet made
-        return tasks.get(name)
+        return _task_of(self.app, name)
 
     def _key(self, task: Any, name: str, message: Any, said: object) -> str | None:
         if said is not None:
@@ -131,6 +143,14 @@ class GroupSender:
         return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
 
 
+def _task_of(app: Celery, name: str | None) -> Any:
+    """Return the task of a name; None: its code is not here."""
+    tasks = app._tasks
+    if name not in tasks and app._pending and app.autofinalize and not app.finalized:
+        app.finalize(auto=True)  # the task may be declared and not yet made
+    return tasks.get(name)
+
+
 class _Park:
     """Parks one message, with Celery's own publish policy; what goes on for a run is left to the end of that run.
 
@@ -139,11 +159,19 @@ class _Park:
         run: It goes on for this one: it is retried or replaced from inside; None: it is a task of its own.
         key: Of its group; a continuation has the run's.
         extra: Headers of our own.
+        named: See `Route`.
+
+    Attributes:
+        key: Of the group.
+        is_duplicate: The id is parked or running already: nothing was parked.
     """
 
-    def __init__(self, app: Celery, run: Continuation | None, key: str, extra: dict[str, Any]) -> None:
-        self._app, self._run, self._extra = app, run, extra
+    def __init__(
+        self, app: Celery, run: Continuation | None, key: str, extra: dict[str, Any], named: Sequence[Entity]
+    ) -> None:
+        self._app, self._run, self._extra, self._named = app, run, extra, named
         self.key = key if run is None else run.key
+        self.is_duplicate = False
         self._number: Number | None = None
 
     @property
@@ -151,12 +179,14 @@ class _Park:
         """Whether a run that holds the lease goes on."""
         return self._run is not None
 
-    def __call__(self, body: Any, options: dict[str, Any], producer: Any) -> None:
+    def __call__(self, options: dict[str, Any], producer: Any, publish: Published) -> None:
         gate = gate_of(self._app)
         gate.releaser.check(producer)
-        entry = build_entry(self._app, gate.releaser, body, self.key, self._extra, options)
+        headers = publish["headers"]
+        route = self._route(options, producer, publish)
+        entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         if self._run is not None:
-            self._run.send(entry, self._run.is_retried_by(options["headers"]))
+            self._run.send(entry, self._run.is_retried_by(headers))
             return
         batch = collecting.get()
         if batch is not None:
@@ -164,9 +194,22 @@ class _Park:
             return
         if self._number is None:
             self._number = gate.number()
-        if not retried(options, self._park, gate, entry, options["headers"], producer):
-            raise _DuplicateError(entry.id)
-        tell_parked(options["headers"].get("task"), entry)
+        if retried(options, self._park, gate, entry, headers, producer):
+            tell_parked(headers.get("task"), entry)
+        else:
+            self.is_duplicate = True
+
+    def _route(self, options: dict[str, Any], producer: Any, publish: Published) -> Route:
+        return Route(
+            exchange=publish["exchange"] or "",
+            routing_key=publish["routing_key"] or "",
+            priority=publish["priority"],
+            declare=publish["declare"],
+            named=self._named,
+            task=str(publish["headers"].get("task")),
+            producer=producer,
+            retry_policy=(options.get("retry_policy") or {}) if options.get("retry") else None,
+        )
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any], producer: Any) -> bool:
         assert self._number is not None
@@ -212,11 +255,21 @@ def _carried() -> dict[str, Any]:
     return {header: value for header in TRAVELLING.values() if (value := request.get(header)) is not None}
 
 
+def _named(options: dict[str, Any]) -> list[Entity]:
+    """Return the queue and the exchange that a call was given, as far as their type is known."""
+    given, exchange, kind = [options.get("queue"), options.get("exchange")], options.get("exchange"), None
+    if isinstance(exchange, str) and exchange:
+        kind = options.get("exchange_type")
+    named = [entity for entity in given if isinstance(entity, (Queue, Exchange))]
+    return [*named, Exchange(exchange, kind)] if kind else named
+
+
 def hook() -> None:
     """Make every app of this process ask for the group of what it sends.
 
     Once, on import: an app that sends by name, before any task of its own is made, has no other moment.
     """
+    _hook_routes()
     create = celery_amqp.AMQP._create_task_sender
     if getattr(create, "groupfifo", False):
         return
@@ -224,8 +277,38 @@ def hook() -> None:
     def _create_task_sender(self: Any) -> GroupSender:
         return GroupSender(self.app, create(self))
 
-    _create_task_sender.groupfifo = True  # type: ignore[attr-defined]
+    _create_task_sender.groupfifo = create  # type: ignore[attr-defined]
     celery_amqp.AMQP._create_task_sender = _create_task_sender
+
+
+def _hook_routes() -> None:
+    """Let what may belong to a group keep the route that Celery's router gave it.
+
+    With quorum queues, `send_task` then turns a countdown into a route over queues that delay, and the first one is
+    forgotten. The gate waits for an ETA by itself; what it releases goes the first way.
+    """
+    find = Router.route
+    if getattr(find, "groupfifo", False):
+        return
+
+    @wraps(find)
+    def route(self: Any, options: dict[str, Any], name: str, *args: Any, **kwargs: Any) -> Any:
+        task = kwargs["task_type"] if "task_type" in kwargs else (args[2:] or (None,))[0]
+        has_key = options.get(KEY) is not None
+        maybe_grouped = has_key or is_running() or is_grouped(task or _task_of(self.app, name))
+        routed = find(self, options, name, *args, **kwargs)
+        if maybe_grouped and _reaches_us(self.app):
+            routed[ROUTED] = {word: routed[word] for word in ROUTE if word in routed}
+        return routed
+
+    route.groupfifo = find  # type: ignore[attr-defined]
+    Router.route = route
+
+
+def _reaches_us(app: Celery) -> bool:
+    """Return whether an app's messages pass our sender: one that was made before the import may not know it."""
+    sender = app.amqp.__dict__.get("send_task_message")
+    return bool(getattr(sender, "__module__", None) != celery_amqp.__name__)
 
 
 def hook_app(app: Celery) -> None:

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from base64 import b64decode
 from bisect import bisect
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 from celery import Celery
+from kombu.entity import Queue
+from kombu.exceptions import ChannelError
+from kombu.messaging import Producer
+from kombu.transport import virtual
 from kombu.utils.json import loads
 
 from celery_groupfifo.connect import Brokers, broker_server
+from celery_groupfifo.declared import entities
 from celery_groupfifo.keys import queue_of_list, quote, unquote
 from celery_groupfifo.model import Ticket
+from celery_groupfifo.route import Entity, Known, Route, bound_queues, one_queue
 from celery_groupfifo.server import Server
 from celery_groupfifo.store import Store
 
@@ -28,14 +35,35 @@ Send = Callable[[str, bytes], None]
 """Takes a ticket that a script could not push; see `Releaser.send`."""
 
 
+class Place(NamedTuple):
+    """Where tickets of a route go.
+
+    Attributes:
+        queue: Its name for the scripts.
+        list_key: The Redis list, when they can push on it.
+        declare: What whoever publishes a ticket declares before, when they can't.
+        is_amqp: The broker takes only what AMQP can carry.
+    """
+
+    queue: str
+    list_key: str | None = None
+    declare: Sequence[Entity] = ()
+    is_amqp: bool = False
+
+
 class Releaser(Protocol):
     """Brings tickets to a broker."""
 
     #: Whether a finishing worker may take tickets from the broker's lists in the same step.
     takes: bool
 
-    def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
-        """The queue's name for the scripts, and the Redis list when they can push on it."""
+    def place(self, route: Route) -> Place:
+        """Return where tickets of a route go.
+
+        Raises:
+            InvalidRoute: They would go to no queue, or to several.
+            kombu.exceptions.OperationalError: The broker has to be asked, and can't be reached.
+        """
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """Bring one ticket.
@@ -79,18 +107,29 @@ class KombuReleaser:
             self._brokers = Brokers(self._app)
         self._brokers.check(producer)
 
-    def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
+    def place(self, route: Route) -> Place:
         """See `Releaser`."""
-        return ELSEWHERE + quote(routing_key or ""), None
+        is_amqp = self._transport.driver_type == "amqp"
+        if not route.exchange:
+            return Place(ELSEWHERE + quote(route.routing_key), None, route.declare, is_amqp)
+        known = Known(self._app, route)
+        queue = known.queue()
+        declare = list(route.declare)
+        if known.exchange is not None and isinstance(self._transport, virtual.Transport):
+            declare.append(known.exchange)  # its type is known only where it was declared
+        return Place(ELSEWHERE + quote(queue or route.routing_key), None, declare, is_amqp)
+
+    @cached_property
+    def _transport(self) -> Any:
+        return self._app.connection_for_write().transport
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """See `Releaser`."""
         if self._hand_on is not None:
             self._hand_on(queue, message)
             return
-        with self._app.producer_or_acquire(producer) as held:
-            policy = dict(self._app.conf.task_publish_retry_policy)
-            publish_ticket(self._app, held, message, retry=True, retry_policy=policy)
+        with self._app.producer_or_acquire(_of_kombu(producer)) as held:
+            publish_ticket(held, message, self._app.conf.task_publish_retry_policy)
 
 
 class ListReleaser(KombuReleaser):
@@ -113,12 +152,34 @@ class ListReleaser(KombuReleaser):
         super().__init__(app, send)
         self._store, self._prefix, self._steps, self._separator = store, prefix, steps, separator
 
-    def place(self, exchange: str, routing_key: str, priority: Any) -> tuple[str, str | None]:
+    def place(self, route: Route) -> Place:
         """See `Releaser`."""
-        if exchange:
-            return super().place(exchange, routing_key, priority)
-        key = self.list_key(routing_key, priority)
-        return queue_of_list(key), key
+        queue = route.routing_key
+        declare = [entity for entity in route.declare if not _comes_with_its_list(entity, route)]
+        if route.exchange:
+            known = Known(self._app, route)
+            known.queue()
+            declare += [known.exchange] if known.exchange is not None else []
+        if route.exchange or declare:
+            queue = self._bound(route, declare)
+        key = self.list_key(queue, route.priority)
+        return Place(queue_of_list(key), key)
+
+    def _bound(self, route: Route, declare: Sequence[Entity]) -> str:
+        """Declare, and look at the broker's bindings, as kombu's own publish does."""
+
+        def look() -> list[str]:
+            for entity in declare:
+                held.maybe_declare(entity)
+            return bound_queues(held.channel, route) if route.exchange else [route.routing_key]
+
+        with self._app.producer_or_acquire(_of_kombu(route.producer)) as held:
+            queues: list[str] = ensured(held, look, route.retry_policy)
+            if not queues and declare:  # the server may have been emptied since this connection declared them
+                held.connection.collect()
+                held.revive(held.connection.default_channel)
+                queues = ensured(held, look, route.retry_policy)
+        return one_queue(route, queues)
 
     def list_key(self, queue: str, priority: Any) -> str:
         """The list of a queue at a priority, as kombu names it."""
@@ -137,14 +198,65 @@ class ListReleaser(KombuReleaser):
             self._store.push(unquote(queue), message)
 
 
-def publish_ticket(app: Celery, producer: Any, message: bytes, **options: Any) -> None:
-    """Publish a ticket as kombu would have published its message.
+def _comes_with_its_list(entity: Entity, route: Route) -> bool:
+    """Return whether a queue needs no declaration: it is reached by its own name, and its list is made by a push."""
+    if not isinstance(entity, Queue) or entity.name != route.routing_key or route.exchange or entity.bindings:
+        return False
+    exchange = entity.exchange
+    named_alike = (entity.routing_key or entity.name) == entity.name and exchange.name in ("", entity.name)
+    return named_alike and exchange.type == "direct"
+
+
+def _of_kombu(producer: Any) -> Any:
+    """Return a producer, unless it only stands in for one: None then."""
+    return producer if isinstance(producer, Producer) else None
+
+
+def ensured(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | None) -> Any:
+    """Call with kombu's policy for publishing: after an error, the producer has a new channel.
 
     Args:
-        app: Whose queues are declared.
+        producer: That `call` uses.
+        call: To repeat.
+        policy: For `Connection.ensure`; None: it is not repeated.
+
+    Raises:
+        kombu.exceptions.OperationalError: The policy is used up.
+    """
+    if policy is None:
+        return call()
+    connection = producer.connection
+    connection.transport_options.update(policy)  # as kombu does: else it waits for a connection without end
+    return connection.ensure(producer, call, **policy)()
+
+
+class DeclarationRefused(Exception):
+    """The broker does not take what a message's sender would have declared: it is there, and different."""
+
+    def __init__(self, entity: Entity, error: Exception) -> None:
+        super().__init__(f"{entity!r}: {error!r}")
+        self.name: str = entity.name
+
+
+def publish_ticket(
+    producer: Any,
+    message: bytes,
+    policy: Mapping[str, Any] | None = None,
+    patience: float | None = None,
+    undeclared: Collection[str] = (),
+) -> None:
+    """Publish a ticket as its sender's publish would have been, below `Producer.publish`: that was passed at the send.
+
+    Args:
         producer: kombu's.
         message: The ticket, with the message attached.
-        options: For `Producer.publish`.
+        policy: Of retries, unless the message has one of its own; None: it is tried once.
+        patience: Seconds that the broker may take at most, whatever the message says.
+        undeclared: Names of what is not declared.
+
+    Raises:
+        DeclarationRefused: The broker refuses a declaration.
+        Exception: Whatever the broker's transport raises.
     """
     payload = loads(message)
     properties = payload["properties"]
@@ -153,19 +265,38 @@ def publish_ticket(app: Celery, producer: Any, message: bytes, **options: Any) -
     body = payload["body"]
     if properties.pop("body_encoding", None) == "base64":
         body = b64decode(body)
-    exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
-    queues = app.amqp.queues
-    producer.publish(
-        body,
-        exchange=exchange,
-        routing_key=routing_key,
-        declare=[queues[routing_key]] if not exchange and routing_key in queues else None,
-        headers=payload["headers"],
-        content_type=payload["content-type"],
-        content_encoding=payload["content-encoding"],
-        **options,
-        **properties,
-    )
+    priority = properties.pop("priority", None)
+    said = payload.get("publish") or {}
+    declare = [entity for entity in entities(said.get("declare", ())) if entity.name not in undeclared]
+    route = {
+        "exchange": info.get("exchange") or "",
+        "routing_key": info.get("routing_key") or "",
+        "mandatory": said.get("mandatory", False),
+        "immediate": False,
+        **{name: _at_most(said.get(name), patience) for name in ("timeout", "confirm_timeout")},
+    }
+
+    def publish() -> None:
+        channel = producer.channel
+        for entity in declare:
+            try:
+                producer.maybe_declare(entity)
+            except ChannelError as error:
+                if str(error.method_name).startswith(("Queue.", "Exchange.")):
+                    raise DeclarationRefused(entity, error) from error
+                raise  # it is the answer to an earlier publish
+        prepared = channel.prepare_message(
+            body, priority, payload["content-type"], payload["content-encoding"], payload["headers"], dict(properties)
+        )
+        channel.basic_publish(prepared, **route)
+
+    if policy is not None:
+        policy = said.get("retry", policy)
+    ensured(producer, publish, policy)
+
+
+def _at_most(seconds: float | None, patience: float | None) -> float | None:
+    return seconds if seconds is None or patience is None else min(seconds, patience)
 
 
 def releaser_of(app: Celery, store: Store, server: Server, send: Send | None) -> Releaser:

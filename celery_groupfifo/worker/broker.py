@@ -79,7 +79,7 @@ class ConsumedLists:
             if many > FEW:
                 self._next = (self._next + 1) % many
                 probe = queues[self._next // len(steps)], steps[self._next % len(steps)]
-                wanted = {_list_of(message, steps), probe, *self._recent}
+                wanted = {_list_of(channel, message), probe, *self._recent}
         if many <= FEW:
             return _lists(channel.global_keyprefix, channel.sep, steps, tuple(queues))
         places = {name: place for place, name in enumerate(queues)}
@@ -91,7 +91,7 @@ class ConsumedLists:
         channel = self._channel
         if channel is None or (len(self._queues) == 1 and len(channel.priority_steps) <= FEW):
             return
-        came_from = _list_of(message, tuple(channel.priority_steps))
+        came_from = _list_of(channel, message)
         with self._lock:
             if self._cycle is not None:
                 self._cycle.rotate(came_from[0])
@@ -108,12 +108,26 @@ class ConsumedLists:
         return list(self._cycle.consume(len(active)))
 
 
-def _list_of(message: Any, steps: tuple[int, ...]) -> tuple[str, int]:
+def _list_of(channel: Channel, message: Any) -> tuple[str, int]:
     """Return the queue of a message, and kombu's step of its priority."""
+    steps = channel.priority_steps
     priority = message.properties.get("priority")
     wanted = priority if isinstance(priority, int) else 0
     step = max((step for step in steps if step <= wanted), default=steps[0])
-    return (message.delivery_info or {}).get("routing_key") or "", step
+    info = message.delivery_info or {}
+    return _queue_of(channel, info.get("exchange") or "", info.get("routing_key") or ""), step
+
+
+def _queue_of(channel: Channel, exchange: str, routing_key: str) -> str:
+    """Return the queue of a route, by what this channel has declared: without asking the broker."""
+    if not exchange:
+        return routing_key
+    state, types = getattr(channel.connection, "state", None), channel.exchange_types
+    known = state.exchanges.get(exchange) if state is not None else None
+    if not known or not types:  # not one of its own, or the channel is closed by now
+        return routing_key
+    queues = types[known["type"]].lookup(known["table"], exchange, routing_key, None)
+    return str(next(iter(queues), routing_key))
 
 
 @lru_cache(maxsize=256)  # asked for each task; the queues take turns, and come round again

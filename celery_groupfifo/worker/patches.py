@@ -24,7 +24,7 @@ from kombu.transport import virtual
 from redis.connection import AbstractConnection
 
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.worker import broker, pools, prefork
+from celery_groupfifo.worker import broker, pools, prefork, reconnect
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -100,6 +100,10 @@ def _channels(consumer: Any) -> Iterator[str]:
     yield from _lacks(kombu_redis.Channel, "close")
 
 
+def _loops(consumer: Any) -> Iterator[str]:
+    yield from _lacks(consumer, "loop", "channel_errors")
+
+
 def _pipes(consumer: Any) -> Iterator[str]:
     yield from _lacks(asynpool.AsynPool, "register_with_event_loop")
     yield from _lacks(asynpool.ResultHandler, "_make_process_result")
@@ -122,6 +126,7 @@ def _copies(consumer: Any) -> Iterator[str]:
 
 def _lists(consumer: Any) -> Iterator[str]:
     yield from _lacks(kombu_redis.Channel, "active_queues", "priority_steps", "sep", "global_keyprefix")
+    yield from _lacks(kombu_redis.Channel, "exchange_types")
     yield from _lacks(virtual.QoS, "_delivered", "_dirty")
 
 
@@ -180,6 +185,14 @@ TABLE = (
         _channels,
     ),
     Patch(
+        "loops",
+        "celery.worker.consumer.Consumer: loop, channel_errors",
+        "a channel that the broker closes does not end the worker",
+        True,
+        REFUSES,
+        _loops,
+    ),
+    Patch(
         "pipes",
         "celery.concurrency.asynpool: ResultHandler._make_process_result, AsynPool._quick_put, on_poll_start, "
         "_all_inqueues, _busy_workers, _active_writes, _fileno_to_inq, write_stats",
@@ -206,8 +219,8 @@ TABLE = (
     ),
     Patch(
         "lists",
-        "kombu.transport.redis.Channel: _queue_cycle, active_queues, priority_steps, sep, global_keyprefix; "
-        "kombu.transport.virtual.QoS: _delivered, _dirty",
+        "kombu.transport.redis.Channel: _queue_cycle, active_queues, priority_steps, sep, global_keyprefix, "
+        "exchange_types; kombu.transport.virtual.QoS: _delivered, _dirty",
         "a finish takes the next task from the broker's lists",
         False,
         "every task comes through the broker",
@@ -271,6 +284,7 @@ def install(consumer: Any, member: Member) -> None:
     if member.pool.has_processes and "pipes" in member.tuning:
         prefork.spare_calls(consumer.pool)
     pools.before_soft_shutdown(consumer.controller, member.leave)
+    reconnect.after_channel_errors(consumer)
 
 
 def connected(consumer: Any, member: Member) -> None:

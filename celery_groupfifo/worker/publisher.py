@@ -6,6 +6,7 @@ the pool must not wait for it. Nor do they for a list of the gate's Redis that t
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from celery.utils.log import get_logger
 from kombu.messaging import Producer
 from kombu.transport import virtual
 
+from celery_groupfifo import connect
 from celery_groupfifo.connect import broker_connection
 from celery_groupfifo.gate import Gate
 from celery_groupfifo.keys import unquote
-from celery_groupfifo.release import ELSEWHERE, publish_ticket, ticket_of
+from celery_groupfifo.release import ELSEWHERE, DeclarationRefused, publish_ticket, ticket_of
 from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)
@@ -186,6 +188,7 @@ class _Link:
         self._unproven: dict[Key, _Ticket] = {}
         self._bytes = 0
         self._lost: list[_Ticket] = []
+        self._undeclared: set[str] = set()
 
     def publish(self, ticket: _Ticket) -> None:
         """Publish a ticket; when a kept connection has failed, on a new one.
@@ -193,18 +196,27 @@ class _Link:
         Raises:
             Exception: Whatever the broker's transport raises.
         """
-        for last in (self._producer is None, True):
+        tries = 1 if self._producer is None else 2
+        while tries:
             try:
                 self._ready()
-                publish_ticket(self._app, self._producer, ticket.message)
+                publish_ticket(self._producer, ticket.message, None, connect.BROKER_PATIENCE, self._undeclared)
                 break
+            except DeclarationRefused as refused:
+                self._drop()
+                self._use_as_it_is(refused)
             except Exception:
                 self._drop()
-                if last:
+                tries -= 1
+                if not tries:
                     raise
         if self._proves:
             self._unproven[ticket.key] = ticket
             self._bytes += len(ticket.message)
+
+    def _use_as_it_is(self, refused: DeclarationRefused) -> None:
+        logger.warning("The broker has another %s than a task's sender: it is used as it is. %s", refused.name, refused)
+        self._undeclared.add(refused.name)
 
     def taken_lost(self) -> Iterable[_Ticket]:
         """What was written on a connection that has failed since then; told once."""
@@ -215,7 +227,7 @@ class _Link:
         """Whether it is the broker that failed, and not this message that it refuses."""
         connection = self._app.connection_for_write()
         refusals = connection.channel_errors if connection.transport.driver_type == "amqp" else ()
-        return not isinstance(error, (*refusals, ValueError, TypeError, LookupError))
+        return not isinstance(error, (*refusals, ValueError, TypeError, LookupError, struct.error))
 
     def close(self) -> None:
         """Close the connection in good order."""
@@ -226,9 +238,11 @@ class _Link:
     def _ready(self) -> None:
         if self._producer is None:
             self._connection = broker_connection(self._app)
-            self._producer = Producer(self._connection.channel(), auto_declare=False)
+            is_amqp = self._connection.transport.driver_type == "amqp"
+            returned = _returned if is_amqp else None
+            self._producer = Producer(self._connection.channel(), auto_declare=False, on_return=returned)
             confirms = (self._connection.transport_options or {}).get("confirm_publish")
-            self._proves = self._connection.transport.driver_type == "amqp" and not confirms
+            self._proves = is_amqp and not confirms
             self._proved = monotonic()
         elif self._proves and self._due():
             self._producer.channel.basic_qos(0, 1, False)  # nobody consumes here: an answer is all that it brings
@@ -256,6 +270,11 @@ class _Link:
                 connection.collect()
             except Exception as error:
                 logger.debug("A connection to the broker was not closed in good order: %r", error)
+
+
+def _returned(error: Exception, exchange: str, routing_key: str, message: Any) -> None:
+    """Say that nobody takes a mandatory message: it counts as lost on its way, and goes out again later."""
+    logger.warning("No queue takes a ticket for exchange %r with routing key %r: %r", exchange, routing_key, error)
 
 
 def _length(channel: Any, name: str, known: bool) -> int | None:

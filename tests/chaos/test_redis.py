@@ -107,7 +107,7 @@ def _tasks_end_while(stage: Stage, refuse: Callable[[], object], accept: Callabl
 
 def test_while_redis_is_full_tasks_end_and_none_is_lost_or_repeated(make_stage: Callable[..., Stage]) -> None:
     # Without this setting of Celery's a worker ends when it is asked something, and Redis can't take the answer.
-    stage = make_stage(broker_channel_error_retry=True)
+    stage = make_stage()
     stage.redis.config_set("maxmemory-policy", "noeviction")
     with stage.app.connection_for_write() as connection:
         mailbox = stage.app.control.mailbox(connection)
@@ -124,7 +124,7 @@ def test_while_redis_is_full_tasks_end_and_none_is_lost_or_repeated(make_stage: 
 
 def test_while_redis_is_read_only_completions_are_kept(make_stage: Callable[..., Stage]) -> None:
     # Without this setting of Celery's a worker ends when its broker turns into a replica.
-    stage = make_stage(broker_channel_error_retry=True)
+    stage = make_stage()
     # A replica of nobody: it keeps its data, and refuses writes, as after a failover.
     _tasks_end_while(
         stage,

@@ -12,6 +12,7 @@ from celery import Celery
 from celery_groupfifo.gate import Gate, build_gate
 from celery_groupfifo.keys import Keys, quote
 from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Swept, Ticket
+from celery_groupfifo.route import Route
 
 #: A time like those of Redis: fences are drawn from it and have 16 digits.
 START_MS = 1_800_000_000_000
@@ -28,8 +29,8 @@ def make_entry(
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
     front = f'{info}, "priority": {priority}}}, '.encode()
     rest = json.dumps({"id": id, "task": "t"})[1:] + ", " + json.dumps({"body": body})[1:]
-    name, list_key = gate.releaser.place("", queue, priority)
-    return Entry(id, key, name, list_key, len(front), front + rest.encode(), delay)
+    place = gate.releaser.place(Route("", queue, priority))
+    return Entry(id, key, place.queue, place.list_key, len(front), front + rest.encode(), delay)
 
 
 def ticket_of(message: bytes) -> Ticket:

@@ -11,6 +11,8 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.model import Ticket
 from celery_groupfifo.recovery import GRACE_MS
+from celery_groupfifo.release import Place
+from celery_groupfifo.route import Route
 from tests.gate.support import World, ticket_of
 
 
@@ -23,8 +25,8 @@ class Elsewhere:
         self.sent: list[Ticket] = []
         self.error: Exception | None = None
 
-    def place(self, exchange: str, routing_key: str, priority: object) -> tuple[str, str | None]:
-        return "*" + routing_key, None
+    def place(self, route: Route) -> Place:
+        return Place("*" + route.routing_key)
 
     def send(self, queue: str, message: bytes, producer: object = None) -> None:
         if self.error is not None:

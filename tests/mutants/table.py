@@ -440,7 +440,7 @@ MODULES = (
     Mutant(
         "a sender waits for a second producer of the pool",
         "release.py",
-        "self._app.producer_or_acquire(producer)",
+        "self._app.producer_or_acquire(_of_kombu(producer))",
         "self._app.producer_or_acquire()",
         ("tests/brokers/test_producers.py::test_the_callers_own_producer_brings_the_ticket",),
     ),
@@ -713,4 +713,93 @@ WORKERS = (
     ),
 )
 
-MUTANTS = SCRIPTS + MODULES + WORKERS
+BROKERS = "tests/brokers/"
+
+PUBLISHING = (
+    Mutant(
+        "whoever publishes a ticket declares nothing",
+        "release.py",
+        'for entity in entities(said.get("declare", ()))',
+        "for entity in []",
+        (BROKERS + "test_options.py::test_what_was_declared_is_as_the_sender_has_it",),
+    ),
+    Mutant(
+        "a mandatory message loses its mark",
+        "release.py",
+        '"mandatory": said.get("mandatory", False),',
+        '"mandatory": False,',
+        (BROKERS + "test_options.py::test_a_mandatory_ticket_that_nobody_takes_is_logged",),
+    ),
+    Mutant(
+        "an answer to an earlier publish counts as a refused declaration",
+        "release.py",
+        'if str(error.method_name).startswith(("Queue.", "Exchange.")):',
+        "if True:",
+        (UNIT + "test_publish_ticket.py::test_the_answer_to_an_earlier_publish_is_none_to_the_declaration",),
+    ),
+    Mutant(
+        "a queue that is there otherwise halts its groups",
+        "worker/publisher.py",
+        "self._undeclared.add(refused.name)",
+        "raise refused",
+        (BROKERS + "test_options.py::test_a_queue_that_is_there_otherwise_is_used_as_it_is",),
+    ),
+    Mutant(
+        "a countdown counts twice with quorum queues",
+        "publish.py",
+        "        if routed:\n",
+        "        if False:\n",
+        (GATE + "test_native_delay.py::test_a_call_by_name",),
+    ),
+    Mutant(
+        "a message for several queues is parked",
+        "route.py",
+        "    if len(queues) > 1:\n",
+        "    if False:\n",
+        (GATE + "test_routes.py::test_bindings_of_others_count",),
+    ),
+    Mutant(
+        "a task for a broadcast queue is parked",
+        "route.py",
+        '        if kind == "fanout":\n',
+        "        if False:\n",
+        (GATE + "test_routes.py::test_a_broadcast_queue_is_refused_at_the_call",),
+    ),
+    Mutant(
+        "a server that was emptied loses its bindings for ever",
+        "release.py",
+        "            if not queues and declare:",
+        "            if False:",
+        (GATE + "test_routes.py::test_a_server_that_was_emptied_is_told_again",),
+    ),
+    Mutant(
+        "an expiration is left to the broker",
+        "message.py",
+        'properties.pop("expiration", None)',
+        "None",
+        (BROKERS + "test_options.py::test_an_expiration_is_the_tasks_expiry",),
+    ),
+    Mutant(
+        "what wraps the publish does not see a bulk send",
+        "compose.py",
+        "        and _is_celerys(messaging.Producer.publish, messaging)\n",
+        "",
+        (GATE + "test_hooked_publish.py::test_a_bulk_send_is_seen_task_by_task",),
+    ),
+    Mutant(
+        "an error of a channel ends the worker",
+        "worker/reconnect.py",
+        "    consumer.loop = looping\n",
+        "",
+        (BROKERS + "test_channel_errors.py::test_it_is_set_when_the_worker_has_started",),
+    ),
+    Mutant(
+        "what the user says of channel errors does not count",
+        "worker/reconnect.py",
+        "    if _is_set(conf):",
+        "    if False:",
+        (BROKERS + "test_channel_errors.py::test_what_the_user_says_counts",),
+    ),
+)
+
+MUTANTS = SCRIPTS + MODULES + WORKERS + PUBLISHING

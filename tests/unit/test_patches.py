@@ -20,10 +20,11 @@ DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
 
 @pytest.fixture
 def consumer() -> Any:
-    names = ("create_task_handler", "call_soon", "on_unknown_task", "on_invalid_task", "on_decode_error")
+    names = ("create_task_handler", "call_soon", "on_unknown_task", "on_invalid_task", "on_decode_error", "loop")
     return SimpleNamespace(
         **dict.fromkeys(names),
         on_task_message=set(),
+        channel_errors=(),
         app=Celery(set_as_current=False),
         pool=TaskPool(1),
         controller=SimpleNamespace(wait_for_soft_shutdown=None),

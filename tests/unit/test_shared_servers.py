@@ -14,6 +14,7 @@ from kombu.transport import redis as kombu_redis
 from celery_groupfifo import InvalidSetting
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.release import ListReleaser
+from celery_groupfifo.route import Route
 from tests.unit.connecting import app_with, options_of, server_of
 
 # -- what the broker's settings say ------------------------------------------------
@@ -245,4 +246,4 @@ def test_a_global_key_prefix_is_in_front_of_every_key() -> None:
     gate = build_gate(app_with("redis://localhost:1/0", broker_transport_options={"global_keyprefix": "app1:"}))
 
     assert gate.keyspace.partitions[0].entries == "app1:{groupfifo:0}:entries"
-    assert gate.releaser.place("", "mail", 6) == ("app1:mail%06%166", "app1:mail\x06\x166")
+    assert gate.releaser.place(Route("", "mail", 6))[:2] == ("app1:mail%06%166", "app1:mail\x06\x166")
