@@ -16,7 +16,8 @@ from kombu.serialization import dumps as serialize
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import JSONEncoder
 
-from celery_groupfifo.model import ETA_HEADER, HEADER, KEY_HEADER, Entry
+from celery_groupfifo.headers import cleaned
+from celery_groupfifo.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.release import Releaser
 
 #: What `Producer.publish` takes for itself; anything else is a property of the message.
@@ -24,6 +25,7 @@ _OWN = frozenset(
     {"routing_key", "exchange", "delivery_mode", "mandatory", "immediate", "priority", "declare", "headers"}
     | {"content_type", "content_encoding", "serializer", "compression", "expiration"}
     | {"retry", "retry_policy", "timeout", "confirm_timeout"}
+    | {"delivery_tag", "delivery_info", "body_encoding"}  # of the message that a caller was called with
 )
 
 
@@ -46,7 +48,7 @@ def build_entry(
     Raises:
         kombu.exceptions.EncodeError: The body can't be serialized; nothing is parked then.
     """
-    headers = {name: value for name, value in publish["headers"].items() if not name.startswith(HEADER)}
+    headers = cleaned(publish["headers"])
     eta = headers.get("eta")
     delay = _delay_ms(app, eta)
     # The gate waits for the ETA. `expiration` is left out: a broker must not drop a head that nobody saw.

@@ -1,7 +1,8 @@
 """What of Celery, kombu and billiard is changed in a worker, or used though it is private: the table, and its probes.
 
 A *needed* one is probed when the worker starts; without it the worker refuses to start, and says so. One that only
-saves time is left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these.
+saves time is left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these. What completes
+Celery's log lines does so where it can.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kombu.transport import virtual
 from redis.connection import AbstractConnection
 
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.worker import broker, pools, prefork
+from celery_groupfifo.worker import broker, lines, pools, prefork
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -129,6 +130,11 @@ def _sockets(consumer: Any) -> Iterator[str]:
     yield from _lacks(AbstractConnection, "pack_commands")
 
 
+def _lines(consumer: Any) -> Iterator[str]:
+    texts = (trace.LOG_RECEIVED, trace.LOG_SUCCESS, trace.LOG_FAILURE, trace.LOG_IGNORED, trace.LOG_RETRY)
+    yield from (f"{lines.NAMED} in {text!r}" for text in texts if lines.NAMED not in text)
+
+
 TABLE = (
     Patch(
         "messages",
@@ -178,6 +184,14 @@ TABLE = (
         True,
         REFUSES,
         _channels,
+    ),
+    Patch(
+        "lines",
+        "loggers celery.worker.strategy, celery.app.trace, celery.worker.request: the id's place in their lines",
+        "Celery's own log lines of an ordered run name its group and fence",
+        False,
+        "they name the task only",
+        _lines,
     ),
     Patch(
         "pipes",
@@ -266,6 +280,7 @@ class Tuning:
 def install(consumer: Any, member: Member) -> None:
     """Change what is to be changed before the consumer starts."""
     check(consumer)
+    lines.install()
     member.receiver.install()
     member.pool.install()
     if member.pool.has_processes and "pipes" in member.tuning:
