@@ -26,6 +26,7 @@ PARTS = (
     "tests/brokers",
     "tests/stalls",
     "tests/proxy.py",
+    "tests/results.py",
     "tests/waiting.py",
 )
 SECONDS = 180

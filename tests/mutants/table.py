@@ -595,7 +595,10 @@ WORKERS = (
         "worker/trace.py",
         '        guard.check("The result is refused.")\n',
         "",
-        (GATE + "test_trace.py::test_a_late_result_is_not_stored_nor_told",),
+        (
+            GATE + "test_trace.py::test_a_late_result_is_not_stored_nor_told",
+            STALLS + "test_suspend.py::test_its_result_is_not_stored",
+        ),
     ),
     Mutant(
         "a lease is measured with a clock that a suspension stops",
@@ -670,7 +673,10 @@ NAMES = (
         "headers.py",
         '    if ticket is None or ticket.id != headers.get("id") or not isinstance(headers.get(KEY_HEADER), str):\n',
         "    if ticket is None or not isinstance(headers.get(KEY_HEADER), str):\n",
-        (WORKER + "test_headers.py::test_a_ticket_that_was_copied_from_the_broker",),
+        (
+            UNIT + "test_headers.py::test_a_ticket_is_its_own_tasks",
+            WORKER + "test_headers.py::test_so_it_is_where_the_broker_is_not_the_gates_redis",
+        ),
     ),
     Mutant(
         "a ticket counts wherever it stands",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from celery_groupfifo import embedded
 from celery_groupfifo.model import HEADER, KEY_HEADER
 from tests.waiting import until
 from tests.worker.workers import Crew, on
@@ -110,6 +112,19 @@ def test_a_ticket_that_was_copied_from_the_broker(crew: Crew, key: str) -> None:
     assert result.get(timeout=10) == MINE
     crew.tell(key)
     crew.wait_for(key, [1])
+
+
+def test_so_it_is_where_the_broker_is_not_the_gates_redis(
+    make_crew: Callable[..., Crew], redis_server: embedded.Server
+) -> None:
+    """There a ticket has no place but its header: it must be the message's own."""
+    crew = make_crew(groupfifo_url=f"{redis_server.url}/13")
+    crew.worker.start().ready()
+    for forged in [name for name in FORGED if not name.startswith("its own")]:
+        assert published(crew, "worker.plain", 901, "headers", **FORGED[forged]).get(timeout=10) == MINE, forged
+    result = crew.send("of-another-broker", 1, "headers", headers=MINE)
+    assert result.get(timeout=10) == MINE
+    assert {run.key for run in crew.history.runs} == {None, "of-another-broker"}
 
 
 def test_what_is_kept_with_a_result(crew: Crew, key: str) -> None:
