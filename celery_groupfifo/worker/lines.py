@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from celery_groupfifo.context import Continuation, current
 
@@ -19,9 +18,6 @@ from celery_groupfifo.context import Continuation, current
 LOGGERS = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
 #: One of them does not always name the task: "Task handler raised error".
 _UNNAMED = LOGGERS[2]
-
-#: What Celery's lines have for a task's id, by the kind of their arguments. The group comes behind it.
-NAMED, _PLACED = "[%(id)s]", "%s[%s]"
 
 _about: ContextVar[Continuation | None] = ContextVar("groupfifo_about", default=None)
 
@@ -47,25 +43,24 @@ class _Completion(logging.Filter):
 
 
 def _complete(record: logging.LogRecord, run: Continuation) -> None:
-    """Name the group of a run in a record about it. It comes as an argument: the text is the same for all groups."""
-    args, text, task_id = record.args, str(record.msg), run.ticket.id
-    said = f" (group {run.key!r}, fence {run.ticket.fence})"
+    """Name the group of a run at the end of a record about it.
+
+    What stands before is as Celery has it, for whoever searches logs for that. The group comes as an argument, so that
+    the text of the record is the same for all groups.
+    """
+    args, task_id = record.args, run.ticket.id
+    group = f"group {run.key!r}, fence {run.ticket.fence})"
     if isinstance(args, Mapping):
         if args.get("id") != task_id:
             return
-        completed: Any = {**args, "of_group": said}
-        more = "%(of_group)s"
-        record.msg = text.replace(NAMED, NAMED + more, 1) if NAMED in text else text + more
-    elif isinstance(args, tuple) and task_id in args and _PLACED in text:
-        place = args.index(task_id) + 1
-        completed = (*args[:place], said, *args[place:])
-        record.msg = text.replace(_PLACED, _PLACED + "%s", 1)
-    elif record.name == _UNNAMED and isinstance(args, tuple):  # what is logged there meanwhile is about the run
-        completed = (*args, f" (task {task_id}, {said[2:]}")
-        record.msg = text + "%s"
+        record.args, more = {**args, "of_group": f" ({group}"}, "%(of_group)s"
+    elif isinstance(args, tuple) and task_id in args:
+        record.args, more = (*args, f" ({group}"), "%s"
+    elif isinstance(args, tuple) and record.name == _UNNAMED:  # what is logged there meanwhile is about the run
+        record.args, more = (*args, f" (task {task_id}, {group}"), "%s"
     else:
         return
-    record.args = completed
+    record.msg = f"{record.msg}{more}"
     record.group, record.fence = run.key, run.ticket.fence
 
 

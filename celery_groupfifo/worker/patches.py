@@ -20,6 +20,7 @@ from billiard.pool import ApplyResult
 from celery.app import trace
 from celery.concurrency import asynpool
 from celery.worker import request as celery_request
+from celery.worker import strategy
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from redis.connection import AbstractConnection
@@ -131,8 +132,8 @@ def _sockets(consumer: Any) -> Iterator[str]:
 
 
 def _lines(consumer: Any) -> Iterator[str]:
-    texts = (trace.LOG_RECEIVED, trace.LOG_SUCCESS, trace.LOG_FAILURE, trace.LOG_IGNORED, trace.LOG_RETRY)
-    yield from (f"{lines.NAMED} in {text!r}" for text in texts if lines.NAMED not in text)
+    used = {module.logger.name for module in (strategy, trace, celery_request)}
+    yield from (f"logger {name}" for name in lines.LOGGERS if name not in used)
 
 
 TABLE = (
@@ -187,7 +188,7 @@ TABLE = (
     ),
     Patch(
         "lines",
-        "loggers celery.worker.strategy, celery.app.trace, celery.worker.request: the id's place in their lines",
+        "the loggers celery.worker.strategy, celery.app.trace, celery.worker.request",
         "Celery's own log lines of an ordered run name its group and fence",
         False,
         "they name the task only",

@@ -36,12 +36,12 @@ def test_the_loggers_are_those_of_celerys_modules() -> None:
 
 
 LINES = {
-    "received": (trace.LOG_RECEIVED, f"Task send[an-id] {SAID} received"),
-    "succeeded": (trace.LOG_SUCCESS, f"Task send[an-id] {SAID} succeeded in 2s: 1%"),
-    "failed": (trace.LOG_FAILURE, f"Task send[an-id] {SAID} ignored: E"),
-    "ignored": (trace.LOG_IGNORED, f"Task send[an-id] {SAID} ignored"),
-    "rejected": (trace.LOG_REJECTED, f"Task send[an-id] {SAID} E"),
-    "retry": (trace.LOG_RETRY, f"Task send[an-id] {SAID} retry: E"),
+    "received": (trace.LOG_RECEIVED, f"Task send[an-id] received {SAID}"),
+    "succeeded": (trace.LOG_SUCCESS, f"Task send[an-id] succeeded in 2s: 1% {SAID}"),
+    "failed": (trace.LOG_FAILURE, f"Task send[an-id] ignored: E {SAID}"),
+    "ignored": (trace.LOG_IGNORED, f"Task send[an-id] ignored {SAID}"),
+    "rejected": (trace.LOG_REJECTED, f"Task send[an-id] E {SAID}"),
+    "retry": (trace.LOG_RETRY, f"Task send[an-id] retry: E {SAID}"),
     "a format of one's own": ("%(name)s: %(id)s", f"send: an-id {SAID}"),
 }
 
@@ -75,7 +75,7 @@ def test_it_names_the_group_and_the_fence(caplog: pytest.LogCaptureFixture, line
         (
             "Task %s[%s] succeeded before the worker was lost: %r",
             ("send", "an-id", "x"),
-            f"Task send[an-id] {SAID} succeeded before the worker was lost: 'x'",
+            f"Task send[an-id] succeeded before the worker was lost: 'x' {SAID}",
         ),
         ("nothing at all", (), "nothing at all"),
     ],

@@ -65,7 +65,7 @@ def test_each_line_of_an_ordered_run_names_its_group(log: Any, deed: str, task: 
     found = lines_of(text, id)
     assert len(found) == len(LINES[deed]), "no line more than Celery has"
     for line, rest in zip(found, LINES[deed], strict=True):
-        assert re.fullmatch(rf"{name}\[{id}\] \(group '50% of {deed}', fence (\d+)\){rest}", line), found
+        assert re.fullmatch(rf"{name}\[{id}\]{rest} \(group '50% of {deed}', fence (\d+)\)", line), found
     named = [int(re.findall(r"fence (\d+)\)", line)[0]) for line in found]
     assert sorted(set(named)) == fences and named == sorted(named)
 
