@@ -28,7 +28,8 @@ from celery_groupfifo import publish
 from celery_groupfifo.context import continued
 from celery_groupfifo.grouping import checked_key, group_key
 from celery_groupfifo.model import KEY_HEADER, Entry, opened
-from celery_groupfifo.publish import KEY, GroupSender
+from celery_groupfifo.options import KEY
+from celery_groupfifo.publish import GroupSender
 
 #: Options that make no call unusual, and the type they must have.
 _KNOWN = {"task_id": str, KEY: str, "queue": str, "priority": int}

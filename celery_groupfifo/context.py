@@ -13,6 +13,8 @@ from celery_groupfifo.model import Entry, Ticket
 #: Entries of a bulk send, collected until the chunk is full; see bulk.py.
 collecting: ContextVar[list[Entry] | None] = ContextVar("groupfifo_collecting", default=None)
 
+_NONE: Mapping[str, Any] = {}
+
 
 class Continuation:
     """What goes on for a run under its id: a retry, or what replaces it.
@@ -24,16 +26,17 @@ class Continuation:
         ticket: Of the run.
         key: Of its group.
         retries: Retries of the run that may be continued.
+        options: Headers with options of its call, which its continuation inherits; see `model.TRAVELLING`.
 
     Attributes:
         entry: The last one that was sent under the run's id; None: nothing was.
         is_retry: Whether that is a retry; else it replaces the run.
     """
 
-    __slots__ = ("_sent", "entry", "is_retry", "key", "retries", "ticket")
+    __slots__ = ("_sent", "entry", "is_retry", "key", "options", "retries", "ticket")
 
-    def __init__(self, ticket: Ticket, key: str, retries: int) -> None:
-        self.ticket, self.key, self.retries = ticket, key, retries
+    def __init__(self, ticket: Ticket, key: str, retries: int, options: Mapping[str, Any] = _NONE) -> None:
+        self.ticket, self.key, self.retries, self.options = ticket, key, retries, options
         self.entry: Entry | None = None
         self.is_retry = False
         self._sent = 0.0
@@ -64,6 +67,11 @@ def continuing(continuation: Continuation) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def current() -> Continuation | None:
+    """Return what may continue the run in progress; None outside of runs of groups."""
+    return _current.get()
 
 
 def continued(task_id: str | None) -> Continuation | None:

@@ -8,9 +8,14 @@ from functools import lru_cache
 from string import Formatter
 from typing import Any
 
+from celery.utils.saferepr import saferepr
+
+from celery_groupfifo.binding import arguments_for
 from celery_groupfifo.errors import InvalidGroupKey, InvalidOption, MissingGroupKey
 
 MAX_BYTES = 512
+#: Characters of a call that an error quotes.
+SHOWN = 500
 #: Built-in tasks that run another task over many arguments: their key has to be given.
 MAPS = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
 
@@ -25,7 +30,12 @@ def is_grouped(task: Any) -> bool:
     """
     if task is None or _is_celerys(task):
         return False
-    return getattr(task, "ordered", False) is True or key_spec(task) is not None
+    return is_ordered_class(type(task)) or key_spec(task) is not None
+
+
+def is_ordered_class(kind: type) -> bool:
+    """Return whether a class is `GroupFifoTask`, or based on it."""
+    return getattr(kind, "_groupfifo_ordered", False) is True
 
 
 def _is_celerys(task: Any) -> bool:
@@ -35,12 +45,16 @@ def _is_celerys(task: Any) -> bool:
 def key_spec(task: Any) -> KeySpec | None:
     """What the task's class says about its key.
 
-    Read past the descriptors: a lambda on the class gets the task's parameters, never `self`.
+    Read past the descriptors: a lambda on the class gets the task's parameters, never `self`. A property is somebody
+    else's. And of a class that is not ordered only its own word counts: what its bases call by that name is theirs.
     """
-    for each in (task, *type(task).__mro__):
-        if "group_key" in each.__dict__:
-            spec: Any = each.__dict__["group_key"]
-            return spec.__func__ if isinstance(spec, staticmethod) else spec
+    kinds = type(task).__mro__ if is_ordered_class(type(task)) else (type(task),)
+    for each in (task, *kinds):
+        spec: Any = each.__dict__.get("group_key")
+        if isinstance(spec, (staticmethod, classmethod)):
+            return spec.__get__(None, type(task))
+        if spec is not None and (callable(spec) or not hasattr(type(spec), "__get__")):
+            return spec  # type: ignore[no-any-return]
     return None
 
 
@@ -83,9 +97,10 @@ def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, An
         raise MissingGroupKey(
             f"{name} is ordered by group, but has no group_key: set one on the task, or pass group_key=… with the call."
         )
-    values = _parameters(task, name, args, kwargs)
+    bound = _bound(task, name, args, kwargs)
+    values = _values(bound)
     if callable(spec):
-        key: object = _call(spec, name, values, args, kwargs)
+        key: object = _call(spec, name, bound, values, shown_call(name, args, kwargs))
     elif isinstance(spec, tuple):
         key = ":".join(str(_value(values, field, name)) for field in spec)
     else:
@@ -154,17 +169,35 @@ def _signature(task: Any) -> inspect.Signature:
     return known[1]  # type: ignore[no-any-return]
 
 
-def _parameters(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    signature = _signature(task)
+def shown_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return a call as it would be written, shortened."""
+    words = [*map(saferepr, args), *(f"{key}={saferepr(value)}" for key, value in kwargs.items())]
+    text = f"{name}({', '.join(words)})"
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _bound(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+    """Return a call's arguments by the names of the task's parameters."""
     try:
-        bound = signature.bind(*args, **kwargs)
+        return _signature(task).bind(*args, **kwargs)
     except TypeError as error:
-        raise MissingGroupKey(f"The group key of {name} can't be built from this call: {error}.") from error
-    bound.apply_defaults()
-    values = dict(bound.arguments)
-    for each in signature.parameters.values():
-        if each.kind is inspect.Parameter.VAR_KEYWORD:
-            values |= values.pop(each.name)
+        call = shown_call(name, args, kwargs)
+        raise MissingGroupKey(f"The group key of {name} can't be built from the call {call}: {error}.") from error
+
+
+def _values(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Return the value of each parameter, also of those that have a default, and of what `**` takes by its names."""
+    values: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, each in bound.signature.parameters.items():
+        if name in bound.arguments:
+            (extra if each.kind is each.VAR_KEYWORD else values)[name] = bound.arguments[name]
+        elif each.kind is each.VAR_POSITIONAL:
+            values[name] = ()
+        elif each.default is not each.empty:
+            values[name] = each.default
+    for named in extra.values():
+        values = {**named, **values}
     return values
 
 
@@ -177,14 +210,13 @@ def _value(values: Mapping[str, Any], field: str, name: str) -> Any:
 
 
 def _call(
-    spec: Callable[..., object], name: str, values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    spec: Callable[..., object], name: str, bound: inspect.BoundArguments, values: dict[str, Any], call: str
 ) -> object:
     try:
+        args, kwargs = arguments_for(spec, bound, values)
         key = spec(*args, **kwargs)
     except Exception as error:
-        raise MissingGroupKey(
-            f"The group_key callable of {name} failed with {error!r} for {dict(values)!r}."
-        ) from error
+        raise MissingGroupKey(f"The group_key callable of {name} failed with {error!r} for the call {call}.") from error
     if key is None:
-        raise MissingGroupKey(f"The group_key callable of {name} returned None for {dict(values)!r}.")
+        raise MissingGroupKey(f"The group_key callable of {name} returned None for the call {call}.")
     return key

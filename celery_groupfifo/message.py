@@ -19,7 +19,8 @@ from kombu.utils.json import JSONEncoder
 
 from celery_groupfifo.declared import described
 from celery_groupfifo.errors import InvalidOption
-from celery_groupfifo.model import ETA_HEADER, HEADER, KEY_HEADER, Entry
+from celery_groupfifo.headers import cleaned
+from celery_groupfifo.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.release import Releaser
 from celery_groupfifo.route import Entity, Route
 
@@ -56,7 +57,7 @@ def build_entry(
             "at once, and a task of a group waits for those before it."
         )
     place = releaser.place(route)
-    headers = {name: value for name, value in publish["headers"].items() if not name.startswith(HEADER)}
+    headers = cleaned(publish["headers"])
     eta = headers.get("eta")
     delay = _delay_ms(app, eta)
     # The gate waits for the ETA. `expiration` becomes `expires`: a broker must not drop a head that nobody saw.

@@ -10,16 +10,16 @@ from typing import NamedTuple
 from celery_groupfifo.errors import GroupDraining, GroupFifoError
 from celery_groupfifo.keys import quote, task_of
 
-#: The header that carries the ticket.
+#: The header that carries the ticket. Names that begin so are ours; see headers.py.
 HEADER = "groupfifo"
 #: The header that carries the group's key, as the user gave it.
 KEY_HEADER = "groupfifo_key"
 #: The header that carries the ETA, which the gate has waited for: the worker must not wait again.
 ETA_HEADER = "groupfifo_eta"
 #: Options of a call that its run needs, and the headers that carry them.
-TRAVELLING = {"max_lost": HEADER + "_max_lost", "group_on_failure": HEADER + "_on_failure"}
-#: Set by the worker, not sent: (monotonic time of the begin, lease) in seconds.
-BEGUN_HEADER = "groupfifo_begun"
+TRAVELLING = {"group_max_lost": HEADER + "_max_lost", "group_on_failure": HEADER + "_on_failure"}
+#: All headers that a message of ours may have.
+HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, *TRAVELLING.values())
 
 
 @dataclass(slots=True)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
-from celery import Celery
-from celery._state import get_current_worker_task
+from celery import Celery, signals
 from celery.app import amqp as celery_amqp
 from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
@@ -21,20 +20,21 @@ from celery_groupfifo.context import Continuation, collecting, continued, is_run
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate import Gate, gate_of
 from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.headers import clean, cleaned, has_ours, is_ours
 from celery_groupfifo.message import build_entry
 from celery_groupfifo.model import TRAVELLING, Entry, Number
+from celery_groupfifo.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
 from celery_groupfifo.producer import Published, publish_through
 from celery_groupfifo.route import Entity, Route
-from celery_groupfifo.settings import OPTIONS, check_option
+from celery_groupfifo.settings import check_option
 from celery_groupfifo.signals import group_parked
 
-KEY = "group_key"
-#: What a call may say about its group; never a property of the message.
-NAMES = frozenset({KEY, *OPTIONS})
 #: What a router says of the way of a message.
 ROUTE = frozenset({"queue", "exchange", "routing_key"})
 #: The option that brings it from the router to the sender, where it ends.
 ROUTED = "groupfifo_routed"
+#: Marks a task whose options have been checked.
+_CHECKED = "_groupfifo_checked"
 
 
 class _DuplicateError(Exception):
@@ -65,6 +65,22 @@ class _Capture:
         return getattr(self._producer, name)
 
 
+class _Cleaner:
+    """A producer of plain messages: no header of ours goes out, whatever a receiver of Celery's signals has put in."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+
+    def publish(self, body: Any, **options: Any) -> Any:
+        headers = options.get("headers")
+        if headers and has_ours(headers):
+            options["headers"] = cleaned(headers)
+        return self._producer.publish(body, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+
 class GroupSender:
     """Stands where an app's `amqp.send_task_message` stood.
 
@@ -79,7 +95,7 @@ class GroupSender:
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         routed = options.pop(ROUTED, {})
-        said = {option: options.pop(option) for option in NAMES.intersection(options)}
+        said = _said(name, message, options)
         run = continued(message.headers.get("id"))
         task = self._task(name)
         if run is None and said.get(KEY) is None and not is_grouped(task) and name not in MAPS:
@@ -91,7 +107,7 @@ class GroupSender:
             return self._plain(producer, name, message, said, options)
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
-        extra = (_carried() if run else {}) | self._extra(task, said)
+        extra = {**(run.options if run else {}), **self._extra(task, said)}
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options))
@@ -106,6 +122,8 @@ class GroupSender:
         useless = sorted(option for option, value in said.items() if value is not None)
         if useless:
             raise MissingGroupKey(f"{name} was sent with {', '.join(useless)}, but belongs to no group.")
+        if signals.before_task_publish.receivers:
+            producer = _Cleaner(producer)
         return self.send(producer, name, message, **options)
 
     def _task(self, name: str | None) -> Any:
@@ -134,12 +152,12 @@ class GroupSender:
 
     def _extra(self, task: Any, said: dict[str, Any]) -> dict[str, Any]:
         """Options that the call gives differ from the task's: they travel with the message."""
-        for option in OPTIONS:
-            value = said.get(option)
-            if value is None:
-                value = getattr(task, option, None)
-            if value is not None:
+        for option, value in said.items():
+            if option != KEY and value is not None:
                 check_option(option, value)
+        if task is not None and _CHECKED not in task.__dict__:
+            check_task(task)
+            task.__dict__[_CHECKED] = True
         return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
 
 
@@ -248,11 +266,26 @@ def _callback_retry() -> bool:
     return bool(variable is not None and variable.get())
 
 
-def _carried() -> dict[str, Any]:
-    """Return the options of the current run's call: its continuation inherits them."""
-    task = get_current_worker_task()
-    request = {} if task is None else task.request
-    return {header: value for header in TRAVELLING.values() if (value := request.get(header)) is not None}
+def _said(name: str, message: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the options of a call, and of its headers, what is ours. Returns what the call says of its group.
+
+    Raises:
+        InvalidOption: An option that looks like ours does not exist.
+    """
+    check_names(options, f"with a call of {name}")
+    said = {option: options.pop(option) for option in NAMES.intersection(options)}
+    headers = options.get("headers")
+    if headers and has_ours(headers):
+        given = {
+            header.removeprefix(HEADER_PREFIX): value
+            for header, value in headers.items()
+            if is_ours(header) and header.startswith(HEADER_PREFIX + PREFIX)
+        }
+        check_names(given, f"in a header {HEADER_PREFIX}… of a call of {name}")
+        said = {**given, **{option: value for option, value in said.items() if value is not None}}
+        options["headers"] = cleaned(headers)
+    clean(message.headers)
+    return said
 
 
 def _named(options: dict[str, Any]) -> list[Entity]:

@@ -18,6 +18,7 @@ from kombu.utils.json import loads
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.events import GROUP
 from celery_groupfifo.gate import gate_of
+from celery_groupfifo.headers import cleaned
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def _request(raw: bytes, task_id: str) -> Context:
             accept=[payload["content-type"]],
         ).decode()
         args, kwargs, embed = body
-        return Context(headers, args=args, kwargs=kwargs, **embed)
+        return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
     except Exception:
         logger.exception("The parked message of %s can't be read; its chord and error callbacks are not told.", task_id)
         return Context(id=task_id, task=None)

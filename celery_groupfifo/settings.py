@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
@@ -32,7 +33,7 @@ class Settings:
         on_failure: After a final failure. `continue`: the group goes on; `dead_letter`: so it does, and the task is
             kept among the dead letters; `block`: the group halts until `retry`, `skip` or `drop`; `cancel_rest`: its
             parked tasks become REVOKED.
-        eta_policy: `at_due`: a task with an ETA joins the line when it is due.
+        eta: `at_due`: a task with an ETA joins the line when it is due.
         on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
         concurrency: Tasks of a group at once.
         max_depth: Parked tasks that a group may have; None: any number.
@@ -52,7 +53,7 @@ class Settings:
     max_lost: int = 3
     on_retry: str = "hold"
     on_failure: str = "continue"
-    eta_policy: str = "at_due"
+    eta: str = "at_due"
     on_duplicate: str = "return_existing"
     concurrency: int = 1
     max_depth: None = None
@@ -70,17 +71,20 @@ class Settings:
         return max(1.0, min(5.0, self.lease_ttl / 4))
 
 
-#: Options of a task and of a call, and the setting that holds their default.
+#: Options of a task and of a call, and the setting that holds their default: `group_<name>`, `groupfifo_<name>`.
 OPTIONS = {
-    "group_on_retry": "on_retry",
-    "group_on_failure": "on_failure",
-    "max_lost": "max_lost",
-    "eta_policy": "eta_policy",
-    "on_duplicate": "on_duplicate",
-    "group_concurrency": "concurrency",
-    "max_depth": "max_depth",
-    "overflow": "overflow",
-    "group_rate": "rate",
+    f"group_{name}": name
+    for name in (
+        "on_retry",
+        "on_failure",
+        "max_lost",
+        "eta",
+        "on_duplicate",
+        "concurrency",
+        "max_depth",
+        "overflow",
+        "rate",
+    )
 }
 
 
@@ -131,7 +135,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "max_lost": _number(int, 1),
     "on_retry": _only("hold"),
     "on_failure": _choice("continue", "dead_letter", "block", "cancel_rest"),
-    "eta_policy": _only("at_due"),
+    "eta": _only("at_due"),
     "on_duplicate": _only("return_existing"),
     "concurrency": _only(1),
     "max_depth": _only(None),
@@ -150,8 +154,9 @@ def read_settings(conf: Any) -> Settings:
     values = {}
     for name in _names(conf):
         if name not in known:
+            (nearest,) = get_close_matches(name, sorted(known), 1, cutoff=0.0)
             raise InvalidSetting(
-                f"There is no setting {PREFIX}{name}. The settings are: "
+                f"There is no setting {PREFIX}{name}: the nearest one is {PREFIX}{nearest}. The settings are: "
                 + ", ".join(PREFIX + each for each in sorted(known))
             )
         value = conf[PREFIX + name]

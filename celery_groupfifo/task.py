@@ -8,12 +8,13 @@ from typing import Any
 
 from celery import Celery, Task
 
+from celery_groupfifo.context import continued
 from celery_groupfifo.errors import GroupLeaseLost
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.grouping import check_spec
 from celery_groupfifo.install import install
-from celery_groupfifo.model import HEADER, KEY_HEADER, Ticket
-from celery_groupfifo.settings import OPTIONS, check_option
+from celery_groupfifo.model import Ticket
+from celery_groupfifo.options import check_task
 
 
 class GroupRun:
@@ -27,6 +28,17 @@ class GroupRun:
         lost: How many workers were lost with this task.
         enqueued_at: When the gate accepted it, by the clock of Redis (UTC).
     """
+
+    @classmethod
+    def of(cls, task: Task) -> GroupRun | None:
+        """Return the group of a task's run in progress, of any class; None in a run without one.
+
+        Args:
+            task: Bound: `self`.
+        """
+        request = task.request
+        run = None if request.is_eager else continued(request.id)
+        return None if run is None else cls(task.app, run.ticket, run.key, request.retries)
 
     def __init__(self, app: Celery, ticket: Ticket, key: str, retries: int) -> None:
         self._app, self._ticket = app, ticket
@@ -69,17 +81,17 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         group_key: A template over the task's parameters (`"{instance_id}:{customer_id}"`), a tuple of their names
             (joined by `:`), or a callable with the task's signature; `group_key=` of a call wins over it.
         acks_late: The gate runs a task again only when its worker was lost.
-        reject_on_worker_lost: So also when a child of the pool is killed; `max_lost` bounds it.
-        max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
+        reject_on_worker_lost: So also when a child of the pool is killed; `group_max_lost` bounds it.
+        group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
         group_on_failure: What becomes of the group after a final failure: `continue`, `dead_letter`, `block` or
             `cancel_rest`; None: `groupfifo_on_failure`.
     """
 
-    ordered = True
+    _groupfifo_ordered = True
     group_key: str | tuple[str, ...] | Callable[..., str] | None = None
     acks_late = True
     reject_on_worker_lost = True
-    max_lost: int | None = None
+    group_max_lost: int | None = None
     group_on_failure: str | None = None
 
     @classmethod
@@ -99,16 +111,9 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         super().on_bound(app)
         if cls.name:
             check_spec(cls())
-            for option in OPTIONS:
-                value = getattr(cls, option, None)
-                if value is not None:
-                    check_option(option, value)
+            check_task(cls())
 
     @property
     def group(self) -> GroupRun | None:
         """The group of the run in progress; None in a run without one."""
-        request = self.request
-        ticket = Ticket.parse(request.get(HEADER))
-        if ticket is None:
-            return None
-        return GroupRun(self.app, ticket, request.get(KEY_HEADER), request.retries)
+        return GroupRun.of(self)

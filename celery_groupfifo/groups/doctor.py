@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from celery import Celery
 
 from celery_groupfifo.gate import build_gate
+from celery_groupfifo.grouping import is_ordered_class
 from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
@@ -70,7 +71,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
             "but of plain tasks with acks_late a second run.",
             "Set broker_transport_options = {'visibility_timeout': …} above the longest task.",
         )
-    early = sorted(name for name, task in app.tasks.items() if getattr(task, "ordered", False) and not task.acks_late)
+    early = sorted(name for name, task in app.tasks.items() if is_ordered_class(type(task)) and not task.acks_late)
     yield Check.of(
         "acks_late",
         not early,

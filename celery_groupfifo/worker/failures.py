@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.model import TRAVELLING, Failure
+from celery_groupfifo.options import option_of
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -26,7 +27,7 @@ def failure(member: Member, headers: Mapping[str, Any], task: Any, error: BaseEx
     Returns:
         None when the group just goes on.
     """
-    policy = headers.get(TRAVELLING["group_on_failure"]) or getattr(task, "group_on_failure", None)
+    policy = headers.get(TRAVELLING["group_on_failure"]) or option_of(task, "group_on_failure")
     policy = str(policy or member.gate.settings.on_failure)
     if policy == "continue":
         return None

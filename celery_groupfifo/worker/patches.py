@@ -1,7 +1,8 @@
 """What of Celery, kombu and billiard is changed in a worker, or used though it is private: the table, and its probes.
 
 A *needed* one is probed when the worker starts; without it the worker refuses to start, and says so. One that only
-saves time is left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these.
+saves time is left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these. What completes
+Celery's log lines does so where it can.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from billiard.pool import ApplyResult
 from celery.app import trace
 from celery.concurrency import asynpool
 from celery.worker import request as celery_request
+from celery.worker import strategy
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from redis.connection import AbstractConnection
 
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.worker import broker, pools, prefork, reconnect
+from celery_groupfifo.worker import broker, lines, pools, prefork, reconnect
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -134,6 +136,11 @@ def _sockets(consumer: Any) -> Iterator[str]:
     yield from _lacks(AbstractConnection, "pack_commands")
 
 
+def _lines(consumer: Any) -> Iterator[str]:
+    used = {module.logger.name for module in (strategy, trace, celery_request)}
+    yield from (f"logger {name}" for name in lines.LOGGERS if name not in used)
+
+
 TABLE = (
     Patch(
         "messages",
@@ -191,6 +198,14 @@ TABLE = (
         True,
         REFUSES,
         _loops,
+    ),
+    Patch(
+        "lines",
+        "the loggers celery.worker.strategy, celery.app.trace, celery.worker.request",
+        "Celery's own log lines of an ordered run name its group and fence",
+        False,
+        "they name the task only",
+        _lines,
     ),
     Patch(
         "pipes",
@@ -279,6 +294,7 @@ class Tuning:
 def install(consumer: Any, member: Member) -> None:
     """Change what is to be changed before the consumer starts."""
     check(consumer)
+    lines.install()
     member.receiver.install()
     member.pool.install()
     if member.pool.has_processes and "pipes" in member.tuning:

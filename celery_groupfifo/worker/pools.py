@@ -52,8 +52,9 @@ class Pool:
 
         def ours(target: Callable[..., Any], args: Any = None, kwargs: Any = None, **options: Any) -> Any:
             request = getattr(options.get("callback"), "__self__", None)
-            if hasattr(request, "run"):  # a request of ours
-                target = self._target(target, options)
+            carried = getattr(request, "carried", None)
+            if carried is not None:  # a request of ours
+                target, args = self._target(target, options), (carried, *args)
             return apply_async(target, args, kwargs, **options)
 
         self.celery.apply_async = ours

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from logging import ERROR
+from logging import ERROR, WARNING
 from typing import TYPE_CHECKING, Any
 
 from celery.app.trace import build_tracer
@@ -18,8 +18,11 @@ from celery.utils.log import get_logger
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_groupfifo import events
+from celery_groupfifo.grouping import is_grouped
+from celery_groupfifo.headers import clean, ticket_in
 from celery_groupfifo.model import HEADER, Ticket
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
+from celery_groupfifo.worker.lines import about
 from celery_groupfifo.worker.outbox import Told
 from celery_groupfifo.worker.prefetch import Prefetch
 from celery_groupfifo.worker.request import GroupRequest
@@ -60,7 +63,12 @@ class Receiver:
             def on_task_received(message: Any) -> Any:
                 headers = message.headers
                 if headers and HEADER in headers:
-                    return self.receive(message)
+                    ticket = self._ticket(message)
+                    if ticket is not None:
+                        return self.receive(message, ticket)
+                    if self._is_misplaced(message):
+                        return self._ack(message)
+                    clean(headers)
                 self._member.lists.note(message)
                 return plain(message)
 
@@ -75,11 +83,41 @@ class Receiver:
 
     # -- a ticket comes in -----------------------------------------------------
 
-    def receive(self, message: Any) -> None:
+    def _ticket(self, message: Any) -> Ticket | None:
+        """Return the ticket of a message, if it stands where the gate puts it; else the message is a plain one.
+
+        A ticket that a script has pushed on a list of the broker is the message's delivery tag, too. kombu draws a new
+        tag for whatever else is sent.
+        """
+        ticket = ticket_in(message.headers)
+        pushed = self._member.gate.releaser.takes and not (message.delivery_info or {}).get("exchange")
+        return None if pushed and message.delivery_tag != message.headers[HEADER] else ticket
+
+    def _is_misplaced(self, message: Any) -> bool:
+        """Tell of a ticket that does not count, in a message of an ordered task; return whether it is not to be run.
+
+        A message with its own ticket may have been sent anew by a tool that moves messages. Its entry is still at the
+        gate, which sends it again in time; run outside of its line it would run twice.
+        """
+        headers = message.headers
+        if not is_grouped(self._consumer.app.tasks.get(headers.get("task"))):
+            return False
+        own = ticket_in(headers) is not None
+        said = "is dropped: what waits at the gate goes out again" if own else "runs, outside of its group's line"
+        logger.log(
+            ERROR if own else WARNING,
+            "Task %s[%s] came with a ticket that the gate has not put there, %r. It %s.",
+            headers.get("task"),
+            headers.get("id"),
+            headers[HEADER],
+            said,
+        )
+        return own
+
+    def receive(self, message: Any, ticket: Ticket) -> None:
         """Ask the gate for the lease of a ticket that the broker has delivered."""
         member, header = self._member, message.headers[HEADER]
-        ticket = Ticket.parse(header)
-        if ticket is None or member.gate.keyspace.of_tag(ticket.tag) is None:
+        if member.gate.keyspace.of_tag(ticket.tag) is None:
             self._put_back(message)
             return
         run = Run(header, ticket, message, Delivery(message, partial(self._ack, message)), member.endings.settle)
@@ -193,7 +231,8 @@ class Receiver:
                 message.accept = consumer.task_consumer.accept
                 if message.errors:
                     message._reraise_error()
-            handle(message, None, run.on_ack, run.on_reject, consumer.on_task_message)
+            with about(run.continuation):
+                handle(message, None, run.on_ack, run.on_reject, consumer.on_task_message)
         except (InvalidTaskError, ContentDisallowed) as error:
             self._member.endings.unread(run, error)
             consumer.on_invalid_task(None, shown, error)

@@ -24,10 +24,12 @@ from celery.worker.request import Request
 
 from celery_groupfifo import events
 from celery_groupfifo.context import continuing
-from celery_groupfifo.model import BEGUN_HEADER, ETA_HEADER, HEADER, TRAVELLING
+from celery_groupfifo.model import ETA_HEADER, HEADER, HEADERS, TRAVELLING
+from celery_groupfifo.options import option_of
 from celery_groupfifo.worker.failures import failure
+from celery_groupfifo.worker.lines import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
-from celery_groupfifo.worker.trace import split
+from celery_groupfifo.worker.trace import Carried, split
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -64,8 +66,9 @@ class GroupRequest(Request):  # type: ignore[misc]
         super().__init__(message, **options)
         run.request = self
         request = self._request_dict
-        request[BEGUN_HEADER] = (run.since, self.member.gate.settings.lease_ttl)
         request["eta"] = request.get(ETA_HEADER)  # for the task to read, not to be waited for
+        for name in HEADERS:
+            request.pop(name, None)
         if self.member.pool.precomputes:
             self._precompute(message)
 
@@ -78,6 +81,12 @@ class GroupRequest(Request):  # type: ignore[misc]
             self._body = body
             self._content_type = self._content_encoding = None
 
+    @property
+    def carried(self) -> Carried:
+        """What the pool gets of the run."""
+        run, about = self.run, self.run.continuation
+        return run.header, run.key, about.retries, about.options, run.since, self.member.gate.settings.lease_ttl
+
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """See Celery's."""
         self.run.started(pid)
@@ -85,7 +94,8 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """See Celery's. Where runs are no processes, the execution has been unwound already."""
-        super().on_timeout(soft, timeout)
+        with continuing(self.run.continuation):
+            super().on_timeout(soft, timeout)
         if not soft and not self.member.pool.has_processes:
             self._fails(TimeLimitExceeded(timeout))
             self.run.over()
@@ -107,7 +117,8 @@ class GroupRequest(Request):  # type: ignore[misc]
         if isinstance(error, TimeLimitExceeded) and self.member.pool.has_processes and self.worker_pid:
             run.dying = self.worker_pid  # Celery tells before it kills the child
             try:
-                super().on_failure(exc_info, send_failed_event, return_ok)
+                with continuing(run.continuation):
+                    super().on_failure(exc_info, send_failed_event, return_ok)
             finally:
                 self.member.when_child_gone(run)
             return
@@ -131,20 +142,22 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     def _fails(self, error: BaseException) -> None:
         self.run.outcome = "failure"
-        self.run.failure = failure(self.member, self._request_dict, self._task, error)
+        self.run.failure = failure(self.member, self.run.message.headers, self._task, error)
 
     @property
     def max_lost(self) -> int:
         """Runs that may end with a lost worker: call, task, setting."""
-        said = self._request_dict.get(TRAVELLING["max_lost"])
+        said = self.run.continuation.options.get(TRAVELLING["group_max_lost"])
         if said is None:
-            said = getattr(self._task, "max_lost", None)
+            said = option_of(self._task, "group_max_lost")
         return int(said) if said is not None else self.member.gate.settings.max_lost
 
     def fail_as_lost(self) -> None:
         """Too many workers were lost with this task: it fails for good, without another run."""
         times = self.run.ticket.lost
-        message = f"{times} workers were lost with task {self.id}: it is not run again (max_lost={self.max_lost})."
+        message = (
+            f"{times} workers were lost with task {self.id}: it is not run again (group_max_lost={self.max_lost})."
+        )
         info, error = _lost_info(message), WorkerLostError(message)
         self._fails(error)
         events.log(ERROR, f"fails for good: {message}", self.name, events.of_run(self.run))
@@ -153,15 +166,16 @@ class GroupRequest(Request):  # type: ignore[misc]
             self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
         self.task.request_stack.push(self._context)
         try:
-            signals.task_failure.send(
-                sender=self.task,
-                task_id=self.id,
-                exception=error,
-                args=self.args,
-                kwargs=self.kwargs,
-                traceback=info.traceback,
-                einfo=info,
-            )
+            with continuing(self.run.continuation):
+                signals.task_failure.send(
+                    sender=self.task,
+                    task_id=self.id,
+                    exception=error,
+                    args=self.args,
+                    kwargs=self.kwargs,
+                    traceback=info.traceback,
+                    einfo=info,
+                )
         finally:
             self.task.request_stack.pop()
         self.send_event("task-failed", exception=repr(error), traceback=info.traceback)
@@ -212,11 +226,12 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
 def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
     def execute_using_pool(self: GroupRequest, pool: Any, **kwargs: Any) -> Any:
         run = self.run
-        if run.ticket.lost >= self.max_lost and not run.is_lost and not self.revoked():
-            self.fail_as_lost()
-        if not run.given():
-            raise TaskRevokedError(self.id)  # failed, or given back meanwhile: it is another run's
-        job = inner(self, pool, **kwargs)
+        with about(run.continuation):
+            if run.ticket.lost >= self.max_lost and not run.is_lost and not self.revoked():
+                self.fail_as_lost()
+            if not run.given():
+                raise TaskRevokedError(self.id)  # failed, or given back meanwhile: it is another run's
+            job = inner(self, pool, **kwargs)
         if job is not None:
             run.job = self.member.pool.reference(job)
         return job

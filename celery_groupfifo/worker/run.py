@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.clock import now
 from celery_groupfifo.context import Continuation
-from celery_groupfifo.model import KEY_HEADER, Failure, Ticket
+from celery_groupfifo.model import KEY_HEADER, TRAVELLING, Failure, Ticket
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -130,7 +130,8 @@ class Run:
         self.disposition: Disposition | None = None
         self.outcome = "revoked"  # acknowledged without a run: revoked, or expired
         self.failure: Failure | None = None
-        self.continuation = Continuation(ticket, self.key, self.attempt - 1)
+        options = {name: headers[name] for name in TRAVELLING.values() if name in headers}
+        self.continuation = Continuation(ticket, self.key, self.attempt - 1, options)
         self.worker_lost = False
         self.in_hand = False
         self.dying = 0

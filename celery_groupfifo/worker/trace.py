@@ -23,7 +23,7 @@ from celery_groupfifo.clock import now
 from celery_groupfifo.context import Continuation, continuing
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate import gate_of
-from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER, Entry, Ticket
+from celery_groupfifo.model import Entry, Ticket
 
 logger = get_logger(__name__)
 
@@ -51,28 +51,34 @@ def full(*args: Any) -> Any:
 _KNOWN = {fast_trace_task: fast, trace_task_ret: full}
 
 
-def traced(target: Target, name: str, task_id: str, request: dict[str, Any], *args: Any) -> Any:
+Carried = tuple[str, str, int, Any, float, float]
+"""What a pool gets of a run, beside Celery's arguments: ticket, key, retries, options, when the lease may run from (see
+`clock`), and how long it lasts (s). It is no part of Celery's request, which tasks read and send on."""
+
+
+def traced(target: Target, carried: Carried, name: str, task_id: str, *args: Any) -> Any:
     """Run a task of a group.
 
     Args:
         target: Celery's function that runs a task.
+        carried: Of the run.
         name: Of the task.
         task_id: For the function.
-        request: Of the task, with its ticket.
         *args: For the function.
 
     Returns:
         What it returns; with one item more, the entry, when something has been sent under the run's id.
     """
-    ticket = Ticket.parse(request[HEADER])
+    text, key, retries, options, since, seconds = carried
+    ticket = Ticket.parse(text)
     assert ticket is not None, "the worker has read it"
-    continuation = Continuation(ticket, request[KEY_HEADER], request.get("retries") or 0)
-    guard = _Guard(ticket, request[KEY_HEADER], request[BEGUN_HEADER])
+    continuation = Continuation(ticket, key, retries, options)
+    guard = _Guard(ticket, key, (since, seconds))
     token = _guards.set(guard)
     _watch(name)
     try:
         with continuing(continuation):
-            result = target(name, task_id, request, *args)
+            result = target(name, task_id, *args)
     except MemoryError:
         raise
     except Exception:

@@ -31,7 +31,7 @@ CALL_OPTIONS = {
     "group_key",
     "group_on_failure",
     "ignore_result",
-    "max_lost",
+    "group_max_lost",
     "queue",
     "task_id",
     "time_limit",

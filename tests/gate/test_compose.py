@@ -91,7 +91,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]] = {
     "group": (("k", 1), {}, {"group_id": "g", "group_index": 1}),
     "ignored": (("k", 1), {}, {"ignore_result": True}),
     "limits": (("k", 1), {}, {"time_limit": 9, "soft_time_limit": 8}),
-    "max_lost": (("k", 1), {}, {"max_lost": 2}),
+    "group_max_lost": (("k", 1), {}, {"group_max_lost": 2}),
     "stamps": (("k", 1), {}, {"stamped_headers": ["s"], "s": "v"}),
 }
 COPIED = ("send", "percent %s %(id)s", "untyped", "elsewhere", "kept")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -10,9 +12,9 @@ from celery import Celery, Task
 from celery.app.trace import setup_worker_optimizations, trace_task_ret
 from celery.exceptions import Ignore, Reject, Retry
 
-from celery_groupfifo import GroupFifoTask
+from celery_groupfifo import GroupFifoTask, GroupRun
 from celery_groupfifo.clock import now
-from celery_groupfifo.model import BEGUN_HEADER, HEADER, KEY_HEADER
+from celery_groupfifo.model import opened
 from celery_groupfifo.worker import trace
 from celery_groupfifo.worker.trace import in_pool, split
 from tests.gate.support import World
@@ -53,21 +55,17 @@ class Tasks:
 
         return run
 
-    def run(self, name: str, ago: float = 10 * LEASE, lost: bool = False, **more: Any) -> Any:
+    def run(
+        self, name: str, ago: float = 10 * LEASE, lost: bool = False, options: Any = MappingProxyType({}), **more: Any
+    ) -> Any:
         """Run a task whose lease was taken a while ago. Returns the result, and what continues it."""
         ticket = self.ticket = self.world.run(f"{name}{self.started}", "g")
         if lost:
             self.world.gate.surrender([(ticket, True)])
-        request = {
-            "id": ticket.id,
-            "task": name,
-            HEADER: f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} {ticket.entry}",
-            KEY_HEADER: "g",
-            BEGUN_HEADER: (now() - ago, LEASE),
-            "delivery_info": {"exchange": "", "routing_key": "q"},
-            **more,
-        }
-        return split(in_pool(trace_task_ret)(name, ticket.id, request, (["k"], {}, {}), None, None))
+        header = f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} {ticket.entry}"
+        carried = (header, "g", 0, options, now() - ago, LEASE)
+        request = {"id": ticket.id, "task": name, "delivery_info": {"exchange": "", "routing_key": "q"}, **more}
+        return split(in_pool(trace_task_ret)(carried, name, ticket.id, request, (["k"], {}, {}), None, None))
 
     def state(self) -> str:
         return str(self.app.AsyncResult(self.ticket.id).state)
@@ -200,3 +198,67 @@ def test_so_is_it_when_the_task_rejects_itself_afterwards(tasks: Tasks) -> None:
     tasks.deed = deed
     (failed, _, _), entry = tasks.run("GroupFifoTask")
     assert failed == 1 and entry is not None
+
+
+# -- what a run knows of its own --------------------------------------------------
+
+
+class Seen:
+    """What a run has seen of its group and its headers."""
+
+    def __init__(self, task: Any) -> None:
+        self.group, self.headers = GroupRun.of(task), task.request.headers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_knows_its_group_and_sees_no_header_of_ours(tasks: Tasks, name: str) -> None:
+    seen: list[Seen] = []
+    tasks.deed = lambda task: seen.append(Seen(task))
+    tasks.run(name, tenant="t")
+    (each,) = seen
+    assert each.group is not None
+    assert (each.group.key, each.group.fence, each.group.attempt) == ("g", tasks.ticket.fence, 1)
+    assert each.headers == {"tenant": "t"}
+
+
+def test_a_run_inside_of_a_run_has_no_group(tasks: Tasks) -> None:
+    """The inner one is called in place: it holds nothing."""
+    inner, seen = tasks.app.tasks["GroupFifoTask"], []
+
+    def outer(task: Any) -> None:
+        tasks.deed = lambda task: seen.append(task.group)
+        inner.apply(("k",))
+        inner.apply(("k",), task_id=task.request.id)
+        seen.append(task.group)
+
+    tasks.deed = outer
+    tasks.run("GroupFifoTask")
+    assert seen[:2] == [None, None]
+    assert seen[2].fence == tasks.ticket.fence
+    assert tasks.app.tasks["GroupFifoTask"].group is None, "when it is over"
+
+
+def of_ours(entry: Any) -> dict[str, Any]:
+    headers = json.loads(opened(b"- - - %d\n%b" % (entry.cut, entry.message)))["headers"]
+    return {name: value for name, value in headers.items() if name.startswith("groupfifo")}
+
+
+def test_a_retry_carries_the_options_of_its_call_and_nothing_else(tasks: Tasks) -> None:
+    tasks.deed = retry
+    _, entry = tasks.run("GroupFifoTask", options={"groupfifo_max_lost": 7}, tenant="t")
+    assert of_ours(entry) == {"groupfifo_key": "g", "groupfifo_max_lost": 7, **eta_of(entry)}
+    assert b'"tenant": "t"' in entry.message
+
+
+def eta_of(entry: Any) -> dict[str, Any]:
+    return {name: value for name, value in of_ours(entry).items() if name == "groupfifo_eta"}
+
+
+def test_nor_does_what_replaces_it_with_forged_headers(tasks: Tasks) -> None:
+    def replace(task: Any) -> Any:
+        forged = {"groupfifo": "gf - 1 0 1 x", "groupfifo_max_lost": 9}
+        raise task.replace(task.s("g").set(headers=forged))
+
+    tasks.deed = replace
+    _, entry = tasks.run("GroupFifoTask")
+    assert of_ours(entry) == {"groupfifo_key": "g"}

@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> int:
         tests = sorted({test for mutant in mutants for test in mutant.tests})
         sound = copy.run(tests, seconds=SECONDS * len(tests))
         if sound.returncode != PASSED:
-            print(f"The tests fail without any bug put back:\n{sound.stdout[-3000:]}")
+            print(f"The tests fail without any bug put back:\n{sound.stdout[-3000:]}{sound.stderr[-3000:]}")
             return 1
         for number, mutant in enumerate(mutants, start=1):
             for test in mutant.tests:

@@ -416,8 +416,8 @@ MODULES = (
     Mutant(
         "a retry forgets what its call said",
         "publish.py",
-        "(_carried() if run else {})",
-        "{}",
+        "**(run.options if run else {}), ",
+        "",
         (WORKER + "test_failures.py::test_a_retry_keeps_the_word_of_the_call",),
     ),
     Mutant(
@@ -644,7 +644,10 @@ WORKERS = (
         "worker/trace.py",
         '        guard.check("The result is refused.")\n',
         "",
-        (GATE + "test_trace.py::test_a_late_result_is_not_stored_nor_told",),
+        (
+            GATE + "test_trace.py::test_a_late_result_is_not_stored_nor_told",
+            STALLS + "test_suspend.py::test_its_result_is_not_stored",
+        ),
     ),
     Mutant(
         "a lease is measured with a clock that a suspension stops",
@@ -802,4 +805,76 @@ PUBLISHING = (
     ),
 )
 
-MUTANTS = SCRIPTS + MODULES + WORKERS + PUBLISHING
+NAMES = (
+    Mutant(
+        "a copied header counts as a ticket",
+        "headers.py",
+        '    if ticket is None or ticket.id != headers.get("id") or not isinstance(headers.get(KEY_HEADER), str):\n',
+        "    if ticket is None or not isinstance(headers.get(KEY_HEADER), str):\n",
+        (
+            UNIT + "test_headers.py::test_a_ticket_is_its_own_tasks",
+            WORKER + "test_headers.py::test_so_it_is_where_the_broker_is_not_the_gates_redis",
+        ),
+    ),
+    Mutant(
+        "a ticket counts wherever it stands",
+        "worker/receiver.py",
+        "        return None if pushed and message.delivery_tag != message.headers[HEADER] else ticket\n",
+        "        return ticket\n",
+        (WORKER + "test_headers.py::test_a_plain_task_with_a_forged_ticket_is_plain",),
+    ),
+    Mutant(
+        "a task sees the headers of the gate",
+        "worker/request.py",
+        "            request.pop(name, None)\n",
+        "            request.get(name)\n",
+        (
+            UNIT + "test_precomputed.py::test_what_goes_to_a_child_is_precomputed",
+            WORKER + "test_headers.py::test_a_run_sees_only_headers_of_its_own",
+        ),
+    ),
+    Mutant(
+        "a plain task is sent with a header of the gate",
+        "publish.py",
+        '        options["headers"] = cleaned(headers)\n    clean(message.headers)\n',
+        "        pass\n    clean(message.headers)\n",
+        (GATE + "test_headers.py::test_a_plain_task_has_none",),
+    ),
+    Mutant(
+        "a receiver of Celery's signals adds one",
+        "publish.py",
+        "            producer = _Cleaner(producer)\n",
+        "            pass\n",
+        (GATE + "test_headers.py::test_what_a_signal_handler_puts_in",),
+    ),
+    Mutant(
+        "a method of a mixin is taken for an option",
+        "options.py",
+        "        if value is not None and _is_value(value):\n",
+        "        if value is not None:\n",
+        (UNIT + "test_options.py::test_what_a_mixin_calls_so_is_no_option",),
+    ),
+    Mutant(
+        "a misspelt option is sent as a property of the message",
+        "publish.py",
+        '    check_names(options, f"with a call of {name}")\n',
+        "",
+        (UNIT + "test_options.py::test_a_misspelt_option_of_a_call_names_the_nearest",),
+    ),
+    Mutant(
+        "a callable key gets the call as it was written",
+        "grouping.py",
+        "        args, kwargs = arguments_for(spec, bound, values)\n",
+        "        args, kwargs = bound.args, bound.kwargs\n",
+        (UNIT + "test_grouping.py::test_a_callable_gets_the_call_by_the_names_of_the_task",),
+    ),
+    Mutant(
+        "Celery's lines name no group",
+        "worker/patches.py",
+        "    lines.install()\n",
+        "",
+        (WORKER + "test_log.py::test_each_line_of_an_ordered_run_names_its_group",),
+    ),
+)
+
+MUTANTS = SCRIPTS + MODULES + WORKERS + PUBLISHING + NAMES

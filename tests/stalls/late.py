@@ -7,15 +7,14 @@ from typing import Any
 
 from celery import shared_task
 
-from celery_groupfifo import GroupFifoTask
+from celery_groupfifo import GroupFifoTask, GroupRun
 from tests.chaos.app import note
-from tests.stalls.tasks import ticket
 
 
 def _work(self: Any, key: str, seq: int) -> None:
-    _, _, fence, lost, *_ = ticket(self)
-    run = {"group": key, "seq": seq, "fence": int(fence), "worker": self.request.hostname}
-    note(ev="start", attempt=self.request.retries + 1, lost=int(lost), **run)
+    group = GroupRun.of(self)
+    run = {"group": key, "seq": seq, "fence": group.fence if group else 0, "worker": self.request.hostname}
+    note(ev="start", attempt=self.request.retries + 1, lost=group.lost if group else 0, **run)
     time.sleep(0.3)
     note(ev="end", ok=True, **run)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 
-from celery_groupfifo import GroupFifoTask
+from celery_groupfifo import GroupFifoTask, GroupRun
 from tests.chaos.app import deed, note, wait
 
 
@@ -17,16 +19,12 @@ def load(task: Any, module: str) -> None:
     importlib.import_module(module)
 
 
-def ticket(task: Any) -> list[str]:
-    """Gate, fence, lost and so on: a plain task has no `self.group`."""
-    return str(task.request.get("groupfifo") or "gf - 0 0").split()
-
-
 def _relay(self: Any, key: str, seq: int, name: str) -> str:
     """Wait for a word to this run: the name, and how often the task was lost before. Returns who it was."""
-    _, _, fence, lost, *_ = ticket(self)
-    run = {"group": key, "seq": seq, "fence": int(fence), "worker": self.request.hostname}
-    note(ev="start", attempt=self.request.retries + 1, lost=int(lost), **run)
+    group = GroupRun.of(self)
+    run = {"group": key, "seq": seq, "fence": group.fence if group else 0, "worker": self.request.hostname}
+    lost = group.lost if group else 0
+    note(ev="start", attempt=self.request.retries + 1, lost=lost, **run)
     wait(self, f"{name}-{lost}")
     note(ev="end", ok=True, **run)
     return str(self.request.hostname)
@@ -37,3 +35,39 @@ bare = shared_task(_relay, name="stalls.bare", base=GroupFifoTask, group_key="{k
 
 #: A task of plain Celery, to be sent with `group_key=`.
 keyed = shared_task(_relay, name="stalls.keyed", bind=True)
+
+#: What a run is inside of, where it is of a class with a call of its own; Flask's is the app.
+inside: ContextVar[str] = ContextVar("inside", default="nothing")
+
+
+class InContext:
+    """The pattern of Flask's page on Celery: a class of task that runs inside of a context."""
+
+    run: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        token = inside.set("a context")
+        try:
+            return self.run(*args, **kwargs)
+        finally:
+            inside.reset(token)
+
+
+class OrderedInContext(InContext, GroupFifoTask):
+    """As `FlaskTask(GroupFifoTask)`."""
+
+    abstract = True
+
+
+class PlainInContext(InContext, Task):  # type: ignore[misc]
+    """As `FlaskTask(Task)`, to be sent with `group_key=`."""
+
+    abstract = True
+
+
+def _inside(self: Any, key: str, seq: int, name: str) -> str:
+    return f"{_relay(self, key, seq, name)} in {inside.get()}"
+
+
+flask = shared_task(_inside, name="stalls.flask", base=OrderedInContext, group_key="{key}", bind=True)
+plain_flask = shared_task(_inside, name="stalls.plain_flask", base=PlainInContext, bind=True)

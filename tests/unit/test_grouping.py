@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -45,6 +46,76 @@ def test_a_bound_task_does_not_count_self() -> None:
 
     assert group_key(task_with("{customer}", run, bind=True), "send", ("c",), {}) == "c"
     assert group_key(task_with(lambda customer: customer * 2, run, bind=True), "send", ("c",), {}) == "cc"
+
+
+def _order(order: Any, customer: str = "nobody", *rest: int, shop: str = "s", **more: str) -> None: ...
+
+
+def _places(order: Any, /, customer: str = "nobody") -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("spec", "fun", "args", "kwargs", "key"),
+    [
+        # Fewer parameters than the task has, however it is called.
+        (lambda order, **_: order, _order, ("o", "c"), {}, "o"),
+        (lambda order, **_: order, _order, ("o",), {"customer": "c", "shop": "x"}, "o"),
+        (lambda order, **_: order, _order, (), {"customer": "c", "order": "o"}, "o"),
+        (lambda order: order, _order, ("o", "c"), {}, "o"),
+        (lambda customer, **_: customer, _order, ("o", "c"), {}, "c"),
+        (lambda customer: customer, _order, ("o",), {}, "nobody"),
+        (lambda *, shop, order: shop + order, _order, ("o",), {}, "so"),
+        (lambda order, mine="m": order + mine, _order, ("o",), {}, "om"),
+        # What the task takes by * and **.
+        (lambda order, *rest: f"{order}{rest}", _order, ("o", "c", 1, 2), {}, "o('c', 1, 2)"),
+        (lambda rest, **_: str(rest), _order, ("o", "c", 1, 2), {}, "(1, 2)"),
+        (lambda rest, **_: str(rest), _order, ("o",), {}, "()"),
+        (lambda tenant, **_: tenant, _order, ("o",), {"tenant": "t"}, "t"),
+        (lambda **given: ",".join(given), _order, ("o",), {"tenant": "t"}, "tenant,order,customer,shop"),
+        (lambda *args, **kwargs: args[0] + kwargs["customer"], _order, ("o",), {"customer": "c"}, "oc"),
+        (lambda *args, **kwargs: args[1] + kwargs["order"], _order, (), {"customer": "c", "order": "o"}, "co"),
+        (lambda *customer: customer[1], _order, ("o", "c"), {}, "c"),
+        # By place only.
+        (lambda order, **_: order, _places, ("o", "c"), {}, "o"),
+        (lambda order, /, customer: order + customer, _places, ("o",), {"customer": "c"}, "oc"),
+        (lambda customer, /: customer, _order, ("o", "c"), {}, "c"),
+        # Names of its own: by place.
+        (lambda o, c: o + c, _order, ("o",), {"customer": "c"}, "oc"),
+        (lambda o, c: o + c, _order, ("o",), {}, "onobody"),
+        (lambda o: o, _order, ("o",), {}, "o"),
+        (lambda o, *, shop: o + shop, _order, ("o",), {}, "os"),
+        (itemgetter("customer"), _places, ({"customer": "c"},), {}, "c"),
+        (str, _places, (7,), {}, "7"),
+    ],
+)
+def test_a_callable_gets_the_call_by_the_names_of_the_task(
+    spec: Any, fun: Any, args: Any, kwargs: Any, key: str
+) -> None:
+    assert group_key(task_with(spec, fun), "send", args, kwargs) == key
+
+
+@pytest.mark.parametrize(
+    ("spec", "args", "said"),
+    [
+        (lambda customer, o: o, ("o", "c"), "nor in their order"),
+        (lambda *, nothing: nothing, ("o",), "no parameter 'nothing'"),
+        (lambda o: o, ("o", "c"), "takes 1 positional argument"),
+        (lambda order: order["c"], ({"a": "x" * 600},), "KeyError('c') for the call send({'a': 'xxx"),
+        (lambda order: None, ("o",), "returned None for the call send('o')"),
+    ],
+)
+def test_its_errors_quote_the_call(spec: Any, args: Any, said: str) -> None:
+    with pytest.raises(MissingGroupKey) as caught:
+        group_key(task_with(spec, _order), "send", args, {})
+
+    assert said in str(caught.value)
+    assert "for the call send(" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_call_that_does_not_fit_the_task_is_quoted() -> None:
+    with pytest.raises(MissingGroupKey, match=r"from the call send\('a', nobody='x'\): got an unexpected"):
+        group_key(task_with(TEMPLATE), "send", ("a",), {"nobody": "x"})
 
 
 def test_a_class_with_a_lambda() -> None:

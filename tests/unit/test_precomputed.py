@@ -35,18 +35,17 @@ def request(**headers: Any) -> dict[str, Any]:
     "headers",
     [
         {},
-        {"groupfifo": "a ticket"},
-        {"groupfifo": "a ticket", "mine": {"a": [1]}, "other": None},
+        {"mine": {"a": [1]}, "other": None},
         {"id_of_mine": 1, "task_of_mine": 2},
         {"stamps": {"a": 1}, "stamped_headers": ["a"]},
     ],
 )
 def test_custom_headers_are_those_of_the_context(headers: dict[str, Any]) -> None:
     for again in range(2):
-        made = request(**headers) | {"groupfifo_begun": (again, 2.0)}
+        made = request(**headers) | {"again": again}
         expected = Context(made, args=(1,), called_directly=False, kwargs={}).headers
         assert expected == {
-            "groupfifo_begun": (again, 2.0),
+            "again": again,
             **{name: value for name, value in headers.items() if not name.startswith("stamp")},
         }
         assert custom_headers(made) == expected
@@ -83,7 +82,7 @@ def test_a_body_is_sent_decoded_where_the_request_has_its_arguments() -> None:
 def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
     """Other pools get what came: a task that changes its arguments must not change those of the request."""
     body = '[[1, [2]], {"key": "k"}, {"chain": null}]'
-    headers = request(groupfifo="a ticket", mine=1)
+    headers = request(groupfifo="a ticket", groupfifo_key="g", groupfifo_max_lost=2, mine=1)
     message = Message(body, content_type="application/json", content_encoding="utf-8", accept={"application/json"})
     message.headers = headers
     run = SimpleNamespace(since=3.0)
@@ -106,5 +105,5 @@ def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
         assert made.body == [[1, [2]], {"key": "k"}, {"chain": None}]
     else:
         assert (made.content_type, made.content_encoding, made.body) == ("application/json", "utf-8", body)
-    mine = {"groupfifo": "a ticket", "mine": 1, "groupfifo_begun": (3.0, 2.0)}
-    assert sent.get("headers") == (mine if precomputes else None)
+    assert sent.get("headers") == ({"mine": 1} if precomputes else None)
+    assert Context(sent).headers == {"mine": 1}, "ours are not the task's"

@@ -26,7 +26,7 @@ def test_defaults() -> None:
         "groupfifo",
         1,
     )
-    assert (settings.max_lost, settings.on_retry, settings.eta_policy, settings.on_lease_lost) == (
+    assert (settings.max_lost, settings.on_retry, settings.eta, settings.on_lease_lost) == (
         3,
         "hold",
         "at_due",
@@ -55,7 +55,9 @@ def test_settings_of_a_namespaced_configuration_are_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("lease_tll", 30, "groupfifo_lease_ttl"),
+        ("lease_tll", 30, "the nearest one is groupfifo_lease_ttl"),
+        ("on_faliure", "block", "the nearest one is groupfifo_on_failure"),
+        ("eta_policy", "at_due", "The settings are: "),
         ("lease_ttl", "30", "'30'"),
         ("lease_ttl", 0.1, "0.1"),
         ("lease_ttl", True, "True"),
@@ -80,12 +82,15 @@ def test_wrong_settings_are_quoted(name: str, value: object, said: str) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("max_lost", 0),
-        ("max_lost", "3"),
+        ("group_max_lost", 0),
+        ("group_max_lost", "3"),
         ("group_on_retry", "relaese"),
         ("group_on_failure", "halt"),
         ("group_concurrency", 2),
-        ("max_depth", 10),
+        ("group_eta", "later"),
+        ("group_on_duplicate", "raise"),
+        ("group_max_depth", 10),
+        ("group_overflow", "raise"),
         ("group_rate", "10/s"),
     ],
 )

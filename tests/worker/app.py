@@ -19,7 +19,7 @@ from celery.concurrency.asynpool import AsynPool
 from celery.worker.control import inspect_command
 
 import celery_groupfifo
-from celery_groupfifo import GroupFifoTask
+from celery_groupfifo import GroupFifoTask, GroupRun
 from tests.worker.deeds import DEEDS
 
 #: Where a worker's app finds its settings (JSON) and the directory of the tests.
@@ -49,14 +49,14 @@ def directory() -> Path:
 
 def write(task: Any, event: str, number: int) -> None:
     """Append one line to the history."""
-    group = task.group if isinstance(task, GroupFifoTask) else None
+    group = GroupRun.of(task)
     request = task.request
     line = {
         "event": event,
         "at": time.clock_gettime(time.CLOCK_MONOTONIC),
-        "key": request.get("groupfifo_key"),
+        "key": group.key if group else None,
         "number": number,
-        "fence": int((request.get("groupfifo") or "gf - 0").split()[2]),
+        "fence": group.fence if group else 0,
         "attempt": request.retries + 1,
         "lost": group.lost if group else 0,
         "id": request.id,

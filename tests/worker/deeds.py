@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from celery import chain, chord, group
 from celery.exceptions import Ignore, Reject
 
 DEEDS: dict[str, Callable[..., Any]] = {}
@@ -58,6 +59,32 @@ def count(task: Any, number: int, text: str) -> int:
 @deed
 def stamps(task: Any, number: int) -> Any:
     return task.request.stamps
+
+
+@deed
+def headers(task: Any, number: int) -> Any:
+    return task.request.headers
+
+
+@deed
+def pass_on(task: Any, number: int, other: str) -> None:
+    """Send tasks on with the headers that this one was called with, in the ways that Celery has."""
+    given, app = task.request.headers, task.app
+    plain, act = app.tasks["worker.plain"], app.tasks["worker.act"]
+
+    def numbered(more: int) -> Any:
+        return plain.si(number + more).set(headers=given)
+
+    plain.apply_async((number + 1,), headers=given)
+    app.send_task("worker.plain", (number + 2,), headers=given)
+    numbered(3).delay()
+    plain.apply_async((number + 4,), headers=given, link=numbered(5))
+    plain.apply_async((number + 6, "fail"), headers=given, link_error=numbered(7))
+    chain(numbered(8), numbered(9)).apply_async()
+    group(numbered(10)).apply_async(headers=given)
+    chord([numbered(11)], numbered(12)).apply_async()
+    plain.apply_async((number + 13,), headers={"headers": given})
+    act.apply_async((other, number + 14), headers=given)
 
 
 @deed
@@ -114,6 +141,13 @@ def retry(task: Any, number: int, times: int = 1, delay: float = 0.1, max_retrie
     if task.request.retries < times:
         raise task.retry(countdown=delay, max_retries=max_retries)
     return number
+
+
+@deed
+def retry_with_headers(task: Any, number: int) -> Any:
+    if not task.request.retries:
+        raise task.retry(countdown=0)
+    return task.request.headers
 
 
 @deed

@@ -126,7 +126,7 @@ def test_a_time_limit_blocks_when_the_child_is_gone(crew: Crew, key: str) -> Non
 
 @on("prefork")
 def test_a_task_that_kills_its_process_too_often_blocks_and_may_try_again(crew: Crew, key: str) -> None:
-    first = crew.send(key, 1, "die", times=9, max_lost=2, group_on_failure="block")
+    first = crew.send(key, 1, "die", times=9, group_max_lost=2, group_on_failure="block")
     crew.send(key, 2)
     assert "2 workers were lost with task" in blocked(crew, key).reason
     crew.state(first, "FAILURE")

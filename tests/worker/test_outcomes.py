@@ -103,7 +103,7 @@ def test_a_rate_limit(crew: Crew, key: str) -> None:
 
 
 def test_an_exit_is_a_lost_worker(crew: Crew, key: str) -> None:
-    first = crew.send(key, 1, "leave", max_lost=2)
+    first = crew.send(key, 1, "leave", group_max_lost=2)
     followed(crew, key, [1, 1, 2, 3], first, "FAILURE")
     assert [run.lost for run in crew.history.group(key)] == [0, 1, 0, 0]
 

@@ -26,7 +26,8 @@ from tests.worker.history import History
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: What `Crew.send` gives to the call; anything else goes to the deed.
-OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "max_lost", "priority", "queue", "group_on_failure"}
+OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "priority", "queue"}
+OPTIONS |= {"group_max_lost", "group_on_failure", "headers"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "seen", "pulse", "wake", "audit")

@@ -1,0 +1,82 @@
+"""Options of a task and of a call: which there are, and what a task's class says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from celery_groupfifo.errors import InvalidOption
+from celery_groupfifo.grouping import is_ordered_class
+from celery_groupfifo.model import HEADER
+from celery_groupfifo.settings import OPTIONS, check_option
+
+KEY = "group_key"
+#: What a task or a call may say about its group; never a property of the message.
+NAMES = frozenset({KEY, *OPTIONS})
+#: Names that begin so are options, of which nobody else has any but Celery.
+PREFIX = "group_"
+#: Begins the header that gives an option of a call, for those who can give headers only: `groupfifo_group_key`.
+HEADER_PREFIX = HEADER + "_"
+_CELERYS = frozenset({"group_id", "group_index"})
+
+
+def check_names(names: Iterable[str], place: str) -> None:
+    """Check that names of options exist.
+
+    Args:
+        names: Any names; those that do not look like an option of ours are left alone.
+        place: Where they stand, for the message.
+
+    Raises:
+        InvalidOption: One does not; the message names the nearest one.
+    """
+    for name in names:
+        if name.startswith(PREFIX) and name not in NAMES and name not in _CELERYS:
+            (nearest,) = get_close_matches(name, sorted(NAMES), 1, cutoff=0.0)
+            raise InvalidOption(
+                f"There is no option {name}, which is given {place}: the nearest one is {nearest}. "
+                f"The options are: {', '.join(sorted(NAMES))}."
+            )
+
+
+def option_of(task: Any, name: str) -> Any:
+    """Return what a task says for an option; None: nothing.
+
+    A method or a property of that name is another one's, of a class that is mixed in: it is no value.
+    """
+    if task is None:
+        return None
+    for each in (task, *type(task).__mro__):
+        value = each.__dict__.get(name)
+        if value is not None and _is_value(value):
+            return value
+    return None
+
+
+def check_task(task: Any) -> None:
+    """Check the options that a task's class says; of classes that are mixed in, only their values.
+
+    Raises:
+        InvalidOption: A name that does not exist, a value that does not fit, or code where a value is expected.
+    """
+    for each in type(task).__mro__:
+        if each is type(task) or is_ordered_class(each):
+            mine = {name: value for name, value in each.__dict__.items() if name.startswith(PREFIX)}
+            place = f"on {getattr(task, 'name', None) or each.__name__}"
+            check_names((name for name, value in mine.items() if _is_value(value)), place)
+            _check_code(mine, place)
+    for name in OPTIONS:
+        value = option_of(task, name)
+        if value is not None:
+            check_option(name, value)
+
+
+def _check_code(said: Mapping[str, Any], place: str) -> None:
+    for name in OPTIONS:
+        if not _is_value(said.get(name)):
+            raise InvalidOption(f"{name} {place} is {said[name]!r}: it has to be a value, no property or method.")
+
+
+def _is_value(value: object) -> bool:
+    return not callable(value) and not hasattr(type(value), "__get__")

@@ -1,0 +1,73 @@
+"""Celery's own log lines about an ordered run: each names the run's group and fence.
+
+Nothing of Celery is changed for it. The loggers of the modules that write these lines get a filter, which completes a
+record that is about the run in progress. Records about anything else pass as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from celery_groupfifo.context import Continuation, current
+
+#: The modules of Celery whose lines are about one task: received; succeeded, retry, raised, ignored, rejected; revoked
+#: and out of time.
+LOGGERS = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
+#: One of them does not always name the task: "Task handler raised error".
+_UNNAMED = LOGGERS[2]
+
+_about: ContextVar[Continuation | None] = ContextVar("groupfifo_about", default=None)
+
+
+@contextmanager
+def about(run: Continuation) -> Iterator[None]:
+    """Let lines that are logged meanwhile, where no run is in progress, name a run that they are about."""
+    token = _about.set(run)
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class _Completion(logging.Filter):
+    """Completes records about the run in progress; lets all pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        run = _about.get() or current()
+        if run is not None:
+            _complete(record, run)
+        return True
+
+
+def _complete(record: logging.LogRecord, run: Continuation) -> None:
+    """Name the group of a run at the end of a record about it.
+
+    What stands before is as Celery has it, for whoever searches logs for that. The group comes as an argument, so that
+    the text of the record is the same for all groups.
+    """
+    args, task_id = record.args, run.ticket.id
+    group = f"group {run.key!r}, fence {run.ticket.fence})"
+    if isinstance(args, Mapping):
+        if args.get("id") != task_id:
+            return
+        record.args, more = {**args, "of_group": f" ({group}"}, "%(of_group)s"
+    elif isinstance(args, tuple) and task_id in args:
+        record.args, more = (*args, f" ({group}"), "%s"
+    elif isinstance(args, tuple) and record.name == _UNNAMED:  # what is logged there meanwhile is about the run
+        record.args, more = (*args, f" (task {task_id}, {group}"), "%s"
+    else:
+        return
+    record.msg = f"{record.msg}{more}"
+    record.group, record.fence = run.key, run.ticket.fence
+
+
+_COMPLETION = _Completion()
+
+
+def install() -> None:
+    """Let Celery's lines name groups, in this process and those it forks. May be called again."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_COMPLETION)

@@ -1,0 +1,113 @@
+"""Celery's lines about a run in progress name its group; all others stay as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from celery.app import trace
+from celery.worker import request, strategy
+
+from celery_groupfifo.context import Continuation, continuing
+from celery_groupfifo.model import Ticket
+from celery_groupfifo.worker import lines
+
+RUN = Continuation(Ticket("groupfifo:0", 7, 0, 1, "an-id"), "50% of\n'us'", 0)
+SAID = r"""(group "50% of\n'us'", fence 7)"""
+CONTEXT = {"id": "an-id", "name": "send", "return_value": "1%", "runtime": 2, "exc": "E", "description": "ignored"}
+
+
+@pytest.fixture(autouse=True)
+def installed() -> Iterator[None]:
+    lines.install()
+    lines.install()  # a second worker of the process
+    yield
+    for name in lines.LOGGERS:
+        logging.getLogger(name).removeFilter(lines._COMPLETION)
+
+
+def test_the_loggers_are_those_of_celerys_modules() -> None:
+    modules = (strategy, trace, request)
+    assert sorted(lines.LOGGERS) == sorted(module.logger.name for module in modules)
+    for module in modules:
+        assert module.logger.filters == [lines._COMPLETION]
+
+
+LINES = {
+    "received": (trace.LOG_RECEIVED, f"Task send[an-id] received {SAID}"),
+    "succeeded": (trace.LOG_SUCCESS, f"Task send[an-id] succeeded in 2s: 1% {SAID}"),
+    "failed": (trace.LOG_FAILURE, f"Task send[an-id] ignored: E {SAID}"),
+    "ignored": (trace.LOG_IGNORED, f"Task send[an-id] ignored {SAID}"),
+    "rejected": (trace.LOG_REJECTED, f"Task send[an-id] E {SAID}"),
+    "retry": (trace.LOG_RETRY, f"Task send[an-id] retry: E {SAID}"),
+    "a format of one's own": ("%(name)s: %(id)s", f"send: an-id {SAID}"),
+}
+
+
+def logged(caplog: pytest.LogCaptureFixture, text: str, args: Any) -> logging.LogRecord:
+    caplog.set_level(logging.INFO, "celery.app.trace")
+    caplog.clear()
+    trace.logger.info(text, *args)
+    (record,) = caplog.records
+    return record
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_it_names_the_group_and_the_fence(caplog: pytest.LogCaptureFixture, line: str) -> None:
+    text, expected = LINES[line]
+    with continuing(RUN):
+        record = logged(caplog, text, [CONTEXT])
+    assert record.getMessage() == expected
+    assert (record.__dict__["group"], record.__dict__["fence"]) == (RUN.key, 7)
+    assert "50%" not in str(record.msg), "one text for all groups: monitors count lines by it"
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "expected"),
+    [
+        (
+            "Hard time limit (%ss) exceeded for %s[%s]",
+            (3, "send", "an-id"),
+            f"Hard time limit (3s) exceeded for send[an-id] {SAID}",
+        ),
+        (
+            "Task %s[%s] succeeded before the worker was lost: %r",
+            ("send", "an-id", "x"),
+            f"Task send[an-id] succeeded before the worker was lost: 'x' {SAID}",
+        ),
+        ("nothing at all", (), "nothing at all"),
+    ],
+)
+def test_lines_with_arguments_by_place(caplog: pytest.LogCaptureFixture, text: str, args: Any, expected: str) -> None:
+    with lines.about(RUN):
+        assert logged(caplog, text, args).getMessage() == expected
+
+
+def test_a_line_that_names_no_task(caplog: pytest.LogCaptureFixture) -> None:
+    with continuing(RUN):
+        request.logger.error("Task handler raised error: %r", KeyError(1))
+    (record,) = caplog.records
+    assert record.getMessage() == f"Task handler raised error: KeyError(1) (task an-id, {SAID[1:]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        (trace.LOG_SUCCESS, [{**CONTEXT, "id": "another"}]),
+        ("Hard time limit (%ss) exceeded for %s[%s]", (3, "send", "another")),
+        ("%(name)s", [{"name": "no id"}]),
+    ],
+)
+def test_lines_about_another_task_stay_as_they_are(caplog: pytest.LogCaptureFixture, text: str, args: Any) -> None:
+    """As of a task that a run calls in place."""
+    with continuing(RUN), lines.about(RUN):
+        record = logged(caplog, text, args)
+    assert record.msg == text
+    assert record.args == (args[0] if isinstance(args[0], Mapping) else args)
+
+
+def test_without_a_run_nothing_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
+    record = logged(caplog, trace.LOG_SUCCESS, [CONTEXT])
+    assert record.msg == trace.LOG_SUCCESS and record.args is CONTEXT
