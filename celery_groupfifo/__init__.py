@@ -1,11 +1,15 @@
 """Celery tasks in order, one at a time per key, groups in parallel.
 
-Importing the package makes every Celery app of the process ask for the group of what it sends.
+Importing the package makes every Celery app of the process ask for the group of what it sends, by one hook:
+`celery.app.amqp.AMQP._create_task_sender`. Everything else belongs to apps that use groups, and what only workers or
+operators need is loaded by them.
 """
 
 from __future__ import annotations
 
-from celery_groupfifo import publish, revoke, signals
+from typing import TYPE_CHECKING, Any
+
+from celery_groupfifo import publish, signals
 from celery_groupfifo.app import GroupFifo
 from celery_groupfifo.bulk import park_many
 from celery_groupfifo.errors import (
@@ -25,7 +29,6 @@ from celery_groupfifo.errors import (
     UnknownTask,
     WrongState,
 )
-from celery_groupfifo.groups import Groups
 from celery_groupfifo.signals import (
     group_begun,
     group_blocked,
@@ -40,8 +43,10 @@ from celery_groupfifo.signals import (
 )
 from celery_groupfifo.task import GroupFifoTask, GroupRun
 
+if TYPE_CHECKING:
+    from celery_groupfifo.groups import Groups
+
 publish.hook()
-revoke.hook()
 
 __version__ = "0.1.0"
 
@@ -78,3 +83,12 @@ __all__ = [
     "park_many",
     "signals",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `Groups` when it is first asked for: a process that only sends does without it."""
+    if name != "Groups":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from celery_groupfifo.groups import Groups
+
+    return Groups
