@@ -1,7 +1,8 @@
 """The versions that the package is declared to work with, each of them run: `make matrix`, or `nox --list`.
 
-A cell is a Python, a Celery and a redis-py, with or without hiredis. In each the same tests run: the conformance run over
-pools, brokers and backends, the outcomes of tasks, and what depends on Celery's insides. docs/versions.md has the table.
+A cell is a Python, a Celery and a redis-py, with or without hiredis. In each the same tests run: the conformance run
+over pools, brokers and backends, the outcomes of tasks, and what depends on Celery's insides. docs/versions.md has the
+table.
 
 Interpreters that are not on this machine are left out, and nox says which. With pyenv:
 `PYENV_VERSION=3.10:3.11:3.12:3.13:3.14 make matrix`.
@@ -15,8 +16,8 @@ import nox
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 CELERYS = ("5.5", "5.6", "5.7")
-#: The oldest redis-py that each Celery goes with here, for every second cell; the others take what pip resolves, which is
-#: the newest but with Celery 5.5: its kombu has nothing above 5.2.1.
+#: The oldest redis-py that each Celery goes with here, for every second cell; the others take what pip resolves: the
+#: newest, but with Celery 5.5, whose kombu wants none above 5.2.1.
 OLDEST_REDIS = {"5.5": "5.2.0", "5.6": "5.2.0", "5.7": "6.4.0"}
 #: With an old redis-py, its own kombu.
 OLDEST_KOMBU = {"5.6": "5.6.0"}
@@ -29,7 +30,7 @@ CONFORMANCE = "tests/conformance"
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["cell"]
+nox.options.sessions = ["cell", "ecosystem"]
 
 
 @nox.session(python=PYTHONS)

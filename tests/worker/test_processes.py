@@ -84,6 +84,17 @@ def test_a_task_that_is_acknowledged_early_is_not_run_again(crew: Crew, key: str
     assert isinstance(first.result, WorkerLostError)
 
 
+def test_a_task_that_must_never_run_twice(make_crew: Callable[..., Crew], key: str) -> None:
+    """Not even when the machine is lost that ran it: then that is its failure."""
+    crew = make_crew(slots=1, groupfifo_lease_ttl=1.0).ready()
+    first = send_three(crew, key, "wait", task="early", name=key, max_lost=1)
+    begun(crew, key)
+    crew.worker.kill()
+    crew.worker.start().ready()
+    followed(crew, key, [1, 2, 3], first, "FAILURE")
+    assert isinstance(first.result, WorkerLostError)
+
+
 def test_children_that_are_replaced_after_a_few_tasks(make_crew: Callable[..., Crew], key: str) -> None:
     crew = make_crew(slots=2, worker_max_tasks_per_child=2).ready()
     groups = [f"{key}-{group}" for group in range(3)]
