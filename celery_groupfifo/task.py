@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 from celery import Celery, Task
-from celery.fixups.django import DjangoFixup
 
 from celery_groupfifo.errors import GroupLeaseLost
 from celery_groupfifo.gate import gate_of
@@ -73,6 +72,8 @@ class _OnCommit:
         self._name = name
 
     def __get__(self, task: Any, owner: type[Task]) -> Any:
+        from celery.fixups.django import DjangoFixup  # loads Celery's worker
+
         app = owner._app  # not `app`, which would bind a class without one to the current app
         if app is None or not any(isinstance(fixup, DjangoFixup) for fixup in app._fixups):
             raise AttributeError(f"{owner.__name__} has no {self._name}: its app has no Django fixup")
