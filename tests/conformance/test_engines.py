@@ -73,7 +73,7 @@ def make_engine(
     return make
 
 
-@pytest.mark.parametrize(("pool", "broker", "backend", "conf"), _cells())
+@pytest.mark.parametrize(("pool", "broker", "backend", "conf"), [*_cells()])
 def test_it_conforms(
     make_engine: Callable[..., Engine], tmp_path: Path, pool: str, broker: str, backend: str, conf: dict[str, Any]
 ) -> None:

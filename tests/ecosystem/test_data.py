@@ -12,7 +12,7 @@ from tests.ecosystem.stage import Stage
 @pytest.fixture
 def data(make_stage: Callable[[str], Stage]) -> Stage:
     stage = make_stage("data")
-    stage.worker()
+    stage.worker(C_FORCE_ROOT="1")  # pickle
     return stage
 
 

@@ -34,7 +34,7 @@ def spans(stage: Stage, task: str) -> list[tuple[str, str]]:
 
 
 def test_a_grouped_send_has_the_spans_of_a_plain_one(sentry: Stage) -> None:
-    assert [op for op, _ in spans(sentry, "plain")] == ["queue.submit.celery", "queue.publish"]
+    assert {op for op, _ in spans(sentry, "plain")} == {"queue.submit.celery", "queue.publish"}
     assert spans(sentry, "ordered") == spans(sentry, "plain")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,10 @@ METHODS = ("delay_on_commit", "apply_async_on_commit")
 @pytest.fixture
 def task() -> Any:
     app = Celery("no-django", broker="redis://127.0.0.1:1", set_as_current=False)
-    return app.task(base=GroupFifoTask, group_key="{key}", lazy=False, shared=False)(lambda key: None)
+
+    def send(key: str) -> None: ...
+
+    return app.task(base=GroupFifoTask, group_key="{key}", lazy=False, shared=False)(send)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -28,7 +33,13 @@ def test_without_django_there_is_no_commit(task: Any, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_fixup_decides(task: Any, method: str) -> None:
+def test_with_it_they_are_those_of_celerys_own_task(task: Any, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class DjangoTask:
+        def delay_on_commit(self, *args: Any) -> Any:
+            return self, args
+
+        apply_async_on_commit = delay_on_commit
+
+    monkeypatch.setitem(sys.modules, "celery.contrib.django.task", SimpleNamespace(DjangoTask=DjangoTask))
     task.app._fixups = [DjangoFixup(task.app)]
-    with pytest.raises(ModuleNotFoundError, match="django"):
-        getattr(task, method)
+    assert getattr(task, method)("a") == (task, ("a",))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+
+from celery_groupfifo import GroupFifoTask
 
 URL, DIRECTORY = "ECOSYSTEM_URL", "ECOSYSTEM_DIRECTORY"
 
@@ -28,6 +31,10 @@ def note(**line: Any) -> None:
         os.close(descriptor)
 
 
-def exists(name: str) -> bool:
-    """Return whether the test has given this word."""
-    return (Path(os.environ[DIRECTORY]) / name).exists()
+def wait_and_note(task: Any, key: str, number: int) -> int:
+    """Wait until the test gives its word, and note the run: the body of a bound task."""
+    end = time.monotonic() + 20
+    while not (Path(os.environ[DIRECTORY]) / "go").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    note(task=task.name, number=number, fence=task.group.fence if isinstance(task, GroupFifoTask) else 0)
+    return number

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
-from celery_groupfifo import GroupFifoTask, Groups
+from celery_groupfifo import GroupFifoTask, Groups, UnknownGroup
 from tests.ecosystem.apps.base import note
 
 app = Celery("project")
@@ -66,8 +66,10 @@ class _BackError(Exception):
 
 
 def _depth(key: str) -> int:
-    group = Groups(app).get(key)
-    return 0 if group is None else group.depth
+    try:
+        return Groups(app).get(key).depth
+    except UnknownGroup:
+        return 0
 
 
 def commits() -> dict[str, Any]:
