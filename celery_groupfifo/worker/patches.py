@@ -98,6 +98,8 @@ def _shutdowns(consumer: Any) -> Iterator[str]:
 
 def _channels(consumer: Any) -> Iterator[str]:
     yield from _lacks(kombu_redis.Channel, "close")
+    yield from _lacks(kombu_redis.MultiChannelPoller, "on_readable", "handle_event")
+    yield from _lacks(kombu_redis.MultiChannelPoller(), "_fd_to_chan", "poller")
 
 
 def _pipes(consumer: Any) -> Iterator[str]:
@@ -173,7 +175,7 @@ TABLE = (
     ),
     Patch(
         "channels",
-        "kombu.transport.redis.Channel.close",
+        "kombu.transport.redis: Channel.close; MultiChannelPoller: on_readable, handle_event, _fd_to_chan, poller",
         "a Redis that goes away during a BRPOP does not end the worker",
         True,
         REFUSES,
@@ -278,5 +280,6 @@ def connected(consumer: Any, member: Member) -> None:
     channel = consumer.connection.default_channel
     if broker.is_redis(channel):
         broker.close_for_sure(channel)
+        broker.forget_old_sockets(channel)
         if "copies" in member.tuning:
             broker.keep_no_copies(channel, member.is_ticket)
