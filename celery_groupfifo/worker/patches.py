@@ -90,6 +90,9 @@ def _jobs(consumer: Any) -> Iterator[str]:
     yield from _lacks(asynpool, "_get_job_writer", "gen_not_started")
     yield from _lacks(asynpool.AsynPool, "flush")
     yield from (name for name in ("_job", "_accepted", "_cache") if name not in ApplyResult.__init__.__code__.co_names)
+    yield from _lacks(ApplyResult, "_write_to", "_scheduled_for")
+    if "_busy_workers" not in asynpool.AsynPool.__init__.__code__.co_names:
+        yield "AsynPool._busy_workers"
 
 
 def _shutdowns(consumer: Any) -> Iterator[str]:
@@ -159,7 +162,8 @@ TABLE = (
     ),
     Patch(
         "jobs",
-        "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _get_job_writer, gen_not_started",
+        "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _busy_workers, _get_job_writer, "
+        "gen_not_started",
         "a reconnect of the broker does not forget jobs that run; a run that the pool has no more is seen",
         True,
         REFUSES,
