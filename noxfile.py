@@ -30,7 +30,7 @@ CONFORMANCE = "tests/conformance"
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["cell", "ecosystem"]
+nox.options.sessions = ["cell", "celerys_own", "ecosystem"]
 
 
 @nox.session(python=PYTHONS)
@@ -61,6 +61,14 @@ def newer(session: nox.Session) -> None:
     """A pre-release of Celery, where there is one."""
     _install(session, "--pre", "celery>=5.7")
     session.run("pytest", *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
+
+
+@nox.session
+@nox.parametrize("celery", CELERYS)
+def celerys_own(session: nox.Session, celery: str) -> None:
+    """Celery's own integration tests, of each version, with every task in a group."""
+    _install(session, f"celery=={celery}.*", "pytest-celery")
+    session.run("pytest", *(session.posargs or ("tests/integration",)))
 
 
 @nox.session
