@@ -31,7 +31,7 @@ PLAIN = 0.2
 #: Of a run that ends after its worker was told to stop.
 LONGEST = 2.0
 #: What a stop may take beyond the longest task.
-PATIENCE = 5.0
+PATIENCE = 6.0
 TICKETS, PINGS = 3, 3
 BUSY = ("prefork", "threads", "gevent")
 ENDING = [(pool, runs) for pool in ("prefork", "threads") for runs in (1, 8)]
