@@ -46,12 +46,18 @@ cluster-stop: venv ## Stop them: gracefully for 30 s, then their tasks go back t
 cluster-status: venv ## Show them: process, slots, tasks, memory
 	@$(CLUSTER) status
 
-test: venv ## Run the tests
-	$(BIN)/python -m pytest tests
+test: venv ## Run the tests, but for those with environments of their own: ecosystem, matrix
+	$(BIN)/python -m pytest tests --ignore tests/ecosystem
 
-.PHONY: chaos mutants
+.PHONY: chaos matrix ecosystem mutants
 chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)
 	$(BIN)/python -m pytest tests/chaos -s --seeds $(SEEDS)
+
+matrix: venv ## The same tests with every version of Python, Celery and redis-py (SESSION=oldest: one of them)
+	$(BIN)/nox $(if $(SESSION),--session $(SESSION))
+
+ecosystem: venv ## Sentry, OpenTelemetry, Django's libraries and others, with ordered tasks
+	$(BIN)/nox --session 'ecosystem(celery='"'5.6'"')'
 
 mutants: venv ## Put every known bug back; its tests must notice
 	$(BIN)/python -m tests.mutants
@@ -84,6 +90,6 @@ bench: venv ## Measure against plain Celery
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the environment, caches and build results
-	rm -rf $(VENV) build dist demo-logs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .nox build dist demo-logs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache tests/integration/.cache .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

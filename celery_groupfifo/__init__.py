@@ -1,11 +1,16 @@
 """Celery tasks in order, one at a time per key, groups in parallel.
 
-Importing the package makes every Celery app of the process ask for the group of what it sends.
+Importing the package changes three places in Celery, for every app of the process: `AMQP._create_task_sender` asks for
+the group of what is sent, `Router.route` keeps the first route of what has one, and `filter_hidden_settings` hides the
+password of `groupfifo_url`. Everything else belongs to apps that use groups, and what only workers or operators need is
+loaded by them.
 """
 
 from __future__ import annotations
 
-from celery_groupfifo import masks, publish, revoke, signals
+from typing import TYPE_CHECKING, Any
+
+from celery_groupfifo import masks, publish, signals
 from celery_groupfifo.app import GroupFifo
 from celery_groupfifo.bulk import park_many
 from celery_groupfifo.errors import (
@@ -27,7 +32,6 @@ from celery_groupfifo.errors import (
     UnsupportedServer,
     WrongState,
 )
-from celery_groupfifo.groups import Groups
 from celery_groupfifo.signals import (
     group_begun,
     group_blocked,
@@ -42,8 +46,10 @@ from celery_groupfifo.signals import (
 )
 from celery_groupfifo.task import GroupFifoTask, GroupRun
 
+if TYPE_CHECKING:
+    from celery_groupfifo.groups import Groups
+
 publish.hook()
-revoke.hook()
 masks.hook()
 
 __version__ = "0.1.0"
@@ -83,3 +89,12 @@ __all__ = [
     "park_many",
     "signals",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `Groups` when it is first asked for: a process that only sends does without it."""
+    if name != "Groups":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from celery_groupfifo.groups import Groups
+
+    return Groups

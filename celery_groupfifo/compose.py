@@ -93,7 +93,8 @@ class _Template:
 
     def __init__(self, app: Celery, task: Any, entry: Entry) -> None:
         self._task, self._queue, self._list_key = task, entry.queue, entry.list_key
-        self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.task_repr_maxlevels
+        # A setting since Celery 5.7; before it, what `saferepr` does by itself.
+        self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
         message = json.loads(opened(b"- - - %d\n%b" % (entry.cut, entry.message)))
         properties, headers = message["properties"], message["headers"]

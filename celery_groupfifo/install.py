@@ -5,7 +5,6 @@ from __future__ import annotations
 from celery import Celery
 
 from celery_groupfifo import publish, revoke
-from celery_groupfifo.worker import inspect as inspect  # its verbs are to be known wherever the app is
 
 #: The worker's part; named, so that a process that only sends never imports it.
 STEP = "celery_groupfifo.worker.step:GroupStep"

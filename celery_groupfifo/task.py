@@ -74,6 +74,26 @@ class GroupRun:
         return f"<GroupRun {self.key!r} fence={self.fence} attempt={self.attempt} lost={self.lost}>"
 
 
+class _OnCommit:
+    """A method of Celery's `DjangoTask`, there in an app that has Celery's Django fixup.
+
+    The fixup makes `DjangoTask` the base of the app's tasks, and a `base=` of one's own takes that place.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, task: Any, owner: type[Task]) -> Any:
+        from celery.fixups.django import DjangoFixup  # loads Celery's worker
+
+        app = owner._app  # not `app`, which would bind a class without one to the current app
+        if app is None or not any(isinstance(fixup, DjangoFixup) for fixup in app._fixups):
+            raise AttributeError(f"{owner.__name__} has no {self._name}: its app has no Django fixup")
+        from celery.contrib.django.task import DjangoTask  # needs Django
+
+        return getattr(DjangoTask, self._name).__get__(task, owner)
+
+
 class GroupFifoTask(Task):  # type: ignore[misc]
     """A task whose runs with the same key go strictly one at a time and in order.
 
@@ -85,6 +105,9 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
         group_on_failure: What becomes of the group after a final failure: `continue`, `dead_letter`, `block` or
             `cancel_rest`; None: `groupfifo_on_failure`.
+        delay_on_commit: With Django: `delay` when the database transaction is committed, and not at all when it is
+            rolled back. A group's order is that of the commits, and within a transaction that of the calls.
+        apply_async_on_commit: The same for `apply_async`.
     """
 
     _groupfifo_ordered = True
@@ -93,6 +116,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     reject_on_worker_lost = True
     group_max_lost: int | None = None
     group_on_failure: str | None = None
+    delay_on_commit = _OnCommit()
+    apply_async_on_commit = _OnCommit()
 
     @classmethod
     def bind(cls, app: Celery) -> Any:

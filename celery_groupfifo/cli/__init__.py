@@ -3,12 +3,14 @@
 root.py is the group of commands, and what they share · look.py reads · act.py changes · examine.py verifies ·
 measure.py tells metrics · watch.py looks on · output.py prints.
 
-Every `celery …` command imports it, Flower's too: so this is where the Groups tab gets into Flower.
+Every `celery …` command imports it, Flower's too: so this is where the Groups tab gets into Flower, and where
+`celery inspect` and `celery control` learn our verbs.
 """
 
 from celery_groupfifo.cli import act, examine, look, measure, watch
 from celery_groupfifo.cli.root import groupfifo
 from celery_groupfifo.flower import hook
+from celery_groupfifo.worker import inspect as inspect  # its verbs are registered by the import
 
 for module in (look, act, examine, measure, watch):
     for command in module.COMMANDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -162,6 +163,31 @@ def close_for_sure(channel: Channel) -> None:
 
     closing.groupfifo = True  # type: ignore[attr-defined]
     channel.close = closing
+
+
+def forget_old_sockets(channel: Channel) -> None:
+    """Let kombu's poller pass over a socket that belongs to no channel any more.
+
+    It may still wake for one after a reconnect. Before kombu 5.7 that is a KeyError, and the end of the worker while it
+    asks its neighbours.
+    """
+    cycle = channel.connection.cycle
+    for name in ("on_readable", "handle_event"):
+        method = getattr(cycle, name)
+        if not getattr(method, "groupfifo", False):
+            setattr(cycle, name, _of_known_sockets(cycle, method))
+
+
+def _of_known_sockets(cycle: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    def known(fileno: int, *event: Any) -> Any:
+        if fileno in cycle._fd_to_chan:
+            return method(fileno, *event)
+        with suppress(OSError, KeyError, ValueError):
+            cycle.poller.unregister(fileno)
+        return None
+
+    known.groupfifo = True  # type: ignore[attr-defined]
+    return known
 
 
 def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:

@@ -1,7 +1,7 @@
 """What only a worker knows, for `celery inspect`; and `celery control groupfifo_sweep`.
 
 Answered from the worker's own memory: no question to Redis, so it is answered while Redis is away, too. Importing this
-file makes the verbs known, to workers and to the command line.
+file makes the verbs known: a worker's part does, and the command line.
 """
 
 from __future__ import annotations

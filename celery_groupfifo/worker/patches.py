@@ -92,6 +92,9 @@ def _jobs(consumer: Any) -> Iterator[str]:
     yield from _lacks(asynpool, "_get_job_writer", "gen_not_started")
     yield from _lacks(asynpool.AsynPool, "flush")
     yield from (name for name in ("_job", "_accepted", "_cache") if name not in ApplyResult.__init__.__code__.co_names)
+    yield from _lacks(ApplyResult, "_write_to", "_scheduled_for")
+    if "_busy_workers" not in asynpool.AsynPool.__init__.__code__.co_names:
+        yield "AsynPool._busy_workers"
 
 
 def _shutdowns(consumer: Any) -> Iterator[str]:
@@ -100,6 +103,8 @@ def _shutdowns(consumer: Any) -> Iterator[str]:
 
 def _channels(consumer: Any) -> Iterator[str]:
     yield from _lacks(kombu_redis.Channel, "close")
+    yield from _lacks(kombu_redis.MultiChannelPoller, "on_readable", "handle_event")
+    yield from _lacks(kombu_redis.MultiChannelPoller(), "_fd_to_chan", "poller")
 
 
 def _loops(consumer: Any) -> Iterator[str]:
@@ -169,7 +174,8 @@ TABLE = (
     ),
     Patch(
         "jobs",
-        "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _get_job_writer, gen_not_started",
+        "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _busy_workers, _get_job_writer, "
+        "gen_not_started",
         "a reconnect of the broker does not forget jobs that run; a run that the pool has no more is seen",
         True,
         REFUSES,
@@ -185,7 +191,7 @@ TABLE = (
     ),
     Patch(
         "channels",
-        "kombu.transport.redis.Channel.close",
+        "kombu.transport.redis: Channel.close; MultiChannelPoller: on_readable, handle_event, _fd_to_chan, poller",
         "a Redis that goes away during a BRPOP does not end the worker",
         True,
         REFUSES,
@@ -308,5 +314,6 @@ def connected(consumer: Any, member: Member) -> None:
     channel = consumer.connection.default_channel
     if broker.is_redis(channel):
         broker.close_for_sure(channel)
+        broker.forget_old_sockets(channel)
         if "copies" in member.tuning:
             broker.keep_no_copies(channel, member.is_ticket)

@@ -6,7 +6,7 @@ import os
 import pickle
 import select
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from celery.concurrency import asynpool
@@ -36,7 +36,8 @@ def keep_jobs(pool: Any, ours: Callable[[], list[Any]]) -> None:
 
     When the broker's connection is lost, Celery forgets all jobs that no child has accepted yet, also those whose
     text is in a child's pipe; Celery 5.5 forgets those that run, too. Such a job runs all the same, and nobody would
-    hear of its end.
+    hear of its end. And Celery before 5.7 takes all children for idle then: a busy one that is given a second job keeps
+    it from an idle one, again and again while there is much to do.
 
     Args:
         pool: Started.
@@ -53,6 +54,7 @@ def keep_jobs(pool: Any, ours: Callable[[], list[Any]]) -> None:
             return
         kept = [job for job in ours() if has_job(pool, job) and (job._accepted or _is_written(inner, job))]
         accepted = [job for job in kept if job._accepted]
+        busy = set(inner._busy_workers)
         for job in kept:
             job._accepted = True
         try:
@@ -61,9 +63,16 @@ def keep_jobs(pool: Any, ours: Callable[[], list[Any]]) -> None:
             for job in kept:
                 job._accepted = job in accepted
                 inner._cache.setdefault(job._job, job)
+            inner._busy_workers |= busy & _pipes(job for job in inner._cache.values() if job._accepted or job in kept)
 
     keeping.groupfifo = True  # type: ignore[attr-defined]
     pool.flush = keeping
+
+
+def _pipes(jobs: Iterable[Any]) -> set[int]:
+    """Return the pipes of the living children that have jobs."""
+    processes = (job._write_to or job._scheduled_for for job in jobs)
+    return {process.inqW_fd for process in processes if process is not None and process._is_alive()}
 
 
 def spare_calls(pool: Any) -> None:

@@ -29,6 +29,7 @@ from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import Run
 
 if TYPE_CHECKING:
+    from celery_groupfifo.worker.loop import Loop
     from celery_groupfifo.worker.member import Member
 
 logger = get_logger(__name__)
@@ -277,8 +278,15 @@ class Receiver:
     # -- acknowledging -----------------------------------------------------------
 
     def _ack(self, message: Any) -> None:
-        consumer = self._consumer
+        consumer, loop = self._consumer, self._member.loop
         soon = getattr(consumer, "call_soon_ack", consumer.call_soon)
+        if loop.hub is not None and not loop.here:
+            soon = _waking(loop)
         soon(message.ack_log_error, logger, consumer.connection_errors)
         if not getattr(consumer, "_maximum_prefetch_restored", True):
             soon(consumer._restore_prefetch_count_after_connection_restart, None)
+
+
+def _waking(loop: Loop) -> Callable[..., None]:
+    """Return a `call_soon` for other threads: kombu's wakes no loop before 5.7, and nothing is fetched meanwhile."""
+    return lambda function, *args: loop.soon(partial(function, *args))

@@ -14,7 +14,7 @@ from celery.utils.log import get_logger
 from celery_groupfifo.clock import now
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate import Gate
-from celery_groupfifo.worker.run import LEASED, Run, Runs
+from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
 logger = get_logger(__name__)
 
@@ -68,10 +68,14 @@ class Renewer:
             GroupFifoError: Redis could not do its part.
         """
         renewed, since = self._held(), now()
+        # The gate may be asked here before it hears of such a begin, and answer when that has long been granted.
+        beginning = {run for run in renewed if run.state is State.RECEIVED}
         lost = self._gate.renew(self._owner, [run.ticket for run in renewed])
         by_ticket = {run.ticket: run for run in renewed}
         for ticket in lost:
-            self._lost(by_ticket.pop(ticket))
+            run = by_ticket.pop(ticket)
+            if run not in beginning:
+                self._lost(run)
         for run in by_ticket.values():
             run.renewed = since
 

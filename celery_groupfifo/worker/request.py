@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
     from celery_groupfifo.worker.run import Run
 
+#: What ends a process from inside.
+EXITS = (SystemExit, KeyboardInterrupt)
+#: A run that raised one of these, and was not asked to end, has lost its worker.
+GONE = (Terminated, *EXITS)
 #: How what a run raised is told; anything else is a failure.
 OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Terminated, "revoked"))
 
@@ -106,9 +110,11 @@ class GroupRequest(Request):  # type: ignore[misc]
         run, error = self.run, exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
-        if isinstance(error, Terminated) and not (self._already_revoked or self._already_cancelled):
-            # Celery never clears this child's "terminated" flag: told to end an earlier task, it did not, and now
-            # something else has killed it. But nobody has revoked this task.
+        unasked = not (self._already_revoked or self._already_cancelled)
+        if isinstance(error, GONE) and unasked:
+            # Terminated: Celery never clears this child's "terminated" flag: told to end an earlier task, it did not,
+            # and now something else has killed it. But nobody has revoked this task. The others: its process is gone,
+            # but Celery before 5.7 takes the exception for a failure.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
         run.outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure")
@@ -128,8 +134,8 @@ class GroupRequest(Request):  # type: ignore[misc]
         if self._already_cancelled and (run.worker_lost or isinstance(error, Terminated)):
             run.disposition, run.worker_lost = None, False  # stopped with the worker, on purpose: it goes back
         try:
-            if lost:
-                state.task_ready(self)  # it is another run's task by now: nothing is stored or told
+            if lost or (isinstance(error, EXITS) and not unasked):
+                state.task_ready(self)  # another run's task by now, or ended on purpose: nothing is stored or told
             elif isinstance(error, Reject):
                 with self._unstored():  # Celery stores the state first: unstored, the task would come back for ever
                     super().on_failure(exc_info, send_failed_event, return_ok)

@@ -8,9 +8,10 @@ from contextlib import suppress
 
 import pytest
 from kombu import Connection, Consumer, Queue
+from kombu.utils.eventio import READ
 
 from celery_groupfifo import embedded
-from celery_groupfifo.worker.broker import close_for_sure
+from celery_groupfifo.worker.broker import close_for_sure, forget_old_sockets
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.stage import QUEUE, Stage
 from tests.chaos.verdict import assert_sound
@@ -129,3 +130,18 @@ def test_a_channel_whose_brpop_broke_is_closed_with_its_connection() -> None:
             connection.collect()  # as Celery does when the connection breaks
         connection.close()
         assert channel.closed
+
+
+def test_a_socket_of_no_channel_ends_nothing(redis_url: str) -> None:
+    """As one may stay in kombu's poller over a reconnect: before 5.7 it is a KeyError, and the end of the worker."""
+    old, other = socket.socketpair()
+    with Connection(redis_url) as connection, old, other:
+        channel = connection.default_channel
+        forget_old_sockets(channel)
+        poller = channel.connection.cycle.poller
+        poller.register(old, READ)
+        other.send(b"x")
+        for _ in range(2):
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.1)
+        assert not poller.poll(0), "it wakes nobody any more"

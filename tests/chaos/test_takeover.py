@@ -138,9 +138,9 @@ def test_a_terminated_run_holds_its_group_until_it_is_gone(stage: Stage) -> None
 def test_a_task_that_kills_its_process_each_time_fails_for_good_and_its_group_goes_on(
     make_stage: Callable[..., Stage],
 ) -> None:
-    stage = make_stage(results=True, groupfifo_max_lost=3)
+    stage = make_stage(results=True, groupfifo_max_lost=3, task_ignore_result=False)
     stage.start(2, slots=1)
-    poison = stage.send("g", 1, "die", times=99, ignore_result=False)
+    poison = stage.send("g", 1, "die", times=99)
     stage.send("g", 2)
     until(lambda: ("g", 2) in stage.watch.look().done, stage.describe)
     runs = stage.watch.starts("g")

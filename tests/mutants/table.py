@@ -609,6 +609,13 @@ WORKERS = (
         (UNIT + "test_renewer.py::test_a_run_that_nobody_has_is_given_up_and_not_renewed_for_ever",),
     ),
     Mutant(
+        "a lease counts as lost that is still to be granted",
+        "worker/renewer.py",
+        "            if run not in beginning:\n",
+        "            if True:\n",
+        (UNIT + "test_renewer.py::test_one_that_begins_while_the_gate_is_asked_is_not_lost",),
+    ),
+    Mutant(
         "a retry is lost on its way",
         "worker/trace.py",
         "    entry = None if guard.refused else continuation.close()\n",

@@ -82,6 +82,22 @@ def test_lost_ones_are_told_and_the_others_are_renewed(worker: Worker) -> None:
     assert worker.lost == [lost] and lost.renewed == 0 < kept.renewed
 
 
+def test_one_that_begins_while_the_gate_is_asked_is_not_lost(worker: Worker) -> None:
+    """Timeline: renew is asked; the gate answers no; it grants the begin; its yes comes in; then its no does."""
+    run = worker.add(1, State.RECEIVED)
+
+    def granted(tickets: list[Ticket]) -> list[Ticket]:
+        assert run.begun(0.0) and run.given()
+        return tickets
+
+    worker.answer = granted
+    worker.renewer.pass_once()
+    assert worker.lost == [] and run.renewed == 0
+    worker.answer = lambda tickets: tickets
+    worker.renewer.pass_once()
+    assert worker.lost == [run], "now it is known to have begun before"
+
+
 def test_while_the_gate_is_away_nothing_is_lost(worker: Worker) -> None:
     run = worker.add(1)
 

@@ -6,10 +6,15 @@ test_revoke.py.
 
 from __future__ import annotations
 
+import celery
 import pytest
 from celery.result import AsyncResult
 
+from tests.waiting import until
 from tests.worker.workers import Crew, on
+
+#: What a rejected task's result is: Celery stores one from 5.7 on, of plain tasks too.
+REJECTED = "FAILURE" if celery.VERSION >= (5, 7) else "PENDING"
 
 
 def followed(crew: Crew, key: str, runs: list[int], first: AsyncResult, state: str) -> None:
@@ -25,10 +30,20 @@ def followed(crew: Crew, key: str, runs: list[int], first: AsyncResult, state: s
 
 @pytest.mark.parametrize("task", ["act", "early"])
 @pytest.mark.parametrize(
-    ("deed", "state"), [("succeed", "SUCCESS"), ("fail", "FAILURE"), ("ignore", "PENDING"), ("reject", "FAILURE")]
+    ("deed", "state"), [("succeed", "SUCCESS"), ("fail", "FAILURE"), ("ignore", "PENDING"), ("reject", REJECTED)]
 )
 def test_an_end_for_good(crew: Crew, key: str, task: str, deed: str, state: str) -> None:
     followed(crew, key, [1, 2, 3], crew.send(key, 1, deed, task), state)
+
+
+def test_a_rejected_task_has_the_result_of_a_plain_one(crew: Crew, key: str) -> None:
+    plain = crew.task("plain").delay(1, "reject")
+    ordered = crew.send(key, 1, "reject")
+    crew.keep([plain])
+    crew.wait_for(key, [1])
+    until(lambda: any(run.id == plain.id and run.ended for run in crew.history.runs))
+    crew.state(ordered, REJECTED)
+    crew.state(plain, REJECTED)
 
 
 def test_a_failure_that_is_not_acknowledged(crew: Crew, key: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+import celery
 import psutil
 import pytest
 import redis
@@ -33,7 +34,9 @@ def unharmed(crew: Crew, load: Load, children: set[int]) -> None:
     load.check(history)
     assert {run.lost for run in history.runs} == {0}
     assert crew.worker.alive and set(crew.worker.children()) == children
-    crew.all_slots()
+    # Celery before 5.7 takes the greenlets that run at a reconnect for all that gevent has, and fetches only as much.
+    if crew.pool != "gevent" or celery.VERSION >= (5, 7):
+        crew.all_slots()
 
 
 # Not the broker's on eventlet: there Celery's own worker ends with "Second simultaneous read on fileno", since kombu

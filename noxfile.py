@@ -1,0 +1,91 @@
+"""The versions that the package is declared to work with, each of them run: `make matrix`, or `nox --list`.
+
+A cell is a Python, a Celery and a redis-py, with or without hiredis. In each the same tests run: the conformance run
+over pools, brokers and backends, the outcomes of tasks, and what depends on Celery's insides. docs/versions.md has the
+table.
+
+Interpreters that are not on this machine are left out, and nox says which. With pyenv:
+`PYENV_VERSION=3.10:3.11:3.12:3.13:3.14 make matrix`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+CELERYS = ("5.5", "5.6", "5.7")
+#: The oldest redis-py that each Celery goes with here, for every second cell; the others take what pip resolves: the
+#: newest, but with Celery 5.5, whose kombu wants none above 5.2.1.
+OLDEST_REDIS = {"5.5": "5.2.0", "5.6": "5.2.0", "5.7": "6.4.0"}
+#: With an old redis-py, its own kombu.
+OLDEST_KOMBU = {"5.6": "5.6.0"}
+
+#: What the tests of a cell need beside the package.
+TOOLS = ("eventlet", "gevent", "hypothesis", "psutil", "pytest", "pytest-timeout", "sqlalchemy")
+OUTCOMES = ("tests/worker/test_outcomes.py", "tests/worker/test_processes.py", "tests/worker/test_reconnect.py")
+INSIDES = ("tests/unit/test_imports.py", "tests/unit/test_patches.py", "tests/gate/test_compose.py")
+CONFORMANCE = "tests/conformance"
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["cell", "celerys_own", "ecosystem"]
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("celery", CELERYS)
+def cell(session: nox.Session, celery: str) -> None:
+    """One Python with one Celery."""
+    place = PYTHONS.index(str(session.python)) + CELERYS.index(celery)
+    wanted = [f"celery=={celery}.*"]
+    if place % 2:
+        wanted += [f"redis=={OLDEST_REDIS[celery]}"]
+        wanted += [f"kombu=={OLDEST_KOMBU[celery]}"] if celery in OLDEST_KOMBU else []
+    if place % 4 in (0, 1):
+        wanted += ["hiredis"]
+    _install(session, *wanted)
+    session.run("pytest", *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """The lowest version of everything, on two pools: what every run of the tests has beside the newest."""
+    _install(session, "-c", "tests/lowest.txt")
+    quick = "not gevent and not eventlet and not solo and not untuned and not test_reconnect"
+    session.run("pytest", "-k", quick, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
+
+
+@nox.session
+def newer(session: nox.Session) -> None:
+    """A pre-release of Celery, where there is one."""
+    _install(session, "--pre", "celery>=5.7")
+    session.run("pytest", *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
+
+
+@nox.session
+@nox.parametrize("celery", CELERYS)
+def celerys_own(session: nox.Session, celery: str) -> None:
+    """Celery's own integration tests, of each version, with every task in a group."""
+    _install(session, f"celery=={celery}.*", "pytest-celery")
+    session.run("pytest", *(session.posargs or ("tests/integration",)))
+
+
+@nox.session
+@nox.parametrize("celery", ["5.6", "5.7"])
+def ecosystem(session: nox.Session, celery: str) -> None:
+    """Libraries around Celery. celery-batches does not go with Celery 5.7 yet."""
+    lines = Path("tests/ecosystem/requirements.txt").read_text("utf-8").splitlines()
+    without = []
+    if celery == "5.7":
+        lines.remove("celery-batches")
+        without = ["--ignore=tests/ecosystem/test_batches.py"]
+    libraries = [line.split("#")[0].strip() for line in lines if line[:1] != "#"]
+    _install(session, f"celery=={celery}.*", *libraries)
+    session.run("pytest", *(session.posargs or ("tests/ecosystem", *without)))
+
+
+def _install(session: nox.Session, *wanted: str) -> None:
+    session.install("-e", ".[embedded]", *TOOLS, *wanted)
+    versions = "; ".join(f"import {name}; print('{name}', {name}.__version__)" for name in ("celery", "kombu", "redis"))
+    session.run("python", "-c", versions)

@@ -1,0 +1,31 @@
+"""The servers of the conformance runs: the embedded Valkey, a Redis, and RabbitMQ."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from celery_groupfifo import embedded
+from tests.brokers.conftest import rabbitmq_url as rabbitmq_url
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[embedded.Server]:
+    """The server that comes with the package's extra."""
+    with embedded.start(appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_itself() -> Iterator[embedded.Server]:
+    """A Redis of the system's."""
+    if shutil.which("redis-server") is None:
+        # Missing at home is normal, missing in CI is a broken CI.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("redis-server is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(embedded.BINARY_VARIABLE, "redis-server")
+        with embedded.start(appendonly=False) as server:
+            yield server
