@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 3
+JOBS   ?= 2
 STAMP  := $(VENV)/.installed
 
 # Read by the demo and the cluster; an empty one means its default.
