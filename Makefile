@@ -47,8 +47,9 @@ cluster-stop: venv ## Stop them: gracefully for 30 s, then their tasks go back t
 cluster-status: venv ## Show them: process, slots, tasks, memory
 	@$(CLUSTER) status
 
-test: venv ## Run the tests, but for those with environments of their own: ecosystem, matrix
-	$(BIN)/python -m pytest tests --ignore tests/ecosystem
+test: venv ## Run the tests, two files at a time (JOBS); ecosystem and matrix have environments of their own
+	$(BIN)/python -m pytest tests --ignore tests/ecosystem -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+	  --durations 40
 
 .PHONY: chaos matrix ecosystem mutants
 chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)
