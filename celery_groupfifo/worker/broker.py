@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -165,29 +164,26 @@ def close_for_sure(channel: Channel) -> None:
     channel.close = closing
 
 
-def forget_old_sockets(channel: Channel) -> None:
-    """Let kombu's poller pass over a socket that belongs to no channel any more.
+def pass_over_others(channel: Channel) -> None:
+    """Let kombu pass over sockets that are none of its own.
 
-    It may still wake for one after a reconnect. Before kombu 5.7 that is a KeyError, and the end of the worker while it
-    asks its neighbours.
+    It shares the poller of Celery's event loop, which has ours, too. While a worker that has reconnected asks its
+    neighbours, kombu waits there by itself; and before 5.7 a socket that it does not know is a KeyError, and the end of
+    the worker. The loop hears of it afterwards.
     """
     cycle = channel.connection.cycle
     for name in ("on_readable", "handle_event"):
         method = getattr(cycle, name)
         if not getattr(method, "groupfifo", False):
-            setattr(cycle, name, _of_known_sockets(cycle, method))
+            setattr(cycle, name, _of_its_own(cycle, method))
 
 
-def _of_known_sockets(cycle: Any, method: Callable[..., Any]) -> Callable[..., Any]:
-    def known(fileno: int, *event: Any) -> Any:
-        if fileno in cycle._fd_to_chan:
-            return method(fileno, *event)
-        with suppress(OSError, KeyError, ValueError):
-            cycle.poller.unregister(fileno)
-        return None
+def _of_its_own(cycle: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    def own(fileno: int, *event: Any) -> Any:
+        return method(fileno, *event) if fileno in cycle._fd_to_chan else None
 
-    known.groupfifo = True  # type: ignore[attr-defined]
-    return known
+    own.groupfifo = True  # type: ignore[attr-defined]
+    return own
 
 
 def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:

@@ -104,7 +104,7 @@ def _shutdowns(consumer: Any) -> Iterator[str]:
 def _channels(consumer: Any) -> Iterator[str]:
     yield from _lacks(kombu_redis.Channel, "close")
     yield from _lacks(kombu_redis.MultiChannelPoller, "on_readable", "handle_event")
-    yield from _lacks(kombu_redis.MultiChannelPoller(), "_fd_to_chan", "poller")
+    yield from _lacks(kombu_redis.MultiChannelPoller(), "_fd_to_chan")
 
 
 def _loops(consumer: Any) -> Iterator[str]:
@@ -191,8 +191,8 @@ TABLE = (
     ),
     Patch(
         "channels",
-        "kombu.transport.redis: Channel.close; MultiChannelPoller: on_readable, handle_event, _fd_to_chan, poller",
-        "a Redis that goes away during a BRPOP does not end the worker",
+        "kombu.transport.redis: Channel.close; MultiChannelPoller: on_readable, handle_event, _fd_to_chan",
+        "neither a Redis that goes away during a BRPOP ends the worker, nor a socket of the gate's beside kombu's",
         True,
         REFUSES,
         _channels,
@@ -314,6 +314,6 @@ def connected(consumer: Any, member: Member) -> None:
     channel = consumer.connection.default_channel
     if broker.is_redis(channel):
         broker.close_for_sure(channel)
-        broker.forget_old_sockets(channel)
+        broker.pass_over_others(channel)
         if "copies" in member.tuning:
             broker.keep_no_copies(channel, member.is_ticket)
