@@ -131,7 +131,7 @@ def test_what_is_kept_with_a_result(make_crew: Callable[..., Crew], key: str) ->
     crew = make_crew(result_extended=True)
     crew.worker.start().ready()
     kept = []
-    for deed in ("headers", "fail", "reject"):
+    for deed in ("headers", "fail"):
         result = crew.send(key, len(kept), deed, headers=MINE)
         kept.append(result)
         crew.state(result, "SUCCESS" if deed == "headers" else "FAILURE", 15)
