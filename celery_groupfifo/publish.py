@@ -274,8 +274,8 @@ def _said(name: str, message: Any, options: dict[str, Any]) -> dict[str, Any]:
     """
     check_names(options, f"with a call of {name}")
     said = {option: options.pop(option) for option in NAMES.intersection(options)}
-    headers = options.get("headers")
-    if headers and has_ours(headers):
+    headers = dict(options.get("headers") or ())
+    if has_ours(headers):
         given = {
             header.removeprefix(HEADER_PREFIX): value
             for header, value in headers.items()

@@ -54,7 +54,7 @@ class Pool:
             request = getattr(options.get("callback"), "__self__", None)
             carried = getattr(request, "carried", None)
             if carried is not None:  # a request of ours
-                target, args = self._target(target, options), (carried, *args)
+                target, args = self._target(target, options), (*args, carried)
             return apply_async(target, args, kwargs, **options)
 
         self.celery.apply_async = ours

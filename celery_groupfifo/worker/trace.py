@@ -52,23 +52,23 @@ _KNOWN = {fast_trace_task: fast, trace_task_ret: full}
 
 
 Carried = tuple[str, str, int, Any, float, float]
-"""What a pool gets of a run, beside Celery's arguments: ticket, key, retries, options, when the lease may run from (see
+"""What a pool gets of a run, behind Celery's arguments: ticket, key, retries, options, when the lease may run from (see
 `clock`), and how long it lasts (s). It is no part of Celery's request, which tasks read and send on."""
 
 
-def traced(target: Target, carried: Carried, name: str, task_id: str, *args: Any) -> Any:
+def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
     """Run a task of a group.
 
     Args:
         target: Celery's function that runs a task.
-        carried: Of the run.
         name: Of the task.
         task_id: For the function.
-        *args: For the function.
+        *args: For the function; and last, what is carried of the run.
 
     Returns:
         What it returns; with one item more, the entry, when something has been sent under the run's id.
     """
+    carried: Carried = args[-1]
     text, key, retries, options, since, seconds = carried
     ticket = Ticket.parse(text)
     assert ticket is not None, "the worker has read it"
@@ -78,7 +78,7 @@ def traced(target: Target, carried: Carried, name: str, task_id: str, *args: Any
     _watch(name)
     try:
         with continuing(continuation):
-            result = target(name, task_id, *args)
+            result = target(name, task_id, *args[:-1])
     except MemoryError:
         raise
     except Exception:

@@ -130,6 +130,14 @@ def test_the_older_protocol(world: World, app: Celery) -> None:
     assert message["headers"] == {"tenant": "t", "headers": {"inner": 1}}
 
 
+def test_headers_as_pairs(world: World, app: Celery) -> None:
+    for name in ("plain", "ordered"):
+        app.tasks[name].apply_async(("k",), headers=[*FORGED.items()])
+    for message in messages(world):
+        assert message["headers"]["tenant"] == "t" and message["headers"]["headers"] == {"inner": 1}
+        assert message["headers"].get(KEY_HEADER) in (None, "k")
+
+
 def test_a_callers_headers_are_not_changed(app: Celery) -> None:
     headers = dict(FORGED)
     for name in ("plain", "ordered"):

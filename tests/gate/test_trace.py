@@ -65,7 +65,7 @@ class Tasks:
         header = f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} {ticket.entry}"
         carried = (header, "g", 0, options, now() - ago, LEASE)
         request = {"id": ticket.id, "task": name, "delivery_info": {"exchange": "", "routing_key": "q"}, **more}
-        return split(in_pool(trace_task_ret)(carried, name, ticket.id, request, (["k"], {}, {}), None, None))
+        return split(in_pool(trace_task_ret)(name, ticket.id, request, (["k"], {}, {}), None, None, carried))
 
     def state(self) -> str:
         return str(self.app.AsyncResult(self.ticket.id).state)

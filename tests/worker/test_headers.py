@@ -127,9 +127,15 @@ def test_so_it_is_where_the_broker_is_not_the_gates_redis(
     assert {run.key for run in crew.history.runs} == {None, "of-another-broker"}
 
 
-def test_what_is_kept_with_a_result(crew: Crew, key: str) -> None:
-    crew.app.conf.result_extended = True
-    result = crew.send(key, 1, headers=MINE)
-    crew.wait_for(key, [1])
-    crew.state(result, "SUCCESS")
-    assert "groupfifo" not in str({**result._get_task_meta(), "queue": None, "name": None})
+def test_what_is_kept_with_a_result(make_crew: Callable[..., Crew], key: str) -> None:
+    crew = make_crew(result_extended=True)
+    crew.worker.start().ready()
+    kept = []
+    for deed in ("headers", "fail"):
+        result = crew.send(key, len(kept), deed, headers=MINE)
+        kept.append(result)
+        crew.state(result, "SUCCESS" if deed == "headers" else "FAILURE", 15)
+    for result in kept:
+        meta = result._get_task_meta()
+        assert meta["name"] == "worker.act", "it is extended"
+        assert "groupfifo" not in str({name: value for name, value in meta.items() if name != "traceback"})
