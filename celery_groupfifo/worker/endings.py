@@ -18,7 +18,7 @@ from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.worker import broker
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.outbox import Told
-from celery_groupfifo.worker.run import LEAVING, Disposition, Run, State
+from celery_groupfifo.worker.run import LEASED, LEAVING, Disposition, Run, State
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -128,7 +128,7 @@ class Endings:
             call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
             member.outbox.tell(Told("surrender", call, partial(self._returned, some), some), wait=member.may_wait)
         for run in back:
-            member.events.surrendered(run)
+            member.events.surrendered(run, later=member.aside.here)
             run.delivery.close()
 
     def _returned(self, runs: list[Run], reply: Any, told: Told) -> None:
@@ -144,7 +144,12 @@ class Endings:
         self.settle(run)
 
     def dropped(self, run: Run) -> None:
-        """Give back a run that nobody has any more: not the pool, not Celery, and no call to the gate."""
+        """Give back, soon, a run that nobody has any more: not the pool, not Celery, and no call to the gate."""
+        self._member.aside.submit(partial(self._drop, run), key=run)
+
+    def _drop(self, run: Run) -> None:
+        if run.state not in LEASED or self._member.is_held(run):
+            return  # it has gone on meanwhile
         said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
         if run.state in LEAVING:
@@ -158,10 +163,12 @@ class Endings:
     # -- lost ----------------------------------------------------------------------
 
     def lease_lost(self, run: Run) -> None:
-        """Note that the lease of a run is lost. From any thread."""
+        """Note that the lease of a run is lost; what follows is done soon. From any thread."""
         begun = run.state is State.BEGUN
-        if not run.lost():
-            return
+        if run.lost():
+            self._member.aside.submit(partial(self._lost, run, begun))
+
+    def _lost(self, run: Run, begun: bool) -> None:
         member = self._member
         member.events.lease_lost(run)
         if begun:

@@ -65,6 +65,7 @@ class Member:
         runs: All runs whose lease this worker holds.
         outbox: What is on its way to the gate.
         tuning: What saves time, see patches.py.
+        aside: Does what follows when a lease is lost, or nobody has a run: the renewer waits for nobody.
     """
 
     def __init__(self, consumer: Any, make: Callable[..., Gate]) -> None:
@@ -85,6 +86,7 @@ class Member:
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
+        self.aside = Background("groupfifo-aside")
         self.renewer = Renewer(
             make("groupfifo-renewer"),
             self.owner,
@@ -133,9 +135,11 @@ class Member:
     def may_wait(self) -> bool:
         """Whether the caller may wait a moment for the gate.
 
-        Never the main loop, unless it runs the tasks itself; and nobody in a worker that stops.
+        Never the main loop, unless it runs the tasks itself; nor who would then hear the answer in a thread that is
+        not the pool's; and nobody in a worker that stops.
         """
-        return self.pool.waits and (self.pool.runs_inline or not self.loop.is_main) and not self.stopping
+        inside = self.pool.runs_inline or not self.loop.is_main
+        return self.pool.waits and inside and not self.aside.here and not self.stopping
 
     def is_ticket(self, tag: str) -> bool:
         """Return whether a delivery tag is a ticket of this gate."""
@@ -251,6 +255,7 @@ class Member:
         told = self.outbox.close(FAREWELL_SECONDS)
         self.renewer.stop()
         self.sweeper.stop()
+        self.aside.stop(within=0.0)
         self.backend.stop(within=0.0)
         self.publisher.stop(FAREWELL_SECONDS)
         if told:

@@ -1,0 +1,145 @@
+"""How runs end in one worker, without a gate and without Celery."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo import events, signals
+from celery_groupfifo.worker.background import Background
+from celery_groupfifo.worker.endings import Endings
+from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.renewer import Renewer
+from celery_groupfifo.worker.run import Disposition, Run, Runs, State
+from tests.unit.test_run import WAYS, make_run, step
+from tests.waiting import until
+
+
+class Parts(SimpleNamespace):
+    """A member made of the parts that a test gives it."""
+
+    may_wait = Member.may_wait
+    is_held = Member.is_held
+
+
+class Worker:
+    """A member as far as endings need it; its gate hears everything and answers nothing.
+
+    Attributes:
+        told: The script of each call, and whether its caller would have waited.
+        closed: The runs whose delivery was closed.
+    """
+
+    def __init__(self) -> None:
+        self.runs, self.aside = Runs(), Background("test-aside")
+        self.told: list[tuple[str, bool]] = []
+        self.calls: list[Any] = []
+        self.closed: list[Run] = []
+        self.soon: list[Any] = []
+        self.pool_has = set[Run]()
+        consumer = SimpleNamespace(hostname="w", event_dispatcher=None, task_consumer=None)
+        member: Any = Parts(
+            runs=self.runs,
+            aside=self.aside,
+            owner="w",
+            consumer=consumer,
+            receiving=False,
+            stopping=False,
+            events=events.Events(consumer, self.soon.append),
+            gate=SimpleNamespace(
+                settings=SimpleNamespace(on_lease_lost="warn"),
+                releaser=SimpleNamespace(takes=True),
+                call_name=lambda: "c",
+                finish_call=lambda finish: ("finish", ("k", [], [])),
+                surrender_call=lambda back, lists: ("k", [], [lost for _, lost in back]),
+            ),
+            lists=SimpleNamespace(beside=lambda message: [], all=lambda: []),
+            outbox=SimpleNamespace(tell=self._tell, unanswered=lambda: self.calls),
+            pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
+            loop=SimpleNamespace(is_main=False),
+        )
+        self.member, self.endings = member, Endings(member)
+
+    def _tell(self, told: Any, wait: bool) -> None:
+        self.told.append((told.script, wait))
+        self.calls.append(told)
+
+    def add(self, fence: int, state: State = State.STARTED) -> Run:
+        run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence}")
+        for each in WAYS[state]:
+            assert step(run, each)
+        delivery: Any = SimpleNamespace(close=lambda: self.closed.append(run), channel=None)
+        run.delivery, run._decided = delivery, self.endings.settle
+        self.runs.add(run)
+        return run
+
+    def renewer(self, lost: tuple[int, ...] = ()) -> Renewer:
+        gate: Any = SimpleNamespace(
+            settings=SimpleNamespace(lease_ttl=3.0),
+            renew=lambda owner, tickets: [ticket for ticket in tickets if ticket.fence in lost],
+        )
+        return Renewer(gate, "w", self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.aside.stop(within=0)
+
+
+@pytest.mark.parametrize("signal", [signals.group_lease_lost, signals.group_surrendered], ids=["lost", "dropped"])
+def test_the_renewer_waits_for_no_receiver_of_a_signal(worker: Worker, signal: Any) -> None:
+    """Timeline: a receiver hangs; the leases of the living runs are to be renewed meanwhile."""
+    hanging, go_on, threads = threading.Event(), threading.Event(), list[threading.Thread]()
+
+    def hang(**_: Any) -> None:
+        threads.append(threading.current_thread())
+        hanging.set()
+        assert go_on.wait(30)
+
+    lives, bad = worker.add(1), [worker.add(2), worker.add(3)]
+    worker.pool_has.add(lives)
+    if signal is signals.group_lease_lost:
+        worker.pool_has.update(bad)
+    renewer = worker.renewer(lost=(2, 3) if signal is signals.group_lease_lost else ())
+    signal.connect(hang)
+    try:
+        passes = threading.Thread(target=lambda: [renewer.pass_once() for _ in range(4)], daemon=True)
+        passes.start()
+        passes.join(30)
+        assert not passes.is_alive() and lives.renewed > 0
+        assert hanging.wait(30)
+    finally:
+        go_on.set()
+        until(lambda: not len(worker.aside))
+        signal.disconnect(hang)
+    assert len(threads) == 2 and passes not in threads
+    wanted = State.LOST if signal is signals.group_lease_lost else State.RETURNED
+    assert [run.state for run in bad] == [wanted, wanted]
+
+
+def test_where_tasks_run_inline_none_is_started_by_what_the_renewer_has_seen(worker: Worker) -> None:
+    run = worker.add(1)
+    run.disposition = Disposition.ACK
+    step(run, State.OVER)
+    worker.endings.dropped(run)
+    until(lambda: not len(worker.aside))
+    assert worker.told == [("finish", False)], "whoever waits for the answer goes on with the next task"
+
+
+def test_what_goes_on_after_it_was_missed_is_left_alone(worker: Worker) -> None:
+    """Timeline: nobody had it for two passes, its end was told, and only then somebody looks."""
+    run, busy = worker.add(1), threading.Event()
+    worker.aside.submit(lambda: busy.wait(30))
+    worker.endings.dropped(run)
+    run.disposition = Disposition.ACK
+    worker.endings.settle(run)
+    busy.set()
+    until(lambda: not len(worker.aside))
+    assert run.state is State.TOLD and worker.told == [("finish", True)]
+    assert worker.runs.of(run.header) is run and not worker.closed
