@@ -13,7 +13,7 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo import events
 from celery_groupfifo.clock import now
-from celery_groupfifo.model import Finish
+from celery_groupfifo.model import Finish, Finished
 from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.worker import broker
 from celery_groupfifo.worker.failures import failure
@@ -96,6 +96,16 @@ class Endings:
         run.ended()
         member.runs.remove(run)
         answer = member.gate.finished(reply)
+        try:
+            self._tell_of(run, finish, answer)
+        finally:  # whatever strikes meanwhile (the time limit of a greenlet, say): the chain goes on, or it ends
+            if answer.taken is None:
+                run.delivery.close()
+            else:
+                member.receiver.hand_off(answer.taken, run.delivery, told.since)
+
+    def _tell_of(self, run: Run, finish: Finish, answer: Finished) -> None:
+        member = self._member
         if answer.stale:
             member.events.lease_lost(run)
         else:
@@ -106,10 +116,6 @@ class Endings:
             member.sweeper.wake_in(answer.due)
         elif finish.failure is not None and finish.failure.policy == "cancel_rest":
             member.sweeper.wake_in(0.0)  # the rest is the sweep's
-        if answer.taken is None:
-            run.delivery.close()
-        else:
-            member.receiver.hand_off(answer.taken, run.delivery, told.since)
 
     def unread(self, run: Run, error: Exception) -> None:
         """Fail a run whose message nobody can read, or whose task nobody knows."""
@@ -154,6 +160,7 @@ class Endings:
         events.log(WARNING, said, run.name, events.of_run(run))
         if run.state in LEAVING:
             self._member.runs.remove(run)  # its call is gone, too: its lease runs out
+            run.delivery.close()
             return
         run.worker_lost = run.state is State.STARTED
         if run.state is not State.OVER:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import events, signals
+from celery_groupfifo.model import Finished
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.member import Member
@@ -143,3 +144,37 @@ def test_what_goes_on_after_it_was_missed_is_left_alone(worker: Worker) -> None:
     until(lambda: not len(worker.aside))
     assert run.state is State.TOLD and worker.told == [("finish", True)]
     assert worker.runs.of(run.header) is run and not worker.closed
+
+
+def test_a_run_whose_call_is_gone_keeps_no_place_among_the_prefetched(worker: Worker) -> None:
+    run = worker.add(1, State.TOLD)
+    worker.endings.dropped(run)
+    until(lambda: not len(worker.aside))
+    assert worker.closed == [run] and worker.runs.of(run.header) is None
+
+
+class Strikes(BaseException):
+    """Stands for gevent's Timeout, which is no Exception."""
+
+
+@pytest.mark.parametrize("taken", [None, b"next"], ids=["the chain ends", "the chain goes on"])
+def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
+    worker: Worker, taken: bytes | None
+) -> None:
+    handed: list[bytes] = []
+    worker.member.gate.finished = lambda reply: Finished(False, taken)
+    worker.member.receiver = SimpleNamespace(hand_off=lambda raw, delivery, since: handed.append(raw))
+    run = worker.add(1)
+    run.disposition = Disposition.ACK
+    worker.endings.settle(run)
+
+    def strike(**_: Any) -> None:
+        raise Strikes
+
+    signals.group_finished.connect(strike)
+    try:
+        with pytest.raises(Strikes):
+            worker.calls[0].heard([], worker.calls[0])
+    finally:
+        signals.group_finished.disconnect(strike)
+    assert (worker.closed, handed) == (([run], []) if taken is None else ([], [taken]))
