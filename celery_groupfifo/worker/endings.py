@@ -162,7 +162,8 @@ class Endings:
             self._member.runs.remove(run)  # its call is gone, too: its lease runs out
             run.delivery.close()
             return
-        run.worker_lost = run.state is State.STARTED
+        if run.state is State.STARTED:
+            run.worker_lost = True
         if run.state is not State.OVER:
             run.disposition = None
         self.settle(run)

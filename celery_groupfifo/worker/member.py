@@ -152,10 +152,8 @@ class Member:
             return any(run in told.runs for told in self.outbox.unanswered())
         if run.state is State.RECEIVED:
             return True  # its begin may have taken effect, and is on its way
-        if run.state is State.BEGUN:
+        if run.state in (State.BEGUN, State.OVER):  # OVER: Celery tells the result backend, which may hang
             return run.in_hand or run.request is not None
-        if run.state is State.OVER:
-            return False  # for a moment only
         return self.pool.has(run)
 
     # -- what may happen in any thread -----------------------------------------------

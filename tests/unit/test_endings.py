@@ -16,7 +16,7 @@ from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import Disposition, Run, Runs, State
-from tests.unit.test_run import WAYS, make_run, step
+from tests.unit.test_run import WAYS, Request, make_run, step
 from tests.waiting import until
 
 
@@ -178,3 +178,29 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
     finally:
         signals.group_finished.disconnect(strike)
     assert (worker.closed, handed) == (([run], []) if taken is None else ([], [taken]))
+
+
+def test_an_end_that_celery_still_deals_with_is_in_its_hands(worker: Worker) -> None:
+    """Timeline: Celery tells the result backend of a failure before it acknowledges, and the backend hangs."""
+    run, request = worker.add(1, State.OVER), Request()
+    run.request, renewer = request, worker.renewer()
+    for _ in range(4):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert run.state is State.OVER and run.renewed > 0 and not worker.told
+    run.on_reject(None, None)
+    assert worker.told == [("finish", True)]
+
+
+@pytest.mark.parametrize(
+    ("state", "before", "wanted"),
+    [(State.STARTED, False, True), (State.GIVEN, False, False), (State.OVER, True, True), (State.OVER, False, False)],
+)
+def test_whether_a_dropped_run_counts_as_one_whose_process_was_lost(
+    worker: Worker, state: State, before: bool, wanted: bool
+) -> None:
+    run = worker.add(1, state)
+    run.worker_lost = before
+    worker.endings.dropped(run)
+    until(lambda: not len(worker.aside))
+    assert run.state is State.RETURNED and run.worker_lost is wanted
