@@ -18,7 +18,7 @@ from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.worker import broker
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.outbox import Told
-from celery_groupfifo.worker.run import LEASED, LEAVING, Disposition, Run, State
+from celery_groupfifo.worker.run import LEAVING, Disposition, Run, State
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -52,6 +52,8 @@ class Endings:
             self.give_back([run])
         elif run.told():
             self._tell(run)
+        elif run.is_lost:
+            self._end(run)  # since a moment ago
 
     def _tell(self, run: Run) -> None:
         member, ticket = self._member, run.ticket
@@ -129,7 +131,12 @@ class Endings:
     def give_back(self, runs: Iterable[Run]) -> None:
         """Let runs that did not come to an end go back to the heads of their groups."""
         member = self._member
-        back = [run for run in runs if run.given_back()]
+        back = []
+        for run in runs:
+            if run.given_back():
+                back.append(run)
+            elif run.is_lost:
+                self._end(run)  # since a moment ago
         for some in _together(back):
             call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
             member.outbox.tell(Told("surrender", call, partial(self._returned, some), some), wait=member.may_wait)
@@ -154,8 +161,11 @@ class Endings:
         self._member.aside.submit(partial(self._drop, run), key=run)
 
     def _drop(self, run: Run) -> None:
-        if run.state not in LEASED or self._member.is_held(run):
+        if run.state is State.ENDED or self._member.is_held(run):
             return  # it has gone on meanwhile
+        if run.is_lost:
+            self._end(run)  # Celery has dropped it, and nobody else will
+            return
         said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
         if run.state in LEAVING:

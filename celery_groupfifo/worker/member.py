@@ -154,6 +154,8 @@ class Member:
             return True  # its begin may have taken effect, and is on its way
         if run.state in (State.BEGUN, State.OVER):  # OVER: Celery tells the result backend, which may hang
             return run.in_hand or run.request is not None
+        if run.is_lost and (run.in_hand or run.request is not None):
+            return True  # it may not have come to the pool yet, or be over there
         return self.pool.has(run)
 
     # -- what may happen in any thread -----------------------------------------------

@@ -204,3 +204,38 @@ def test_whether_a_dropped_run_counts_as_one_whose_process_was_lost(
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
     assert run.state is State.RETURNED and run.worker_lost is wanted
+
+
+@pytest.mark.parametrize("disposition", [Disposition.ACK, None], ids=["told", "given back"])
+def test_a_lease_that_is_lost_just_when_a_run_ends_leaves_nothing_behind(
+    worker: Worker, disposition: Disposition | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: the execution is over, the renewer says that the lease is lost, and then the gate is to be told."""
+    run, over = worker.add(1), Run.over
+
+    def lost_then(run: Run) -> bool:
+        return over(run) and run.lost()
+
+    monkeypatch.setattr(Run, "over", lost_then)
+    run.disposition = disposition
+    worker.endings.settle(run)
+    assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs) and not worker.told
+
+
+def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> None:
+    """Timeline: the lease of a run is lost, and the pool forgets it without a word: a flush at a reconnect, say."""
+    run, request = worker.add(1), Request()
+    run.request, renewer = request, worker.renewer(lost=(1,))
+    worker.pool_has.add(run)
+    renewer.pass_once()
+    assert run.is_lost
+    worker.pool_has.clear()
+    for _ in range(3):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert run.is_lost and worker.runs.of(run.header) is run, "Celery may yet give it to the pool"
+    run.request = Request()  # Celery's is gone
+    for _ in range(3):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs)
