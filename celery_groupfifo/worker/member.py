@@ -40,6 +40,8 @@ logger = get_logger(__name__)
 TURN_SECONDS = 0.5
 #: Seconds between two looks whether a child that was told to end is gone.
 LOOK_SECONDS = 0.01
+#: Seconds after which it counts as gone, where looking fails.
+BLIND_SECONDS = 1.0
 #: Seconds that a thread of the pool waits for an answer of the gate, before the postman goes on with its call.
 PATIENCE_SECONDS = 1.0
 #: Seconds that a worker which ends waits for the gate: what is not told by then, its leases tell.
@@ -188,11 +190,21 @@ class Member:
         self.backend.submit(partial(tell_revoked, self.consumer.app, gone))
 
     def when_child_gone(self, run: Run) -> None:
-        """Settle a run when the child that ran it is gone: until then it may run on."""
+        """Settle a run when the child that ran it is gone: until then it may run on.
 
-        def look() -> None:
-            if self.pool.alive(run.dying):
-                self.loop.later(LOOK_SECONDS, look)
+        Where that can't be seen, it counts as gone after a while: Celery kills it at once.
+        """
+
+        def look(blind_since: float | None = None) -> None:
+            try:
+                lives, blind_since = self.pool.alive(run.dying), None
+            except Exception:
+                blind_since = monotonic() if blind_since is None else blind_since
+                lives = monotonic() - blind_since < BLIND_SECONDS
+                if not lives:
+                    logger.exception("Can't see whether process %d is gone.", run.dying)
+            if lives:
+                self.loop.later(LOOK_SECONDS, partial(look, blind_since))
             else:
                 run.dying = 0
                 run.over()
