@@ -95,11 +95,11 @@ class Events:
         said = f"has failed for good and blocks its group until it is retried, skipped or dropped: {error}"
         self._tell(_BLOCKED, run, {"exception": error}, said)
 
-    def surrendered(self, run: Run) -> None:
-        """A run goes back to the head of its group."""
+    def surrendered(self, run: Run, later: bool = False) -> None:
+        """A run goes back to the head of its group; `later`: told from a thread that nothing else tells from."""
         if self._heard(_SURRENDERED):
             said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
-            self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said)
+            self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said, later)
 
     def lease_lost(self, run: Run) -> None:
         """A lease is known to be lost; told from any thread."""
@@ -111,7 +111,7 @@ class Events:
         if self._heard(_STALE):
             self._tell(_STALE, run, {}, "came with a stale ticket.")
 
-    # -- of many, from the heart's thread --------------------------------------
+    # -- of many, from the sweeper's thread --------------------------------------
 
     def reclaimed(self, count: int) -> None:
         """Heads of lost workers were taken back."""

@@ -44,6 +44,11 @@ class Background:
                 self._thread.start()
             self._changed.notify_all()
 
+    @property
+    def here(self) -> bool:
+        """Whether the caller is one of its calls."""
+        return self._thread is not None and self._thread.ident == threading.get_ident()
+
     def __len__(self) -> int:
         """Return the number of calls that wait or run."""
         return len(self._waiting) + self._running

@@ -13,7 +13,7 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo import events
 from celery_groupfifo.clock import now
-from celery_groupfifo.model import Finish
+from celery_groupfifo.model import Finish, Finished
 from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.worker import broker
 from celery_groupfifo.worker.failures import failure
@@ -52,6 +52,8 @@ class Endings:
             self.give_back([run])
         elif run.told():
             self._tell(run)
+        elif run.is_lost:
+            self._end(run)  # since a moment ago
 
     def _tell(self, run: Run) -> None:
         member, ticket = self._member, run.ticket
@@ -96,6 +98,16 @@ class Endings:
         run.ended()
         member.runs.remove(run)
         answer = member.gate.finished(reply)
+        try:
+            self._tell_of(run, finish, answer)
+        finally:  # whatever strikes meanwhile (the time limit of a greenlet, say): the chain goes on, or it ends
+            if answer.taken is None:
+                run.delivery.close()
+            else:
+                member.receiver.hand_off(answer.taken, run.delivery, told.since)
+
+    def _tell_of(self, run: Run, finish: Finish, answer: Finished) -> None:
+        member = self._member
         if answer.stale:
             member.events.lease_lost(run)
         else:
@@ -106,10 +118,6 @@ class Endings:
             member.sweeper.wake_in(answer.due)
         elif finish.failure is not None and finish.failure.policy == "cancel_rest":
             member.sweeper.wake_in(0.0)  # the rest is the sweep's
-        if answer.taken is None:
-            run.delivery.close()
-        else:
-            member.receiver.hand_off(answer.taken, run.delivery, told.since)
 
     def unread(self, run: Run, error: Exception) -> None:
         """Fail a run whose message nobody can read, or whose task nobody knows."""
@@ -123,12 +131,17 @@ class Endings:
     def give_back(self, runs: Iterable[Run]) -> None:
         """Let runs that did not come to an end go back to the heads of their groups."""
         member = self._member
-        back = [run for run in runs if run.given_back()]
+        back = []
+        for run in runs:
+            if run.given_back():
+                back.append(run)
+            elif run.is_lost:
+                self._end(run)  # since a moment ago
         for some in _together(back):
             call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
             member.outbox.tell(Told("surrender", call, partial(self._returned, some), some), wait=member.may_wait)
         for run in back:
-            member.events.surrendered(run)
+            member.events.surrendered(run, later=member.aside.here)
             run.delivery.close()
 
     def _returned(self, runs: list[Run], reply: Any, told: Told) -> None:
@@ -144,13 +157,23 @@ class Endings:
         self.settle(run)
 
     def dropped(self, run: Run) -> None:
-        """Give back a run that nobody has any more: not the pool, not Celery, and no call to the gate."""
+        """Give back, soon, a run that nobody has any more: not the pool, not Celery, and no call to the gate."""
+        self._member.aside.submit(partial(self._drop, run), key=run)
+
+    def _drop(self, run: Run) -> None:
+        if run.state is State.ENDED or self._member.is_held(run):
+            return  # it has gone on meanwhile
+        if run.is_lost:
+            self._end(run)  # Celery has dropped it, and nobody else will
+            return
         said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
         if run.state in LEAVING:
             self._member.runs.remove(run)  # its call is gone, too: its lease runs out
+            run.delivery.close()
             return
-        run.worker_lost = run.state is State.STARTED
+        if run.state is State.STARTED:
+            run.worker_lost = True
         if run.state is not State.OVER:
             run.disposition = None
         self.settle(run)
@@ -158,10 +181,12 @@ class Endings:
     # -- lost ----------------------------------------------------------------------
 
     def lease_lost(self, run: Run) -> None:
-        """Note that the lease of a run is lost. From any thread."""
+        """Note that the lease of a run is lost; what follows is done soon. From any thread."""
         begun = run.state is State.BEGUN
-        if not run.lost():
-            return
+        if run.lost():
+            self._member.aside.submit(partial(self._lost, run, begun))
+
+    def _lost(self, run: Run, begun: bool) -> None:
         member = self._member
         member.events.lease_lost(run)
         if begun:

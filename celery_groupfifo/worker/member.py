@@ -40,6 +40,8 @@ logger = get_logger(__name__)
 TURN_SECONDS = 0.5
 #: Seconds between two looks whether a child that was told to end is gone.
 LOOK_SECONDS = 0.01
+#: Seconds after which it counts as gone, where looking fails.
+BLIND_SECONDS = 1.0
 #: Seconds that a thread of the pool waits for an answer of the gate, before the postman goes on with its call.
 PATIENCE_SECONDS = 1.0
 #: Seconds that a worker which ends waits for the gate: what is not told by then, its leases tell.
@@ -65,6 +67,7 @@ class Member:
         runs: All runs whose lease this worker holds.
         outbox: What is on its way to the gate.
         tuning: What saves time, see patches.py.
+        aside: Does what follows when a lease is lost, or nobody has a run: the renewer waits for nobody.
     """
 
     def __init__(self, consumer: Any, make: Callable[..., Gate]) -> None:
@@ -85,6 +88,7 @@ class Member:
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
+        self.aside = Background("groupfifo-aside")
         self.renewer = Renewer(
             make("groupfifo-renewer"),
             self.owner,
@@ -133,9 +137,11 @@ class Member:
     def may_wait(self) -> bool:
         """Whether the caller may wait a moment for the gate.
 
-        Never the main loop, unless it runs the tasks itself; and nobody in a worker that stops.
+        Never the main loop, unless it runs the tasks itself; nor who would then hear the answer in a thread that is
+        not the pool's; and nobody in a worker that stops.
         """
-        return self.pool.waits and (self.pool.runs_inline or not self.loop.is_main) and not self.stopping
+        inside = self.pool.runs_inline or not self.loop.is_main
+        return self.pool.waits and inside and not self.aside.here and not self.stopping
 
     def is_ticket(self, tag: str) -> bool:
         """Return whether a delivery tag is a ticket of this gate."""
@@ -148,10 +154,10 @@ class Member:
             return any(run in told.runs for told in self.outbox.unanswered())
         if run.state is State.RECEIVED:
             return True  # its begin may have taken effect, and is on its way
-        if run.state is State.BEGUN:
+        if run.state in (State.BEGUN, State.OVER):  # OVER: Celery tells the result backend, which may hang
             return run.in_hand or run.request is not None
-        if run.state is State.OVER:
-            return False  # for a moment only
+        if run.is_lost and (run.in_hand or run.request is not None):
+            return True  # it may not have come to the pool yet, or be over there
         return self.pool.has(run)
 
     # -- what may happen in any thread -----------------------------------------------
@@ -184,11 +190,21 @@ class Member:
         self.backend.submit(partial(tell_revoked, self.consumer.app, gone))
 
     def when_child_gone(self, run: Run) -> None:
-        """Settle a run when the child that ran it is gone: until then it may run on."""
+        """Settle a run when the child that ran it is gone: until then it may run on.
 
-        def look() -> None:
-            if self.pool.alive(run.dying):
-                self.loop.later(LOOK_SECONDS, look)
+        Where that can't be seen, it counts as gone after a while: Celery kills it at once.
+        """
+
+        def look(blind_since: float | None = None) -> None:
+            try:
+                lives, blind_since = self.pool.alive(run.dying), None
+            except Exception:
+                blind_since = monotonic() if blind_since is None else blind_since
+                lives = monotonic() - blind_since < BLIND_SECONDS
+                if not lives:
+                    logger.exception("Can't see whether process %d is gone.", run.dying)
+            if lives:
+                self.loop.later(LOOK_SECONDS, partial(look, blind_since))
             else:
                 run.dying = 0
                 run.over()
@@ -251,6 +267,7 @@ class Member:
         told = self.outbox.close(FAREWELL_SECONDS)
         self.renewer.stop()
         self.sweeper.stop()
+        self.aside.stop(within=0.0)
         self.backend.stop(within=0.0)
         self.publisher.stop(FAREWELL_SECONDS)
         if told:

@@ -125,6 +125,9 @@ class Outbox:
         except GroupFifoError as error:
             self._reachable = self._reachable and not isinstance(error, GateUnavailable)
             self._refuse(told, error)
+        except BaseException:  # the time limit of a greenlet, say: whether Redis has taken it is not known
+            self._keep([told])
+            raise
         else:
             self._hear(told, reply)
 

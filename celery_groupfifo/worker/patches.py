@@ -17,6 +17,7 @@ import celery
 import kombu
 import redis
 from billiard.pool import ApplyResult
+from billiard.process import BaseProcess
 from celery.app import trace
 from celery.concurrency import asynpool
 from celery.worker import request as celery_request
@@ -91,6 +92,7 @@ def _traces(consumer: Any) -> Iterator[str]:
 def _jobs(consumer: Any) -> Iterator[str]:
     yield from _lacks(asynpool, "_get_job_writer", "gen_not_started")
     yield from _lacks(asynpool.AsynPool, "flush")
+    yield from _lacks(BaseProcess, "_is_alive")
     yield from (name for name in ("_job", "_accepted", "_cache") if name not in ApplyResult.__init__.__code__.co_names)
     yield from _lacks(ApplyResult, "_write_to", "_scheduled_for")
     if "_busy_workers" not in asynpool.AsynPool.__init__.__code__.co_names:
@@ -175,7 +177,7 @@ TABLE = (
     Patch(
         "jobs",
         "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _busy_workers, _get_job_writer, "
-        "gen_not_started",
+        "gen_not_started; billiard.process.BaseProcess: _is_alive",
         "a reconnect of the broker does not forget jobs that run; a run that the pool has no more is seen",
         True,
         REFUSES,

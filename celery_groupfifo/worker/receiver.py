@@ -197,6 +197,9 @@ class Receiver:
                 member.endings.give_back([run])
         except Exception as error:
             self._failed(run, error)
+        except BaseException:  # the time limit of the greenlet that told the end before it, say
+            run.in_hand = False  # nobody leads it on: it is given back
+            raise
 
     def _failed(self, run: Run, error: Exception) -> None:
         said = f"has a message that can't be handled: {error!r}"
@@ -217,7 +220,8 @@ class Receiver:
                 self._member.endings.give_back([run])
         except Exception as error:
             self._failed(run, error)
-        run.in_hand = False
+        finally:
+            run.in_hand = False
 
     def _read(self, run: Run) -> None:
         consumer, message = self._consumer, run.message

@@ -84,8 +84,9 @@ class Renewer:
 
         A run on its way from one hand to the next is in nobody's for a moment.
         """
-        leased = [run for run in self._runs if run.state in LEASED]
-        loose = {run for run in leased if not self._is_held(run)}
+        runs = list(self._runs)
+        leased = [run for run in runs if run.state in LEASED]
+        loose = {run for run in runs if not self._is_held(run)}  # lost ones, too: nobody would see that they are over
         gone, self._suspects = loose & self._suspects, loose - self._suspects
         for run in gone:
             self._dropped(run)

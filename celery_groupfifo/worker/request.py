@@ -29,11 +29,11 @@ from celery_groupfifo.options import option_of
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.lines import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
+from celery_groupfifo.worker.run import LEAVING, Run, State
 from celery_groupfifo.worker.trace import Carried, split
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
-    from celery_groupfifo.worker.run import Run
 
 #: What ends a process from inside.
 EXITS = (SystemExit, KeyboardInterrupt)
@@ -98,12 +98,35 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """See Celery's. Where runs are no processes, the execution has been unwound already."""
-        with continuing(self.run.continuation):
-            super().on_timeout(soft, timeout)
-        if not soft and not self.member.pool.has_processes:
-            self._fails(TimeLimitExceeded(timeout))
-            self.run.over()
-            self.run.settle()
+        run = self.run
+        if soft or self.member.pool.has_processes:
+            with continuing(run.continuation):
+                super().on_timeout(soft, timeout)
+            return
+        if run.state in LEAVING or run.state is State.ENDED:
+            return  # the limit has struck while its end was told: that is how it ended
+        lost = run.is_lost
+        self._fails(TimeLimitExceeded(timeout))
+        try:
+            if lost:
+                state.task_ready(self)  # it is another run's task by now: nothing is stored or told
+            else:
+                self._celerys_timeout(soft, timeout)
+        finally:
+            run.over()
+            run.settle()
+
+    def _celerys_timeout(self, soft: bool, timeout: float) -> None:
+        """Let Celery tell; where a result backend or a hook of the task raises, decide as Celery would have done."""
+        try:
+            with continuing(self.run.continuation):
+                super().on_timeout(soft, timeout)
+        except Exception as error:
+            said = f"was stopped by its time limit; what was to follow raised {error!r}"
+            events.log(ERROR, said, self.name, events.of_run(self.run), exc_info=True)
+            acks = getattr(self._task, "acks_on_timeout", None)  # Celery 5.7
+            if not self._task.acks_late or (self._task.acks_on_failure_or_timeout if acks is None else acks):
+                self.acknowledge()
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """See Celery's: called for every outcome but success."""
@@ -137,9 +160,11 @@ class GroupRequest(Request):  # type: ignore[misc]
             if lost or (isinstance(error, EXITS) and not unasked):
                 state.task_ready(self)  # another run's task by now, or ended on purpose: nothing is stored or told
             elif isinstance(error, Reject):
-                with self._unstored():  # Celery stores the state first: unstored, the task would come back for ever
-                    super().on_failure(exc_info, send_failed_event, return_ok)
-                self.reject(error.requeue)
+                try:  # Celery stores the state first: unstored, the task would come back for ever
+                    with self._unstored():
+                        super().on_failure(exc_info, send_failed_event, return_ok)
+                finally:
+                    self.reject(error.requeue)
             else:
                 with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)

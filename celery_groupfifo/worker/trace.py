@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -81,8 +82,8 @@ def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
             result = target(name, task_id, *args[:-1])
     except MemoryError:
         raise
-    except Exception:
-        # What was sent is sent: a result backend that is away, say, must not undo it.
+    except _failures():
+        # What was sent is sent: a result backend that is away, or hangs beyond the time limit, must not undo it.
         if continuation.entry is None:
             raise
         result = (1, _outcome(continuation), 0.0)
@@ -95,6 +96,12 @@ def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
 def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
     """Split a result of `traced` into Celery's and the continuation."""
     return (result[:3], result[3]) if len(result) > 3 else (result, None)
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """Return what is a failure of a run: gevent's hard time limit, too, which is no Exception."""
+    gevent = sys.modules.get("gevent")
+    return (Exception,) if gevent is None else (Exception, gevent.Timeout)
 
 
 def _outcome(continuation: Continuation) -> ExceptionInfo:

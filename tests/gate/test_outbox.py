@@ -301,6 +301,37 @@ def test_a_thread_of_the_pool_waits_for_its_answer(world: World, turning: Turnin
     assert turning.threads["a"] == thread.ident
 
 
+class Strikes(BaseException):
+    """Stands for gevent's Timeout, which is no Exception."""
+
+
+def test_a_time_limit_that_strikes_who_waits_loses_no_call(
+    world: World, turning: Turning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: the call has reached Redis, and the limit strikes before its answer is there."""
+    ticket, run = world.run("a", "A"), turning.gate.store.run
+    struck: list[BaseException] = []
+
+    def strike(*call: Any) -> Any:
+        monkeypatch.undo()
+        run(*call)
+        raise Strikes
+
+    def tell() -> None:
+        try:
+            turning.finish(ticket, "A", wait=True)
+        except Strikes as error:
+            struck.append(error)
+
+    monkeypatch.setattr(turning.gate.store, "run", strike)
+    thread = threading.Thread(target=tell)
+    thread.start()
+    thread.join()
+    assert struck, "who was struck hears of it"
+    turning.turn(answers=1)
+    assert not turning.answers["a"].stale and world.residue() == {}
+
+
 class Frozen:
     """A server that does not answer, nor refuse, until it is let go."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any
 
+import gevent
 import pytest
 from celery import Celery, Task
 from celery.app.trace import setup_worker_optimizations, trace_task_ret
@@ -188,6 +189,45 @@ def test_what_was_sent_is_sent_though_its_state_can_not_be_stored(
         with pytest.warns(RuntimeWarning, match="outside body"):
             (failed, _, _), entry = tasks.run("GroupFifoTask")
     assert failed == 1 and entry is not None
+
+
+def test_what_was_sent_is_sent_though_the_time_limit_of_a_greenlet_strikes_then(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: the task is retried, the result backend hangs when Celery stores RETRY, and the time limit is over."""
+
+    def hang(*args: Any, **kwargs: Any) -> Any:
+        raise gevent.Timeout
+
+    monkeypatch.setattr(type(tasks.app.backend), "store_result", hang)
+    tasks.deed = lambda task: retry(task)
+    (failed, info, _), entry = tasks.run("GroupFifoTask")
+    assert failed == 1 and isinstance(raised(info), Retry)
+    assert entry is not None and entry.id == tasks.ticket.id
+
+
+@pytest.mark.parametrize("name", ["Timeout", "GreenletExit"])
+def test_whoever_is_stopped_before_it_sends_is_just_stopped(tasks: Tasks, name: str) -> None:
+    stop = getattr(gevent, name)
+
+    def deed(task: Any) -> Any:
+        raise stop
+
+    tasks.deed = deed
+    with pytest.raises(stop):
+        tasks.run("GroupFifoTask")
+
+
+def test_whoever_is_ended_on_purpose_is_not_retried(tasks: Tasks) -> None:
+    """Timeline: the task is retried, and somebody revokes and terminates it before it has ended."""
+
+    def deed(task: Any) -> Any:
+        task.retry(throw=False, countdown=0)
+        raise gevent.GreenletExit
+
+    tasks.deed = deed
+    with pytest.raises(gevent.GreenletExit):
+        tasks.run("GroupFifoTask")
 
 
 def test_so_is_it_when_the_task_rejects_itself_afterwards(tasks: Tasks) -> None:

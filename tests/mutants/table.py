@@ -597,8 +597,8 @@ WORKERS = (
     Mutant(
         "a lease is not renewed while its task waits in the worker's buffer",
         "worker/renewer.py",
-        "[run for run in self._runs if run.state in LEASED]",
-        "[run for run in self._runs if run.state in LEASED and run.pid]",
+        "[run for run in runs if run.state in LEASED]",
+        "[run for run in runs if run.state in LEASED and run.pid]",
         (CHAOS + "test_takeover.py::test_what_waits_in_a_workers_buffer_keeps_its_lease",),
     ),
     Mutant(

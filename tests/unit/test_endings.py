@@ -1,0 +1,241 @@
+"""How runs end in one worker, without a gate and without Celery."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo import events, signals
+from celery_groupfifo.model import Finished
+from celery_groupfifo.worker.background import Background
+from celery_groupfifo.worker.endings import Endings
+from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.renewer import Renewer
+from celery_groupfifo.worker.run import Disposition, Run, Runs, State
+from tests.unit.test_run import WAYS, Request, make_run, step
+from tests.waiting import until
+
+
+class Parts(SimpleNamespace):
+    """A member made of the parts that a test gives it."""
+
+    may_wait = Member.may_wait
+    is_held = Member.is_held
+
+
+class Worker:
+    """A member as far as endings need it; its gate hears everything and answers nothing.
+
+    Attributes:
+        told: The script of each call, and whether its caller would have waited.
+        closed: The runs whose delivery was closed.
+    """
+
+    def __init__(self) -> None:
+        self.runs, self.aside = Runs(), Background("test-aside")
+        self.told: list[tuple[str, bool]] = []
+        self.calls: list[Any] = []
+        self.closed: list[Run] = []
+        self.soon: list[Any] = []
+        self.pool_has = set[Run]()
+        consumer = SimpleNamespace(hostname="w", event_dispatcher=None, task_consumer=None)
+        member: Any = Parts(
+            runs=self.runs,
+            aside=self.aside,
+            owner="w",
+            consumer=consumer,
+            receiving=False,
+            stopping=False,
+            events=events.Events(consumer, self.soon.append),
+            gate=SimpleNamespace(
+                settings=SimpleNamespace(on_lease_lost="warn"),
+                releaser=SimpleNamespace(takes=True),
+                call_name=lambda: "c",
+                finish_call=lambda finish: ("finish", ("k", [], [])),
+                surrender_call=lambda back, lists: ("k", [], [lost for _, lost in back]),
+            ),
+            lists=SimpleNamespace(beside=lambda message: [], all=lambda: []),
+            outbox=SimpleNamespace(tell=self._tell, unanswered=lambda: self.calls),
+            pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
+            loop=SimpleNamespace(is_main=False),
+        )
+        self.member, self.endings = member, Endings(member)
+
+    def _tell(self, told: Any, wait: bool) -> None:
+        self.told.append((told.script, wait))
+        self.calls.append(told)
+
+    def add(self, fence: int, state: State = State.STARTED) -> Run:
+        run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence}")
+        for each in WAYS[state]:
+            assert step(run, each)
+        delivery: Any = SimpleNamespace(close=lambda: self.closed.append(run), channel=None)
+        run.delivery, run._decided = delivery, self.endings.settle
+        self.runs.add(run)
+        return run
+
+    def renewer(self, lost: tuple[int, ...] = ()) -> Renewer:
+        gate: Any = SimpleNamespace(
+            settings=SimpleNamespace(lease_ttl=3.0),
+            renew=lambda owner, tickets: [ticket for ticket in tickets if ticket.fence in lost],
+        )
+        return Renewer(gate, "w", self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.aside.stop(within=0)
+
+
+@pytest.mark.parametrize("signal", [signals.group_lease_lost, signals.group_surrendered], ids=["lost", "dropped"])
+def test_the_renewer_waits_for_no_receiver_of_a_signal(worker: Worker, signal: Any) -> None:
+    """Timeline: a receiver hangs; the leases of the living runs are to be renewed meanwhile."""
+    hanging, go_on, threads = threading.Event(), threading.Event(), list[threading.Thread]()
+
+    def hang(**_: Any) -> None:
+        threads.append(threading.current_thread())
+        hanging.set()
+        assert go_on.wait(30)
+
+    lives, bad = worker.add(1), [worker.add(2), worker.add(3)]
+    worker.pool_has.add(lives)
+    if signal is signals.group_lease_lost:
+        worker.pool_has.update(bad)
+    renewer = worker.renewer(lost=(2, 3) if signal is signals.group_lease_lost else ())
+    signal.connect(hang)
+    try:
+        passes = threading.Thread(target=lambda: [renewer.pass_once() for _ in range(4)], daemon=True)
+        passes.start()
+        passes.join(30)
+        assert not passes.is_alive() and lives.renewed > 0
+        assert hanging.wait(30)
+    finally:
+        go_on.set()
+        until(lambda: not len(worker.aside))
+        signal.disconnect(hang)
+    assert len(threads) == 2 and passes not in threads
+    wanted = State.LOST if signal is signals.group_lease_lost else State.RETURNED
+    assert [run.state for run in bad] == [wanted, wanted]
+
+
+def test_where_tasks_run_inline_none_is_started_by_what_the_renewer_has_seen(worker: Worker) -> None:
+    run = worker.add(1)
+    run.disposition = Disposition.ACK
+    step(run, State.OVER)
+    worker.endings.dropped(run)
+    until(lambda: not len(worker.aside))
+    assert worker.told == [("finish", False)], "whoever waits for the answer goes on with the next task"
+
+
+def test_what_goes_on_after_it_was_missed_is_left_alone(worker: Worker) -> None:
+    """Timeline: nobody had it for two passes, its end was told, and only then somebody looks."""
+    run, busy = worker.add(1), threading.Event()
+    worker.aside.submit(lambda: busy.wait(30))
+    worker.endings.dropped(run)
+    run.disposition = Disposition.ACK
+    worker.endings.settle(run)
+    busy.set()
+    until(lambda: not len(worker.aside))
+    assert run.state is State.TOLD and worker.told == [("finish", True)]
+    assert worker.runs.of(run.header) is run and not worker.closed
+
+
+def test_a_run_whose_call_is_gone_keeps_no_place_among_the_prefetched(worker: Worker) -> None:
+    run = worker.add(1, State.TOLD)
+    worker.endings.dropped(run)
+    until(lambda: not len(worker.aside))
+    assert worker.closed == [run] and worker.runs.of(run.header) is None
+
+
+class Strikes(BaseException):
+    """Stands for gevent's Timeout, which is no Exception."""
+
+
+@pytest.mark.parametrize("taken", [None, b"next"], ids=["the chain ends", "the chain goes on"])
+def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
+    worker: Worker, taken: bytes | None
+) -> None:
+    handed: list[bytes] = []
+    worker.member.gate.finished = lambda reply: Finished(False, taken)
+    worker.member.receiver = SimpleNamespace(hand_off=lambda raw, delivery, since: handed.append(raw))
+    run = worker.add(1)
+    run.disposition = Disposition.ACK
+    worker.endings.settle(run)
+
+    def strike(**_: Any) -> None:
+        raise Strikes
+
+    signals.group_finished.connect(strike)
+    try:
+        with pytest.raises(Strikes):
+            worker.calls[0].heard([], worker.calls[0])
+    finally:
+        signals.group_finished.disconnect(strike)
+    assert (worker.closed, handed) == (([run], []) if taken is None else ([], [taken]))
+
+
+def test_an_end_that_celery_still_deals_with_is_in_its_hands(worker: Worker) -> None:
+    """Timeline: Celery tells the result backend of a failure before it acknowledges, and the backend hangs."""
+    run, request = worker.add(1, State.OVER), Request()
+    run.request, renewer = request, worker.renewer()
+    for _ in range(4):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert run.state is State.OVER and run.renewed > 0 and not worker.told
+    run.on_reject(None, None)
+    assert worker.told == [("finish", True)]
+
+
+@pytest.mark.parametrize(
+    ("state", "before", "wanted"),
+    [(State.STARTED, False, True), (State.GIVEN, False, False), (State.OVER, True, True), (State.OVER, False, False)],
+)
+def test_whether_a_dropped_run_counts_as_one_whose_process_was_lost(
+    worker: Worker, state: State, before: bool, wanted: bool
+) -> None:
+    run = worker.add(1, state)
+    run.worker_lost = before
+    worker.endings.dropped(run)
+    until(lambda: not len(worker.aside))
+    assert run.state is State.RETURNED and run.worker_lost is wanted
+
+
+@pytest.mark.parametrize("disposition", [Disposition.ACK, None], ids=["told", "given back"])
+def test_a_lease_that_is_lost_just_when_a_run_ends_leaves_nothing_behind(
+    worker: Worker, disposition: Disposition | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: the execution is over, the renewer says that the lease is lost, and then the gate is to be told."""
+    run, over = worker.add(1), Run.over
+
+    def lost_then(run: Run) -> bool:
+        return over(run) and run.lost()
+
+    monkeypatch.setattr(Run, "over", lost_then)
+    run.disposition = disposition
+    worker.endings.settle(run)
+    assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs) and not worker.told
+
+
+def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> None:
+    """Timeline: the lease of a run is lost, and the pool forgets it without a word: a flush at a reconnect, say."""
+    run, request = worker.add(1), Request()
+    run.request, renewer = request, worker.renewer(lost=(1,))
+    worker.pool_has.add(run)
+    renewer.pass_once()
+    assert run.is_lost
+    worker.pool_has.clear()
+    for _ in range(3):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert run.is_lost and worker.runs.of(run.header) is run, "Celery may yet give it to the pool"
+    run.request = Request()  # Celery's is gone
+    for _ in range(3):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs)

@@ -1,0 +1,89 @@
+"""The worker as a member of the gate, a part at a time."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo.worker import member
+from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.run import Disposition, Run, State
+from tests.unit.test_run import WAYS, make_run, step
+
+
+class Looks:
+    """A worker that waits for a child to be gone, by a clock of its own.
+
+    Attributes:
+        answers: What the pool says at each look; the last one is said for ever.
+        looked: How often it was asked.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:
+        self.answers, self.looked, self.time = answers, 0, 0.0
+        self.steps: list[Any] = []
+        monkeypatch.setattr(member, "monotonic", lambda: self.time)
+        self.member: Any = SimpleNamespace(
+            pool=SimpleNamespace(alive=self._alive),
+            loop=SimpleNamespace(soon=self.steps.append, later=self._later),
+        )
+
+    def _later(self, seconds: float, call: Any) -> None:
+        self.time += seconds
+        self.steps.append(call)
+
+    def _alive(self, pid: int) -> bool:
+        answer = self.answers[min(self.looked, len(self.answers) - 1)]
+        self.looked += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    def wait_for(self, run: Run) -> None:
+        """Look until the run is settled."""
+        Member.when_child_gone(self.member, run)
+        while self.steps:
+            assert run.state is State.STARTED and run.dying, "settled too early"
+            self.steps.pop()()
+
+
+@pytest.fixture
+def settled() -> list[Run]:
+    return []
+
+
+@pytest.fixture
+def run(settled: list[Run]) -> Run:
+    run = make_run(settled)
+    for each in WAYS[State.STARTED]:
+        step(run, each)
+    run.dying, run.disposition = 11, Disposition.ACK
+    return run
+
+
+@pytest.mark.parametrize("answers", [(False,), (True, True, False), (True, OSError("once"), True, False)])
+def test_a_run_is_over_when_its_child_is_gone(
+    monkeypatch: pytest.MonkeyPatch, settled: list[Run], run: Run, answers: tuple[Any, ...]
+) -> None:
+    looks = Looks(monkeypatch, *answers)
+    looks.wait_for(run)
+    assert looks.looked == len(answers)
+    assert settled == [run] and run.state is State.OVER and not run.dying
+
+
+def test_one_whose_child_can_not_be_seen_is_over_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, settled: list[Run], run: Run
+) -> None:
+    looks = Looks(monkeypatch, AttributeError("_is_alive"))
+    looks.wait_for(run)
+    assert looks.time >= member.BLIND_SECONDS
+    assert settled == [run] and run.state is State.OVER and not run.dying
+
+
+def test_a_child_that_lives_on_is_waited_for(monkeypatch: pytest.MonkeyPatch, settled: list[Run], run: Run) -> None:
+    """Timeline: it does not end for longer than a blind worker would wait."""
+    looks = Looks(monkeypatch, *[True] * 500, OSError("once"), True, False)
+    looks.wait_for(run)
+    assert looks.looked == 503 and settled == [run]

@@ -1,0 +1,65 @@
+"""What a worker does with a ticket, where something strikes it half-way."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo.worker.receiver import Receiver
+from celery_groupfifo.worker.run import Run, Runs, State
+from tests.unit.test_run import make_run
+
+
+class Strikes(BaseException):
+    """Stands for gevent's Timeout, which is no Exception."""
+
+
+class Worker:
+    """A receiver over parts of which a test chooses the one that is struck."""
+
+    def __init__(self, strikes: str) -> None:
+        self.strikes = strikes
+        self.member: Any = SimpleNamespace(
+            consumer=SimpleNamespace(app=SimpleNamespace(tasks=self), task_consumer=None),
+            loop=None,
+            runs=Runs(),
+            receiving=True,
+            lists=SimpleNamespace(note=lambda message: None),
+            events=SimpleNamespace(begun=lambda run, handoff: self._struck("signal")),
+        )
+        self.receiver = Receiver(self.member)
+
+    def get(self, name: str) -> Any:
+        """Return a task of the app."""
+        self._struck("strategy")
+
+    def _struck(self, where: str) -> None:
+        if where == self.strikes:
+            raise Strikes
+
+
+@pytest.mark.parametrize("strikes", ["signal", "strategy"])
+def test_a_run_that_is_struck_on_its_way_to_the_pool_is_in_nobodys_hand(strikes: str) -> None:
+    """Else it would be renewed for ever, and its group would wait as long as the worker lives."""
+    worker, run = Worker(strikes), make_run()
+    held: list[bool] = []
+
+    def go_on() -> None:
+        held.append(run.in_hand)
+        worker.receiver.read(run)
+
+    with pytest.raises(Strikes):
+        worker.receiver._begin(run, 1.0, None, go_on)
+    assert run.state is State.BEGUN and not run.in_hand
+    assert held == ([True] if strikes == "strategy" else []), "until then our own code has it"
+
+
+def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
+    worker, run, later = Worker("strategy"), make_run(), list[Run]()
+    worker.receiver._begin(run, 1.0, None, lambda: later.append(run))
+    assert run.in_hand
+    with pytest.raises(Strikes):
+        worker.receiver.read(later[0])
+    assert not run.in_hand
