@@ -118,7 +118,9 @@ def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
         or _PASSING.search(text)
     )
     if passing:
-        return GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
+        unavailable = GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
+        unavailable.answered = isinstance(error, ResponseError) and kind_of(error) is Kind.MEANT
+        return unavailable
     if "WRONGTYPE" in text:
         return GroupFifoError(
             f"'{name}' found a key of another type at {shown}: something else uses the gate's "

@@ -238,7 +238,7 @@ class Outbox:
                 self._hear(told, reply)
                 continue
             self._refuse(told, reply)
-            if isinstance(reply, GateUnavailable):  # it may be this connection only: its server is no master any more
+            if _is_unreachable(reply):  # it may be this connection only: its server is no master any more
                 self._drop_line()
 
     def _lost(self, error: GroupFifoError) -> None:
@@ -332,11 +332,11 @@ class Outbox:
                 return
             try:
                 reply = self._patient.run(told.script, *told.call)
-            except GateUnavailable:
-                self._put_down(told, first=True)
-                raise
             except GroupFifoError as error:
-                refused = True
+                if _is_unreachable(error):
+                    self._put_down(told, first=True)
+                    raise
+                refused = True  # others may pass, and free what this one lacks
                 self._log_refusal(told, error)
                 self._put_down(told)
             except BaseException:
@@ -390,3 +390,7 @@ class Outbox:
             self._changed.notify_all()
         self._hurried.set()
         return not left
+
+
+def _is_unreachable(error: GroupFifoError) -> bool:
+    return isinstance(error, GateUnavailable) and not error.answered
