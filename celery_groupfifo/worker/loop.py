@@ -36,7 +36,7 @@ class Loop:
         self._soon: deque[Step] = deque()
         self._planned: list[tuple[float, int, Step]] = []
         self._timers: set[float] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may end runs while its thread holds it
         self._number = count()
         self._thread = self._main = 0
         self._waking: socket.socket | None = None

@@ -47,7 +47,7 @@ class Receiver:
         self._member = member
         self._consumer = member.consumer
         self._handlers: dict[str, tuple[Any, Handler]] = {}
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         self._prefetch = Prefetch(member.consumer, member.loop)
 
     def install(self) -> None:
