@@ -91,6 +91,11 @@ def kind_of(error: RedisError) -> Kind:
     return Kind.ELSEWHERE if _ELSEWHERE.search(text) else Kind.MEANT
 
 
+def is_unreachable(error: GroupFifoError) -> bool:
+    """Whether a call failed for a reason that goes for every other call now."""
+    return isinstance(error, GateUnavailable) and not error.answered
+
+
 def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
     """The one place where Redis errors become ours.
 

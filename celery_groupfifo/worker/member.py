@@ -253,6 +253,7 @@ class Member:
         self.sweeper.stop()
         self.backend.stop(within=0.0)
         self.publisher.stop(FAREWELL_SECONDS)
+        self.pool.stop()
         if told:
             self._forget()
 

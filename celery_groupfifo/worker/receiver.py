@@ -105,7 +105,8 @@ class Receiver:
         if not reply[0]:
             self._drop(run)
             return
-        self._begin(run, told.since, None, lambda: self._member.inside(self.read, run))
+        member = self._member
+        self._begin(run, told.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket counts no more."""

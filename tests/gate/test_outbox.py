@@ -67,7 +67,7 @@ class Turning:
     def begin(self, ticket: Ticket) -> None:
         """Ask for a lease."""
         call = self.gate.begin_call(ticket, "w1", self.gate.call_name())
-        self.outbox.tell(self.told("begin", call, ticket, lambda reply: bool(reply[0])))
+        self.outbox.tell(self.told("begin", call, ticket, lambda reply: bool(reply[0])), False)
 
     def told(self, script: str, call: Any, ticket: Ticket, read: Any) -> Told:
         def heard(reply: Any, told: Told) -> None:
@@ -337,12 +337,35 @@ def test_while_redis_is_full_the_line_stays(world: World, lined: Turning) -> Non
 def test_without_its_loop_the_postman_carries_what_is_out(world: World, turning: Turning) -> None:
     turning.finish(world.run("a", "A"), "A")
     turning.outbox.detach()
-    until(lambda: not turning.outbox.unanswered())
+    until(lambda: not len(turning.outbox))
     turning.finish(world.run("b", "B"), "B")
-    until(lambda: not turning.outbox.unanswered())
+    until(lambda: not len(turning.outbox))
+    assert len(turning.outbox.unanswered()) == 2, "so somebody has their runs"
     assert world.residue() == {} and turning.answers == {}, "heard when the loop is there again"
     turning.start()
     turning.turn(answers=2)
+    assert not turning.outbox.unanswered()
+
+
+def test_the_postman_carries_ends_before_begins(world: World) -> None:
+    turning, order = Turning(world, line=False), []
+    run = turning.gate.store.run
+
+    def noted(script: str, *call: Any) -> Any:
+        order.append(script)
+        return run(script, *call)
+
+    turning.gate.store.run = noted  # type: ignore[method-assign]
+    running = world.run("b", "B")
+    world.park("a", "A")
+    calls: list[Told] = []
+    turning.outbox.tell = lambda told, wait: calls.append(told)  # type: ignore[method-assign]
+    turning.begin(world.receive())
+    turning.finish(running, "B")
+    turning.outbox._keep(calls)
+    turning.turn(answers=2)
+    assert order == ["finish", "begin"]
+    turning.close()
 
 
 def test_a_thread_of_the_pool_waits_for_its_answer(world: World, turning: Turning) -> None:
