@@ -14,6 +14,7 @@ from celery.concurrency import solo, thread
 
 from celery_groupfifo.worker import prefork
 from celery_groupfifo.worker.background import Background
+from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import State
 from celery_groupfifo.worker.trace import in_pool
 
@@ -53,7 +54,7 @@ class Pool:
 
         def ours(target: Callable[..., Any], args: Any = None, kwargs: Any = None, **options: Any) -> Any:
             request = getattr(options.get("callback"), "__self__", None)
-            if hasattr(request, "run"):  # a request of ours
+            if isinstance(request, GroupRequest):
                 target = self._target(target, options)
             return apply_async(target, args, kwargs, **options)
 

@@ -11,6 +11,7 @@ import pytest
 
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.pools import Prefork, Threads
+from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import State
 from tests.unit.test_run import run_in
 from tests.waiting import until
@@ -58,3 +59,29 @@ def test_a_run_that_waits_for_a_place_in_a_full_prefork_pool_is_in_its_hands() -
     assert pool.has(run) and not pool.take_back(run)
     run.in_hand = False
     assert not pool.has(run) and pool.take_back(run)
+
+
+class PlainRequest:
+    """A project's own request class, which happens to have a word of ours."""
+
+    def run(self, *args: Any) -> None: ...
+
+
+class OrderedRequest(GroupRequest):
+    """One of ours, without its message."""
+
+    def __init__(self) -> None: ...
+
+    def on(self, *args: Any) -> None: ...
+
+
+@pytest.mark.parametrize("make", [Prefork, Threads])
+def test_only_what_a_request_of_ours_runs_goes_through_our_trace(make: Any) -> None:
+    targets: list[Any] = []
+    celery = SimpleNamespace(apply_async=lambda target, args, kwargs, **options: targets.append(target))
+    pool = make(celery, without_loop())
+    pool.install()
+    celery.apply_async(print, callback=PlainRequest().run)
+    celery.apply_async(print, callback=OrderedRequest().on)
+    assert targets[0] is print and targets[1] is not print
+    pool.stop()
