@@ -84,6 +84,9 @@ class PartiallyParked(GroupFifoError):
 class GateUnavailable(GroupFifoError, OperationalError):
     """The gate's Redis can't be used right now: it is tried again until it can be."""
 
+    #: Whether the right server has answered, and refuses this call for now (it is full, or busy): another may pass.
+    answered = False
+
 
 class UnsupportedServer(GroupFifoError):
     """The gate needs Redis 6.2 or newer, or Valkey."""

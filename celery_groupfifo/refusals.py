@@ -91,6 +91,11 @@ def kind_of(error: RedisError) -> Kind:
     return Kind.ELSEWHERE if _ELSEWHERE.search(text) else Kind.MEANT
 
 
+def is_unreachable(error: GroupFifoError) -> bool:
+    """Whether a call failed for a reason that goes for every other call now."""
+    return isinstance(error, GateUnavailable) and not error.answered
+
+
 def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
     """The one place where Redis errors become ours.
 
@@ -118,7 +123,9 @@ def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
         or _PASSING.search(text)
     )
     if passing:
-        return GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
+        unavailable = GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
+        unavailable.answered = isinstance(error, ResponseError) and kind_of(error) is Kind.MEANT
+        return unavailable
     if "WRONGTYPE" in text:
         return GroupFifoError(
             f"'{name}' found a key of another type at {shown}: something else uses the gate's "

@@ -23,5 +23,7 @@ for i = 4 + count, #ARGV, 3 do
     ask_again(lists, id, out)
   end
 end
-redis.call('HINCRBY', K.stats, 'surrendered', given)
+if given > 0 then -- a full Redis refuses it, unless something was freed before
+  redis.call('HINCRBY', K.stats, 'surrendered', given)
+end
 return { given, unpack(out) }

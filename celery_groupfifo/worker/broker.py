@@ -42,7 +42,7 @@ class ConsumedLists:
 
     def __init__(self, consumer: Any, takes: bool) -> None:
         self._consumer, self._takes = consumer, takes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may end runs while its thread holds it
         self._cycle: Any = None
         self._queues: tuple[str, ...] = ()
         self._recent: OrderedDict[tuple[str, int], None] = OrderedDict()
@@ -103,8 +103,9 @@ class ConsumedLists:
     def _ordered(self, channel: Channel) -> list[str]:
         active = tuple(channel.active_queues)
         if self._cycle is None or active != self._queues:
-            self._cycle, self._queues = type(channel._queue_cycle)(), active
-            self._cycle.update(active)
+            cycle = type(channel._queue_cycle)()
+            cycle.update(active)
+            self._cycle, self._queues = cycle, active
         return list(self._cycle.consume(len(active)))
 
 

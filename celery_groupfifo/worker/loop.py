@@ -35,7 +35,8 @@ class Loop:
         self._consumer = consumer
         self._soon: deque[Step] = deque()
         self._planned: list[tuple[float, int, Step]] = []
-        self._lock = threading.Lock()
+        self._timers: set[float] = set()
+        self._lock = threading.RLock()  # a signal handler may end runs while its thread holds it
         self._number = count()
         self._thread = self._main = 0
         self._waking: socket.socket | None = None
@@ -68,6 +69,8 @@ class Loop:
             hub.add_reader(self._woken, self._wake)
             self._thread = self._main
         self.run_soon()
+        with self._lock:
+            self._timers.clear()  # as Celery may have done
         self._plan()
 
     def stop(self) -> None:
@@ -105,17 +108,24 @@ class Loop:
         with self._lock:
             heappush(self._planned, (monotonic() + seconds, next(self._number), step))
         if self.hub is None or self.here:
-            self._consumer.timer.call_after(seconds, self._run_planned)
+            self._plan()
         else:
             self.soon(self._plan)
 
     def _plan(self) -> None:
+        """Have a timer for the earliest step; one that comes sooner, or with it, will do."""
         with self._lock:
-            seconds = self._planned[0][0] - monotonic() if self._planned else None
-        if seconds is not None:
-            self._consumer.timer.call_after(max(seconds, 0.0), self._run_planned)
+            if not self._planned:
+                return
+            at = self._planned[0][0]
+            if any(timer <= at for timer in self._timers):
+                return
+            self._timers.add(at)
+        self._consumer.timer.call_after(max(at - monotonic(), 0.0), self._run_planned, (at,))
 
-    def _run_planned(self) -> None:
+    def _run_planned(self, timer: float) -> None:
+        with self._lock:
+            self._timers.discard(timer)
         while True:
             with self._lock:
                 if not self._planned or self._planned[0][0] > monotonic():

@@ -49,9 +49,15 @@ FAREWELL_SECONDS = 1.5
 
 
 class _Thread(threading.local):
-    """What belongs to one thread (or greenlet) of the worker."""
+    """What belongs to one thread (or greenlet) of the worker.
+
+    Attributes:
+        waiting: What is called after what it calls now; None: it calls nothing, see `Member.inside`.
+        outside: It hears an answer for the loop, which does not run.
+    """
 
     waiting: deque[Callable[[], None]] | None = None
+    outside = False
 
 
 class Member:
@@ -131,7 +137,8 @@ class Member:
     @property
     def receiving(self) -> bool:
         """Whether a task may be given to the pool now."""
-        return not self._paused and not self.stopping and self.consumer.task_consumer is not None
+        running = not self._paused and not self._thread.outside
+        return running and not self.stopping and self.consumer.task_consumer is not None
 
     @property
     def may_wait(self) -> bool:
@@ -163,10 +170,14 @@ class Member:
     # -- what may happen in any thread -----------------------------------------------
 
     def _hear(self, step: Callable[[], Any]) -> None:
-        if self._paused:
-            step()  # the loop does not run: what begins now is given back
-        else:
+        if not self._paused:
             self.pool.hear(step)
+            return
+        self._thread.outside = True  # the loop does not run: what begins now is given back, also when it goes on
+        try:
+            step()
+        finally:
+            self._thread.outside = False
 
     def inside(self, call: Callable[..., Any], *args: Any) -> None:
         """Call, and then what it hands off, one after the other: a chain of runs must not become a deep stack."""
@@ -270,6 +281,7 @@ class Member:
         self.aside.stop(within=0.0)
         self.backend.stop(within=0.0)
         self.publisher.stop(FAREWELL_SECONDS)
+        self.pool.stop()
         if told:
             self._forget()
 

@@ -25,6 +25,7 @@ from celery.utils.log import get_logger
 from celery_groupfifo.clock import now
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.pipelined import Pipelined
+from celery_groupfifo.refusals import is_unreachable
 from celery_groupfifo.store import Call, Store
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Outbox:
         self._sent: deque[Told] = deque()
         self._kept: deque[Told] = deque()
         self._carried: Told | None = None
+        self._unheard: set[Told] = set()
         self._changed = threading.Condition()
         self._hurried = threading.Event()
         self._postman: threading.Thread | None = None
@@ -138,6 +140,8 @@ class Outbox:
             raise  # Celery ends the worker
         except Exception:
             logger.exception("An answer of the gate was heard, but then:")
+        finally:
+            self._unheard.discard(told)
 
     def _refuse(self, told: Told, error: GroupFifoError) -> None:
         if told.refused is None:
@@ -153,10 +157,9 @@ class Outbox:
             self._changed.notify_all()
 
     def unanswered(self) -> list[Told]:
-        """Return all calls that are not answered yet."""
+        """Return all calls that are not answered yet, or whose answer is not heard yet."""
         with self._changed:
-            carried = [] if self._carried is None else [self._carried]
-            return [*self._pending, *self._sent, *carried, *self._kept]
+            return [*self._pending, *self._sent, *self.kept(), *self._unheard]
 
     def kept(self) -> list[Told]:
         """Return the calls that could not be told at once, and are repeated."""
@@ -164,7 +167,9 @@ class Outbox:
             return [*([] if self._carried is None else [self._carried]), *self._kept]
 
     def __len__(self) -> int:
-        return len(self.unanswered())
+        """Return the number of calls that are not answered yet."""
+        with self._changed:
+            return len(self._pending) + len(self._sent) + len(self.kept())
 
     # -- the line --------------------------------------------------------------
 
@@ -241,7 +246,7 @@ class Outbox:
                 self._hear(told, reply)
                 continue
             self._refuse(told, reply)
-            if isinstance(reply, GateUnavailable):  # it may be this connection only: its server is no master any more
+            if is_unreachable(reply):  # it may be this connection only: its server is no master any more
                 self._drop_line()
 
     def _lost(self, error: GroupFifoError) -> None:
@@ -329,25 +334,28 @@ class Outbox:
     def _deliver(self) -> None:
         """Tell every kept call once, and wait for the answers."""
         refused = False
+        with self._changed:  # begins come last: nobody waits for their leases yet
+            self._kept = deque(sorted(self._kept, key=lambda told: told.script == "begin"))
         for _ in range(len(self._kept)):
             told = self._next_kept()
             if told is None:
                 return
             try:
                 reply = self._patient.run(told.script, *told.call)
-            except GateUnavailable:
-                self._put_down(told, first=True)
-                raise
             except GroupFifoError as error:
-                refused = True
+                if is_unreachable(error):
+                    self._put_down(told, first=True)
+                    raise
+                refused = True  # others may pass, and free what this one lacks
                 self._log_refusal(told, error)
                 self._put_down(told)
             except BaseException:
                 self._put_down(told)
                 raise
             else:
-                self._pass_on(partial(self._hear, told, reply))
+                self._unheard.add(told)
                 self._put_down(None)
+                self._pass_on(partial(self._hear, told, reply))
         if refused:
             self._rest()
 

@@ -13,6 +13,8 @@ from celery.concurrency import prefork as celery_prefork
 from celery.concurrency import solo, thread
 
 from celery_groupfifo.worker import prefork
+from celery_groupfifo.worker.background import Background
+from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import State
 from celery_groupfifo.worker.trace import in_pool
 
@@ -52,9 +54,8 @@ class Pool:
 
         def ours(target: Callable[..., Any], args: Any = None, kwargs: Any = None, **options: Any) -> Any:
             request = getattr(options.get("callback"), "__self__", None)
-            carried = getattr(request, "carried", None)
-            if carried is not None:  # a request of ours
-                target, args = self._target(target, options), (*args, carried)
+            if isinstance(request, GroupRequest):
+                target, args = self._target(target, options), (*args, request.carried)
             return apply_async(target, args, kwargs, **options)
 
         self.celery.apply_async = ours
@@ -71,6 +72,13 @@ class Pool:
         """Return a way to find a job again; Celery keeps none."""
         return lambda: job
 
+    def stop(self) -> None:
+        """Drop what is not done yet: the pool is down."""
+
+    def give(self, step: Callable[[], Any]) -> None:
+        """Give the pool a task that came through the broker."""
+        step()
+
     def pass_on(self, step: Callable[[], Any]) -> None:
         """Give the pool its next task, at the end of another."""
         self._loop.soon(step)
@@ -78,13 +86,6 @@ class Pool:
     def hear(self, step: Callable[[], Any]) -> None:
         """Do what an answer of the gate says that has come to the postman's thread."""
         self._loop.soon(step)
-
-    def _hear_anywhere(self, step: Callable[[], Any]) -> None:
-        # Without an event loop the consumer looks for calls every two seconds only.
-        if self._loop.hub is not None:
-            self._loop.soon(step)
-        else:
-            step()
 
     def has(self, run: Run) -> bool:
         """Return whether the pool still has a run that it was given."""
@@ -100,11 +101,57 @@ class Pool:
         return False
 
 
-class Prefork(Pool):
-    """Celery's pool of processes. Its callbacks run on the consumer's loop; in a thread, where there is none."""
+class _Hearing(Pool):
+    """A pool that may be given its tasks from any thread.
+
+    Without an event loop the consumer looks for calls every two seconds only. So there the answers of the gate have a
+    thread: what they lead to (signals, an acknowledgement, the next task) may hang, and the postman must not.
+    """
+
+    def __init__(self, pool: Any, loop: Loop) -> None:
+        super().__init__(pool, loop)
+        self._heard = Background("groupfifo-heard")
+
+    def stop(self) -> None:
+        """See `Pool`."""
+        self._heard.stop(within=0.0)
+
+    def hear(self, step: Callable[[], Any]) -> None:
+        """See `Pool`."""
+        if self._loop.hub is not None:
+            self._loop.soon(step)
+        else:
+            self._heard.submit(step)
+
+    def pass_on(self, step: Callable[[], Any]) -> None:
+        """See `Pool`."""
+        step()
+
+
+class Prefork(_Hearing):
+    """Celery's pool of processes. Its callbacks run on the consumer's loop; in a thread, where there is none.
+
+    And there a full pool makes its caller wait: so this is a thread that does nothing else.
+    """
 
     has_processes = True
     precomputes = True
+
+    def __init__(self, pool: Any, loop: Loop) -> None:
+        super().__init__(pool, loop)
+        self._given = Background("groupfifo-given")
+
+    def stop(self) -> None:
+        """See `Pool`."""
+        super().stop()
+        self._given.stop(within=0.0)
+
+    def give(self, step: Callable[[], Any]) -> None:
+        """See `Pool`."""
+        if self._loop.hub is not None:
+            step()
+        else:
+            self._given.submit(step)
 
     def _target(self, target: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         return in_pool(target)
@@ -119,16 +166,12 @@ class Prefork(Pool):
 
     def pass_on(self, step: Callable[[], Any]) -> None:
         """See `Pool`."""
-        step()
-
-    def hear(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
-        self._hear_anywhere(step)
+        self.give(step)
 
     def has(self, run: Run) -> bool:
         """See `Pool`."""
-        if run.dying:
-            return True  # see Member.when_child_gone
+        if run.dying or run.in_hand:
+            return True  # see Member.when_child_gone; it waits for its place in a full pool
         job = run.job() if run.job is not None else None
         return job is not None and prefork.has_job(self.celery, job)
 
@@ -141,18 +184,10 @@ class Prefork(Pool):
         return not self.has(run)
 
 
-class Threads(Pool):
+class Threads(_Hearing):
     """Celery's pool of threads. Any of them may give it the next task, and wait for the gate a moment."""
 
     waits = True
-
-    def pass_on(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
-        step()
-
-    def hear(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
-        self._hear_anywhere(step)
 
     def take_back(self, run: Run) -> bool:
         """See `Pool`."""

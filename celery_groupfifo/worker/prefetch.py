@@ -54,7 +54,7 @@ class Prefetch:
 
     def _look(self) -> None:
         since = now() - PATIENCE
-        for run, waits_since in self._waiting.items():
+        for run, waits_since in list(self._waiting.items()):  # answers may come in other threads
             if waits_since > since or len(self._uncounted) >= MOST:
                 break
             if run not in self._uncounted:

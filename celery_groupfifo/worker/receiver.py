@@ -51,7 +51,7 @@ class Receiver:
         self._member = member
         self._consumer = member.consumer
         self._handlers: dict[str, tuple[Any, Handler]] = {}
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         self._prefetch = Prefetch(member.consumer, member.loop)
 
     def install(self) -> None:
@@ -144,7 +144,8 @@ class Receiver:
         if not reply[0]:
             self._drop(run)
             return
-        self._begin(run, told.since, None, lambda: self._member.inside(self.read, run))
+        member = self._member
+        self._begin(run, told.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket counts no more."""

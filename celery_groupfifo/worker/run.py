@@ -138,7 +138,7 @@ class Run:
         self.job: Callable[[], Any] | None = None
         self._request: Callable[[], Any] = _nothing
         self._decided = decided
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may end it while its thread is in a transition
 
     # -- transitions: each says what it may follow, see FOLLOWS ----------------
 

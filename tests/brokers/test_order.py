@@ -19,6 +19,7 @@ from celery import Celery
 from celery_groupfifo import GroupFifo, park_many
 from celery_groupfifo.demo import checker, history
 from celery_groupfifo.embedded import Server
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -76,12 +77,14 @@ class Stage:
         self.workers.append(worker)
         return worker
 
-    def send(self, groups: int, tasks: int, seconds: float = 0.0, every: int = 0) -> None:
+    def send(self, groups: int, tasks: int, seconds: float = 0.0, every: int = 0, named: str = "g") -> None:
         """Park tasks, round robin over the groups; one in `every` fails once and is retried."""
         signatures = []
         for number in range(groups * tasks):
-            group, seq = f"g{number % groups}", number // groups
-            history.record(self.folder / "history" / "sent.jsonl", ev="sent", group=group, seq=seq, id=str(number))
+            group, seq = f"{named}{number % groups}", number // groups
+            history.record(
+                self.folder / "history" / "sent.jsonl", ev="sent", group=group, seq=seq, id=f"{named}{number}"
+            )
             fails = int(bool(every) and number % every == 0)
             signatures.append(
                 self.app.signature("tests.brokers.app.work", (group, seq, seconds, fails), {}, group_key=group)
@@ -100,6 +103,10 @@ class Stage:
     def events(self) -> list[dict[str, Any]]:
         """What really happened."""
         return history.load([self.folder / "history"])
+
+    def ended(self, group: str) -> bool:
+        """Whether a task of a group has ended."""
+        return any(event["ev"] == "end" and event["group"] == group for event in self.events())
 
     def close(self) -> None:
         """Stop what still runs."""
@@ -202,6 +209,18 @@ def test_a_broker_of_files_keeps_order(files: Stage) -> None:
     files.worker("-c", "4")
     files.send(groups=8, tasks=10, seconds=0.002, every=13)
 
+    assert files.drained()
+    assert_in_order(files)
+
+
+def test_an_end_is_told_while_tasks_wait_for_a_full_pool(files: Stage) -> None:
+    """Timeline: of four groups two run; a short one ends, the third takes its place, and the fourth has to wait."""
+    files.worker("-c", "2", "--prefetch-multiplier", "4")
+    for group, seconds in {"long": 6.0, "short": 0.2, "third": 6.0, "fourth": 0.2}.items():
+        files.send(groups=1, tasks=1, seconds=seconds, named=group)
+
+    until(lambda: files.ended("short0") and not files.redis.exists("{groupfifo:0}:g:short0"))
+    assert not files.ended("long0")
     assert files.drained()
     assert_in_order(files)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,7 +67,7 @@ class Turning:
     def begin(self, ticket: Ticket) -> None:
         """Ask for a lease."""
         call = self.gate.begin_call(ticket, "w1", self.gate.call_name())
-        self.outbox.tell(self.told("begin", call, ticket, lambda reply: bool(reply[0])))
+        self.outbox.tell(self.told("begin", call, ticket, lambda reply: bool(reply[0])), False)
 
     def told(self, script: str, call: Any, ticket: Ticket, read: Any) -> Told:
         def heard(reply: Any, told: Told) -> None:
@@ -282,15 +283,89 @@ def test_a_redis_that_takes_no_writes_is_told_later(world: World, turning: Turni
     assert turning.answers == {"a": True}
 
 
+@contextmanager
+def full(world: World) -> Iterator[None]:
+    world.redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        world.redis.config_set("maxmemory", 0)
+
+
+def tell_what_a_full_redis_refuses(turning: Turning) -> None:
+    """Tell a call that needs memory; those of a worker free some with their first write."""
+    keys, entry = turning.world.keys, make_entry(turning.gate, "a", "A")
+    call = (keys, *turning.gate._park_call(keys, entry, turning.gate.number(), replaces=False))
+    turning.outbox.tell(turning.told("park", call, Ticket("groupfifo:0", 1, 0, 1, "a"), lambda reply: reply[0] == 1))
+
+
+def test_a_full_redis_is_told_of_the_ends_that_free_memory(world: World, turning: Turning) -> None:
+    """Timeline: it refuses the call that it was told first, and hears of all that came later."""
+    tickets = {key: world.run(key, key) for key in "bc"}
+    with full(world):
+        tell_what_a_full_redis_refuses(turning)
+        turning.until(lambda: any(told.refused for told in turning.outbox.kept()))
+        turning.outbox._drop_line()  # so that the postman has all of them
+        for key, ticket in tickets.items():
+            turning.finish(ticket, key)
+        turning.turn(answers=2)
+        assert set(turning.answers) == {"b", "c"} and len(turning.outbox.kept()) == 1
+    turning.turn(answers=3)
+    assert turning.answers["a"] is True
+
+
+def test_a_full_redis_takes_a_surrender_of_nothing(world: World, turning: Turning) -> None:
+    ticket = world.run("a", "A")
+    world.finish(ticket, "A")
+    with full(world):
+        call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+        turning.outbox.tell(turning.told("surrender", call, ticket, lambda reply: int(reply[0])))
+        turning.turn(answers=1)
+    assert turning.answers == {"a": 0}
+
+
+def test_while_redis_is_full_the_line_stays(world: World, lined: Turning) -> None:
+    line = lined.outbox._line
+    world.run("b", "B")
+    with full(world):
+        tell_what_a_full_redis_refuses(lined)
+        lined.until(lambda: lined.outbox.kept())
+        assert lined.outbox._line is line, "another connection would lead to the same server"
+    lined.turn(answers=1)
+
+
 def test_without_its_loop_the_postman_carries_what_is_out(world: World, turning: Turning) -> None:
     turning.finish(world.run("a", "A"), "A")
     turning.outbox.detach()
-    until(lambda: not turning.outbox.unanswered())
+    until(lambda: not len(turning.outbox))
     turning.finish(world.run("b", "B"), "B")
-    until(lambda: not turning.outbox.unanswered())
+    until(lambda: not len(turning.outbox))
+    assert len(turning.outbox.unanswered()) == 2, "so somebody has their runs"
     assert world.residue() == {} and turning.answers == {}, "heard when the loop is there again"
     turning.start()
     turning.turn(answers=2)
+    assert not turning.outbox.unanswered()
+
+
+def test_the_postman_carries_ends_before_begins(world: World) -> None:
+    turning, order = Turning(world, line=False), []
+    run = turning.gate.store.run
+
+    def noted(script: str, *call: Any) -> Any:
+        order.append(script)
+        return run(script, *call)
+
+    turning.gate.store.run = noted  # type: ignore[method-assign]
+    running = world.run("b", "B")
+    world.park("a", "A")
+    calls: list[Told] = []
+    turning.outbox.tell = lambda told, wait: calls.append(told)  # type: ignore[method-assign]
+    turning.begin(world.receive())
+    turning.finish(running, "B")
+    turning.outbox._keep(calls)
+    turning.turn(answers=2)
+    assert order == ["finish", "begin"]
+    turning.close()
 
 
 def test_a_thread_of_the_pool_waits_for_its_answer(world: World, turning: Turning) -> None:

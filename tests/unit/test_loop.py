@@ -97,6 +97,33 @@ def test_later_is_in_the_order_of_time(turning: Turning) -> None:
     assert seen == [1, 2, 3]
 
 
+def test_steps_that_plan_themselves_have_one_timer_each(turning: Turning) -> None:
+    """Timeline: one comes every few ms, one after a while, and one that is far off waits."""
+    seen: list[str] = []
+
+    def often() -> None:
+        seen.append("often")
+        turning.loop.later(0.002, often)
+
+    def seldom() -> None:
+        seen.append("seldom")
+        turning.loop.later(0.01, seldom)
+
+    turning.loop.later(60, lambda: None)
+    often()
+    seldom()
+    turning.turn(seen, until=60)
+    assert len(turning.hub.timer) <= 3
+
+
+def test_a_sooner_step_does_not_wait_for_the_timer_of_a_later_one(turning: Turning) -> None:
+    seen: list[int] = []
+    turning.loop.later(60, lambda: seen.append(60))
+    turning.loop.later(0.01, lambda: seen.append(0))
+    turning.turn(seen, until=1)
+    assert seen == [0]
+
+
 def test_later_from_another_thread(turning: Turning) -> None:
     seen: list[int] = []
     thread = threading.Thread(target=lambda: turning.loop.later(0.01, lambda: seen.append(1)))

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.bootsteps import RUN
 
 from celery_groupfifo.worker import member
-from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.member import Member, _Thread
 from celery_groupfifo.worker.run import Disposition, Run, State
 from tests.unit.test_run import WAYS, make_run, step
 
@@ -87,3 +88,19 @@ def test_a_child_that_lives_on_is_waited_for(monkeypatch: pytest.MonkeyPatch, se
     looks = Looks(monkeypatch, *[True] * 500, OSError("once"), True, False)
     looks.wait_for(run)
     assert looks.looked == 503 and settled == [run]
+
+
+def test_an_answer_that_was_taken_for_a_paused_loop_stays_outside_of_it() -> None:
+    """Timeline: the loop is paused, the postman hears a begin, and the loop goes on before he has done what it says."""
+    member = Member.__new__(Member)
+    member._thread, member._leaving, member._paused = _Thread(), False, True
+    member.consumer = SimpleNamespace(blueprint=SimpleNamespace(state=RUN), task_consumer=object())
+    may_receive: list[bool] = []
+
+    def step() -> None:
+        member._paused = False
+        may_receive.append(member.receiving)
+
+    member._hear(step)
+    assert may_receive == [False], "so it is given back"
+    assert member.receiving

@@ -81,7 +81,8 @@ def test_a_script_that_was_forbidden_half_way_is_not_repeated(line: str) -> None
 def test_the_right_server_can_not_for_the_moment(line: str) -> None:
     error = parsed(line)
     assert kind_of(error) is Kind.MEANT and not kind_of(error).distrusted and not kind_of(error).repeated
-    assert isinstance(told("park", error, SHOWN), GateUnavailable)
+    unavailable = told("park", error, SHOWN)
+    assert isinstance(unavailable, GateUnavailable) and unavailable.answered
 
 
 @pytest.mark.parametrize("line", ["ERR unknown command", "WRONGTYPE Operation against a key", "ERR a READONLYISH key"])
@@ -92,6 +93,8 @@ def test_the_call_is_wrong(line: str) -> None:
 
 
 def test_lost_and_late() -> None:
+    lost = told("park", redis.ConnectionError("Connection closed by server."), SHOWN)
+    assert isinstance(lost, GateUnavailable) and not lost.answered
     assert kind_of(redis.ConnectionError("Connection closed by server.")) is Kind.LOST
     assert kind_of(redis.TimeoutError("Timeout reading from shop:6379")) is Kind.LATE
     assert kind_of(parsed("ERR max number of clients reached")) is Kind.LOST
