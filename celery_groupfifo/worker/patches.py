@@ -68,7 +68,7 @@ def _lacks(thing: Any, *names: str) -> Iterator[str]:
 
 
 def _messages(consumer: Any) -> Iterator[str]:
-    yield from _lacks(consumer, "create_task_handler", "call_soon", "on_task_message")
+    yield from _lacks(consumer, "create_task_handler", "update_strategies", "call_soon", "on_task_message")
     yield from _lacks(consumer, "on_unknown_task", "on_invalid_task", "on_decode_error")
 
 
@@ -151,7 +151,7 @@ def _lines(consumer: Any) -> Iterator[str]:
 TABLE = (
     Patch(
         "messages",
-        "celery.worker.consumer.Consumer: create_task_handler",
+        "celery.worker.consumer.Consumer: create_task_handler, update_strategies",
         "a message with a ticket is begun at the gate; every other one goes Celery's way",
         True,
         REFUSES,

@@ -56,9 +56,11 @@ class Receiver:
 
     def install(self) -> None:
         """Stand before Celery's own handler of messages."""
-        create = self._consumer.create_task_handler
+        create, update = self._consumer.create_task_handler, self._consumer.update_strategies
 
         def create_task_handler(*args: Any, **kwargs: Any) -> Handler:
+            with self._making:
+                self._handlers.clear()  # they hold what belongs to the last connection
             plain = create(*args, **kwargs)
 
             def on_task_received(message: Any) -> Any:
@@ -75,11 +77,15 @@ class Receiver:
 
             return on_task_received
 
+        def update_strategies() -> None:
+            with self._making:  # meanwhile a task shows the class of its ordered requests
+                update()
+
         self._consumer.create_task_handler = create_task_handler
+        self._consumer.update_strategies = update_strategies
 
     def start(self) -> None:
-        """Forget the strategies of the last connection: they hold what belongs to it."""
-        self._handlers.clear()
+        """Begin with a new connection."""
         self._prefetch.reset()
 
     # -- a ticket comes in -----------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from celery_groupfifo import embedded
+from tests.brokers.conftest import rabbitmq as rabbitmq
 from tests.brokers.conftest import rabbitmq_url as rabbitmq_url
 
 
@@ -27,5 +28,6 @@ def redis_itself() -> Iterator[embedded.Server]:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("redis-server is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(embedded.BINARY_VARIABLE, "redis-server")
-        with embedded.start(appendonly=False) as server:
-            yield server
+        server = embedded.start(appendonly=False)
+    with server:
+        yield server

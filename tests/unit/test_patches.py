@@ -20,7 +20,15 @@ DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
 
 @pytest.fixture
 def consumer() -> Any:
-    names = ("create_task_handler", "call_soon", "on_unknown_task", "on_invalid_task", "on_decode_error", "loop")
+    names = (
+        "create_task_handler",
+        "update_strategies",
+        "call_soon",
+        "on_unknown_task",
+        "on_invalid_task",
+        "on_decode_error",
+        "loop",
+    )
     return SimpleNamespace(
         **dict.fromkeys(names),
         on_task_message=set(),

@@ -70,6 +70,8 @@ class PlainRequest:
 class OrderedRequest(GroupRequest):
     """One of ours, without its message."""
 
+    carried: Any = "carried"
+
     def __init__(self) -> None: ...
 
     def on(self, *args: Any) -> None: ...
@@ -81,7 +83,7 @@ def test_only_what_a_request_of_ours_runs_goes_through_our_trace(make: Any) -> N
     celery = SimpleNamespace(apply_async=lambda target, args, kwargs, **options: targets.append(target))
     pool = make(celery, without_loop())
     pool.install()
-    celery.apply_async(print, callback=PlainRequest().run)
-    celery.apply_async(print, callback=OrderedRequest().on)
+    celery.apply_async(print, (), callback=PlainRequest().run)
+    celery.apply_async(print, (), callback=OrderedRequest().on)
     assert targets[0] is print and targets[1] is not print
     pool.stop()
