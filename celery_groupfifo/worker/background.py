@@ -19,10 +19,14 @@ class Background:
 
     Args:
         name: Of the thread; also names the work in the log.
+        idle: Called when nothing has been submitted for a while.
+        after: Returns after how many seconds it is; None: not now.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(
+        self, name: str, idle: Callable[[], None] | None = None, after: Callable[[], float | None] = lambda: None
+    ) -> None:
+        self._name, self._idle, self._after = name, idle, after
         self._waiting: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
         self._changed = threading.Condition()
         self._running = self._stopped = False
@@ -78,7 +82,8 @@ class Background:
                 while not self._waiting:
                     if self._stopped:
                         return
-                    self._changed.wait()
+                    if not self._changed.wait(self._after()) and self._idle is not None and not self._waiting:
+                        self._waiting[self] = self._idle
                 _, call = self._waiting.popitem(last=False)
                 self._running = True
             try:

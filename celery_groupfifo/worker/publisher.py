@@ -65,7 +65,7 @@ class Publisher:
     def __init__(self, app: Celery, gate: Gate) -> None:
         self._app, self._gate = app, gate
         self._link = _Link(app)
-        self._thread = Background("groupfifo-publisher")
+        self._thread = Background("groupfifo-publisher", self._prove, self._link.rest)
         self._waiting: dict[Key, _Ticket] = {}
         self._changing = threading.RLock()  # a signal handler may send a ticket while its thread does
         self._stopped = threading.Event()
@@ -159,6 +159,11 @@ class Publisher:
         for lost in self._link.taken_lost():
             self._submit(lost)
 
+    def _prove(self) -> None:
+        self._link.prove()
+        for lost in self._link.taken_lost():
+            self._submit(lost)
+
     def _failed(self, ticket: _Ticket, error: Exception) -> None:
         self._gate.unsent(ticket.message)
         if not self._link.is_away(error):
@@ -213,10 +218,25 @@ class _Link:
         if self._proves:
             self._unproven[ticket.key] = ticket
             self._bytes += len(ticket.message)
+            if ticket.again:
+                self.prove()  # by itself: it may be what the broker closes the channel for, and takes no other with it
 
     def _use_as_it_is(self, refused: DeclarationRefused) -> None:
         logger.warning("The broker has another %s than a task's sender: it is used as it is. %s", refused.name, refused)
         self._undeclared.add(refused.name)
+
+    def rest(self) -> float | None:
+        """Return after how many quiet seconds the last tickets want a proof; None: they have it."""
+        return PROOF_SECONDS if self._unproven else None
+
+    def prove(self) -> None:
+        """Find out whether what was written has been read; what was not is lost, see `taken_lost`."""
+        try:
+            if self._producer is not None and self._unproven:
+                self._ask()
+        except Exception as error:  # whatever a broker raises
+            logger.debug("What was published last is published again: %r", error)
+            self._drop()
 
     def taken_lost(self) -> Iterable[_Ticket]:
         """What was written on a connection that has failed since then; told once."""
@@ -245,9 +265,12 @@ class _Link:
             self._proves = is_amqp and not confirms
             self._proved = monotonic()
         elif self._proves and self._due():
-            self._producer.channel.basic_qos(0, 1, False)  # nobody consumes here: an answer is all that it brings
-            self._proved, self._bytes = monotonic(), 0
-            self._unproven.clear()
+            self._ask()
+
+    def _ask(self) -> None:
+        self._producer.channel.basic_qos(0, 1, False)  # nobody consumes here: an answer is all that it brings
+        self._proved, self._bytes = monotonic(), 0
+        self._unproven.clear()
 
     def _due(self) -> bool:
         return (

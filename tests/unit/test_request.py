@@ -96,7 +96,7 @@ def test_a_time_limit_ends_a_run_though_its_failure_can_not_be_stored(error: Bas
             told.request.on_timeout(False, 3.0)
     assert stored and told.run.state is State.TOLD and len(told.settled) == 1
     assert told.run.outcome == "failure"
-    assert told.run.failure == Failure("block", "a task", "TimeLimitExceeded: TimeLimitExceeded(3.0,)", "w")
+    assert told.run.failure == Failure("block", "t", "TimeLimitExceeded: TimeLimitExceeded(3.0,)", "w")
     if isinstance(error, Exception) or not acks_late:
         assert told.settled == [Disposition.ACK], "it is not run again"
 
