@@ -50,7 +50,7 @@ def cell(session: nox.Session, celery: str) -> None:
 
 @nox.session
 def oldest(session: nox.Session) -> None:
-    """The lowest version of everything, on two pools: what every run of the tests has beside the newest."""
+    """The lowest version of everything, on two pools."""
     _install(session, "-c", "tests/lowest.txt")
     quick = "not gevent and not eventlet and not solo and not untuned and not test_reconnect"
     session.run("pytest", "-k", quick, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
