@@ -120,13 +120,15 @@ def _pipes(consumer: Any) -> Iterator[str]:
     }
     names = ("_all_inqueues", "_busy_workers", "_active_writes", "_fileno_to_inq", "_quick_put", "write_stats")
     yield from (f"AsynPool.{name}" for name in (*names, "outbound_buffer") if name not in used)
-    made = asynpool.ResultHandler._make_process_result.__code__.co_names
-    yield from (f"ResultHandler.{name}" for name in ("fileno_to_outq", "on_state_change") if name not in made)
-    source = inspect.getsource(asynpool.AsynPool)
-    for name in ("_payload", "_scheduled_for", "_write_to"):
-        if f"job.{name}" not in source:
-            yield f"ApplyResult.{name}"
-    yield from _lacks(Hub, "consolidate_callback")
+    source = inspect.getsource(asynpool)
+    yield from (
+        f"ResultHandler.{name}" for name in ("fileno_to_outq", "on_state_change") if f"self.{name}" not in source
+    )
+    yield from (
+        f"ApplyResult.{name}" for name in ("_payload", "_scheduled_for", "_write_to") if f"job.{name}" not in source
+    )
+    if "consolidate_callback" not in Hub.__init__.__code__.co_names:
+        yield "Hub.consolidate_callback"
 
 
 def _bodies(consumer: Any) -> Iterator[str]:
