@@ -111,7 +111,7 @@ class Events:
         if self._heard(_STALE):
             self._tell(_STALE, run, {}, "came with a stale ticket.")
 
-    # -- of many, from the sweeper's thread --------------------------------------
+    # -- of many, from the sweeper's thread ------------------------------------
 
     def reclaimed(self, count: int) -> None:
         """Heads of lost workers were taken back."""

@@ -172,7 +172,7 @@ class Gate(Recovery):
         return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
 
     def begin_call(self, ticket: Ticket, owner: str, call: str) -> Call:
-        """A begin for a `Line`, which sends many without waiting for their answers."""
+        """A begin for the outbox, which sends many without waiting for their answers."""
         return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
 
     def finish(self, call: Finish) -> Finished:

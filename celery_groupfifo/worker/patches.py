@@ -16,12 +16,15 @@ import billiard
 import celery
 import kombu
 import redis
-from billiard.pool import ApplyResult
+from billiard.pool import ApplyResult, Pool
 from billiard.process import BaseProcess
 from celery.app import trace
 from celery.concurrency import asynpool
+from celery.concurrency.base import BasePool
 from celery.worker import request as celery_request
 from celery.worker import strategy
+from kombu.asynchronous import Hub
+from kombu.message import Message
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from redis.connection import AbstractConnection
@@ -70,6 +73,9 @@ def _lacks(thing: Any, *names: str) -> Iterator[str]:
 def _messages(consumer: Any) -> Iterator[str]:
     yield from _lacks(consumer, "create_task_handler", "update_strategies", "call_soon", "on_task_message")
     yield from _lacks(consumer, "on_unknown_task", "on_invalid_task", "on_decode_error")
+    yield from _lacks(Message, "_reraise_error")
+    if hasattr(consumer, "_maximum_prefetch_restored"):
+        yield from _lacks(consumer, "_restore_prefetch_count_after_connection_restart")
 
 
 def _requests(consumer: Any) -> Iterator[str]:
@@ -83,6 +89,7 @@ def _requests(consumer: Any) -> Iterator[str]:
 
 
 def _traces(consumer: Any) -> Iterator[str]:
+    yield from _lacks(BasePool, "apply_async")
     yield from _lacks(trace, "build_tracer", "_localized")
     for function in (trace.trace_task_ret, trace.fast_trace_task):
         if [*inspect.signature(function).parameters][2:3] != ["request"]:
@@ -97,6 +104,8 @@ def _jobs(consumer: Any) -> Iterator[str]:
     yield from _lacks(ApplyResult, "_write_to", "_scheduled_for")
     if "_busy_workers" not in asynpool.AsynPool.__init__.__code__.co_names:
         yield "AsynPool._busy_workers"
+    if "_pool" not in Pool.__init__.__code__.co_names:
+        yield "Pool._pool"
 
 
 def _shutdowns(consumer: Any) -> Iterator[str]:
@@ -122,6 +131,15 @@ def _pipes(consumer: Any) -> Iterator[str]:
     }
     names = ("_all_inqueues", "_busy_workers", "_active_writes", "_fileno_to_inq", "_quick_put", "write_stats")
     yield from (f"AsynPool.{name}" for name in (*names, "outbound_buffer") if name not in used)
+    source = inspect.getsource(asynpool)
+    yield from (
+        f"ResultHandler.{name}" for name in ("fileno_to_outq", "on_state_change") if f"self.{name}" not in source
+    )
+    yield from (
+        f"ApplyResult.{name}" for name in ("_payload", "_scheduled_for", "_write_to") if f"job.{name}" not in source
+    )
+    if "consolidate_callback" not in Hub.__init__.__code__.co_names:
+        yield "Hub.consolidate_callback"
 
 
 def _bodies(consumer: Any) -> Iterator[str]:
@@ -139,6 +157,14 @@ def _lists(consumer: Any) -> Iterator[str]:
     yield from _lacks(virtual.QoS, "_delivered", "_dirty")
 
 
+def _connections(consumer: Any) -> Iterator[str]:
+    yield from _lacks(redis.Connection(), "_sock")
+
+
+def _lengths(consumer: Any) -> Iterator[str]:
+    yield from _lacks(virtual.Channel, "_size")
+
+
 def _sockets(consumer: Any) -> Iterator[str]:
     yield from _lacks(AbstractConnection, "pack_commands")
 
@@ -151,7 +177,8 @@ def _lines(consumer: Any) -> Iterator[str]:
 TABLE = (
     Patch(
         "messages",
-        "celery.worker.consumer.Consumer: create_task_handler, update_strategies",
+        "celery.worker.consumer.Consumer: create_task_handler, update_strategies, _maximum_prefetch_restored, "
+        "_restore_prefetch_count_after_connection_restart; kombu.message.Message._reraise_error",
         "a message with a ticket is begun at the gate; every other one goes Celery's way",
         True,
         REFUSES,
@@ -177,7 +204,7 @@ TABLE = (
     Patch(
         "jobs",
         "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _busy_workers, _get_job_writer, "
-        "gen_not_started; billiard.process.BaseProcess: _is_alive",
+        "gen_not_started; billiard: Pool._pool, Process._is_alive",
         "a reconnect of the broker does not forget jobs that run; a run that the pool has no more is seen",
         True,
         REFUSES,
@@ -216,9 +243,27 @@ TABLE = (
         _lines,
     ),
     Patch(
+        "connections",
+        "redis.connection.AbstractConnection._sock",
+        "a connection that has ended is not used again",
+        True,
+        REFUSES,
+        _connections,
+    ),
+    Patch(
+        "lengths",
+        "kombu.transport.virtual.Channel._size",
+        "what waits at another broker is counted, so no ticket goes out again without a reason",
+        True,
+        REFUSES,
+        _lengths,
+    ),
+    Patch(
         "pipes",
-        "celery.concurrency.asynpool: ResultHandler._make_process_result, AsynPool._quick_put, on_poll_start, "
-        "_all_inqueues, _busy_workers, _active_writes, _fileno_to_inq, write_stats",
+        "celery.concurrency.asynpool: ResultHandler._make_process_result, fileno_to_outq, on_state_change, "
+        "AsynPool._quick_put, on_poll_start, _all_inqueues, _busy_workers, _active_writes, _fileno_to_inq, "
+        "write_stats; billiard.pool.ApplyResult: _payload, _scheduled_for, _write_to; "
+        "kombu.asynchronous.Hub.consolidate_callback",
         "main process and children talk in fewer system calls",
         False,
         "Celery's own way",
@@ -251,7 +296,7 @@ TABLE = (
     ),
     Patch(
         "sockets",
-        "redis.connection.AbstractConnection: _sock, pack_commands",
+        "redis.connection.AbstractConnection.pack_commands",
         "the main loop tells the gate of ends without waiting for it",
         False,
         "a thread tells it",

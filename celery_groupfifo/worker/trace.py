@@ -144,7 +144,7 @@ class _Guard:
         """
         since, seconds = self._begun
         if now() - since <= seconds:
-            return  # nobody can have taken it before a lease is over
+            return  # before a lease is over, only a run that was given back by mistake can have been taken
         try:
             gate = gate_of(current_app, "groupfifo-late", timeout=PATIENCE_SECONDS, patient=False)
             lost = gate.lease(self._ticket) is None

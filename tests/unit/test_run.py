@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from celery_groupfifo.model import Ticket
 from celery_groupfifo.worker.run import FOLLOWS, LEASED, LEAVING, Disposition, Run, Runs, State
+
+DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
 
 #: The shortest way to each state.
 WAYS: dict[State, tuple[State, ...]] = {
@@ -101,6 +104,16 @@ def test_the_table_has_the_edges_of_the_diagram_and_no_others() -> None:
     assert {(before, after) for after, states in FOLLOWS.items() for before in states} == set(EDGES.values())
     assert LEAVING < LEASED
     assert State.LOST not in LEASED and State.ENDED not in LEASED
+
+
+def test_the_diagram_in_the_docs_has_these_edges() -> None:
+    text = DOCS.read_text("utf-8").partition("```mermaid\nstateDiagram-v2\n")[2].partition("```")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines == [
+        "[*] --> RECEIVED: ticket from the broker",
+        *(f"{before.name} --> {after.name}: {letter}" for letter, (before, after) in EDGES.items()),
+        "ENDED --> [*]",
+    ]
 
 
 def test_of_many_threads_one_walks_an_edge() -> None:
