@@ -69,7 +69,7 @@ def test_warm(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
 
 @POOLS
 def test_soft(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
-    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=2)
+    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=6)
     busy = Busy(crew, "wait", name="word")
     busy.stop(signal.SIGQUIT, "Initiating Soft Shutdown")
     for key in busy.waiting:
