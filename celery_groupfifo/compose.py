@@ -186,7 +186,7 @@ def _anybody_listens() -> bool:
 
 
 def _sends_as_celery_does(app: Celery) -> bool:
-    """Whether nothing on the way from a signature to its message is anybody's but Celery's and kombu's."""
+    """Return whether nothing on the way from a signature to its message is anybody's but Celery's and kombu's."""
     amqp, conf = app.amqp, app.conf
     return (
         not (conf.task_always_eager or conf.task_send_sent_event or app.current_worker_task)

@@ -19,7 +19,7 @@ import redis
 KEPT = 16
 
 Place = Any
-"""Where a server is, as its `Master` names it."""
+"""The place of a server, as its `Master` names it."""
 
 
 class Master(Protocol):
@@ -52,7 +52,7 @@ os.register_at_fork(after_in_child=_forked)
 
 
 class _Idle(deque[Any]):
-    """What one process keeps."""
+    """Hold the connections of one process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Connections:
         connection.disconnect()
 
     def trusts(self, connection: Any) -> bool:
-        """Whether a connection is still one to use: none of its generation has failed, and it leads to the master."""
+        """Return whether a connection may be used: none of its generation has failed, and it leads to the master."""
         if self._master is not None:
             self._lead_to(self._master.last())
         same: bool = connection.groupfifo_generation == self.generation
@@ -200,7 +200,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Pool(redis.ConnectionPool):
-    """What redis-py's client takes for a pool."""
+    """Stand for the pool that redis-py's client expects."""
 
     def __init__(self, connections: Connections, connection_class: type[Any], options: dict[str, Any]) -> None:
         super().__init__(connection_class=connection_class, **options)

@@ -17,7 +17,7 @@ _NONE: Mapping[str, Any] = {}
 
 
 class Continuation:
-    """What goes on for a run under its id: a retry, or what replaces it.
+    """Keep what goes on for a run under its id: a retry, or what replaces it.
 
     It is not sent by itself. It goes to the gate together with the end of the run, in one step: so a run that ended
     in a retry can't be over without it.

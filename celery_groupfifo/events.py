@@ -56,10 +56,16 @@ class Events:
     Args:
         consumer: Celery's; its dispatcher comes and goes with the broker's connection.
         soon: Calls from the consumer's loop, from any thread: buffered events belong to that loop.
+        aside: Calls in a thread where receivers of signals may hang: sweeps must not wait for them.
     """
 
-    def __init__(self, consumer: Any, soon: Callable[[Callable[[], Any]], None]) -> None:
-        self._consumer, self._soon = consumer, soon
+    def __init__(
+        self,
+        consumer: Any,
+        soon: Callable[[Callable[[], Any]], None],
+        aside: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._consumer, self._soon, self._aside = consumer, soon, aside
 
     # -- of one run ----------------------------------------------------------
 
@@ -111,17 +117,17 @@ class Events:
         if self._heard(_STALE):
             self._tell(_STALE, run, {}, "came with a stale ticket.")
 
-    # -- of many, from the sweeper's thread ------------------------------------
+    # -- of many, from the sweeper's thread: it does not wait for who is told ----
 
     def reclaimed(self, count: int) -> None:
         """Heads of lost workers were taken back."""
         logger.warning("%d tasks of lost workers went back to the heads of their groups.", count)
-        self._count(signals.group_reclaimed, "reclaimed", count)
+        self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))
 
     def rung(self, count: int) -> None:
         """Lost tickets went out again."""
         logger.warning("%d tickets were lost on their way, and went out again.", count)
-        self._count(signals.group_rung, "rung", count)
+        self._aside(lambda: self._count(signals.group_rung, "rung", count))
 
     # -- parts ---------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Pipelined:
 
     @property
     def trusted(self) -> bool:
-        """Whether it still leads to the right server. This may wait, for a Sentinel."""
+        """Return whether it still leads to the right server. This may wait, for a Sentinel."""
         return self._store.connections.trusts(self._connection)
 
     def send(self, commands: Sequence[Sequence[Word]]) -> bool:

@@ -82,7 +82,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
 
 
 def _way(app: Celery, server: Server) -> Iterator[Check]:
-    """What is to be known of the way to the gate."""
+    """Yield the findings about the way to the gate."""
     count = 1 + len(server.others)
     yield Check.of(
         "addresses",

@@ -182,9 +182,9 @@ class Endings:
 
     def lease_lost(self, run: Run) -> None:
         """Note that the lease of a run is lost; what follows is done soon. From any thread."""
-        begun = run.state is State.BEGUN
-        if run.lost():
-            self._member.aside.submit(partial(self._lost, run, begun))
+        before = run.lost()
+        if before is not None:
+            self._member.aside.submit(partial(self._lost, run, before is State.BEGUN))
 
     def _lost(self, run: Run, begun: bool) -> None:
         member = self._member

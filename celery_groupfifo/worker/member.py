@@ -88,13 +88,13 @@ class Member:
         self.pool = pool_of(consumer.pool, self.loop)
         self.pool.precomputes = self.pool.has_processes and "bodies" in self.tuning
         self.lists = ConsumedLists(consumer, self.gate.releaser.takes and "lists" in self.tuning)
-        self.events = events.Events(consumer, self.loop.soon)
+        self.aside = Background("groupfifo-aside")
+        self.events = events.Events(consumer, self.loop.soon, self.aside.submit)
         self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman").store, self._hear)
         self.outbox.uses_line = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
-        self.aside = Background("groupfifo-aside")
         self.renewer = Renewer(
             make("groupfifo-renewer"),
             self.owner,

@@ -6,8 +6,7 @@ Three ways lead there, and one book has all calls until they are answered:
   waits (prefork, solo, and what the main loop of other pools tells);
 - *at once*: a thread or greenlet of the pool tells the end of its run, and waits a moment for the answer;
 - the *postman*, a thread of its own: where nobody may wait, and for whatever could not be told on the other ways.
-
-While the gate can't be reached, only the postman tries it.
+  While the gate can't be reached, only he tries it.
 """
 
 from __future__ import annotations
@@ -37,10 +36,9 @@ logger = get_logger(__name__)
 #: Calls that go out together at most: Redis shall have the first ones while the loop still reads the next results.
 #: One by one costs a system call and a wake-up for each; all of a turn at its end leaves Redis idle in between.
 TOGETHER = 3
-#: Seconds between two tries of the postman, while the gate can't be reached; or refuses a call.
+#: Seconds between two tries of the postman, while the gate can't be reached or refuses a call; and between two looks of
+#: his at the line.
 AGAIN_SECONDS = 0.5
-#: Seconds between two looks of the postman at the line.
-LOOK_SECONDS = 0.5
 #: Seconds until the rest of what a full socket did not take is sent.
 FLUSH_SECONDS = 0.005
 
@@ -288,7 +286,7 @@ class Outbox:
                 self._look_at_line()
                 with self._changed:
                     if not (self._kept or self._closed or self._wants_line()):
-                        self._changed.wait(LOOK_SECONDS if self._attached else None)
+                        self._changed.wait(AGAIN_SECONDS if self._attached else None)
                 self._deliver()
                 if self._wants_line():
                     self._open_line()
@@ -303,8 +301,7 @@ class Outbox:
 
     def _look_at_line(self) -> None:
         """Drop the line when it leads to the wrong server, or an answer is overdue."""
-        line = self._line
-        if line is None:
+        if (line := self._line) is None:
             return
         if not line.trusted:
             self._drop_line()

@@ -168,20 +168,28 @@ class Run:
         """Enter the state in which it is on the way back to the head of its group."""
         return self._enter(State.RETURNED)
 
-    def lost(self) -> bool:
-        """Enter the state after the lease was lost; the execution may go on."""
-        return self._enter(State.LOST)
+    def lost(self) -> State | None:
+        """Enter the state after the lease was lost; the execution may go on. Returns the state it was in."""
+        return self._leave_for(State.LOST)
 
     def ended(self) -> bool:
         """Enter the last state."""
         return self._enter(State.ENDED)
 
     def _enter(self, state: State) -> bool:
+        return self._leave_for(state) is not None
+
+    def _leave_for(self, state: State) -> State | None:
+        """Walk an edge. Returns the state it came from; None: there is no such edge.
+
+        Python runs signal handlers at calls, so none comes between the last look and the assignment.
+        """
         with self._lock:
-            possible = self.state in FOLLOWS[state]
-            if possible:
-                self.state = state
-        return possible
+            while (before := self.state) in FOLLOWS[state]:
+                if self.state is before:  # else a signal handler was faster
+                    self.state = state
+                    return before
+        return None
 
     # -- what Celery decides -----------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from celery_groupfifo import embedded
 from tests.brokers.conftest import rabbitmq as rabbitmq
 from tests.brokers.conftest import rabbitmq_url as rabbitmq_url
+from tests.needs import need
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +22,7 @@ def valkey() -> Iterator[embedded.Server]:
 @pytest.fixture(scope="session")
 def redis_itself() -> Iterator[embedded.Server]:
     """A Redis of the system's."""
-    if shutil.which("redis-server") is None:
-        # Missing at home is normal, missing in CI is a broken CI.
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("redis-server is not installed")
+    need("redis-server")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(embedded.BINARY_VARIABLE, "redis-server")
         server = embedded.start(appendonly=False)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from celery import Celery, Task
+from celery_singleton import DuplicateTaskError, Singleton
 
 from celery_groupfifo import GroupFifoTask
 from tests.gate.support import World
-
-celery_singleton = pytest.importorskip("celery_singleton")
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def made(app: Celery, name: str, *bases: type[Task], **options: Any) -> Any:
 
 @pytest.mark.parametrize("turned", [False, True], ids=["GroupFifoTask first", "Singleton first"])
 def test_a_duplicate_is_not_sent(world: World, turned: bool) -> None:
-    bases = [GroupFifoTask, celery_singleton.Singleton]
+    bases = [GroupFifoTask, Singleton]
     task = made(world.app, "once", *(bases[::-1] if turned else bases), group_key="{key}")
     first, other, again = task.delay("k", 1), task.delay("k", 2), task.delay("k", 1)
     assert again.id == first.id != other.id
@@ -42,22 +41,20 @@ def test_a_duplicate_is_not_sent(world: World, turned: bool) -> None:
 
 
 def test_as_beside_a_plain_one(world: World) -> None:
-    plain = made(world.app, "plain", celery_singleton.Singleton)
+    plain = made(world.app, "plain", Singleton)
     assert plain.delay("k", 1).id == plain.delay("k", 1).id
     assert world.redis.llen("celery") == 1 and not world.residue()
 
 
 def test_it_may_raise(world: World) -> None:
-    task = made(
-        world.app, "once", GroupFifoTask, celery_singleton.Singleton, group_key="{key}", raise_on_duplicate=True
-    )
+    task = made(world.app, "once", GroupFifoTask, Singleton, group_key="{key}", raise_on_duplicate=True)
     task.delay("k", 1)
-    with pytest.raises(celery_singleton.DuplicateTaskError):
+    with pytest.raises(DuplicateTaskError):
         task.delay("k", 1)
 
 
 def test_when_it_has_ended_it_may_be_sent_again(world: World) -> None:
-    task = made(world.app, "once", GroupFifoTask, celery_singleton.Singleton, group_key="{key}")
+    task = made(world.app, "once", GroupFifoTask, Singleton, group_key="{key}")
     first = task.delay("k", 1)
     task.on_success(1, first.id, ["k", 1], {})
     assert task.delay("k", 1).id != first.id

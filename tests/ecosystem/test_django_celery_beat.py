@@ -6,15 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import django
 import pytest
 from celery import Celery
 
 from celery_groupfifo import GroupFifoTask
 from celery_groupfifo.model import KEY_HEADER
 from tests.gate.support import World
-
-django = pytest.importorskip("django")
-pytest.importorskip("django_celery_beat")
 
 
 def report() -> None: ...

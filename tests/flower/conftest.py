@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,7 +73,3 @@ def make_client(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 @pytest.fixture
 def client(make_client: Make) -> Any:
     return make_client()
-
-
-def in_ci() -> bool:
-    return bool(os.environ.get("CI"))

@@ -13,8 +13,9 @@ from selenium.common.exceptions import StaleElementReferenceException, WebDriver
 from selenium.webdriver.common.by import By
 
 from celery_groupfifo import Groups, embedded
-from tests.flower.conftest import HOSTILE, in_ci
+from tests.flower.conftest import HOSTILE
 from tests.flower.process import FlowerProcess
+from tests.needs import need
 from tests.waiting import until
 from tests.worker.workers import Crew
 
@@ -94,8 +95,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def crew(redis_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        (pytest.fail if in_ci() else pytest.skip)("chromium and chromium-driver are not installed")
+    for program in ("chromium", "chromedriver"):
+        need(program)
     directory = tmp_path_factory.mktemp("browser")
     more: dict[str, Any] = {"task_send_sent_event": True, "worker_send_task_events": True}
     crew = Crew(directory, f"{redis_server.url}/7", f"{redis_server.url}/8", slots=2, **more)

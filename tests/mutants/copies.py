@@ -28,6 +28,7 @@ PARTS = (
     "tests/proxy.py",
     "tests/results.py",
     "tests/tls_server.py",
+    "tests/needs.py",
     "tests/waiting.py",
 )
 SECONDS = 180

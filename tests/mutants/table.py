@@ -590,9 +590,30 @@ WORKERS = (
     Mutant(
         "two threads end a run",
         "worker/run.py",
-        "            possible = self.state in FOLLOWS[state]\n",
-        "            possible = True\n",
+        "            while (before := self.state) in FOLLOWS[state]:\n",
+        "            while before := self.state:\n",
         (UNIT + "test_run.py::test_no_other_edge_can", UNIT + "test_run.py::test_of_many_threads_one_walks_an_edge"),
+    ),
+    Mutant(
+        "a signal handler in the midst of a transition makes two of it",
+        "worker/run.py",
+        "                if self.state is before:",
+        "                if True:",
+        (UNIT + "test_run.py::test_a_signal_handler_in_the_midst_of_a_transition_is_one_of_two",),
+    ),
+    Mutant(
+        "what the pool has just got is ended as lost",
+        "worker/endings.py",
+        "        before = run.lost()\n",
+        "        before = run.state\n        before = before if run.lost() else None\n",
+        (UNIT + "test_endings.py::test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended",),
+    ),
+    Mutant(
+        "a slow receiver delays sweeps",
+        "events.py",
+        'self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))',
+        'self._count(signals.group_reclaimed, "reclaimed", count)',
+        (UNIT + "test_signals.py::test_a_sweep_does_not_wait_for_receivers",),
     ),
     Mutant(
         "a lease is not renewed while its task waits in the worker's buffer",

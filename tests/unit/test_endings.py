@@ -50,7 +50,7 @@ class Worker:
             consumer=consumer,
             receiving=False,
             stopping=False,
-            events=events.Events(consumer, self.soon.append),
+            events=events.Events(consumer, self.soon.append, lambda call: call()),
             gate=SimpleNamespace(
                 settings=SimpleNamespace(on_lease_lost="warn"),
                 releaser=SimpleNamespace(takes=True),
@@ -220,6 +220,24 @@ def test_a_lease_that_is_lost_just_when_a_run_ends_leaves_nothing_behind(
     run.disposition = disposition
     worker.endings.settle(run)
     assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs) and not worker.told
+
+
+def test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: the renewer is about to say that a lease is lost, and the loop gives the run to the pool."""
+    run, lost = make_run(), Run.lost
+    run.begun(1.0)
+    worker.runs.add(run)
+
+    def given_then(run: Run) -> Any:
+        assert run.given()
+        return lost(run)
+
+    monkeypatch.setattr(Run, "lost", given_then)
+    worker.endings.lease_lost(run)
+    until(lambda: not len(worker.aside))
+    assert run.is_lost and run.state is State.LOST, "its execution ends it"
 
 
 def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> None:

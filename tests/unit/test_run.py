@@ -132,6 +132,28 @@ def test_of_many_threads_one_walks_an_edge() -> None:
     assert sorted(walked) == [False] * 15 + [True]
 
 
+class Struck(frozenset[State]):
+    """A set during whose look-up a signal handler runs, once."""
+
+    handler: Any = None
+
+    def __contains__(self, state: object) -> bool:
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler()
+        return super().__contains__(state)
+
+
+def test_a_signal_handler_in_the_midst_of_a_transition_is_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timeline: the main thread looks whether a run may be told, and SIGQUIT ends the pool, which tells it."""
+    run, told = run_in(State.OVER), []
+    struck = Struck(FOLLOWS[State.TOLD])
+    struck.handler = lambda: told.append(run.told())
+    monkeypatch.setitem(FOLLOWS, State.TOLD, struck)
+    told.append(run.told())
+    assert told == [True, False]
+
+
 @pytest.mark.parametrize("state", [State.BEGUN, State.GIVEN, State.OVER])
 def test_what_is_decided_before_a_start_or_after_the_end_settles_at_once(state: State) -> None:
     settled: list[Run] = []

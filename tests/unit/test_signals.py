@@ -31,7 +31,7 @@ class Dispatcher:
 
 def told_by(dispatcher: Dispatcher | None) -> events.Events:
     consumer = SimpleNamespace(hostname="one@host", event_dispatcher=dispatcher)
-    return events.Events(consumer, lambda call: call())
+    return events.Events(consumer, lambda call: call(), lambda call: call())
 
 
 @pytest.fixture
@@ -170,3 +170,24 @@ def test_a_line_names_group_fence_and_attempt(run: Any, caplog: pytest.LogCaptur
     assert f"a.task[an-id] (group 'a key', fence {TICKET.fence}, attempt 4)" in record.getMessage()
     said: Any = record
     assert (said.group, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
+
+
+@pytest.mark.parametrize("name", ["reclaimed", "rung"])
+def test_a_sweep_does_not_wait_for_receivers(name: str) -> None:
+    found: list[int] = []
+    aside: list[Any] = []
+    told = events.Events(SimpleNamespace(hostname="one@host", event_dispatcher=None), lambda call: call(), aside.append)
+
+    def receive(count: int, **_: Any) -> None:
+        found.append(count)
+
+    signal = getattr(signals, f"group_{name}")
+    signal.connect(receive)
+    try:
+        getattr(told, name)(3)
+        assert found == []
+        for call in aside:
+            call()
+        assert found == [3]
+    finally:
+        signal.disconnect(receive)
