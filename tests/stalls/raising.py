@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import threading
-from collections import Counter
 from typing import Any
 
 from celery import bootsteps, shared_task
@@ -28,22 +27,16 @@ TIME = 3
 #: Names whoever raises once, whatever becomes of its process.
 NAME = "RAISING_NAME"
 
-_times: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
 def strike(name: str | None, point: str, error: type[Exception] = RuntimeError) -> None:
-    """Raise on the way of a task of this point, once in all lives of a worker."""
+    """Raise on the way of a task of this point, once in all lives of a worker: the file of the times outlives it."""
     if name != f"raising.{point}":
         return
-    with _lock:
-        _times[point] += 1
-        now = _times[point] == TIME
+    with _lock, (directory() / f"times-{os.environ[NAME]}-{point}").open("ab") as times:
+        now = times.write(b".") and times.tell() == TIME
     if now:
-        try:
-            os.close(os.open(directory() / f"raised-{os.environ[NAME]}-{point}", os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return
         note(ev="raised", point=point, group=f"{os.environ[NAME]}-{point}")
         raise error("as told")
 
