@@ -41,7 +41,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local head = kind == 'e' and redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')
     bytes = bytes + (first and #first.text or 0)
-    if not first or has_room(KEYS[10], first.queue, 'a ' .. group) then
+    if not first or has_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       advance(lists, waiting, group_key, group, out)
     end
   end

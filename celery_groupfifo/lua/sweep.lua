@@ -48,7 +48,7 @@ while at < #members do -- a crowd that comes in makes them more
       named[#named + 1] = group
     end
   elseif kind == 'q' then
-    bring_in(crowd, name, limit + due - #members, members)
+    bring_in(crowd, lists, name, limit + due - #members, members)
   elseif kind == 'c' then
     redis.call('ZREM', K.due, member)
     bury_flight(name)
@@ -56,7 +56,7 @@ while at < #members do -- a crowd that comes in makes them more
     redis.call('ZREM', K.due, member)
   elseif kind == 'l' and K.ms - since < ttl then
     redis.call('ZADD', K.due, since + ttl, member)
-  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or has_room(crowd, r.queue, member)) then
+  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or has_room(crowd, lists, r.queue, member)) then
     moved[kind] = (moved[kind] or 0) + redis.call('HSTRLEN', K.entries, name)
     redis.call('ZREM', K.due, member)
     if kind == 'l' then

@@ -17,8 +17,8 @@ from celery_groupfifo.model import Finish, Finished
 from celery_groupfifo.recovery import BATCH
 from celery_groupfifo.worker import broker
 from celery_groupfifo.worker.failures import failure
-from celery_groupfifo.worker.outbox import Told
-from celery_groupfifo.worker.run import LEAVING, Disposition, Run, State
+from celery_groupfifo.worker.run import LEAVING, Run, State
+from celery_groupfifo.worker.told import Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -122,9 +122,8 @@ class Endings:
     def unread(self, run: Run, error: Exception) -> None:
         """Fail a run whose message nobody can read, or whose task nobody knows."""
         task = self._member.consumer.app.tasks.get(run.name)
-        run.outcome, run.disposition = "failure", Disposition.REJECT
-        run.failure = failure(self._member, run.message.headers, task, error)
-        self.settle(run)
+        run.comes_to("failure", failure(self._member, run.message.headers, task, error))
+        run.on_reject(logger, ())
 
     # -- not over ------------------------------------------------------------------
 
@@ -152,8 +151,8 @@ class Endings:
 
     def fail_to_start(self, run: Run) -> None:
         """End a run that something prevented from reaching the pool: it counts as one that ended with its worker."""
-        run.worker_lost = True  # so that it can't come back for ever
-        run.disposition = None
+        run.ends_with_worker()
+        run.is_undecided()
         self.settle(run)
 
     def dropped(self, run: Run) -> None:
@@ -173,9 +172,9 @@ class Endings:
             run.delivery.close()
             return
         if run.state is State.STARTED:
-            run.worker_lost = True
+            run.ends_with_worker()
         if run.state is not State.OVER:
-            run.disposition = None
+            run.is_undecided()
         self.settle(run)
 
     # -- lost ----------------------------------------------------------------------

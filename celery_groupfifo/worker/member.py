@@ -23,6 +23,7 @@ from celery_groupfifo.revoke import tell_revoked
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists
 from celery_groupfifo.worker.endings import Endings
+from celery_groupfifo.worker.hearing import Hearing
 from celery_groupfifo.worker.inspect import members
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox
@@ -44,7 +45,8 @@ LOOK_SECONDS = 0.01
 BLIND_SECONDS = 1.0
 #: Seconds that a thread of the pool waits for an answer of the gate, before the postman goes on with its call.
 PATIENCE_SECONDS = 1.0
-#: Seconds that a worker which ends waits for the gate: what is not told by then, its leases tell.
+#: Seconds that a worker which ends waits for the next answer of the gate: what is not told by then, its leases tell.
+#: And then for whoever hangs: signal receivers, the result backend, the broker.
 FAREWELL_SECONDS = 1.5
 
 
@@ -53,11 +55,9 @@ class _Thread(threading.local):
 
     Attributes:
         waiting: What is called after what it calls now; None: it calls nothing, see `Member.inside`.
-        outside: It hears an answer for the loop, which does not run.
     """
 
     waiting: deque[Callable[[], None]] | None = None
-    outside = False
 
 
 class Member:
@@ -89,8 +89,9 @@ class Member:
         self.pool.precomputes = self.pool.has_processes and "bodies" in self.tuning
         self.lists = ConsumedLists(consumer, self.gate.releaser.takes and "lists" in self.tuning)
         self.aside = Background("groupfifo-aside")
+        self.hearing = Hearing(self.loop, self.pool.hears_on_loop)
         self.events = events.Events(consumer, self.loop.soon, self.aside.submit)
-        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman").store, self._hear)
+        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman").store, self.hearing.hear)
         self.outbox.uses_line = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)
@@ -113,7 +114,6 @@ class Member:
         )
         self._thread = _Thread()
         self._leaving = False
-        self._paused = True
 
     @classmethod
     def of(cls, consumer: Any) -> Member:
@@ -137,8 +137,8 @@ class Member:
     @property
     def receiving(self) -> bool:
         """Whether a task may be given to the pool now."""
-        running = not self._paused and not self._thread.outside
-        return running and not self.stopping and self.consumer.task_consumer is not None
+        outside = self.hearing.paused or self.hearing.outside
+        return not (outside or self.stopping) and self.consumer.task_consumer is not None
 
     @property
     def may_wait(self) -> bool:
@@ -148,7 +148,8 @@ class Member:
         not the pool's; and nobody in a worker that stops.
         """
         inside = self.pool.runs_inline or not self.loop.is_main
-        return self.pool.waits and inside and not self.aside.here and not self.stopping
+        aside = self.aside.here or self.hearing.aside
+        return self.pool.waits and inside and not aside and not self.stopping
 
     def is_ticket(self, tag: str) -> bool:
         """Return whether a delivery tag is a ticket of this gate."""
@@ -168,16 +169,6 @@ class Member:
         return self.pool.has(run)
 
     # -- what may happen in any thread -----------------------------------------------
-
-    def _hear(self, step: Callable[[], Any]) -> None:
-        if not self._paused:
-            self.pool.hear(step)
-            return
-        self._thread.outside = True  # the loop does not run: what begins now is given back, also when it goes on
-        try:
-            step()
-        finally:
-            self._thread.outside = False
 
     def inside(self, call: Callable[..., Any], *args: Any) -> None:
         """Call, and then what it hands off, one after the other: a chain of runs must not become a deep stack."""
@@ -217,7 +208,6 @@ class Member:
             if lives:
                 self.loop.later(LOOK_SECONDS, partial(look, blind_since))
             else:
-                run.dying = 0
                 run.over()
                 run.settle()
 
@@ -229,7 +219,7 @@ class Member:
         """Take part: the consumer is about to run, for the first time or with a new connection."""
         self.pool.start(self._jobs)
         self.receiver.start()
-        self._paused = False
+        self.hearing.go_on()
         self.loop.start()
         self.outbox.attach()
         self.renewer.start()
@@ -237,10 +227,10 @@ class Member:
 
     def pause(self) -> None:
         """Give back what has not started: the connection is lost or the worker stops, and Celery forgets it."""
-        self._paused = True
+        self.hearing.pause()
         self.outbox.detach()
         self.loop.stop()
-        self.loop.run_soon()  # what begins now is given back
+        self.loop.run_soon()  # what was to be heard there: what begins now is given back
         self.give_back_unstarted()
 
     def leave(self) -> None:
@@ -269,7 +259,7 @@ class Member:
 
     def close(self) -> None:
         """Tell the gate what has not been told: the pool is down. Waits a moment, not more."""
-        self._paused = True
+        self.hearing.pause()
         self.loop.close()
         for run in self.runs:
             if run.done:
@@ -278,9 +268,9 @@ class Member:
         told = self.outbox.close(FAREWELL_SECONDS)
         self.renewer.stop()
         self.sweeper.stop()
-        self.aside.stop(within=0.0)
-        self.backend.stop(within=0.0)
-        self.publisher.stop(FAREWELL_SECONDS)
+        end = monotonic() + FAREWELL_SECONDS
+        for work in (self.hearing, self.aside, self.backend, self.publisher):
+            work.stop(max(end - monotonic(), 0.0))
         self.pool.stop()
         if told:
             self._forget()

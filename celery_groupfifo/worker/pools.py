@@ -38,12 +38,14 @@ class Pool:
         has_processes: Whether runs are in processes of their own.
         runs_inline: Whether runs are in the consumer's own thread.
         precomputes: Whether it saves time to hand over what the main process knows already.
+        hears_on_loop: Whether the consumer's loop hears what the gate answers. If not, a thread does.
     """
 
     waits = False
     runs_inline = False
     has_processes = False
     precomputes = False
+    hears_on_loop = True
 
     def __init__(self, pool: Any, loop: Loop) -> None:
         self.celery, self._loop = pool, loop
@@ -83,10 +85,6 @@ class Pool:
         """Give the pool its next task, at the end of another."""
         self._loop.soon(step)
 
-    def hear(self, step: Callable[[], Any]) -> None:
-        """Do what an answer of the gate says that has come to the postman's thread."""
-        self._loop.soon(step)
-
     def has(self, run: Run) -> bool:
         """Return whether the pool still has a run that it was given."""
         job = run.job() if run.job is not None else None
@@ -101,34 +99,20 @@ class Pool:
         return False
 
 
-class _Hearing(Pool):
-    """A pool that may be given its tasks from any thread.
+class _AnyThread(Pool):
+    """A pool that may be given its tasks from any thread."""
 
-    Without an event loop the consumer looks for calls every two seconds only. So there the answers of the gate have a
-    thread: what they lead to (signals, an acknowledgement, the next task) may hang, and the postman must not.
-    """
-
-    def __init__(self, pool: Any, loop: Loop) -> None:
-        super().__init__(pool, loop)
-        self._heard = Background("groupfifo-heard")
-
-    def stop(self) -> None:
-        """See `Pool`."""
-        self._heard.stop(within=0.0)
-
-    def hear(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
-        if self._loop.hub is not None:
-            self._loop.soon(step)
-        else:
-            self._heard.submit(step)
+    @property
+    def hears_on_loop(self) -> bool:  # type: ignore[override]
+        """See `Pool`. Without an event loop the consumer looks for calls every two seconds only."""
+        return self._loop.hub is not None
 
     def pass_on(self, step: Callable[[], Any]) -> None:
         """See `Pool`."""
         step()
 
 
-class Prefork(_Hearing):
+class Prefork(_AnyThread):
     """Celery's pool of processes. Its callbacks run on the consumer's loop; in a thread, where there is none.
 
     And there a full pool makes its caller wait: so this is a thread that does nothing else.
@@ -143,7 +127,6 @@ class Prefork(_Hearing):
 
     def stop(self) -> None:
         """See `Pool`."""
-        super().stop()
         self._given.stop(within=0.0)
 
     def give(self, step: Callable[[], Any]) -> None:
@@ -184,7 +167,7 @@ class Prefork(_Hearing):
         return not self.has(run)
 
 
-class Threads(_Hearing):
+class Threads(_AnyThread):
     """Celery's pool of threads. Any of them may give it the next task, and wait for the gate a moment."""
 
     waits = True

@@ -23,10 +23,10 @@ from celery_groupfifo.headers import clean, ticket_in
 from celery_groupfifo.model import HEADER, Ticket
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
 from celery_groupfifo.worker.lines import about
-from celery_groupfifo.worker.outbox import Told
 from celery_groupfifo.worker.prefetch import Prefetch
 from celery_groupfifo.worker.request import GroupRequest
-from celery_groupfifo.worker.run import Run
+from celery_groupfifo.worker.run import Run, State
+from celery_groupfifo.worker.told import Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
@@ -191,7 +191,6 @@ class Receiver:
             go_on: Leads to `read`.
         """
         member = self._member
-        run.in_hand = True
         run.begun(since)
         member.runs.add(run)
         try:
@@ -200,18 +199,18 @@ class Receiver:
             if member.receiving:
                 go_on()
             else:  # the loop that would lead it on does not run
-                run.in_hand = False
+                run.let_go()
                 member.endings.give_back([run])
         except Exception as error:
             self._failed(run, error)
         except BaseException:  # the time limit of the greenlet that told the end before it, say
-            run.in_hand = False  # nobody leads it on: it is given back
+            run.let_go()  # nobody leads it on: it is given back
             raise
 
     def _failed(self, run: Run, error: Exception) -> None:
         said = f"has a message that can't be handled: {error!r}"
         events.log(ERROR, said, run.name, events.of_run(run), exc_info=True)
-        run.in_hand = False
+        run.let_go()
         self._member.endings.fail_to_start(run)
         if isinstance(error, MemoryError):
             raise error  # Celery ends the worker
@@ -221,6 +220,8 @@ class Receiver:
     def read(self, run: Run) -> None:
         """Let Celery make a request of a message, and give it to the pool when it is its turn."""
         try:
+            if run.state is not State.BEGUN:
+                return  # given back or lost, while it waited here
             if self._member.receiving:
                 self._read(run)
             else:
@@ -228,7 +229,7 @@ class Receiver:
         except Exception as error:
             self._failed(run, error)
         finally:
-            run.in_hand = False
+            run.let_go()
 
     def _read(self, run: Run) -> None:
         consumer, message = self._consumer, run.message

@@ -77,7 +77,7 @@ class Renewer:
             if run not in beginning:
                 self._lost(run)
         for run in by_ticket.values():
-            run.renewed = since
+            run.renew(since)
 
     def _held(self) -> list[Run]:
         """Return the runs to renew. One that nobody has is only given up when it was seen so before.

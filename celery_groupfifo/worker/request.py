@@ -68,7 +68,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         assert run is not None, "a run is kept from its begin on"
         self.run = run
         super().__init__(message, **options)
-        run.request = self
+        run.requested(self)
         request = self._request_dict
         request["eta"] = request.get(ETA_HEADER)  # for the task to read, not to be waited for
         for name in HEADERS:
@@ -140,11 +140,11 @@ class GroupRequest(Request):  # type: ignore[misc]
             # but Celery before 5.7 takes the exception for a failure.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
-        run.outcome = next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure")
+        run.comes_to(next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure"))
         if run.outcome == "failure":
             self._fails(error)
         if isinstance(error, TimeLimitExceeded) and self.member.pool.has_processes and self.worker_pid:
-            run.dying = self.worker_pid  # Celery tells before it kills the child
+            run.dies(self.worker_pid)  # Celery tells before it kills the child
             try:
                 with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)
@@ -153,9 +153,11 @@ class GroupRequest(Request):  # type: ignore[misc]
             return
         lost = run.is_lost
         run.over()
-        run.worker_lost = isinstance(error, (WorkerLostError, SystemExit, MemoryError))
-        if self._already_cancelled and (run.worker_lost or isinstance(error, Terminated)):
-            run.disposition, run.worker_lost = None, False  # stopped with the worker, on purpose: it goes back
+        gone = isinstance(error, (WorkerLostError, SystemExit, MemoryError))
+        if self._already_cancelled and (gone or isinstance(error, Terminated)):
+            run.is_undecided()  # stopped with the worker, on purpose: it goes back
+        elif gone:
+            run.ends_with_worker()
         try:
             if lost or (isinstance(error, EXITS) and not unasked):
                 state.task_ready(self)  # another run's task by now, or ended on purpose: nothing is stored or told
@@ -172,8 +174,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             run.settle()
 
     def _fails(self, error: BaseException) -> None:
-        self.run.outcome = "failure"
-        self.run.failure = failure(self.member, self.run.message.headers, self._task, error)
+        self.run.comes_to("failure", failure(self.member, self.run.message.headers, self._task, error))
 
     @property
     def max_lost(self) -> int:
@@ -242,10 +243,11 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(result, tuple):
             # A SystemExit in a thread or greenlet: Celery passes an ExceptionInfo here, and can't unpack it.
             return self.on_failure(result)
-        result, run.continuation.entry = split(result)
+        result, entry = split(result)
+        run.goes_on_as(entry)
         lost = run.is_lost
         run.over()
-        run.outcome = "success"  # unless it comes to on_failure
+        run.comes_to("success")  # unless it comes to on_failure
         try:
             return state.task_ready(self) if lost else inner(self, result, **kwargs)
         finally:
@@ -264,7 +266,7 @@ def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
                 raise TaskRevokedError(self.id)  # failed, or given back meanwhile: it is another run's
             job = inner(self, pool, **kwargs)
         if job is not None:
-            run.job = self.member.pool.reference(job)
+            run.pooled(self.member.pool.reference(job))
         return job
 
     return execute_using_pool

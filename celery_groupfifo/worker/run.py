@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.clock import now
 from celery_groupfifo.context import Continuation
-from celery_groupfifo.model import KEY_HEADER, TRAVELLING, Failure, Ticket
+from celery_groupfifo.model import KEY_HEADER, TRAVELLING, Entry, Failure, Ticket
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -65,7 +65,8 @@ class Run:
     The group may move only when the execution is over, or never began.
 
     Transitions come from the main loop, from threads of the pool and from the renewer: each is one step under the
-    run's own lock, and answers whether it was possible.
+    run's own lock, and answers whether it was possible. What else is learned of a run is told to it, too: nobody else
+    sets its attributes.
 
     Args:
         header: The ticket as the message carries it.
@@ -143,8 +144,8 @@ class Run:
     # -- transitions: each says what it may follow, see FOLLOWS ----------------
 
     def begun(self, since: float) -> bool:
-        """Enter the state after the gate's yes; `since`: when it was asked first."""
-        self.since = since
+        """Enter the state after the gate's yes, in the hands of the caller; `since`: when it was asked first."""
+        self.since, self.in_hand = since, True
         return self._enter(State.BEGUN)
 
     def given(self) -> bool:
@@ -158,6 +159,7 @@ class Run:
 
     def over(self) -> bool:
         """Enter the state after its execution, or when it is known that there will be none."""
+        self.dying = 0
         return self._enter(State.OVER)
 
     def told(self) -> bool:
@@ -190,6 +192,44 @@ class Run:
                     self.state = state
                     return before
         return None
+
+    # -- what is learned of it ---------------------------------------------
+
+    def let_go(self) -> None:
+        """It has been led on, from the begin to Celery; or back."""
+        self.in_hand = False
+
+    def requested(self, request: Any) -> None:
+        """Celery has made a request of it."""
+        self._request = weakref.ref(request)
+
+    def pooled(self, job: Callable[[], Any]) -> None:
+        """The pool has made a job of it, which `job` finds."""
+        self.job = job
+
+    def renew(self, since: float) -> None:
+        """Its lease was renewed by a call made at this time."""
+        self.renewed = since
+
+    def dies(self, pid: int) -> None:
+        """Its execution was stopped, and is over when this child process is gone."""
+        self.dying = pid
+
+    def comes_to(self, outcome: str, failure: Failure | None = None) -> None:
+        """Its execution ends in this way, in one word; and its group does not just go on, when there is a failure."""
+        self.outcome, self.failure = outcome, failure or self.failure
+
+    def goes_on_as(self, entry: Entry | None) -> None:
+        """Its retry, or what replaced it, is to be stored with its end."""
+        self.continuation.entry = entry
+
+    def ends_with_worker(self) -> None:
+        """Its process has ended with it, or something else that must not come back for ever."""
+        self.worker_lost = True
+
+    def is_undecided(self) -> None:
+        """Nothing has come of it, whatever Celery has said: it goes back to the head of its group."""
+        self.disposition = None
 
     # -- what Celery decides -----------------------------------------------
 
@@ -227,10 +267,6 @@ class Run:
     def request(self) -> Any:
         """Celery's request, while anybody but us holds it; else None."""
         return self._request()
-
-    @request.setter
-    def request(self, request: Any) -> None:
-        self._request = weakref.ref(request)
 
     @property
     def was_requested(self) -> bool:

@@ -88,8 +88,16 @@ def test_a_queue_that_nobody_serves_takes_all(world: World, served: str) -> None
         world.tick(60_000)
     park_crowd(world)
     world.tick(1000)
-    sweep_all(world)
+    sweep_all(world, "other")
     assert world.redis.llen("q") == 500
+
+
+def test_a_queue_that_the_sweeping_worker_consumes_is_served(world: World) -> None:
+    """Also before its first begin: a worker that has just started has a crowd to sweep."""
+    park_crowd(world)
+    world.tick(1000)
+    sweep_all(world)
+    assert world.redis.llen("q") == ROOM
 
 
 def test_a_full_queue_keeps_nothing_from_another(world: World) -> None:

@@ -14,11 +14,15 @@ import pytest
 from kombu.asynchronous import Hub
 
 from celery_groupfifo import embedded
+from celery_groupfifo.errors import ScriptRefused
 from celery_groupfifo.gate import build_gate
 from celery_groupfifo.keys import Keyspace
 from celery_groupfifo.model import Finished, Ticket
+from celery_groupfifo.pipelined import Pipelined
+from celery_groupfifo.worker.line import TOGETHER
 from celery_groupfifo.worker.loop import Loop
-from celery_groupfifo.worker.outbox import TOGETHER, Outbox, Told
+from celery_groupfifo.worker.outbox import Outbox
+from celery_groupfifo.worker.told import Told
 from tests.gate.support import World, make_entry, ticket_of
 from tests.proxy import Proxy
 from tests.waiting import until
@@ -51,7 +55,7 @@ class Turning:
         self.outbox.attach()
         self._turns = self.hub.create_loop()
         if self.outbox.uses_line:
-            until(lambda: self.outbox._line is not None)
+            until(lambda: self.outbox._line._connection is not None)
 
     def _hear(self, step: Any) -> None:
         self.loop.soon(step)
@@ -275,7 +279,7 @@ def test_a_redis_that_takes_no_writes_is_told_later(world: World, turning: Turni
     world.redis.config_set("min-replicas-to-write", 1)
     try:
         turning.begin(ticket)
-        turning.until(lambda: turning.outbox.kept() and not turning.outbox._reachable)
+        turning.until(lambda: turning.outbox.kept() and not turning.outbox._postman.reachable)
         assert turning.answers == {}
     finally:
         world.redis.config_set("min-replicas-to-write", 0)
@@ -305,7 +309,7 @@ def test_a_full_redis_is_told_of_the_ends_that_free_memory(world: World, turning
     with full(world):
         tell_what_a_full_redis_refuses(turning)
         turning.until(lambda: any(told.refused for told in turning.outbox.kept()))
-        turning.outbox._drop_line()  # so that the postman has all of them
+        turning.outbox._line.drop()  # so that the postman has all of them
         for key, ticket in tickets.items():
             turning.finish(ticket, key)
         turning.turn(answers=2)
@@ -325,12 +329,12 @@ def test_a_full_redis_takes_a_surrender_of_nothing(world: World, turning: Turnin
 
 
 def test_while_redis_is_full_the_line_stays(world: World, lined: Turning) -> None:
-    line = lined.outbox._line
+    line = lined.outbox._line._connection
     world.run("b", "B")
     with full(world):
         tell_what_a_full_redis_refuses(lined)
         lined.until(lambda: lined.outbox.kept())
-        assert lined.outbox._line is line, "another connection would lead to the same server"
+        assert lined.outbox._line._connection is line, "another connection would lead to the same server"
     lined.turn(answers=1)
 
 
@@ -428,7 +432,7 @@ def test_while_redis_hangs_nobody_waits_and_afterwards_all_is_told(redis_url: st
     with Frozen(world):
         for key, ticket in tickets.items():
             turning.finish(ticket, key)
-        turning.until(lambda: turning.outbox.kept() and not turning.outbox._reachable)
+        turning.until(lambda: turning.outbox.kept() and not turning.outbox._postman.reachable)
         ask, tried = turning.gate.store.run, set()
 
         def noted(script: str, *call: Any) -> Any:
@@ -476,3 +480,74 @@ def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
         assert not other.outbox.close(patience=0.3)
     other.close()
     world.close()
+
+
+def released(world: World, id: str) -> Ticket:
+    """Park the head of a group of its own, and receive its ticket."""
+    assert world.park(id, f"g-{id}")
+    return world.receive()
+
+
+def test_what_is_told_while_the_line_is_opened_is_not_overtaken_on_it(
+    world: World, lined: Turning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeline: a worker starts, and what comes in before its line is open would go by the postman, more slowly."""
+    opened, line = threading.Event(), lined.outbox._line
+    lined.outbox.detach()
+    real = Pipelined.open
+
+    def slowly(*args: Any) -> Pipelined:
+        assert opened.wait(20)
+        return real(*args)
+
+    monkeypatch.setattr(Pipelined, "open", slowly)
+    lined.outbox.attach()
+    lined._turns = lined.hub.create_loop()
+    for each in "abcd":
+        lined.begin(released(world, each))
+        next(lined._turns)
+    assert lined.outbox.kept() == [] and len(line.calls()) == 4
+    opened.set()
+    lined.turn(4)
+    assert list(lined.answers) == list("abcd") and all(lined.answers.values())
+
+
+def test_what_waits_for_a_line_that_can_not_be_opened_goes_by_the_postman(
+    world: World, lined: Turning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lined.outbox.detach()
+
+    def refuse(*args: Any) -> Any:
+        raise ScriptRefused("no right to load scripts")
+
+    monkeypatch.setattr(Pipelined, "open", refuse)
+    lined.outbox.attach()
+    lined._turns = lined.hub.create_loop()
+    lined.begin(released(world, "a"))
+    lined.turn(1)
+    assert lined.answers == {"a": True}
+
+
+def test_a_signal_handler_that_tells_in_the_middle_of_a_write_sends_nothing_twice(world: World, lined: Turning) -> None:
+    """Timeline: the socket has taken some calls, and before that is noted the main thread is interrupted."""
+    connection: Any = lined.outbox._line._connection
+    socket, handled = connection._socket, list[str]()
+
+    class Interrupted:
+        def send(self, out: bytes) -> int:
+            sent = socket.send(out)
+            for each in () if handled else ("x", "y", "z"):
+                handled.append(each)
+                lined.begin(tickets[each])
+            return int(sent)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(socket, name)
+
+    tickets = {each: released(world, each) for each in "abxyz"}
+    connection._socket = Interrupted()
+    lined.begin(tickets["a"])
+    lined.begin(tickets["b"])
+    lined.turn(5)
+    assert handled == ["x", "y", "z"]
+    assert lined.answers == dict.fromkeys("abxyz", True) and list(lined.answers) == list("abxyz")

@@ -62,6 +62,7 @@ class Worker:
             outbox=SimpleNamespace(tell=self._tell, unanswered=lambda: self.calls),
             pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
             loop=SimpleNamespace(is_main=False),
+            hearing=SimpleNamespace(aside=False),
         )
         self.member, self.endings = member, Endings(member)
 
@@ -73,6 +74,7 @@ class Worker:
         run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence}")
         for each in WAYS[state]:
             assert step(run, each)
+        run.let_go()
         delivery: Any = SimpleNamespace(close=lambda: self.closed.append(run), channel=None)
         run.delivery, run._decided = delivery, self.endings.settle
         self.runs.add(run)
@@ -183,7 +185,8 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
 def test_an_end_that_celery_still_deals_with_is_in_its_hands(worker: Worker) -> None:
     """Timeline: Celery tells the result backend of a failure before it acknowledges, and the backend hangs."""
     run, request = worker.add(1, State.OVER), Request()
-    run.request, renewer = request, worker.renewer()
+    run.requested(request)
+    renewer = worker.renewer()
     for _ in range(4):
         renewer.pass_once()
     until(lambda: not len(worker.aside))
@@ -200,7 +203,8 @@ def test_whether_a_dropped_run_counts_as_one_whose_process_was_lost(
     worker: Worker, state: State, before: bool, wanted: bool
 ) -> None:
     run = worker.add(1, state)
-    run.worker_lost = before
+    if before:
+        run.ends_with_worker()
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
     assert run.state is State.RETURNED and run.worker_lost is wanted
@@ -243,7 +247,8 @@ def test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended(
 def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> None:
     """Timeline: the lease of a run is lost, and the pool forgets it without a word: a flush at a reconnect, say."""
     run, request = worker.add(1), Request()
-    run.request, renewer = request, worker.renewer(lost=(1,))
+    run.requested(request)
+    renewer = worker.renewer(lost=(1,))
     worker.pool_has.add(run)
     renewer.pass_once()
     assert run.is_lost
@@ -252,7 +257,7 @@ def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> N
         renewer.pass_once()
     until(lambda: not len(worker.aside))
     assert run.is_lost and worker.runs.of(run.header) is run, "Celery may yet give it to the pool"
-    run.request = Request()  # Celery's is gone
+    run.requested(Request())  # Celery's is gone
     for _ in range(3):
         renewer.pass_once()
     until(lambda: not len(worker.aside))

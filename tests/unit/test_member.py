@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery.bootsteps import RUN
 
 from celery_groupfifo.worker import member
-from celery_groupfifo.worker.member import Member, _Thread
-from celery_groupfifo.worker.run import Disposition, Run, State
+from celery_groupfifo.worker.background import Background
+from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.run import Run, State
 from tests.unit.test_run import WAYS, make_run, step
 
 
@@ -60,7 +62,8 @@ def run(settled: list[Run]) -> Run:
     run = make_run(settled)
     for each in WAYS[State.STARTED]:
         step(run, each)
-    run.dying, run.disposition = 11, Disposition.ACK
+    run.on_ack(None, ())
+    run.dies(11)
     return run
 
 
@@ -90,17 +93,32 @@ def test_a_child_that_lives_on_is_waited_for(monkeypatch: pytest.MonkeyPatch, se
     assert looks.looked == 503 and settled == [run]
 
 
-def test_an_answer_that_was_taken_for_a_paused_loop_stays_outside_of_it() -> None:
-    """Timeline: the loop is paused, the postman hears a begin, and the loop goes on before he has done what it says."""
-    member = Member.__new__(Member)
-    member._thread, member._leaving, member._paused = _Thread(), False, True
-    member.consumer = SimpleNamespace(blueprint=SimpleNamespace(state=RUN), task_consumer=object())
-    may_receive: list[bool] = []
+@pytest.mark.parametrize("which", ["hearing", "aside", "backend"])
+def test_what_has_to_be_told_is_told_before_a_worker_ends(which: str) -> None:
+    """Timeline: a lease was lost, or a task was revoked at the gate, and whoever hears of it takes a moment."""
+    told, works = list[str](), {name: Background(name) for name in ("hearing", "aside", "backend")}
+    stops = SimpleNamespace(stop=lambda *within: None, close=lambda *patience: False)
+    worker: Any = SimpleNamespace(
+        **works, loop=stops, runs=[], outbox=stops, renewer=stops, sweeper=stops, publisher=stops, pool=stops
+    )
+    worker.endings = SimpleNamespace(give_back=lambda runs: None)
+    worker.hearing.pause = lambda: None
+    for number in (1, 2):
+        works[which].submit(lambda number=number: (time.sleep(0.05), told.append(f"{which} {number}")))  # type: ignore[misc]
+    Member.close(worker)
+    assert told == [f"{which} 1", f"{which} 2"]
 
-    def step() -> None:
-        member._paused = False
-        may_receive.append(member.receiving)
 
-    member._hear(step)
-    assert may_receive == [False], "so it is given back"
-    assert member.receiving
+def test_who_hangs_keeps_a_worker_from_ending_for_a_moment_only() -> None:
+    end = threading.Event()
+    works = {name: Background(name) for name in ("hearing", "aside", "backend", "publisher")}
+    stops = SimpleNamespace(stop=lambda *within: None, close=lambda *patience: False)
+    worker: Any = SimpleNamespace(**works, loop=stops, runs=[], outbox=stops, renewer=stops, sweeper=stops, pool=stops)
+    worker.endings = SimpleNamespace(give_back=lambda runs: None)
+    worker.hearing.pause = lambda: None
+    for work in works.values():
+        work.submit(lambda: end.wait(30))
+    since = time.monotonic()
+    Member.close(worker)
+    assert time.monotonic() - since < 2 * member.FAREWELL_SECONDS, "they are waited for together, not one by one"
+    end.set()

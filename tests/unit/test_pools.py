@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from celery_groupfifo.worker.hearing import Hearing
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.pools import Prefork, Threads
 from celery_groupfifo.worker.request import GroupRequest
@@ -21,31 +21,13 @@ def without_loop() -> Loop:
     return Loop(SimpleNamespace(hub=None, pool=SimpleNamespace()))
 
 
-@pytest.fixture(params=[Prefork, Threads])
-def pool(request: pytest.FixtureRequest) -> Iterator[Any]:
-    pool = request.param(SimpleNamespace(), without_loop())
-    yield pool
-    pool.stop()
-
-
-def test_without_an_event_loop_answers_are_heard_in_order_and_never_by_the_postman(pool: Any) -> None:
-    """Timeline: the first one leads to something that hangs for a while."""
-    heard: list[int] = []
-    go_on = threading.Event()
-    pool.hear(lambda: go_on.wait(20) and heard.append(0))
-    for number in (1, 2):
-        pool.hear(lambda number=number: heard.append(number))
-    assert heard == []
-    go_on.set()
-    until(lambda: heard == [0, 1, 2])
-
-
 @pytest.mark.parametrize("give", ["give", "pass_on"])
 def test_what_waits_for_a_place_in_a_full_prefork_pool_holds_up_no_answer(give: str) -> None:
-    pool, place, heard = Prefork(SimpleNamespace(), without_loop()), threading.Event(), threading.Event()
+    pool, place = Prefork(SimpleNamespace(), without_loop()), threading.Event()
+    hearing, heard = Hearing(without_loop(), pool.hears_on_loop), threading.Event()
     given: list[bool] = []
-    pool.hear(lambda: getattr(pool, give)(lambda: given.append(place.wait(20))))
-    pool.hear(heard.set)
+    hearing.hear(lambda: getattr(pool, give)(lambda: given.append(place.wait(20))))
+    hearing.hear(heard.set)
     assert heard.wait(10) and not given
     place.set()
     until(lambda: given == [True])
@@ -55,9 +37,8 @@ def test_what_waits_for_a_place_in_a_full_prefork_pool_holds_up_no_answer(give: 
 def test_a_run_that_waits_for_a_place_in_a_full_prefork_pool_is_in_its_hands() -> None:
     """Nobody may give it back: it will run as soon as there is a place."""
     pool, run = Prefork(SimpleNamespace(_pool=None), without_loop()), run_in(State.GIVEN)
-    run.in_hand = True
     assert pool.has(run) and not pool.take_back(run)
-    run.in_hand = False
+    run.let_go()
     assert not pool.has(run) and pool.take_back(run)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.run import Run, Runs, State
-from tests.unit.test_run import make_run
+from tests.unit.test_run import make_run, step
 
 
 class Strikes(BaseException):
@@ -63,3 +63,13 @@ def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
     with pytest.raises(Strikes):
         worker.receiver.read(later[0])
     assert not run.in_hand
+
+
+@pytest.mark.parametrize("became", [State.RETURNED, State.LOST])
+def test_one_that_was_given_back_while_it_waited_is_not_shown_to_celery(became: State) -> None:
+    """Timeline: it waits for its place in a full pool, and a soft shutdown gives it back."""
+    worker, run, later = Worker("strategy"), make_run(), list[Run]()
+    worker.receiver._begin(run, 1.0, None, lambda: later.append(run))
+    assert step(run, became)
+    worker.receiver.read(later[0])
+    assert run.state is became and not run.in_hand

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import celery_groupfifo
 from celery_groupfifo.model import Ticket
 from celery_groupfifo.worker.run import FOLLOWS, LEASED, LEAVING, Disposition, Run, Runs, State
 
@@ -188,7 +190,7 @@ def test_a_request_that_nobody_holds_is_gone() -> None:
     assert run.request is None and not run.was_requested
     request = Request()
     request.run = run
-    run.request = request
+    run.requested(request)
     assert run.request is request
     del request
     gc.collect()
@@ -209,3 +211,17 @@ def test_what_a_run_knows_of_its_message() -> None:
     run = make_run()
     assert (run.key, run.name, run.attempt) == ("g", "t", 2)
     assert run.continuation.retries == 1
+
+
+def test_nobody_else_sets_what_a_run_knows() -> None:
+    """Its attributes change by its own methods, so that they are read in one file."""
+    set_elsewhere = []
+    for path in (Path(celery_groupfifo.__file__).parent).rglob("*.py"):
+        if path.name == "run.py" or "demo" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                owner = ast.unparse(node.value)
+                if owner.split(".")[-1] == "run" or owner.startswith("run."):
+                    set_elsewhere.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
+    assert set_elsewhere == []

@@ -2,16 +2,16 @@
 -- ahead of what it has begun. The others wait for room, in the order in which they came due, and cost nothing
 -- meanwhile: the crowd (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
 local ROOM = 200 -- tickets on their way in a queue that is served
-local SERVED = 60000 -- ms since a begin, within which a queue is
+local SERVED = 60000 -- ms since a begin, within which a queue is; and while the caller consumes it
 local SOON, LATER = 20, 250 -- ms until a queue is looked at again: when some of its crowd came in, and when none did
 local rooms, crowded, turned_away = {}, {}, false
 
--- How many tickets of the crowd a queue takes now.
-local function room_in(queue)
+-- How many tickets of the crowd a queue takes now. lists: of the broker, those that the caller consumes.
+local function room_in(lists, queue)
   local room = rooms[queue]
   if not room then
     local at = string.match(redis.call('HGET', K.seen, queue) or '', '^%d+ (%d+)')
-    local served = at and K.ms - at < SERVED
+    local served = lists[queue] or at and K.ms - at < SERVED
     room = served and ROOM - redis.call('ZLEXCOUNT', K.rung, '[' .. queue .. ' ', '(' .. queue .. ' \127') or math.huge
   end
   rooms[queue] = room
@@ -19,8 +19,8 @@ local function room_in(queue)
 end
 
 -- Takes room for one more ticket, when nobody waits for it. Without any, the member of due joins the crowd.
-local function has_room(crowd, queue, member)
-  local room = room_in(queue)
+local function has_room(crowd, lists, queue, member)
+  local room = room_in(lists, queue)
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis.call('ZSCORE', K.due, 'q ' .. queue) and true or false
   end
@@ -45,8 +45,8 @@ end
 
 -- As many of a queue's crowd as find room, and no more than so many, are due again: they join the members. A row counts
 -- while its member waits since that very time.
-local function bring_in(crowd, queue, most, members)
-  local room = room_in(queue)
+local function bring_in(crowd, lists, queue, most, members)
+  local room = room_in(lists, queue)
   local wanted = math.max(math.min(room, most), 0)
   local rows = redis.call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
   for at = 1, math.min(wanted, #rows) do

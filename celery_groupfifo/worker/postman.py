@@ -1,0 +1,170 @@
+"""The postman: a thread that tells the gate what could not be told in another way, until it is answered."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.refusals import is_unreachable
+from celery_groupfifo.store import Store
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.line import Line
+    from celery_groupfifo.worker.told import Told
+
+logger = get_logger(__name__)
+
+#: Seconds between two tries, while the gate can't be reached or refuses a call; and between two looks at the line.
+AGAIN_SECONDS = 0.5
+
+
+class Postman:
+    """The postman of one worker. The thread starts with its first call.
+
+    Args:
+        store: Scripts for calls that nobody waits for.
+        line: That he opens, and looks after.
+        changed: Guards which calls are where.
+        pass_on: Calls, in the right thread, what an answer leads to.
+
+    Attributes:
+        reachable: Whether the gate could be reached last; while it can't, only he tries it.
+    """
+
+    def __init__(
+        self, store: Store, line: Line, changed: threading.Condition, pass_on: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._store, self._line, self._changed, self._pass_on = store, line, changed, pass_on
+        self._kept: deque[Told] = deque()
+        self._carried: Told | None = None
+        self._unheard: set[Told] = set()
+        self._hurried = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self.reachable = True
+
+    def keep(self, calls: Sequence[Told], first: bool = False) -> None:
+        """Take calls; `first`: before those that he has."""
+        with self._changed:
+            if first:
+                self._kept.extendleft(reversed(calls))
+            else:
+                self._kept.extend(calls)
+            if calls:
+                self.wake()
+
+    def wake(self) -> None:
+        """There is something to do: a call, or a line to open."""
+        with self._changed:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._carry, name="groupfifo-postman", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def calls(self) -> list[Told]:
+        """Return the calls that he is to tell. To be called under `changed`."""
+        return [*([] if self._carried is None else [self._carried]), *self._kept]
+
+    def unheard(self) -> list[Told]:
+        """Return the calls whose answer has come, and is not heard yet. To be called under `changed`."""
+        return list(self._unheard)
+
+    def close(self, patience: float, left: Callable[[], int]) -> bool:
+        """Take no more calls, and wait for those that are out, as long as answers come.
+
+        Args:
+            patience: Seconds to wait for the next answer.
+            left: Returns how many are out.
+
+        Returns:
+            False when some were not answered.
+        """
+        self._hurried.set()
+        out, end = left(), monotonic() + patience
+        with self._changed:
+            while out and monotonic() < end:
+                self._changed.wait(end - monotonic())
+                if left() < out:
+                    end = monotonic() + patience
+                out = left()
+            self._closed = True
+            self._kept.clear()
+            self._changed.notify_all()
+        self._hurried.set()
+        return not out
+
+    # -- his thread --------------------------------------------------------------
+
+    def _carry(self) -> None:
+        while not self._closed:
+            try:
+                self._line.look()
+                with self._changed:
+                    if not (self._kept or self._closed or self._line.wanted):
+                        self._changed.wait(AGAIN_SECONDS if self._line.attached else None)
+                refused = self._deliver()
+                if self._line.wanted and not self._closed:
+                    self._line.open()
+                self.reachable = True
+            except GateUnavailable as error:
+                self.reachable, refused = False, True
+                logger.debug("The gate can't be told: %s", error)
+            except Exception:
+                refused = True
+                logger.exception("What is told to the gate waits.")
+            self._line.tried()
+            if refused:
+                self._hurried.wait(AGAIN_SECONDS)
+                self._hurried.clear()
+
+    def _deliver(self) -> bool:
+        """Tell every kept call once, and wait for the answers. Returns whether some were refused."""
+        refused = False
+        with self._changed:  # begins come last: nobody waits for their leases yet
+            self._kept = deque(sorted(self._kept, key=lambda told: told.script == "begin"))
+        for _ in range(len(self._kept)):
+            told = self._next()
+            if told is None:
+                break
+            try:
+                reply = self._store.run(told.script, *told.call)
+            except GroupFifoError as error:
+                if is_unreachable(error):
+                    self._put_down(told, first=True)
+                    raise
+                refused = True  # others may pass, and free what this one lacks
+                told.refuse_again(error)
+                self._put_down(told)
+            except BaseException:
+                self._put_down(told)
+                raise
+            else:
+                self._unheard.add(told)
+                self._put_down(None)
+                self._pass_on(partial(self._hear, told, reply))
+        return refused
+
+    def _hear(self, told: Told, reply: Any) -> None:
+        try:
+            told.hear(reply)
+        finally:
+            self._unheard.discard(told)
+
+    def _next(self) -> Told | None:
+        with self._changed:
+            self._carried = self._kept.popleft() if self._kept else None
+            return self._carried
+
+    def _put_down(self, told: Told | None, first: bool = False) -> None:
+        with self._changed:
+            self._carried = None
+            if told is not None and not self._closed:
+                (self._kept.appendleft if first else self._kept.append)(told)
+            self._changed.notify_all()

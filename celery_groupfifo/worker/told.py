@@ -1,0 +1,66 @@
+"""One call to the gate, until it is answered, and how it is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+
+from celery_groupfifo.clock import now
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.store import Call
+
+if TYPE_CHECKING:
+    from celery_groupfifo.worker.run import Run
+
+logger = get_logger(__name__)
+
+
+class Told:
+    """One call to the gate.
+
+    Args:
+        script: The script's name.
+        call: Its keys and arguments; the same for every repetition.
+        heard: Called once with the answer, and with this call.
+        runs: Whom it concerns.
+
+    Attributes:
+        since: When it was told first.
+        sent: When it went out last, monotonic.
+        refused: Why Redis could not take it yet; None: it is on its way.
+    """
+
+    __slots__ = ("call", "heard", "refused", "runs", "script", "sent", "since")
+
+    def __init__(self, script: str, call: Call, heard: Callable[[Any, Told], None], runs: Sequence[Run]) -> None:
+        self.script, self.call, self.heard, self.runs = script, call, heard, runs
+        self.since, self.sent = now(), monotonic()
+        self.refused: GroupFifoError | None = None
+
+    def hear(self, reply: Any) -> None:
+        """Let its answer be heard."""
+        try:
+            self.heard(reply, self)
+        except MemoryError:
+            raise  # Celery ends the worker
+        except Exception:
+            logger.exception("An answer of the gate was heard, but then:")
+
+    def refuse(self, error: GroupFifoError) -> None:
+        """Note why it is not taken yet. The first time is logged."""
+        if self.refused is None:
+            trace = None if isinstance(error, GateUnavailable) else error
+            logger.warning("The gate can't be told yet (%s): %s", self, error, exc_info=trace)
+        self.refused = error
+
+    def refuse_again(self, error: GroupFifoError) -> None:
+        """Note why it was refused again. What is new is logged."""
+        if str(self.refused) != str(error):
+            logger.error("The gate refuses a call (%s): %s It is tried again.", self, error)
+        self.refused = error
+
+    def __repr__(self) -> str:
+        return f"{self.script} of {', '.join(f'task {run.ticket.id}, group {run.key!r}' for run in self.runs)}"

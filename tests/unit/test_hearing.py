@@ -1,0 +1,104 @@
+"""Where the gate's answers are heard that have come to the postman."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo.worker.hearing import Hearing
+from celery_groupfifo.worker.pools import Prefork, Threads
+from tests.waiting import until
+
+
+class Loop:
+    """The consumer's, which runs what it is told when a test lets it."""
+
+    def __init__(self) -> None:
+        self.steps: list[Any] = []
+
+    def soon(self, step: Any) -> None:
+        self.steps.append(step)
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def hearing(loop: Loop) -> Iterator[Hearing]:
+    hearing = Hearing(loop, True)  # type: ignore[arg-type]
+    yield hearing
+    hearing.stop(0.0)
+
+
+def test_the_loop_hears_while_it_runs(loop: Loop, hearing: Hearing) -> None:
+    hearing.go_on()
+    hearing.hear(step := lambda: None)
+    assert loop.steps == [step]
+
+
+def test_while_it_does_not_a_thread_hears_and_the_postman_waits_for_nobody(loop: Loop, hearing: Hearing) -> None:
+    """Timeline: the first answer leads to something that hangs for a while."""
+    heard: list[int] = []
+    go_on = threading.Event()
+    hearing.hear(lambda: go_on.wait(20) and heard.append(0))
+    for number in (1, 2):
+        hearing.hear(lambda number=number: heard.append(number))
+    assert heard == [] and not loop.steps
+    go_on.set()
+    until(lambda: heard == [0, 1, 2])
+
+
+def test_an_answer_that_was_taken_for_a_paused_loop_stays_outside_of_it(hearing: Hearing) -> None:
+    """Timeline: the loop is paused, a begin is heard, and the loop goes on before that has done what it says."""
+    outside: list[bool] = []
+
+    def step() -> None:
+        hearing.go_on()
+        outside.append(hearing.outside)
+
+    hearing.hear(step)
+    until(lambda: outside == [True])
+    assert not hearing.outside and not hearing.paused
+
+
+def test_no_answer_falls_between_a_loop_and_its_pause(loop: Loop, hearing: Hearing) -> None:
+    """Timeline: an answer is just being passed to the loop when that is paused; it must be there by then."""
+    passing, pausing, left = threading.Event(), threading.Event(), list[int]()
+    soon = loop.soon
+
+    def slowly(step: Any) -> None:
+        passing.set()
+        pausing.wait(20)
+        soon(step)
+
+    loop.soon = slowly  # type: ignore[method-assign]
+    hearing.go_on()
+    postman = threading.Thread(target=hearing.hear, args=(lambda: None,))
+    postman.start()
+    assert passing.wait(20)
+
+    def pause() -> None:
+        hearing.pause()
+        left.append(len(loop.steps))
+
+    main = threading.Thread(target=pause)
+    main.start()
+    main.join(0.2)
+    assert not left, "it waits for the answer"
+    pausing.set()
+    main.join(20)
+    postman.join(20)
+    assert left == [1]
+
+
+@pytest.mark.parametrize("kind", [Prefork, Threads])
+@pytest.mark.parametrize("has_loop", [True, False])
+def test_a_pool_that_may_be_given_tasks_from_any_thread_needs_no_loop(kind: Any, has_loop: bool) -> None:
+    pool = kind(SimpleNamespace(), SimpleNamespace(hub=object() if has_loop else None))
+    assert pool.hears_on_loop is has_loop
