@@ -8,10 +8,8 @@ import pytest
 import redis
 
 from celery_groupfifo import embedded
+from tests.databases import Database
 from tests.needs import need
-
-# One database of the shared server is for tests; the others stay for what a test starts itself.
-TEST_DATABASE = 9
 
 #: What tests with a marker need of this machine: one of these programs.
 NEEDED = {"rabbitmq": ("rabbitmq-server",), "tls": ("redis-server", "valkey-server")}
@@ -42,7 +40,7 @@ def redis_server() -> Iterator[embedded.Server]:
 @pytest.fixture
 def redis_url(redis_server: embedded.Server) -> str:
     """The URL of a database that is empty at the start of the test."""
-    url = f"{redis_server.url}/{TEST_DATABASE}"
+    url = Database.TEST.of(redis_server.url)
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url

@@ -12,8 +12,9 @@ from kombu import Connection, Producer, pools
 from celery_groupfifo import GroupFifoTask, InvalidOption, PartiallyParked, park_many
 from celery_groupfifo.connect import Brokers
 from celery_groupfifo.embedded import Server
+from tests.databases import Database
 
-BROKER, OTHER = 8, 7
+BROKER, OTHER = Database.RESULTS, Database.VARIANT
 
 
 @pytest.fixture(params=["beside the gate", "elsewhere"])

@@ -19,6 +19,7 @@ from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate import build_gate, gate_of
 from celery_groupfifo.release import KombuReleaser
 from celery_groupfifo.worker.publisher import Publisher
+from tests.databases import Database
 from tests.waiting import until
 
 MEDIA = Exchange("options-media", type="topic", durable=False)
@@ -224,9 +225,9 @@ def test_what_amqp_can_not_carry_is_refused_at_the_call(redis_url: str, options:
 @pytest.fixture
 def elsewhere(redis_server: Server, redis_url: str) -> Iterator[tuple[Celery, redis.Redis]]:
     """The broker is another Redis."""
-    with redis.Redis.from_url(f"{redis_server.url}/8") as broker:
+    with redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as broker:
         broker.flushdb()
-        app = make_app(f"{redis_server.url}/8", redis_url)
+        app = make_app(Database.RESULTS.of(redis_server.url), redis_url)
         yield app, broker
         app.close()
 
@@ -285,7 +286,7 @@ def test_a_call_without_retries_tries_once(
     assert [policy["max_retries"] for policy in policies] == [app.conf.task_publish_retry_policy["max_retries"], 9]
 
 
-@pytest.mark.parametrize("broker", [9, 8], ids=["gate", "elsewhere"])
+@pytest.mark.parametrize("broker", [Database.TEST, Database.RESULTS], ids=["gate", "elsewhere"])
 def test_what_a_transport_has_set_in_another_message_is_not_taken_over(
     redis_server: Server, redis_url: str, broker: int
 ) -> None:

@@ -19,6 +19,7 @@ from celery import Celery
 from celery_groupfifo import GroupFifo, park_many
 from celery_groupfifo.demo import checker, history
 from celery_groupfifo.embedded import Server
+from tests.databases import Database
 from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -183,9 +184,9 @@ def test_rabbitmq_hand_off_is_bounded(elsewhere: Stage) -> None:
 
 @pytest.fixture
 def other_redis(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterator[Stage]:
-    with redis.Redis.from_url(f"{redis_server.url}/8") as broker:
+    with redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as broker:
         broker.flushdb()
-    stage = Stage(f"{redis_server.url}/8", redis_url, tmp_path)
+    stage = Stage(Database.RESULTS.of(redis_server.url), redis_url, tmp_path)
     yield stage
     stage.close()
 

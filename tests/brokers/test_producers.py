@@ -13,10 +13,11 @@ from kombu import Connection, Producer
 
 from celery_groupfifo import GroupFifoTask, Groups, park_many
 from celery_groupfifo.embedded import Server
+from tests.databases import Database
 
 #: Far more than a send takes; one that waits for itself takes for ever.
 HANGS = 20.0
-BROKER = 8
+BROKER = Database.RESULTS
 
 
 def make_app(broker: str, gate: str, limit: int = 1) -> Celery:

@@ -25,6 +25,7 @@ from celery_groupfifo.release import KombuReleaser
 from celery_groupfifo.worker import publisher as module
 from celery_groupfifo.worker.publisher import Publisher
 from tests.brokers.hole import Hole, hole
+from tests.databases import Database
 from tests.waiting import until
 
 QUEUE = "tickets"
@@ -79,9 +80,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> float:
 @pytest.fixture
 def other(redis_server: Server, redis_url: str) -> Iterator[tuple[Sender, redis.Redis]]:
     """The broker is another database, which counts as another Redis."""
-    with redis.Redis.from_url(f"{redis_server.url}/8") as broker:
+    with redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as broker:
         broker.flushdb()
-        sender = Sender(f"{redis_server.url}/8", redis_url)
+        sender = Sender(Database.RESULTS.of(redis_server.url), redis_url)
         yield sender, broker
         sender.close()
 
@@ -183,7 +184,7 @@ def test_one_id_in_two_partitions_is_two_tickets(silent: Sender) -> None:
 def test_what_a_hanging_broker_does_not_take_is_marked_and_the_rest_goes_out_when_it_is_back(
     redis_server: Server, redis_url: str, patience: float
 ) -> None:
-    with hole(redis_server.port) as way, redis.Redis.from_url(f"{redis_server.url}/8") as broker:
+    with hole(redis_server.port) as way, redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as broker:
         broker.flushdb()
         sender = Sender(f"redis://127.0.0.1:{way.port}/8", redis_url)
         way.closed = True

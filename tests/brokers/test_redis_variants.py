@@ -19,6 +19,7 @@ from celery_groupfifo import GroupFifo
 from celery_groupfifo.demo import checker, history
 from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate import gate_of
+from tests.databases import Database
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "app1:"
@@ -28,7 +29,7 @@ OPTIONS: dict[str, Any] = {"global_keyprefix": PREFIX, "priority_steps": [0, 5],
 @pytest.fixture
 def variant(redis_server: Server, tmp_path: Path) -> Iterator[Celery]:
     """An app with every option at once, in a database of its own."""
-    url = f"{redis_server.url}/7"
+    url = Database.VARIANT.of(redis_server.url)
     redis.Redis.from_url(url).flushdb()
     (tmp_path / "history").mkdir()
     app = Celery("variant", broker=url)

@@ -16,6 +16,7 @@ from kombu import Connection
 from celery_groupfifo import Groups
 from celery_groupfifo.embedded import Server
 from tests.brokers.setups import Setup
+from tests.databases import Database
 
 MakeSetup = Callable[..., Setup]
 
@@ -40,7 +41,7 @@ def broker(request: pytest.FixtureRequest, redis_server: Server, redis_url: str)
         url: str = request.getfixturevalue("rabbitmq_url")
         _forget(url, "video", "default", "celery")
         return url
-    url = redis_url if request.param == "gate" else f"{redis_server.url}/8"
+    url = redis_url if request.param == "gate" else Database.RESULTS.of(redis_server.url)
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from celery_groupfifo import embedded
+from tests.databases import Database
 from tests.worker.app import CONF, DIRECTORY
 from tests.worker.workers import Crew
 
@@ -28,7 +29,8 @@ def crew(request: pytest.FixtureRequest, redis_server: embedded.Server, tmp_path
         "user part": url.replace("redis://", f"redis://default:{SECRET}@"),
         "query": f"{url}?username=default&password={SECRET}",
     }[request.param]
-    crew = Crew(tmp_path, f"{redis_server.url}/12", f"{redis_server.url}/8", "threads", 1, groupfifo_url=own)
+    broker, results = (each.of(redis_server.url) for each in (Database.OWN, Database.RESULTS))
+    crew = Crew(tmp_path, broker, results, "threads", 1, groupfifo_url=own)
     yield crew
     crew.close()
 

@@ -13,6 +13,7 @@ from selenium.common.exceptions import StaleElementReferenceException, WebDriver
 from selenium.webdriver.common.by import By
 
 from celery_groupfifo import Groups, embedded
+from tests.databases import Database
 from tests.flower.conftest import HOSTILE
 from tests.flower.process import FlowerProcess
 from tests.needs import need
@@ -99,7 +100,8 @@ def crew(redis_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
         need(program)
     directory = tmp_path_factory.mktemp("browser")
     more: dict[str, Any] = {"task_send_sent_event": True, "worker_send_task_events": True}
-    crew = Crew(directory, f"{redis_server.url}/7", f"{redis_server.url}/8", slots=2, **more)
+    broker, results = (each.of(redis_server.url) for each in (Database.BROWSER, Database.RESULTS))
+    crew = Crew(directory, broker, results, slots=2, **more)
     crew.redis.flushdb()
     yield crew
     crew.close()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import Groups, embedded
+from tests.databases import Database
 from tests.flower.process import FlowerProcess
 from tests.waiting import until
 from tests.worker.workers import Crew
@@ -30,7 +31,7 @@ Start = Callable[..., FlowerProcess]
 def crew(redis_server: embedded.Server, redis_url: str, tmp_path: Path) -> Iterator[Crew]:
     """It sends `task-sent`, and its worker task events. No worker is started yet."""
     more: dict[str, Any] = {"task_send_sent_event": True, "worker_send_task_events": True}
-    crew = Crew(tmp_path, redis_url, f"{redis_server.url}/8", slots=2, **more)
+    crew = Crew(tmp_path, redis_url, Database.RESULTS.of(redis_server.url), slots=2, **more)
     yield crew
     crew.close()
 

@@ -47,11 +47,11 @@ def test_each_kind_gets_a_share_of_a_call(world: World) -> None:
     world.gate.store.mark_unsent(world.keys, "nothing")
     world.redis.delete(world.keys.seen)  # nobody serves the queue: there is room for all
     world.tick(1000)
-    swept = world.sweep(world.lists("q"))
+    swept = world.sweep(world.lists("other"))
     assert len(swept.named) in (49, 50) and swept.next_due == 0
     assert len(world.queued()) == 99, "holds and ETAs; the last one was nothing"
     for _ in range(2):
-        swept = world.sweep(world.lists("q"))
+        swept = world.sweep(world.lists("other"))
     assert len(world.queued()) == 2 * BATCH + 40 and swept.next_due != 0
 
 

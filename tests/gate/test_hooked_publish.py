@@ -23,6 +23,7 @@ from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.message import build_entry
 from celery_groupfifo.worker.publisher import Publisher
+from tests.databases import Database
 from tests.waiting import until
 
 
@@ -71,7 +72,7 @@ def make_app(broker: str, gate: str, **conf: Any) -> Celery:
 @pytest.fixture(params=["gate", "elsewhere"])
 def app(request: pytest.FixtureRequest, redis_server: Server, redis_url: str) -> Iterator[Celery]:
     """The broker is the gate's own Redis, or another one."""
-    broker = redis_url if request.param == "gate" else f"{redis_server.url}/8"
+    broker = redis_url if request.param == "gate" else Database.RESULTS.of(redis_server.url)
     with redis.Redis.from_url(broker) as client:
         client.flushdb()
     app = make_app(broker, redis_url)
@@ -109,8 +110,8 @@ def test_the_ticket_that_goes_out_later_is_not_seen(app: Celery, seen: Seen) -> 
 
 
 def test_nor_what_a_worker_publishes(redis_server: Server, redis_url: str, seen: Seen) -> None:
-    app = make_app(f"{redis_server.url}/8", redis_url)
-    with redis.Redis.from_url(f"{redis_server.url}/8") as client:
+    app = make_app(Database.RESULTS.of(redis_server.url), redis_url)
+    with redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as client:
         client.flushdb()
         publisher = Publisher(app, gate_of(app, "groupfifo-publisher"))
         gate_of(app, send=publisher.send)

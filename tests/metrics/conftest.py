@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from celery_groupfifo import embedded
+from tests.databases import Database
 from tests.worker.workers import Crew
 
 
 @pytest.fixture
 def crew(redis_server: embedded.Server, redis_url: str, tmp_path: Path) -> Iterator[Crew]:
     """No worker is started yet."""
-    crew = Crew(tmp_path, redis_url, f"{redis_server.url}/8", groupfifo_lease_ttl=2.0)
+    crew = Crew(tmp_path, redis_url, Database.RESULTS.of(redis_server.url), groupfifo_lease_ttl=2.0)
     yield crew
     crew.close()

@@ -9,24 +9,22 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import embedded
+from tests.databases import Database
 from tests.worker.workers import Crew
 
-#: Databases of the session's server; results of all crews share one. The untuned pool is prefork without the changes of
-#: Celery that only save time.
-DATABASES = {"prefork": 1, "threads": 2, "gevent": 3, "eventlet": 4, "solo": 5, "untuned": 7}
-OWN = 6
-RESULTS = 8
+#: The untuned one is prefork without the changes of Celery that only save time.
+POOLS = ("prefork", "threads", "gevent", "eventlet", "solo", "untuned")
 
 
-@pytest.fixture(scope="session", params=list(DATABASES))
+@pytest.fixture(scope="session", params=POOLS)
 def pool_crew(
     request: pytest.FixtureRequest, redis_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Crew]:
     name = request.param
     crew = Crew(
         tmp_path_factory.mktemp(name),
-        f"{redis_server.url}/{DATABASES[name]}",
-        f"{redis_server.url}/{RESULTS}",
+        Database[name.upper()].of(redis_server.url),
+        Database.RESULTS.of(redis_server.url),
         "prefork" if name == "untuned" else name,
         1 if name == "solo" else 4,
         groupfifo_tuning=name != "untuned",
@@ -61,7 +59,8 @@ def make_crew(redis_server: embedded.Server, tmp_path: Path) -> Iterator[Callabl
     ) -> Crew:
         directory = tmp_path / str(len(crews))
         directory.mkdir()
-        crews.append(Crew(directory, f"{server.url}/{OWN}", f"{results.url}/{RESULTS}", pool, slots, **conf))
+        urls = Database.OWN.of(server.url), Database.RESULTS.of(results.url)
+        crews.append(Crew(directory, *urls, pool, slots, **conf))
         crews[-1].redis.flushdb()
         return crews[-1]
 

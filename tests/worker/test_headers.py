@@ -10,6 +10,7 @@ import pytest
 
 from celery_groupfifo import embedded
 from celery_groupfifo.model import HEADER, KEY_HEADER
+from tests.databases import Database
 from tests.waiting import until
 from tests.worker.workers import Crew, on
 
@@ -118,7 +119,7 @@ def test_so_it_is_where_the_broker_is_not_the_gates_redis(
     make_crew: Callable[..., Crew], redis_server: embedded.Server
 ) -> None:
     """There a ticket has no place but its header: it must be the message's own."""
-    crew = make_crew(groupfifo_url=f"{redis_server.url}/13")
+    crew = make_crew(groupfifo_url=Database.GATE.of(redis_server.url))
     crew.worker.start().ready()
     for forged in [name for name in FORGED if not name.startswith("its own")]:
         assert published(crew, "worker.plain", 901, "headers", **FORGED[forged]).get(timeout=10) == MINE, forged

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import Database
 from tests.waiting import until
 from tests.worker.workers import Crew
 
@@ -25,7 +26,7 @@ LINES: dict[str, list[str]] = {
 def log(request: pytest.FixtureRequest, redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The log of a worker, and the tasks it is about: by deed and task, their ids and fences."""
     directory = tmp_path_factory.mktemp(request.param)
-    crew = Crew(directory, f"{redis_server.url}/12", f"{redis_server.url}/8", request.param)
+    crew = Crew(directory, Database.LOG.of(redis_server.url), Database.RESULTS.of(redis_server.url), request.param)
     crew.redis.flushdb()
     crew.worker.start().ready()
     try:

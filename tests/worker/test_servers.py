@@ -11,6 +11,7 @@ import redis
 from celery import Celery
 
 from celery_groupfifo import embedded
+from tests.databases import Database
 from tests.gate.answering import old_redis
 from tests.waiting import until
 from tests.worker.workers import Crew
@@ -34,7 +35,7 @@ def in_order(crew: Crew, many: int = 12) -> None:
 def test_resp3_is_not_spoken_to_the_gate(
     make_crew: Callable[..., Crew], redis_server: embedded.Server, pool: str
 ) -> None:
-    crew = make_crew(pool, 1 if pool == "solo" else 4, groupfifo_url=f"{redis_server.url}/6?protocol=3")
+    crew = make_crew(pool, 1 if pool == "solo" else 4, groupfifo_url=Database.OWN.of(redis_server.url) + "?protocol=3")
     in_order(crew.ready())
 
 
@@ -42,7 +43,7 @@ def test_resp3_is_not_spoken_to_the_gate(
 def test_with_the_first_of_a_list_dead(
     make_crew: Callable[..., Crew], redis_server: embedded.Server, pool: str
 ) -> None:
-    crew = make_crew(pool, broker_url=["redis://127.0.0.1:1/6", f"{redis_server.url}/6"])
+    crew = make_crew(pool, broker_url=["redis://127.0.0.1:1/6", Database.OWN.of(redis_server.url)])
     in_order(crew.ready())
     assert "Unsafe (addresses)" in crew.worker.log
 
@@ -51,7 +52,7 @@ def test_a_failover_of_the_list(tmp_path: Path, redis_server: embedded.Server) -
     """The first server dies under the worker: tasks that are sent afterwards run at the second."""
     with embedded.start() as first, embedded.start() as second:
         urls = [f"{first.url}/0", f"{second.url}/0"]
-        crew = Crew(tmp_path, urls[0], f"{redis_server.url}/8", broker_url=urls, groupfifo_lease_ttl=2.0)
+        crew = Crew(tmp_path, urls[0], Database.RESULTS.of(redis_server.url), broker_url=urls, groupfifo_lease_ttl=2.0)
         try:
             crew.ready()
             assert crew.send("k", 0).get(timeout=20) == 0
@@ -129,7 +130,7 @@ def test_a_credential_provider(
             Celery(broker=url + query).connection_for_write()
         return
     client = f"redis://:{QUOTED}@127.0.0.1:{guarded[0].port}/1"
-    conf = {"broker_url": f"{redis_server.url}/10", setting: url + query}
+    conf = {"broker_url": Database.GATE.of(redis_server.url), setting: url + query}
     crew = crew_of(tmp_path, redis_server, client, **conf)
     try:
         in_order(crew.ready())
