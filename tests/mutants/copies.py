@@ -14,23 +14,8 @@ from tests.mutants.table import Mutant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = "celery_groupfifo"
-#: What the tests need beside the package.
-PARTS = (
-    "tests/conftest.py",
-    "tests/gate",
-    "tests/groups",
-    "tests/worker",
-    "tests/chaos",
-    "tests/unit",
-    "tests/model",
-    "tests/brokers",
-    "tests/stalls",
-    "tests/proxy.py",
-    "tests/results.py",
-    "tests/tls_server.py",
-    "tests/needs.py",
-    "tests/waiting.py",
-)
+#: What the tests need of the tree.
+PARTS = (PACKAGE, "docs", "tests")
 SECONDS = 180
 
 
@@ -59,16 +44,9 @@ class Copy:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         ignored = shutil.ignore_patterns("__pycache__", ".*")
-        shutil.copytree(REPOSITORY / PACKAGE, directory / PACKAGE, ignore=ignored)
-        shutil.copytree(REPOSITORY / "docs", directory / "docs", ignore=ignored)
         shutil.copy(REPOSITORY / "pyproject.toml", directory)
         for part in PARTS:
-            source, target = REPOSITORY / part, directory / part
-            target.parent.mkdir(exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=ignored)
-            else:
-                shutil.copy(source, target)
+            shutil.copytree(REPOSITORY / part, directory / part, ignore=ignored)
 
     @contextmanager
     def alive(self, mutant: Mutant) -> Iterator[None]:
