@@ -51,6 +51,7 @@ class Receiver:
         self._member = member
         self._consumer = member.consumer
         self._handlers: dict[str, tuple[Any, Handler]] = {}
+        self._plain: set[str | None] = set()
         self._making = threading.RLock()
         self._prefetch = Prefetch(member.consumer, member.loop)
 
@@ -72,6 +73,8 @@ class Receiver:
                     if self._is_misplaced(message):
                         return self._ack(message)
                     clean(headers)
+                elif headers and headers.get("task") not in self._plain:
+                    self._without_ticket(headers)
                 self._member.lists.note(message)
                 return plain(message)
 
@@ -120,6 +123,19 @@ class Receiver:
             said,
         )
         return own
+
+    def _without_ticket(self, headers: Any) -> None:
+        """Tell of the first message without a ticket of each ordered task: its sender knows nothing of the group."""
+        name = headers.get("task")
+        self._plain.add(name)
+        if is_grouped(self._consumer.app.tasks.get(name)):
+            logger.warning(
+                "Task %s[%s] came without a ticket: it was not sent through the gate, and runs outside of its group's "
+                "line. Whoever sends it needs celery_groupfifo, and the task's own code or group_key=… with the call. "
+                "Further ones of this task are not told.",
+                name,
+                headers.get("id"),
+            )
 
     def receive(self, message: Any, ticket: Ticket) -> None:
         """Ask the gate for the lease of a ticket that the broker has delivered."""

@@ -73,6 +73,16 @@ FORGED: dict[str, dict[str, Any]] = {
 }
 
 
+@on("prefork")
+def test_an_ordered_task_of_a_sender_that_knows_no_groups_is_told_once(crew: Crew, key: str) -> None:
+    """Before this package was rolled out everywhere, say. It runs, as any task that a worker gets."""
+    for number in (905, 906):
+        assert published(crew, "worker.act", key, number, "headers").get(timeout=10) == MINE
+    published(crew, "worker.plain", 907, "headers").get(timeout=10)
+    assert crew.worker.log.count("came without a ticket") == 1
+    assert "Task worker.act[" in crew.worker.log
+
+
 @on("prefork", "threads")
 @pytest.mark.parametrize("forged", FORGED)
 def test_a_plain_task_with_a_forged_ticket_is_plain(crew: Crew, forged: str) -> None:
