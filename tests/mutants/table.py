@@ -651,7 +651,7 @@ WORKERS = (
         "worker/trace.py",
         "        if continuation.entry is None:\n            raise\n",
         "        raise\n",
-        (GATE + "test_trace.py::test_so_is_it_when_the_task_rejects_itself_afterwards",),
+        (GATE + "test_trace.py::test_what_was_sent_is_sent_though_its_state_can_not_be_stored",),
     ),
     Mutant(
         "what replaces a run stays in its line, whatever its key",
@@ -717,14 +717,14 @@ WORKERS = (
         "worker/line.py",
         "        if self._reading == connection.fileno():\n            self._reading = None\n",
         "",
-        (GATE + "test_outbox.py::test_broken_connections_are_made_anew",),
+        (UNIT + "test_line.py::test_the_next_connection_may_have_the_number_of_the_last_one",),
     ),
     Mutant(
         "timers that Celery clears are gone",
         "worker/loop.py",
         "            self._timers.clear()  # as Celery may have done\n        self._plan()\n",
         "            self._timers.clear()\n",
-        (UNIT + "test_loop.py::test_nothing_is_forgotten_when_celery_clears_its_timers",),
+        (UNIT + "test_loop.py::test_what_was_planned_before_happens_though_nothing_is_planned_afterwards",),
     ),
     Mutant(
         "a reconnect forgets what a child runs",

@@ -145,6 +145,14 @@ def test_nothing_is_forgotten_when_celery_clears_its_timers(turning: Turning) ->
     assert sorted(seen) == ["called", "called meanwhile", "planned", "planned meanwhile"]
 
 
+def test_what_was_planned_before_happens_though_nothing_is_planned_afterwards(turning: Turning) -> None:
+    seen: list[str] = []
+    turning.loop.later(0.01, lambda: seen.append("planned"))
+    turning.reconnect()
+    turning.start()
+    turning.turn(seen, until=1)
+
+
 def test_what_is_left_at_the_end_is_called(turning: Turning) -> None:
     seen: list[int] = []
     turning.loop.soon(lambda: seen.append(1))

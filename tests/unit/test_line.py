@@ -1,0 +1,73 @@
+"""The line of the consumer's loop to the gate, over connections that a test makes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_groupfifo.pipelined import Pipelined
+from celery_groupfifo.worker.line import Line
+from celery_groupfifo.worker.told import Told
+
+
+class Connection:
+    """One to the gate, whose descriptor has always the same number."""
+
+    trusted = True
+
+    def __init__(self) -> None:
+        self.commands = 0
+
+    def fileno(self) -> int:
+        return 7
+
+    def send(self, commands: Sequence[Any]) -> bool:
+        self.commands += len(commands)
+        return True
+
+    def end(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Hub:
+    """Celery's event loop, as far as a line uses it."""
+
+    def __init__(self) -> None:
+        self.on_tick = set[Any]()
+        self.readers: dict[int, Any] = {}
+
+    def add_reader(self, number: int, call: Any, *args: Any) -> None:
+        self.readers[number] = args
+
+    def remove(self, number: int) -> None:
+        self.readers.pop(number, None)
+
+
+def test_the_next_connection_may_have_the_number_of_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answers are heard all the same: the number of a socket that is closed is the next one's."""
+    hub, opened, kept = Hub(), list[Connection](), list[Told]()
+    loop: Any = SimpleNamespace(hub=hub, here=True, soon=lambda step: step(), later=lambda seconds, step: None)
+    store: Any = SimpleNamespace(command=lambda script, call: [script], timeout=1.0)
+    line = Line(loop, store, threading.Condition(), lambda calls, first: kept.extend(calls))
+
+    def make(*args: Any) -> Connection:
+        opened.append(Connection())
+        return opened[-1]
+
+    monkeypatch.setattr(Pipelined, "open", make)
+    line.attach()
+    for number in range(2):
+        line.open()
+        line.tried()
+        told = Told("begin", ("k", [], []), lambda reply, told: None, [])  # type: ignore[arg-type]
+        line.tell(told)
+        (flush,) = hub.on_tick
+        flush()
+        assert opened[number].commands == 1 and hub.readers == {7: (opened[number],)}
+        line.drop()
+        assert kept.pop() is told and not hub.readers
