@@ -647,11 +647,11 @@ WORKERS = (
         ),
     ),
     Mutant(
-        "a retry is undone by a result backend that is away",
+        "a retry is undone by a time limit that strikes while it is stored",
         "worker/trace.py",
         "        if continuation.entry is None:\n            raise\n",
         "        raise\n",
-        (GATE + "test_trace.py::test_what_was_sent_is_sent_though_its_state_can_not_be_stored",),
+        (GATE + "test_trace.py::test_what_was_sent_is_sent_though_the_time_limit_of_a_greenlet_strikes_then",),
     ),
     Mutant(
         "what replaces a run stays in its line, whatever its key",
