@@ -13,7 +13,7 @@ OWN = ("celery.hostname", "celery.task_name", "messaging.message.id", "messaging
 
 
 def shape(stage: Stage, task: str) -> list[Any]:
-    """What is told of a task's sends and runs, without what is its own."""
+    """Return what is told of a task's sends and runs, without what is its own; plain ones end in any order."""
     sends = {each["id"]: each for each in stage.notes(span=f"apply_async/{NAME}.{task}")}
     found = []
     for run in stage.notes(span=f"run/{NAME}.{task}"):
@@ -22,7 +22,7 @@ def shape(stage: Stage, task: str) -> list[Any]:
         for each in (send, run):
             attributes = {name: value for name, value in each["attributes"].items() if name not in OWN}
             found.append((each["kind"], each["status"], sorted(attributes)))
-    return found
+    return sorted(found, key=str)
 
 
 def test_runs_are_children_of_their_sends(make_stage: Callable[[str], Stage]) -> None:
