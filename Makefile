@@ -74,13 +74,13 @@ check: venv ## Lint, format, types, layers, Lua
 
 # Twice: the files by themselves, and the scripts with their shared parts in place, for names defined nowhere.
 check-lua: venv
-	luacheck --quiet celery_groupfifo/lua
+	luacheck --quiet celery_groupfifo/gate/lua
 	@$(BIN)/python -c "$$WRITE_LUA" build/lua
 	luacheck --quiet --config .luacheckrc --enable 113 --only 1 -- build/lua
 
 define WRITE_LUA
 import pathlib, sys
-from celery_groupfifo import scripts
+from celery_groupfifo.gate import scripts
 directory = pathlib.Path(sys.argv[1])
 directory.mkdir(parents=True, exist_ok=True)
 for name in scripts.NAMES:

@@ -13,8 +13,8 @@ from celery.result import AsyncResult
 from celery_groupfifo.compose import Composer
 from celery_groupfifo.context import collecting
 from celery_groupfifo.errors import GroupFifoError, InvalidOption, PartiallyParked
-from celery_groupfifo.gate import gate_of
-from celery_groupfifo.model import Entry
+from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.publish import retried, tell_parked
 
 

@@ -26,8 +26,8 @@ from kombu.utils.json import dumps as kombu_dumps
 
 from celery_groupfifo import publish
 from celery_groupfifo.context import continued
+from celery_groupfifo.gate.model import KEY_HEADER, Entry, opened
 from celery_groupfifo.grouping import checked_key, group_key
-from celery_groupfifo.model import KEY_HEADER, Entry, opened
 from celery_groupfifo.options import KEY
 from celery_groupfifo.publish import GroupSender
 

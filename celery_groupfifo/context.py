@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from celery_groupfifo.clock import now
-from celery_groupfifo.model import Entry, Ticket
+from celery_groupfifo.gate.clock import now
+from celery_groupfifo.gate.model import Entry, Ticket
 
 #: Entries of a bulk send, collected until the chunk is full; see bulk.py.
 collecting: ContextVar[list[Entry] | None] = ContextVar("groupfifo_collecting", default=None)

@@ -19,7 +19,7 @@ from celery.utils.dispatch import Signal
 from celery.utils.log import get_logger
 
 from celery_groupfifo import signals
-from celery_groupfifo.clock import now
+from celery_groupfifo.gate.clock import now
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.run import Run

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from celery_groupfifo.model import HEADER, KEY_HEADER, Ticket
+from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Ticket
 
 #: Headers of Celery that hold headers in turn: a mapping, or a list of their names.
 _HOLDERS = ("headers", "stamps", "stamped_headers")

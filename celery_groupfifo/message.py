@@ -17,12 +17,12 @@ from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import JSONEncoder
 
-from celery_groupfifo.declared import described
 from celery_groupfifo.errors import InvalidOption
+from celery_groupfifo.gate.declared import described
+from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
+from celery_groupfifo.gate.releaser import Releaser
+from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.headers import cleaned
-from celery_groupfifo.model import ETA_HEADER, KEY_HEADER, Entry
-from celery_groupfifo.release import Releaser
-from celery_groupfifo.route import Entity, Route
 
 #: Options of a publish that are kept beside the message.
 _REPLAYED = ("mandatory", "timeout", "confirm_timeout")

@@ -17,7 +17,7 @@ from kombu.utils.json import loads
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.events import GROUP
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.headers import cleaned
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from celery import Celery, Task
 
 from celery_groupfifo.context import continued
 from celery_groupfifo.errors import GroupLeaseLost
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.grouping import check_spec
 from celery_groupfifo.install import install
-from celery_groupfifo.model import Ticket
 from celery_groupfifo.options import check_task
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from hashlib import sha1
 from types import TracebackType
 
-from celery_groupfifo import scripts
+from celery_groupfifo.gate import scripts
 
 CHUNK = 65536
 

@@ -11,11 +11,11 @@ from celery import Celery
 
 from benchmarks.bench import LIVE, Bench
 from benchmarks.producer import SECOND
-from celery_groupfifo.gate import build_gate
-from celery_groupfifo.keys import quote
-from celery_groupfifo.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
-from celery_groupfifo.pipelined import Pipelined
-from celery_groupfifo.store import Call
+from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
+from celery_groupfifo.gate.pipelined import Pipelined
+from celery_groupfifo.gate.store import Call
 
 QUEUE = "celery"
 #: Groups that wait beside the measured ones are numbered from here.

@@ -15,7 +15,7 @@ from benchmarks.bench import Bench
 from benchmarks.scenarios.base import Metrics
 from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.model import Ticket
 
 #: Of a worker: as many of its calls may come together, and as many leases are out.
 SLOTS = 10

@@ -20,7 +20,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.flower.index import Index, read_index
-from celery_groupfifo.gate import build_gate
+from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.doctor import queues_with_heads
 from celery_groupfifo.groups.reader import Reader

@@ -10,10 +10,10 @@ from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.flower.board import Board
 from celery_groupfifo.flower.index import ORDERS, Row
 from celery_groupfifo.flower.seen import seen
+from celery_groupfifo.gate.keys import due_ms, due_score, quote, task_of
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.reader import Flight
 from celery_groupfifo.groups.view import Running, moment, plain
-from celery_groupfifo.keys import due_ms, due_score, quote, task_of
 
 #: Appointments that are looked through for a group's ETAs.
 APPOINTMENTS = 1000

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery_groupfifo.gate.keys import Keys, unquote
 from celery_groupfifo.groups.listing import STATES
 from celery_groupfifo.groups.reader import FLAGS, Flight, Reader
-from celery_groupfifo.keys import Keys, unquote
 
 #: Groups that one call asks for.
 CHUNK = 2000

@@ -8,7 +8,8 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.errors import InvalidOption, UnknownGroup
-from celery_groupfifo.gate import Gate, gate_of
+from celery_groupfifo.gate.gate import Gate, gate_of
+from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.grouping import checked_key
 from celery_groupfifo.groups import audit, doctor, find, stats, verify
 from celery_groupfifo.groups.explain import Explainer
@@ -18,7 +19,6 @@ from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Found, Group, Page, Parked
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.keys import Keys, quote
 from celery_groupfifo.revoke import revoke_parked
 
 

@@ -7,8 +7,8 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from celery_groupfifo.gate import Gate
-from celery_groupfifo.keys import Keys
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Keys
 
 
 class Calls:

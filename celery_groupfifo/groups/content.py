@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from celery_groupfifo.keys import quote, unquote
-from celery_groupfifo.model import KEY_HEADER
+from celery_groupfifo.gate.keys import quote, unquote
+from celery_groupfifo.gate.model import KEY_HEADER
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from celery import Celery
 
-from celery_groupfifo.gate import build_gate
+from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.gate.server import Server
 from celery_groupfifo.grouping import is_ordered_class
 from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
 from celery_groupfifo.groups.view import Check
-from celery_groupfifo.server import Server
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from celery import Celery
 
+from celery_groupfifo.gate.keys import Keys, due_ms, due_score, entry_names, quote, task_of, unquote
+from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Group, Running
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.keys import Keys, due_ms, due_score, entry_names, quote, task_of, unquote
-from celery_groupfifo.release import ELSEWHERE
 
 #: Appointments that are looked through for the next ETA of a group.
 APPOINTMENTS = 1000

@@ -9,10 +9,10 @@ from typing import Any
 
 from celery import Celery, states
 
+from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, quote, task_of, unquote
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Flight, Reader, running_of
 from celery_groupfifo.groups.view import Found, Group, Parked, moment
-from celery_groupfifo.keys import Keys, due_ms, entry_names, quote, task_of, unquote
 
 logger = logging.getLogger(__name__)
 

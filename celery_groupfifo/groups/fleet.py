@@ -9,11 +9,11 @@ from celery import Celery
 from celery.utils.serialization import jsonify
 from kombu.utils.encoding import safe_repr
 
+from celery_groupfifo.gate.keys import unquote
+from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.keys import unquote
-from celery_groupfifo.release import ELSEWHERE
 
 #: Settings that all processes of an app should have in common.
 SHARED = (

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, InvalidOption, UnknownTask
-from celery_groupfifo.gate import Gate
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import DeadLetter, moment
-from celery_groupfifo.keys import Keys, quote, task_of, unquote
 
 #: Letters that one round trip reads.
 CHUNK = 100

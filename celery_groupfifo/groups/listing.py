@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Group, Page
-from celery_groupfifo.keys import quote
 
 STATES = ("running", "waiting", "held", "paused", "blocked", "draining")
 SORTS = ("depth", "age", "key")

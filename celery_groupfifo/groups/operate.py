@@ -9,13 +9,13 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
-from celery_groupfifo.gate import Gate
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
+from celery_groupfifo.gate.model import opened
+from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import PLACES, Reader
-from celery_groupfifo.keys import Keys, quote, task_of, unquote
-from celery_groupfifo.model import opened
-from celery_groupfifo.recovery import MOST_BYTES
 from celery_groupfifo.revoke import tell_revoked
 
 #: Bytes of messages that one call of `move` carries at most.

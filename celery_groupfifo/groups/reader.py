@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from celery_groupfifo.gate import Gate
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, task_of, unquote
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
-from celery_groupfifo.keys import Keys, due_ms, entry_names, task_of, unquote
 
 #: What an operator or a failure says of a group, the strongest first: a field of the group's hash each.
 FLAGS = ("paused", "blocked", "draining")

@@ -8,9 +8,9 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from celery_groupfifo.gate.refusals import LEAST_VERSION
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
-from celery_groupfifo.refusals import LEAST_VERSION
 
 #: Share of the memory from which on it is time to act.
 FULL = 0.8

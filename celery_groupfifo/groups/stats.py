@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery_groupfifo.gate.keys import Keys, unquote
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.keys import Keys, unquote
 
 
 def stats(reader: Reader) -> dict[str, Any]:

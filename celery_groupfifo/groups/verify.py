@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from celery_groupfifo.gate.keys import Keys, due_score, task_of, unquote
 from celery_groupfifo.groups.reader import Flight, Reader
 from celery_groupfifo.groups.view import Breach
-from celery_groupfifo.keys import Keys, due_score, task_of, unquote
 
 #: Seconds between two looks.
 PAUSE = 0.3

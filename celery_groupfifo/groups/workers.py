@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.connect import broker_connection
+from celery_groupfifo.gate.servers import broker_connection
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.gate import Gate, build_gate
-from celery_groupfifo.keys import Keys, due_score
+from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.keys import Keys, due_score
 
 logger = logging.getLogger(__name__)
 

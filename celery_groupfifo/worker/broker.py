@@ -10,8 +10,8 @@ from typing import Any
 
 from kombu.transport import redis, virtual
 
-from celery_groupfifo.keys import queue_of_list
-from celery_groupfifo.model import Lists
+from celery_groupfifo.gate.keys import queue_of_list
+from celery_groupfifo.gate.model import Lists
 
 Channel = Any
 """A channel of kombu's Redis transport."""

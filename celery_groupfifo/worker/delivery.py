@@ -13,7 +13,7 @@ from typing import Any
 from kombu.message import Message
 from kombu.utils.json import loads
 
-from celery_groupfifo.clock import now
+from celery_groupfifo.gate.clock import now
 
 
 class Delivery:

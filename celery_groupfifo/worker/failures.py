@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from celery_groupfifo.model import TRAVELLING, Failure
+from celery_groupfifo.gate.model import TRAVELLING, Failure
 from celery_groupfifo.options import option_of
 
 if TYPE_CHECKING:

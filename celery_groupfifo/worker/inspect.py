@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from celery.worker.control import control_command, inspect_command, nok, ok
 
-from celery_groupfifo.clock import now
+from celery_groupfifo.gate.clock import now
 from celery_groupfifo.worker.run import State
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.pipelined import Pipelined
-from celery_groupfifo.refusals import is_unreachable
-from celery_groupfifo.store import Store, Word
+from celery_groupfifo.gate.pipelined import Pipelined
+from celery_groupfifo.gate.refusals import is_unreachable
+from celery_groupfifo.gate.store import Store, Word
 from celery_groupfifo.worker.told import Told
 
 if TYPE_CHECKING:

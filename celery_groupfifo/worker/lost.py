@@ -12,11 +12,11 @@ from time import monotonic
 
 from celery.utils.log import get_logger
 
-from celery_groupfifo.gate import Gate
-from celery_groupfifo.keys import Keys
-from celery_groupfifo.model import Head
-from celery_groupfifo.recovery import GRACE_MS
-from celery_groupfifo.release import ELSEWHERE
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.model import Head
+from celery_groupfifo.gate.recovery import GRACE_MS
+from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)

@@ -16,9 +16,9 @@ from celery.worker import state
 
 from celery_groupfifo import events
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate import Gate, build_gate
-from celery_groupfifo.keys import quote
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.revoke import tell_revoked
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists

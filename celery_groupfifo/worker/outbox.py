@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.refusals import is_unreachable
-from celery_groupfifo.store import Store
+from celery_groupfifo.gate.refusals import is_unreachable
+from celery_groupfifo.gate.store import Store
 from celery_groupfifo.worker.line import Line
 from celery_groupfifo.worker.postman import Postman
 from celery_groupfifo.worker.told import Told

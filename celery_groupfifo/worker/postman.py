@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.refusals import is_unreachable
-from celery_groupfifo.store import Store
+from celery_groupfifo.gate.refusals import is_unreachable
+from celery_groupfifo.gate.store import Store
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.line import Line

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_groupfifo.clock import now
+from celery_groupfifo.gate.clock import now
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.run import Run
 

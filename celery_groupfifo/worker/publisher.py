@@ -19,11 +19,11 @@ from celery.utils.log import get_logger
 from kombu.messaging import Producer
 from kombu.transport import virtual
 
-from celery_groupfifo import connect
-from celery_groupfifo.connect import broker_connection
-from celery_groupfifo.gate import Gate
-from celery_groupfifo.keys import unquote
-from celery_groupfifo.release import ELSEWHERE, DeclarationRefused, publish_ticket, ticket_of
+from celery_groupfifo.gate import servers as connect
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import unquote
+from celery_groupfifo.gate.releaser import ELSEWHERE, DeclarationRefused, publish_ticket, ticket_of
+from celery_groupfifo.gate.servers import broker_connection
 from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)

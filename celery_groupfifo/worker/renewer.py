@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from celery.utils.log import get_logger
 
-from celery_groupfifo.clock import now
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate import Gate
+from celery_groupfifo.gate.clock import now
+from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
 logger = get_logger(__name__)

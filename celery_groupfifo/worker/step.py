@@ -7,8 +7,8 @@ from typing import Any
 from celery import bootsteps
 from celery.utils.log import get_logger
 
-from celery_groupfifo.connect import follow
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, UnsupportedServer
+from celery_groupfifo.gate.servers import follow
 from celery_groupfifo.worker import advice, patches
 from celery_groupfifo.worker.member import Member
 

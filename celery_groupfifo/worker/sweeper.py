@@ -19,9 +19,9 @@ from typing import Protocol
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate import Gate
-from celery_groupfifo.keys import Keys
-from celery_groupfifo.model import Lists
+from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.model import Lists
 from celery_groupfifo.worker.lost import Length, LostTickets
 
 logger = get_logger(__name__)

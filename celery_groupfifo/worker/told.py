@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
-from celery_groupfifo.clock import now
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.store import Call
+from celery_groupfifo.gate.clock import now
+from celery_groupfifo.gate.store import Call
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.run import Run

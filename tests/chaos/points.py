@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 from celery import signals
 
-from celery_groupfifo import scripts
-from celery_groupfifo.pipelined import Pipelined
-from celery_groupfifo.store import Store
+from celery_groupfifo.gate import scripts
+from celery_groupfifo.gate.pipelined import Pipelined
+from celery_groupfifo.gate.store import Store
 
 #: "<script> before|after <which call of it, from 1>"
 POINT = "CHAOS_POINT"

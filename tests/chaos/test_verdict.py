@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from celery_groupfifo.demo.history import Event
 from celery_groupfifo.errors import GateUnavailable
-from celery_groupfifo.gate import build_gate
+from celery_groupfifo.gate.gate import build_gate
 from tests.chaos.app import make_app
 from tests.chaos.effects import Effect
 from tests.chaos.fleet import SLEPT, SUSPENDABLE

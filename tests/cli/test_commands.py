@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo.cli import groupfifo
-from celery_groupfifo.gate import _ATTRIBUTE, build_gate
+from celery_groupfifo.gate.gate import _ATTRIBUTE, build_gate
 from celery_groupfifo.groups.workers import Workers
 from tests.cli.conftest import Run
 from tests.groups.conftest import Shop

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import GroupFifoTask
-from celery_groupfifo.model import KEY_HEADER
+from celery_groupfifo.gate.model import KEY_HEADER
 from tests.gate.support import World
 
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from celery_groupfifo import embedded
 from celery_groupfifo.flower import metrics
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.metrics import Snapshots
 from tests.flower.process import FlowerProcess
 from tests.waiting import until

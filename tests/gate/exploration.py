@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo import Groups
-from celery_groupfifo.keys import task_of
-from celery_groupfifo.model import Finish, Ticket
-from celery_groupfifo.recovery import GRACE_MS
+from celery_groupfifo.gate.keys import task_of
+from celery_groupfifo.gate.model import Finish, Ticket
+from celery_groupfifo.gate.recovery import GRACE_MS
 from tests.gate.support import START_MS, TTL_MS, World, make_entry, ticket_of
 
 GROUPS, WORKERS = ("A", "B"), ("w1", "w2")

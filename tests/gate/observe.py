@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from celery_groupfifo.keys import due_ms, due_score
+from celery_groupfifo.gate.keys import due_ms, due_score
 from tests.gate.support import PLAIN, World, ticket_of
 from tests.model.gate_model import GateModel
 

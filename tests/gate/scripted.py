@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from celery_groupfifo.keys import Keys
-from celery_groupfifo.recovery import GRACE_MS
-from celery_groupfifo.store import Store
+from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.recovery import GRACE_MS
+from celery_groupfifo.gate.store import Store
 from tests.gate.support import TTL_MS, World, make_entry
 
 Call = Callable[[], Any]

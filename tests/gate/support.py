@@ -9,10 +9,10 @@ from typing import Any
 import redis
 from celery import Celery
 
-from celery_groupfifo.gate import Gate, build_gate
-from celery_groupfifo.keys import Keys, quote
-from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Swept, Ticket
-from celery_groupfifo.route import Route
+from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.keys import Keys, quote
+from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Swept, Ticket
+from celery_groupfifo.gate.route import Route
 
 #: A time like those of Redis: fences are drawn from it and have 16 digits.
 START_MS = 1_800_000_000_000

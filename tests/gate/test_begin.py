@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.model import Ticket
 from tests.gate.support import TTL_MS, World
 
 

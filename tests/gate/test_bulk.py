@@ -10,7 +10,7 @@ from celery import Celery
 from celery.signals import before_task_publish
 
 from celery_groupfifo import GateUnavailable, GroupFifoTask, Groups, InvalidOption, PartiallyParked, park_many
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
 
 
 @pytest.fixture

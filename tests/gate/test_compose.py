@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kombu.serialization import registry
 
 from celery_groupfifo import GroupFifoTask, PartiallyParked, compose, park_many
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.signals import group_parked
 
 

@@ -17,9 +17,9 @@ import redis
 from celery import Celery
 
 from celery_groupfifo import GroupFifo, Groups, embedded, park_many
-from celery_groupfifo.connect import gate_server
-from celery_groupfifo.connections import KEPT, Connections
-from celery_groupfifo.gate import Gate, build_gate
+from celery_groupfifo.gate.connections import KEPT, Connections
+from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.settings import Settings
 from tests.gate import tls
 from tests.gate.support import World, make_entry
@@ -223,8 +223,8 @@ GREEN = """
 import sys
 {patch}
 from celery import Celery
-from celery_groupfifo.gate import build_gate
-from celery_groupfifo.connections import KEPT
+from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.gate.connections import KEPT
 from tests.gate.support import make_entry
 
 gate = build_gate(Celery("green", broker=sys.argv[1]))

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from celery_groupfifo.keys import quote, unquote
+from celery_groupfifo.gate.keys import quote, unquote
 from tests.gate.support import START_MS, World, make_entry, ticket_of
 
 HOSTILE = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from celery_groupfifo import Groups
+from celery_groupfifo.gate.keys import due_ms, due_score
+from celery_groupfifo.gate.recovery import BATCH, MOST_BYTES
 from celery_groupfifo.groups import operate
-from celery_groupfifo.keys import due_ms, due_score
-from celery_groupfifo.recovery import BATCH, MOST_BYTES
 from tests.gate.support import TTL_MS, World
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from celery_groupfifo.model import Ticket
-from celery_groupfifo.recovery import BATCH, CLAIM_MS
+from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.recovery import BATCH, CLAIM_MS
 from tests.gate.support import TTL_MS, World, make_entry
 
 POLICIES = ("block", "dead_letter", "cancel_rest")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_groupfifo.recovery import CALLS_KEEP, GRACE_MS
+from celery_groupfifo.gate.recovery import CALLS_KEEP, GRACE_MS
 from tests.gate.support import PLAIN, TTL_MS, World, ticket_of
 
 

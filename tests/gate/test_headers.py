@@ -12,7 +12,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import schedule
 
 from celery_groupfifo import GroupFifoTask, InvalidOption, MissingGroupKey, park_many
-from celery_groupfifo.model import HEADER, KEY_HEADER, Ticket
+from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Ticket
 from tests.gate.support import World
 
 TICKET = "gf groupfifo:0 1800000000000000 0 1800000000000000 somebody"

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from celery_groupfifo import scripts
-from celery_groupfifo.inline import inlined, unpacked
+from celery_groupfifo.gate import scripts
+from celery_groupfifo.gate.inline import inlined, unpacked
 from tests.gate.support import World
 from tests.gate.test_script_headers import FILES, PARTS, text
 

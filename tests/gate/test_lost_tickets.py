@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_groupfifo.model import Ticket
-from celery_groupfifo.recovery import GRACE_MS
+from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.worker import lost
 from celery_groupfifo.worker.lost import BOUND, LONGEST, PAGE, LostTickets
 from tests.gate.support import World, ticket_of

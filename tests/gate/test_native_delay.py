@@ -14,7 +14,7 @@ from kombu.messaging import Producer
 
 from celery_groupfifo import GroupFifoTask
 from celery_groupfifo.context import Continuation, continuing
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.model import Ticket
 
 WORK = Exchange("work", type="topic")
 QUORUM = {"x-queue-type": "quorum"}

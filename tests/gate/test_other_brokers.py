@@ -9,10 +9,10 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from celery_groupfifo.errors import GateUnavailable
-from celery_groupfifo.model import Ticket
-from celery_groupfifo.recovery import GRACE_MS
-from celery_groupfifo.release import Place
-from celery_groupfifo.route import Route
+from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.recovery import GRACE_MS
+from celery_groupfifo.gate.releaser import Place
+from celery_groupfifo.gate.route import Route
 from tests.gate.support import World, ticket_of
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kombu.utils.json import loads
 
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.model import Ticket
 from tests.gate.support import TTL_MS, World
 
 

@@ -10,8 +10,8 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo.errors import GroupDraining
-from celery_groupfifo.keys import NAMES, entry_names, quote, task_of
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.keys import NAMES, entry_names, quote, task_of
+from celery_groupfifo.gate.model import Ticket
 from tests.gate.support import TTL_MS, World, make_entry
 
 
@@ -180,7 +180,7 @@ def test_no_id_is_taken_for_a_longer_name(world: World, id: str) -> None:
 
 
 def test_the_number_of_names_is_that_of_the_script() -> None:
-    script = (files("celery_groupfifo") / "lua" / "lib" / "replace.lua").read_text("utf-8")
+    script = (files("celery_groupfifo.gate") / "lua" / "lib" / "replace.lua").read_text("utf-8")
     assert re.findall(r"NAMES = (\d+)", script) == [str(NAMES)]
 
 

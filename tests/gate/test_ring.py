@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_groupfifo.recovery import GRACE_MS
+from celery_groupfifo.gate.recovery import GRACE_MS
 from tests.gate.support import PLAIN, World, make_entry, ticket_of
 
 

@@ -14,7 +14,7 @@ from kombu.common import Broadcast
 from kombu.exceptions import OperationalError
 
 from celery_groupfifo import GroupFifo, GroupFifoTask, Groups, InvalidOption, InvalidRoute, PartiallyParked, park_many
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
 
 MEDIA = Exchange("media", type="topic")
 OPTIONS = {"global_keyprefix": "app1:", "priority_steps": [0, 5], "sep": "@"}

@@ -9,12 +9,12 @@ from importlib.resources import files
 
 import pytest
 
-from celery_groupfifo import gate, recovery, scripts
-from celery_groupfifo.keys import BASE
+from celery_groupfifo.gate import gate, recovery, scripts
+from celery_groupfifo.gate.keys import BASE
 from tests.gate.scripted import CASES, Case, Made, recorded
 from tests.gate.support import World
 
-LUA = files("celery_groupfifo") / "lua"
+LUA = files("celery_groupfifo.gate") / "lua"
 SHARED_KEYS, SHARED_ARGS = len(BASE), 2
 FILES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
 PARTS = sorted(path.name for path in (LUA / "lib").iterdir())

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from celery_groupfifo.gate import Gate, build_gate
-from celery_groupfifo.sentinels import PATIENCE
+from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.sentinels import PATIENCE
 from tests.gate import sentinels
 from tests.gate.sentinels import PASSWORD, Watched
 from tests.gate.support import make_entry

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 )
 
 from celery_groupfifo import Groups
+from celery_groupfifo.gate.keys import entry_names, task_of
+from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.recovery import CLAIM_MS, GRACE_MS
 from celery_groupfifo.groups import operate
-from celery_groupfifo.keys import entry_names, task_of
-from celery_groupfifo.model import Ticket
-from celery_groupfifo.recovery import CLAIM_MS, GRACE_MS
 from tests.gate import observe
 from tests.gate.support import PLAIN, START_MS, TTL_MS, World, make_entry, ticket_of
 from tests.model.gate_model import GateModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_groupfifo.recovery import CLAIM_MS, GRACE_MS
+from celery_groupfifo.gate.recovery import CLAIM_MS, GRACE_MS
 from tests.gate.support import TTL_MS, World
 
 

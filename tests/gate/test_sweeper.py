@@ -11,8 +11,8 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable
-from celery_groupfifo.gate import Gate, build_gate
-from celery_groupfifo.model import Swept
+from celery_groupfifo.gate.gate import Gate, build_gate
+from celery_groupfifo.gate.model import Swept
 from celery_groupfifo.worker.sweeper import STOP_SECONDS, Sweeper
 from tests.gate.support import TTL_MS, World, make_entry
 from tests.waiting import until

@@ -14,8 +14,8 @@ from celery.app.trace import setup_worker_optimizations, trace_task_ret
 from celery.exceptions import Ignore, Reject, Retry
 
 from celery_groupfifo import GroupFifoTask, GroupRun
-from celery_groupfifo.clock import now
-from celery_groupfifo.model import opened
+from celery_groupfifo.gate.clock import now
+from celery_groupfifo.gate.model import opened
 from celery_groupfifo.worker import trace
 from celery_groupfifo.worker.trace import in_pool, split
 from tests.gate.support import World

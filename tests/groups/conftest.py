@@ -10,8 +10,8 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from celery_groupfifo import GroupFifoTask, Groups
-from celery_groupfifo.gate import _ATTRIBUTE
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.gate import _ATTRIBUTE
+from celery_groupfifo.gate.model import Ticket
 from tests.gate.support import World
 
 

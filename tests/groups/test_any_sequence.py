@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from celery_groupfifo import GroupDraining, Groups, HeadChanged, UnknownGroup, WrongState
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.groups import operate, verify
-from celery_groupfifo.model import Ticket
 from tests.gate.support import START_MS, TTL_MS, World, ticket_of
 
 KEYS = st.sampled_from(["a", "b"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from celery_groupfifo import Groups, WrongState
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.groups import verify
-from celery_groupfifo.model import Ticket
 from tests.gate.support import World
 from tests.groups.conftest import Shop
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from celery_groupfifo import Groups, embedded
 from celery_groupfifo.cli import groupfifo
-from celery_groupfifo.gate import _ATTRIBUTE
+from celery_groupfifo.gate.gate import _ATTRIBUTE
 from celery_groupfifo.groups import listing, verify
 from tests.gate.scripted import recorded
 from tests.gate.support import World, make_entry

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from celery_groupfifo.keys import Keyspace
+from celery_groupfifo.gate.keys import Keyspace
 
 KEYS = Keyspace("", "groupfifo", 1).partitions[0]
 

@@ -17,9 +17,9 @@ from celery import Celery
 from prometheus_client import CollectorRegistry, generate_latest
 
 from celery_groupfifo import embedded, metrics
-from celery_groupfifo.gate import gate_of
+from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.metrics.command import address
-from celery_groupfifo.model import Ticket
 from tests.waiting import until
 from tests.worker.app import make_app
 

@@ -11,7 +11,7 @@ from statistics import mean
 import pytest
 
 from celery_groupfifo import park_many
-from celery_groupfifo.gate import build_gate
+from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.worker import lost
 from celery_groupfifo.worker.lost import LostTickets
 from tests.chaos.stage import Stage

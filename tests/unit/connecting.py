@@ -6,8 +6,8 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.connect import gate_server
-from celery_groupfifo.server import Server, bounded
+from celery_groupfifo.gate.server import Server, bounded
+from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.settings import read_settings
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import redis
 
-from celery_groupfifo import InvalidSetting, connect
-from celery_groupfifo.gate import build_gate
+from celery_groupfifo import InvalidSetting
+from celery_groupfifo.gate import servers as connect
+from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.gate.releaser import KombuReleaser, ListReleaser
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.release import KombuReleaser, ListReleaser
 from tests.unit.connecting import app_with, options_of, server_of
 
 

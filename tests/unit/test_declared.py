@@ -10,7 +10,7 @@ from kombu.common import Broadcast
 from kombu.entity import binding
 from kombu.utils.json import dumps, loads
 
-from celery_groupfifo.declared import described, entities
+from celery_groupfifo.gate.declared import described, entities
 
 MEDIA = Exchange("media", type="topic", durable=False, arguments={"alternate-exchange": "rest"})
 ENTITIES = [

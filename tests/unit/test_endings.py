@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import events, signals
-from celery_groupfifo.model import Finished
+from celery_groupfifo.gate.model import Finished
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.member import Member

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from celery_groupfifo.connections import Connections
-from celery_groupfifo.failover import Failover
+from celery_groupfifo.gate.connections import Connections
+from celery_groupfifo.gate.failover import Failover
 
 
 class Server:

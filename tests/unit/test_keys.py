@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celery_groupfifo.keys import Keys, Keyspace, quote, unquote
+from celery_groupfifo.gate.keys import Keys, Keyspace, quote, unquote
 
 HOSTILE = [
     "A",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo.pipelined import Pipelined
+from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.worker.line import Line
 from celery_groupfifo.worker.told import Told
 

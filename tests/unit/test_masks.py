@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import InvalidSetting
-from celery_groupfifo.gate import build_gate
+from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.masks import shown
 from celery_groupfifo.settings import read_settings
 

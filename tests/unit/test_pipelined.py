@@ -11,7 +11,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.pipelined import Pipelined, parse
+from celery_groupfifo.gate.pipelined import Pipelined, parse
 
 ANSWERS = [
     (b":42\r\n", 42),

@@ -11,7 +11,7 @@ from amqp.exceptions import NotFound, PreconditionFailed
 from celery import Celery
 from kombu import Exchange, Queue
 
-from celery_groupfifo.release import DeclarationRefused, publish_ticket
+from celery_groupfifo.gate.releaser import DeclarationRefused, publish_ticket
 from celery_groupfifo.worker.broker import _list_of
 
 MESSAGE = json.dumps(

@@ -7,7 +7,7 @@ import redis
 from redis._parsers.base import BaseParser
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
-from celery_groupfifo.refusals import Kind, kind_of, told
+from celery_groupfifo.gate.refusals import Kind, kind_of, told
 
 SHOWN = "redis://shop:6379/0"
 #: As Redis 6.2 tells what a command inside a script has raised, and as the scripts tell what they have caught.

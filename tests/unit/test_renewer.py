@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo.errors import GateUnavailable
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 from tests.unit.test_run import WAYS, make_run, step

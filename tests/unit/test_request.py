@@ -12,7 +12,7 @@ from celery import Celery
 from celery.exceptions import Reject
 from kombu.message import Message
 
-from celery_groupfifo.model import HEADER, KEY_HEADER, Failure
+from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Failure
 from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import Disposition, Run, Runs, State
 from tests.unit.test_run import WAYS, make_run, step

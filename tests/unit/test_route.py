@@ -11,7 +11,7 @@ from kombu.common import Broadcast
 from kombu.entity import binding
 
 from celery_groupfifo.errors import InvalidRoute
-from celery_groupfifo.route import Known, Route
+from celery_groupfifo.gate.route import Known, Route
 
 MEDIA = Exchange("media", type="topic")
 STARS = [

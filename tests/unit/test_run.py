@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import celery_groupfifo
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.worker.run import FOLLOWS, LEASED, LEAVING, Disposition, Run, Runs, State
 
 DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"

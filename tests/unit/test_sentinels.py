@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from celery_groupfifo import sentinels
-from celery_groupfifo.sentinels import SentinelMaster
+from celery_groupfifo.gate import sentinels
+from celery_groupfifo.gate.sentinels import SentinelMaster
 
 OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 

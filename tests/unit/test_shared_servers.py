@@ -12,9 +12,9 @@ from kombu import Connection
 from kombu.transport import redis as kombu_redis
 
 from celery_groupfifo import InvalidSetting
-from celery_groupfifo.gate import build_gate
-from celery_groupfifo.release import ListReleaser
-from celery_groupfifo.route import Route
+from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.gate.releaser import ListReleaser
+from celery_groupfifo.gate.route import Route
 from tests.unit.connecting import app_with, options_of, server_of
 
 # -- what the broker's settings say ------------------------------------------------

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from celery_groupfifo.gate import gate_of
-from celery_groupfifo.model import Ticket
+from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.gate.model import Ticket
 from tests.waiting import until
 from tests.worker.history import Run
 from tests.worker.workers import Crew

@@ -20,13 +20,13 @@ from kombu.messaging import Producer
 from kombu.transport import virtual
 from kombu.utils.json import loads
 
-from celery_groupfifo.connect import Brokers, broker_server
-from celery_groupfifo.declared import entities
-from celery_groupfifo.keys import queue_of_list, quote, unquote
-from celery_groupfifo.model import Ticket
-from celery_groupfifo.route import Entity, Known, Route, bound_queues, one_queue
-from celery_groupfifo.server import Server
-from celery_groupfifo.store import Store
+from celery_groupfifo.gate.declared import entities
+from celery_groupfifo.gate.keys import queue_of_list, quote, unquote
+from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.route import Entity, Known, Route, bound_queues, one_queue
+from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.servers import Brokers, broker_server
+from celery_groupfifo.gate.store import Store
 
 #: First letter of a queue that kombu publishes to.
 ELSEWHERE = "*"

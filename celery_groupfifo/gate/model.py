@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError
-from celery_groupfifo.keys import quote, task_of
+from celery_groupfifo.gate.keys import quote, task_of
 
 #: The header that carries the ticket. Names that begin so are ours; see headers.py.
 HEADER = "groupfifo"

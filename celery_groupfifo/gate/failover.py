@@ -16,7 +16,7 @@ import redis
 from celery.utils.log import get_logger
 from redis.exceptions import RedisError, ResponseError
 
-from celery_groupfifo.connections import Connections
+from celery_groupfifo.gate.connections import Connections
 
 logger = get_logger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.evaluate import load
-from celery_groupfifo.store import Store, Word
+from celery_groupfifo.gate.evaluator import load
+from celery_groupfifo.gate.store import Store, Word
 
 #: Bytes that are read at once.
 CHUNK = 65_536

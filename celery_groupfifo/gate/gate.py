@@ -14,15 +14,15 @@ from uuid import uuid4
 
 from celery import Celery
 
-from celery_groupfifo.connect import gate_server
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.keys import Keys, Keyspace, entry_names, quote
-from celery_groupfifo.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted, opened
-from celery_groupfifo.recovery import BATCH, Recovery
-from celery_groupfifo.release import Releaser, Send, releaser_of
-from celery_groupfifo.server import Server
+from celery_groupfifo.gate.keys import Keys, Keyspace, entry_names, quote
+from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted, opened
+from celery_groupfifo.gate.recovery import BATCH, Recovery
+from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
+from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.servers import gate_server
+from celery_groupfifo.gate.store import Call, Store
 from celery_groupfifo.settings import Settings, read_settings
-from celery_groupfifo.store import Call, Store
 
 #: How long a producer's last number is remembered: longer than anybody repeats a call.
 PRODUCER_KEEP_MS = 600_000

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.keys import Keys, Keyspace, task_of, unquote
-from celery_groupfifo.model import Head, Lists, Swept, Ticket, opened
-from celery_groupfifo.release import ELSEWHERE, Releaser, ticket_of
+from celery_groupfifo.gate.keys import Keys, Keyspace, task_of, unquote
+from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket, opened
+from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser, ticket_of
+from celery_groupfifo.gate.store import Store, Word
 from celery_groupfifo.settings import Settings
-from celery_groupfifo.store import Store, Word
 
 logger = logging.getLogger(__name__)
 

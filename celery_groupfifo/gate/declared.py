@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue, binding
 
-from celery_groupfifo.route import Entity
+from celery_groupfifo.gate.route import Entity
 
 _EXCHANGE = ("name", "type", "arguments", "durable", "passive", "auto_delete", "no_declare")
 _QUEUE = (

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from celery_groupfifo import scripts
-from celery_groupfifo.connections import Connections
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.evaluate import Evaluator
-from celery_groupfifo.keys import Keys, due_score
-from celery_groupfifo.refusals import Kind, checked_version, kind_of, told
+from celery_groupfifo.gate import scripts
+from celery_groupfifo.gate.connections import Connections
+from celery_groupfifo.gate.evaluator import Evaluator
+from celery_groupfifo.gate.keys import Keys, due_score
+from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, told
 
 T = TypeVar("T")
 

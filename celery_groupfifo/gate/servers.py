@@ -20,10 +20,10 @@ from kombu.utils.url import url_to_parts
 from redis.sentinel import SentinelManagedConnection
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
+from celery_groupfifo.gate.server import Options, Server, place_of
+from celery_groupfifo.gate.urls import ENCODE, SCHEMES, sentinel_server, server_at
 from celery_groupfifo.masks import shown
-from celery_groupfifo.server import Options, Server, place_of
 from celery_groupfifo.settings import Settings
-from celery_groupfifo.urls import ENCODE, SCHEMES, sentinel_server, server_at
 
 #: Seconds that the broker may take for one step, where it is not the gate's Redis.
 BROKER_PATIENCE = 5.0

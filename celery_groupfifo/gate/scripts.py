@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-from celery_groupfifo.inline import inlined, unpacked
+from celery_groupfifo.gate.inline import inlined, unpacked
 
 #: Every operation of the gate, by the name of its file.
 NAMES = (
@@ -42,7 +42,7 @@ INCLUDE = "--@include "
 @cache
 def source(name: str) -> str:
     """The text of a script with its shared parts in place."""
-    lua = files("celery_groupfifo") / "lua"
+    lua = files("celery_groupfifo.gate") / "lua"
     lines = []
     for line in (lua / f"{name}.lua").read_text("utf-8").splitlines():
         if line.lstrip().startswith(INCLUDE):

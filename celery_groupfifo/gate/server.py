@@ -17,11 +17,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from celery_groupfifo.connections import Connections, Master
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.failover import Failover
+from celery_groupfifo.gate.connections import Connections, Master
+from celery_groupfifo.gate.failover import Failover
+from celery_groupfifo.gate.sentinels import PATIENCE, SentinelMaster
 from celery_groupfifo.masks import shown
-from celery_groupfifo.sentinels import PATIENCE, SentinelMaster
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import redis
 from redis.exceptions import RedisError
 
-from celery_groupfifo.connections import Connections
+from celery_groupfifo.gate.connections import Connections
 
 Address = tuple[str, int]
 

@@ -12,8 +12,8 @@ from kombu.utils import symbol_by_name
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 
 from celery_groupfifo.errors import InvalidSetting
+from celery_groupfifo.gate.server import Options, Server, known_options, place_of
 from celery_groupfifo.masks import shown
-from celery_groupfifo.server import Options, Server, known_options, place_of
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
 _SOCKETS = ("unix", "redis+socket")

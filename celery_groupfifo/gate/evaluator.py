@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from celery_groupfifo import scripts
-from celery_groupfifo.refusals import checked_version
+from celery_groupfifo.gate import scripts
+from celery_groupfifo.gate.refusals import checked_version
 
 if TYPE_CHECKING:
-    from celery_groupfifo.connections import Connections
+    from celery_groupfifo.gate.connections import Connections
 
 
 def load(connection: Any, names: Sequence[str]) -> None:
