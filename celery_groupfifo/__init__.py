@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from celery_groupfifo import masks, publish, signals
+from celery_groupfifo import masks, signals
 from celery_groupfifo.app import GroupFifo
-from celery_groupfifo.bulk import park_many
 from celery_groupfifo.errors import (
     DuplicateTask,
     GateUnavailable,
@@ -32,6 +31,8 @@ from celery_groupfifo.errors import (
     UnsupportedServer,
     WrongState,
 )
+from celery_groupfifo.sending import publish
+from celery_groupfifo.sending.bulk import park_many
 from celery_groupfifo.signals import (
     group_begun,
     group_blocked,

@@ -20,14 +20,12 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo import signals
 from celery_groupfifo.gate.clock import now
+from celery_groupfifo.signals import EVENT_GROUP
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.run import Run
 
 logger = get_logger(__name__)
-
-#: The first word of our events' types.
-GROUP = "groupfifo"
 
 #: Says which run a line is about; its values are in the record, too (`extra`).
 _LINE = "%s[%s] (group %r, fence %s, attempt %s) %s"
@@ -142,9 +140,9 @@ class Events:
         if dispatcher.groups:  # those it sends; none named: all
             if "task" not in dispatcher.groups:
                 return None
-            dispatcher.groups.add(GROUP)
-        if dispatcher.buffer_group and GROUP not in dispatcher.buffer_group:
-            dispatcher.buffer_group = {*dispatcher.buffer_group, GROUP}  # many in one message, as Celery's own
+            dispatcher.groups.add(EVENT_GROUP)
+        if dispatcher.buffer_group and EVENT_GROUP not in dispatcher.buffer_group:
+            dispatcher.buffer_group = {*dispatcher.buffer_group, EVENT_GROUP}  # many in one message, as Celery's own
         return dispatcher
 
     def _tell(self, kind: _Kind, run: Run, more: dict[str, Any], said: str, later: bool = False) -> None:
@@ -167,7 +165,7 @@ class Events:
             self._soon(lambda: self._send(event, fields, False))
             return
         try:
-            dispatcher.send(f"{GROUP}-{event}", **fields)
+            dispatcher.send(f"{EVENT_GROUP}-{event}", **fields)
         except Exception as error:  # a monitor that can't be told must not hold a group
             logger.debug("An event was not sent: %r", error)
 
@@ -200,4 +198,4 @@ def outcome_of(run: Run, due: float | None) -> str:
     return "replaced" if run.outcome == "ignored" else "retry"
 
 
-__all__ = ["GROUP", "Events", "log", "of_run", "outcome_of"]
+__all__ = ["Events", "log", "of_run", "outcome_of"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from celery_groupfifo import publish, revoke
+from celery_groupfifo.sending import publish, revoke
 
 #: The worker's part; named, so that a process that only sends never imports it.
 STEP = "celery_groupfifo.worker.step:GroupStep"

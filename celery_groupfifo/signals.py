@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from celery.utils.dispatch import Signal
 
+#: The first word of the types of our events, and the name under which monitors see us.
+EVENT_GROUP = "groupfifo"
+
 _RUN = frozenset({"key", "task_id", "fence", "attempt", "worker"})
 
 #: The gate has accepted a task. Sent in the process that sends it, after the park. Sender: the task's name.

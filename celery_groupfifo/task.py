@@ -8,13 +8,13 @@ from typing import Any
 
 from celery import Celery, Task
 
-from celery_groupfifo.context import continued
 from celery_groupfifo.errors import GroupLeaseLost
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Ticket
-from celery_groupfifo.grouping import check_spec
 from celery_groupfifo.install import install
-from celery_groupfifo.options import check_task
+from celery_groupfifo.sending.context import continued
+from celery_groupfifo.sending.grouping import check_spec
+from celery_groupfifo.sending.options import check_task
 
 
 class GroupRun:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_groupfifo.revoke import REVOKED
+from celery_groupfifo.sending.revoke import REVOKED
 
 #: The field of a task, and the column.
 FIELD, LABEL = "group_key", "Group"

@@ -10,7 +10,6 @@ from celery import Celery
 from celery_groupfifo.errors import InvalidOption, UnknownGroup
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, quote
-from celery_groupfifo.grouping import checked_key
 from celery_groupfifo.groups import audit, doctor, find, stats, verify
 from celery_groupfifo.groups.explain import Explainer
 from celery_groupfifo.groups.letters import Letters
@@ -19,7 +18,8 @@ from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Found, Group, Page, Parked
 from celery_groupfifo.groups.workers import Workers
-from celery_groupfifo.revoke import revoke_parked
+from celery_groupfifo.sending.grouping import checked_key
+from celery_groupfifo.sending.revoke import revoke_parked
 
 
 class Groups:

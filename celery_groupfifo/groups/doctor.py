@@ -8,11 +8,11 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.server import Server
-from celery_groupfifo.grouping import is_ordered_class
 from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
 from celery_groupfifo.groups.view import Check
+from celery_groupfifo.sending.grouping import is_ordered_class
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:

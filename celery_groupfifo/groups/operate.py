@@ -16,7 +16,7 @@ from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import PLACES, Reader
-from celery_groupfifo.revoke import tell_revoked
+from celery_groupfifo.sending.revoke import tell_revoked
 
 #: Bytes of messages that one call of `move` carries at most.
 MOVED_BYTES = 4_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.gate.model import TRAVELLING, Failure
-from celery_groupfifo.options import option_of
+from celery_groupfifo.sending.options import option_of
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from celery_groupfifo.context import Continuation, current
+from celery_groupfifo.sending.context import Continuation, current
 
 #: The modules of Celery whose lines are about one task: received; succeeded, retry, raised, ignored, rejected; revoked
 #: and out of time.

@@ -19,7 +19,7 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
-from celery_groupfifo.revoke import tell_revoked
+from celery_groupfifo.sending.revoke import tell_revoked
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists
 from celery_groupfifo.worker.endings import Endings

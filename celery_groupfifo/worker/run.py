@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from celery_groupfifo.context import Continuation
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.model import KEY_HEADER, TRAVELLING, Entry, Failure, Ticket
+from celery_groupfifo.sending.context import Continuation
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery

@@ -20,11 +20,11 @@ from celery.app.trace import fast_trace_task, trace_task_ret
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_logger
 
-from celery_groupfifo.context import Continuation, continuing
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry, Ticket
+from celery_groupfifo.sending.context import Continuation, continuing
 
 logger = get_logger(__name__)
 

@@ -358,7 +358,7 @@ def test_what_rabbitmq_refuses_delays_no_other(
     rabbit: Sender, rabbitmq_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What AMQP can't carry is refused at the call; were it not, it would be nobody else's matter."""
-    monkeypatch.setattr("celery_groupfifo.message._check_amqp", lambda task, properties: None)
+    monkeypatch.setattr("celery_groupfifo.sending.message._check_amqp", lambda task, properties: None)
     for number in range(8):
         rabbit.park(f"odd{number}", timestamp="soon")
     rabbit.park("a")

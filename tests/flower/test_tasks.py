@@ -12,8 +12,9 @@ from celery import Celery
 from celery.events.state import State, Task
 from flower.utils.search import TaskSearchEngine
 
-from celery_groupfifo import Groups, park_many, revoke
+from celery_groupfifo import Groups, park_many
 from celery_groupfifo.flower import tasks
+from celery_groupfifo.sending import revoke
 from tests.waiting import until
 from tests.worker.app import make_app
 

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.serialization import registry
 
-from celery_groupfifo import GroupFifoTask, PartiallyParked, compose, park_many
+from celery_groupfifo import GroupFifoTask, PartiallyParked, park_many
 from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.sending import bulk_templates as compose
 from celery_groupfifo.signals import group_parked
 
 

@@ -21,7 +21,7 @@ from kombu.messaging import Producer
 from celery_groupfifo import GroupFifoTask, Groups, park_many
 from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate.gate import gate_of
-from celery_groupfifo.message import build_entry
+from celery_groupfifo.sending.message import build_entry
 from celery_groupfifo.worker.publisher import Publisher
 from tests.databases import Database
 from tests.waiting import until
@@ -175,7 +175,7 @@ def test_without_a_wrapper_a_bulk_send_takes_its_short_way(app: Celery, monkeypa
         built.append(entry.id)
         return entry
 
-    monkeypatch.setattr("celery_groupfifo.publish.build_entry", counted)
+    monkeypatch.setattr("celery_groupfifo.sending.publish.build_entry", counted)
     park_many([app.tasks["send"].s("k", number).set(task_id=str(number)) for number in range(5)])
     assert built == ["0"]
 

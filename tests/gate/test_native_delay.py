@@ -13,8 +13,8 @@ from kombu import Exchange, Queue
 from kombu.messaging import Producer
 
 from celery_groupfifo import GroupFifoTask
-from celery_groupfifo.context import Continuation, continuing
 from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.sending.context import Continuation, continuing
 
 WORK = Exchange("work", type="topic")
 QUORUM = {"x-queue-type": "quorum"}

@@ -162,7 +162,7 @@ def test_a_retry_comes_out_with_the_end(tasks: Tasks, name: str) -> None:
 
 def test_part_of_a_delay_is_over_by_then(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("celery_groupfifo.context.now", lambda: clock[0])
+    monkeypatch.setattr("celery_groupfifo.sending.context.now", lambda: clock[0])
 
     def deed(task: Any) -> Any:
         try:

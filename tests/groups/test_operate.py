@@ -281,7 +281,7 @@ def test_a_revoke_is_audited_by_the_step_that_does_it(shop: Shop, monkeypatch: p
     def die(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("celery_groupfifo.revoke.tell_revoked", die)
+    monkeypatch.setattr("celery_groupfifo.sending.revoke.tell_revoked", die)
     for id in ("b", "later"):
         with pytest.raises(KeyboardInterrupt):
             shop.groups.revoke(id, by="anna")

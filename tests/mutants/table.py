@@ -415,7 +415,7 @@ SCRIPTS = (
 MODULES = (
     Mutant(
         "a retry forgets what its call said",
-        "publish.py",
+        "sending/publish.py",
         "**(run.options if run else {}), ",
         "",
         (WORKER + "test_failures.py::test_a_retry_keeps_the_word_of_the_call",),
@@ -495,7 +495,7 @@ MODULES = (
     ),
     Mutant(
         "a call's connection to another broker is ignored",
-        "publish.py",
+        "sending/publish.py",
         "        gate.releaser.check(producer)\n",
         "",
         ("tests/brokers/test_connections_of_calls.py::test_one_to_another_broker_is_refused",),
@@ -655,7 +655,7 @@ WORKERS = (
     ),
     Mutant(
         "what replaces a run stays in its line, whatever its key",
-        "publish.py",
+        "sending/publish.py",
         "        return key if key != run.key else None\n",
         "        return None\n",
         (WORKER + "test_canvas.py::test_replaced_by_another_group_s_task",),
@@ -777,7 +777,7 @@ PUBLISHING = (
     ),
     Mutant(
         "a countdown counts twice with quorum queues",
-        "publish.py",
+        "sending/publish.py",
         "        if routed:\n",
         "        if False:\n",
         (GATE + "test_native_delay.py::test_a_call_by_name",),
@@ -805,14 +805,14 @@ PUBLISHING = (
     ),
     Mutant(
         "an expiration is left to the broker",
-        "message.py",
+        "sending/message.py",
         'properties.pop("expiration", None)',
         "None",
         (BROKERS + "test_options.py::test_an_expiration_is_the_tasks_expiry",),
     ),
     Mutant(
         "what wraps the publish does not see a bulk send",
-        "compose.py",
+        "sending/bulk_templates.py",
         "        and _is_celerys(messaging.Producer.publish, messaging)\n",
         "",
         (GATE + "test_hooked_publish.py::test_a_bulk_send_is_seen_task_by_task",),
@@ -836,7 +836,7 @@ PUBLISHING = (
 NAMES = (
     Mutant(
         "a copied header counts as a ticket",
-        "headers.py",
+        "sending/headers.py",
         '    if ticket is None or ticket.id != headers.get("id") or not isinstance(headers.get(KEY_HEADER), str):\n',
         "    if ticket is None or not isinstance(headers.get(KEY_HEADER), str):\n",
         (
@@ -863,35 +863,35 @@ NAMES = (
     ),
     Mutant(
         "a plain task is sent with a header of the gate",
-        "publish.py",
+        "sending/publish.py",
         '        options["headers"] = cleaned(headers)\n    clean(message.headers)\n',
         "        pass\n    clean(message.headers)\n",
         (GATE + "test_headers.py::test_a_plain_task_has_none",),
     ),
     Mutant(
         "a receiver of Celery's signals adds one",
-        "publish.py",
+        "sending/publish.py",
         "            producer = _Cleaner(producer)\n",
         "            pass\n",
         (GATE + "test_headers.py::test_what_a_signal_handler_puts_in",),
     ),
     Mutant(
         "a method of a mixin is taken for an option",
-        "options.py",
+        "sending/options.py",
         "        if value is not None and _is_value(value):\n",
         "        if value is not None:\n",
         (UNIT + "test_options.py::test_what_a_mixin_calls_so_is_no_option",),
     ),
     Mutant(
         "a misspelt option is sent as a property of the message",
-        "publish.py",
+        "sending/publish.py",
         '    check_names(options, f"with a call of {name}")\n',
         "",
         (UNIT + "test_options.py::test_a_misspelt_option_of_a_call_names_the_nearest",),
     ),
     Mutant(
         "a callable key gets the call as it was written",
-        "grouping.py",
+        "sending/grouping.py",
         "        args, kwargs = arguments_for(spec, bound, values)\n",
         "        args, kwargs = bound.args, bound.kwargs\n",
         (UNIT + "test_grouping.py::test_a_callable_gets_the_call_by_the_names_of_the_task",),

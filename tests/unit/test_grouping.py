@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 
 from celery_groupfifo import GroupFifoTask, InvalidGroupKey, InvalidOption, MissingGroupKey
-from celery_groupfifo.grouping import checked_key, group_key, is_grouped
+from celery_groupfifo.sending.grouping import checked_key, group_key, is_grouped
 
 
 def task_with(spec: Any, fun: Callable[..., Any] | None = None, **options: Any) -> Any:

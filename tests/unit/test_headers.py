@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo.gate.model import HEADER, HEADERS, KEY_HEADER
-from celery_groupfifo.headers import clean, cleaned, has_ours, ticket_in
+from celery_groupfifo.sending.headers import clean, cleaned, has_ours, ticket_in
 
 TICKET = "gf groupfifo:0 1800000000000000 0 1800000000000000 an-id"
 

@@ -10,8 +10,8 @@ import pytest
 from celery.app import trace
 from celery.worker import request, strategy
 
-from celery_groupfifo.context import Continuation, continuing
 from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker import lines
 
 RUN = Continuation(Ticket("groupfifo:0", 7, 0, 1, "an-id"), "50% of\n'us'", 0)

@@ -9,8 +9,8 @@ import pytest
 from celery import Celery, Task
 
 from celery_groupfifo import GroupFifoTask, InvalidOption
-from celery_groupfifo.grouping import is_grouped
-from celery_groupfifo.options import NAMES, option_of
+from celery_groupfifo.sending.grouping import is_grouped
+from celery_groupfifo.sending.options import NAMES, option_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.model import HEADER
-from celery_groupfifo.grouping import is_ordered_class
+from celery_groupfifo.sending.grouping import is_ordered_class
 from celery_groupfifo.settings import OPTIONS, check_option
 
 KEY = "group_key"

@@ -10,12 +10,12 @@ from celery import Celery
 from celery.canvas import Signature
 from celery.result import AsyncResult
 
-from celery_groupfifo.compose import Composer
-from celery_groupfifo.context import collecting
 from celery_groupfifo.errors import GroupFifoError, InvalidOption, PartiallyParked
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry
-from celery_groupfifo.publish import retried, tell_parked
+from celery_groupfifo.sending.bulk_templates import Composer
+from celery_groupfifo.sending.context import collecting
+from celery_groupfifo.sending.publish import retried, tell_parked
 
 
 def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncResult]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from celery.utils.saferepr import saferepr
 
-from celery_groupfifo.binding import arguments_for
 from celery_groupfifo.errors import InvalidGroupKey, InvalidOption, MissingGroupKey
+from celery_groupfifo.sending.binding import arguments_for
 
 MAX_BYTES = 512
 #: Characters of a call that an error quotes.

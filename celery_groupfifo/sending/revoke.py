@@ -16,16 +16,16 @@ from kombu.utils.functional import maybe_list
 from kombu.utils.json import loads
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.events import GROUP
 from celery_groupfifo.gate.gate import gate_of
-from celery_groupfifo.headers import cleaned
+from celery_groupfifo.sending.headers import cleaned
+from celery_groupfifo.signals import EVENT_GROUP
 
 logger = logging.getLogger(__name__)
 
 #: Marks an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: The event for what was taken out of the gate; its field `uuids` names the tasks.
-REVOKED = f"{GROUP}-revoked"
+REVOKED = f"{EVENT_GROUP}-revoked"
 #: Seconds that a broker may take to be there for an event.
 PATIENCE = 1.0
 
@@ -81,7 +81,7 @@ def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
     try:
         with app.producer_or_acquire() as producer:
             producer.connection.ensure_connection(max_retries=1, timeout=PATIENCE)
-            name = f"{GROUP}@{socket.gethostname()}"
+            name = f"{EVENT_GROUP}@{socket.gethostname()}"
             dispatcher = app.events.Dispatcher(enabled=False, hostname=name, buffer_while_offline=False)
             dispatcher.publish(REVOKED, {"uuids": list(task_ids)}, producer, retry=False)
     except Exception as error:  # a monitor that can't be told must not stop an operator

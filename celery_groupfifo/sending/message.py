@@ -22,7 +22,7 @@ from celery_groupfifo.gate.declared import described
 from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.releaser import Releaser
 from celery_groupfifo.gate.route import Entity, Route
-from celery_groupfifo.headers import cleaned
+from celery_groupfifo.sending.headers import cleaned
 
 #: Options of a publish that are kept beside the message.
 _REPLAYED = ("mandatory", "timeout", "confirm_timeout")

@@ -16,16 +16,16 @@ from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
 from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.context import Continuation, collecting, continued, is_running
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.model import TRAVELLING, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
-from celery_groupfifo.grouping import MAPS, checked_key, group_key, is_grouped
-from celery_groupfifo.headers import clean, cleaned, has_ours, is_ours
-from celery_groupfifo.message import build_entry
-from celery_groupfifo.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
-from celery_groupfifo.producer import Published, publish_through
+from celery_groupfifo.sending.context import Continuation, collecting, continued, is_running
+from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.headers import clean, cleaned, has_ours, is_ours
+from celery_groupfifo.sending.message import build_entry
+from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
+from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.settings import check_option
 from celery_groupfifo.signals import group_parked
 

@@ -24,12 +24,12 @@ from kombu.serialization import registry
 from kombu.utils.json import JSONEncoder
 from kombu.utils.json import dumps as kombu_dumps
 
-from celery_groupfifo import publish
-from celery_groupfifo.context import continued
 from celery_groupfifo.gate.model import KEY_HEADER, Entry, opened
-from celery_groupfifo.grouping import checked_key, group_key
-from celery_groupfifo.options import KEY
-from celery_groupfifo.publish import GroupSender
+from celery_groupfifo.sending import publish
+from celery_groupfifo.sending.context import continued
+from celery_groupfifo.sending.grouping import checked_key, group_key
+from celery_groupfifo.sending.options import KEY
+from celery_groupfifo.sending.publish import GroupSender
 
 #: Options that make no call unusual, and the type they must have.
 _KNOWN = {"task_id": str, KEY: str, "queue": str, "priority": int}
