@@ -11,11 +11,10 @@ from uuid import uuid4
 
 from celery.utils.log import get_logger
 
-from celery_groupfifo import events
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.model import Finish, Finished
 from celery_groupfifo.gate.recovery import BATCH
-from celery_groupfifo.worker import broker
+from celery_groupfifo.worker import broker, events
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.run import LEAVING, Run, State
 from celery_groupfifo.worker.told import Told

@@ -14,12 +14,12 @@ from celery.bootsteps import RUN as RUNNING
 from celery.utils.log import get_logger
 from celery.worker import state
 
-from celery_groupfifo import events
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.sending.revoke import tell_revoked
+from celery_groupfifo.worker import events
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists
 from celery_groupfifo.worker.endings import Endings

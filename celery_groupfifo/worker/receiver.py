@@ -17,10 +17,10 @@ from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 from kombu.exceptions import ContentDisallowed, DecodeError
 
-from celery_groupfifo import events
 from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, ticket_in
+from celery_groupfifo.worker import events
 from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
 from celery_groupfifo.worker.lines import about
 from celery_groupfifo.worker.prefetch import Prefetch

@@ -22,10 +22,10 @@ from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminate
 from celery.worker import state
 from celery.worker.request import Request
 
-from celery_groupfifo import events
 from celery_groupfifo.gate.model import ETA_HEADER, HEADER, HEADERS, TRAVELLING
 from celery_groupfifo.sending.context import continuing
 from celery_groupfifo.sending.options import option_of
+from celery_groupfifo.worker import events
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.lines import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body

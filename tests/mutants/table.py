@@ -610,7 +610,7 @@ WORKERS = (
     ),
     Mutant(
         "a slow receiver delays sweeps",
-        "events.py",
+        "worker/events.py",
         'self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))',
         'self._count(signals.group_reclaimed, "reclaimed", count)',
         (UNIT + "test_signals.py::test_a_sweep_does_not_wait_for_receivers",),

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo import events, signals
+from celery_groupfifo import signals
 from celery_groupfifo.gate.model import Finished
+from celery_groupfifo.worker import events
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.member import Member

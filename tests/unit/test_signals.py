@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_groupfifo import events, signals
+from celery_groupfifo import signals
 from celery_groupfifo.gate.model import Failure, Ticket
+from celery_groupfifo.worker import events
 from tests.worker.app import make_app
 
 TICKET = Ticket("groupfifo:0", 1_700_000_000_000_000, 2, 1_600_000_000_000_000, "an-id")
