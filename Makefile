@@ -7,7 +7,7 @@ SEEDS  ?= 3
 JOBS   ?= 2
 STAMP  := $(VENV)/.installed
 
-# Read by the demo and the cluster; an empty one means its default.
+# Read by the demo and the cluster; an empty one means its default. Without an app the cluster runs the demo's.
 export DEMO_TASKS INSTANCES WORKER_CONCURRENCY APP WORKER_OPTIONS
 CLUSTER := $(BIN)/python -m celery_groupfifo.cluster
 
@@ -26,14 +26,14 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 demo: venv ## Watch groups run in order (DEMO_TASKS, INSTANCES, WORKER_CONCURRENCY)
-	$(BIN)/python -m celery_groupfifo.demo
+	$(BIN)/python -m demo
 
 flower: venv ## The same demo, with Flower and its Groups tab
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flower]'
-	$(BIN)/python -m celery_groupfifo.demo --flower
+	$(BIN)/python -m demo --flower
 
 cluster: venv ## Start workers in the background (INSTANCES=4 or max, WORKER_CONCURRENCY=10, APP, WORKER_OPTIONS)
-	@$(CLUSTER) start
+	@APP=$(or $(APP),demo.app) $(CLUSTER) start
 
 cluster-scale: venv ## Start more of them, or stop some (INSTANCES=6)
 	@$(CLUSTER) scale

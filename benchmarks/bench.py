@@ -19,7 +19,7 @@ from benchmarks.apps.config import CONFIG_VARIABLE, COUNTDOWN_VARIABLE
 from benchmarks.processes import Producer, Worker
 from benchmarks.rabbit import rabbitmq
 from benchmarks.recording import PATH_VARIABLE
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 
 #: Databases of the server: what is measured, results, and from here on the copies of backlogs.
 LIVE, RESULTS, COPIES = 0, 1, 2

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from celery_groupfifo.embedded import dying_with_us
+from celery_groupfifo.testing.embedded import dying_with_us
 
 ROOT = Path(__file__).resolve().parents[1]
 

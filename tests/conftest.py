@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.needs import need
 

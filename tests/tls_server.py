@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from celery.app.utils import find_app
 from celery_groupfifo.cluster.manager import Cluster, ClusterError, Recipe
 from celery_groupfifo.cluster.status import look, shown
 
-DEFAULT_APP = "celery_groupfifo.demo.app"
 DEFAULT_INSTANCES = 2
 
 
@@ -72,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("command", choices=["start", "scale", "reload", "stop", "status"])
     said = os.environ.get
-    parser.add_argument("-A", "--app", default=said("APP"), help=f"the Celery app (APP; {DEFAULT_APP})")
+    parser.add_argument("-A", "--app", default=said("APP"), help="the Celery app (APP)")
     parser.add_argument(
         "-i",
         "--instances",
@@ -114,8 +113,11 @@ def count(word: str) -> int:
 def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
     """What was said now, else at the start, else the defaults."""
     kept = Recipe.kept(directory) if options.command != "start" else {}
+    app = options.app or kept.get("app")
+    if not app:
+        raise ClusterError("Name the app, as for `celery -A`: APP=shop, or --app shop.")
     return Recipe(
-        app=options.app or kept.get("app") or DEFAULT_APP,
+        app=app,
         concurrency=options.concurrency or kept.get("concurrency"),
         options=tuple(kept.get("options") or () if options.options is None else shlex.split(options.options)),
         stem=options.name or kept.get("stem") or Recipe.stem,

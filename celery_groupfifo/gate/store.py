@@ -188,6 +188,14 @@ class Store:
         found: Any = self.ask("wait", lambda: self.client.brpop(lists, timeout=next(times)))
         return None if found is None else str(found[0].decode())
 
+    def config(self, name: str) -> str | None:
+        """Return a setting of the server; None when it does not tell."""
+        try:
+            said = self.client.config_get(name).get(name)
+        except RedisError:
+            return None
+        return None if said is None else str(said)
+
     @property
     def timeout(self) -> float:
         """Seconds that the client waits for an answer."""

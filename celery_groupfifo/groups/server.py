@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from celery_groupfifo.gate.refusals import LEAST_VERSION
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
@@ -77,7 +75,7 @@ def _replication(reader: Reader, info: Info) -> Iterator[Check]:
         unsafe=True,
     )
     replicas, watched = int(info.get("connected_slaves") or 0), bool(reader.gate.server.sentinels)
-    least = _config(reader, "min-replicas-to-write")
+    least = reader.gate.store.config("min-replicas-to-write")
     if not replicas:
         yield Check.of(
             "replication",
@@ -98,7 +96,7 @@ def _replication(reader: Reader, info: Info) -> Iterator[Check]:
 
 
 def _persistence(reader: Reader, info: Info) -> Check:
-    save = _config(reader, "save")
+    save = reader.gate.store.config("save")
     failed = [
         name
         for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
@@ -132,15 +130,6 @@ def _clock(reader: Reader) -> Check:
         "The order of groups takes no clock, but an ETA is turned into a delay by the sender's.",
         "Let both keep their time by NTP.",
     )
-
-
-def _config(reader: Reader, name: str) -> str | None:
-    """A setting of the server; None when it does not tell."""
-    try:
-        said = reader.gate.store.client.config_get(name).get(name)
-    except RedisError:
-        return None
-    return None if said is None else str(said)
 
 
 def _mb(size: int) -> str:

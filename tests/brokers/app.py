@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo import GroupFifoTask
-from celery_groupfifo.demo import history
+from celery_groupfifo.testing import history
 
 FOLDER = Path(os.environ.get("BROKER_FOLDER", "."))
 

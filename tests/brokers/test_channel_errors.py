@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 from kombu import Connection, Queue
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from celery_groupfifo.worker.reconnect import SETTING, ChannelClosed, after_channel_errors
 from tests.brokers.setups import Setup
 from tests.waiting import until

@@ -10,8 +10,8 @@ from celery import Celery
 from kombu import Connection, Producer, pools
 
 from celery_groupfifo import GroupFifoTask, InvalidOption, PartiallyParked, park_many
-from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate.servers import Brokers
+from celery_groupfifo.testing.embedded import Server
 from tests.databases import Database
 
 BROKER, OTHER = Database.RESULTS, Database.VARIANT

@@ -15,9 +15,9 @@ from kombu import Connection, Exchange, Queue, pools
 from kombu.transport.pyamqp import Channel
 
 from celery_groupfifo import GroupFifo, GroupFifoTask, Groups, InvalidOption
-from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate.gate import build_gate, gate_of
 from celery_groupfifo.gate.releaser import KombuReleaser
+from celery_groupfifo.testing.embedded import Server
 from celery_groupfifo.worker.publisher import Publisher
 from tests.databases import Database
 from tests.waiting import until

@@ -17,8 +17,8 @@ import redis
 from celery import Celery
 
 from celery_groupfifo import GroupFifo, park_many
-from celery_groupfifo.demo import checker, history
-from celery_groupfifo.embedded import Server
+from celery_groupfifo.testing import checker, history
+from celery_groupfifo.testing.embedded import Server
 from tests.databases import Database
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from celery import Celery
 from kombu import Connection, Producer
 
 from celery_groupfifo import GroupFifoTask, Groups, park_many
-from celery_groupfifo.embedded import Server
+from celery_groupfifo.testing.embedded import Server
 from tests.databases import Database
 
 #: Far more than a send takes; one that waits for itself takes for ever.

@@ -19,10 +19,10 @@ from kombu.transport import virtual
 from kombu.transport.memory import Channel
 
 from celery_groupfifo import GroupFifo
-from celery_groupfifo.embedded import Server, _free_port
 from celery_groupfifo.gate import servers as connect
 from celery_groupfifo.gate.gate import _ATTRIBUTE, Gate, build_gate
 from celery_groupfifo.gate.releaser import KombuReleaser
+from celery_groupfifo.testing.embedded import Server, _free_port
 from celery_groupfifo.worker import publisher as module
 from celery_groupfifo.worker.publisher import Publisher
 from tests.brokers.hole import Hole, hole

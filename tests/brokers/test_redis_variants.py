@@ -16,9 +16,9 @@ import redis
 from celery import Celery
 
 from celery_groupfifo import GroupFifo
-from celery_groupfifo.demo import checker, history
-from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.testing import checker, history
+from celery_groupfifo.testing.embedded import Server
 from tests.databases import Database
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from celery import Celery
 from kombu import Connection
 
 from celery_groupfifo import Groups
-from celery_groupfifo.embedded import Server
+from celery_groupfifo.testing.embedded import Server
 from tests.brokers.setups import Setup
 from tests.databases import Database
 

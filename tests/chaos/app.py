@@ -19,8 +19,8 @@ from celery.exceptions import Ignore
 
 import celery_groupfifo
 from celery_groupfifo import GroupFifoTask, GroupLeaseLost
-from celery_groupfifo.demo import history
-from celery_groupfifo.demo.history import record
+from celery_groupfifo.testing import history
+from celery_groupfifo.testing.history import record
 from tests.chaos.effects import Effects
 
 #: Where a worker finds its settings (JSON) and the directory of the test.

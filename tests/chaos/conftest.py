@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.chaos.stage import Stage
 
 SEEDS, STALL_SEEDS = 2, 1

@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from celery_groupfifo.demo.history import record
-from celery_groupfifo.demo.processes import Process
+from celery_groupfifo.testing.history import record
+from celery_groupfifo.testing.processes import Process
 from tests.chaos.app import CONF, DIRECTORY
 from tests.chaos.points import POINT
 from tests.waiting import until

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 
-from celery_groupfifo.demo.history import Event, record
+from celery_groupfifo.testing.history import Event, record
 from tests.chaos.app import LEASE_TTL
 from tests.chaos.fleet import Worker
 from tests.chaos.stage import QUEUE, RECOVERY, Stage

@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.proxy import Proxy
 
 #: How a server refuses, and how it accepts again: commands for its administrator.

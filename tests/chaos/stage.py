@@ -11,9 +11,9 @@ from typing import Any
 
 from celery.result import AsyncResult
 
-from celery_groupfifo import embedded
-from celery_groupfifo.demo.history import Event, Tail, load, record
-from celery_groupfifo.demo.processes import Process
+from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.history import Event, Tail, load, record
+from celery_groupfifo.testing.processes import Process
 from tests.chaos.app import CONF, DIRECTORY, LEASE_TTL, PATIENCE, make_app
 from tests.chaos.effects import Effects
 from tests.chaos.fleet import Worker, python_path

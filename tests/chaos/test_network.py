@@ -10,7 +10,7 @@ import pytest
 from kombu import Connection, Consumer, Queue
 from kombu.utils.eventio import READ
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from celery_groupfifo.worker.broker import close_for_sure, pass_over_others
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.stage import QUEUE, Stage

@@ -13,9 +13,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from celery_groupfifo.demo.history import Event
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.testing.history import Event
 from tests.chaos.app import make_app
 from tests.chaos.effects import Effect
 from tests.chaos.fleet import SLEPT, SUSPENDABLE

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from celery_groupfifo.demo.checker import check, summary
-from celery_groupfifo.demo.history import Event
-from celery_groupfifo.demo.summary import Summary
-from celery_groupfifo.demo.timeline import FAILED, OK, Run, Span, Timeline
+from celery_groupfifo.testing.checker import check, summary
+from celery_groupfifo.testing.history import Event
+from celery_groupfifo.testing.summary import Summary
+from celery_groupfifo.testing.timeline import FAILED, OK, Run, Span, Timeline
 from tests.chaos.effects import Effect, out_of_order
 from tests.chaos.stage import Stage
 

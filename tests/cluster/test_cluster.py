@@ -13,8 +13,8 @@ import redis
 
 from celery_groupfifo.cluster.command import count
 from celery_groupfifo.cluster.processes import _from_proc, _from_ps, table
-from celery_groupfifo.demo.checker import check
-from celery_groupfifo.demo.history import load
+from celery_groupfifo.testing.checker import check
+from celery_groupfifo.testing.history import load
 from tests.cluster.conftest import Site
 from tests.waiting import until
 
@@ -35,7 +35,7 @@ def work(key, seconds):
 
 def test_scale_and_reload_under_traffic(site: Site) -> None:
     site.run("start", "--instances", "2", "--concurrency", "2")
-    words = ["-m", "celery_groupfifo.demo.producer", "--messages", "100000", "--rate", "60"]
+    words = ["-m", "demo.producer", "--messages", "100000", "--rate", "60"]
     producer = subprocess.Popen([sys.executable, *words], cwd=site.directory, env=site.environment)
     try:
         until(lambda: site.history.exists() and check(load([site.history]), drained=False))
@@ -144,7 +144,7 @@ def test_a_pid_of_somebody_else_is_left_alone(site: Site) -> None:
 def test_a_worker_that_still_starts_can_be_stopped(site: Site) -> None:
     site.cluster.mkdir()
     instance = site.instance(1)
-    instance.start("celery_groupfifo.demo.app", [], {"REDIS_URL": site.environment["REDIS_URL"]})
+    instance.start("demo.app", [], {"REDIS_URL": site.environment["REDIS_URL"]})
     started = time.monotonic()
     site.run("stop")
     assert time.monotonic() - started < 20

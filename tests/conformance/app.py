@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery, shared_task, signals
 
 from celery_groupfifo import GroupFifo, GroupFifoTask
-from celery_groupfifo.demo.history import record
+from celery_groupfifo.testing.history import record
 from tests.chaos.fleet import CONF, DIRECTORY
 
 LEASE_TTL = 2.0

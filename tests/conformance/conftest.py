@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.brokers.conftest import rabbitmq as rabbitmq
 from tests.brokers.conftest import rabbitmq_url as rabbitmq_url
 from tests.needs import need

@@ -18,7 +18,7 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from celery_groupfifo import park_many
-from celery_groupfifo.demo.history import Event, load, record
+from celery_groupfifo.testing.history import Event, load, record
 from tests.chaos.fleet import Worker
 from tests.chaos.stage import LASTING, Watch
 from tests.chaos.verdict import problems

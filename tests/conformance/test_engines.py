@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.conformance.run import Conformance, Engine
 
 POOLS = ("prefork", "threads", "gevent", "eventlet", "solo")

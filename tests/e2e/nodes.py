@@ -27,7 +27,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

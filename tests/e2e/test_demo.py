@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 import celery_groupfifo
-from celery_groupfifo.demo.checker import check, summary
-from celery_groupfifo.demo.history import load
+from celery_groupfifo.testing.checker import check, summary
+from celery_groupfifo.testing.history import load
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -32,7 +32,7 @@ def start_demo(directory: Path, tasks: int) -> subprocess.Popen[str]:
     # A killed demo can't remove its server's data: pytest does.
     environment["TMPDIR"] = str(directory)
     return subprocess.Popen(
-        [sys.executable, "-m", "celery_groupfifo.demo", "--dir", str(directory)],
+        [sys.executable, "-m", "demo", "--dir", str(directory)],
         env=environment,
         cwd=directory,
         stdout=subprocess.PIPE,

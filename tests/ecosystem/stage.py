@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery_groupfifo.demo.processes import Process
+from celery_groupfifo.testing.processes import Process
 from tests.ecosystem.apps.base import DIRECTORY, URL
 from tests.waiting import until
 

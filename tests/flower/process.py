@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from celery_groupfifo.embedded import dying_with_us
+from celery_groupfifo.testing.embedded import dying_with_us
 from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY
 from tests.worker.workers import REPOSITORY

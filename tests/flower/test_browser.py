@@ -12,7 +12,8 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 
-from celery_groupfifo import Groups, embedded
+from celery_groupfifo import Groups
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.flower.conftest import HOSTILE
 from tests.flower.process import FlowerProcess

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from celery_groupfifo import embedded
 from celery_groupfifo.flower import metrics
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.metrics import Snapshots
+from celery_groupfifo.testing import embedded
 from tests.flower.process import FlowerProcess
 from tests.waiting import until
 from tests.worker.app import make_app

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo import Groups, embedded
+from celery_groupfifo import Groups
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.flower.process import FlowerProcess
 from tests.waiting import until

@@ -15,7 +15,7 @@ from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.waiting import until
 
 PASSWORD, THEIRS, MASTER = "secret", "theirs", "main"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import GroupFifoError, ScriptRefused
 from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Settings
+from celery_groupfifo.testing import embedded
 from tests.gate.scripted import CASES, Case
 from tests.gate.snapshot import snapshot
 from tests.gate.support import World, make_entry

@@ -13,11 +13,12 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import GroupFifo, Groups, embedded, park_many
+from celery_groupfifo import GroupFifo, Groups, park_many
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.servers import follow
+from celery_groupfifo.testing import embedded
 from tests.gate.support import make_entry
 from tests.waiting import until
 

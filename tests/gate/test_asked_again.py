@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.recovery import GRACE_MS
+from celery_groupfifo.testing import embedded
 from tests.gate.support import TTL_MS, World, make_entry
 from tests.gate.test_other_brokers import Elsewhere
 from tests.proxy import Proxy

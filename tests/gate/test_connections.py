@@ -16,11 +16,12 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import GroupFifo, Groups, embedded, park_many
+from celery_groupfifo import GroupFifo, Groups, park_many
 from celery_groupfifo.gate.connections import KEPT, Connections
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.settings import Settings
+from celery_groupfifo.testing import embedded
 from tests.gate import tls
 from tests.gate.support import World, make_entry
 from tests.waiting import until

@@ -11,10 +11,10 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.testing import embedded
 from tests.gate.support import make_entry
 from tests.waiting import until
 

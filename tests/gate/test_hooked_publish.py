@@ -19,9 +19,9 @@ from kombu.exceptions import EncodeError
 from kombu.messaging import Producer
 
 from celery_groupfifo import GroupFifoTask, Groups, park_many
-from celery_groupfifo.embedded import Server
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.sending.message import build_entry
+from celery_groupfifo.testing.embedded import Server
 from celery_groupfifo.worker.publisher import Publisher
 from tests.databases import Database
 from tests.waiting import until

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.testing import embedded
 from tests.gate.scripted import CASES, Case
 from tests.gate.snapshot import snapshot
 from tests.gate.support import World, make_entry

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from kombu.asynchronous import Hub
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import ScriptRefused
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.keys import Keyspace
 from celery_groupfifo.gate.model import Finished, Ticket
 from celery_groupfifo.gate.pipelined import Pipelined
+from celery_groupfifo.testing import embedded
 from celery_groupfifo.worker.line import TOGETHER
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox

@@ -13,9 +13,9 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import build_gate
+from celery_groupfifo.testing import embedded
 from tests.gate.support import make_entry
 from tests.tls_server import Certificates, binary, certificates, tls_server
 from tests.waiting import until

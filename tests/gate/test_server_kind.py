@@ -8,10 +8,11 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import GroupFifo, UnsupportedServer, embedded, park_many
+from celery_groupfifo import GroupFifo, UnsupportedServer, park_many
 from celery_groupfifo.gate import refusals
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.pipelined import Pipelined
+from celery_groupfifo.testing import embedded
 from tests.gate.answering import answering, old_redis
 from tests.gate.support import World
 

@@ -10,10 +10,10 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.recovery import GRACE_MS
+from celery_groupfifo.testing import embedded
 from tests.gate.support import TTL_MS, World, make_entry, ticket_of
 
 

@@ -13,12 +13,13 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import GroupFifoTask, Groups, embedded
+from celery_groupfifo import GroupFifoTask, Groups
 from celery_groupfifo.groups import server
 from celery_groupfifo.groups.doctor import unsafe_findings
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
+from celery_groupfifo.testing import embedded
 from tests.groups.conftest import Shop
 from tests.waiting import until
 from tests.worker.workers import Crew

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo import Groups, embedded
+from celery_groupfifo import Groups
+from celery_groupfifo.testing import embedded
 from tests.waiting import until
 from tests.worker.app import CONF
 from tests.worker.workers import Crew

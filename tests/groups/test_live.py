@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from celery_groupfifo import GroupDraining, Groups, embedded
+from celery_groupfifo import GroupDraining, Groups
+from celery_groupfifo.testing import embedded
 from tests.waiting import until
 from tests.worker.workers import Crew
 

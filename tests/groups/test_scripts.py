@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 import redis
 
-from celery_groupfifo import embedded
 from celery_groupfifo.errors import ScriptRefused
+from celery_groupfifo.testing import embedded
 from tests.gate.scripted import Case, recorded
 from tests.gate.snapshot import _blot, snapshot
 from tests.gate.support import World

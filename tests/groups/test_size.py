@@ -9,10 +9,11 @@ import pytest
 from celery.bin.base import CLIContext
 from click.testing import CliRunner
 
-from celery_groupfifo import Groups, embedded
+from celery_groupfifo import Groups
 from celery_groupfifo.cli import groupfifo
 from celery_groupfifo.gate.gate import _ATTRIBUTE
 from celery_groupfifo.groups import listing, verify
+from celery_groupfifo.testing import embedded
 from tests.gate.scripted import recorded
 from tests.gate.support import World, make_entry
 

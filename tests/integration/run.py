@@ -23,7 +23,7 @@ from pathlib import Path
 
 import redis
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.integration.left import parked
 from tests.integration.outcomes import Comparison, Outcomes
 from tests.integration.parts import FULL, QUICK, Part

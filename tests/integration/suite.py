@@ -16,7 +16,7 @@ from pathlib import Path
 
 import celery
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.integration.parts import QUICK, Part
 from tests.integration.run import compare
 from tests.integration.suite import Suite, SuiteError, own_server, prepare

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.worker.workers import Crew
 

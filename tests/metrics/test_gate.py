@@ -16,10 +16,11 @@ import pytest
 from celery import Celery
 from prometheus_client import CollectorRegistry, generate_latest
 
-from celery_groupfifo import embedded, metrics
+from celery_groupfifo import metrics
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.metrics.command import address
+from celery_groupfifo.testing import embedded
 from tests.waiting import until
 from tests.worker.app import make_app
 
@@ -190,16 +191,16 @@ def test_the_command_prints(
     redis_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", redis_url)
-    from celery_groupfifo.demo import config
-    from celery_groupfifo.demo.app import app as demo
+    from demo import config
+    from demo.app import app as demo
 
     monkeypatch.setattr(config, "broker_url", redis_url)
     demo.conf.broker_url = redis_url
-    assert metrics.main(["-A", "celery_groupfifo.demo.app"]) == 0
+    assert metrics.main(["-A", "demo.app"]) == 0
     assert "groupfifo_up 1.0" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["-A", "no.such.app"], ["-A", "celery_groupfifo.demo.app", "--listen", "x:y"], []])
+@pytest.mark.parametrize("words", [["-A", "no.such.app"], ["-A", "demo.app", "--listen", "x:y"], []])
 def test_wrong_words_are_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         metrics.main(words)

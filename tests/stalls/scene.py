@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from celery_groupfifo import embedded
-from celery_groupfifo.demo.history import Event
+from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.history import Event
 from tests.chaos.app import CELERYS_POLICY
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import problems

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo.demo.checker import check, summary
-from celery_groupfifo.demo.history import Event
+from celery_groupfifo.testing.checker import check, summary
+from celery_groupfifo.testing.history import Event
 
 # Workers' pool processes, by their ids.
 A, B = 11, 22

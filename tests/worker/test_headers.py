@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from celery_groupfifo import embedded
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.waiting import until
 from tests.worker.workers import Crew, on

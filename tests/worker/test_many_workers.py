@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.waiting import until
 from tests.worker.load import Load
 from tests.worker.workers import Crew, Worker

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import redis
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.waiting import until
 from tests.worker.load import Load
 from tests.worker.workers import Crew

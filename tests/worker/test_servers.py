@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery import Celery
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.gate.answering import old_redis
 from tests.waiting import until

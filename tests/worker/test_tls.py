@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from celery_groupfifo import embedded
+from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.tls_server import Certificates, certificates, tls_server
 from tests.waiting import until

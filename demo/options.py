@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         SystemExit: a wrong value; argparse has told the user.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m celery_groupfifo.demo",
+        prog="python -m demo",
         description="Messages of 60 customers, in order per customer, while a worker is killed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -1,6 +1,6 @@
 """The demo's Celery app: one task, ordered per customer of a messaging instance.
 
-``celery -A celery_groupfifo.demo.app worker`` runs it without the rest of the demo, too.
+``celery -A demo.app worker`` runs it without the rest of the demo, too.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from celery import Celery
 from celery.signals import worker_ready
 
 from celery_groupfifo import GroupFifoTask
-from celery_groupfifo.demo.history import record
-from celery_groupfifo.demo.messages import RETRY_SECONDS, fails_at_first, seconds_of_work
+from celery_groupfifo.testing.history import record
+from demo.messages import RETRY_SECONDS, fails_at_first, seconds_of_work
 
 HISTORY_VARIABLE = "DEMO_HISTORY"
 
-app = Celery("celery_groupfifo.demo")
-app.config_from_object("celery_groupfifo.demo.config")
+app = Celery("demo")
+app.config_from_object("demo.config")
 
 
 class GatewayBusyError(Exception):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from celery_groupfifo.demo.history import Event
+from celery_groupfifo.testing.history import Event
 
 OK: Final = "ok"
 FAILED: Final = "failed"

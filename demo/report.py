@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from celery_groupfifo.demo.checker import Verdict
-from celery_groupfifo.demo.summary import Summary
+from celery_groupfifo.testing.checker import Verdict
+from celery_groupfifo.testing.summary import Summary
 
 _OFFENDERS_SHOWN = 3
 

@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from celery_groupfifo import embedded
-from celery_groupfifo.demo import display as displays
-from celery_groupfifo.demo.checker import check, summary
-from celery_groupfifo.demo.crew import Crew, CrewError
-from celery_groupfifo.demo.display import Display
-from celery_groupfifo.demo.history import Tail, load, record
-from celery_groupfifo.demo.messages import FAILS_ONE_IN
-from celery_groupfifo.demo.options import Options
-from celery_groupfifo.demo.progress import Progress, WorkerState
-from celery_groupfifo.demo.report import plural, recovery, verdict_text, worker_table
-from celery_groupfifo.demo.shared import line_of_our_own, remove_keys
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.checker import check, summary
+from celery_groupfifo.testing.history import Tail, load, record
+from demo import display as displays
+from demo.crew import Crew, CrewError
+from demo.display import Display
+from demo.messages import FAILS_ONE_IN
+from demo.options import Options
+from demo.progress import Progress, WorkerState
+from demo.report import plural, recovery, verdict_text, worker_table
+from demo.shared import line_of_our_own, remove_keys
 
 _TICK_SECONDS = 0.05
 _START_SECONDS = 90.0

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from itertools import count
 from types import FrameType
 
-from celery_groupfifo.demo.app import history_file, send_message
-from celery_groupfifo.demo.history import record
-from celery_groupfifo.demo.messages import TEXTS, Customer, customers_of, interleaved
+from celery_groupfifo.testing.history import record
+from demo.app import history_file, send_message
+from demo.messages import TEXTS, Customer, customers_of, interleaved
 
 
 class Producer:
@@ -58,7 +58,7 @@ class Producer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send messages, fast at first, then for ever if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m celery_groupfifo.demo.producer", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.producer", description=main.__doc__)
     parser.add_argument("--number", type=int, default=0, help="which of the producers this one is")
     parser.add_argument("--producers", type=int, default=1, help="how many there are")
     parser.add_argument("--messages", type=int, default=600, help="messages to send")

@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from celery_groupfifo.demo.progress import GroupState, Progress, WorkerState
+from demo.progress import GroupState, Progress, WorkerState
 
 _COLOURS = {"running": "black on green", "retry": "black on yellow", "cut off": "white on red"}
 _FRAMES_PER_SECOND = 10

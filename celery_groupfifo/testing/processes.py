@@ -1,4 +1,4 @@
-"""Processes that the demo starts: each in a session of its own, with a log, and never left behind."""
+"""Python programs as child processes: each in a session of its own, with a log, and never left behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from celery_groupfifo.embedded import dying_with_us
+from celery_groupfifo.testing.embedded import dying_with_us
 
 
 class Process:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from celery_groupfifo.demo.progress import Progress
+from demo.progress import Progress
 
 
 class Display(Protocol):
@@ -65,7 +65,7 @@ def choose(*, plain: bool, slots: int) -> Display:
     if plain or not sys.stdout.isatty():
         return PlainDisplay()
     try:
-        from celery_groupfifo.demo.screen import Screen
+        from demo.screen import Screen
     except ImportError:  # rich is an extra
         return PlainDisplay()
     return Screen(slots)

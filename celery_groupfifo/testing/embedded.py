@@ -9,7 +9,7 @@ Which server, in this order:
 
 Nothing connects to port 6379 uninvited: what listens there may be somebody's data.
 
-``python -m celery_groupfifo.embedded`` runs one in the foreground.
+``python -m celery_groupfifo.testing.embedded`` runs one in the foreground.
 """
 
 from __future__ import annotations
@@ -349,7 +349,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server in the foreground until it ends or we are told to."""
-    parser = argparse.ArgumentParser(prog="python -m celery_groupfifo.embedded", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m celery_groupfifo.testing.embedded", description=main.__doc__)
     parser.add_argument("--port", type=int, help="its port; a free one unless given")
     parser.add_argument("--data-dir", help="where its data stays; a temporary directory unless given")
     parser.add_argument("--no-appendonly", action="store_true", help="keep the data in memory only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from celery_groupfifo.demo.history import Event
+from celery_groupfifo.testing.history import Event
 
 RunId = tuple[int, str, int]
 

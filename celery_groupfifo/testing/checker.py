@@ -23,9 +23,9 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import NamedTuple
 
-from celery_groupfifo.demo.history import Event
-from celery_groupfifo.demo.summary import Summary, summary
-from celery_groupfifo.demo.timeline import Run, Timeline
+from celery_groupfifo.testing.history import Event
+from celery_groupfifo.testing.summary import Summary, summary
+from celery_groupfifo.testing.timeline import Run, Timeline
 
 __all__ = ["Breach", "Summary", "Verdict", "check", "summary"]
 

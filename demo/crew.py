@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from celery_groupfifo.demo.options import Options
-from celery_groupfifo.demo.processes import Process, stop
+from celery_groupfifo.testing.processes import Process, stop
+from demo.options import Options
 
-_APP = "celery_groupfifo.demo.app"
+_APP = "demo.app"
 _GRACE_SECONDS = 20.0
 _HASTE_SECONDS = 3.0
 
@@ -75,7 +75,7 @@ class Crew:
         for number in range(many):
             command = [
                 "-m",
-                "celery_groupfifo.demo.producer",
+                "demo.producer",
                 "--number",
                 str(number),
                 "--producers",

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from celery_groupfifo.demo.history import Event
-from celery_groupfifo.demo.timeline import KILLED, Run, Timeline
+from celery_groupfifo.testing.history import Event
+from celery_groupfifo.testing.timeline import KILLED, Run, Timeline
 
 
 @dataclass
