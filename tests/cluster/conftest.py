@@ -38,7 +38,7 @@ class Site:
 
     def run(self, *words: str, code: int = 0, **environment: str) -> str:
         """Run a command, check its exit code, and return what it said."""
-        app = {"APP": "demo.app"} if words[:1] == ("start",) else {}
+        app = {} if words[0] != "start" and (self.cluster / "cluster.json").exists() else {"APP": "demo.app"}
         done = subprocess.run(
             [sys.executable, "-m", "celery_groupfifo.cluster", *words],
             cwd=self.directory,
