@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from celery_groupfifo import publish, revoke
+from celery_groupfifo.model import INSTALLED
 
 #: The worker's part; named, so that a process that only sends never imports it.
 STEP = "celery_groupfifo.worker.step:GroupStep"
@@ -16,4 +17,4 @@ def install(app: Celery) -> None:
     publish.hook_app(app)
     revoke.hook()
     app.steps["consumer"].add(STEP)
-    setattr(app, revoke.INSTALLED, True)
+    setattr(app, INSTALLED, True)

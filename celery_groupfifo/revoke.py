@@ -19,11 +19,10 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.events import GROUP
 from celery_groupfifo.gate import gate_of
 from celery_groupfifo.headers import cleaned
+from celery_groupfifo.model import INSTALLED
 
 logger = logging.getLogger(__name__)
 
-#: Marks an app that uses groups.
-INSTALLED = "_groupfifo_installed"
 #: The event for what was taken out of the gate; its field `uuids` names the tasks.
 REVOKED = f"{GROUP}-revoked"
 #: Seconds that a broker may take to be there for an event.
