@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
+from celery_groupfifo.gate.model import INSTALLED
 from celery_groupfifo.sending import publish, revoke
 
 #: The worker's part; named, so that a process that only sends never imports it.
@@ -16,4 +17,4 @@ def install(app: Celery) -> None:
     publish.hook_app(app)
     revoke.hook()
     app.steps["consumer"].add(STEP)
-    setattr(app, revoke.INSTALLED, True)
+    setattr(app, INSTALLED, True)

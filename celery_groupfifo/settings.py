@@ -88,6 +88,10 @@ OPTIONS = {
 }
 
 
+#: Options that have a single value so far: no list offers them.
+SINGLE = frozenset({"on_retry", "eta", "on_duplicate", "concurrency", "max_depth", "overflow", "rate"})
+
+
 def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         allowed = (int,) if kind is int else (int, float)
@@ -106,7 +110,7 @@ def _choice(*values: object) -> Callable[[Any], str | None]:
 
 def _only(value: object) -> Callable[[Any], str | None]:
     def check(given: Any) -> str | None:
-        return None if given == value else f"{value!r}; this version has nothing else"
+        return None if given == value else f"{value!r}; no other value is supported yet"
 
     return check
 
@@ -152,14 +156,20 @@ def read_settings(conf: Any) -> Settings:
     """
     known = {each.name for each in fields(Settings)}
     values = {}
-    for name in _names(conf):
+    for name, written in _names(conf).items():
         if name not in known:
             (nearest,) = get_close_matches(name, sorted(known), 1, cutoff=0.0)
             raise InvalidSetting(
                 f"There is no setting {PREFIX}{name}: the nearest one is {PREFIX}{nearest}. The settings are: "
-                + ", ".join(PREFIX + each for each in sorted(known))
+                + ", ".join(PREFIX + each for each in sorted(known - SINGLE))
             )
-        value = conf[PREFIX + name]
+        try:
+            value = conf[PREFIX + name]
+        except KeyError:  # Celery finds capitals below a namespace only
+            raise InvalidSetting(
+                f"The setting {written} is not read: write it {PREFIX}{name}, or CELERY_{(PREFIX + name).upper()} "
+                "where config_from_object has namespace='CELERY'."
+            ) from None
         if wanted := _CHECKS[name](value):
             quoted = repr(shown(value) if name == "url" else value)
             raise InvalidSetting(f"{PREFIX}{name} = {quoted} does not work: set it to {wanted}.")
@@ -183,13 +193,21 @@ def check_option(name: str, value: Any) -> None:
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
-def _names(conf: Any) -> set[str]:
-    """The names of all groupfifo settings that the user wrote, whatever the namespace and case."""
+def _names(conf: Any) -> dict[str, str]:
+    """Return the names of all groupfifo settings that the user wrote, whatever the namespace and case, and as written.
+
+    Raises:
+        InvalidSetting: An option of tasks stands among the settings.
+    """
     keys = list(conf.keys())  # first: an app's configuration is not read before, and its namespace not known
     namespace = (getattr(conf, "prefix", None) or "").lower()
-    names = set()
+    names = {}
     for key in keys:
         name = str(key).lower().removeprefix(namespace)
         if name.startswith(PREFIX):
-            names.add(name.removeprefix(PREFIX))
+            names[name.removeprefix(PREFIX)] = str(key)
+        elif name in OPTIONS and OPTIONS[name] not in SINGLE:
+            raise InvalidSetting(
+                f"{key} is an option of a task or a call. The setting for all tasks is {PREFIX}{OPTIONS[name]}."
+            )
     return names

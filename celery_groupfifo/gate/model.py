@@ -18,6 +18,8 @@ KEY_HEADER = "groupfifo_key"
 ETA_HEADER = "groupfifo_eta"
 #: Options of a call that its run needs, and the headers that carry them.
 TRAVELLING = {"group_max_lost": HEADER + "_max_lost", "group_on_failure": HEADER + "_on_failure"}
+#: The attribute of an app that uses groups.
+INSTALLED = "_groupfifo_installed"
 #: All headers that a message of ours may have.
 HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, *TRAVELLING.values())
 

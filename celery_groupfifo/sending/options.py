@@ -9,13 +9,15 @@ from typing import Any
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.model import HEADER
 from celery_groupfifo.sending.grouping import is_ordered_class
-from celery_groupfifo.settings import OPTIONS, check_option
+from celery_groupfifo.settings import OPTIONS, SINGLE, check_option
 
 KEY = "group_key"
 #: What a task or a call may say about its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
 #: Names that begin so are options, of which nobody else has any but Celery.
 PREFIX = "group_"
+#: A name of a setting or a header has no effect on a task or a call: it is taken for a misspelt option.
+_OURS = (PREFIX, HEADER + "_")
 #: Begins the header that gives an option of a call, for those who can give headers only: `groupfifo_group_key`.
 HEADER_PREFIX = HEADER + "_"
 _CELERYS = frozenset({"group_id", "group_index"})
@@ -32,11 +34,11 @@ def check_names(names: Iterable[str], place: str) -> None:
         InvalidOption: One does not; the message names the nearest one.
     """
     for name in names:
-        if name.startswith(PREFIX) and name not in NAMES and name not in _CELERYS:
+        if name.startswith(_OURS) and name not in NAMES and name not in _CELERYS:
             (nearest,) = get_close_matches(name, sorted(NAMES), 1, cutoff=0.0)
             raise InvalidOption(
                 f"There is no option {name}, which is given {place}: the nearest one is {nearest}. "
-                f"The options are: {', '.join(sorted(NAMES))}."
+                f"The options are: {', '.join(sorted(each for each in NAMES if OPTIONS.get(each) not in SINGLE))}."
             )
 
 
@@ -62,7 +64,7 @@ def check_task(task: Any) -> None:
     """
     for each in type(task).__mro__:
         if each is type(task) or is_ordered_class(each):
-            mine = {name: value for name, value in each.__dict__.items() if name.startswith(PREFIX)}
+            mine = {name: value for name, value in each.__dict__.items() if name.startswith(_OURS)}
             place = f"on {getattr(task, 'name', None) or each.__name__}"
             check_names((name for name, value in mine.items() if _is_value(value)), place)
             _check_code(mine, place)

@@ -18,7 +18,7 @@ from kombu.utils.functional import retry_over_time
 
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import TRAVELLING, Entry, Number
+from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.context import Continuation, collecting, continued, is_running
 from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
@@ -108,6 +108,8 @@ class GroupSender:
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
         extra = {**(run.options if run else {}), **self._extra(task, said)}
+        if task is not None:
+            _check_app(self.app, name)
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options))
@@ -132,7 +134,7 @@ class GroupSender:
     def _key(self, task: Any, name: str, message: Any, said: object) -> str | None:
         if said is not None:
             return checked_key(said, name)
-        args, kwargs = message.body[0], message.body[1]
+        args, kwargs = _arguments(message)
         if name in MAPS:
             inner = (kwargs.get("task") or {}).get("task")
             if is_grouped(self._task(inner)):
@@ -159,6 +161,27 @@ class GroupSender:
             check_task(task)
             task.__dict__[_CHECKED] = True
         return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
+
+
+def _arguments(message: Any) -> tuple[Any, Any]:
+    """Return the arguments of a call, in whichever of Celery's protocols its message is."""
+    body = message.body
+    return (body["args"], body["kwargs"]) if isinstance(body, dict) else (body[0], body[1])
+
+
+def _check_app(app: Celery, name: str) -> None:
+    """Check that an app with a task's code uses groups: else its workers would never tell the gate that it has ended.
+
+    Raises:
+        InvalidSetting: Nothing has told it so.
+    """
+    if not hasattr(app, INSTALLED) and app.autofinalize and not app.finalized:
+        app.finalize(auto=True)  # a shared task is not bound before
+    if not hasattr(app, INSTALLED):
+        raise InvalidSetting(
+            f"{name} is sent to a group, but the app {app.main or ''!r} does not use groups yet. Base a task on "
+            "GroupFifoTask, or call GroupFifo(app) where the app is made: its workers need that, too."
+        )
 
 
 def _task_of(app: Celery, name: str | None) -> Any:

@@ -17,13 +17,12 @@ from kombu.utils.json import loads
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.gate.model import INSTALLED
 from celery_groupfifo.sending.headers import cleaned
 from celery_groupfifo.signals import EVENT_GROUP
 
 logger = logging.getLogger(__name__)
 
-#: Marks an app that uses groups.
-INSTALLED = "_groupfifo_installed"
 #: The event for what was taken out of the gate; its field `uuids` names the tasks.
 REVOKED = f"{EVENT_GROUP}-revoked"
 #: Seconds that a broker may take to be there for an event.

@@ -11,7 +11,7 @@ from celery import Celery, Task, chain, chord, group, signals
 from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import schedule
 
-from celery_groupfifo import GroupFifoTask, InvalidOption, MissingGroupKey, park_many
+from celery_groupfifo import GroupFifoTask, InvalidOption, InvalidSetting, MissingGroupKey, park_many
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Ticket
 from tests.gate.support import World
 
@@ -128,6 +128,14 @@ def test_the_older_protocol(world: World, app: Celery) -> None:
     app.tasks["plain"].apply_async(("k",), headers=FORGED)
     (message,) = messages(world)
     assert message["headers"] == {"tenant": "t", "headers": {"inner": 1}}
+    app.tasks["plain"].map(["k"]).delay()
+    assert len(messages(world)) == 2
+    for send in (
+        lambda: app.tasks["ordered"].delay("k"),
+        lambda: app.tasks["plain"].apply_async(("k",), group_key="k"),
+    ):
+        with pytest.raises(InvalidSetting, match="task_protocol = 1"):
+            send()
 
 
 def test_headers_as_pairs(world: World, app: Celery) -> None:

@@ -30,12 +30,20 @@ MISSPELT = [
     ("group_kye", "group_key"),
     ("group_max_losses", "group_max_lost"),
 ]
+#: Names of a setting and of a header: on a task or with a call they would have no effect.
+MISPLACED = [("groupfifo_on_failure", "group_on_failure"), ("groupfifo_group_key", "group_key")]
 
 
-@pytest.mark.parametrize(("name", "nearest"), MISSPELT)
+@pytest.mark.parametrize(("name", "nearest"), MISSPELT + MISPLACED)
 def test_a_misspelt_option_of_a_task_names_the_nearest(app: Celery, name: str, nearest: str) -> None:
     with pytest.raises(InvalidOption, match=f"no option {name}.* on send: the nearest one is {nearest}"):
         made(app, **{name: 1})
+
+
+def test_options_that_have_one_value_are_not_offered(app: Celery) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        made(app, group_kye="k")
+    assert str(caught.value).endswith("The options are: group_key, group_max_lost, group_on_failure.")
 
 
 def test_so_does_one_of_a_class_between(app: Celery) -> None:
@@ -66,6 +74,13 @@ def test_a_misspelt_option_of_a_call_names_the_nearest(
     task = made(app, base, **({"group_key": None} if base is Task else {}))
     with pytest.raises(InvalidOption, match=f"no option {name}.*the nearest one is {nearest}"):
         CALLS[call](task, {name: 1})
+
+
+@pytest.mark.parametrize(("name", "nearest"), MISPLACED)
+@pytest.mark.parametrize("call", sorted(CALLS.keys() - {"header"}))
+def test_so_does_the_name_of_a_setting_with_a_call(app: Celery, call: str, name: str, nearest: str) -> None:
+    with pytest.raises(InvalidOption, match=f"no option {name}.*the nearest one is {nearest}"):
+        CALLS[call](made(app), {name: "block"})
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - {"group_key"}))

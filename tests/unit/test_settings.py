@@ -79,6 +79,33 @@ def test_wrong_settings_are_quoted(name: str, value: object, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_capitals_without_a_namespace_are_told() -> None:
+    """Celery would not find them, and the default would count."""
+    app = Celery("capitals", broker="redis://localhost:1/0")
+    app.conf.update(GROUPFIFO_LEASE_TTL=7)
+    with pytest.raises(
+        InvalidSetting, match="GROUPFIFO_LEASE_TTL is not read: write it groupfifo_lease_ttl, or CELERY_GR"
+    ):
+        read_settings(app.conf)
+
+
+@pytest.mark.parametrize("prefix", ["", "CELERY_"])
+@pytest.mark.parametrize("option", ["group_on_failure", "group_max_lost"])
+def test_an_option_among_the_settings_is_told(option: str, prefix: str) -> None:
+    """Nobody would read it: a group that was to halt would go on."""
+    app = Celery("options", broker="redis://localhost:1/0")
+    name = (prefix + option).upper() if prefix else option
+    app.config_from_object({name: "block"}, namespace=prefix.rstrip("_") or None)
+    with pytest.raises(InvalidSetting, match=f"{name} is an option .* is groupfifo_{option.removeprefix('group_')}"):
+        read_settings(app.conf)
+
+
+def test_settings_that_have_one_value_are_not_offered() -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        settings_of(groupfifo_lease_tll=1)
+    assert "groupfifo_lease_ttl" in str(caught.value) and "groupfifo_concurrency" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
