@@ -152,7 +152,7 @@ def _events() -> None:
 
 
 def _counts() -> None:
-    from celery_groupfifo.flower.seen import seen
+    from celery_groupfifo.flower.outcome_counts import seen
 
     on_event(lambda _, event: seen.take(event))
 

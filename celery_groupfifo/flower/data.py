@@ -9,7 +9,7 @@ from typing import Any
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.flower.board import Board
 from celery_groupfifo.flower.index import ORDERS, Row
-from celery_groupfifo.flower.seen import seen
+from celery_groupfifo.flower.outcome_counts import seen
 from celery_groupfifo.gate.keys import due_ms, due_score, quote, task_of
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.reader import Flight

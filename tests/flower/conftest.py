@@ -11,7 +11,7 @@ from celery.result import AsyncResult
 
 from celery_groupfifo import GroupFifoTask, Groups
 from celery_groupfifo.flower import adapter
-from celery_groupfifo.flower.seen import seen
+from celery_groupfifo.flower.outcome_counts import seen
 
 #: Keys as customers may have them.
 HOSTILE = ["a%b", "é漢", "a?b#c&d", "x/y/../z", "new\nline", "<b>evil</b>", "..", ".", "a+b c", "'\"`", "k" * 200]

@@ -11,7 +11,7 @@ import pytest
 from tornado.template import DictLoader
 
 from celery_groupfifo.flower import adapter
-from celery_groupfifo.flower.seen import Seen
+from celery_groupfifo.flower.outcome_counts import Seen
 
 NAVBAR = """<ul><li class="a"><a href="{{ reverse_url('main') }}">Main</a></li>
 <li class="b{% if active_tab == 'broker' %} active{% end %}"><a
