@@ -152,9 +152,9 @@ def _events() -> None:
 
 
 def _counts() -> None:
-    from celery_groupfifo.flower.outcome_counts import seen
+    from celery_groupfifo.flower.outcome_counts import outcome_counts
 
-    on_event(lambda _, event: seen.take(event))
+    on_event(lambda _, event: outcome_counts.take(event))
 
 
 def _tasks() -> None:

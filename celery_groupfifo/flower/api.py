@@ -7,7 +7,7 @@ from typing import Any
 from tornado.web import HTTPError, authenticated
 
 from celery_groupfifo.flower import act, adapter, data
-from celery_groupfifo.flower.http import Acts, Asks
+from celery_groupfifo.flower.http import ActionHandler, GateHandler
 from celery_groupfifo.groups.listing import STATES
 
 _, _Api = adapter.handler_classes()
@@ -18,7 +18,7 @@ MOST = 1000
 TURN = 100
 
 
-class Read(Asks, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class Read(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """Tells something."""
 
 
@@ -99,7 +99,7 @@ class Tasks(Read):
         self.write(await self.ask(data.tasks, self.key(path), limit, self.number("offset", 0)))
 
 
-class Act(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class Act(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """POST /api/group/VERB/KEY."""
 
     @authenticated
@@ -109,7 +109,7 @@ class Act(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
         self.write(await self.ask(act.one, verb, self.key(path), self.said(), self.by))
 
 
-class ActOnMany(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class ActOnMany(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """POST /api/groups/VERB."""
 
     @authenticated
@@ -128,7 +128,7 @@ class ActOnMany(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
         self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})
 
 
-class Redrive(Acts, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class Redrive(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """POST /api/groups/redrive."""
 
     @authenticated

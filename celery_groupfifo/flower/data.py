@@ -9,7 +9,7 @@ from typing import Any
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.flower.board import Board
 from celery_groupfifo.flower.index import ORDERS, Row
-from celery_groupfifo.flower.outcome_counts import seen
+from celery_groupfifo.flower.outcome_counts import outcome_counts
 from celery_groupfifo.gate.keys import due_ms, due_score, quote, task_of
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.reader import Flight
@@ -48,9 +48,9 @@ def groups(
 
 def _order(sort: str) -> Any:
     if sort == "done":
-        return lambda row: seen.of(row.key).done
+        return lambda row: outcome_counts.of(row.key).done
     if sort == "failed":
-        return lambda row: seen.of(row.key).failed
+        return lambda row: outcome_counts.of(row.key).failed
     return ORDERS[sort]
 
 
@@ -64,7 +64,7 @@ def _read(board: Board, rows: list[Row]) -> Iterable[Group]:
 
 
 def _row(group: Group) -> dict[str, Any]:
-    counts = seen.of(group.key)
+    counts = outcome_counts.of(group.key)
     return {**plain(group), "done": counts.done, "failed": counts.failed}
 
 
@@ -95,7 +95,7 @@ def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers:
         found: Group | None = board.groups.get(key)
     except UnknownGroup:
         found = None
-    counts = seen.of(key)
+    counts = outcome_counts.of(key)
     letters = board.groups.dead_letters(key, 20)
     actions = [action for action in board.groups.actions(1000) if key in (action.key, action.more.get("to"))]
     return {

@@ -50,7 +50,7 @@ def same_origin(request: Any) -> bool:
     return not origin or urlsplit(origin).netloc == request.host
 
 
-class Asks:
+class GateHandler:
     """For handlers of Flower's: put it before its class."""
 
     application: Any
@@ -128,7 +128,7 @@ class Asks:
         return adapter.known_task(self.application, task_id) is not None
 
 
-class Acts(Asks):
+class ActionHandler(GateHandler):
     """For handlers that change something."""
 
     def prepare(self) -> Any:
@@ -157,5 +157,5 @@ class Acts(Asks):
 
 
 def in_path(key: str) -> str:
-    """A key as the end of a path, see `Asks.key`."""
+    """A key as the end of a path, see `GateHandler.key`."""
     return f"?key={quote(key, safe='')}" if key in (".", "..") else quote(key, safe="")

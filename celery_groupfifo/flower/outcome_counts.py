@@ -44,7 +44,7 @@ class Counts:
     failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=FAILURES))
 
 
-class Seen:
+class OutcomeCounts:
     """Counts ends of runs by group, from `groupfifo-finished` events.
 
     Args:
@@ -77,4 +77,4 @@ class Seen:
 
 
 #: Of this process: one Flower runs in it.
-seen = Seen()
+outcome_counts = OutcomeCounts()

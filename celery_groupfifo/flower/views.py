@@ -7,7 +7,7 @@ from typing import Any
 from tornado.web import authenticated
 
 from celery_groupfifo.flower import adapter, data
-from celery_groupfifo.flower.http import Asks, in_path
+from celery_groupfifo.flower.http import GateHandler, in_path
 from celery_groupfifo.groups.listing import STATES
 
 _Page, _ = adapter.handler_classes()
@@ -18,7 +18,7 @@ _COLUMNS = ("key", "state", "depth", "running", "worker", "age", "done", "failed
 MOST = 500
 
 
-class Page(Asks, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
     """One of our pages."""
 
     template = ""
@@ -78,7 +78,7 @@ class GroupPage(Page):
 # -- data ------------------------------------------------------------------
 
 
-class Data(Asks, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
     """Data of a page; as Flower's own, not under /api: reading needs a login, where there is one, and no flag."""
 
     def link(self, tasks: Any) -> None:

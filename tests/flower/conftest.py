@@ -11,7 +11,7 @@ from celery.result import AsyncResult
 
 from celery_groupfifo import GroupFifoTask, Groups
 from celery_groupfifo.flower import adapter
-from celery_groupfifo.flower.outcome_counts import seen
+from celery_groupfifo.flower.outcome_counts import outcome_counts
 
 #: Keys as customers may have them.
 HOSTILE = ["a%b", "é漢", "a?b#c&d", "x/y/../z", "new\nline", "<b>evil</b>", "..", ".", "a+b c", "'\"`", "k" * 200]
@@ -58,7 +58,7 @@ def make_client(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     from tests.flower.client import Client
 
     clients: list[Client] = []
-    seen.__init__()  # type: ignore[misc]
+    outcome_counts.__init__()  # type: ignore[misc]
 
     def make(app: Celery | None = None, open_api: bool = True, **options: Any) -> Client:
         monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "1" if open_api else "0")

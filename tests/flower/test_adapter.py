@@ -11,7 +11,7 @@ import pytest
 from tornado.template import DictLoader
 
 from celery_groupfifo.flower import adapter
-from celery_groupfifo.flower.outcome_counts import Seen
+from celery_groupfifo.flower.outcome_counts import OutcomeCounts
 
 NAVBAR = """<ul><li class="a"><a href="{{ reverse_url('main') }}">Main</a></li>
 <li class="b{% if active_tab == 'broker' %} active{% end %}"><a
@@ -129,9 +129,9 @@ print({missing!r} in sys.modules, sorted(celery_groupfifo.cli.groupfifo.commands
 
 
 def test_what_was_quiet_for_longest_is_forgotten() -> None:
-    seen = Seen(most=2)
+    outcome_counts = OutcomeCounts(most=2)
     for key in ("a", "b", "a", "c"):
-        seen.take({"type": "groupfifo-finished", "key": key, "outcome": "success"})
-    seen.take({"type": "groupfifo-begun", "key": "d"})
-    seen.take({"type": "groupfifo-finished", "key": None, "outcome": "success"})
-    assert [seen.of(key).done for key in "abcd"] == [2, 0, 1, 0]
+        outcome_counts.take({"type": "groupfifo-finished", "key": key, "outcome": "success"})
+    outcome_counts.take({"type": "groupfifo-begun", "key": "d"})
+    outcome_counts.take({"type": "groupfifo-finished", "key": None, "outcome": "success"})
+    assert [outcome_counts.of(key).done for key in "abcd"] == [2, 0, 1, 0]
