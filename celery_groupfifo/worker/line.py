@@ -38,7 +38,7 @@ SCRIPTS = ("begin", "finish", "fail", "surrender")
 
 
 class Line:
-    """The line of one worker. All but `look`, `wanted`, `open` and `drop` belongs to the loop's thread.
+    """The line of one worker. All but `look`, `wanted`, `open`, `drop` and `hand_over` belongs to the loop's thread.
 
     Args:
         loop: The consumer's.
@@ -82,9 +82,7 @@ class Line:
             return
         self._attached = self._opening = False
         self._loop.hub.on_tick.discard(self._flush)
-        self.drop()
-        pending, self._pending = self._pending, []
-        self._keep(pending, False)
+        self.hand_over()
 
     # -- sending ---------------------------------------------------------------
 
@@ -103,14 +101,13 @@ class Line:
             return  # a signal handler leaves it to the write that it has come into
         self._writing = True
         try:
-            batch, self._pending = self._pending, []
             with self._changed:
+                batch, self._pending = self._pending, []
                 connection = self._connection
-                if connection is not None:
-                    self._sent.extend(batch)
-            if connection is None:
-                self._keep(batch, False)
-                return
+                if connection is None:
+                    self._keep(batch, False)
+                    return
+                self._sent.extend(batch)
             sent = monotonic()
             for told in batch:
                 told.sent = sent
@@ -203,6 +200,13 @@ class Line:
         if overdue:
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._store.timeout)
             self.drop()
+
+    def hand_over(self) -> None:
+        """Drop it, and hand over what has not gone out, too. From any thread."""
+        self.drop()
+        with self._changed:
+            pending, self._pending = self._pending, []
+            self._keep(pending, False)
 
     def drop(self) -> None:
         """Close it, and hand over what was out on it. From any thread."""

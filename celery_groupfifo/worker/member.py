@@ -236,11 +236,19 @@ class Member:
     def leave(self) -> None:
         """Take nothing more, and give back now what has not begun: a soft shutdown begins.
 
-        In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there.
+        In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there. So
+        the loop neither sends nor hears anything meanwhile.
         """
         self._leaving = True
-        if not getattr(self.consumer.pool, "is_green", False):  # there nothing may block in a signal handler
-            threading.Thread(target=self.give_back_unstarted, name="groupfifo-leave", daemon=True).start()
+        if getattr(self.consumer.pool, "is_green", False):
+            return  # there nothing may block in a signal handler, and the loop goes on
+        self.hearing.pause()
+
+        def leave() -> None:
+            self.outbox.hand_over()
+            self.give_back_unstarted()
+
+        threading.Thread(target=leave, name="groupfifo-leave", daemon=True).start()
 
     def give_back_unstarted(self) -> None:
         """Give back the runs that no process or thread of the pool has."""

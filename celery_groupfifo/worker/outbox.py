@@ -107,6 +107,10 @@ class Outbox:
         """Do without the loop, which does not run for a while: the postman carries what is out."""
         self._line.detach()
 
+    def hand_over(self) -> None:
+        """Let the postman carry what is out: the loop stands still. From any thread."""
+        self._line.hand_over()
+
     def close(self, patience: float) -> bool:
         """Take no more calls, and wait for those that are out, as long as answers come.
 

@@ -351,6 +351,19 @@ def test_without_its_loop_the_postman_carries_what_is_out(world: World, turning:
     assert not turning.outbox.unanswered()
 
 
+def test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_not_heard(
+    world: World, lined: Turning
+) -> None:
+    """Timeline: a soft shutdown begins, whose signal handler lasts for long, in the middle of a turn."""
+    for each in "abcd":
+        lined.finish(world.run(each, each), each)
+    lined.outbox.hand_over()
+    until(lambda: not len(lined.outbox))
+    assert world.residue() == {} and lined.answers == {}
+    lined.turn(answers=4)
+    assert not any(answer.stale for answer in lined.answers.values())
+
+
 def test_the_postman_carries_ends_before_begins(world: World) -> None:
     turning, order = Turning(world, line=False), []
     run = turning.gate.store.run

@@ -943,6 +943,30 @@ STRUCK = (
         (GATE + "test_outbox.py::test_a_signal_handler_that_tells_in_the_middle_of_a_write_sends_nothing_twice",),
     ),
     Mutant(
+        "during a soft shutdown nobody hears what the gate answers",
+        "worker/member.py",
+        "        self.hearing.pause()\n\n        def leave",
+        "\n        def leave",
+        (
+            STALLS + "test_soft_shutdown.py::test_what_has_not_begun_goes_on_elsewhere_at_once",
+            UNIT + "test_member.py::test_while_a_signal_handler_holds_the_loop_others_do_its_part",
+        ),
+    ),
+    Mutant(
+        "during a soft shutdown what the loop has told is not told again",
+        "worker/member.py",
+        "            self.outbox.hand_over()\n",
+        "",
+        (UNIT + "test_member.py::test_while_a_signal_handler_holds_the_loop_others_do_its_part",),
+    ),
+    Mutant(
+        "what a loop that stands still has not sent stays with it",
+        "worker/line.py",
+        "            pending, self._pending = self._pending, []\n            self._keep(pending, False)\n",
+        "            pass\n",
+        (GATE + "test_outbox.py::test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_not_heard",),
+    ),
+    Mutant(
         "who waits for a line that can't be opened waits for ever",
         "worker/postman.py",
         "            self._line.tried()\n",
