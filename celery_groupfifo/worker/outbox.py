@@ -44,6 +44,8 @@ class Outbox:
         self._changed = threading.Condition()  # guards which calls are where
         self._line = Line(loop, patient, self._changed, self._keep)
         self._postman = Postman(patient, self._line, self._changed, hear)
+        self._now: set[Told] = set()
+        self._ending = False
         self.uses_line = True
 
     def tell(self, told: Told, wait: bool = False) -> None:
@@ -61,18 +63,29 @@ class Outbox:
             self._keep([told])
 
     def _tell_now(self, told: Told) -> None:
+        with self._changed:
+            self._now.add(told)
         try:
             reply = self._quick.run(told.script, *told.call)
         except GroupFifoError as error:
             if is_unreachable(error):
                 self._postman.reachable = False
             told.refuse(error)
-            self._keep([told])
+            self._told_now(told, again=[told])
         except BaseException:  # the time limit of a greenlet, say: whether Redis has taken it is not known
-            self._keep([told])
+            self._told_now(told, again=[told])
             raise
         else:
+            self._told_now(told)
             told.hear(reply)
+
+    def _told_now(self, told: Told, again: Sequence[Told] = ()) -> None:
+        """Leave a call that its caller has made: it is answered, or to be made again."""
+        with self._changed:
+            self._now.discard(told)
+            self._keep(again)
+            if self._ending:  # else nobody waits for it, and the postman would wake up for each task
+                self._changed.notify_all()
 
     def _keep(self, calls: Sequence[Told], first: bool = False) -> None:
         self._postman.keep(calls, first)
@@ -82,7 +95,7 @@ class Outbox:
     def unanswered(self) -> list[Told]:
         """Return all calls that are not answered yet, or whose answer is not heard yet."""
         with self._changed:
-            return [*self._line.calls(), *self._postman.calls(), *self._postman.unheard()]
+            return [*self._now, *self._line.calls(), *self._postman.calls(), *self._postman.unheard()]
 
     def kept(self) -> list[Told]:
         """Return the calls that could not be told at once, and are repeated."""
@@ -92,7 +105,7 @@ class Outbox:
     def __len__(self) -> int:
         """Return the number of calls that are not answered yet."""
         with self._changed:
-            return len(self._line.calls()) + len(self._postman.calls())
+            return len(self._now) + len(self._line.calls()) + len(self._postman.calls())
 
     # -- begin and end -----------------------------------------------------------
 
@@ -114,11 +127,15 @@ class Outbox:
     def close(self, patience: float) -> bool:
         """Take no more calls, and wait for those that are out, as long as answers come.
 
+        What an answer leads to may be another call: what has begun by now goes back. So each has to be heard, too, and
+        not by who waits here.
+
         Args:
             patience: Seconds to wait for the next answer.
 
         Returns:
-            False when some were not answered; their leases run out.
+            False when some were not answered or heard; their leases run out.
         """
         self.detach()
-        return self._postman.close(patience, self.__len__)
+        self._ending = True
+        return self._postman.close(patience, lambda: len(self.unanswered()))

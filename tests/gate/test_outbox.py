@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from celery_groupfifo.gate import build_gate
 from celery_groupfifo.keys import Keyspace
 from celery_groupfifo.model import Finished, Ticket
 from celery_groupfifo.pipelined import Pipelined
+from celery_groupfifo.worker.hearing import Hearing
 from celery_groupfifo.worker.line import TOGETHER
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox
@@ -41,6 +43,7 @@ class Turning:
         self.answers: dict[str, Any] = {}
         self.threads: dict[str, int] = {}
         self.since: dict[str, float] = {}
+        self.ending = False
         self.hub = Hub()
         self.loop = Loop(SimpleNamespace(hub=self.hub, timer=self.hub.timer, pool=SimpleNamespace()))
         self.gate = build_gate(world.app, "tests", timeout)
@@ -58,7 +61,7 @@ class Turning:
             until(lambda: self.outbox._line._connection is not None)
 
     def _hear(self, step: Any) -> None:
-        self.loop.soon(step)
+        step() if self.ending else self.loop.soon(step)
 
     def finish(self, ticket: Ticket, key: str, wait: bool = False, **more: Any) -> None:
         """Tell the end of a run."""
@@ -101,10 +104,15 @@ class Turning:
 
     def close(self) -> None:
         """End the loop."""
-        self.outbox.close(patience=5)
-        self.loop.close()
+        self.end(patience=5)
         self.hub.close()
         self.gate.store.close()
+
+    def end(self, patience: float) -> bool:
+        """End as a worker does: its loop is over, and others hear what comes now."""
+        self.ending = True
+        self.loop.close()
+        return self.outbox.close(patience)
 
 
 @pytest.fixture(params=[True, False], ids=["line", "postman"])
@@ -483,16 +491,67 @@ def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
     world = World(redis_url)
     turning = Turning(world, timeout=0.2)
     turning.finish(world.run("a", "A"), "A")
-    assert turning.outbox.close(patience=10)
-    turning.loop.close()
+    assert turning.end(patience=10)
     assert list(turning.answers) == ["a"] and world.residue() == {}
     other = Turning(world, timeout=0.2)
     ticket = world.run("b", "B")
     with Frozen(world):
         other.finish(ticket, "B")
-        assert not other.outbox.close(patience=0.3)
+        assert not other.end(patience=0.3)
     other.close()
     world.close()
+
+
+def test_what_an_answer_leads_to_is_told_before_the_end(world: World) -> None:
+    """Timeline: a worker ends, and then the gate grants a begin: the task goes back, as nobody runs it any more."""
+    turning, steps = Turning(world, line=False), list[str]()
+    hearing = Hearing(turning.loop, True)
+    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
+    world.park("a", "A")
+    ticket = world.receive()
+
+    def begun(reply: Any, told: Told) -> None:
+        steps.append("begun")
+        time.sleep(0.1)  # what is heard takes its time
+        call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+        outbox.tell(Told("surrender", call, lambda reply, told: steps.append("back"), told.runs))
+
+    call = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())
+    outbox.tell(Told("begin", call, begun, [SimpleNamespace(ticket=ticket, key="A")]))  # type: ignore[list-item]
+    assert outbox.close(patience=5)
+    assert steps == ["begun", "back"] and world.queued() == ["a"]
+    hearing.stop(5)
+    turning.close()
+
+
+def test_who_hangs_when_an_answer_is_heard_keeps_no_worker_from_its_end(world: World) -> None:
+    turning, go_on = Turning(world, line=False), threading.Event()
+    hearing = Hearing(turning.loop, True)
+    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
+    ticket = world.run("a", "A")
+    call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+    outbox.tell(Told("surrender", call, lambda reply, told: go_on.wait(20), []))
+    assert not outbox.close(patience=0.2)
+    go_on.set()
+    turning.close()
+
+
+def test_a_call_whose_caller_waits_for_the_answer_is_out(world: World, turning: Turning) -> None:
+    """Else the renewer takes its run for one that nobody has, and its lease runs out meanwhile."""
+    ticket, run = world.run("a", "A"), turning.gate.store.run
+    out: list[tuple[int, list[Told]]] = []
+
+    def slowly(*call: Any) -> Any:
+        out.append((len(turning.outbox), turning.outbox.unanswered()))
+        return run(*call)
+
+    turning.gate.store.run = slowly  # type: ignore[method-assign]
+    thread = threading.Thread(target=lambda: turning.finish(ticket, "A", wait=True))
+    thread.start()
+    thread.join()
+    ((number, calls),) = out
+    assert number == 1 and [told.script for told in calls] == ["finish"]
+    assert not len(turning.outbox) and not turning.outbox.unanswered()
 
 
 def released(world: World, id: str) -> Ticket:

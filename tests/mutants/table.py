@@ -967,6 +967,20 @@ STRUCK = (
         (GATE + "test_outbox.py::test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_not_heard",),
     ),
     Mutant(
+        "a worker ends before it has told what an answer leads to",
+        "worker/outbox.py",
+        "lambda: len(self.unanswered())",
+        "self.__len__",
+        (GATE + "test_outbox.py::test_what_an_answer_leads_to_is_told_before_the_end",),
+    ),
+    Mutant(
+        "a call whose caller waits for the answer is in no book",
+        "worker/outbox.py",
+        "            self._now.add(told)\n",
+        "            pass\n",
+        (GATE + "test_outbox.py::test_a_call_whose_caller_waits_for_the_answer_is_out",),
+    ),
+    Mutant(
         "who waits for a line that can't be opened waits for ever",
         "worker/postman.py",
         "            self._line.tried()\n",
