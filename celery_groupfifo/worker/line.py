@@ -55,7 +55,7 @@ class Line:
         self._sent: deque[Told] = deque()
         self._connection: Pipelined | None = None
         self._reading: int | None = None
-        self._attached = self._opening = self._writing = False
+        self._attached = self._opening = self._writing = self._resting = False
 
     @property
     def here(self) -> bool:
@@ -126,11 +126,14 @@ class Line:
         if self._reading != connection.fileno():
             self._reading = connection.fileno()
             self._loop.hub.add_reader(self._reading, self._readable, connection)
-        if not all_sent:  # the hub can't poll a connection for both
-            self._loop.later(FLUSH_SECONDS, partial(self._send_rest, connection))
+        if not all_sent and not self._resting:  # the hub can't poll a connection for both
+            self._resting = True
+            self._loop.later(FLUSH_SECONDS, self._send_rest)
 
-    def _send_rest(self, connection: Pipelined) -> None:
-        if connection is self._connection:
+    def _send_rest(self) -> None:
+        self._resting = False
+        connection = self._connection
+        if connection is not None:
             self._writing = True
             try:
                 self._write(connection)

@@ -203,6 +203,30 @@ def test_a_continuation_larger_than_a_socket_takes_at_once(world: World, lined: 
     assert body.encode() in (world.pop() or b"")
 
 
+def test_while_a_socket_takes_nothing_it_is_tried_by_one_timer(world: World, lined: Turning) -> None:
+    """Timeline: Redis hangs with a full socket, and the loop goes on to tell; it must not spend its time with that."""
+    connection: Any = lined.outbox._line._connection
+    socket, tried = connection._socket, list[int]()
+
+    class Full:
+        def send(self, out: bytes) -> int:
+            tried.append(len(out))
+            raise BlockingIOError
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(socket, name)
+
+    tickets = {each: world.run(each, each) for each in "abcdefghijkl"}
+    connection._socket = Full()
+    for each, ticket in tickets.items():
+        lined.finish(ticket, each)
+    assert len(lined.loop._planned) == 1
+    lined.until(lambda: len(tried) > 3 * len(tickets))
+    assert len(lined.loop._planned) <= 2, "it, and the turns of this test"
+    connection._socket = socket
+    lined.turn(answers=len(tickets))
+
+
 def test_forgotten_scripts_are_brought_again(world: World, turning: Turning) -> None:
     turning.finish(world.run("a", "A"), "A")
     turning.turn(answers=1)

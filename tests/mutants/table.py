@@ -981,6 +981,20 @@ STRUCK = (
         (GATE + "test_outbox.py::test_a_call_whose_caller_waits_for_the_answer_is_out",),
     ),
     Mutant(
+        "each call that a full socket does not take has a timer of its own",
+        "worker/line.py",
+        "if not all_sent and not self._resting:",
+        "if not all_sent:",
+        (GATE + "test_outbox.py::test_while_a_socket_takes_nothing_it_is_tried_by_one_timer",),
+    ),
+    Mutant(
+        "a receiver of a signal that ends its thread ends it for all others",
+        "worker/background.py",
+        "            except BaseException:",
+        "            except Exception:",
+        (UNIT + "test_background.py::test_calls_run_in_order_and_what_one_raises_hurts_no_other",),
+    ),
+    Mutant(
         "who waits for a line that can't be opened waits for ever",
         "worker/postman.py",
         "            self._line.tried()\n",
