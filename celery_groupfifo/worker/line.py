@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
@@ -45,14 +45,22 @@ class Line:
         store: Its scripts; whoever opens the line waits.
         changed: Guards which calls are where, together with `keep`.
         keep: Takes calls that can't go out here; True: before those that it has.
+        together: Calls that go out together at most.
     """
 
     def __init__(
-        self, loop: Loop, store: Store, changed: threading.Condition, keep: Callable[[Sequence[Told], bool], None]
+        self,
+        loop: Loop,
+        store: Store,
+        changed: threading.Condition,
+        keep: Callable[[Sequence[Told], bool], None],
+        together: int = TOGETHER,
     ) -> None:
         self._loop, self._store, self._changed, self._keep = loop, store, changed, keep
+        self._together = together
         self._pending: list[Told] = []
         self._sent: deque[Told] = deque()
+        self._answered: deque[tuple[Told, Any]] = deque()
         self._connection: Pipelined | None = None
         self._reading: int | None = None
         self._attached = self._opening = self._writing = self._resting = False
@@ -69,7 +77,7 @@ class Line:
 
     def calls(self) -> list[Told]:
         """Return the calls that are on it."""
-        return [*self._pending, *self._sent]
+        return [*self._pending, *self._sent, *(told for told, _ in self._answered)]
 
     def attach(self) -> None:
         """Use the loop: it runs, or is about to."""
@@ -89,7 +97,7 @@ class Line:
     def tell(self, told: Told) -> None:
         """Send a call, with others of this turn."""
         self._pending.append(told)
-        if len(self._pending) >= TOGETHER:
+        if len(self._pending) >= self._together:
             self._flush()
 
     def _flush(self) -> None:
@@ -151,18 +159,26 @@ class Line:
         except GroupFifoError as error:
             self._lost(error)
             return
-        for reply in replies:
+        with self._changed:
+            if connection is not self._connection:
+                return  # what it answers has been handed over
+            self._answered.extend((self._sent.popleft(), reply) for reply in replies if self._sent)
+        self._hear()
+
+    def _hear(self) -> None:
+        """Let answers be heard, one by one. What one leads to may last: a run, where the loop itself runs the tasks."""
+        while True:
             with self._changed:
-                if connection is not self._connection or not self._sent:
-                    return  # what it answers has been handed over
-                told = self._sent.popleft()
-            if not isinstance(reply, GroupFifoError):
+                if not self._answered:
+                    return
+                told, reply = self._answered.popleft()
+            if isinstance(reply, GroupFifoError):
+                told.refuse(reply)
+                self._keep([told], False)
+                if is_unreachable(reply):  # it may be this connection only: its server is no master any more
+                    self.drop()
+            else:
                 told.hear(reply)
-                continue
-            told.refuse(reply)
-            self._keep([told], False)
-            if is_unreachable(reply):  # it may be this connection only: its server is no master any more
-                self.drop()
 
     # -- open and closed ---------------------------------------------------------
 
@@ -200,7 +216,7 @@ class Line:
             overdue = monotonic() - self._sent[0].sent > self._store.timeout
         except IndexError:
             return
-        if overdue:
+        if overdue and not connection.readable:  # else the loop is busy with something else
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._store.timeout)
             self.drop()
 
@@ -209,7 +225,8 @@ class Line:
         self.drop()
         with self._changed:
             pending, self._pending = self._pending, []
-            self._keep(pending, False)
+            self._keep([*(told for told, _ in self._answered), *pending], False)
+            self._answered.clear()
 
     def drop(self) -> None:
         """Close it, and hand over what was out on it. From any thread."""

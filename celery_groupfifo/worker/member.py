@@ -91,7 +91,8 @@ class Member:
         self.aside = Background("groupfifo-aside")
         self.hearing = Hearing(self.loop, self.pool.hears_on_loop)
         self.events = events.Events(consumer, self.loop.soon, self.aside.submit)
-        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman").store, self.hearing.hear)
+        patient, inline = make("groupfifo-postman").store, self.pool.runs_inline
+        self.outbox = Outbox(self.loop, self.gate.store, patient, self.hearing.hear, inline)
         self.outbox.uses_line = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)

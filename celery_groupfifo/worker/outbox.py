@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.refusals import is_unreachable
 from celery_groupfifo.store import Store
-from celery_groupfifo.worker.line import Line
+from celery_groupfifo.worker.line import TOGETHER, Line
 from celery_groupfifo.worker.postman import Postman
 from celery_groupfifo.worker.told import Told
 
@@ -34,15 +34,23 @@ class Outbox:
         quick: Scripts for calls whose caller waits: short time-outs, no repetition.
         patient: Scripts for the postman, whom nobody waits for.
         hear: Calls, in the right thread, what an answer leads to that has come to the postman.
+        inline: Whether the loop itself runs the tasks: then no call waits for its next turn, which may be far.
 
     Attributes:
         uses_line: Whether the line is used on a loop; else the postman carries everything.
     """
 
-    def __init__(self, loop: Loop, quick: Store, patient: Store, hear: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        quick: Store,
+        patient: Store,
+        hear: Callable[[Callable[[], None]], None],
+        inline: bool = False,
+    ) -> None:
         self._loop, self._quick = loop, quick
         self._changed = threading.Condition()  # guards which calls are where
-        self._line = Line(loop, patient, self._changed, self._keep)
+        self._line = Line(loop, patient, self._changed, self._keep, 1 if inline else TOGETHER)
         self._postman = Postman(patient, self._line, self._changed, hear)
         self._now: set[Told] = set()
         self._ending = False

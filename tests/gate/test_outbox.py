@@ -38,7 +38,7 @@ class Turning:
         threads: In which each was heard.
     """
 
-    def __init__(self, world: World, line: bool = True, timeout: float = 5.0) -> None:
+    def __init__(self, world: World, line: bool = True, timeout: float = 5.0, inline: bool = False) -> None:
         self.world = world
         self.answers: dict[str, Any] = {}
         self.threads: dict[str, int] = {}
@@ -48,7 +48,7 @@ class Turning:
         self.loop = Loop(SimpleNamespace(hub=self.hub, timer=self.hub.timer, pool=SimpleNamespace()))
         self.gate = build_gate(world.app, "tests", timeout)
         self.gate.store.clock = world.gate.store.clock
-        self.outbox = Outbox(self.loop, self.gate.store, self.gate.store, self._hear)
+        self.outbox = Outbox(self.loop, self.gate.store, self.gate.store, self._hear, inline)
         self.outbox.uses_line = line
         self._callers = 0
         self.start()
@@ -179,6 +179,53 @@ def test_redis_has_the_first_ones_while_the_loop_still_reads_results(world: Worl
     assert lined.answers == {}
     lined.turn(answers=5)
     assert evaluations(world) == before + 5
+
+
+def test_where_the_loop_runs_the_tasks_the_end_of_one_does_not_wait_for_the_next_one(world: World) -> None:
+    """Timeline: the loop hears of two begins, and runs the first task and then the other one before it turns."""
+    turning = Turning(world, inline=True)
+    tickets = {each: world.run(each, each) for each in "ab"}
+    before = evaluations(world)
+    for number, (each, ticket) in enumerate(tickets.items(), 1):
+        turning.finish(ticket, each)
+        until(lambda number=number: evaluations(world) == before + number)  # type: ignore[misc]
+    assert turning.answers == {}
+    turning.turn(answers=2)
+    turning.close()
+
+
+def test_what_a_busy_loop_has_not_heard_is_answered_all_the_same(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Timeline: answers have come, and the loop is busy for longer than an answer may take, with the first of them."""
+    world = World(redis_url)
+    turning = Turning(world, timeout=0.1)
+    line, looked = turning.outbox._line, list[Any]()
+    tickets = {each: world.run(each, each) for each in "abc"}
+    heard = turning.told
+
+    def told(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+        def busy(reply: Any) -> Any:
+            time.sleep(0.3)  # longer than the timeout
+            line.look()
+            looked.append(line._connection)
+            return read(reply)
+
+        return heard(script, call, ticket, busy)
+
+    turning.told = told  # type: ignore[method-assign]
+    before, connection = evaluations(world), line._connection
+    for each in "abc":
+        turning.finish(tickets[each], each)
+    until(lambda: evaluations(world) == before + 3)
+    time.sleep(0.3)  # nobody has read the answers yet
+    line.look()
+    assert line._connection is connection
+    turning.turn(answers=3)
+    assert looked == [connection] * 3 and evaluations(world) == before + 3, "none was told again"
+    assert "has not answered" not in caplog.text
+    turning.close()
+    world.close()
 
 
 def test_an_answer_names_the_next_task(world: World, turning: Turning) -> None:

@@ -694,8 +694,8 @@ WORKERS = (
     Mutant(
         "an answer that never comes is waited for, for ever",
         "worker/line.py",
-        "        if overdue:\n",
-        "        if False:\n",
+        "        if overdue and not connection.readable:",
+        "        if False:",
         (GATE + "test_outbox.py::test_a_black_hole_is_noticed_though_nothing_breaks",),
     ),
     Mutant(
@@ -993,6 +993,20 @@ STRUCK = (
         "            except BaseException:",
         "            except Exception:",
         (UNIT + "test_background.py::test_calls_run_in_order_and_what_one_raises_hurts_no_other",),
+    ),
+    Mutant(
+        "the gate is blamed for a loop that is busy",
+        "worker/line.py",
+        "        if overdue and not connection.readable:",
+        "        if overdue:",
+        (GATE + "test_outbox.py::test_what_a_busy_loop_has_not_heard_is_answered_all_the_same",),
+    ),
+    Mutant(
+        "where the loop runs the tasks, the end of one waits for the next one",
+        "worker/outbox.py",
+        "1 if inline else TOGETHER",
+        "TOGETHER",
+        (GATE + "test_outbox.py::test_where_the_loop_runs_the_tasks_the_end_of_one_does_not_wait_for_the_next_one",),
     ),
     Mutant(
         "who waits for a line that can't be opened waits for ever",
