@@ -503,6 +503,34 @@ def test_a_time_limit_that_strikes_who_waits_loses_no_call(
     assert not turning.answers["a"].stale and world.residue() == {}
 
 
+def test_what_was_answered_together_with_a_call_that_strikes_is_not_lost(world: World, lined: Turning) -> None:
+    """Timeline: three answers are read at once, and what the first one leads to ends the worker's loop."""
+    tickets, before = {each: world.run(each, each) for each in "abc"}, evaluations(world)
+    told = lined.told
+
+    def striking(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+        made = told(script, call, ticket, read)
+        if ticket.id == "a":
+            made.heard = strike
+        return made
+
+    def strike(reply: Any, told: Told) -> None:
+        raise Strikes
+
+    lined.told = striking  # type: ignore[method-assign]
+    for each, ticket in tickets.items():
+        lined.finish(ticket, each)
+    until(lambda: evaluations(world) == before + 3)
+    with pytest.raises(Strikes):
+        lined.turn(answers=1)
+    lined.outbox.detach()
+    lined.loop.run_soon()
+    until(lambda: not len(lined.outbox))
+    lined.start()
+    lined.turn(answers=2)
+    assert sorted(lined.answers) == ["b", "c"] and not lined.answers["b"].stale
+
+
 class Frozen:
     """A server that does not answer, nor refuse, until it is let go."""
 

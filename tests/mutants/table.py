@@ -962,8 +962,8 @@ STRUCK = (
     Mutant(
         "what a loop that stands still has not sent stays with it",
         "worker/line.py",
-        "            pending, self._pending = self._pending, []\n            self._keep(pending, False)\n",
-        "            pass\n",
+        "            self._keep([*(told for told, _ in self._answered), *pending], False)\n",
+        "            self._keep([told for told, _ in self._answered], False)\n",
         (GATE + "test_outbox.py::test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_not_heard",),
     ),
     Mutant(
@@ -993,6 +993,13 @@ STRUCK = (
         "            except BaseException:",
         "            except Exception:",
         (UNIT + "test_background.py::test_calls_run_in_order_and_what_one_raises_hurts_no_other",),
+    ),
+    Mutant(
+        "what was answered together with a call that strikes is heard by nobody",
+        "worker/line.py",
+        "            self._keep([*(told for told, _ in self._answered), *pending], False)\n",
+        "            self._keep(pending, False)\n",
+        (GATE + "test_outbox.py::test_what_was_answered_together_with_a_call_that_strikes_is_not_lost",),
     ),
     Mutant(
         "the gate is blamed for a loop that is busy",
