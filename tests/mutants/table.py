@@ -1002,6 +1002,13 @@ STRUCK = (
         (GATE + "test_outbox.py::test_what_was_answered_together_with_a_call_that_strikes_is_not_lost",),
     ),
     Mutant(
+        "a greenlet that a cold shutdown has killed counts as a success",
+        "worker/request.py",
+        "lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED",
+        "lost, stopped = run.is_lost, False",
+        (WORKER + "test_shutdown.py::test_cold",),
+    ),
+    Mutant(
         "the gate is blamed for a loop that is busy",
         "worker/line.py",
         "        if overdue and not connection.readable:",
