@@ -1009,6 +1009,13 @@ STRUCK = (
         (WORKER + "test_shutdown.py::test_cold",),
     ),
     Mutant(
+        "a pool that can't tell of one job costs all runs their leases",
+        "worker/renewer.py",
+        "if self._is_loose(run)}",
+        "if not self._is_held(run)}",
+        (UNIT + "test_renewer.py::test_a_run_that_nobody_can_see_costs_no_other_its_lease",),
+    ),
+    Mutant(
         "the gate is blamed for a loop that is busy",
         "worker/line.py",
         "        if overdue and not connection.readable:",
