@@ -687,8 +687,8 @@ WORKERS = (
     Mutant(
         "a call that Redis refuses is forgotten",
         "worker/line.py",
-        "            told.refuse(reply)\n            self._keep([told], False)\n",
-        "            told.refuse(reply)\n",
+        "                told.refuse(reply)\n                self._keep([told], False)\n",
+        "                told.refuse(reply)\n",
         (GATE + "test_outbox.py::test_a_redis_that_takes_no_writes_is_told_later",),
     ),
     Mutant(
@@ -1006,7 +1006,7 @@ STRUCK = (
         "worker/request.py",
         "lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED",
         "lost, stopped = run.is_lost, False",
-        (WORKER + "test_shutdown.py::test_cold",),
+        (WORKER + "test_shutdown.py::test_cold_with_greenlets",),
     ),
     Mutant(
         "a pool that can't tell of one job costs all runs their leases",

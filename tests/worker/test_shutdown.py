@@ -93,12 +93,10 @@ def test_soft_and_not_ended_in_time(make_crew: Callable[..., Crew]) -> None:
     assert {run.lost for run in crew.history.runs} == {0}, "stopped on purpose: nobody was lost"
 
 
-@pytest.mark.parametrize(("pool", "each"), [("prefork", 2), ("gevent", 1)])
-def test_cold(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
-    """On pools of threads Celery can't end what runs, and on eventlet's its signal handler may break in the middle."""
-    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each)
+def test_cold(make_crew: Callable[..., Crew]) -> None:
+    crew = make_crew(slots=2)
     busy = Busy(crew, "wait", name="word")
-    busy.stop(signal.SIGQUIT, "Hitting Ctrl+C again")
+    busy.stop(signal.SIGQUIT, "Cold shutdown")
     busy.first.wait()
     crew.tell("word")
     busy.all_done()
@@ -106,4 +104,20 @@ def test_cold(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
         assert crew.history.numbers(key) == [1, 1, 2, 3]
     for key in busy.waiting:
         assert crew.history.numbers(key) == [1, 2, 3]
+    assert {run.lost for run in crew.history.runs} == {0}
+
+
+def test_cold_with_greenlets(make_crew: Callable[..., Crew]) -> None:
+    """Celery's signal handler breaks soon after it has killed the first one, and ends the worker with it."""
+    crew = make_crew("gevent", slots=1).ready()
+    results = [crew.send("run", 1, "wait", name="word"), crew.send("run", 2)]
+    until(lambda: crew.history.runs)
+    first, second = crew.worker, crew.another("two", pool="gevent", slots=1)
+    second.start().ready()
+    first.send(signal.SIGQUIT)
+    first.wait()
+    crew.tell("word")
+    for result in results:
+        crew.state(result, "SUCCESS")
+    assert crew.history.numbers("run") == [1, 1, 2], "the one that was killed has not ended"
     assert {run.lost for run in crew.history.runs} == {0}
