@@ -5,6 +5,7 @@ For the main loop of a worker, which must not stand still while Redis does.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Pipelined:
-    """A connection that knows a few scripts. To be used from one thread; `end` may be called from any.
+    """A connection that knows a few scripts. To be used from one thread; `readable` and `end` may be called from any.
 
     Args:
         connection: Of redis-py, connected, not in use elsewhere.
@@ -64,6 +65,16 @@ class Pipelined:
     def trusted(self) -> bool:
         """Return whether it still leads to the right server. This may wait, for a Sentinel."""
         return self._store.connections.trusts(self._connection)
+
+    @property
+    def readable(self) -> bool:
+        """Return whether something has come that its owner has not read yet. From any thread."""
+        poll = select.poll()
+        try:
+            poll.register(self._descriptor, select.POLLIN)
+            return bool(poll.poll(0))
+        except (OSError, ValueError):
+            return False
 
     def send(self, commands: Sequence[Sequence[Word]]) -> bool:
         """Send commands. Each has an answer of its own, in this order.

@@ -88,7 +88,7 @@ class Background:
                 self._running = True
             try:
                 call()
-            except Exception:
+            except BaseException:  # a receiver of a signal that calls sys.exit(), say, must not end it for the others
                 logger.exception("%s failed.", self._name)
             with self._changed:
                 self._running = False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
@@ -38,24 +38,32 @@ SCRIPTS = ("begin", "finish", "fail", "surrender")
 
 
 class Line:
-    """The line of one worker. All but `look`, `wanted`, `open` and `drop` belongs to the loop's thread.
+    """The line of one worker. All but `look`, `wanted`, `open`, `drop` and `hand_over` belongs to the loop's thread.
 
     Args:
         loop: The consumer's.
         store: Its scripts; whoever opens the line waits.
         changed: Guards which calls are where, together with `keep`.
         keep: Takes calls that can't go out here; True: before those that it has.
+        together: Calls that go out together at most.
     """
 
     def __init__(
-        self, loop: Loop, store: Store, changed: threading.Condition, keep: Callable[[Sequence[Told], bool], None]
+        self,
+        loop: Loop,
+        store: Store,
+        changed: threading.Condition,
+        keep: Callable[[Sequence[Told], bool], None],
+        together: int = TOGETHER,
     ) -> None:
         self._loop, self._store, self._changed, self._keep = loop, store, changed, keep
+        self._together = together
         self._pending: list[Told] = []
         self._sent: deque[Told] = deque()
+        self._answered: deque[tuple[Told, Any]] = deque()
         self._connection: Pipelined | None = None
         self._reading: int | None = None
-        self._attached = self._opening = self._writing = False
+        self._attached = self._opening = self._writing = self._resting = False
 
     @property
     def here(self) -> bool:
@@ -69,7 +77,7 @@ class Line:
 
     def calls(self) -> list[Told]:
         """Return the calls that are on it."""
-        return [*self._pending, *self._sent]
+        return [*self._pending, *self._sent, *(told for told, _ in self._answered)]
 
     def attach(self) -> None:
         """Use the loop: it runs, or is about to."""
@@ -82,16 +90,14 @@ class Line:
             return
         self._attached = self._opening = False
         self._loop.hub.on_tick.discard(self._flush)
-        self.drop()
-        pending, self._pending = self._pending, []
-        self._keep(pending, False)
+        self.hand_over()
 
     # -- sending ---------------------------------------------------------------
 
     def tell(self, told: Told) -> None:
         """Send a call, with others of this turn."""
         self._pending.append(told)
-        if len(self._pending) >= TOGETHER:
+        if len(self._pending) >= self._together:
             self._flush()
 
     def _flush(self) -> None:
@@ -103,14 +109,13 @@ class Line:
             return  # a signal handler leaves it to the write that it has come into
         self._writing = True
         try:
-            batch, self._pending = self._pending, []
             with self._changed:
+                batch, self._pending = self._pending, []
                 connection = self._connection
-                if connection is not None:
-                    self._sent.extend(batch)
-            if connection is None:
-                self._keep(batch, False)
-                return
+                if connection is None:
+                    self._keep(batch, False)
+                    return
+                self._sent.extend(batch)
             sent = monotonic()
             for told in batch:
                 told.sent = sent
@@ -129,11 +134,14 @@ class Line:
         if self._reading != connection.fileno():
             self._reading = connection.fileno()
             self._loop.hub.add_reader(self._reading, self._readable, connection)
-        if not all_sent:  # the hub can't poll a connection for both
-            self._loop.later(FLUSH_SECONDS, partial(self._send_rest, connection))
+        if not all_sent and not self._resting:  # the hub can't poll a connection for both
+            self._resting = True
+            self._loop.later(FLUSH_SECONDS, self._send_rest)
 
-    def _send_rest(self, connection: Pipelined) -> None:
-        if connection is self._connection:
+    def _send_rest(self) -> None:
+        self._resting = False
+        connection = self._connection
+        if connection is not None:
             self._writing = True
             try:
                 self._write(connection)
@@ -151,18 +159,26 @@ class Line:
         except GroupFifoError as error:
             self._lost(error)
             return
-        for reply in replies:
+        with self._changed:
+            if connection is not self._connection:
+                return  # what it answers has been handed over
+            self._answered.extend((self._sent.popleft(), reply) for reply in replies if self._sent)
+        self._hear()
+
+    def _hear(self) -> None:
+        """Let answers be heard, one by one. What one leads to may last: a run, where the loop itself runs the tasks."""
+        while True:
             with self._changed:
-                if connection is not self._connection or not self._sent:
-                    return  # what it answers has been handed over
-                told = self._sent.popleft()
-            if not isinstance(reply, GroupFifoError):
+                if not self._answered:
+                    return
+                told, reply = self._answered.popleft()
+            if isinstance(reply, GroupFifoError):
+                told.refuse(reply)
+                self._keep([told], False)
+                if is_unreachable(reply):  # it may be this connection only: its server is no master any more
+                    self.drop()
+            else:
                 told.hear(reply)
-                continue
-            told.refuse(reply)
-            self._keep([told], False)
-            if is_unreachable(reply):  # it may be this connection only: its server is no master any more
-                self.drop()
 
     # -- open and closed ---------------------------------------------------------
 
@@ -200,9 +216,17 @@ class Line:
             overdue = monotonic() - self._sent[0].sent > self._store.timeout
         except IndexError:
             return
-        if overdue:
+        if overdue and not connection.readable:  # else the loop is busy with something else
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._store.timeout)
             self.drop()
+
+    def hand_over(self) -> None:
+        """Drop it, and hand over what has not gone out, too. From any thread."""
+        self.drop()
+        with self._changed:
+            pending, self._pending = self._pending, []
+            self._keep([*(told for told, _ in self._answered), *pending], False)
+            self._answered.clear()
 
     def drop(self) -> None:
         """Close it, and hand over what was out on it. From any thread."""

@@ -91,7 +91,8 @@ class Member:
         self.aside = Background("groupfifo-aside")
         self.hearing = Hearing(self.loop, self.pool.hears_on_loop)
         self.events = events.Events(consumer, self.loop.soon, self.aside.submit)
-        self.outbox = Outbox(self.loop, self.gate.store, make("groupfifo-postman").store, self.hearing.hear)
+        patient, inline = make("groupfifo-postman").store, self.pool.runs_inline
+        self.outbox = Outbox(self.loop, self.gate.store, patient, self.hearing.hear, inline)
         self.outbox.uses_line = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)
@@ -236,11 +237,19 @@ class Member:
     def leave(self) -> None:
         """Take nothing more, and give back now what has not begun: a soft shutdown begins.
 
-        In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there.
+        In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there. So
+        the loop neither sends nor hears anything meanwhile.
         """
         self._leaving = True
-        if not getattr(self.consumer.pool, "is_green", False):  # there nothing may block in a signal handler
-            threading.Thread(target=self.give_back_unstarted, name="groupfifo-leave", daemon=True).start()
+        if getattr(self.consumer.pool, "is_green", False):
+            return  # there nothing may block in a signal handler, and the loop goes on
+        self.hearing.pause()
+
+        def leave() -> None:
+            self.outbox.hand_over()
+            self.give_back_unstarted()
+
+        threading.Thread(target=leave, name="groupfifo-leave", daemon=True).start()
 
     def give_back_unstarted(self) -> None:
         """Give back the runs that no process or thread of the pool has."""

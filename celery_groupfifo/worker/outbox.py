@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
-from celery_groupfifo.worker.line import Line
+from celery_groupfifo.worker.line import TOGETHER, Line
 from celery_groupfifo.worker.postman import Postman
 from celery_groupfifo.worker.told import Told
 
@@ -34,16 +34,26 @@ class Outbox:
         quick: Scripts for calls whose caller waits: short time-outs, no repetition.
         patient: Scripts for the postman, whom nobody waits for.
         hear: Calls, in the right thread, what an answer leads to that has come to the postman.
+        inline: Whether the loop itself runs the tasks: then no call waits for its next turn, which may be far.
 
     Attributes:
         uses_line: Whether the line is used on a loop; else the postman carries everything.
     """
 
-    def __init__(self, loop: Loop, quick: Store, patient: Store, hear: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        quick: Store,
+        patient: Store,
+        hear: Callable[[Callable[[], None]], None],
+        inline: bool = False,
+    ) -> None:
         self._loop, self._quick = loop, quick
         self._changed = threading.Condition()  # guards which calls are where
-        self._line = Line(loop, patient, self._changed, self._keep)
+        self._line = Line(loop, patient, self._changed, self._keep, 1 if inline else TOGETHER)
         self._postman = Postman(patient, self._line, self._changed, hear)
+        self._now: set[Told] = set()
+        self._ending = False
         self.uses_line = True
 
     def tell(self, told: Told, wait: bool = False) -> None:
@@ -61,18 +71,29 @@ class Outbox:
             self._keep([told])
 
     def _tell_now(self, told: Told) -> None:
+        with self._changed:
+            self._now.add(told)
         try:
             reply = self._quick.run(told.script, *told.call)
         except GroupFifoError as error:
             if is_unreachable(error):
                 self._postman.reachable = False
             told.refuse(error)
-            self._keep([told])
+            self._told_now(told, again=[told])
         except BaseException:  # the time limit of a greenlet, say: whether Redis has taken it is not known
-            self._keep([told])
+            self._told_now(told, again=[told])
             raise
         else:
+            self._told_now(told)
             told.hear(reply)
+
+    def _told_now(self, told: Told, again: Sequence[Told] = ()) -> None:
+        """Leave a call that its caller has made: it is answered, or to be made again."""
+        with self._changed:
+            self._now.discard(told)
+            self._keep(again)
+            if self._ending:  # else nobody waits for it, and the postman would wake up for each task
+                self._changed.notify_all()
 
     def _keep(self, calls: Sequence[Told], first: bool = False) -> None:
         self._postman.keep(calls, first)
@@ -82,7 +103,7 @@ class Outbox:
     def unanswered(self) -> list[Told]:
         """Return all calls that are not answered yet, or whose answer is not heard yet."""
         with self._changed:
-            return [*self._line.calls(), *self._postman.calls(), *self._postman.unheard()]
+            return [*self._now, *self._line.calls(), *self._postman.calls(), *self._postman.unheard()]
 
     def kept(self) -> list[Told]:
         """Return the calls that could not be told at once, and are repeated."""
@@ -92,7 +113,7 @@ class Outbox:
     def __len__(self) -> int:
         """Return the number of calls that are not answered yet."""
         with self._changed:
-            return len(self._line.calls()) + len(self._postman.calls())
+            return len(self._now) + len(self._line.calls()) + len(self._postman.calls())
 
     # -- begin and end -----------------------------------------------------------
 
@@ -107,14 +128,22 @@ class Outbox:
         """Do without the loop, which does not run for a while: the postman carries what is out."""
         self._line.detach()
 
+    def hand_over(self) -> None:
+        """Let the postman carry what is out: the loop stands still. From any thread."""
+        self._line.hand_over()
+
     def close(self, patience: float) -> bool:
         """Take no more calls, and wait for those that are out, as long as answers come.
+
+        What an answer leads to may be another call: what has begun by now goes back. So each has to be heard, too, and
+        not by who waits here.
 
         Args:
             patience: Seconds to wait for the next answer.
 
         Returns:
-            False when some were not answered; their leases run out.
+            False when some were not answered or heard; their leases run out.
         """
         self.detach()
-        return self._postman.close(patience, self.__len__)
+        self._ending = True
+        return self._postman.close(patience, lambda: len(self.unanswered()))

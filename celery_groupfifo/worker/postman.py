@@ -47,6 +47,7 @@ class Postman:
         self._unheard: set[Told] = set()
         self._hurried = threading.Event()
         self._thread: threading.Thread | None = None
+        self._answers = 0
         self._closed = False
         self.reachable = True
 
@@ -81,19 +82,18 @@ class Postman:
 
         Args:
             patience: Seconds to wait for the next answer.
-            left: Returns how many are out.
+            left: Returns how many are out, or not heard.
 
         Returns:
-            False when some were not answered.
+            False when some were not answered or heard.
         """
         self._hurried.set()
-        out, end = left(), monotonic() + patience
         with self._changed:
-            while out and monotonic() < end:
+            answers, end = self._answers, monotonic() + patience
+            while (out := left()) and monotonic() < end:
                 self._changed.wait(end - monotonic())
-                if left() < out:
-                    end = monotonic() + patience
-                out = left()
+                if self._answers > answers:
+                    answers, end = self._answers, monotonic() + patience
             self._closed = True
             self._kept.clear()
             self._changed.notify_all()
@@ -146,8 +146,7 @@ class Postman:
                 self._put_down(told)
                 raise
             else:
-                self._unheard.add(told)
-                self._put_down(None)
+                self._answered(told)
                 self._pass_on(partial(self._hear, told, reply))
         return refused
 
@@ -155,12 +154,20 @@ class Postman:
         try:
             told.hear(reply)
         finally:
-            self._unheard.discard(told)
+            with self._changed:
+                self._unheard.discard(told)
+                self._changed.notify_all()
 
     def _next(self) -> Told | None:
         with self._changed:
             self._carried = self._kept.popleft() if self._kept else None
             return self._carried
+
+    def _answered(self, told: Told) -> None:
+        with self._changed:
+            self._answers += 1
+            self._unheard.add(told)
+            self._put_down(None)
 
     def _put_down(self, told: Told | None, first: bool = False) -> None:
         with self._changed:

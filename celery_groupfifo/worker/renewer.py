@@ -86,11 +86,18 @@ class Renewer:
         """
         runs = list(self._runs)
         leased = [run for run in runs if run.state in LEASED]
-        loose = {run for run in runs if not self._is_held(run)}  # lost ones, too: nobody would see that they are over
+        loose = {run for run in runs if self._is_loose(run)}  # lost ones, too: nobody would see that they are over
         gone, self._suspects = loose & self._suspects, loose - self._suspects
         for run in gone:
             self._dropped(run)
         return [run for run in leased if run not in gone]
+
+    def _is_loose(self, run: Run) -> bool:
+        try:
+            return not self._is_held(run)
+        except Exception:  # a pool that can't tell of one job must not cost the others their leases
+            logger.exception("Can't see who has %r: its lease is renewed.", run)
+            return False
 
     def _run(self) -> None:
         wait = 0.0

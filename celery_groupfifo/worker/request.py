@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 EXITS = (SystemExit, KeyboardInterrupt)
 #: A run that raised one of these, and was not asked to end, has lost its worker.
 GONE = (Terminated, *EXITS)
+#: What Celery's pools of greenlets return for one that was killed: no result, after no time.
+KILLED = (False, None, None)
 #: How what a run raised is told; anything else is a failure.
 OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Terminated, "revoked"))
 
@@ -53,6 +55,7 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     member: Member
     run: Run
+    _is_stopped = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Celery makes a subclass per task that overrides two methods without calling ours: wrap them."""
@@ -90,6 +93,11 @@ class GroupRequest(Request):  # type: ignore[misc]
         """What the pool gets of the run."""
         run, about = self.run, self.run.continuation
         return run.header, run.key, about.retries, about.options, run.since, self.member.gate.settings.lease_ttl
+
+    def cancel(self, *args: Any, **options: Any) -> None:
+        """See Celery's: the worker stops, or has lost its broker. Greenlets may be gone before it returns."""
+        self._is_stopped = True
+        super().cancel(*args, **options)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """See Celery's."""
@@ -245,11 +253,13 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
             return self.on_failure(result)
         result, entry = split(result)
         run.goes_on_as(entry)
-        lost = run.is_lost
+        lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED
         run.over()
         run.comes_to("success")  # unless it comes to on_failure
+        if stopped:
+            run.is_undecided()  # with the worker, on purpose: it goes back
         try:
-            return state.task_ready(self) if lost else inner(self, result, **kwargs)
+            return state.task_ready(self) if lost or stopped else inner(self, result, **kwargs)
         finally:
             run.settle()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from celery_groupfifo.gate.keys import Keyspace
 from celery_groupfifo.gate.model import Finished, Ticket
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.testing import embedded
+from celery_groupfifo.worker.hearing import Hearing
 from celery_groupfifo.worker.line import TOGETHER
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox
@@ -36,16 +38,17 @@ class Turning:
         threads: In which each was heard.
     """
 
-    def __init__(self, world: World, line: bool = True, timeout: float = 5.0) -> None:
+    def __init__(self, world: World, line: bool = True, timeout: float = 5.0, inline: bool = False) -> None:
         self.world = world
         self.answers: dict[str, Any] = {}
         self.threads: dict[str, int] = {}
         self.since: dict[str, float] = {}
+        self.ending = False
         self.hub = Hub()
         self.loop = Loop(SimpleNamespace(hub=self.hub, timer=self.hub.timer, pool=SimpleNamespace()))
         self.gate = build_gate(world.app, "tests", timeout)
         self.gate.store.clock = world.gate.store.clock
-        self.outbox = Outbox(self.loop, self.gate.store, self.gate.store, self._hear)
+        self.outbox = Outbox(self.loop, self.gate.store, self.gate.store, self._hear, inline)
         self.outbox.uses_line = line
         self._callers = 0
         self.start()
@@ -58,7 +61,7 @@ class Turning:
             until(lambda: self.outbox._line._connection is not None)
 
     def _hear(self, step: Any) -> None:
-        self.loop.soon(step)
+        step() if self.ending else self.loop.soon(step)
 
     def finish(self, ticket: Ticket, key: str, wait: bool = False, **more: Any) -> None:
         """Tell the end of a run."""
@@ -101,10 +104,15 @@ class Turning:
 
     def close(self) -> None:
         """End the loop."""
-        self.outbox.close(patience=5)
-        self.loop.close()
+        self.end(patience=5)
         self.hub.close()
         self.gate.store.close()
+
+    def end(self, patience: float) -> bool:
+        """End as a worker does: its loop is over, and others hear what comes now."""
+        self.ending = True
+        self.loop.close()
+        return self.outbox.close(patience)
 
 
 @pytest.fixture(params=[True, False], ids=["line", "postman"])
@@ -173,6 +181,53 @@ def test_redis_has_the_first_ones_while_the_loop_still_reads_results(world: Worl
     assert evaluations(world) == before + 5
 
 
+def test_where_the_loop_runs_the_tasks_the_end_of_one_does_not_wait_for_the_next_one(world: World) -> None:
+    """Timeline: the loop hears of two begins, and runs the first task and then the other one before it turns."""
+    turning = Turning(world, inline=True)
+    tickets = {each: world.run(each, each) for each in "ab"}
+    before = evaluations(world)
+    for number, (each, ticket) in enumerate(tickets.items(), 1):
+        turning.finish(ticket, each)
+        until(lambda number=number: evaluations(world) == before + number)  # type: ignore[misc]
+    assert turning.answers == {}
+    turning.turn(answers=2)
+    turning.close()
+
+
+def test_what_a_busy_loop_has_not_heard_is_answered_all_the_same(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Timeline: answers have come, and the loop is busy for longer than an answer may take, with the first of them."""
+    world = World(redis_url)
+    turning = Turning(world, timeout=0.1)
+    line, looked = turning.outbox._line, list[Any]()
+    tickets = {each: world.run(each, each) for each in "abc"}
+    heard = turning.told
+
+    def told(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+        def busy(reply: Any) -> Any:
+            time.sleep(0.3)  # longer than the timeout
+            line.look()
+            looked.append(line._connection)
+            return read(reply)
+
+        return heard(script, call, ticket, busy)
+
+    turning.told = told  # type: ignore[method-assign]
+    before, connection = evaluations(world), line._connection
+    for each in "abc":
+        turning.finish(tickets[each], each)
+    until(lambda: evaluations(world) == before + 3)
+    time.sleep(0.3)  # nobody has read the answers yet
+    line.look()
+    assert line._connection is connection
+    turning.turn(answers=3)
+    assert looked == [connection] * 3 and evaluations(world) == before + 3, "none was told again"
+    assert "has not answered" not in caplog.text
+    turning.close()
+    world.close()
+
+
 def test_an_answer_names_the_next_task(world: World, turning: Turning) -> None:
     ticket = world.run("a1", "A")
     world.park("a2", "A")
@@ -193,6 +248,30 @@ def test_a_continuation_larger_than_a_socket_takes_at_once(world: World, lined: 
     lined.finish(ticket, "A", continuation=make_entry(world.gate, "a", "A", body=body))
     lined.turn(answers=1)
     assert body.encode() in (world.pop() or b"")
+
+
+def test_while_a_socket_takes_nothing_it_is_tried_by_one_timer(world: World, lined: Turning) -> None:
+    """Timeline: Redis hangs with a full socket, and the loop goes on to tell; it must not spend its time with that."""
+    connection: Any = lined.outbox._line._connection
+    socket, tried = connection._socket, list[int]()
+
+    class Full:
+        def send(self, out: bytes) -> int:
+            tried.append(len(out))
+            raise BlockingIOError
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(socket, name)
+
+    tickets = {each: world.run(each, each) for each in "abcdefghijkl"}
+    connection._socket = Full()
+    for each, ticket in tickets.items():
+        lined.finish(ticket, each)
+    assert len(lined.loop._planned) == 1
+    lined.until(lambda: len(tried) > 3 * len(tickets))
+    assert len(lined.loop._planned) <= 2, "it, and the turns of this test"
+    connection._socket = socket
+    lined.turn(answers=len(tickets))
 
 
 def test_forgotten_scripts_are_brought_again(world: World, turning: Turning) -> None:
@@ -351,6 +430,19 @@ def test_without_its_loop_the_postman_carries_what_is_out(world: World, turning:
     assert not turning.outbox.unanswered()
 
 
+def test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_not_heard(
+    world: World, lined: Turning
+) -> None:
+    """Timeline: a soft shutdown begins, whose signal handler lasts for long, in the middle of a turn."""
+    for each in "abcd":
+        lined.finish(world.run(each, each), each)
+    lined.outbox.hand_over()
+    until(lambda: not len(lined.outbox))
+    assert world.residue() == {} and lined.answers == {}
+    lined.turn(answers=4)
+    assert not any(answer.stale for answer in lined.answers.values())
+
+
 def test_the_postman_carries_ends_before_begins(world: World) -> None:
     turning, order = Turning(world, line=False), []
     run = turning.gate.store.run
@@ -409,6 +501,34 @@ def test_a_time_limit_that_strikes_who_waits_loses_no_call(
     assert struck, "who was struck hears of it"
     turning.turn(answers=1)
     assert not turning.answers["a"].stale and world.residue() == {}
+
+
+def test_what_was_answered_together_with_a_call_that_strikes_is_not_lost(world: World, lined: Turning) -> None:
+    """Timeline: three answers are read at once, and what the first one leads to ends the worker's loop."""
+    tickets, before = {each: world.run(each, each) for each in "abc"}, evaluations(world)
+    told = lined.told
+
+    def striking(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+        made = told(script, call, ticket, read)
+        if ticket.id == "a":
+            made.heard = strike
+        return made
+
+    def strike(reply: Any, told: Told) -> None:
+        raise Strikes
+
+    lined.told = striking  # type: ignore[method-assign]
+    for each, ticket in tickets.items():
+        lined.finish(ticket, each)
+    until(lambda: evaluations(world) == before + 3)
+    with pytest.raises(Strikes):
+        lined.turn(answers=1)
+    lined.outbox.detach()
+    lined.loop.run_soon()
+    until(lambda: not len(lined.outbox))
+    lined.start()
+    lined.turn(answers=2)
+    assert sorted(lined.answers) == ["b", "c"] and not lined.answers["b"].stale
 
 
 class Frozen:
@@ -470,16 +590,67 @@ def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
     world = World(redis_url)
     turning = Turning(world, timeout=0.2)
     turning.finish(world.run("a", "A"), "A")
-    assert turning.outbox.close(patience=10)
-    turning.loop.close()
+    assert turning.end(patience=10)
     assert list(turning.answers) == ["a"] and world.residue() == {}
     other = Turning(world, timeout=0.2)
     ticket = world.run("b", "B")
     with Frozen(world):
         other.finish(ticket, "B")
-        assert not other.outbox.close(patience=0.3)
+        assert not other.end(patience=0.3)
     other.close()
     world.close()
+
+
+def test_what_an_answer_leads_to_is_told_before_the_end(world: World) -> None:
+    """Timeline: a worker ends, and then the gate grants a begin: the task goes back, as nobody runs it any more."""
+    turning, steps = Turning(world, line=False), list[str]()
+    hearing = Hearing(turning.loop, True)
+    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
+    world.park("a", "A")
+    ticket = world.receive()
+
+    def begun(reply: Any, told: Told) -> None:
+        steps.append("begun")
+        time.sleep(0.1)  # what is heard takes its time
+        call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+        outbox.tell(Told("surrender", call, lambda reply, told: steps.append("back"), told.runs))
+
+    call = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())
+    outbox.tell(Told("begin", call, begun, [SimpleNamespace(ticket=ticket, key="A")]))  # type: ignore[list-item]
+    assert outbox.close(patience=5)
+    assert steps == ["begun", "back"] and world.queued() == ["a"]
+    hearing.stop(5)
+    turning.close()
+
+
+def test_who_hangs_when_an_answer_is_heard_keeps_no_worker_from_its_end(world: World) -> None:
+    turning, go_on = Turning(world, line=False), threading.Event()
+    hearing = Hearing(turning.loop, True)
+    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
+    ticket = world.run("a", "A")
+    call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+    outbox.tell(Told("surrender", call, lambda reply, told: go_on.wait(20), []))
+    assert not outbox.close(patience=0.2)
+    go_on.set()
+    turning.close()
+
+
+def test_a_call_whose_caller_waits_for_the_answer_is_out(world: World, turning: Turning) -> None:
+    """Else the renewer takes its run for one that nobody has, and its lease runs out meanwhile."""
+    ticket, run = world.run("a", "A"), turning.gate.store.run
+    out: list[tuple[int, list[Told]]] = []
+
+    def slowly(*call: Any) -> Any:
+        out.append((len(turning.outbox), turning.outbox.unanswered()))
+        return run(*call)
+
+    turning.gate.store.run = slowly  # type: ignore[method-assign]
+    thread = threading.Thread(target=lambda: turning.finish(ticket, "A", wait=True))
+    thread.start()
+    thread.join()
+    ((number, calls),) = out
+    assert number == 1 and [told.script for told in calls] == ["finish"]
+    assert not len(turning.outbox) and not turning.outbox.unanswered()
 
 
 def released(world: World, id: str) -> Ticket:

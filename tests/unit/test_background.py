@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from celery_groupfifo.worker.background import Background
 
 
-def test_calls_run_in_order_and_what_one_raises_hurts_no_other(caplog) -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit, MemoryError])
+def test_calls_run_in_order_and_what_one_raises_hurts_no_other(caplog, error: type[BaseException]) -> None:
     background, seen = Background("order"), []
 
     def fail() -> None:
-        raise ValueError("no")
+        raise error("no")
 
     for call in (lambda: seen.append(1), fail, lambda: seen.append(2)):
         background.submit(call)

@@ -14,6 +14,7 @@ from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.run import Run, State
 from tests.unit.test_run import WAYS, make_run, step
+from tests.waiting import until
 
 
 class Looks:
@@ -91,6 +92,26 @@ def test_a_child_that_lives_on_is_waited_for(monkeypatch: pytest.MonkeyPatch, se
     looks = Looks(monkeypatch, *[True] * 500, OSError("once"), True, False)
     looks.wait_for(run)
     assert looks.looked == 503 and settled == [run]
+
+
+@pytest.mark.parametrize("green", [False, True])
+def test_while_a_signal_handler_holds_the_loop_others_do_its_part(green: bool) -> None:
+    """Timeline: a soft shutdown begins; greenlets go on meanwhile, a main thread does not."""
+    done, main = list[tuple[str, bool]](), threading.current_thread()
+
+    def noted(what: str) -> Any:
+        return lambda: done.append((what, threading.current_thread() is main))
+
+    worker: Any = SimpleNamespace(
+        consumer=SimpleNamespace(pool=SimpleNamespace(is_green=green)),
+        hearing=SimpleNamespace(pause=noted("paused")),
+        outbox=SimpleNamespace(hand_over=noted("handed over")),
+        give_back_unstarted=noted("given back"),
+    )
+    Member.leave(worker)
+    wanted = [] if green else [("paused", True), ("handed over", False), ("given back", False)]
+    until(lambda: len(done) == len(wanted))
+    assert worker._leaving and done == wanted
 
 
 @pytest.mark.parametrize("which", ["hearing", "aside", "backend"])

@@ -65,6 +65,22 @@ def test_a_run_that_nobody_has_is_given_up_and_not_renewed_for_ever(worker: Work
     assert fine.renewed > 0
 
 
+def test_a_run_that_nobody_can_see_costs_no_other_its_lease(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """Timeline: a pool that nothing is known of raises when it is asked for one of its jobs."""
+    odd, fine = worker.add(1), worker.add(2)
+
+    def is_held(run: Run) -> bool:
+        if run is odd:
+            raise OSError("no such job")
+        return True
+
+    worker.renewer._is_held = is_held
+    for _ in range(3):
+        worker.renewer.pass_once()
+    assert worker.renewed == [[1, 2]] * 3 and worker.dropped == []
+    assert fine.renewed > 0 and "Can't see who has" in caplog.text
+
+
 def test_one_that_was_between_two_hands_for_a_moment_is_kept(worker: Worker) -> None:
     run = worker.add(1, held=False)
     worker.renewer.pass_once()

@@ -105,3 +105,19 @@ def test_cold(make_crew: Callable[..., Crew]) -> None:
     for key in busy.waiting:
         assert crew.history.numbers(key) == [1, 2, 3]
     assert {run.lost for run in crew.history.runs} == {0}
+
+
+def test_cold_with_greenlets(make_crew: Callable[..., Crew]) -> None:
+    """Celery's signal handler breaks soon after it has killed the first one, and ends the worker with it."""
+    crew = make_crew("gevent", slots=1).ready()
+    results = [crew.send("run", 1, "wait", name="word"), crew.send("run", 2)]
+    until(lambda: crew.history.runs)
+    first, second = crew.worker, crew.another("two", pool="gevent", slots=1)
+    second.start().ready()
+    first.send(signal.SIGQUIT)
+    first.wait()
+    crew.tell("word")
+    for result in results:
+        crew.state(result, "SUCCESS")
+    assert crew.history.numbers("run") == [1, 1, 2], "the one that was killed has not ended"
+    assert {run.lost for run in crew.history.runs} == {0}
