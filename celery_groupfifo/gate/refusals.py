@@ -9,6 +9,7 @@ import redis
 from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
+    DataError,
     InvalidResponse,
     MasterDownError,
     NoPermissionError,
@@ -117,7 +118,7 @@ def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
             f"Redis at {shown} refused '{name}': {text}. Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."
         )
     passing = (
-        not isinstance(error, ResponseError)
+        not isinstance(error, (ResponseError, DataError))
         or isinstance(error, _PASSING_CLASSES)
         or kind_of(error) is Kind.ELSEWHERE
         or _PASSING.search(text)

@@ -137,7 +137,8 @@ class Endings:
                 self._end(run)  # since a moment ago
         for some in _together(back):
             call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
-            member.outbox.tell(Told("surrender", call, partial(self._returned, some), some), wait=member.may_wait)
+            told = Told("surrender", call, partial(self._returned, some), some, anywhere=True)
+            member.outbox.tell(told, wait=member.may_wait)
         for run in back:
             member.events.surrendered(run, later=member.aside.here)
             run.delivery.close()

@@ -29,10 +29,10 @@ class Hearing:
         self._changing = threading.RLock()
         self.paused = True
 
-    def hear(self, step: Callable[[], Any]) -> None:
-        """Do what an answer says. To be called from the postman's thread."""
+    def hear(self, step: Callable[[], Any], anywhere: bool = False) -> None:
+        """Do what an answer says; `anywhere`: it needs no loop. To be called from the postman's thread."""
         with self._changing:
-            if self._on_loop and not self.paused:
+            if self._on_loop and not (self.paused or anywhere):
                 self._loop.soon(step)
                 return
         self._aside.submit(step)

@@ -19,7 +19,7 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.refusals import is_unreachable
-from celery_groupfifo.gate.store import Store, Word
+from celery_groupfifo.gate.store import Store
 from celery_groupfifo.worker.told import Told
 
 if TYPE_CHECKING:
@@ -119,16 +119,22 @@ class Line:
             sent = monotonic()
             for told in batch:
                 told.sent = sent
-            self._write(connection, [self._store.command(told.script, told.call) for told in batch])
+            self._write(connection, batch)
         finally:
             self._writing = False
 
-    def _write(self, connection: Pipelined, commands: Sequence[Sequence[Word]] = ()) -> None:
-        """Send commands, behind what a full socket has left."""
+    def _write(self, connection: Pipelined, calls: Sequence[Told] = ()) -> None:
+        """Send calls, behind what a full socket has left."""
         try:
+            commands = [self._store.command(told.script, told.call) for told in calls]
             self._listen(connection, connection.send(commands))
         except GroupFifoError as error:
             self._lost(error)
+        except BaseException as error:  # how much went out is not known: answers would be taken for others' ones
+            self.drop()
+            if not isinstance(error, Exception):
+                raise
+            logger.exception("A call could not be sent to the gate.")
 
     def _listen(self, connection: Pipelined, all_sent: bool) -> None:
         if self._reading != connection.fileno():

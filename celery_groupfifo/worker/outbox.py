@@ -12,7 +12,7 @@ Three ways lead there, and one book has all calls until they are answered:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from celery_groupfifo.errors import GroupFifoError
@@ -20,7 +20,7 @@ from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.worker.line import TOGETHER, Line
 from celery_groupfifo.worker.postman import Postman
-from celery_groupfifo.worker.told import Told
+from celery_groupfifo.worker.told import PassOn, Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
@@ -45,7 +45,7 @@ class Outbox:
         loop: Loop,
         quick: Store,
         patient: Store,
-        hear: Callable[[Callable[[], None]], None],
+        hear: PassOn,
         inline: bool = False,
     ) -> None:
         self._loop, self._quick = loop, quick

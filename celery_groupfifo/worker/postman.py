@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from logging import DEBUG, ERROR
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,10 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
+from celery_groupfifo.worker.told import PassOn, Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.line import Line
-    from celery_groupfifo.worker.told import Told
 
 logger = get_logger(__name__)
 
@@ -39,7 +40,11 @@ class Postman:
     """
 
     def __init__(
-        self, store: Store, line: Line, changed: threading.Condition, pass_on: Callable[[Callable[[], None]], None]
+        self,
+        store: Store,
+        line: Line,
+        changed: threading.Condition,
+        pass_on: PassOn,
     ) -> None:
         self._store, self._line, self._changed, self._pass_on = store, line, changed, pass_on
         self._kept: deque[Told] = deque()
@@ -48,6 +53,7 @@ class Postman:
         self._hurried = threading.Event()
         self._thread: threading.Thread | None = None
         self._answers = 0
+        self._said = ""
         self._closed = False
         self.reachable = True
 
@@ -113,9 +119,12 @@ class Postman:
                 if self._line.wanted and not self._closed:
                     self._line.open()
                 self.reachable = True
-            except GateUnavailable as error:
-                self.reachable, refused = False, True
-                logger.debug("The gate can't be told: %s", error)
+                self._said = ""
+            except GroupFifoError as error:
+                self.reachable, refused = not is_unreachable(error), True
+                level = DEBUG if isinstance(error, GateUnavailable) or str(error) == self._said else ERROR
+                logger.log(level, "The gate can't be told: %s It is tried again.", error)
+                self._said = str(error)
             except Exception:
                 refused = True
                 logger.exception("What is told to the gate waits.")
@@ -147,7 +156,7 @@ class Postman:
                 raise
             else:
                 self._answered(told)
-                self._pass_on(partial(self._hear, told, reply))
+                self._pass_on(partial(self._hear, told, reply), told.anywhere)
         return refused
 
     def _hear(self, told: Told, reply: Any) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+PassOn = Callable[[Callable[[], None], bool], None]
+"""Calls, in the right thread, what an answer leads to; True: it needs no loop."""
+
 
 class Told:
     """One call to the gate.
@@ -26,6 +29,7 @@ class Told:
         call: Its keys and arguments; the same for every repetition.
         heard: Called once with the answer, and with this call.
         runs: Whom it concerns.
+        anywhere: Whether the answer needs no loop to be heard: the loop may stand still with its broker.
 
     Attributes:
         since: When it was told first.
@@ -33,10 +37,17 @@ class Told:
         refused: Why Redis could not take it yet; None: it is on its way.
     """
 
-    __slots__ = ("call", "heard", "refused", "runs", "script", "sent", "since")
+    __slots__ = ("anywhere", "call", "heard", "refused", "runs", "script", "sent", "since")
 
-    def __init__(self, script: str, call: Call, heard: Callable[[Any, Told], None], runs: Sequence[Run]) -> None:
-        self.script, self.call, self.heard, self.runs = script, call, heard, runs
+    def __init__(
+        self,
+        script: str,
+        call: Call,
+        heard: Callable[[Any, Told], None],
+        runs: Sequence[Run],
+        anywhere: bool = False,
+    ) -> None:
+        self.script, self.call, self.heard, self.runs, self.anywhere = script, call, heard, runs, anywhere
         self.since, self.sent = now(), monotonic()
         self.refused: GroupFifoError | None = None
 

@@ -60,7 +60,7 @@ class Turning:
         if self.outbox.uses_line:
             until(lambda: self.outbox._line._connection is not None)
 
-    def _hear(self, step: Any) -> None:
+    def _hear(self, step: Any, anywhere: bool) -> None:
         step() if self.ending else self.loop.soon(step)
 
     def finish(self, ticket: Ticket, key: str, wait: bool = False, **more: Any) -> None:
@@ -723,3 +723,33 @@ def test_a_signal_handler_that_tells_in_the_middle_of_a_write_sends_nothing_twic
     lined.turn(5)
     assert handled == ["x", "y", "z"] and text.count(b"EVALSHA") == 5
     assert lined.answers == dict.fromkeys("abxyz", True) and list(lined.answers) == list("abxyz")
+
+
+def test_a_call_that_can_not_be_sent_spoils_no_other(world: World, lined: Turning) -> None:
+    """Timeline: with two others goes one whose argument is nothing that Redis knows."""
+    first, second = released(world, "a"), released(world, "b")
+    keys, more, _ = lined.gate.begin_call(first, "w1", lined.gate.call_name())
+    odd: Any = Ticket(first.tag, 1, 0, 1, "odd")
+    lined.begin(first)
+    lined.outbox.tell(lined.told("begin", (keys, more, [object()]), odd, lambda reply: True))
+    lined.begin(second)
+    lined.until(lambda: set(lined.answers) == {"a", "b"})
+    assert [told.runs[0].ticket.id for told in lined.outbox.unanswered()] == ["odd"]
+
+
+def test_a_line_that_is_refused_for_good_is_told_once(
+    world: World, lined: Turning, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+
+    def refuse(*args: Any) -> Any:
+        tried.append(1)
+        raise ScriptRefused("no right to load scripts")
+
+    lined.outbox.detach()
+    monkeypatch.setattr(Pipelined, "open", refuse)
+    lined.outbox.attach()
+    lined._turns = lined.hub.create_loop()
+    lined.until(lambda: len(tried) >= 3)
+    assert caplog.text.count("no right to load scripts") == 1 and "Traceback" not in caplog.text
+    assert lined.outbox._postman.reachable

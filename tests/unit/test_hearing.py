@@ -42,6 +42,15 @@ def test_the_loop_hears_while_it_runs(loop: Loop, hearing: Hearing) -> None:
     assert loop.steps == [step]
 
 
+def test_what_needs_no_loop_is_heard_though_that_stands_still(loop: Loop, hearing: Hearing) -> None:
+    """What came back has to be published, also while the loop waits for a broker that hangs."""
+    heard: list[int] = []
+    hearing.go_on()
+    hearing.hear(lambda: heard.append(1), anywhere=True)
+    until(lambda: heard == [1])
+    assert not loop.steps
+
+
 def test_while_it_does_not_a_thread_hears_and_the_postman_waits_for_nobody(loop: Loop, hearing: Hearing) -> None:
     """Timeline: the first answer leads to something that hangs for a while."""
     heard: list[int] = []

@@ -7,7 +7,7 @@ import redis
 from redis._parsers.base import BaseParser
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
-from celery_groupfifo.gate.refusals import Kind, kind_of, told
+from celery_groupfifo.gate.refusals import Kind, is_unreachable, kind_of, told
 
 SHOWN = "redis://shop:6379/0"
 #: As Redis 6.2 tells what a command inside a script has raised, and as the scripts tell what they have caught.
@@ -99,3 +99,11 @@ def test_lost_and_late() -> None:
     assert kind_of(redis.TimeoutError("Timeout reading from shop:6379")) is Kind.LATE
     assert kind_of(parsed("ERR max number of clients reached")) is Kind.LOST
     assert {kind for kind in Kind if kind.repeated} == {Kind.LOST, Kind.LATE, Kind.ELSEWHERE}
+
+
+def test_what_redis_py_can_not_send_is_the_calls_own_fault() -> None:
+    """A server that is away would be waited for, for ever, and all other calls with it."""
+    error = redis.DataError("Invalid input of type: 'object'.")
+    assert kind_of(error) is Kind.MEANT
+    found = told("begin", error, SHOWN)
+    assert not isinstance(found, GateUnavailable) and not is_unreachable(found)

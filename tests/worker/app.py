@@ -123,10 +123,11 @@ def loop(state: Any) -> dict[str, Any]:
     """Where the functions come from that the worker's loop and its pool call for each turn, job and answer."""
     consumer = state.consumer
     hub, pool = consumer.hub, consumer.pool._pool
+    pipes = [pipe for pipe in pool._fileno_to_outq if pipe in hub.readers]  # a new child's is not there yet
     return {
         "turn": sorted(function.__module__ for function in hub.on_tick),
         "job": pool._quick_put.__module__,
-        "answer": sorted({getattr(hub.readers[pipe][0], "__module__", "part") for pipe in pool._fileno_to_outq}),
+        "answer": sorted({getattr(hub.readers[pipe][0], "__module__", "part") for pipe in pipes}),
     }
 
 
