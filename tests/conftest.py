@@ -10,6 +10,7 @@ import redis
 from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.needs import need
+from tests.tiers import TIERS, Tier, tier_of
 
 #: What tests with a marker need of this machine: one of these programs.
 NEEDED = {"rabbitmq": ("rabbitmq-server",), "tls": ("redis-server", "valkey-server")}
@@ -22,6 +23,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="local",
         help="where tests/e2e run brokers and workers: processes of this machine (default), or containers",
     )
+    parser.addoption(
+        "--tier",
+        choices=[*TIERS],
+        help="only tests of this tier, see tests/tiers.py; left out: all",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other tiers."""
+    name = config.getoption("--tier")
+    if name is None:
+        return
+    wanted: frozenset[Tier] = TIERS[name]
+    chosen = [tier_of(item.nodeid) in wanted for item in items]
+    config.hook.pytest_deselected(items=[item for item, keep in zip(items, chosen, strict=True) if not keep])
+    items[:] = [item for item, keep in zip(items, chosen, strict=True) if keep]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -11,8 +11,8 @@ from celery_groupfifo.flower.board import Board
 from celery_groupfifo.flower.index import ORDERS, Row
 from celery_groupfifo.flower.outcome_counts import outcome_counts
 from celery_groupfifo.gate.keys import due_ms, due_score, quote, task_of
+from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups import Group, content
-from celery_groupfifo.groups.reader import Flight
 from celery_groupfifo.groups.view import Running, moment, plain
 
 #: Appointments that are looked through for a group's ETAs.

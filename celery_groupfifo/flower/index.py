@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, unquote
+from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
-from celery_groupfifo.groups.reader import FLAGS, Flight, Reader
+from celery_groupfifo.groups.reader import FLAGS, Reader
 
 #: Groups that one call asks for.
 CHUNK = 2000

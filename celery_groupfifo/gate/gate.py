@@ -16,7 +16,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.keys import Keys, Keyspace, entry_names, quote
-from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted, opened
+from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
 from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import Server
@@ -142,9 +142,9 @@ class Gate(Recovery):
         """
         message = None
         for keys in self.keyspace.partitions:
-            for name, (of, text) in self.store.entries(keys, entry_names(task_id)).items():
-                if group in (None, of) and self._revoke(keys, name, of, note):
-                    message = message or opened(text)
+            for name, entry in self.store.entries(keys, entry_names(task_id)).items():
+                if group in (None, entry.group) and self._revoke(keys, name, entry.group, note):
+                    message = message or entry.whole()
         return message
 
     def _revoke(self, keys: Keys, name: str, group: str, note: str) -> bool:

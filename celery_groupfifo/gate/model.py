@@ -215,14 +215,3 @@ def accepted(code: int, entry: Entry) -> bool | GroupFifoError:
             "one has ended, or when it is resumed."
         )
     return code > 0
-
-
-def opened(text: bytes) -> bytes:
-    """A stored entry as the message it was made from, with an empty ticket; see lua/lib/release.lua."""
-    line, _, message = text.partition(b"\n")
-    words = line.split(b" ")
-    if len(words) != 4 or not words[3].isdigit():
-        return b"{}"
-    cut = int(words[3])
-    front = b'{"properties": {"delivery_tag": "", "delivery_info": {'
-    return front + message[:cut] + b'"headers": {' + message[cut:]

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.keys import Keys, Keyspace, task_of, unquote
-from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket, opened
-from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser, ticket_of
+from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket
+from celery_groupfifo.gate.records import message_of, ticket_of
+from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser
 from celery_groupfifo.gate.store import Store, Word
 from celery_groupfifo.settings import Settings
 
@@ -122,7 +123,7 @@ class Recovery:
         more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
         gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH, MOST_BYTES])
         pairs = zip(gone[::2], gone[1::2], strict=True)
-        return [(task_of(name.decode()), opened(text)) for name, text in pairs]
+        return [(task_of(name.decode()), message_of(text)) for name, text in pairs]
 
     # -- what was lost on its way -------------------------------------------
 

@@ -22,7 +22,6 @@ from kombu.utils.json import loads
 
 from celery_groupfifo.gate.declared import entities
 from celery_groupfifo.gate.keys import queue_of_list, quote, unquote
-from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.route import Entity, Known, Route, bound_queues, one_queue
 from celery_groupfifo.gate.server import Server
 from celery_groupfifo.gate.servers import Brokers, broker_server
@@ -314,8 +313,3 @@ def releaser_of(app: Celery, store: Store, server: Server, send: Send | None) ->
     options = dict(app.conf.broker_transport_options or {})
     steps = sorted(int(step) for step in options.get("priority_steps") or (0, 3, 6, 9))
     return ListReleaser(app, send, store, server.prefix, steps, options.get("sep", "\x06\x16"))
-
-
-def ticket_of(message: bytes) -> Ticket | None:
-    """The ticket in a message as the scripts give it; None when there is none. See lua/lib/release.lua."""
-    return Ticket.parse(message.split(b'"', 6)[5].decode())

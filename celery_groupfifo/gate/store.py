@@ -18,6 +18,7 @@ from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.evaluator import Evaluator
 from celery_groupfifo.gate.keys import Keys, due_score
+from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, told
 
 T = TypeVar("T")
@@ -162,15 +163,11 @@ class Store:
         """Let the next sweep release a head again whose ticket did not reach the broker. `name` is its entry's."""
         self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {f"r {name}": due_score("r", 0)}))
 
-    def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
-        """Group and text of entries by name, of those that exist and can be read."""
+    def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, StoredEntry]:
+        """Return entries by name, those that exist and can be read."""
         texts: list[bytes | None] = self.ask("entries", lambda: self.client.hmget(keys.entries, names))
-        found = {}
-        for name, text in zip(names, texts, strict=True):
-            words = (text or b"").split(b"\n", 1)[0].split(b" ")
-            if text is not None and len(words) == 4:
-                found[name] = (words[1].decode(), text)
-        return found
+        entries = {name: StoredEntry.parse(text) for name, text in zip(names, texts, strict=True)}
+        return {name: entry for name, entry in entries.items() if entry is not None}
 
     def begun(self, keys: Keys, queue: str) -> int:
         """The highest fence that was begun from a queue, as far as this partition knows; 0: none."""

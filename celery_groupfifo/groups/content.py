@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from celery_groupfifo.gate.keys import quote, unquote
-from celery_groupfifo.gate.model import KEY_HEADER
+from celery_groupfifo.gate.keys import unquote
+from celery_groupfifo.gate.records import StoredEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A stored entry, read; see lua/lib/release.lua for its form.
+    """A stored entry, read.
 
     Attributes:
-        us: When it was parked (µs), as it stands in its place of the line.
         key: Of its group.
         queue: As the scripts name it.
         headers: Of the message.
     """
 
-    us: str
     key: str
     queue: str
     headers: dict[str, Any]
@@ -50,48 +47,19 @@ class Content:
 
 def read(text: bytes) -> Content | None:
     """Read a stored entry; None when it can't be read."""
+    entry = StoredEntry.parse(text)
     try:
-        (us, group, queue, cut), message = _parts(text)
-        headers, _ = _headers(message[int(cut) :])
-    except (ValueError, AttributeError):
+        return None if entry is None else Content(unquote(entry.group), unquote(entry.queue), entry.headers())
+    except ValueError:
         return None
-    return Content(us, unquote(group), unquote(queue), headers)
 
 
-def place_of(text: bytes) -> tuple[str, str, str] | None:
-    """The time an entry was parked (µs), its group and its queue, quoted; None when it can't be read."""
-    words = text.partition(b"\n")[0].split(b" ")
-    if len(words) != 4 or not words[0].isdigit():
-        return None
-    return words[0].decode(), words[1].decode(), words[2].decode()
-
-
-def moved(text: bytes, key: str) -> bytes:
-    """The same entry in another group: its line and its header tell the new key, all else stays byte for byte.
+def moved(entry: StoredEntry | None, key: str) -> bytes:
+    """Write an entry anew, as one of another group.
 
     Raises:
         ValueError: It can't be read.
     """
-    (us, _, queue, cut), message = _parts(text)
-    at = int(cut)
-    headers, rest = _headers(message[at:])
-    headers[KEY_HEADER] = key
-    line = " ".join((us, quote(key), queue, cut)).encode()
-    return line + b"\n" + message[:at] + json.dumps(headers)[1:].encode() + rest
-
-
-def _parts(text: bytes) -> tuple[list[str], bytes]:
-    line, found, message = text.partition(b"\n")
-    words = line.decode("ascii").split(" ")
-    if not found or len(words) != 4 or not words[0].isdigit() or not words[3].isdigit():
+    if entry is None:
         raise ValueError("no entry")
-    return words, message
-
-
-def _headers(behind_cut: bytes) -> tuple[dict[str, Any], bytes]:
-    """The headers, and what follows them."""
-    text = "{" + behind_cut.decode("utf-8")
-    headers, end = json.JSONDecoder().raw_decode(text)
-    if not isinstance(headers, dict):
-        raise ValueError("no headers")
-    return headers, text[end:].encode()
+    return entry.moved(key).text()

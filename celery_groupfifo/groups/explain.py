@@ -9,9 +9,10 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.gate.keys import Keys, due_ms, due_score, entry_names, quote, task_of, unquote
+from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
-from celery_groupfifo.groups.reader import Flight, Reader
+from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Group, Running
 from celery_groupfifo.groups.workers import Workers
 

@@ -10,8 +10,9 @@ from typing import Any
 from celery import Celery, states
 
 from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, quote, task_of, unquote
+from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
-from celery_groupfifo.groups.reader import Flight, Reader, running_of
+from celery_groupfifo.groups.reader import Reader, running_of
 from celery_groupfifo.groups.view import Found, Group, Parked, moment
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ def every(reader: Reader, task_id: str) -> Iterator[Found]:
 def _found(
     reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | None, lease: float | None, hold: float | None
 ) -> Found:
-    entry, where = content.read(text), content.place_of(text)
-    group = flight.group if flight else where[1] if where else ""
+    entry, where = content.read(text), StoredEntry.parse(text)
+    group = flight.group if flight else where.group if where else ""
     task = entry.task if entry else ""
     state, place, due, run = flight.state if flight else "parked", None, hold, None
     if flight is not None and flight.stop == "b":
@@ -51,7 +52,7 @@ def _found(
     elif flight is None:
 
         def build(pipe: Any) -> None:
-            pipe.lpos(keys.waiting(group), f"{where[0] if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
+            pipe.lpos(keys.waiting(group), f"{where.us if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
 
         place, due = reader.ask("find", build)
         state = "scheduled" if place is None and due is not None else "parked"
@@ -61,7 +62,7 @@ def _found(
         state=state,
         task=task,
         place=place,
-        parked_at=moment(int(where[0]) / 1000) if where else None,
+        parked_at=moment(int(where.us) / 1000) if where else None,
         due=None if due is None else moment(due_ms(due)),
         running=run,
     )

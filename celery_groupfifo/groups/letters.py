@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, InvalidOption, UnknownTask
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
+from celery_groupfifo.gate.records import BuriedEntry
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import Reader
@@ -105,19 +104,9 @@ class Letters:
         while True:
             stored = self._reader.one("lrange", keys.dead, start, start + CHUNK - 1)
             for number, each in enumerate(stored, start):
-                known = _known(each)
+                known = BuriedEntry.parse(each)
                 if known is not None:
-                    group, id, reason, ms = known
-                    yield Letter(each, number, group, id, reason, int(float(ms)), each.partition(b"\n")[2])
+                    yield Letter(each, number, *known)
             if len(stored) < CHUNK:
                 return
             start += CHUNK
-
-
-def _known(stored: bytes) -> tuple[Any, ...] | None:
-    try:
-        known = json.loads(stored.partition(b"\n")[0])
-        float(known[3])
-    except (ValueError, TypeError, IndexError):
-        return None
-    return tuple(known) if len(known) == 4 and all(isinstance(each, str) for each in known) else None

@@ -14,7 +14,8 @@ from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.keys import quote
-from celery_groupfifo.groups.reader import Flight, Reader
+from celery_groupfifo.gate.records import Flight
+from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Group, Page
 
 STATES = ("running", "waiting", "held", "paused", "blocked", "draining")

@@ -11,7 +11,7 @@ from celery import Celery
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
-from celery_groupfifo.gate.model import opened
+from celery_groupfifo.gate.records import StoredEntry, Waiting, message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
@@ -167,17 +167,16 @@ class Operator:
     def _movable(self, keys: Keys, group: str, new: str, bound: float) -> tuple[list[Any], int]:
         """Places at the head of a line, as lua/move.lua wants them, and how many."""
         items = self._reader.one("lrange", keys.waiting(group), 0, PLACES - 1)
-        pairs = [item.decode().partition(" ")[::2] for item in items]
+        places = [Waiting.parse(item.decode()) for item in items]
         triples: list[Any] = []
         size = 0
-        for (us, id), text in zip(pairs, self._reader.texts(keys, [id for _, id in pairs]), strict=True):
+        for (us, id), text in zip(places, self._reader.texts(keys, [place.name for place in places]), strict=True):
             if int(us) > bound or size > MOVED_BYTES:
                 break
-            where = content.place_of(text) if text else None
-            changed = b""
-            if text is not None and (where is None or where[0] == us):
+            entry, changed = StoredEntry.parse(text), b""
+            if text is not None and (entry is None or entry.us == us):
                 try:
-                    changed = content.moved(text, new)
+                    changed = content.moved(entry, new)
                 except ValueError as error:
                     if triples:
                         break
@@ -197,7 +196,7 @@ class Operator:
 
     def _tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
         """Of what had failed the backend knows already: it comes without its text."""
-        tell_revoked(self._app, [(task_id, opened(text)) for task_id, text in gone if text])
+        tell_revoked(self._app, [(task_id, message_of(text)) for task_id, text in gone if text])
 
 
 def _flag(reason: str, by: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, task_of, unquote
+from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
 
@@ -16,42 +17,6 @@ from celery_groupfifo.groups.view import Group, Running, moment
 FLAGS = ("paused", "blocked", "draining")
 #: Places of a line that one round trip reads.
 PLACES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """The record of an entry in flight, see lua/lib/flight.lua; `id` is the entry's name, and all names are quoted."""
-
-    id: str
-    state: str
-    fence: int
-    lost: int
-    since: int
-    owner: str
-    due: int | None
-    stop: str
-    group: str
-    queue: str
-
-    @classmethod
-    def parse(cls, id: str, text: bytes | None) -> Flight | None:
-        """Read one; None when it is none."""
-        words = (text or b"").decode().split(" ")
-        if len(words) != 10:
-            return None
-        state, fence, lost, since, owner, _, due, stop, group, queue = words
-        at = None if due == "-" else int(due)
-        return cls(id, state, int(fence), int(lost), int(since), owner, at, stop, group, queue)
-
-    @property
-    def task_id(self) -> str:
-        """The task's id."""
-        return task_of(self.id)
-
-    @property
-    def worker(self) -> str:
-        """The node's name, without the mark of its life."""
-        return unquote(self.owner).rpartition("/")[0] or unquote(self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +146,13 @@ class Reader:
         given = 0
         while given < limit:
             items = self.one("lrange", keys.waiting(name), start, start + PLACES - 1)
-            pairs = [item.decode().partition(" ")[::2] for item in items]
-            if not pairs:
+            places = [Waiting.parse(item.decode()) for item in items]
+            if not places:
                 return
-            texts = self.texts(keys, [id for _, id in pairs])
-            for number, ((us, id), text) in enumerate(zip(pairs, texts, strict=True), start):
-                where = content.place_of(text) if text else None
-                if text is not None and (where is None or where[0] == us):
+            texts = self.texts(keys, [place.name for place in places])
+            for number, ((us, id), text) in enumerate(zip(places, texts, strict=True), start):
+                entry = StoredEntry.parse(text)
+                if text is not None and (entry is None or entry.us == us):
                     yield Place(number, us, id, text)
                     given += 1
                     if given == limit:
@@ -198,8 +163,8 @@ class Reader:
         """Name and text of the entry of a task in a group, quoted; None when there is none."""
         names = entry_names(task_id)
         for name, text in zip(names, self.texts(keys, names), strict=True):
-            where = content.place_of(text) if text else None
-            if text is not None and where is not None and where[1] == group:
+            entry = StoredEntry.parse(text)
+            if text is not None and entry is not None and entry.group == group:
                 return name, text
         return None
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, due_score, task_of, unquote
-from celery_groupfifo.groups.reader import Flight, Reader
+from celery_groupfifo.gate.records import Flight, Waiting
+from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Breach
 
 #: Seconds between two looks.
@@ -231,7 +232,7 @@ def _flight_breaches(
 
 
 def _stands(state: _State, item: str) -> bool:
-    us, _, id = item.partition(" ")
+    us, id = Waiting.parse(item)
     return id in state.entries and state.entries[id].us == us
 
 

@@ -17,6 +17,7 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys, due_score
+from celery_groupfifo.gate.records import Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +170,8 @@ class Snapshots:
         return [self._oldest[keys.tag]] if keys.tag in self._oldest else []
 
     def _age(self, keys: Keys, names: Any, firsts: list[bytes | None], now: float) -> float:
-        parked = [(int(first.split(b" ")[0]), name) for name, first in zip(names, firsts, strict=True) if first]
+        pairs = zip(names, firsts, strict=True)
+        parked = [(int(Waiting.parse(first.decode()).us), name) for name, first in pairs if first]
         if not parked:
             self._oldest.pop(keys.tag, None)
             return 0.0

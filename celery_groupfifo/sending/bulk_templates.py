@@ -24,7 +24,8 @@ from kombu.serialization import registry
 from kombu.utils.json import JSONEncoder
 from kombu.utils.json import dumps as kombu_dumps
 
-from celery_groupfifo.gate.model import KEY_HEADER, Entry, opened
+from celery_groupfifo.gate.model import KEY_HEADER, Entry
+from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.sending import publish
 from celery_groupfifo.sending.context import continued
 from celery_groupfifo.sending.grouping import checked_key, group_key
@@ -96,7 +97,7 @@ class _Template:
         # A setting since Celery 5.7; before it, what `saferepr` does by itself.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
-        message = json.loads(opened(b"- - - %d\n%b" % (entry.cut, entry.message)))
+        message = json.loads(StoredEntry("", "", "", entry.cut, entry.message).whole())
         properties, headers = message["properties"], message["headers"]
         del properties["delivery_tag"]
         info = properties.pop("delivery_info")

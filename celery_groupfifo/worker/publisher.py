@@ -22,7 +22,8 @@ from kombu.transport import virtual
 from celery_groupfifo.gate import servers as connect
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import unquote
-from celery_groupfifo.gate.releaser import ELSEWHERE, DeclarationRefused, publish_ticket, ticket_of
+from celery_groupfifo.gate.records import ticket_of
+from celery_groupfifo.gate.releaser import ELSEWHERE, DeclarationRefused, publish_ticket
 from celery_groupfifo.gate.servers import broker_connection
 from celery_groupfifo.worker.background import Background
 

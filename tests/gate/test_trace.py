@@ -15,7 +15,7 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from celery_groupfifo import GroupFifoTask, GroupRun
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import opened
+from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.worker import trace
 from celery_groupfifo.worker.trace import in_pool, split
 from tests.gate.support import World
@@ -279,7 +279,7 @@ def test_a_run_inside_of_a_run_has_no_group(tasks: Tasks) -> None:
 
 
 def of_ours(entry: Any) -> dict[str, Any]:
-    headers = json.loads(opened(b"- - - %d\n%b" % (entry.cut, entry.message)))["headers"]
+    headers = json.loads(StoredEntry("", "", "", entry.cut, entry.message).whole())["headers"]
     return {name: value for name, value in headers.items() if name.startswith("groupfifo")}
 
 

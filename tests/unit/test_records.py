@@ -1,0 +1,73 @@
+"""Texts that the scripts store, read and written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.records import BuriedEntry, Flight, StoredEntry, Waiting, message_of, ticket_of
+
+MESSAGE = b'}, "body": "x"}, "groupfifo_key": "a b", "task": "t"}, "rest": 1}'
+CUT = MESSAGE.index(b'"groupfifo_key"')
+
+
+def test_an_entry_is_written_as_it_was_read() -> None:
+    text = b"1800 a%20b q " + str(CUT).encode() + b"\n" + MESSAGE
+    entry = StoredEntry.parse(text)
+    assert entry is not None and entry.text() == text
+    assert (entry.us, entry.group, entry.queue, entry.cut) == ("1800", "a%20b", "q", CUT)
+    assert entry.headers() == {"groupfifo_key": "a b", "task": "t"}
+    assert message_of(text) == entry.whole() and entry.whole().count(b'"headers": {"groupfifo_key"') == 1
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_one_that_moves_changes_its_group_and_nothing_else(key: str) -> None:
+    entry = StoredEntry("1800", "a%20b", "q", CUT, MESSAGE)
+    moved = entry.moved(key)
+    assert moved.headers() == {"groupfifo_key": key, "task": "t"} and moved.group == quote(key)
+    assert moved.message[:CUT] == MESSAGE[:CUT] and moved.message.endswith(b', "rest": 1}')
+    assert StoredEntry.parse(moved.text()) == moved
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"", b"1 g q\nm", b"x g q 3\nm", b"1 g q x\nm", b"1 g q 3", b"1 g q 3 4\nm", b"\xff"]
+)
+def test_what_is_no_entry(text: bytes | None) -> None:
+    assert StoredEntry.parse(text) is None
+    assert message_of(text or b"") == b"{}"
+
+
+@pytest.mark.parametrize("behind", [b"", b"[1]", b"no", b"\xff"])
+def test_headers_that_can_not_be_read(behind: bytes) -> None:
+    entry = StoredEntry("1", "g", "q", 0, behind)
+    for read in (entry.headers, lambda: entry.moved("k")):
+        with pytest.raises(ValueError):
+            read()
+
+
+def test_a_record_of_what_is_under_way() -> None:
+    flight = Flight.parse("id;r", b"running 7 1 1800 one%40host/ab12 x - b g%20h q")
+    assert flight == Flight("id;r", "running", 7, 1, 1800, "one%40host/ab12", None, "b", "g%20h", "q")
+    assert (flight.task_id, flight.worker) == ("id", "one@host")
+    assert Flight.parse("id", b"running 7") is None and Flight.parse("id", None) is None
+
+
+def test_a_place_in_line() -> None:
+    assert Waiting.parse("1800 id;r") == Waiting("1800", "id;r")
+
+
+def test_a_dead_letter() -> None:
+    stored = json.dumps(["g", "id", "why", "1800.5"]).encode() + b"\n1 g q 0\nmessage"
+    assert BuriedEntry.parse(stored) == BuriedEntry("g", "id", "why", 1800, b"1 g q 0\nmessage")
+    for other in (b"", b"[1]", b'["g", "id", "why", "soon"]', b"{}"):
+        assert BuriedEntry.parse(other) is None
+
+
+def test_a_ticket_in_a_message() -> None:
+    message = b'{"properties": {"delivery_tag": "gf groupfifo:0 7 0 1800 id", "delivery_info": {}}}'
+    ticket = ticket_of(message)
+    assert ticket is not None and (ticket.fence, ticket.id) == (7, "id")
