@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery_groupfifo.gate.keys import Keys, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
 from celery_groupfifo.groups.reader import FLAGS, Reader
@@ -37,7 +37,7 @@ class Row:
     """
 
     at: int
-    name: str
+    name: Quoted
     key: str
     depth: int
     state: str = "held"
@@ -121,14 +121,14 @@ def _groups(reader: Reader, at: int, keys: Keys) -> Iterator[Row]:
     for page in reader.scan("zscan", keys.depth, CHUNK):
         names = [name for name, _ in page]
         if names:
-            lines = [keys.waiting(name) for name in names]
+            lines = [keys.waiting(Quoted(name)) for name in names]
             ages = reader.gate.store.run("ages", keys, lines, [len(names), *names])
             for (name, depth), since in zip(page, ages, strict=True):
                 # In line and nothing in flight: the next sweep lets it go on. Not in line: an ETA has not come.
-                yield Row(at, name, unquote(name), int(depth), "waiting" if since else "held", since)
+                yield Row(at, Quoted(name), unquote(name), int(depth), "waiting" if since else "held", since)
 
 
-def _take_flights(reader: Reader, keys: Keys, rows: dict[str, Row]) -> None:
+def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
     for page in reader.scan("hscan", keys.flight, CHUNK):
         for id, text in page:
             flight = Flight.parse(id, text)
@@ -142,15 +142,15 @@ def _take_flights(reader: Reader, keys: Keys, rows: dict[str, Row]) -> None:
             row.since = row.since or row.flights[0].since
 
 
-def _take_flags(reader: Reader, keys: Keys, rows: dict[str, Row], at: int) -> None:
+def _take_flags(reader: Reader, keys: Keys, rows: dict[Quoted, Row], at: int) -> None:
     """What operators and failures say of groups; paused ones are there while they are empty, too."""
-    for name in (each.decode() for each in reader.one("zrange", keys.paused, 0, -1)):
+    for name in (Quoted(each.decode()) for each in reader.one("zrange", keys.paused, 0, -1)):
         rows.setdefault(name, Row(at, name, unquote(name), 0, "paused")).state = "paused"
     names = list(rows)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
 
-        def build(pipe: Any, chunk: list[str] = chunk) -> None:
+        def build(pipe: Any, chunk: list[Quoted] = chunk) -> None:
             for name in chunk:
                 pipe.hmget(keys.group(name), FLAGS)
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate.keys import Keys, Keyspace, entry_names, quote
+from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names, quote
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
 from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
@@ -129,7 +129,7 @@ class Gate(Recovery):
         self.publish(reply[1:], producer)
         return accepted(int(reply[0]), entry)
 
-    def revoke(self, task_id: str, note: str = "", group: str | None = None) -> bytes | None:
+    def revoke(self, task_id: str, note: str = "", group: Quoted | None = None) -> bytes | None:
         """Take out the entries of a task that do not run yet; their groups go on.
 
         Args:
@@ -147,7 +147,7 @@ class Gate(Recovery):
                     message = message or entry.whole()
         return message
 
-    def _revoke(self, keys: Keys, name: str, group: str, note: str) -> bool:
+    def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
         more = [keys.waiting(group), keys.group(group), keys.producer(number.producer), keys.audit]
         args: list[Any] = [name, group, number.value, PRODUCER_KEEP_MS, note]
@@ -158,7 +158,7 @@ class Gate(Recovery):
 
     # -- workers -----------------------------------------------------------
 
-    def begin(self, ticket: Ticket, owner: str, call: str = "") -> bool:
+    def begin(self, ticket: Ticket, owner: Quoted, call: str = "") -> bool:
         """Take the lease for a ticket that was received.
 
         Args:
@@ -171,7 +171,7 @@ class Gate(Recovery):
         """
         return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
 
-    def begin_call(self, ticket: Ticket, owner: str, call: str) -> Call:
+    def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> Call:
         """A begin for the outbox, which sends many without waiting for their answers."""
         return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
 
@@ -234,7 +234,7 @@ class Gate(Recovery):
             args += [ticket.entry, ticket.fence, int(lost)]
         return self._keys(runs[0][0]), [key for _, key in lists], args
 
-    def renew(self, owner: str, tickets: Iterable[Ticket]) -> list[Ticket]:
+    def renew(self, owner: Quoted, tickets: Iterable[Ticket]) -> list[Ticket]:
         """One heartbeat for all leases of a worker.
 
         Returns:
@@ -251,7 +251,7 @@ class Gate(Recovery):
             lost += [by_fence[int(fence)] for fence in reply]
         return lost
 
-    def forget(self, owner: str) -> None:
+    def forget(self, owner: Quoted) -> None:
         """A worker is gone for good, with nothing left to repeat."""
         for keys in self.keyspace.partitions:
             self.store.forget(keys.calls(owner))

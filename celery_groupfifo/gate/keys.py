@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NewType
 from urllib.parse import quote as _quote
 from urllib.parse import unquote as unquote
 from zlib import crc32
@@ -19,9 +20,13 @@ _SAFE = ":@/,=+"
 BASE = ("entries", "flight", "due", "depth", "rung", "seen", "fence", "stats", "dead")
 
 
-def quote(text: str) -> str:
+Quoted = NewType("Quoted", str)
+"""A text as it stands in names of keys and in what is stored."""
+
+
+def quote(text: str) -> Quoted:
     """Percent-encode `text`: no blanks, quotes, braces or control characters are left."""
-    return text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE)
+    return Quoted(text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE))
 
 
 #: Joined to an entry's name while the name is taken; `;` never comes out of `quote`. See lua/park.lua.
@@ -82,20 +87,20 @@ class Keys:
         self.paused = self._stem + "paused"
         self.audit = self._stem + "audit"
 
-    def waiting(self, group: str) -> str:
-        """The list of a group's parked entries; `group` is quoted."""
+    def waiting(self, group: Quoted) -> str:
+        """The list of a group's parked entries."""
         return f"{self._stem}w:{group}"
 
-    def group(self, group: str) -> str:
-        """The hash of a group's own state; `group` is quoted."""
+    def group(self, group: Quoted) -> str:
+        """The hash of a group's own state."""
         return f"{self._stem}g:{group}"
 
-    def cut(self, group: str, fence: int | str) -> str:
-        """The list of what a failed run has cut off its group's line; `group` is quoted."""
+    def cut(self, group: Quoted, fence: int | str) -> str:
+        """The list of what a failed run has cut off its group's line."""
         return f"{self._stem}d:{group}:{fence}"
 
-    def calls(self, owner: str) -> str:
-        """The hash of a worker's last calls; `owner` is quoted."""
+    def calls(self, owner: Quoted) -> str:
+        """The hash of a worker's last calls."""
         return f"{self._stem}calls:{owner}"
 
     def answer(self, token: str) -> str:
@@ -114,8 +119,8 @@ class Keyspace:
         self.partitions = [Keys(prefix, namespace, number) for number in range(partitions)]
         self._by_tag = {keys.tag: keys for keys in self.partitions}
 
-    def of_group(self, group: str) -> Keys:
-        """The partition of a group; `group` is quoted."""
+    def of_group(self, group: Quoted) -> Keys:
+        """The partition of a group."""
         if len(self.partitions) == 1:
             return self.partitions[0]
         return self.partitions[crc32(group.encode()) % len(self.partitions)]
@@ -126,6 +131,6 @@ class Keyspace:
 
 
 @lru_cache(maxsize=1024)
-def queue_of_list(key: str) -> str:
+def queue_of_list(key: str) -> Quoted:
     """The name that scripts know a broker's list by."""
     return quote(key)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError
-from celery_groupfifo.gate.keys import quote, task_of
+from celery_groupfifo.gate.keys import Quoted, quote, task_of
 
 #: The header that carries the ticket. Names that begin so are ours; see headers.py.
 HEADER = "groupfifo"
@@ -45,8 +45,8 @@ class Entry:
     cut: int
     message: bytes
     delay: int = 0
-    group: str = ""
-    quoted_id: str = ""
+    group: Quoted = field(init=False)
+    quoted_id: Quoted = field(init=False)
 
     def __post_init__(self) -> None:
         self.group = quote(self.key)
@@ -129,7 +129,7 @@ class Finish:
 
     ticket: Ticket
     key: str
-    owner: str
+    owner: Quoted
     take: str = "none"
     lists: Lists = ()
     caller: str = ""
@@ -178,7 +178,7 @@ class Swept:
 
     next_due: float | None
     reclaimed: int
-    named: list[tuple[str, str]] = field(default_factory=list)
+    named: list[tuple[str, Quoted]] = field(default_factory=list)
     cancelled: list[tuple[str, bytes]] = field(default_factory=list)
 
 

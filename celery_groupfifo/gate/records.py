@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import quote, task_of, unquote
+from celery_groupfifo.gate.keys import Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.model import KEY_HEADER, Ticket
 
 #: Begins a message: the tag of its delivery would be its ticket.
@@ -29,7 +29,7 @@ class StoredEntry(NamedTuple):
     """
 
     us: str
-    group: str
+    group: Quoted
     queue: str
     cut: int
     message: bytes
@@ -41,7 +41,7 @@ class StoredEntry(NamedTuple):
         words = line.decode("ascii", "replace").split(" ")
         if not found or len(words) != 4 or not words[0].isdigit() or not words[3].isdigit():
             return None
-        return cls(words[0], words[1], words[2], int(words[3]), message)
+        return cls(words[0], Quoted(words[1]), words[2], int(words[3]), message)
 
     def text(self) -> bytes:
         """Write it."""
@@ -111,10 +111,10 @@ class Flight:
     fence: int
     lost: int
     since: int
-    owner: str
+    owner: Quoted
     due: int | None
     stop: str
-    group: str
+    group: Quoted
     queue: str
 
     @classmethod
@@ -125,7 +125,7 @@ class Flight:
             return None
         state, fence, lost, since, owner, _, due, stop, group, queue = words
         at = None if due == "-" else int(due)
-        return cls(id, state, int(fence), int(lost), int(since), owner, at, stop, group, queue)
+        return cls(id, state, int(fence), int(lost), int(since), Quoted(owner), at, stop, Quoted(group), queue)
 
     @property
     def task_id(self) -> str:
@@ -141,7 +141,7 @@ class Flight:
 class BuriedEntry(NamedTuple):
     """A dead letter: JSON of group, entry, reason and time (ms), a line feed, and the stored entry."""
 
-    group: str
+    group: Quoted
     name: str
     reason: str
     ms: int
@@ -153,6 +153,6 @@ class BuriedEntry(NamedTuple):
         line, _, entry = stored.partition(b"\n")
         try:
             group, name, reason, ms = json.loads(line)
-            return cls(str(group), str(name), str(reason), int(float(ms)), entry)
+            return cls(Quoted(str(group)), str(name), str(reason), int(float(ms)), entry)
         except (ValueError, TypeError):
             return None

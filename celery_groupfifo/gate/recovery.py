@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate.keys import Keys, Keyspace, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, task_of, unquote
 from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket
 from celery_groupfifo.gate.records import message_of, ticket_of
 from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser
@@ -30,6 +30,9 @@ CLAIM_MS = 2_000
 GRACE_MS = 3_000
 #: Lease times that the last calls of a silent worker are remembered: longer than anybody repeats them.
 CALLS_KEEP = 4
+
+#: Who calls and is no worker.
+NOBODY = Quoted("-")
 
 
 class Recovery:
@@ -62,7 +65,9 @@ class Recovery:
 
     # -- what time moves ---------------------------------------------------
 
-    def sweep(self, keys: Keys, lists: Lists = (), owner: str = "-", woken: bool = False, watch: float = 1.0) -> Swept:
+    def sweep(
+        self, keys: Keys, lists: Lists = (), owner: Quoted = NOBODY, woken: bool = False, watch: float = 1.0
+    ) -> Swept:
         """Move what is due in a partition: holds, ETAs, lost workers' heads. Any worker may, at any time.
 
         Args:
@@ -82,7 +87,7 @@ class Recovery:
         next_due, reclaimed, named, *rest = reply
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])
-        members = list(zip(words[::2], words[1::2], strict=True))
+        members = [(member, Quoted(group)) for member, group in zip(words[::2], words[1::2], strict=True)]
         cancelled: list[tuple[str, bytes]] = []
         for member, group in members:
             if member.startswith("d "):
@@ -95,7 +100,7 @@ class Recovery:
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
 
     def _run_until_answered(
-        self, name: str, keys: Keys, own: list[str], owner: str, lists: Lists, args: list[Word], more: list[Word]
+        self, name: str, keys: Keys, own: list[str], owner: Quoted, lists: Lists, args: list[Word], more: list[Word]
     ) -> Any:
         """Run a script whose repetition asks for the same tickets again: under one name until an answer has come."""
         place = (name, keys.tag)
@@ -105,7 +110,7 @@ class Recovery:
         del self._unanswered[place]
         return reply
 
-    def _advance(self, keys: Keys, members: Sequence[tuple[str, str]], lists: Lists) -> int:
+    def _advance(self, keys: Keys, members: Sequence[tuple[str, Quoted]], lists: Lists) -> int:
         """Advance members of due. Returns ms until the next sweep; -1: as the last one has said."""
         answers: list[int] = []
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
@@ -119,7 +124,7 @@ class Recovery:
             members = members[int(done) :]
         return min((answer for answer in answers if answer >= 0), default=-1)
 
-    def _cancel(self, keys: Keys, member: str, group: str) -> list[tuple[str, bytes]]:
+    def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
         more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
         gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH, MOST_BYTES])
         pairs = zip(gone[::2], gone[1::2], strict=True)
@@ -157,7 +162,7 @@ class Recovery:
         self,
         keys: Keys,
         queue: str,
-        owner: str = "-",
+        owner: Quoted = NOBODY,
         seen: int = 0,
         oldest: int = 0,
         rings: int = -1,

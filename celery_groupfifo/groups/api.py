@@ -9,7 +9,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import InvalidOption, UnknownGroup
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.keys import Keys, quote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.groups import audit, doctor, find, stats, verify
 from celery_groupfifo.groups.explain import Explainer
 from celery_groupfifo.groups.letters import Letters
@@ -255,7 +255,7 @@ class Groups:
 
     # -- parts -------------------------------------------------------------
 
-    def _place(self, key: str) -> tuple[Keys, str]:
+    def _place(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(checked_key(key, "this call"))
         return self.gate.keyspace.of_group(group), group
 

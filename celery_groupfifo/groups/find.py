@@ -42,7 +42,7 @@ def _found(
     reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | None, lease: float | None, hold: float | None
 ) -> Found:
     entry, where = content.read(text), StoredEntry.parse(text)
-    group = flight.group if flight else where.group if where else ""
+    group = flight.group if flight else where.group if where else quote("")
     task = entry.task if entry else ""
     state, place, due, run = flight.state if flight else "parked", None, hold, None
     if flight is not None and flight.stop == "b":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, InvalidOption, UnknownTask
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.records import BuriedEntry
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.calls import Calls
@@ -24,7 +24,7 @@ class Letter:
 
     stored: bytes
     number: int
-    group: str
+    group: Quoted
     id: str
     reason: str
     ms: int

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
-from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Group, Page
@@ -27,7 +27,7 @@ SINCE = 500
 #: Groups that one call looks at in its search for a state: a rare one gives short pages, not slow ones.
 LOOKED_AT = 5_000
 
-Name = tuple[int, str]
+Name = tuple[int, Quoted]
 """Number of a partition, and a group of it, quoted."""
 
 
@@ -72,7 +72,7 @@ def _by_depth(reader: Reader, state: str | None, limit: int, ranks: list[int]) -
     return _filled(reader, names, state, limit, passed)
 
 
-def _deepest(reader: Reader, at: int, rank: int) -> Iterator[tuple[float, str, int]]:
+def _deepest(reader: Reader, at: int, rank: int) -> Iterator[tuple[float, Quoted, int]]:
     """Groups of one partition from a rank on, the deepest first."""
     depth = reader.partitions[at].depth
     while True:
@@ -115,12 +115,12 @@ def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Gr
     return page
 
 
-def _ages(reader: Reader, at: int) -> dict[str, int]:
+def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
     """Since when (ms) each group of a partition waits: its first in line, or else what it has in flight."""
     keys = reader.partitions[at]
-    ages: dict[str, int] = {}
+    ages: dict[Quoted, int] = {}
     for pairs in reader.scan("zscan", keys.depth, SINCE):
-        names = [name for name, _ in pairs]
+        names = [Quoted(name) for name, _ in pairs]
         if names:
             lines = [keys.waiting(name) for name in names]
             ages.update(zip(names, reader.gate.store.run("ages", keys, lines, [len(names), *names]), strict=True))

@@ -10,7 +10,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.records import StoredEntry, Waiting, message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
@@ -124,7 +124,7 @@ class Operator:
         audit.log(note, f"{total} tasks")
         return total
 
-    def _purge_scheduled(self, keys: Keys, group: str) -> int:
+    def _purge_scheduled(self, keys: Keys, group: Quoted) -> int:
         """Take out what has an ETA and is in no line: its appointments are the only trace."""
         pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
         total = 0
@@ -164,7 +164,7 @@ class Operator:
             audit.log(note, f"{total} tasks to {new!r}")
         return total
 
-    def _movable(self, keys: Keys, group: str, new: str, bound: float) -> tuple[list[Any], int]:
+    def _movable(self, keys: Keys, group: Quoted, new: str, bound: float) -> tuple[list[Any], int]:
         """Places at the head of a line, as lua/move.lua wants them, and how many."""
         items = self._reader.one("lrange", keys.waiting(group), 0, PLACES - 1)
         places = [Waiting.parse(item.decode()) for item in items]
@@ -190,7 +190,7 @@ class Operator:
 
     # -- parts -------------------------------------------------------------
 
-    def _place(self, key: str) -> tuple[Keys, str]:
+    def _place(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(key)
         return self._gate.keyspace.of_group(group), group
 

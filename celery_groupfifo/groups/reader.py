@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, entry_names, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
@@ -65,12 +65,12 @@ class Reader:
 
     # -- groups ------------------------------------------------------------
 
-    def groups(self, keys: Keys, names: Sequence[str], details: bool = False) -> list[Group]:
+    def groups(self, keys: Keys, names: Sequence[Quoted], details: bool = False) -> list[Group]:
         """Read groups of one partition; those that hold nothing by now are left out.
 
         Args:
             keys: The partition.
-            names: Quoted.
+            names: Of groups.
             details: Read their heads' messages too.
         """
         if not names:
@@ -133,7 +133,7 @@ class Reader:
         known = self.ask("entries", build) if ids else []
         return {name: id for (name, id), there in zip(ids.items(), known, strict=True) if there}
 
-    def _first(self, keys: Keys, name: str) -> str | None:
+    def _first(self, keys: Keys, name: Quoted) -> str | None:
         """The id that stands first in line."""
         for place in self.line(keys, name, 0, 1):
             return place.id
@@ -141,7 +141,7 @@ class Reader:
 
     # -- a line ------------------------------------------------------------
 
-    def line(self, keys: Keys, name: str, start: int, limit: int) -> Iterable[Place]:
+    def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[Place]:
         """Walk over the places of a line that are not empty, at most `limit` of them, from a place on."""
         given = 0
         while given < limit:
@@ -159,7 +159,7 @@ class Reader:
                         return
             start += len(items)
 
-    def entry(self, keys: Keys, group: str, task_id: str) -> tuple[str, bytes] | None:
+    def entry(self, keys: Keys, group: Quoted, task_id: str) -> tuple[str, bytes] | None:
         """Name and text of the entry of a task in a group, quoted; None when there is none."""
         names = entry_names(task_id)
         for name, text in zip(names, self.texts(keys, names), strict=True):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from celery_groupfifo.gate.keys import Keys, due_score, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, due_score, quote, task_of, unquote
 from celery_groupfifo.gate.records import Flight, Waiting
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Breach
@@ -36,14 +36,14 @@ Repair = Callable[[Any, int], None]
 class _Recall:
     """The repair that takes more than a write; names are quoted."""
 
-    group: str
+    group: Quoted
     id: str
 
 
 @dataclass(slots=True)
 class _Entry:
     us: str
-    group: str
+    group: Quoted
     flight: Flight | None
     kinds: str
 
@@ -53,10 +53,10 @@ class _State:
     """All that one look has read of a partition; names are quoted."""
 
     entries: dict[str, _Entry] = field(default_factory=dict)
-    depth: dict[str, int] = field(default_factory=dict)
-    paused: set[str] = field(default_factory=set)
-    fields: dict[str, set[str]] = field(default_factory=dict)
-    lines: dict[str, set[str]] = field(default_factory=dict)
+    depth: dict[Quoted, int] = field(default_factory=dict)
+    paused: set[Quoted] = field(default_factory=set)
+    fields: dict[Quoted, set[str]] = field(default_factory=dict)
+    lines: dict[Quoted, set[str]] = field(default_factory=dict)
     records: dict[str, Flight | None] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
@@ -120,13 +120,13 @@ def _read(reader: Reader, keys: Keys) -> _State:
         if cursor == "0":
             break
     state.records = {id: Flight.parse(id, text) for id, text in _scan(reader, "hscan", keys.flight)}
-    state.depth = {name: int(score) for name, score in _scan(reader, "zscan", keys.depth)}
-    state.paused = {name for name, _ in _scan(reader, "zscan", keys.paused)}
+    state.depth = {Quoted(name): int(score) for name, score in _scan(reader, "zscan", keys.depth)}
+    state.paused = {Quoted(name) for name, _ in _scan(reader, "zscan", keys.paused)}
     state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
     for member in state.due:
         if member.startswith("d "):  # cut off its line, to be cancelled
             _, group, fence = member.split(" ")
-            state.cut |= {item.decode() for item in reader.one("lrange", keys.cut(group, fence), 0, -1)}
+            state.cut |= {item.decode() for item in reader.one("lrange", keys.cut(Quoted(group), fence), 0, -1)}
     named = {record.group for record in state.records.values() if record}
     names = set(state.depth) | state.paused | named | {each.group for each in state.entries.values() if each.group}
     names |= set(_left(reader, keys))
@@ -136,7 +136,7 @@ def _read(reader: Reader, keys: Keys) -> _State:
     return state
 
 
-def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[str]) -> None:
+def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted]) -> None:
     def build(pipe: Any) -> None:
         for name in names:
             pipe.hkeys(keys.group(name)).lrange(keys.waiting(name), 0, CHUNK - 1)
@@ -158,9 +158,9 @@ def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
     return [pair for page in reader.scan(command, key, CHUNK) for pair in page]
 
 
-def _left(reader: Reader, keys: Keys) -> Iterator[str]:
+def _left(reader: Reader, keys: Keys) -> Iterator[Quoted]:
     """Groups that have a key of their own. Those that hold nothing are in no index: only a walk over all keys tells."""
-    stems = [keys.group(""), keys.waiting("")]
+    stems = [keys.group(quote("")), keys.waiting(quote(""))]
     for stem in stems:
         cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", stem) + "*"
         while cursor:
@@ -236,7 +236,7 @@ def _stands(state: _State, item: str) -> bool:
     return id in state.entries and state.entries[id].us == us
 
 
-def _group_breaches(keys: Keys, state: _State, group: str, count: int) -> Iterator[tuple[Breach, Repair | None]]:
+def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Iterator[tuple[Breach, Repair | None]]:
     def breach(name: str, what: str, repair: str = "") -> Breach:
         return Breach(name, unquote(group), "", what, repair)
 
@@ -286,7 +286,7 @@ def _blocks(state: _State, id: str) -> bool:
     return record is not None and record.stop == "b"
 
 
-def _crowd(state: _State, group: str, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
+def _crowd(state: _State, group: Quoted, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
     """More of a group are under way than may be. What runs stays; of the others the oldest."""
     ids = [field[2:] for field in state.fields[group] if field.startswith("f ")]
     records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
@@ -301,7 +301,7 @@ def _crowd(state: _State, group: str, limit: int) -> Iterator[tuple[Breach, Repa
 
 
 def _left_over(
-    keys: Keys, state: _State, group: str, breach: Callable[..., Breach]
+    keys: Keys, state: _State, group: Quoted, breach: Callable[..., Breach]
 ) -> Iterator[tuple[Breach, Repair | None]]:
     """What a group that holds no task has kept. A pause is an operator's word, and lasts; `listed` looks at it."""
     for flag in sorted(state.fields[group] & {"draining", "blocked"}):
@@ -318,7 +318,7 @@ def _left_over(
 
 def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) -> Iterator[tuple[Breach, Repair | None]]:
     """Under way, and its message is gone."""
-    group = record.group if record else ""
+    group = record.group if record else quote("")
     breach = Breach("message", unquote(group), task_of(id), "It is under way, but its message is gone.", "")
     if record is None or f"f {id}" not in state.fields.get(group, ()):
         yield replace(breach, repair="Its record is removed."), lambda pipe, now: pipe.hdel(keys.flight, id)

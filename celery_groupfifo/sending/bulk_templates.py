@@ -24,6 +24,7 @@ from kombu.serialization import registry
 from kombu.utils.json import JSONEncoder
 from kombu.utils.json import dumps as kombu_dumps
 
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import KEY_HEADER, Entry
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.sending import publish
@@ -97,7 +98,7 @@ class _Template:
         # A setting since Celery 5.7; before it, what `saferepr` does by itself.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
-        message = json.loads(StoredEntry("", "", "", entry.cut, entry.message).whole())
+        message = json.loads(StoredEntry("", quote(""), "", entry.cut, entry.message).whole())
         properties, headers = message["properties"], message["headers"]
         del properties["delivery_tag"]
         info = properties.pop("delivery_info")

@@ -13,7 +13,7 @@ from time import monotonic
 from celery.utils.log import get_logger
 
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Head
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.releaser import ELSEWHERE
@@ -72,7 +72,7 @@ class LostTickets:
         length: Asks the broker for a queue's length; called in a thread of its own, as it may hang.
     """
 
-    def __init__(self, gate: Gate, owner: str, length: Length) -> None:
+    def __init__(self, gate: Gate, owner: Quoted, length: Length) -> None:
         self._gate, self._owner, self._length = gate, owner, length
         self._after: dict[str, str] = {}
         self._known: dict[str, dict[str, _Known]] = {}

@@ -14,6 +14,7 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import Gate
+from celery_groupfifo.gate.keys import Quoted
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
 logger = get_logger(__name__)
@@ -37,7 +38,7 @@ class Renewer:
     def __init__(
         self,
         gate: Gate,
-        owner: str,
+        owner: Quoted,
         runs: Runs,
         is_held: Callable[[Run], bool],
         dropped: Callable[[Run], None],

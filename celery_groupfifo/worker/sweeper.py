@@ -20,7 +20,7 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
 from celery_groupfifo.worker.lost import Length, LostTickets
 
@@ -57,7 +57,7 @@ class Sweeper:
     def __init__(
         self,
         gate: Gate,
-        owner: str,
+        owner: Quoted,
         lists: Callable[[], Lists],
         events: Told,
         tell_revoked: Callable[[list[tuple[str, bytes]]], None],
