@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~:@/,=+-]+")
 _SAFE = ":@/,=+"
 
 #: The order of the keys that every script gets first; see lua/lib/keys.lua.
-BASE = ("entries", "flight", "due", "depth", "rung", "seen", "fence", "stats", "dead")
+BASE = ("entries", "flight", "due", "depth", "on_the_way", "seen", "fence", "stats", "dead")
 
 
 Quoted = NewType("Quoted", str)
@@ -79,7 +79,7 @@ class Keys:
         self.tag = f"{namespace}:{partition}"
         self._stem = f"{prefix}{{{self.tag}}}:"
         self.base: list[str] = [self._stem + name for name in BASE]
-        self.entries, self.flight, self.due, self.depth, self.rung = self.base[:5]
+        self.entries, self.flight, self.due, self.depth, self.on_the_way = self.base[:5]
         self.seen, self.fence, self.stats, self.dead = self.base[5:]
         self.wake = self._stem + "wake"
         self.pulse = self._stem + "pulse"

@@ -176,7 +176,7 @@ class Store:
 
     def tickets(self, keys: Keys, queue: str) -> int:
         """How many heads of this partition are on their way in a queue."""
-        return int(self.ask("tickets", lambda: self.client.zlexcount(keys.rung, f"[{queue} ", f"({queue} \x7f")))
+        return int(self.ask("tickets", lambda: self.client.zlexcount(keys.on_the_way, f"[{queue} ", f"({queue} \x7f")))
 
     def wait(self, lists: Sequence[str], seconds: float) -> str | None:
         """Wait until something is pushed on one of `lists`, and take it; None when the time is over."""

@@ -16,7 +16,7 @@ def stats(reader: Reader) -> dict[str, Any]:
     for keys in reader.partitions:
 
         def build(pipe: Any, keys: Keys = keys) -> None:
-            pipe.zcard(keys.depth).zcard(keys.paused).hlen(keys.entries).hlen(keys.flight).zcard(keys.rung)
+            pipe.zcard(keys.depth).zcard(keys.paused).hlen(keys.entries).hlen(keys.flight).zcard(keys.on_the_way)
             pipe.zcard(keys.due).llen(keys.dead).hgetall(keys.stats).zrevrange(keys.depth, 0, 0, withscores=True)
 
         *counts, said, top = reader.ask("stats", build)

@@ -136,7 +136,7 @@ class Snapshots:
 
     def _read_partition(self, gate: Gate, keys: Keys) -> Snapshot:
         def counts(pipe: Any) -> None:
-            pipe.time().hlen(keys.entries).zcard(keys.depth).zcard(keys.rung)
+            pipe.time().hlen(keys.entries).zcard(keys.depth).zcard(keys.on_the_way)
             pipe.zcard(keys.paused).llen(keys.dead).hgetall(keys.stats)
             pipe.zrange(keys.depth, 0, DEEPEST - 1, desc=True)
             pipe.zscan(keys.depth, cursor=self._cursors.get(keys.tag, 0), count=WALKED)

@@ -46,7 +46,7 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     keys = world.keys
     pipe = world.redis.pipeline(transaction=False)
     pipe.hgetall(keys.entries).hgetall(keys.flight).zrange(keys.due, 0, -1, withscores=True)
-    pipe.zrange(keys.depth, 0, -1, withscores=True).zrange(keys.rung, 0, -1).hgetall(keys.seen)
+    pipe.zrange(keys.depth, 0, -1, withscores=True).zrange(keys.on_the_way, 0, -1).hgetall(keys.seen)
     for group in groups:
         pipe.lrange(keys.waiting(group), 0, -1).hgetall(keys.group(group))
     for queue in queues:

@@ -87,7 +87,7 @@ def test_begun_and_revoked_heads_are_not_rung(world: World) -> None:
     world.redis.delete("q")
     world.tick(GRACE_MS + 1)
     assert world.ring() == 0
-    assert world.redis.zcard(world.keys.rung) == 0
+    assert world.redis.zcard(world.keys.on_the_way) == 0
 
 
 def test_more_than_a_batch_is_rung_by_the_next_calls(world: World) -> None:

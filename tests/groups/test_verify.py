@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
     ),
     "stuck": (three, lambda w: end_by_hand(w, "a"), "Tasks stand in its line, and nothing of it is under way."),
     "lease": (three, lambda w: w.redis.zrem(w.keys.due, "l a"), "It runs without a lease that ends."),
-    "ticket": (lambda w: w.park("a") and None, lambda w: w.redis.delete(w.keys.rung), "its ticket is not known"),
+    "ticket": (lambda w: w.park("a") and None, lambda w: w.redis.delete(w.keys.on_the_way), "its ticket is not known"),
     "hold": (held, lambda w: w.redis.zrem(w.keys.due, "h a"), "It is held without an appointment."),
     "slot": (three, lambda w: w.redis.hdel(w.keys.group("g"), "f a"), "its group does not know it"),
     "ghost": (three, lambda w: w.redis.hset(w.keys.group("g"), "f z", 1), "It holds a slot and is not under way."),

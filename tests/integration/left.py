@@ -24,7 +24,7 @@ def left_over(client: redis.Redis) -> dict[str, list[str]]:
         KEYS.flight: [k + b" = " + v for k, v in client.hgetall(KEYS.flight).items() if k not in waits],
         KEYS.due: [each for each in client.zrange(KEYS.due, 0, -1) if each.split()[-1] not in waits],
         KEYS.depth: [group for group in client.zrange(KEYS.depth, 0, -1) if group not in groups],
-        KEYS.rung: client.zrange(KEYS.rung, 0, -1),
+        KEYS.on_the_way: client.zrange(KEYS.on_the_way, 0, -1),
         KEYS.dead: client.lrange(KEYS.dead, 0, -1),
         "unacked": client.hkeys("unacked"),
     }

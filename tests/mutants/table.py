@@ -34,7 +34,7 @@ SCRIPTS = (
         "  resume(lists, id, r, out)\n",
         "  redis.call('HDEL', K.flight, id)\n"
         "  redis.call('ZREM', K.due, 'l ' .. id)\n"
-        "  land(group_key, id)\n"
+        "  free_slot(group_key, id)\n"
         "  redis.call('RPUSH', waiting, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
         "  advance(lists, waiting, group_key, group, out)\n",
         (GATE + "test_continuation.py::test_the_group_waits_out_the_countdown",),
@@ -49,14 +49,14 @@ SCRIPTS = (
     Mutant(
         "a counter leaks on an outcome that is no success: revoked while parked",
         "gate/lua/revoke.lua",
-        "leave(group)\n",
+        "count_out(group)\n",
         "",
         (GATE + "test_revoke.py::test_revoking_all_leaves_nothing_behind",),
     ),
     Mutant(
         "a slot leaks on an outcome that is no success: revoked at the head",
         "gate/lua/revoke.lua",
-        "  land(group_key, id)\n",
+        "  free_slot(group_key, id)\n",
         "",
         (GATE + "test_revoke.py::test_a_released_head_gives_way_to_the_next",),
     ),
@@ -212,7 +212,7 @@ SCRIPTS = (
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
         "gate/lua/lib/take.lua",
-        "      local group = begun(id, fence, owner, call, ttl, noted)\n",
+        "      local group = begin_run(id, fence, owner, call, ttl, noted)\n",
         "      local group = true\n",
         (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),
@@ -326,7 +326,7 @@ SCRIPTS = (
     Mutant(
         "a begin is refused by a full Redis",
         "gate/lua/lib/flight.lua",
-        "    redis.call('ZREM', K.rung, queue .. ' ' .. fence .. ' ' .. id)\n",
+        "    redis.call('ZREM', K.on_the_way, queue .. ' ' .. fence .. ' ' .. id)\n",
         "",
         (GATE + "test_store_errors.py::test_a_full_redis_still_lets_tasks_end_and_the_next_ones_begin",),
     ),
@@ -526,7 +526,7 @@ MODULES = (
     Mutant(
         "a separator inside a text splits it",
         "gate/keys.py",
-        "    return text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE)\n",
+        "    return Quoted(text if _PLAIN.fullmatch(text) else _quote(text, safe=_SAFE))\n",
         "    return text\n",
         (GATE + "test_data.py::test_a_hostile_id_lives_a_whole_life",),
     ),

@@ -30,13 +30,13 @@ while done < many and steps > 0 and bytes < BYTES do
     if kind == 'e' then
       entry, corrupt = read_entry(id)
     elseif kind == 'x' then
-      land(group_key, id)
+      free_slot(group_key, id)
     end
     if entry then
       redis.call('RPUSH', waiting, entry.us .. ' ' .. id)
     elseif corrupt then
       bury(id, group, 'corrupt', corrupt)
-      leave(group)
+      count_out(group)
     end
     local head = kind == 'e' and redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')

@@ -12,7 +12,7 @@
 --@include keys flight
 local id, fence, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 
-local group = begun(id, fence, owner, call, ttl, true)
+local group = begin_run(id, fence, owner, call, ttl, true)
 if group then
   return { 1, group }
 end

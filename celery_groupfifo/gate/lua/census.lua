@@ -6,7 +6,7 @@
 -- ARGV[4] limit   (count)   about so many
 -- Returns {next, [id, us, group, flight, appointment]...}: the cursor of the next page, 0 after the last · for
 --         each entry when it was parked and its group (empty: unreadable), its record in flight, and the kinds of
---         its members of due and rung: of e l h r g
+--         its members of due and on_the_way: of e l h r g
 -- Complexity O(limit)
 --@include keys flight release
 local page = redis.call('HSCAN', K.entries, ARGV[3], 'COUNT', ARGV[4])
@@ -21,7 +21,7 @@ for i = 1, #page[2], 2 do
   if group and redis.call('ZSCORE', K.due, 'e ' .. group .. ' ' .. id) then
     kinds = kinds .. 'e'
   end
-  if r and redis.call('ZSCORE', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id) then
+  if r and redis.call('ZSCORE', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id) then
     kinds = kinds .. 'g'
   end
   for _, word in ipairs({ id, us or '', group or '', flight or '', kinds }) do

@@ -52,8 +52,8 @@ else
     redis.call('HDEL', K.flight, id)
     redis.call('HDEL', K.entries, id)
   end
-  land(group_key, id)
-  leave(group)
+  free_slot(group_key, id)
+  count_out(group)
   if policy == 'cancel_rest' and redis.call('LLEN', waiting) > 0 then
     redis.call('RENAME', waiting, cut)
     redis.call('ZADD', K.due, K.REST + K.ms, 'd ' .. group .. ' ' .. fence)

@@ -29,7 +29,7 @@ local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local keep, named = ARGV[11], tonumber(ARGV[12])
 
 local after = 13 + named -- the continuation
-local stored = running(id, fence, group)
+local stored = due_while_running(id, fence, group)
 if not stored then
   local before, taken, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
@@ -68,8 +68,8 @@ if stored ~= '-' or ARGV[after] then
 else
   redis.call('HDEL', K.flight, id)
   redis.call('HDEL', K.entries, id)
-  land(group_key, id)
-  leave(group)
+  free_slot(group_key, id)
+  count_out(group)
   head, entry = next_head(waiting, group_key, group)
 end
 if take == 'lists' then
@@ -82,7 +82,7 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
   taken = head
 elseif head then
   local lists = named_lists(13, 13, named)
-  ring(lists, head, '0', group, entry, out)
+  release(lists, head, '0', group, entry, out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then

@@ -5,13 +5,13 @@
 -- ARGV[3] after   (text)   the page begins behind this queue; empty: with the first one
 -- ARGV[4] limit   (count)  queues
 -- Returns {queue, fence, seen}...: of the oldest head in each queue; what was begun from the queue, see lib/keys.lua
--- Complexity O(limit · log rung)
+-- Complexity O(limit · log on_the_way)
 --@include keys
 local after, limit = ARGV[3], tonumber(ARGV[4])
 
 local found, from = {}, after == '' and '-' or '(' .. after .. ' \127'
 for _ = 1, limit do
-  local member = redis.call('ZRANGEBYLEX', K.rung, from, '+', 'LIMIT', 0, 1)[1]
+  local member = redis.call('ZRANGEBYLEX', K.on_the_way, from, '+', 'LIMIT', 0, 1)[1]
   if not member then
     break
   end

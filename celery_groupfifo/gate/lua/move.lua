@@ -38,7 +38,7 @@ for i = 7, #ARGV, 3 do
     if stands then
       redis.call('RPUSH', KEYS[14], us .. ' ' .. id)
       redis.call('HSET', K.entries, id, text)
-      leave(group)
+      count_out(group)
       redis.call('ZINCRBY', K.depth, 1, new)
       moved = moved + 1
     end

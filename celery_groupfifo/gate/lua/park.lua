@@ -82,7 +82,7 @@ if delay > 0 then
 elseif is_free and first then -- nobody is before it
   local entry = { us = us, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
   take_slot(group_key, id)
-  ring({ [queue] = list }, id, '0', group, entry, out)
+  release({ [queue] = list }, id, '0', group, entry, out)
 elseif is_free then
   advance({ [queue] = list }, waiting, group_key, group, out)
 end

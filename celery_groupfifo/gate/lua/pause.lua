@@ -29,7 +29,7 @@ for _, id in ipairs(in_flight(group_key)) do
     -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. It shows the
     -- fence of an entry that is held, so it is stale; resume draws a new one.
     if r.state == 'released' then
-      redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
+      redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
       redis.call('ZREM', K.due, 'r ' .. id)
       r.state, r.since = 'held', K.ms_text
     end

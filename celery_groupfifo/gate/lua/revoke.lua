@@ -37,13 +37,13 @@ local out = {}
 redis.call('HDEL', K.entries, id)
 redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id)
 redis.call('SET', producer, ARGV[5], 'PX', keep)
-leave(group)
+count_out(group)
 redis.call('HINCRBY', K.stats, 'revoked', 1)
 if r then
   redis.call('HDEL', K.flight, id)
   redis.call('ZREM', K.due, 'h ' .. id)
-  redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
-  land(group_key, id)
+  redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+  free_slot(group_key, id)
 end
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[7])

@@ -18,7 +18,7 @@
 -- ARGV[9] call    (text)   the same one until an answer has come
 -- ARGV[10] keep   (ms)     how long the calls of a silent worker are remembered
 -- Returns {count, [queue, message]...}: rung again · to publish
--- Complexity O(limit · log rung)
+-- Complexity O(limit · log on_the_way)
 --@include keys flight release again
 local SCANNED = 1000 -- messages from the list's end that are looked through for one ticket
 local calls, list, queue, grace, seen = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -45,18 +45,18 @@ end
 local lists, out, count = { [queue] = list }, {}, 0
 local asked = asked_before(calls, 'ring', call, lists, out)
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
-for at, member in ipairs(redis.call('ZRANGEBYLEX', K.rung, first, past, 'LIMIT', 0, limit)) do
+for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'LIMIT', 0, limit)) do
   local fence, id = string.match(member, ' (%d+) (%S+)$')
   local r = read_flight(id)
   local counts = r and r.state == 'released' and r.fence == fence
   if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
     break -- somebody else has rung; or the younger ones are behind it
   end
-  redis.call('ZREM', K.rung, member)
+  redis.call('ZREM', K.on_the_way, member)
   local entry = read_entry(id)
   if counts and entry then
     local before = #out
-    ring(lists, id, r.lost, r.group, entry, out)
+    release(lists, id, r.lost, r.group, entry, out)
     count, asked = count + 1, #out > before and asked .. ' ' .. id or asked
   elseif counts then
     redis.call('ZADD', K.due, K.REST + K.ms, 'r ' .. id) -- unreadable: the sweep buries it

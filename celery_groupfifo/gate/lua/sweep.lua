@@ -62,7 +62,7 @@ while at < #members do -- a crowd that comes in makes them more
     if kind == 'l' then
       r.lost, reclaimed = number(r.lost + 1), reclaimed + 1
     else
-      redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. name)
+      redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. name)
       r.due = '-'
     end
     resume(lists, name, r, out, kind == 'l')

@@ -45,7 +45,7 @@ local function next_head(waiting, group_key, group)
       break
     elseif corrupt then
       bury(id, group, 'corrupt', corrupt)
-      leave(group)
+      count_out(group)
     end -- else it was revoked: its place is empty
     steps = steps - 1
     item = steps > 0 and redis.call('LPOP', waiting)
@@ -59,13 +59,13 @@ local function next_head(waiting, group_key, group)
   return head, entry
 end
 
-local function land(group_key, id)
+local function free_slot(group_key, id)
   redis.call('HDEL', group_key, 'f ' .. id)
 end
 
 local function advance(lists, waiting, group_key, group, out)
   local id, entry = next_head(waiting, group_key, group)
   if id then
-    ring(lists, id, '0', group, entry, out)
+    release(lists, id, '0', group, entry, out)
   end
 end

@@ -12,7 +12,10 @@ local function room_in(lists, queue)
   if not room then
     local at = string.match(redis.call('HGET', K.seen, queue) or '', '^%d+ (%d+)')
     local served = lists[queue] or at and K.ms - at < SERVED
-    room = served and ROOM - redis.call('ZLEXCOUNT', K.rung, '[' .. queue .. ' ', '(' .. queue .. ' \127') or math.huge
+    room = math.huge
+    if served then
+      room = ROOM - redis.call('ZLEXCOUNT', K.on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
+    end
   end
   rooms[queue] = room
   return room

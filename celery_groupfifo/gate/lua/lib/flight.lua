@@ -27,7 +27,7 @@ local function read_flight(id)
 end
 
 -- Whether a run holds its lease; then when its continuation may go out (ms), or '-'. Nothing else is read.
-local function running(id, fence, group)
+local function due_while_running(id, fence, group)
   local state, drawn, due, of = string.match(redis.call('HGET', K.flight, id) or '',
     '^([^ ]+) ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
   return state == 'running' and drawn == fence and of == group and due
@@ -61,15 +61,15 @@ local function lease(id, fence, lost, owner, call, ttl, rest)
 end
 
 -- The ticket has reached a worker, which begins its task. Returns its group; nothing when the ticket counts no more.
--- noted: older ones of the same list that are still rung were lost, see ring.lua. One that went to the list's front
--- tells nothing of them.
-local function begun(id, fence, owner, call, ttl, noted)
+-- noted: older ones of the same list that are still on their way were lost, see ring.lua. One that went to the list's
+-- front tells nothing of them.
+local function begin_run(id, fence, owner, call, ttl, noted)
   local text = redis.call('HGET', K.flight, id)
   local drawn, lost, rest, group, queue =
     string.match(text or '', '^released ([^ ]+) (%d+) [^ ]+ [^ ]+ [^ ]+ ()[^ ]+ [^ ]+ ([^ ]+) ([^ ]+)$')
   local counts = drawn == fence
   if counts then
-    redis.call('ZREM', K.rung, queue .. ' ' .. fence .. ' ' .. id)
+    redis.call('ZREM', K.on_the_way, queue .. ' ' .. fence .. ' ' .. id)
     local seen = noted and lost == '0' and (string.match(redis.call('HGET', K.seen, queue) or '', '^%d+') or '0')
     if seen and tonumber(seen) < tonumber(fence) then
       redis.call('HSET', K.seen, queue, fence .. ' ' .. K.ms_text)

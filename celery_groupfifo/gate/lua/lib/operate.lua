@@ -65,10 +65,10 @@ local function withdraw(id, group_key, group)
   redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
   if r then
     redis.call('HDEL', K.flight, id)
-    redis.call('ZREM', K.rung, r.queue .. ' ' .. r.fence .. ' ' .. id)
+    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
   end
-  land(group_key, id)
-  leave(group)
+  free_slot(group_key, id)
+  count_out(group)
   if failed then
     redis.call('HDEL', group_key, 'blocked')
   else

@@ -41,7 +41,7 @@ local function bury(id, group, reason, text)
   redis.call('HINCRBY', K.stats, 'buried', 1)
 end
 
-local function leave(group)
+local function count_out(group)
   if tonumber(redis.call('ZINCRBY', K.depth, -1, group)) <= 0 then
     redis.call('ZREM', K.depth, group)
   end
@@ -49,13 +49,13 @@ end
 
 -- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish. A head whose
 -- worker was lost has had its turn: it goes to the list's front, where kombu puts back what a lost worker had.
-local function ring(lists, id, lost, group, entry, out)
+local function release(lists, id, lost, group, entry, out)
   local queue = entry.queue
   local fence = draw_fence()
   redis.call('HSET', K.flight, id,
     'released ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' - - - - ' .. group .. ' ' .. queue)
   local message = compose(id, entry, fence, lost)
-  redis.call('ZADD', K.rung, 0, queue .. ' ' .. fence .. ' ' .. id)
+  redis.call('ZADD', K.on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
   local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
     or redis.pcall('RPUSH', lists[queue], message))
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

@@ -20,7 +20,7 @@ local function bury_flight(id)
   if text and not read_flight(id) then
     bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or text)
     if entry then
-      leave(entry.group)
+      count_out(entry.group)
       redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. entry.group .. ' ' .. id)
     end
   end
@@ -45,10 +45,10 @@ local function resume(lists, id, r, out, again)
   end
   local entry, corrupt = read_entry(id)
   if entry then
-    ring(lists, id, r.lost, r.group, entry, out)
+    release(lists, id, r.lost, r.group, entry, out)
     return
   end
   bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-  leave(r.group)
+  count_out(r.group)
   redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)
 end

@@ -2,7 +2,7 @@
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 
--- own: the queue of the head that the caller has yet to ring; nil: it has none.
+-- own: the queue of the head that the caller has yet to release; nil: it has none.
 -- Returns id and message; OWN when that head is the next one: the lists up to its own are empty; nothing when all are
 -- empty, or when the next message is not a ticket of this gate: that one keeps its turn and goes the broker's way.
 local function take_ticket(key, arg, count, owner, call, ttl, own)
@@ -23,7 +23,7 @@ local function take_ticket(key, arg, count, owner, call, ttl, own)
         break
       end
       local noted = string.sub(fence, -1) == '0' -- one in ten is enough where what is missing can be looked for
-      local group = begun(id, fence, owner, call, ttl, noted)
+      local group = begin_run(id, fence, owner, call, ttl, noted)
       if group then
         taken, message = id, text
         break
