@@ -101,7 +101,7 @@ def test_a_batch_is_bounded_and_the_next_sweep_follows_at_once(world: World) -> 
     world.tick(1000)
     moved = []
     for _ in range(3):
-        swept = world.sweep(world.lists("q"))
+        swept = world.sweep(world.lists("other"))
         moved.append(world.redis.llen("q"))
         if len(moved) < 3:
             assert swept.next_due == 0
