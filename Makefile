@@ -47,9 +47,19 @@ cluster-stop: venv ## Stop them: gracefully for 30 s, then their tasks go back t
 cluster-status: venv ## Show them: process, slots, tasks, memory
 	@$(CLUSTER) status
 
-test: venv ## Run the tests, two files at a time (JOBS); ecosystem and matrix have environments of their own
-	$(BIN)/python -m pytest tests --ignore tests/ecosystem -n $(JOBS) --dist loadfile --no-loadscope-reorder \
-	  --durations 40
+PYTEST := $(BIN)/python -m pytest tests --ignore tests/ecosystem -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: venv ## Run the tests that everybody runs before a commit, two files at a time (JOBS)
+	$(PYTEST) --tier main
+
+.PHONY: test-fast test-rest test-all
+test-fast: venv ## Those of them that start no worker, within seconds
+	$(PYTEST) --tier fast
+
+test-rest: venv ## All others: more seeds, pools and faults, and what takes long
+	$(PYTEST) --tier rest --durations 40
+
+test-all: test test-rest ## All; ecosystem and matrix have environments of their own
 
 .PHONY: chaos matrix ecosystem mutants
 chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)

@@ -25,11 +25,60 @@ TIERS = {
     "rest": frozenset({Tier.REST}),
 }
 
-#: Beginnings of test ids; the longest that fits counts.
-PLACES: dict[str, Tier] = {}
+FAST = ("unit", "mutants", "gate")
+#: They start servers or proxies, or take their time.
+MAIN = tuple(
+    f"gate/test_{name}"
+    for name in ("address_list", "connections", "failover", "outbox", "sentinel", "state_machine", "store_errors")
+)
+REST = (
+    "brokers/test_channel_errors",
+    "brokers/test_order",
+    "brokers/test_publisher",
+    "brokers/test_routes",
+    "chaos",
+    "cli/test_passwords",
+    "cluster",
+    "conformance",
+    "e2e/test_demo",
+    "e2e/test_faults",
+    "e2e/test_nodes",
+    "e2e/test_two_workers",
+    "flower/test_browser",
+    "flower/test_metrics",
+    "flower/test_tasks_live",
+    "gate/test_exploration",
+    "groups/test_size",
+    "integration",
+    "stalls/test_due",
+    "stalls/test_elsewhere",
+    "stalls/test_hang",
+    "stalls/test_left_behind",
+    "stalls/test_queues",
+    "stalls/test_reconnects",
+    "stalls/test_refused",
+    "stalls/test_soft_shutdown",
+    "worker/test_reconnect",
+    "worker/test_servers",
+    "worker/test_shutdown",
+    "worker/test_tls",
+)
+#: One of each kind of what takes long.
+SAMPLES = (
+    "chaos/test_seeds.py::test_faults_from_a_seed[1]",
+    "chaos/test_verdict",
+    "gate/test_exploration.py::test_without_faults",
+)
+
+#: Beginnings of test ids below tests/, and the tier; the longest that fits counts, and without any it is the main one.
+PLACES = {
+    place: tier
+    for tier, places in ((Tier.FAST, FAST), (Tier.MAIN, (*MAIN, *SAMPLES)), (Tier.REST, REST))
+    for place in places
+}
 
 
 def tier_of(test: str) -> Tier:
     """Return the tier of a test id."""
-    fitting = [place for place in PLACES if test.startswith(place)]
+    fitting = [place for place in PLACES if test.startswith(f"tests/{place}")]
     return PLACES[max(fitting, key=len)] if fitting else Tier.MAIN

@@ -3,7 +3,7 @@
 A part whose tests all end well through the gate is fine; else it is run again without the gate, and what ends
 well there is a difference. In both cases nothing may be left in the gate.
 
-    python -m tests.integration.run             the parts that `make test` runs, too
+    python -m tests.integration.run             the parts that `make test-all` runs, too
     python -m tests.integration.run --full      all of them: half an hour
     python -m tests.integration.run beat tasks  these
 """
