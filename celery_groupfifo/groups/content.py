@@ -1,4 +1,4 @@
-"""What stands in a stored entry, and an entry under another key. The message's body is never decoded."""
+"""The content of a stored entry, and its copy under another key. The message's body is never decoded."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Content:
     """A stored entry, read; see lua/lib/release.lua for its form.
 
     Attributes:
-        us: When it was parked (µs), as it stands in its place of the line.
+        us: Time of the park (µs), as text in its place of the line.
         key: Of its group.
-        queue: As the scripts name it.
+        queue: Its name in the scripts.
         headers: Of the message.
     """
 
@@ -28,22 +28,22 @@ class Content:
 
     @property
     def task(self) -> str:
-        """The task's name."""
+        """Return the task's name."""
         return str(self.headers.get("task") or "")
 
     @property
     def args(self) -> str:
-        """The arguments, as Celery shows them."""
+        """Return the arguments, as Celery shows them."""
         return str(self.headers.get("argsrepr") or "")
 
     @property
     def kwargs(self) -> str:
-        """The keyword arguments, as Celery shows them."""
+        """Return the keyword arguments, as Celery shows them."""
         return str(self.headers.get("kwargsrepr") or "")
 
     @property
     def retries(self) -> int:
-        """How often it was retried."""
+        """Return the number of retries."""
         retries = self.headers.get("retries")
         return retries if isinstance(retries, int) else 0
 
@@ -59,7 +59,7 @@ def read(text: bytes) -> Content | None:
 
 
 def place_of(text: bytes) -> tuple[str, str, str] | None:
-    """The time an entry was parked (µs), its group and its queue, quoted; None when it can't be read."""
+    """Return an entry's time of parking (µs), group and queue, quoted; None when it can't be read."""
     words = text.partition(b"\n")[0].split(b" ")
     if len(words) != 4 or not words[0].isdigit():
         return None
@@ -67,7 +67,7 @@ def place_of(text: bytes) -> tuple[str, str, str] | None:
 
 
 def moved(text: bytes, key: str) -> bytes:
-    """The same entry in another group: its line and its header tell the new key, all else stays byte for byte.
+    """Return an entry under another group's key: only its line and its header change, all other bytes stay.
 
     Raises:
         ValueError: It can't be read.
@@ -89,7 +89,7 @@ def _parts(text: bytes) -> tuple[list[str], bytes]:
 
 
 def _headers(behind_cut: bytes) -> tuple[dict[str, Any], bytes]:
-    """The headers, and what follows them."""
+    """Return the headers, and the text behind them."""
     text = "{" + behind_cut.decode("utf-8")
     headers, end = json.JSONDecoder().raw_decode(text)
     if not isinstance(headers, dict):
