@@ -72,7 +72,7 @@ class PartiallyParked(GroupFifoError):
 
     Attributes:
         parked: `AsyncResult` of each signature that was parked, in the order given.
-        cause: What stopped the next one.
+        cause: The error of the next one.
     """
 
     def __init__(self, message: str, parked: list[object], cause: BaseException) -> None:

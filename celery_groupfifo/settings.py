@@ -37,7 +37,7 @@ class Settings:
         on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
         concurrency: Tasks of a group at once.
         max_depth: Parked tasks that a group may have; None: any number.
-        overflow: What happens to a task beyond `max_depth`; None, as there is no limit yet.
+        overflow: The policy for a task beyond `max_depth`; None, as there is no limit yet.
         rate: Starts of a group per unit of time; None: any number.
     """
 

@@ -25,8 +25,8 @@ class GroupRun:
         fence: Grows with every start in the group, also over restarts and lost data of Redis: give it to whatever
             you write to, and let it refuse lower ones; see `celery_groupfifo.fencing`.
         attempt: From 1; counts retries.
-        lost: How many workers were lost with this task.
-        enqueued_at: When the gate accepted it, by the clock of Redis (UTC).
+        lost: Workers that were lost with this task.
+        enqueued_at: Time when the gate accepted it, by the clock of Redis (UTC).
     """
 
     @classmethod
@@ -104,7 +104,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         acks_late: The gate runs a task again only when its worker was lost.
         reject_on_worker_lost: So also when a child of the pool is killed; `group_max_lost` bounds it.
         group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
-        group_on_failure: What becomes of the group after a final failure: `continue`, `dead_letter`, `block` or
+        group_on_failure: The policy of the group after a final failure: `continue`, `dead_letter`, `block` or
             `cancel_rest`; None: `groupfifo_on_failure`.
         delay_on_commit: With Django: `delay` when the database transaction is committed, and not at all when it is
             rolled back. A group's order is that of the commits, and within a transaction that of the calls.

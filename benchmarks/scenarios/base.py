@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from benchmarks.bench import Bench
 
 Metrics = dict[str, float]
-"""What one run gave, by name; units are in rows.py."""
+"""The figures of one run, by name; units are in rows.py."""
 
 
 class Scenario(Protocol):

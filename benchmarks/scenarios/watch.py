@@ -17,7 +17,7 @@ from benchmarks.processes import BenchmarkError, Worker, cpu_seconds
 POLL_SECONDS = 0.01
 
 Progress = Callable[[], int]
-"""How many tasks are done."""
+"""Returns the number of tasks done."""
 
 
 def finished_runs(client: redis.Redis) -> Progress:

@@ -29,7 +29,7 @@ class Process(NamedTuple):
 
 
 def table() -> dict[int, Process]:
-    """Return all living processes by pid, without ended ones that nobody has waited for."""
+    """Return all living processes by pid, without ended ones that their parent has not waited for."""
     found = _from_proc() if (_PROC / "self" / "stat").exists() else _from_ps()
     return {process.pid: process for process in found}
 

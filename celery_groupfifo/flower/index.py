@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All groups at about one moment.
+    """The groups of a gate at about one moment.
 
     Attributes:
         rows: One per group.

@@ -1,4 +1,4 @@
-"""The gate: the one package that knows Redis, and the format of what is stored there.
+"""The gate: the operations on groups, and the connections to its Redis.
 
 - gate.py has the operations on groups, recovery.py those of time and loss: one Lua script each, in lua/.
 - model.py has the types that the layers pass to each other, keys.py the names of keys, clock.py the clock of leases.

@@ -31,7 +31,7 @@ class Entry:
     Attributes:
         id: The task's id.
         key: The group's key, as the user gave it.
-        queue: Where its ticket goes: the name of a Redis list, or `*` and a routing key on other brokers.
+        queue: The queue of its ticket: the name of a Redis list, or `*` and a routing key on other brokers.
         list_key: The Redis list itself; None on other brokers.
         cut: Bytes of `message` before the place of the second ticket.
         message: The kombu message without its tickets, see lua/lib/release.lua.
@@ -125,7 +125,7 @@ class Finish:
         key: The group's key.
         owner: The worker.
         take: `lists`, `own` or `none`; see lua/finish.lua.
-        lists: Where to take the next ticket from.
+        lists: The lists to take the next ticket from.
         caller: Name of a caller, which has one call at a time.
         call: The name of this call.
         failure: The final failure, when the group's policy is not `continue`; else None.

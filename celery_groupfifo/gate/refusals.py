@@ -98,7 +98,7 @@ def is_unreachable(error: GroupFifoError) -> bool:
 
 
 def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
-    """Turn an error of Redis into one of ours; this is the only place that does.
+    """Turn an error of Redis into one of ours.
 
     Args:
         name: Of the call.

@@ -61,7 +61,7 @@ class Server:
 
     @property
     def is_private(self) -> bool:
-        """Return whether nobody on the way can read along: TLS, or a socket of this machine."""
+        """Return whether the connection can't be read on its way: TLS, or a socket of this machine."""
         made = self.options.get("connection_class", redis.Connection)
         return "path" in self.options or issubclass(made, redis.SSLConnection)
 

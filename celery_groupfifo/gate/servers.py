@@ -104,7 +104,7 @@ def broker_server(app: Celery) -> Server | None:
 
 
 def follow(server: Server, connection: Any) -> None:
-    """Follow a worker's connection to the broker in a list of servers, as the scripts push to the lists there."""
+    """Follow a worker's connection to the broker in a list of servers, as it reads the lists there."""
     if server.others:
         server.follow(connection_options(connection))
 

@@ -16,7 +16,7 @@ KEY = "group_key"
 NAMES = frozenset({KEY, *OPTIONS})
 #: Begins the name of each option; only Celery has other names that begin so.
 PREFIX = "group_"
-#: Begins names of options, and of headers and settings, which have no effect on a task or a call: misspelt options.
+#: Names that begin so must be options: one of a setting or a header has no effect here, and counts as misspelt.
 _OURS = (PREFIX, HEADER + "_")
 #: Begins the header that gives an option of a call, for callers that can only set headers: `groupfifo_group_key`.
 HEADER_PREFIX = HEADER + "_"

@@ -15,7 +15,7 @@ from typing import Any
 from kombu.messaging import Producer
 
 Published = dict[str, Any]
-"""What a channel would have got: message, route, and `declare`, the entities to be declared before."""
+"""The arguments of a channel's publish: message, route, and `declare`, the entities to be declared before."""
 
 Take = Callable[[Published], None]
 

@@ -66,7 +66,7 @@ os.kill(int(sys.argv[1]), signal.SIGKILL)
 
 
 class EmbeddedServerError(GroupFifoError):
-    """A failure to start or reach a Redis server; the message says what to install or to set."""
+    """No Redis server could be started or reached; the message says what to install or to set."""
 
 
 @dataclass(frozen=True)

@@ -143,11 +143,12 @@ def _list(prefix: str, separator: str, step: int, queue: str) -> tuple[str, str]
 
 
 def close_for_sure(channel: Channel) -> None:
-    """Make sure that the channel of a broken connection is closed, whatever its BRPOP answers.
+    """Make sure that the channel of a broken connection is closed, whether or not its BRPOP is answered.
 
     kombu first reads the answer to a pending BRPOP. When Redis is gone that fails, and the channel stays open, holding
     its deliveries. Celery then takes the connection apart and closes the channel once more, which ends the worker:
-    "'NoneType' object has no attribute 'hostname'" (kombu 5.7). So a close that failed is repeated once.
+    "'NoneType' object has no attribute 'hostname'" (kombu 5.7). A close that failed is
+    repeated once, as the answer is read only the first time.
     """
     close = channel.close
     if getattr(close, "groupfifo", False):

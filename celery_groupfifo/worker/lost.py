@@ -27,11 +27,11 @@ PAGE = 100
 RUNG = 50
 #: Seconds without a begin after which a queue of another broker may have lost its tickets.
 BOUND = 60.0
-#: Where the broker can't tell how many messages a queue holds, that time doubles with each ring, up to these seconds.
+#: If the broker can't tell the length of a queue, that time doubles with each ring, up to these seconds.
 LONGEST = 3600.0
 
 Length = Callable[[str], int | None]
-"""How many messages a queue of another broker holds; None: the broker can't tell. It may hang."""
+"""Returns the number of messages in a queue of another broker; None: the broker can't tell. It may hang."""
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ class LostTickets:
             self._ask(keys, head, begun)
         return 0
 
-    # -- other brokers: a queue that nobody consumes has lost no tickets ------
+    # -- other brokers: a queue without consumers has lost no tickets ------
 
     def _ask(self, keys: Keys, head: Head, begun: int) -> None:
         # before the length, so that a head released in between does not count as lost

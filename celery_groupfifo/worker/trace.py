@@ -53,8 +53,8 @@ _KNOWN = {fast_trace_task: fast, trace_task_ret: full}
 
 
 Carried = tuple[str, str, int, Any, float, float]
-"""What a pool gets of a run, behind Celery's arguments: ticket, key, retries, options, when the lease may run from (see
-`clock`), and how long it lasts (s). It is no part of Celery's request, which tasks read and send on."""
+"""A run's values for the pool, behind Celery's arguments: ticket, key, retries, options, time when the lease may have
+started (see `clock`), and its length (s). It is no part of Celery's request, which tasks read and send on."""
 
 
 def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
