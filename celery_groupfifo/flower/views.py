@@ -79,7 +79,7 @@ class GroupPage(Page):
 
 
 class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
-    """The base of handlers for a page's data. Unlike those of /api they need no flag, only a login if Flower has one."""
+    """The base of handlers for a page's data. Unlike those of /api they need no flag, only Flower's login."""
 
     def link(self, tasks: Any) -> None:
         """Mark the tasks that Flower has a page of, and add the names it knows."""

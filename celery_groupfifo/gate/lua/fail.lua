@@ -1,4 +1,4 @@
--- fail: a run has failed for good, in a group whose policy asks for more than going on. As finish, without a hand-off.
+-- fail: end a run that has failed for good, by its group's policy (not continue). As finish, without a hand-off.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] waiting  (list)  of the group
@@ -34,7 +34,7 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local due = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1
   local lists, words = named_lists(14, 13, named), {}
   heads_again(lists, group_key, words)
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- this very call, repeated
+  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- a repetition of this call
 end
 
 local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1

@@ -1,10 +1,10 @@
--- heads: the queues that released heads are on their way in, a page of them. It only reads.
+-- heads: read a page of the queues in which released heads are on their way.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] after   (text)   the page begins behind this queue; empty: with the first one
 -- ARGV[4] limit   (count)  queues
--- Returns {queue, fence, seen}...: of the oldest head in each queue; what was begun from the queue, see lib/keys.lua
+-- Returns {queue, fence, seen}...: of the oldest head in each queue; the queue's begins, see lib/keys.lua
 -- Complexity O(limit · log rung)
 --@include keys
 local after, limit = ARGV[3], tonumber(ARGV[4])

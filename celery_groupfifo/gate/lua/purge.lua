@@ -1,4 +1,4 @@
--- purge: entries of a group that do not run are taken out, so many in one call, from the head of the line.
+-- purge: take out entries of a group that do not run, a number per call, from the head of the line.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   what operators did, newest first
@@ -51,7 +51,7 @@ for step = 1, limit do
     break
   end
 end
-if more == 0 then -- the head comes last: what stands behind it would go out else
+if more == 0 then -- the head comes last: otherwise the next entry would go out
   for _, id in ipairs(in_flight(group_key)) do
     local r, entry = read_flight(id), read_entry(id)
     if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then

@@ -1,4 +1,4 @@
--- redrive: a dead letter becomes an entry of its group again.
+-- redrive: make a dead letter an entry of its group again.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   what operators did, newest first

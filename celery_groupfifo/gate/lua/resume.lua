@@ -1,4 +1,4 @@
--- resume: a paused group goes on where it stood, and a draining one takes new entries again.
+-- resume: let a paused group go on where it stood, and a draining one take new entries again.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)  what operators did, newest first

@@ -1,4 +1,4 @@
--- skip: the head of a group is taken out, if it is the one that the caller saw and does not run; the next goes on.
+-- skip: take out the head of a group, if it is the one that the caller saw and does not run; the next one goes on.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)  what operators did, newest first

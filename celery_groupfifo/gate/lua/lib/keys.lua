@@ -7,7 +7,7 @@
 --                           1e14   "h id" a hold ends
 --                           2e14   "e group id" an ETA comes
 --                           3e14   "a group" a walk goes on, "x group id" a buried entry's slot, "r id" a ticket did
---                                  not reach the broker, "c id" a record that nobody can read, "d group fence" what a
+--                                  not reach the broker, "c id" an unreadable record, "d group fence" what a
 --                                  failed run has cut off its line is cancelled, "q queue" a queue's crowd comes in
 --                           4e14   "h id", "a group" that wait for room, see lib/crowd.lua: no time moves them
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
@@ -38,7 +38,7 @@ end
 K.ms_text = string.sub(K.us_text, 1, -4)
 K.us = tonumber(K.us_text)
 K.ms = tonumber(K.ms_text)
--- Where the ranges of due begin.
+-- The starts of the ranges of due.
 K.HOLDS = 1e14
 K.ETAS = 2e14
 K.REST = 3e14
