@@ -47,7 +47,7 @@ def take(state: Any, event: dict[str, Any]) -> None:
         state: Flower's `EventsState`.
         event: As it came.
     """
-    # below the cache, as a look-up in it would mark the task as just used
+    # Below the cache, as a look-up in it would mark the task as just used.
     known = getattr(state.tasks, "data", state.tasks)
     if event["type"] == REVOKED:
         for task_id in event["uuids"]:

@@ -202,7 +202,7 @@ class Recovery:
                 continue
             try:
                 self.releaser.send(queue.decode(), message, producer)
-            # a broker may raise anything, and the answer of the gate's step must not be lost
+            # A broker may raise anything, and the answer of the gate's step must not be lost.
             except Exception as error:
                 logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
                 self.unsent(message)

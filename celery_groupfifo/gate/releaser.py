@@ -229,7 +229,7 @@ def ensured(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | 
     if policy is None:
         return call()
     connection = producer.connection
-    # as kombu does; without it, `ensure` waits for a connection without end
+    # As kombu does; without it, `ensure` waits for a connection without end.
     connection.transport_options.update(policy)
     return connection.ensure(producer, call, **policy)()
 

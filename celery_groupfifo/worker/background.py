@@ -88,7 +88,7 @@ class Background:
                 self._running = True
             try:
                 call()
-            # a signal receiver that calls sys.exit(), for example, must not end the thread for the other calls
+            # A signal receiver that calls sys.exit(), for example, must not end the thread for the other calls.
             except BaseException:
                 logger.exception("%s failed.", self._name)
             with self._changed:

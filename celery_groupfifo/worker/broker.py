@@ -147,8 +147,8 @@ def close_for_sure(channel: Channel) -> None:
 
     kombu first reads the answer to a pending BRPOP. When Redis is gone that fails, and the channel stays open, holding
     its deliveries. Celery then takes the connection apart and closes the channel once more, which ends the worker:
-    "'NoneType' object has no attribute 'hostname'" (kombu 5.7). A close that failed is
-    repeated once, as the answer is read only the first time.
+    "'NoneType' object has no attribute 'hostname'" (kombu 5.7). A close that failed is repeated once, as the answer
+    is read only the first time.
     """
     close = channel.close
     if getattr(close, "groupfifo", False):

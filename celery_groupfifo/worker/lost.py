@@ -132,7 +132,7 @@ class LostTickets:
     # -- other brokers: a queue without consumers has lost no tickets ------
 
     def _ask(self, keys: Keys, head: Head, begun: int) -> None:
-        # before the length, so that a head released in between does not count as lost
+        # Before the length, so that a head released in between does not count as lost.
         tickets = self._gate.tickets(head.queue)
 
         def ask() -> None:

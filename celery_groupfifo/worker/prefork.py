@@ -79,15 +79,12 @@ def spare_calls(pool: Any) -> None:
     """Let a prefork pool talk with its children in fewer system calls.
 
     - Celery writes the length of a job, and then the job. The first write wakes the child, which reads it, sleeps, and
-    is
-      woken again. And a job waits for the loop to say that a pipe may be written to, which is always so for an idle
+      is woken again. And a job waits for the loop to say that a pipe may be written to, which is always so for an idle
       child. Here a job goes out in one piece, and to a waiting child without a turn of the loop.
     - With nothing to write, Celery unregisters every pipe in every turn, one call each, though none was registered:
-    those
-      turns are left out.
+      those turns are left out.
     - Celery reads the length of an answer, and then the answer, and registers the pipe anew. Here all answers of a
-    child are
-      read at once.
+      child are read at once.
 
     Args:
         pool: Before its loop runs.

@@ -219,7 +219,7 @@ class _Link:
             self._unproven[ticket.key] = ticket
             self._bytes += len(ticket.message)
             if ticket.again:
-                # alone: it may be the reason why the broker closes the channel, and no other is to be lost with it
+                # Alone: it may be the reason why the broker closes the channel, and no other is to be lost with it.
                 self.prove()
 
     def _use_as_it_is(self, refused: DeclarationRefused) -> None:
@@ -269,7 +269,7 @@ class _Link:
             self._ask()
 
     def _ask(self) -> None:
-        # any synchronous call will do, and without consumers this one has no effect
+        # Any synchronous call will do, and without consumers this one has no effect.
         self._producer.channel.basic_qos(0, 1, False)
         self._proved, self._bytes = monotonic(), 0
         self._unproven.clear()

@@ -168,7 +168,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             run.ends_with_worker()
         try:
             if lost or (isinstance(error, EXITS) and not unasked):
-                # another run's task by now, or ended on purpose: no state is stored, no event sent
+                # Another run's task by now, or ended on purpose: no state is stored, no event sent.
                 state.task_ready(self)
             elif isinstance(error, Reject):
                 try:  # Celery stores the state first: if that fails, the task would come back for ever
