@@ -159,6 +159,11 @@ class RedisFence:
     def set(self, name: str, value: bytes | str | int | float, group: Fenced | None) -> None:
         """Set the key `name`.
 
+        Args:
+            name: Of the key.
+            value: As redis-py takes it.
+            group: `self.group`.
+
         Raises:
             GroupLeaseLost: A newer run has set it; it was left as it is.
         """

@@ -91,6 +91,9 @@ class Cluster:
     def start(self, count: int) -> None:
         """Start a cluster.
 
+        Args:
+            count: Instances to start.
+
         Raises:
             ClusterError: One is running here already, or a worker does not start.
         """
@@ -103,6 +106,9 @@ class Cluster:
         """Start or stop instances until there are `count`.
 
         Dead ones are started again; the highest numbers are stopped.
+
+        Args:
+            count: Instances that shall run.
 
         Raises:
             ClusterError: A worker does not start.

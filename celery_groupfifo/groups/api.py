@@ -71,6 +71,9 @@ class Groups:
     def get(self, key: str) -> Group:
         """Return one group, with the names of its running tasks.
 
+        Args:
+            key: Of the group.
+
         Raises:
             UnknownGroup: It holds no task, and is not paused.
         """
@@ -107,7 +110,11 @@ class Groups:
         return Explainer(self.app, self._reader, workers).explain(keys, self._get(key), key)
 
     def find(self, task_id: str) -> Found | None:
-        """Return the place and state of a task; None when it is not at the gate (any more)."""
+        """Return the place and state of a task; None when it is not at the gate (any more).
+
+        Args:
+            task_id: Of the task.
+        """
         return find.find(self._reader, task_id)
 
     def stats(self) -> dict[str, Any]:
@@ -121,7 +128,11 @@ class Groups:
         return stats.stats(self._reader)
 
     def actions(self, limit: int = 100) -> builtins.list[Action]:
-        """Return the actions of operators, newest first; the gate keeps the last 1000."""
+        """Return the actions of operators, newest first; the gate keeps the last 1000.
+
+        Args:
+            limit: Actions at most.
+        """
         return audit.actions(self._reader, limit)
 
     # -- change ------------------------------------------------------------
@@ -131,6 +142,11 @@ class Groups:
 
         The pause lasts until `resume`, also while the group is empty. A retry of a running task waits at the head.
 
+        Args:
+            key: Of the group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
         Returns:
             False when it was paused already; reason and operator are replaced then.
         """
@@ -138,6 +154,10 @@ class Groups:
 
     def resume(self, key: str, by: str = "") -> bool:
         """Let a paused group go on where it stood, and a draining one take new tasks.
+
+        Args:
+            key: Of the group.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
             False when it was neither.
@@ -147,6 +167,11 @@ class Groups:
     def drain(self, key: str, reason: str = "", by: str = "") -> bool:
         """Refuse new tasks of a group (`GroupDraining` at the call) until the ones it has are done.
 
+        Args:
+            key: Of the group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
         Returns:
             False when it is empty: it is not marked, and takes new tasks.
         """
@@ -154,6 +179,11 @@ class Groups:
 
     def purge(self, key: str, reason: str = "", by: str = "") -> int:
         """Revoke every task of a group that does not run. Tasks sent meanwhile are left.
+
+        Args:
+            key: Of the group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
             The number of revoked tasks.
@@ -177,12 +207,26 @@ class Groups:
         self._operator.skip(checked_key(key, "this call"), expected, reason, by)
 
     def drop(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
-        """Skip the head as `skip` does, and keep it among the dead letters, from where `redrive` brings it back."""
+        """Skip the head as `skip` does, and keep it among the dead letters, from where `redrive` brings it back.
+
+        Args:
+            key: Of the group.
+            expected: The head's id, as the caller saw it.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
+        Raises:
+            HeadChanged, WrongState, UnknownGroup: See `skip`.
+        """
         bury = "dropped" + (f": {reason}" if reason else "")
         self._operator.skip(checked_key(key, "this call"), expected, reason, by, bury)
 
     def retry(self, key: str, by: str = "") -> None:
         """Release a waiting or blocked head now: one that waits for its retry, or whose failure blocks the group.
+
+        Args:
+            key: Of the group.
+            by: For the audit; empty: the user and host of this process.
 
         Raises:
             WrongState: There is no such head, or the group is paused.
@@ -191,6 +235,10 @@ class Groups:
 
     def revoke(self, task_id: str, by: str = "") -> bool:
         """Revoke a task that does not run yet.
+
+        Args:
+            task_id: Of the task.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
             False when it is not at the gate, or runs: then use `app.control.revoke`. Also when its failure blocks its
@@ -208,6 +256,12 @@ class Groups:
     def move(self, old: str, new: str, reason: str = "", by: str = "") -> int:
         """Move the parked tasks of one group to the tail of another, in their order. A task under way stays.
 
+        Args:
+            old: Key of the group.
+            new: Key of the other group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
         Returns:
             The number of moved tasks.
 
@@ -220,7 +274,15 @@ class Groups:
     # -- dead letters ------------------------------------------------------
 
     def dead_letters(self, key: str | None = None, limit: int = 100) -> builtins.list[DeadLetter]:
-        """Return the dead letters of a group or of all, newest first."""
+        """Return the dead letters of a group or of all, newest first.
+
+        Args:
+            key: Of the group; None: of all.
+            limit: Letters at most.
+
+        Raises:
+            InvalidOption: `limit` does not work.
+        """
         _count("limit", limit, 1)
         return self._letters.read(key, limit)
 

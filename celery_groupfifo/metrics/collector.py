@@ -46,6 +46,10 @@ def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
     """Yield the Prometheus metrics of a snapshot.
 
     Without a snapshot there are no figures: a counter at 0 would count as a restart.
+
+    Args:
+        up: True when the gate's Redis answers.
+        now: The snapshot; None: there is none.
     """
     yield GaugeMetricFamily("groupfifo_up", "Whether the gate's Redis answers; if not, the rest is old.", int(up))
     if now is None:

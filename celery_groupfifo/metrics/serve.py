@@ -12,7 +12,11 @@ from celery_groupfifo.metrics.collector import register
 
 
 def text(app: Celery) -> str:
-    """Return the gate's metrics now, in Prometheus' text format."""
+    """Return the gate's metrics now, in Prometheus' text format.
+
+    Args:
+        app: The app of the gate.
+    """
     registry = CollectorRegistry()
     register(app, registry)
     return generate_latest(registry).decode()

@@ -110,11 +110,19 @@ class Server:
         """Stop the server properly; one that was not started here is left alone."""
 
     def kill(self) -> None:
-        """Kill the server as a crash would, with SIGKILL."""
+        """Kill the server as a crash would, with SIGKILL.
+
+        Raises:
+            EmbeddedServerError: It was not started here.
+        """
         raise EmbeddedServerError(f"{self.url} was not started here, so it is not killed from here.")
 
     def restart(self) -> None:
-        """Start the server again, on the same port and the same data; stop it first if it runs."""
+        """Start the server again, on the same port and the same data; stop it first if it runs.
+
+        Raises:
+            EmbeddedServerError: It was not started here, or does not start.
+        """
         raise EmbeddedServerError(f"{self.url} was not started here, so it is not restarted from here.")
 
     def wait(self) -> int:
