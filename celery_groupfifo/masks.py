@@ -17,7 +17,7 @@ _NEXT = re.compile(r";(?=[A-Za-z+]+://)")
 _SOUND = re.compile(r"([A-Za-z+]+://)?([^/#]*@)?(\[[^\]]*\]|[^:@/#\[\]]*)(:\d*)?(/(?!/)[^@#]*)?")
 #: Everything up to the last `@`. A user without a password may be a token.
 _USER = re.compile(r"^([A-Za-z+]*://)?(?:([^:@/?#]*)(:))?.*@", re.DOTALL)
-#: A value, and what follows it up to the next `name=`: a password may hold an `&`.
+#: A value, up to the next `name=`, as a password may hold an `&`.
 _QUERY = re.compile(r"([?&][^=&?]*(?:pass|user|secret|token)[^=&?]*=)[^&]*(?:&[^=&]*(?=&|$))*", re.IGNORECASE)
 
 

@@ -33,14 +33,14 @@ group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "waited"
 #: `ignored`, `rejected`, or `revoked` also for expired ones), `seconds` (since the begin).
 group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome", "seconds"})
 
-#: The group waits for the continuation of a run: its retry, or what replaced it. Sent after group_finished.
+#: The group waits for the continuation of a run: its retry, or the task that replaced it. Sent after group_finished.
 #: Sender: the task's name.
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `due` (seconds until the continuation may start).
 group_held = Signal(name="group_held", providing_args={*_RUN, "due"})
 
 #: A task has failed for good, and its group halts until it is retried, skipped or dropped (`group_on_failure="block"`).
 #: Sent after group_finished. Sender: the task's name.
-#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `exception` (what it raised, as text).
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `exception` (as text).
 group_blocked = Signal(name="group_blocked", providing_args={*_RUN, "exception"})
 
 #: A worker gives a run back to the head of its group: the worker stops, was disconnected from the broker, or has lost

@@ -27,7 +27,7 @@ def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str 
 
 
 def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None:
-    """Show one group: what runs, and who waits in line."""
+    """Show one group: its running task, and the tasks in line."""
     group, tasks = groups.get(key), groups.tasks(key, limit, offset)
     if json_:
         return as_json({"group": group, "tasks": tasks})

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import redis
 
-#: Idle connections that are kept. A burst opens what it needs; what comes back beyond these is closed.
+#: Idle connections that are kept. A burst opens as many as it needs; further ones are closed when they come back.
 KEPT = 16
 
 Place = Any

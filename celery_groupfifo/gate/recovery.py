@@ -62,7 +62,7 @@ class Recovery:
     # -- due items ---------------------------------------------------------
 
     def sweep(self, keys: Keys, lists: Lists = (), owner: str = "-", woken: bool = False, watch: float = 1.0) -> Swept:
-        """Move what is due in a partition: holds, ETAs, lost workers' heads. Any worker may, at any time.
+        """Move due items of a partition: holds, ETAs, lost workers' heads. Any worker may, at any time.
 
         Args:
             keys: Of the partition.

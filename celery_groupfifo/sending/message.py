@@ -93,7 +93,7 @@ def build_entry(
 
 
 def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
-    """Refuse what AMQP can't carry: a plain send fails at the call, and a ticket would fail for ever.
+    """Refuse values that AMQP can't carry: a plain send fails at the call, and a ticket would fail for ever.
 
     Raises:
         InvalidOption: The message names it.

@@ -1,7 +1,7 @@
 -- advance: let due ETAs join the lines of their groups, and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] crowd    (zset)   what waits for room, see lib/crowd.lua
+-- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
 -- KEYS[11-] places  (list)   waiting, and group (hash), of the group of each member
 -- KEYS[..] lists    (list)   the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag

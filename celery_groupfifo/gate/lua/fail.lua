@@ -4,7 +4,7 @@
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
 -- KEYS[12] calls    (hash)  caller -> "<call> - [<when its continuation is due, ms>]", of this worker
--- KEYS[13] cut      (list)  of this run: what is cancelled
+-- KEYS[13] cut      (list)  of this run: the entries to cancel
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
@@ -14,7 +14,7 @@
 -- ARGV[7]  call     (text)  this call's own name
 -- ARGV[8]  keep     (ms)    how long the calls of a silent worker are remembered
 -- ARGV[9]  policy   (text)  block · dead_letter · cancel_rest
--- ARGV[10] error    (text)  what was raised
+-- ARGV[10] error    (text)  the exception, as text
 -- ARGV[11] flag     (text)  for a blocked group: JSON, open for the time
 -- ARGV[12] named    (count) lists
 -- ARGV[13-] queues  (text)  their names

@@ -20,7 +20,7 @@
 -- ARGV[13-] queues     (text)  their names
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken, or ''; when the continuation is due (ms from now, or -1); what the caller has to publish
+--         taken, or ''; ms until the continuation is due, or -1; to publish
 -- Complexity O(log groups)
 --@include keys flight release advance take
 local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]

@@ -1,7 +1,7 @@
 -- move: move entries from the head of one line to the tail of another, in their order.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] audit    (list)   what operators did, newest first
+-- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] waiting  (list)   of the old group
 -- KEYS[13] group    (hash)   of the old group

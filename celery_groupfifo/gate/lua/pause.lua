@@ -2,7 +2,7 @@
 -- the head.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
--- KEYS[10] audit   (list)  what operators did, newest first
+-- KEYS[10] audit   (list)  the actions of operators, newest first
 -- KEYS[11] answer  (string) of this action's last call
 -- KEYS[12] paused  (zset)  paused group -> since (ms)
 -- KEYS[13] group   (hash)
@@ -10,7 +10,7 @@
 -- ARGV[3] note     (text)  for the audit
 -- ARGV[4] call     (number) of this action, from 1
 -- ARGV[5] group    (text)
--- ARGV[6] flag     (text)  who and why: JSON, open for the time
+-- ARGV[6] flag     (text)  operator and reason: JSON, open for the time
 -- Returns {1} paused · {2} it was already; reason and operator are replaced
 -- Complexity O(in flight)
 --@include keys flight release advance operate

@@ -1,7 +1,7 @@
 -- retry: release a waiting or blocked head now.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] audit  (list)  what operators did, newest first
+-- KEYS[10] audit  (list)  the actions of operators, newest first
 -- KEYS[11] answer (string) of this action's last call
 -- KEYS[12] group  (hash)
 -- ARGV[1-2]       clock, tag

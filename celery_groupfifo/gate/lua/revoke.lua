@@ -4,7 +4,7 @@
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
 -- KEYS[12] producer (string) "<last number>" of the caller
--- KEYS[13] audit    (list)   what operators did, newest first
+-- KEYS[13] audit    (list)   the actions of operators, newest first
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)

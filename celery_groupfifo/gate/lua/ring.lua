@@ -5,7 +5,7 @@
 -- hence the grace. A false alarm costs one stale ticket.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] calls  (hash)   "ring" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[10] calls  (hash)   "ring" -> "<call> <name>...": the tickets to publish of this worker's last call
 -- KEYS[11] list   (list)   of the queue; absent on other brokers
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] queue   (text)

@@ -3,8 +3,8 @@
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
--- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": what waits for room, see lib/crowd.lua
--- KEYS[12] calls    (hash)    "sweep" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": members of due that wait for room, see lib/crowd.lua
+-- KEYS[12] calls    (hash)    "sweep" -> "<call> <name>...": the tickets to publish of this worker's last call
 -- KEYS[13-] lists   (list)    the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] ttl       (ms)
