@@ -143,9 +143,9 @@ class GroupRequest(Request):  # type: ignore[misc]
             error = error.exc
         unasked = not (self._already_revoked or self._already_cancelled)
         if isinstance(error, GONE) and unasked:
-            # Celery never clears this child's "terminated" flag: an earlier task was revoked, but the child did not
-            # end, and now something else has killed it. This task was not revoked. The others: its process is gone, but
-            # Celery before 5.7 takes the exception for a failure.
+            # Terminated: Celery never clears this child's "terminated" flag. The child was told to end an earlier task
+            # and did not; now something else has killed it, and this task was not revoked. The others: the process is
+            # gone, but Celery before 5.7 takes the exception for a failure.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
         run.comes_to(next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure"))
