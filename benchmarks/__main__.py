@@ -1,4 +1,4 @@
-"""`python -m benchmarks`."""
+"""The entry of `python -m benchmarks`."""
 
 import sys
 

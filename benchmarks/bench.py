@@ -1,4 +1,4 @@
-"""What scenarios measure on: a server of their own, workers and producers, and the backlogs that runs start from."""
+"""The bench: a server of its own, workers and producers, and the backlogs that runs start from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.rabbit import rabbitmq
 from benchmarks.recording import PATH_VARIABLE
 from celery_groupfifo.testing import embedded
 
-#: Databases of the server: what is measured, results, and from here on the copies of backlogs.
+#: Databases of the server: the measured one, results, and from here on the copies of backlogs.
 LIVE, RESULTS, COPIES = 0, 1, 2
 
 MODULES = {
@@ -31,20 +31,20 @@ MODULES = {
     "dramatiq": "benchmarks.apps.dramatiq",
 }
 
-# Nobody to talk to, in both arms: less noise.
+# Without talk between workers, in both arms: less noise.
 _QUIET = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the things that a scenario compares.
+    """One of the arms that a scenario compares.
 
     Attributes:
-        app: Of MODULES.
+        app: A key of MODULES.
         tasks: Names of the tasks that its backlog takes in turn.
         pool: Of its workers.
         concurrency: Slots of each worker.
-        workers: How many.
+        workers: Number of workers.
         held: Groups, beside the measured ones, that wait for a retry.
         countdown: Of the recipe: seconds until it tries again.
     """
@@ -59,17 +59,17 @@ class Arm:
 
 
 class Bench:
-    """A server for the purpose; a context manager that ends all that was started.
+    """A server for the benchmarks; a context manager that ends all processes it has started.
 
     Attributes:
-        server: Its data is only in memory: what is measured is Celery, not the disk.
+        server: Its data is only in memory, so that Celery is measured, not the disk.
         client: Of the live database.
         directory: For logs and records.
     """
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        # Databases are flushed all the time: never those of a server that somebody else uses.
+        # Databases are flushed all the time: never use a server of somebody else.
         os.environ.pop(embedded.URL_VARIABLE, None)
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="groupfifo-bench-")))
         self.server = self._stack.enter_context(embedded.start(appendonly=False))
@@ -95,7 +95,7 @@ class Bench:
     # -- processes ---------------------------------------------------------
 
     def config(self, broker: str = "redis", more: Mapping[str, Any] | None = None) -> str:
-        """The configuration of apps, as JSON."""
+        """Return the configuration of apps, as JSON."""
         live, results = (f"{self.server.url}/{number}" for number in (LIVE, RESULTS))
         where = {"broker_url": live, "result_backend": results}
         if broker == "rabbitmq":
@@ -105,7 +105,7 @@ class Bench:
         return json.dumps({**where, **(more or {})}, sort_keys=True)
 
     def producer(self, app: str, config: str) -> Producer:
-        """The producer of an app with a configuration; it stays until the end."""
+        """Return the producer of an app with a configuration; it stays until the end."""
         key = (app, config)
         if key not in self._producers:
             producer = Producer(MODULES[app], {CONFIG_VARIABLE: config}, self.directory)
@@ -115,7 +115,7 @@ class Bench:
 
     @contextmanager
     def workers(self, arm: Arm, config: str, record: Path, flags: Sequence[str] = ()) -> Iterator[list[Worker]]:
-        """The workers of an arm, while the context lasts."""
+        """Run the workers of an arm in this block."""
         environment = {CONFIG_VARIABLE: config, PATH_VARIABLE: str(record), COUNTDOWN_VARIABLE: str(arm.countdown)}
         started: list[Worker] = []
         try:
@@ -129,7 +129,7 @@ class Bench:
 
     @contextmanager
     def record(self) -> Iterator[Path]:
-        """A new, empty record, while the context lasts."""
+        """Make a new, empty record for this block."""
         path = self.directory / f"record-{next(self._names)}"
         path.touch()
         try:
@@ -140,12 +140,12 @@ class Bench:
     # -- data --------------------------------------------------------------
 
     def clear(self) -> None:
-        """Empty what is measured."""
+        """Empty the live database and the results."""
         _flush(self.client)
         _flush(self._database(RESULTS))
 
     def keep(self, slot: int) -> None:
-        """Copy what is live, so that each repetition starts from the very same backlog."""
+        """Copy the live data, so that each repetition starts from the very same backlog."""
         self._copy(self.client, self._database(COPIES + slot), COPIES + slot)
 
     def restore(self, slot: int) -> None:
@@ -167,7 +167,7 @@ class Bench:
 
 
 def _command(arm: Arm, name: str, flags: Sequence[str]) -> list[str]:
-    """The module that is a worker of this arm, and its options."""
+    """Return the module that is a worker of this arm, and its options."""
     app, slots = MODULES[arm.app], str(arm.concurrency)
     if arm.app == "dramatiq":
         return ["dramatiq", app, "--processes", "1", "--threads", slots, "--skip-logging", *flags]
@@ -176,5 +176,5 @@ def _command(arm: Arm, name: str, flags: Sequence[str]) -> list[str]:
 
 
 def _flush(client: redis.Redis) -> None:
-    """Empty a database here and now: servers free memory later by default, in the midst of what is measured next."""
+    """Empty a database at once: by default servers free memory later, during the next measurement."""
     client.execute_command("FLUSHDB", "SYNC")  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The command line: choose rows, run them, show what came out."""
+"""The command line: choose rows, run them, show the results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _chosen(only: Sequence[str] | None, full: bool) -> list[Row]:
 
 
 def _display() -> tuple[Callable[[str], None], Callable[[Sequence[report.Line]], None]]:
-    """How to show a line, and the table: with rich on a terminal that has it."""
+    """Return functions that show a line and the table: with rich on a terminal that has it."""
 
     def plain_table(lines: Sequence[report.Line]) -> None:
         print(report.table(lines))
@@ -72,7 +72,7 @@ def _display() -> tuple[Callable[[str], None], Callable[[Sequence[report.Line]],
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks. Returns 1 when a row misses what it must reach."""
+    """Run the benchmarks. Returns 1 when a row misses its goal."""
     options = _parser().parse_args(arguments)
     chosen = _chosen(options.only, options.full)
     if options.list:

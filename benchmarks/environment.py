@@ -1,4 +1,4 @@
-"""Where the figures come from: without it they mean nothing a month later."""
+"""The environment of the figures, without which they can't be compared later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("celery-groupfifo", "celery", "kombu", "billiard", "redis", "hiredi
 
 
 def describe(bench: Bench) -> dict[str, Any]:
-    """Versions, machine, server, and how busy the machine was before we began."""
+    """Return versions, machine, server, and the load of the machine at the start."""
     return {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -32,7 +32,7 @@ def describe(bench: Bench) -> dict[str, Any]:
 
 
 def in_a_line(found: dict[str, Any]) -> str:
-    """What a reader of the table has to know."""
+    """Return the environment as a line above the table."""
     packages = found["packages"]
     load = found["load"][0]
     return (

@@ -1,4 +1,4 @@
-"""What a row must reach."""
+"""The goals of the rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Goal:
     Attributes:
         least: The figure must not be below; None: it may.
         most: The figure must not be above; None: it may.
-        absolute: It bounds the measured value itself; else its ratio to the reference's.
+        absolute: True for a bound of the measured value itself, False for its ratio to the reference's.
         unit: Of an absolute bound.
     """
 
@@ -22,7 +22,7 @@ class Goal:
     unit: str = ""
 
     def reached(self, figure: float) -> bool:
-        """Whether a figure is within the bound."""
+        """Return whether a figure is within the bound."""
         return (self.least is None or figure >= self.least) and (self.most is None or figure <= self.most)
 
     def __str__(self) -> str:
@@ -32,25 +32,25 @@ class Goal:
         return f"{sign} {bound:g}{f' {self.unit}'.rstrip() if self.absolute else 'x'}"
 
 
-#: For information.
+#: No goal: the row is for information.
 NONE = Goal()
 
 
 def at_least(ratio: float) -> Goal:
-    """The ratio to the reference must be this or more."""
+    """Return the goal of a ratio to the reference of this or more."""
     return Goal(least=ratio)
 
 
 def at_most(ratio: float) -> Goal:
-    """The ratio to the reference must be this or less."""
+    """Return the goal of a ratio to the reference of this or less."""
     return Goal(most=ratio)
 
 
 def value_at_least(bound: float, unit: str = "") -> Goal:
-    """The value itself must be this or more."""
+    """Return the goal of a value of this or more."""
     return Goal(least=bound, absolute=True, unit=unit)
 
 
 def value_at_most(bound: float, unit: str = "") -> Goal:
-    """The value itself must be this or less."""
+    """Return the goal of a value of this or less."""
     return Goal(most=bound, absolute=True, unit=unit)

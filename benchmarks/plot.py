@@ -1,4 +1,4 @@
-"""A bar chart per row, as SVG: written by hand, so that it needs nothing installed."""
+"""The bar charts, one per row, as SVG: written without a library, so that none has to be installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(directory: Path, rows: Sequence[Row], lines: Sequence[Line], found: Res
     """Draw each row that has figures: a bar per arm (its median), a dot per run.
 
     Returns:
-        How many files were written.
+        The number of files that were written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     drawn = 0

@@ -1,4 +1,4 @@
-"""Workers and producers: processes that end with us, and what they cost."""
+"""The workers and producers: processes that end with us, and their CPU time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class BenchmarkError(Exception):
-    """A scenario could not be measured; the message says why."""
+    """A scenario that could not be measured; the message says why."""
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +27,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """CPU time of a process, all its threads, without its children.
+    """Return the CPU time of a process, all its threads, without its children.
 
     `/proc/<pid>/stat` has the same figure in hundredths of a second, too coarse for a run of a second: this is
     the kernel's clock behind it.
@@ -57,7 +57,7 @@ class Worker:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, name: str) -> None:
         self._log = directory / f"{name}.log"
         with self._log.open("wb") as output:
-            # A session of its own: its children are killed with it.
+            # A session of its own, so that its children are killed with it.
             self._popen = subprocess.Popen(
                 dying_with_us([sys.executable, "-m", *command]),
                 cwd=directory,
@@ -70,12 +70,16 @@ class Worker:
         self.pid = self._popen.pid
 
     def check(self) -> None:
-        """Raise a BenchmarkError if it has ended."""
+        """Check that the worker runs.
+
+        Raises:
+            BenchmarkError: It has ended.
+        """
         if self._popen.poll() is not None:
             raise BenchmarkError(f"A worker ended with code {self._popen.returncode}: {self._tail()}")
 
     def kill(self) -> None:
-        """End it at once: what was to be measured is over, and a warm shutdown takes a second."""
+        """Kill the worker: the measurement is over, and a warm shutdown takes a second."""
         if self._popen.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
@@ -85,7 +89,7 @@ class Worker:
 
 
 class Producer:
-    """A process that sends for us, see producer.py."""
+    """A process that sends on request, see producer.py."""
 
     def __init__(self, app: str, environment: Mapping[str, str], directory: Path) -> None:
         self._log = (directory / f"producer-{app}.log").open("ab")
@@ -107,7 +111,11 @@ class Producer:
         self._popen.stdin.flush()
 
     def result(self) -> Any:
-        """The answer to the request that `begin` sent."""
+        """Return the answer to the request that `begin` sent.
+
+        Raises:
+            BenchmarkError: The producer failed.
+        """
         assert self._popen.stdout is not None
         line = self._popen.stdout.readline()
         answer = json.loads(line) if line else {"error": f"it ended; see {self._log.name}"}
@@ -121,7 +129,7 @@ class Producer:
         return self.result()
 
     def close(self) -> None:
-        """End it."""
+        """Kill the producer."""
         if self._popen.poll() is None:
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.communicate()

@@ -1,7 +1,7 @@
-"""A process that sends tasks: `python -m benchmarks.producer MODULE`, one JSON request per line on standard input.
+"""The process that sends tasks: `python -m benchmarks.producer MODULE`, one JSON request per line on standard input.
 
-A process of its own per app, because the one that measures imports the package; and one that stays, because what is
-measured is sending, not importing.
+Each app has a process of its own, because the measuring one imports the package; and it stays, because sending is
+measured, not importing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Call = tuple[Any, tuple[Any, ...]]
 
 
 def calls(app: Any, request: dict[str, Any]) -> Iterator[Call]:
-    """The calls of a backlog: its tasks in turn, over their groups in a random order, always the same.
+    """Yield the calls of a backlog: its tasks in turn, over their groups in a random order, always the same.
 
-    Groups in turn would be too kind to the recipe: tasks of one group would never meet.
+    Groups in turn would favour the recipe: tasks of one group would never meet.
 
     Args:
-        app: Whose tasks.
+        app: Of the tasks.
         request: `tasks` (names), `count`, `groups`, `seconds` (of work; None: the task takes none), `first` (number
             of a group's first task), `base` (number of the first group), `burst` (tasks of a group in a row).
     """
@@ -47,7 +47,7 @@ def calls(app: Any, request: dict[str, Any]) -> Iterator[Call]:
 
 
 def fill(app: Any, request: dict[str, Any]) -> None:
-    """Send a backlog as fast as may be: how long it takes is not measured."""
+    """Send a backlog as fast as possible; its time is not measured."""
     backlog = calls(app, request)
     if all(hasattr(app.tasks[f"bench.{name}"], "group_key") for name in request["tasks"]):
         from celery_groupfifo import park_many
@@ -69,7 +69,7 @@ def send(app: Any, request: dict[str, Any]) -> float:
 
 
 def send_bulk(app: Any, request: dict[str, Any]) -> float:
-    """The same calls with `park_many`; their signatures are made within the time."""
+    """Send the same calls with `park_many`, and return the seconds, with those to make their signatures."""
     from celery_groupfifo import park_many
 
     backlog = list(calls(app, request))
@@ -82,7 +82,7 @@ def trickle(app: Any, request: dict[str, Any]) -> list[tuple[int, int, float]]:
     """Send a call now and then, after `gap` = [least, most] seconds.
 
     Returns:
-        The group of each call, its number in the group, and when it was sent (monotonic).
+        The group of each call, its number in the group, and the time of its send (monotonic).
     """
     chance = random.Random(request["count"])
     sent = []
@@ -94,7 +94,7 @@ def trickle(app: Any, request: dict[str, Any]) -> list[tuple[int, int, float]]:
 
 
 def purge(app: Any, request: dict[str, Any]) -> int:
-    """Empty the queue of a broker that we did not start anew."""
+    """Empty the queue of a broker that stays between runs; return the number of messages."""
     return int(app.control.purge())
 
 
@@ -109,7 +109,7 @@ def main() -> None:
         request = json.loads(line)
         try:
             answer: dict[str, Any] = {"value": ACTIONS[request["do"]](app, request)}
-        except Exception as error:  # whatever it is: the other side has to know, and to go on with the next row
+        except Exception as error:  # any error goes to the other side, which goes on with the next row
             answer = {"error": repr(error)}
         print(json.dumps(answer), flush=True)
 

@@ -1,4 +1,4 @@
-"""A RabbitMQ node for the benchmarks, where it is installed: own name, ports and data, on the loopback only."""
+"""The RabbitMQ node for the benchmarks, where it is installed: own name, ports and data, on the loopback only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _program(name: str) -> str | None:
 
 
 def installed() -> bool:
-    """Whether RabbitMQ can be started here."""
+    """Return whether RabbitMQ can be started here."""
     return _program("rabbitmq-server") is not None
 
 
@@ -35,7 +35,7 @@ def _free_port() -> int:
 
 @contextmanager
 def rabbitmq(directory: Path) -> Iterator[str]:
-    """A node, while the context lasts; gives its URL.
+    """Run a node in this block; yield its URL.
 
     Raises:
         BenchmarkError: It is not installed, or does not start.

@@ -1,8 +1,8 @@
 """The usual recipe for one task at a time per key: take a lock, or try again later.
 
-Written as its users would write it, at its best: a lock without a race at its end (redis-py's, released only by its
-holder), given back even on failure, retries without a limit. It keeps tasks of a group apart. It does not keep them
-in order: whoever asks first when the lock is free goes first.
+It is written as its users would write it, at its best: a lock without a race at its end (redis-py's, released only by
+its holder), given back even on failure, retries without a limit. It keeps tasks of a group apart, but not in order:
+the first to ask for a free lock gets it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _locks = redis.Redis.from_url(app.conf.broker_url)
 
 @app.task(name="bench.step", bind=True, max_retries=None)  # type: ignore[untyped-decorator]
 def step(self: Any, group: str, number: int, seconds: float = 0.0) -> None:
-    """See `work.step`."""
+    """Run `work.step` under the group's lock, or try again later."""
     lock = _locks.lock(f"lock:{group}", timeout=LOCK_SECONDS)
     if not lock.acquire(blocking=False):
         # A long time leaves the slots idle, a short one keeps them busy with trying.

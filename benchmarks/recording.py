@@ -1,7 +1,7 @@
 """The record of a run: when each task started and ended, written by the tasks themselves.
 
 One file, one small write per event, each appended as a whole: so its order is the order of events over all processes,
-and its length tells how far the work is, without a question to anybody who is being measured.
+and its length shows the progress, without a question to a measured process.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def _descriptor() -> int:
 
 
 def runs(path: Path) -> int:
-    """How many runs have ended; those in progress count by half."""
+    """Return the number of runs that have ended; those in progress count by half."""
     return path.stat().st_size // (2 * _LINE.size)
 
 
 def read(path: Path) -> list[Event]:
-    """All events, in their order."""
+    """Return all events, in their order."""
     data = path.read_bytes()
     return [Event(*fields) for fields in _LINE.iter_unpack(data[: len(data) // _LINE.size * _LINE.size])]
 
 
 def starts(events: list[Event]) -> dict[tuple[int, int], float]:
-    """When each task first started, by group and number."""
+    """Return the time of each task's first start, by group and number."""
     found: dict[tuple[int, int], float] = {}
     for event in events:
         if event.kind == START:
@@ -67,7 +67,7 @@ def starts(events: list[Event]) -> dict[tuple[int, int], float]:
 
 
 def violations(events: list[Event]) -> int:
-    """How many runs started before every earlier task of their group had ended."""
+    """Return the number of runs that started before every earlier task of their group had ended."""
     ended: defaultdict[int, set[int]] = defaultdict(set)
     turn: defaultdict[int, int] = defaultdict(int)  # the first number of a group that has not ended
     early = 0

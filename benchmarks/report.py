@@ -1,4 +1,4 @@
-"""From runs to verdicts: the table, and the file with everything in it."""
+"""The report: verdicts from runs, the table, and the file with all figures."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ HEADINGS = ("row", "reference", "grouped", "ratio", "must reach", "verdict")
 
 @dataclass(frozen=True)
 class Line:
-    """A row and what came out.
+    """A row and its result.
 
     Attributes:
         name: Of the row.
         title: For people.
         unit: Of the figures.
         reference: The reference's median; None: there is none.
-        value: The median of what is judged.
+        value: The median of the judged arm.
         ratio: Of the two.
-        goal: What it must reach.
-        aim: What we would like.
-        verdict: REACHED, MISSED or UNKNOWN; TOLD where nothing is promised.
-        why: What was in the way, when it is unknown.
+        goal: The bound to reach.
+        aim: The wished value.
+        verdict: REACHED, MISSED or UNKNOWN; TOLD without a goal.
+        why: The obstacle, when it is unknown.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Line:
     why: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """As shown in the table."""
+        """Return the cells of the table."""
         ratio = "-" if self.ratio is None else f"{self.ratio:.2f}x"
         figures = (_shown(self.reference), f"{_shown(self.value)} {self.unit}".strip())
         return (self.title, *figures, ratio, self.goal, self.verdict if not self.why else f"{self.verdict}: {self.why}")
 
 
 def judge(row: Row, results: Results) -> Line:
-    """What came out for a row."""
+    """Return the result of a row."""
     figure_of = results.lowest if row.best else results.middle
     value = figure_of(row.scenario, row.arm, row.metric)
     reference = results.middle(row.scenario, row.reference, row.metric) if row.reference else None
@@ -68,7 +68,7 @@ def judge(row: Row, results: Results) -> Line:
 
 
 def order_notes(rows: Sequence[Row], results: Results) -> list[str]:
-    """How often the order was broken, for each scenario whose tasks recorded their runs."""
+    """Return a sentence on breaches of the order for each scenario whose tasks recorded their runs."""
     notes = []
     for name in dict.fromkeys(row.scenario.name for row in rows):
         counted = [
@@ -82,7 +82,7 @@ def order_notes(rows: Sequence[Row], results: Results) -> list[str]:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """The table as text, which is also Markdown."""
+    """Return the table as text, which is also Markdown."""
     cells = [HEADINGS, *(line.cells() for line in lines)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
 
@@ -96,7 +96,7 @@ def table(lines: Sequence[Line]) -> str:
 def write(
     path: Path, environment: dict[str, Any], options: dict[str, Any], lines: Sequence[Line], found: Results
 ) -> None:
-    """Write everything: where it was measured, how, what came out, and every single run."""
+    """Write environment, options, results and every single run to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     everything = {
         "environment": environment,

@@ -1,6 +1,6 @@
-"""The rows: what is promised, what shows it, and what it must reach.
+"""The rows: a promise each, with the scenario that shows it, and its goal.
 
-Rows that look at the same runs share a scenario, which then runs once.
+Rows that use the same runs share a scenario, which then runs once.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Row:
     Attributes:
         name: For `--only`.
         title: For people.
-        scenario: What is run.
+        scenario: Its runs.
         metric: The figure of a run that counts.
         unit: Of the figure.
-        goal: What it must reach.
-        aim: What we would like.
-        reference: The arm to compare with; None: there is nothing to compare with.
+        goal: The bound to reach.
+        aim: The wished value.
+        reference: The arm to compare with; None: there is none.
         arm: The arm that is judged.
         full: Only with `--full`.
-        best: What counts is the best run and not the middle one: for a time that others on the machine can only add to.
+        best: True: the best run counts, not the median; for a time that other load on the machine can only add to.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Row:
 
 
 def rows(full: bool) -> list[Row]:
-    """All rows of a mode, in the order of the table.
+    """Return all rows of a mode, in the order of the table.
 
     Args:
-        full: With everything that takes long, and larger backlogs.
+        full: True: with the rows that take long, and larger backlogs.
     """
     found = [*_noop(full), *_pools(full), *_hot(full), *_working(full), *_two_workers(full), *_mixed(full)]
     found += [*_calls(full), *_redis(full), *_fair(full), *_brokers(full)]
@@ -64,7 +64,7 @@ def rows(full: bool) -> list[Row]:
 
 
 def _both(**options: object) -> dict[str, Arm]:
-    """Plain and grouped, with the same options."""
+    """Return the arms plain and grouped, with the same options."""
     return {app: Arm(app, **options) for app in ("plain", "grouped")}  # type: ignore[arg-type]
 
 
@@ -128,7 +128,7 @@ def _hot(full: bool) -> list[Row]:
     ]  # fmt: skip
 
 
-#: The recipe with the patience of real code.
+#: The recipe with a countdown as in real code.
 PATIENT = "patient recipe"
 _STEPS = {name: Arm(name, ("step",)) for name in ("plain", "grouped", "recipe")}
 _STEPS[PATIENT] = Arm("recipe", ("step",), countdown=5)
@@ -143,9 +143,9 @@ def _working(full: bool) -> list[Row]:
     def recipe_row(name: str, title: str, scenario: Backlog, least: float, reference: str = "recipe") -> Row:
         return Row(name, title, scenario, "rate", "tasks/s", at_least(least), reference=reference, full=True)
 
-    # Tasks of one group come one after the other in real life: a customer's ten messages. At random they seldom
-    # meet, which is the recipe's best case, and is shown beside it. It tries again in a tenth of a second, which no try
-    # of ours has made better; in real code that is seconds, or Celery's own three minutes.
+    # In real code tasks of one group come one after the other: a customer's ten messages. At random they seldom meet,
+    # which is the recipe's best case, and is shown beside it. The recipe tries again in a tenth of a second, the best
+    # value that we found; in real code that is seconds, or Celery's own three minutes.
     short, long = scenario(0.01, 4_000, "plain", "grouped", "recipe"), scenario(0.05, 1_500, "plain", "grouped")
     short_bursts = scenario(0.01, 2_000, "grouped", "recipe", burst=10)
     long_bursts = scenario(0.05, 1_000, "grouped", "recipe", PATIENT, burst=10)
@@ -233,5 +233,5 @@ def _brokers(full: bool) -> list[Row]:
     ]
 
 
-#: Where rows come from; cli.py takes it as an argument, so that a test may bring its own.
+#: The source of the rows, an argument of cli.py, so that a test may bring its own.
 Source = Callable[[bool], list[Row]]

@@ -1,4 +1,4 @@
-"""Runs scenarios: their arms in turn, several times, so that what disturbs one arm disturbs the others as well."""
+"""The session: it runs the arms of scenarios in turn, several times, so that a disturbance affects all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Samples = dict[str, list[Metrics]]
 
 @dataclass
 class Results:
-    """What a session found.
+    """The results of a session.
 
     Attributes:
         samples: By the scenario's name.
@@ -29,16 +29,16 @@ class Results:
     failures: dict[str, str] = field(default_factory=dict)
 
     def middle(self, scenario: Scenario, arm: str, metric: str) -> float | None:
-        """The median of a figure over the runs of an arm; None where there is none."""
+        """Return the median of a figure over the runs of an arm; None where there is none."""
         found = self._figures(scenario, arm, metric)
         return median(found) if found else None
 
     def lowest(self, scenario: Scenario, arm: str, metric: str) -> float | None:
-        """The lowest figure over the runs of an arm; None where there is none."""
+        """Return the lowest figure over the runs of an arm; None where there is none."""
         return min(self._figures(scenario, arm, metric), default=None)
 
     def ratio(self, scenario: Scenario, arm: str, reference: str, metric: str) -> float | None:
-        """The median, over the repetitions, of an arm's figure by the reference's of the same repetition.
+        """Return the median of the ratios, in each repetition, of an arm's figure to the reference's.
 
         The two ran one after the other. A machine that is fast in one minute and slow in the next changes both, and
         their ratio less than either.
@@ -53,7 +53,7 @@ class Results:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A scenario, the arms that somebody asks for, and the figure to show of a run."""
+    """A scenario, its needed arms, and the figure to show of a run."""
 
     scenario: Scenario
     arms: list[str]
@@ -62,13 +62,16 @@ class _Plan:
 
 
 def run(bench: Bench, rows: Iterable[Row], repeats: int, say: Callable[[str], None]) -> Results:
-    """Run what the rows look at.
+    """Run the scenarios of rows.
 
     Args:
         bench: To run on.
-        rows: Chosen ones.
+        rows: The chosen ones.
         repeats: Runs of each arm.
-        say: Shows a line of progress.
+        say: Called with a line of progress.
+
+    Returns:
+        The results; a scenario that could not be measured is in `failures`.
     """
     results, plans = Results(), _plans(rows)
     for number, plan in enumerate(plans, 1):
@@ -87,7 +90,7 @@ def _run_one(bench: Bench, plan: _Plan, repeats: int, results: Results, say: Cal
     times = repeats if scenario.repeatable else 1
     samples = results.samples.setdefault(scenario.name, {arm: [] for arm in plan.arms})
     for time in range(times):
-        # The other way round each time: who comes second is not to gain or lose by it.
+        # In the opposite order every other time, so that no arm gains or loses by being second.
         for arm in plan.arms if time % 2 == 0 else reversed(plan.arms):
             metrics = scenario.measure(bench, arm)
             samples[arm].append(metrics)
@@ -99,7 +102,7 @@ def _say_numbered(say: Callable[[str], None], number: str, text: str) -> None:
 
 
 def _plans(rows: Iterable[Row]) -> list[_Plan]:
-    """Each scenario once, with the arms that its rows need, in its own order."""
+    """Return each scenario once, with the arms that its rows need, in its own order."""
     wanted: dict[str, list[Row]] = {}
     for row in rows:
         wanted.setdefault(row.scenario.name, []).append(row)

@@ -1,4 +1,4 @@
-"""For an app without a task of its own that is based on GroupFifoTask."""
+"""The switch for an app that has no task based on GroupFifoTask."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from celery_groupfifo.settings import Settings, read_settings
 
 
 class GroupFifo:
-    """Makes an app use groups: a client that sends by name, or a worker of plain tasks.
+    """The use of groups by an app: for a client that sends by name, or a worker of plain tasks.
 
     Args:
-        app: The app; `settings` are checked at once.
+        app: The app; its settings are checked at once.
 
     Raises:
         InvalidSetting: A `groupfifo_` setting is unknown or wrong.
@@ -24,5 +24,5 @@ class GroupFifo:
 
     @property
     def settings(self) -> Settings:
-        """What the app's settings say."""
+        """Return the app's settings."""
         return read_settings(self.app.conf)

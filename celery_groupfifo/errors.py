@@ -1,4 +1,4 @@
-"""All errors of the package: one root, and each message says what to do.
+"""The errors of the package, with one root; each message says what to do.
 
 A class's docstring is its default message.
 """
@@ -72,7 +72,7 @@ class PartiallyParked(GroupFifoError):
 
     Attributes:
         parked: `AsyncResult` of each signature that was parked, in the order given.
-        cause: What stopped the next one.
+        cause: The error of the next one.
     """
 
     def __init__(self, message: str, parked: list[object], cause: BaseException) -> None:
@@ -84,7 +84,8 @@ class PartiallyParked(GroupFifoError):
 class GateUnavailable(GroupFifoError, OperationalError):
     """The gate's Redis can't be used right now: it is tried again until it can be."""
 
-    #: Whether the right server has answered, and refuses this call for now (it is full, or busy): another may pass.
+    #: True when the right server has answered and refuses this call for now (it is full, or busy): another call may
+    #: pass.
     answered = False
 
 

@@ -23,19 +23,19 @@ TOKEN_HEADER = "Fence-Token"
 
 
 class Fenced(Protocol):
-    """What a guard needs to know of a run: `self.group` has it."""
+    """The part of a run that a guard reads; `self.group` has it."""
 
     @property
     def key(self) -> str:
-        """The group's key."""
+        """Return the group's key."""
 
     @property
     def fence(self) -> int:
-        """Grows with every start in the group."""
+        """Return the fence, which grows with every start in the group."""
 
 
 class Fence(NamedTuple):
-    """A fence that came over a wire, see `read_fence_headers`."""
+    """A fence that came in the headers of a request, see `read_fence_headers`."""
 
     key: str
     fence: int
@@ -45,13 +45,16 @@ class Fence(NamedTuple):
 
 
 def sql_predicate(column: str = "fence", placeholder: str = ":fence") -> str:
-    """A condition for the WHERE of a write to a row that keeps the fence of its last writer.
+    """Return a condition for the WHERE of a write to a row that keeps the fence of its last writer.
 
     Set the column to the same fence in the same statement; a row count of 0 means that the write was refused.
 
     Args:
-        column: The row's fence: BIGINT, NULL where no ordered task has written yet.
-        placeholder: For the fence, in the style of the database's driver.
+        column: The row's column for the fence: BIGINT, NULL where no ordered task has written yet.
+        placeholder: The driver's placeholder for the fence.
+
+    Returns:
+        SQL, in parentheses.
     """
     return f"({column} IS NULL OR {column} <= {placeholder})"
 
@@ -97,19 +100,20 @@ class SqlFence:
             self._raise.execute(cursor, key=run.key, fence=run.fence)
             if cursor.rowcount > 0:
                 return
-            # None: the group's first write, or a driver that counts only what changed, or an older run's row just now.
+            # No row was changed: this is the group's first write, the driver counts only changed rows, or a newer run
+            # has written.
             self._select.execute(cursor, key=run.key)
             row = cursor.fetchone()
             stored = None if row is None else int(row[0])
         if stored is None:
-            # Two runs that both find no row: the database lets one insert, and fails the other.
+            # When two runs find no row, the database lets one insert and fails the other.
             self._insert.execute(cursor, key=run.key, fence=run.fence)
         elif stored > run.fence:
             raise _stale(run, stored)
 
 
 class _Statement:
-    """SQL with `:names`, turned into the style of a driver."""
+    """An SQL statement with `:names`, turned into the style of a driver."""
 
     _MARKS: ClassVar = {"qmark": "?", "format": "%s", "pyformat": "%s", "named": r"\g<0>"}
 
@@ -141,7 +145,7 @@ return false
 
 
 class RedisFence:
-    """Sets keys of a Redis, unless a newer run has set them.
+    """A writer for keys of a Redis that refuses what an older run writes.
 
     The fence stands in a key next to the value, in the same slot of a Redis Cluster.
 
@@ -155,6 +159,11 @@ class RedisFence:
     def set(self, name: str, value: bytes | str | int | float, group: Fenced | None) -> None:
         """Set the key `name`.
 
+        Args:
+            name: Of the key.
+            value: As redis-py takes it.
+            group: `self.group`.
+
         Raises:
             GroupLeaseLost: A newer run has set it; it was left as it is.
         """
@@ -165,7 +174,7 @@ class RedisFence:
 
     @staticmethod
     def fence_key(name: str) -> str:
-        """Where the fence of the last writer of `name` stands."""
+        """Return the key that holds the fence of the last writer of `name`."""
         _, brace, rest = name.partition("{")
         tagged = bool(brace) and rest.find("}") > 0
         return f"{name}:fence" if tagged else f"{{{name}}}:fence"
@@ -175,19 +184,32 @@ class RedisFence:
 
 
 def fence_headers(group: Fenced | None) -> dict[str, str]:
-    """The headers that tell another service which run is calling; the key is percent-encoded."""
+    """Return the headers that tell another service which run is calling.
+
+    Args:
+        group: `self.group`.
+
+    Returns:
+        `Fence-Group`, percent-encoded, and `Fence-Token`.
+
+    Raises:
+        GroupFifoError: The run belongs to no group.
+    """
     run = _known(group)
     return {GROUP_HEADER: quote(run.key, safe=":@/,=+"), TOKEN_HEADER: str(run.fence)}
 
 
 def read_fence_headers(headers: Mapping[str, str]) -> Fence:
-    """The service's side: who is calling. Give it to a guard of the service's own store.
+    """Read which run is calling, in the service that is called; give the result to a guard of its own store.
 
     Args:
         headers: Of the request; the case of the names does not matter.
 
+    Returns:
+        The caller's group and fence.
+
     Raises:
-        GroupFifoError: The pair is missing or no fence; answer 400. When a guard refuses, answer 409.
+        GroupFifoError: A header is missing or its value is no fence; answer 400. When a guard refuses, answer 409.
     """
     found = {name.lower(): value for name, value in headers.items()}
     key, token = found.get(GROUP_HEADER.lower(), ""), found.get(TOKEN_HEADER.lower(), "")

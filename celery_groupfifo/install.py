@@ -1,4 +1,4 @@
-"""What makes an app use groups: the publish side on import, the worker's step per app."""
+"""The installation of groups in an app: the sender and `revoke` are wrapped, the worker gets its step."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from celery import Celery
 from celery_groupfifo.gate.model import INSTALLED
 from celery_groupfifo.sending import publish, revoke
 
-#: The worker's part; named, so that a process that only sends never imports it.
+#: By name: only a worker that starts imports the step.
 STEP = "celery_groupfifo.worker.step:GroupStep"
 
 
 def install(app: Celery) -> None:
-    """Make `app` use groups. May be called again."""
+    """Make `app` use groups. A second call changes nothing.
+
+    Args:
+        app: The app.
+    """
     publish.hook()
     publish.hook_app(app)
     revoke.hook()

@@ -8,16 +8,16 @@ from typing import Any
 from celery.app import utils as celery_utils
 
 MASK = "**"
-#: The setting that Celery does not know to hide; whatever the namespace and case of an app's settings.
+#: A setting that Celery does not know to hide. Its name may have a namespace and capitals in an app's configuration.
 SETTING = "groupfifo_url"
 
 #: A `;` separates URLs only where another one begins.
 _NEXT = re.compile(r";(?=[A-Za-z+]+://)")
-#: What stands before the query, where nothing of it can be a part of a password that should have been percent-encoded.
+#: The part of a URL before its query, when no password in it can hold a `?`.
 _SOUND = re.compile(r"([A-Za-z+]+://)?([^/#]*@)?(\[[^\]]*\]|[^:@/#\[\]]*)(:\d*)?(/(?!/)[^@#]*)?")
-#: All before the last `@`. A user alone may be a token.
+#: Everything up to the last `@`. A user without a password may be a token.
 _USER = re.compile(r"^([A-Za-z+]*://)?(?:([^:@/?#]*)(:))?.*@", re.DOTALL)
-#: A value, and what follows it up to the next `name=`: a password may hold an `&`.
+#: A value, up to the next `name=`, as a password may hold an `&`.
 _QUERY = re.compile(r"([?&][^=&?]*(?:pass|user|secret|token)[^=&?]*=)[^&]*(?:&[^=&]*(?=&|$))*", re.IGNORECASE)
 
 
@@ -29,7 +29,7 @@ def shown(url: Any) -> str:
 
 
 def _masked(url: str) -> str:
-    if _SOUND.fullmatch(url.partition("?")[0]):  # else its `?` may belong to a password
+    if _SOUND.fullmatch(url.partition("?")[0]):  # else the `?` may be part of a password
         url = _QUERY.sub(rf"\g<1>{MASK}", url)
     return _QUERY.sub(rf"\g<1>{MASK}", _USER.sub(_user_masked, url))
 
@@ -40,9 +40,9 @@ def _user_masked(found: re.Match[str]) -> str:
 
 
 def hook() -> None:
-    """Let Celery show `groupfifo_url` without its password: it masks the settings that it knows.
+    """Wrap Celery's mask for settings, so that it hides the password of `groupfifo_url`.
 
-    It changes nothing for an app that does not have the setting.
+    An app without that setting sees no change.
     """
     filter_settings = celery_utils.filter_hidden_settings
     if getattr(filter_settings, "groupfifo", False):

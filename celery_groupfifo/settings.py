@@ -16,29 +16,29 @@ PREFIX = "groupfifo_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user said, or the default; each is `groupfifo_<name>` in `app.conf`.
+    """The settings of an app, or their defaults; each is `groupfifo_<name>` in `app.conf`.
 
     Attributes:
         url: The gate's Redis; None: the broker's, or else the result backend's.
         namespace: First part of every key.
         partitions: Hash tags the groups are spread over; more than 1 only on a Redis Cluster.
-        lease_ttl: Seconds after which a silent worker is taken for lost.
-        sweep_interval: Seconds between two looks of a worker at what is due.
+        lease_ttl: Seconds after which a silent worker counts as lost.
+        sweep_interval: Seconds between two sweeps of a worker.
         burst: On other brokers than the gate's Redis: tasks of one group in a row on one slot.
         burst_seconds: The same, in seconds.
         on_lease_lost: `warn`, or `terminate` the run.
-        tuning: Whether a worker changes insides of Celery that only save time.
+        tuning: True when a worker may change internals of Celery only to save time.
         max_lost: Runs that may end with a lost worker before the task fails for good.
         on_retry: `hold`: the group waits for the retry.
-        on_failure: After a final failure. `continue`: the group goes on; `dead_letter`: so it does, and the task is
+        on_failure: After a final failure. `continue`: the group goes on; `dead_letter`: the same, and the task is
             kept among the dead letters; `block`: the group halts until `retry`, `skip` or `drop`; `cancel_rest`: its
             parked tasks become REVOKED.
         eta: `at_due`: a task with an ETA joins the line when it is due.
         on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
         concurrency: Tasks of a group at once.
         max_depth: Parked tasks that a group may have; None: any number.
-        overflow: What happens to one more.
-        rate: Starts of a group in a time; None: any number.
+        overflow: The policy for a task beyond `max_depth`; None, as there is no limit yet.
+        rate: Starts of a group per unit of time; None: any number.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -62,16 +62,16 @@ class Settings:
 
     @property
     def ttl_ms(self) -> int:
-        """The lease in milliseconds."""
+        """Return the time of a lease in milliseconds."""
         return int(self.lease_ttl * 1000)
 
     @property
     def timeout(self) -> float:
-        """Seconds to wait for an answer of the gate's Redis: several tries fit into a lease."""
+        """Return the seconds to wait for an answer of the gate's Redis: several tries fit into a lease."""
         return max(1.0, min(5.0, self.lease_ttl / 4))
 
 
-#: Options of a task and of a call, and the setting that holds their default: `group_<name>`, `groupfifo_<name>`.
+#: Maps an option of a task or call, `group_<name>`, to the name of the setting `groupfifo_<name>` with its default.
 OPTIONS = {
     f"group_{name}": name
     for name in (
@@ -88,7 +88,7 @@ OPTIONS = {
 }
 
 
-#: Options that have a single value so far: no list offers them.
+#: Options that allow one value so far: messages do not list them.
 SINGLE = frozenset({"on_retry", "eta", "on_duplicate", "concurrency", "max_depth", "overflow", "rate"})
 
 
@@ -151,8 +151,14 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
 def read_settings(conf: Any) -> Settings:
     """Read the settings from `app.conf`.
 
+    Args:
+        conf: The app's configuration.
+
+    Returns:
+        The settings, checked.
+
     Raises:
-        InvalidSetting: For an unknown name or a wrong value; the message quotes it and says what fits.
+        InvalidSetting: A name is unknown or a value is wrong; the message quotes it and says what fits.
     """
     known = {each.name for each in fields(Settings)}
     values = {}
@@ -165,7 +171,7 @@ def read_settings(conf: Any) -> Settings:
             )
         try:
             value = conf[PREFIX + name]
-        except KeyError:  # Celery finds capitals below a namespace only
+        except KeyError:  # Celery finds names in capitals only under a namespace
             raise InvalidSetting(
                 f"The setting {written} is not read: write it {PREFIX}{name}, or CELERY_{(PREFIX + name).upper()} "
                 "where config_from_object has namespace='CELERY'."
@@ -186,6 +192,10 @@ def read_settings(conf: Any) -> Settings:
 def check_option(name: str, value: Any) -> None:
     """Check an option of a task or a call.
 
+    Args:
+        name: Of the option, `group_…`.
+        value: Its value.
+
     Raises:
         InvalidOption: The message quotes the value and says what fits.
     """
@@ -194,12 +204,14 @@ def check_option(name: str, value: Any) -> None:
 
 
 def _names(conf: Any) -> dict[str, str]:
-    """Return the names of all groupfifo settings that the user wrote, whatever the namespace and case, and as written.
+    """Return the names of the groupfifo settings that the user wrote, each with its spelling.
+
+    The namespace and the case of a name do not matter.
 
     Raises:
         InvalidSetting: An option of tasks stands among the settings.
     """
-    keys = list(conf.keys())  # first: an app's configuration is not read before, and its namespace not known
+    keys = list(conf.keys())  # first, as this loads the app's configuration, which sets its `prefix`
     namespace = (getattr(conf, "prefix", None) or "").lower()
     names = {}
     for key in keys:

@@ -1,18 +1,19 @@
-"""Signals of the gate, in the manner of Celery's own: connect with `group_finished.connect(receiver)`.
+"""The signals of the gate, used as Celery's own: `group_finished.connect(receiver)`.
 
-A receiver runs where the thing happens: in the producer, or in the worker's main process between two tasks. Keep it
-short; what it raises is logged and hurts nobody. A signal that nobody receives costs one look at an empty list.
+A receiver runs where the event happens: in the producer, or in the worker's main process between two tasks. Keep it
+short; an exception of a receiver is logged and has no other effect. A signal without receivers costs one look at an
+empty list.
 
 All arguments are keywords. `key` is the group's key as the user gave it, `task_id` the task's id, `fence` the run's
-number, `attempt` counts retries from 1, `worker` is the node's name. Seconds that span two machines (`waited`,
-`released`) are told by two clocks, Redis' and the worker's, and never below zero.
+number, `attempt` counts retries from 1, `worker` is the node's name. Seconds between events on two machines (`waited`,
+`released`) come from two clocks, that of Redis and the worker's, and are never below zero.
 """
 
 from __future__ import annotations
 
 from celery.utils.dispatch import Signal
 
-#: The first word of the types of our events, and the name under which monitors see us.
+#: The first word of the types of our events, and the sender's name that monitors show.
 EVENT_GROUP = "groupfifo"
 
 _RUN = frozenset({"key", "task_id", "fence", "attempt", "worker"})
@@ -32,24 +33,23 @@ group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "waited"
 #: `ignored`, `rejected`, or `revoked` also for expired ones), `seconds` (since the begin).
 group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome", "seconds"})
 
-#: The group waits for the continuation of a run: its retry, or what replaced it. Sent after group_finished.
+#: The group waits for the continuation of a run: its retry, or the task that replaced it. Sent after group_finished.
 #: Sender: the task's name.
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `due` (seconds until the continuation may start).
 group_held = Signal(name="group_held", providing_args={*_RUN, "due"})
 
 #: A task has failed for good, and its group halts until it is retried, skipped or dropped (`group_on_failure="block"`).
 #: Sent after group_finished. Sender: the task's name.
-#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `exception` (what it raised, as text).
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `exception` (as text).
 group_blocked = Signal(name="group_blocked", providing_args={*_RUN, "exception"})
 
-#: A worker gives a run back to the head of its group: it stops, was disconnected from the broker, or has lost the
-#: child that ran it. Sender: the task's name; None where it has none yet.
-#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `worker_lost` (whether a child was lost with it).
+#: A worker gives a run back to the head of its group: the worker stops, was disconnected from the broker, or has lost
+#: the child that ran it. Sender: the task's name; None where it is not known. Arguments: `key`, `task_id`, `fence`,
+#: `attempt`, `worker`; `worker_lost` (True when a child was lost with it).
 group_surrendered = Signal(name="group_surrendered", providing_args={*_RUN, "worker_lost"})
 
-#: A delivery of the broker came to nothing: its ticket counts no more, so the task was begun or taken back elsewhere.
-#: Sender: the task's name.
-#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`.
+#: A delivery of the broker was dropped: its ticket is stale, so the task was begun or taken back elsewhere. Sender: the
+#: task's name. Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`.
 group_stale = Signal(name="group_stale", providing_args=set(_RUN))
 
 #: A worker learned that a lease of its own is lost. Sent in the worker's main process. Sender: the task's name.

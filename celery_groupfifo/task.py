@@ -1,4 +1,4 @@
-"""The base class of ordered tasks, and what a run knows of its group."""
+"""The base class of ordered tasks, and the group of a run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class GroupRun:
         fence: Grows with every start in the group, also over restarts and lost data of Redis: give it to whatever
             you write to, and let it refuse lower ones; see `celery_groupfifo.fencing`.
         attempt: From 1; counts retries.
-        lost: How many workers were lost with this task.
-        enqueued_at: When the gate accepted it, by the clock of Redis (UTC).
+        lost: Workers that were lost with this task.
+        enqueued_at: Time when the gate accepted it, by the clock of Redis (UTC).
     """
 
     @classmethod
@@ -50,7 +50,7 @@ class GroupRun:
 
     @property
     def lease_remaining(self) -> float:
-        """Seconds until the lease ends unless the worker renews it; 0 when it is over or lost.
+        """Return the seconds until the lease ends unless the worker renews it; 0 when it is over or lost.
 
         Raises:
             GateUnavailable: Redis can't be reached.
@@ -58,7 +58,7 @@ class GroupRun:
         return gate_of(self._app).lease(self._ticket) or 0.0
 
     def check(self) -> None:
-        """Ask the gate whether this run still holds its group.
+        """Check that this run still holds its group.
 
         Raises:
             GroupLeaseLost: It does not: another run may have begun.
@@ -75,21 +75,22 @@ class GroupRun:
 
 
 class _OnCommit:
-    """A method of Celery's `DjangoTask`, there in an app that has Celery's Django fixup.
+    """A method of Celery's `DjangoTask`, present when the app has Celery's Django fixup.
 
-    The fixup makes `DjangoTask` the base of the app's tasks, and a `base=` of one's own takes that place.
+    The fixup sets `DjangoTask` as the base of the app's tasks; a task with a `base=` of its own does not inherit from
+    it.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, task: Any, owner: type[Task]) -> Any:
-        from celery.fixups.django import DjangoFixup  # loads Celery's worker
+        from celery.fixups.django import DjangoFixup  # inside, as it loads Celery's worker
 
         app = owner._app  # not `app`, which would bind a class without one to the current app
         if app is None or not any(isinstance(fixup, DjangoFixup) for fixup in app._fixups):
             raise AttributeError(f"{owner.__name__} has no {self._name}: its app has no Django fixup")
-        from celery.contrib.django.task import DjangoTask  # needs Django
+        from celery.contrib.django.task import DjangoTask  # inside, as it needs Django
 
         return getattr(DjangoTask, self._name).__get__(task, owner)
 
@@ -103,7 +104,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         acks_late: The gate runs a task again only when its worker was lost.
         reject_on_worker_lost: So also when a child of the pool is killed; `group_max_lost` bounds it.
         group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
-        group_on_failure: What becomes of the group after a final failure: `continue`, `dead_letter`, `block` or
+        group_on_failure: The policy of the group after a final failure: `continue`, `dead_letter`, `block` or
             `cancel_rest`; None: `groupfifo_on_failure`.
         delay_on_commit: With Django: `delay` when the database transaction is committed, and not at all when it is
             rolled back. A group's order is that of the commits, and within a transaction that of the calls.
@@ -121,7 +122,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
 
     @classmethod
     def bind(cls, app: Celery) -> Any:
-        """Celery's hook for a task that gets its app; it brings the gate along.
+        """Bind the class to its app, and install groups there.
 
         Raises:
             InvalidOption: The class has a wrong group_key or option.
@@ -132,7 +133,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
 
     @classmethod
     def on_bound(cls, app: Celery) -> None:
-        """See `bind`."""
+        """Check the class's group_key and options."""
         super().on_bound(app)
         if cls.name:
             check_spec(cls())
@@ -140,5 +141,5 @@ class GroupFifoTask(Task):  # type: ignore[misc]
 
     @property
     def group(self) -> GroupRun | None:
-        """The group of the run in progress; None in a run without one."""
+        """Return the group of the run in progress; None in a run without one."""
         return GroupRun.of(self)

@@ -1,4 +1,4 @@
-"""Run the demo: ``python -m demo``; ``--help`` tells what can be chosen."""
+"""The entry of ``python -m demo``; ``--help`` shows its options."""
 
 from demo.options import parse
 from demo.runner import run

@@ -24,10 +24,10 @@ app.config_from_object("demo.config")
 
 
 class GatewayBusyError(Exception):
-    """The pretended messaging gateway refuses a message; the next try will do."""
+    """A refusal by the pretended messaging gateway; the next try succeeds."""
 
 
-# Nobody reads the results, so none are kept.
+# The results are never read, so none are kept.
 @app.task(
     base=GroupFifoTask,
     group_key="{instance_id}:{customer_id}",
@@ -41,15 +41,15 @@ def send_message(self: Any, instance_id: str, customer_id: str, seq: int, text: 
     Args:
         self: the running task.
         instance_id: the messaging instance, e.g. the shop's WhatsApp number.
-        customer_id: who gets the message.
+        customer_id: the receiver of the message.
         seq: number of the message within its group, from 1, given by the producer that owns the group.
-        text: what to say.
+        text: of the message.
     """
     group = f"{instance_id}:{customer_id}"
     run = {
         "group": group,
         "seq": seq,
-        # Without a worker around it (`apply`) a task runs outside its group.
+        # Without a worker (`apply`) a task runs outside its group.
         "fence": self.group.fence if self.group else 0,
         "worker": str(self.request.hostname),
     }
@@ -57,7 +57,7 @@ def send_message(self: Any, instance_id: str, customer_id: str, seq: int, text: 
     file = history_file(f"worker-{os.getpid()}")
     record(file, ev="start", attempt=attempt, lost=lost, **run)
     time.sleep(seconds_of_work(group, seq))
-    # The end is written before anybody hears of it: the next run may begin the moment the gate is told.
+    # The end is written first: the next run may begin as soon as the gate is told.
     if fails_at_first(group, seq) and self.request.retries == 0:
         record(file, ev="end", ok=False, reason="retry", **run)
         raise self.retry(exc=GatewayBusyError(text), countdown=RETRY_SECONDS)
@@ -65,10 +65,10 @@ def send_message(self: Any, instance_id: str, customer_id: str, seq: int, text: 
 
 
 def history_file(writer: str) -> Path:
-    """Return the file that a writer of events has for itself; its directory exists then.
+    """Return the file that a writer of events has for itself, and make its directory.
 
     Args:
-        writer: who writes; a name that no other process uses.
+        writer: its name, which no other process uses.
     """
     directory = Path(os.environ.get(HISTORY_VARIABLE) or "demo-logs/history")
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Configuration of the demo's app: the values of the model `celeryconfig.py`, and a short lease.
+"""The configuration of the demo's app: the values of the model `celeryconfig.py`, and a short lease.
 
 Read from the environment:
     REDIS_URL: the server; localhost unless given. Databases 0 and 1, unless it names one for both.
     WORKER_CONCURRENCY: slots of one worker; 4 unless given.
-    DEMO_LINE: what all keys of this run begin with, for a server that others use, too.
+    DEMO_LINE: first part of all keys of this run, for a server that others use, too.
     DEMO_LEASE_TTL: seconds after which a silent worker's groups move on; 5 unless given.
 """
 
@@ -23,7 +23,7 @@ if _line := os.environ.get("DEMO_LINE"):
     broker_transport_options = {"global_keyprefix": f"{_line}:"}
     groupfifo_namespace = _line
 
-# The default of 30 s suits a service. A demo has no such patience, and its workers no such pauses.
+# Shorter than the default of 30 s, so that the demo need not wait; its workers have no long pauses.
 groupfifo_lease_ttl = float(os.environ.get("DEMO_LEASE_TTL") or 5)
 groupfifo_sweep_interval = min(1.0, groupfifo_lease_ttl / 4)
 
@@ -33,6 +33,6 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 broker_connection_retry_on_startup = True
 
-# For Flower, which knows of tasks by events only.
+# For Flower, which knows tasks only from events.
 worker_send_task_events = True
 task_send_sent_event = True

@@ -1,4 +1,4 @@
-"""Everybody who works in the demo: workers, producers and Flower, started and stopped here."""
+"""The processes of the demo: workers, producers and Flower, started and stopped here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HASTE_SECONDS = 3.0
 
 
 class CrewError(Exception):
-    """A process of the demo ended that should not have."""
+    """An unexpected end of a process of the demo."""
 
 
 class Crew:
@@ -26,12 +26,12 @@ class Crew:
     """
 
     def __init__(self, options: Options, redis_url: str, line: str = "") -> None:
-        """Nobody is started yet.
+        """Prepare the processes, without starting any.
 
         Args:
-            options: how the demo runs.
+            options: of the demo.
             redis_url: the server.
-            line: what all keys begin with, where the server is not ours alone.
+            line: first part of all keys, where the server is not ours alone.
         """
         self.workers: list[Process] = []
         self.producers: list[Process] = []
@@ -69,7 +69,7 @@ class Crew:
         """Start the producers, who share messages and customers among them.
 
         Args:
-            then: messages per second that they send in all when theirs are sent; None to end instead.
+            then: messages per second that they send together after their share; None to end instead.
         """
         many, tasks = self._options.producers, self._options.tasks
         for number in range(many):
@@ -87,17 +87,17 @@ class Crew:
             self.producers.append(self._start(f"producer-{number}", command))
 
     def start_flower(self) -> str:
-        """Start Flower and return where to look."""
+        """Start Flower and return its URL."""
         port = self._options.flower_port
         command = ["-m", "celery", "-A", _APP, "flower", f"--port={port}", "--address=127.0.0.1"]
         self.flower = self._start("flower", command)
         return f"http://127.0.0.1:{port}"
 
     def check(self) -> None:
-        """Look after everybody.
+        """Check all processes.
 
         Raises:
-            CrewError: somebody ended without being told to; the message has the end of the log.
+            CrewError: one ended without being told to; the message has the end of its log.
         """
         for process in self._everybody():
             done = process in self.producers and process.exit_code == 0
@@ -117,7 +117,7 @@ class Crew:
         return stop(self.workers, _GRACE_SECONDS)
 
     def close(self) -> None:
-        """Stop whoever still runs, in haste: the server goes next, and nobody should wait for it then."""
+        """Stop the processes that still run, quickly: the server stops next, and none of them may wait for it."""
         stop(self._everybody(), _HASTE_SECONDS)
 
     def _everybody(self) -> list[Process]:

@@ -1,4 +1,4 @@
-"""What the demo shows while it runs: plain lines, or a live screen where there is a terminal and rich."""
+"""The display of a running demo: plain lines, or a live screen where there is a terminal and rich."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from demo.progress import Progress
 
 
 class Display(Protocol):
-    """Something that shows the demo to a person."""
+    """A way to show the demo to a person."""
 
     def say(self, text: str, style: str = "") -> None:
         """Show lines that stay."""
 
     def update(self, progress: Progress, total: int, seconds: float) -> None:
-        """Show where things stand, so many seconds after the start; called many times a second."""
+        """Show the progress after so many seconds; called many times a second."""
 
     def freeze(self) -> None:
-        """Show nothing live any more; `say` goes on working."""
+        """End the live part; `say` goes on working."""
 
 
 class PlainDisplay:
-    """Lines on standard output, one a second."""
+    """A display of lines on standard output, one a second."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -40,11 +40,11 @@ class PlainDisplay:
             self.say(f"{seconds:6.1f} s  {line}")
 
     def freeze(self) -> None:
-        """Nothing is live here."""
+        """Do nothing: there is no live part."""
 
 
 def figures(progress: Progress, total: int) -> str:
-    """Say in one line where things stand."""
+    """Return the progress in one line."""
     workers = "  ".join(
         f"{worker.name.partition('@')[0]}: {'killed' if worker.killed else f'{len(worker.busy)} busy'}"
         for _, worker in sorted(progress.workers.items())
@@ -56,10 +56,10 @@ def figures(progress: Progress, total: int) -> str:
 
 
 def choose(*, plain: bool, slots: int) -> Display:
-    """Return the display that fits where our output goes.
+    """Return the display that fits our output.
 
     Args:
-        plain: whether plain lines are asked for.
+        plain: True for plain lines in any case.
         slots: slots of each worker.
     """
     if plain or not sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""What is sent in the demo, to whom, and what becomes of it: the same in each play."""
+"""The messages of the demo, their receivers, and their outcomes: the same in each run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def customers_of(producer: int, producers: int) -> list[Customer]:
     """Return the customers that a producer owns, as instance and customer: a fair share of all.
 
     Args:
-        producer: which one, from 0.
-        producers: how many there are.
+        producer: its number, from 0.
+        producers: number of producers.
     """
     everybody = [
         (f"instance-{instance}", f"customer-{customer:02}")
@@ -40,7 +40,7 @@ def interleaved(customers: Sequence[Customer], seed: int) -> Iterator[Customer]:
 
 
 def seconds_of_work(group: str, seq: int) -> float:
-    """Return how long a message takes: 20 to 60 ms."""
+    """Return the seconds that a message takes: 0.02 to 0.06."""
     return 0.02 + crc32(f"work {group} {seq}".encode()) % 41 / 1000
 
 

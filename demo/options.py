@@ -1,4 +1,4 @@
-"""What the demo can be told, by command line or environment."""
+"""The options of the demo, from the command line or the environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """How to run the demo: see `parse` for each."""
+    """The options of the demo: see `parse` for each."""
 
     tasks: int = 1200
     workers: int = 3
@@ -27,18 +27,21 @@ class Options:
 
     @property
     def history(self) -> Path:
-        """Directory of the history files."""
+        """Return the directory of the history files."""
         return self.directory / "history"
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line; what it does not say comes from the environment, then from the defaults.
+    """Read the command line; other values come from the environment, then from the defaults.
 
     Args:
-        arguments: the words after the program's name; those of this process unless given.
+        arguments: the words after the program's name; None: those of this process.
+
+    Returns:
+        The options.
 
     Raises:
-        SystemExit: a wrong value; argparse has told the user.
+        SystemExit: a value is wrong; argparse has told the user.
     """
     parser = argparse.ArgumentParser(
         prog="python -m demo",

@@ -20,7 +20,7 @@ from demo.messages import TEXTS, Customer, customers_of, interleaved
 
 
 class Producer:
-    """Sends until its messages are sent, or it is told to stop."""
+    """A sender of messages, until they are sent or it is told to stop."""
 
     def __init__(self, number: int, producers: int) -> None:
         self.number = number
@@ -30,15 +30,15 @@ class Producer:
         self._next = interleaved(customers_of(number, producers), seed=number)
 
     def stop(self, signum: int, frame: FrameType | None) -> None:
-        """Signal handler: the message at hand is the last one."""
+        """Stop after the current message; this is a signal handler."""
         self.stopping = True
 
     def send(self, messages: int | None, per_second: float) -> None:
         """Send messages.
 
         Args:
-            messages: how many, or None for no end.
-            per_second: how fast, at most.
+            messages: their number, or None for no end.
+            per_second: the rate, at most.
         """
         started = time.monotonic()
         for number in count():
@@ -51,7 +51,7 @@ class Producer:
         customer = next(self._next)
         self._seq[customer] += 1
         seq = self._seq[customer]
-        # Of the result only the id is kept: results that live on when their Redis stops delay our exit.
+        # Only the id is kept of the result: results that live on when their Redis stops delay our exit.
         message_id = send_message.delay(*customer, seq, TEXTS[seq % len(TEXTS)]).id
         record(self._history, ev="sent", group=":".join(customer), seq=seq, id=message_id)
 

@@ -1,4 +1,4 @@
-"""The state of a running demo, as far as the history tells: nothing here asks the gate."""
+"""The state of a running demo, read from its history: nothing here asks the gate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RunId = tuple[int, str, int]
 
 @dataclass
 class WorkerState:
-    """One worker. `busy` holds the runs at work: process, group, number."""
+    """One worker. `busy` holds its current runs: process, group, number."""
 
     name: str
     up: bool = False
@@ -33,7 +33,7 @@ class GroupState:
 
 
 class Progress:
-    """Follows the events, one by one."""
+    """The progress of a demo, updated by events."""
 
     def __init__(self) -> None:
         self.workers: dict[str, WorkerState] = {}
@@ -45,38 +45,38 @@ class Progress:
 
     @property
     def sent(self) -> int:
-        """Messages that were sent."""
+        """Return the number of messages that were sent."""
         return len(self._sent)
 
     @property
     def done(self) -> int:
-        """Messages that ended for good."""
+        """Return the number of messages that ended for good."""
         return len(self._done)
 
     @property
     def parked(self) -> int:
-        """Messages that were sent and have not started yet."""
+        """Return the number of messages that were sent and have not started yet."""
         return len(self._sent - self._started)
 
     @property
     def unfinished(self) -> int:
-        """Messages that were sent and have not ended for good."""
+        """Return the number of messages that were sent and have not ended for good."""
         return len(self._sent - self._done)
 
     @property
     def busy(self) -> int:
-        """Slots at work, over all workers."""
+        """Return the number of busy slots, over all workers."""
         return sum(len(worker.busy) for worker in self.workers.values())
 
     def groups_in(self, state: str) -> int:
-        """Return how many groups are in a state; see `GroupState`."""
+        """Return the number of groups in a state; see `GroupState`."""
         return sum(group.state == state for group in self.groups.values())
 
     def feed(self, events: Iterable[Event]) -> None:
-        """Take in new events.
+        """Update the state with new events.
 
         Args:
-            events: in order of time; a few that come late do no harm.
+            events: in order of time; a few late ones do no harm.
         """
         for event in events:
             kind = event["ev"]

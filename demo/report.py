@@ -1,4 +1,4 @@
-"""What the demo says at its end: a table of the workers, and the verdict."""
+"""The texts at the end of the demo: a table of the workers, and the verdict."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def worker_table(summary: Summary, slots: int) -> str:
 
 
 def recovery(summary: Summary) -> str:
-    """Say when the groups of killed workers went on; empty where there were none."""
+    """Return a sentence about when the groups of killed workers went on; empty where there were none."""
     if not summary.recoveries:
         return ""
     first, last = min(summary.recoveries), max(summary.recoveries)
@@ -47,9 +47,9 @@ def verdict_text(verdict: Verdict, summary: Summary, *, interim: bool = False) -
     """Return the verdict: one line when it is clean, else the first offenders of each property as well.
 
     Args:
-        verdict: what the checker found.
+        verdict: of the checker.
         summary: the figures of the same history.
-        interim: whether the demo is still going on.
+        interim: True when the demo still goes on.
     """
     explained = {reason: number for reason, number in summary.repeats.items() if reason != "none"}
     reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(explained.items())) or "none"

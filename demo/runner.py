@@ -27,14 +27,14 @@ INTERRUPTED = 130
 
 
 class StalledError(Exception):
-    """Nothing has happened for so long that nothing will."""
+    """A demo in which no event has happened for too long."""
 
 
 def run(options: Options) -> int:
-    """Play the demo and leave nothing running, however it ends.
+    """Play the demo and leave no process running, however it ends.
 
     Args:
-        options: how to run it.
+        options: of the demo.
 
     Returns:
         The exit code: 0 for a clean verdict, 1 for any other end, 130 for Ctrl-C.
@@ -43,7 +43,7 @@ def run(options: Options) -> int:
     _hear_signals(signal.default_int_handler)
     display = displays.choose(plain=options.plain, slots=options.concurrency)
     try:
-        # Closed in reverse: the processes before the server they talk to, the screen at the very end.
+        # Closed in reverse: the processes before their server, the screen last.
         with ExitStack() as closing:
             closing.callback(display.freeze)
             server = closing.enter_context(embedded.start())
@@ -70,7 +70,7 @@ def _prepare(options: Options) -> None:
 
 
 def _hear_signals(handler: Callable[..., object] | signal.Handlers) -> None:
-    # SIGTERM and a closed terminal leave as little behind as Ctrl-C; and none may cut the cleaning short.
+    # SIGTERM and a closed terminal clean up as Ctrl-C does; and no signal may interrupt the cleaning.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, handler)
 
@@ -88,7 +88,7 @@ class Plot:
         self._killed: float | None = None
 
     def play(self) -> bool:
-        """Go through the acts; return whether the verdict is clean."""
+        """Play all acts; return whether the verdict is clean."""
         self.start()
         self.lose_a_worker()
         self.wait("all messages to end", lambda: self.progress.done >= self.options.tasks)
@@ -113,7 +113,7 @@ class Plot:
         self.crew.start_producers(then=_FLOWER_RATE if options.flower else None)
 
     def lose_a_worker(self) -> None:
-        """Wait until half is done, kill the busiest worker, start another one."""
+        """Wait until half of the messages are done, kill the busiest worker, start another one."""
         half = self.options.tasks // 2
         self.wait("half of the messages", lambda: self.progress.done >= half and self.progress.busy > 0)
         victim = max(self.progress.workers.values(), key=lambda worker: len(worker.busy))
@@ -131,18 +131,18 @@ class Plot:
         )
 
     def kill(self, victim: WorkerState) -> None:
-        """Kill a worker and its children at once, and write it down before and after."""
+        """Kill a worker and its children at once, and record it before and after."""
         [process] = [it for it in self.crew.workers if it.name == victim.name.partition("@")[0]]
         victim.pids.add(process.pid)
         file = self.options.history / "nemesis.jsonl"
         record(file, ev="kill", target=sorted(victim.pids), worker=victim.name)
         process.kill()
-        # A child that took its first task only now is known by its history since.
+        # A child whose first task started just now is only known from the history.
         self._look()
         record(file, ev="kill", target=sorted(victim.pids), worker=victim.name)
 
     def keep_flowing(self) -> None:
-        """Let messages flow on until Ctrl-C, then let those on their way arrive."""
+        """Let messages go on until Ctrl-C, then wait for those on their way."""
         self._judge(interim=True)
         self.say(f"{_FLOWER_RATE:g} messages a second go on; look at Flower, and end with Ctrl-C", "bold")
         try:
@@ -167,12 +167,12 @@ class Plot:
         """Follow the history until a condition holds.
 
         Args:
-            what: what is waited for, for the error.
+            what: the awaited thing, for the error.
             until: the condition.
-            seconds: the longest stretch without any event; enough for a lost worker's leases unless given.
+            seconds: the longest time without any event; None: enough for a lost worker's leases.
 
         Raises:
-            StalledError: nothing happened for that long.
+            StalledError: no event happened for that long.
         """
         self._moved = time.monotonic()
         limit = seconds or 4 * self.options.lease_ttl + 20
@@ -192,7 +192,7 @@ class Plot:
         return time.monotonic() - self._started
 
     def _tick(self) -> None:
-        # First the rest, then the look: whoever waited for a condition acts on what has just been read.
+        # Sleep first, then read: a caller that waited for a condition acts on fresh data.
         time.sleep(_TICK_SECONDS)
         self.crew.check()
         self._look()

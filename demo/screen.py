@@ -15,10 +15,10 @@ _FRAMES_PER_SECOND = 10
 
 
 class Screen:
-    """Redraws itself at each update; lines that stay scroll away above it."""
+    """A display that redraws itself at each update; lines that stay scroll away above it."""
 
     def __init__(self, slots: int) -> None:
-        """Begin to draw.
+        """Start to draw.
 
         Args:
             slots: slots of each worker.
@@ -26,7 +26,7 @@ class Screen:
         self._slots = slots
         self._next = 0.0
         self._console = Console(highlight=False)
-        # No thread of rich's: whoever calls `update` draws.
+        # Without a thread of rich's: `update` draws.
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -35,13 +35,13 @@ class Screen:
         self._console.print(Text(text, style=style))
 
     def update(self, progress: Progress, total: int, seconds: float) -> None:
-        """Draw, some times a second."""
+        """Draw, at most some times a second."""
         if seconds >= self._next:
             self._next = seconds + 1 / _FRAMES_PER_SECOND
             self._live.update(self._picture(progress, total, seconds), refresh=True)
 
     def freeze(self) -> None:
-        """Take the live part away."""
+        """Remove the live part."""
         self._live.stop()
 
     def _picture(self, progress: Progress, total: int, seconds: float) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Good manners on a server that others use, too: our keys begin alike, and go when we go."""
+"""The keys of a demo on a shared server: they have a common first part, and are removed at the end."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import redis
 
 
 def line_of_our_own() -> str:
-    """Return what all keys of this run begin with."""
+    """Return the first part of all keys of this run."""
     return f"groupfifo-demo-{os.getpid()}"
 
 
 def remove_keys(url: str, line: str) -> None:
-    """Remove what is left of a run: what Celery keeps of its queues, and the gate of its figures.
+    """Remove the keys that are left of a run: Celery's keys of its queues, and the gate's figures.
 
     Args:
         url: the broker's server.
-        line: what the keys begin with, possibly after a brace.
+        line: first part of the keys, possibly after a brace.
     """
     with redis.Redis.from_url(url) as client:
         for pattern in (f"{line}:*", f"{{{line}:*"):

@@ -1,5 +1,5 @@
 """The apps that workers and producers run: the same tasks, plain and grouped.
 
-They are apart because importing the package changes what every app of a process sends: the reference has to be a
-process that has never heard of it.
+They are separate modules because an import of the package changes the sends of every app in a process: the reference
+must be a process that has not imported it.
 """

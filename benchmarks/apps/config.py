@@ -1,4 +1,4 @@
-"""The configuration that all apps share, so that a ratio compares nothing but the order."""
+"""The configuration that all apps share, so that a ratio compares only the order."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 
 from celery import Celery
 
-#: JSON: what a scenario adds, and where the servers are.
+#: JSON: the scenario's own settings, and the servers' URLs.
 CONFIG_VARIABLE = "BENCH_CONFIG"
 #: Seconds until the recipe tries again.
 COUNTDOWN_VARIABLE = "BENCH_RECIPE_COUNTDOWN"
 
-#: Late acknowledgement is what ordered tasks have: a reference that may lose tasks would be no reference.
+#: Late acknowledgement, as ordered tasks have it: a reference that may lose tasks would not be comparable.
 _COMMON = {
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
@@ -23,7 +23,7 @@ _COMMON = {
 
 
 def configured_app() -> Celery:
-    """An app as the environment says."""
+    """Return an app with the configuration in the environment."""
     app = Celery("bench")
     app.conf.update({**_COMMON, **json.loads(os.environ[CONFIG_VARIABLE])})
     return app

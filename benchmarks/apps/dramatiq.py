@@ -19,7 +19,7 @@ dramatiq.set_broker(broker)
 
 
 class _Task:
-    """An actor, to be sent as the tasks of the other apps are."""
+    """An actor with the send method of the other apps' tasks."""
 
     def __init__(self, function: Any, name: str) -> None:
         self.actor = dramatiq.actor(function, actor_name=name, max_retries=0)
@@ -29,16 +29,16 @@ class _Task:
 
 
 class _App:
-    """What a producer needs of an app."""
+    """The part of an app that a producer uses."""
 
     def __init__(self) -> None:
         self.tasks = {"bench.noop": _Task(work.noop, "noop")}
 
     def finalize(self) -> None:
-        """Everything is there already."""
+        """Do nothing: the tasks are made already."""
 
     def producer_or_acquire(self) -> AbstractContextManager[None]:
-        """Actors send on their broker's own connections."""
+        """Return an empty context: actors send on their broker's own connections."""
         return nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""What the tasks do: the same functions in every app."""
+"""The bodies of the tasks: the same functions in every app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks import recording
 
 
 def noop(group: str, number: int) -> None:
-    """Nothing: what is left is the cost of having tasks at all."""
+    """Do nothing, so that the cost of a task remains."""
 
 
 def step(group: str, number: int, seconds: float = 0.0) -> None:

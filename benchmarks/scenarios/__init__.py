@@ -1,7 +1,8 @@
-"""What is measured, one module per kind.
+"""The scenarios, one module per kind.
 
-backlog.py: how fast workers get through what has piled up · latency.py: how long a call and a pick-up take ·
-sending.py: calls per second · commands.py: what clients ask of Redis · scripts.py: what Redis does for it ·
-memory.py: what a parked task takes · light.py: a light group beside heavy ones.
+backlog.py: how fast workers finish a backlog · latency.py: the time of a call and a pick-up · sending.py: calls per
+second · commands.py: commands of clients to Redis · scripts.py: the work of Redis for a task · memory.py: the memory of
+a parked task · light.py: a light group beside heavy ones.
+
 watch.py and direct.py are their tools.
 """

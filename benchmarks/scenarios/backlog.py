@@ -1,4 +1,4 @@
-"""How fast workers get through a backlog that is there before they start."""
+"""The speed of workers on a backlog that is there before they start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.scenarios.base import Metrics
 from benchmarks.scenarios.direct import hold_groups
 from benchmarks.scenarios.watch import Watch, cost, progress_of
 
-#: Of the backlog: until then workers start, connect and fill their slots.
+#: Share of the backlog during which workers start, connect and fill their slots.
 WARM_UP = 0.1
 
 
@@ -24,14 +24,15 @@ class Backlog:
 
     Attributes:
         name: For the record.
-        arms: What is compared.
+        arms: The arms to compare.
         count: Tasks.
-        groups: That they belong to.
+        groups: Groups of the tasks.
         burst: Tasks of one group that come in a row.
         seconds: Of work per task; None: they are no-ops, and record nothing.
         config: Added to the apps' configuration.
         flags: Added to the workers' command line.
         broker: `redis` or `rabbitmq`.
+        repeatable: See `Scenario`.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Backlog:
     _kept: set[int] = field(default_factory=set)
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`."""
+        """Run one arm, see `Scenario`."""
         chosen = self.arms[arm]
         config = bench.config(self.broker, self.config)
         self._fill(bench, arm, config)
@@ -64,7 +65,7 @@ class Backlog:
         return found
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Forget the copies of backlogs, see `Scenario`."""
         for slot in self._kept:
             bench.drop(slot)
         self._kept.clear()
@@ -87,7 +88,7 @@ class Backlog:
             self._kept.add(slot)
 
     def _from_record(self, arm: Arm, events: list[recording.Event], rate: float) -> Metrics:
-        """What only the record tells.
+        """Return the figures that come from the record.
 
         Returns:
             `violations` (of the order of a group; of the second task of a mixed backlog), `busy` (share of the slots

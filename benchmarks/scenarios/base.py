@@ -1,4 +1,4 @@
-"""What every scenario is."""
+"""The interface of every scenario."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Protocol
 from benchmarks.bench import Bench
 
 Metrics = dict[str, float]
-"""What one run gave, by name; units are in rows.py."""
+"""The figures of one run, by name; units are in rows.py."""
 
 
 class Scenario(Protocol):
-    """Something to measure, with several arms to compare.
+    """A measurement, with several arms to compare.
 
     Attributes:
         name: For the record.
-        repeatable: Whether runs differ; what is counted and not timed needs no repetition.
+        repeatable: False for figures that are counted and not timed: they need no repetition.
     """
 
     name: str
@@ -24,14 +24,17 @@ class Scenario(Protocol):
 
     @property
     def arms(self) -> Mapping[str, Any]:
-        """What it compares, by name, in the order of their runs."""
+        """Return the arms by name, in the order of their runs."""
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """One run of an arm.
+        """Run one arm.
+
+        Returns:
+            The figures of the run.
 
         Raises:
             BenchmarkError: It can't be measured.
         """
 
     def close(self, bench: Bench) -> None:
-        """Forget what was kept between runs."""
+        """Forget the data that was kept between runs."""

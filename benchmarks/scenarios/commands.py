@@ -1,6 +1,6 @@
-"""How many commands Redis gets from clients for a task, from its call to its end.
+"""The number of commands that clients send to Redis for a task, from its call to its end.
 
-Counted in what MONITOR shows, because it alone tells a client's command from one that a script called:
+They are counted in the output of MONITOR, as only that tells a client's command from one of a script:
 `INFO commandstats` and `total_commands_processed` add both up. MONITOR slows Redis down, so nothing is timed here.
 """
 
@@ -25,7 +25,7 @@ _LINE = re.compile(rb'^\+(\d+\.\d+) \[\d+ (\S+)\] "([^"]+)"', re.MULTILINE)
 
 
 class Monitor:
-    """Collects what MONITOR shows; reads it only at the end, so as to keep up."""
+    """A collector of MONITOR's output, which it parses only at the end, to keep up."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -46,7 +46,7 @@ class Monitor:
         self._socket.close()
 
     def commands(self, since: float, until: float, but_from: set[str]) -> Counter[str]:
-        """Commands of clients between two times of day, by name, without those of some addresses."""
+        """Return the commands of clients between two times of day, by name, without those of some addresses."""
         found: Counter[str] = Counter()
         for at, source, name in _LINE.findall(b"".join(self._chunks)):
             if source != b"lua" and since <= float(at) <= until and source.decode() not in but_from:
@@ -77,11 +77,11 @@ class Commands:
 
     @property
     def arms(self) -> Mapping[str, Arm]:
-        """See `Scenario`."""
+        """Return the arms, see `Scenario`."""
         return {"plain": Arm("plain"), "grouped": Arm("grouped")}
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`. Returns per task: `send`, `work`, `total`, and each command under its name."""
+        """Count the commands of an arm. Returns per task: `send`, `work`, `total`, and each command under its name."""
         chosen, config = self.arms[arm], bench.config()
         with redis.Redis.from_url(f"{bench.server.url}/0", single_connection_client=True) as client:
             ours = {str(client.client_info()["addr"])}
@@ -94,7 +94,7 @@ class Commands:
         return {"send": send, "work": work, "total": send + work, **names}
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Empty the databases, see `Scenario`."""
         bench.clear()
 
     def _sending(self, bench: Bench, arm: Arm, config: str, ours: set[str]) -> dict[str, float]:
@@ -115,6 +115,6 @@ class Commands:
             with _monitored(bench.server.port) as monitor, bench.workers(arm, config, record) as workers:
                 watch = Watch(client, bench.server.pid, progress, workers, patience=60)
                 start = watch.until(self.count // 4)
-                end = watch.until(self.count - self.count // 10)  # the last ones leave idle workers behind
+                end = watch.until(self.count - self.count // 10)  # the last tasks leave idle workers behind
         tasks = end.done - start.done
         return {name: n / tasks for name, n in monitor.commands(start.clock, end.clock, ours).items()}

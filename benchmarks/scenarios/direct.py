@@ -18,13 +18,13 @@ from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.store import Call
 
 QUEUE = "celery"
-#: Groups that wait beside the measured ones are numbered from here.
+#: First number of the groups that wait beside the measured ones.
 HELD = 5 * SECOND
 _AN_HOUR_MS = 3_600_000
 
 
 class DirectGate:
-    """A gate's client that plays one worker."""
+    """A client of the gate that plays one worker."""
 
     def __init__(self, bench: Bench) -> None:
         app = Celery("bench", broker=f"{bench.server.url}/{LIVE}", set_as_current=False)
@@ -38,13 +38,13 @@ class DirectGate:
         return [_ticket(message) for message in self._client.rpop(QUEUE, count) or ()]
 
     def begin(self, tickets: Sequence[Ticket]) -> None:
-        """Begin them, in one write as a worker's finishes go out; see `Gate`."""
+        """Begin tickets, in one write as a worker's finishes go out; see `Gate`."""
         calls = [self.gate.begin_call(ticket, "bench", self.gate.call_name()) for ticket in tickets]
         for begun, _ in self._ask([("begin", call) for call in calls]):
             assert begun
 
     def finish(self, runs: Sequence[tuple[Ticket, str]], take: bool = False) -> list[tuple[Ticket, str]]:
-        """Finish them in one write; see `Gate`. Returns the tickets that were taken."""
+        """Finish runs in one write; see `Gate`. Returns the tickets that were taken."""
         calls = [
             Finish(ticket, key, "bench", "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
             for caller, (ticket, key) in enumerate(runs)

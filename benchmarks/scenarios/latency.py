@@ -1,4 +1,4 @@
-"""How long it takes from a call to the start of its task, when nobody has anything to do."""
+"""The time from a call to the start of its task, in an idle system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.bench import Arm, Bench
 from benchmarks.scenarios.base import Metrics
 from benchmarks.scenarios.watch import Watch, recorded
 
-#: Seconds between two calls: longer than a task takes, and never in step with anything.
+#: Seconds between two calls: longer than a task takes, and random, so not in step with any timer.
 _GAP = (0.01, 0.03)
 _WARM_UP = 10
 
@@ -30,11 +30,11 @@ class PickUp:
 
     @property
     def arms(self) -> Mapping[str, Arm]:
-        """See `Scenario`."""
+        """Return the arms, see `Scenario`."""
         return {app: Arm(app, ("step",)) for app in ("plain", "grouped")}
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`. Returns `p50_ms`, `p95_ms`."""
+        """Measure the waits of an arm. Returns `p50_ms`, `p95_ms`."""
         config, chosen = bench.config(), self.arms[arm]
         bench.clear()
         producer = bench.producer(chosen.app, config)
@@ -50,5 +50,5 @@ class PickUp:
         return {"p50_ms": median(waits), "p95_ms": quantiles(waits, n=20)[-1]}
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Empty the databases, see `Scenario`."""
         bench.clear()

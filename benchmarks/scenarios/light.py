@@ -1,4 +1,4 @@
-"""How long a light group waits beside a few heavy ones that keep every slot busy."""
+"""The wait of a light group beside a few heavy ones that keep every slot busy."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Light:
 
     @property
     def arms(self) -> Mapping[str, Arm]:
-        """See `Scenario`."""
+        """Return the arms, see `Scenario`."""
         alone = Arm("grouped", ("step",), concurrency=_SLOTS)
         return {"alone": alone, "held": Arm("grouped", ("step",), concurrency=_SLOTS, held=self.held)}
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`. Returns `p50` and `p95` of the wait, in durations of one heavy task."""
+        """Measure the waits of an arm. Returns `p50` and `p95` of the wait, in durations of one heavy task."""
         config, chosen = bench.config(), self.arms[arm]
-        # Enough for the light ones' time, their pauses, and the start.
+        # Enough for the time of the light tasks, their pauses, and the start.
         heavy = int(_SLOTS / _HEAVY_SECONDS * (self.count * sum(_GAP) / 2 + 3))
         bench.clear()
         hold_groups(bench, config, chosen.held)
@@ -59,5 +59,5 @@ class Light:
         return {"p50": median(waits), "p95": quantiles(waits, n=20)[-1]}
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Empty the databases, see `Scenario`."""
         bench.clear()

@@ -1,4 +1,4 @@
-"""What a waiting task takes in Redis."""
+"""The memory of a waiting task in Redis."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Memory:
 
     @property
     def arms(self) -> Mapping[str, str]:
-        """See `Scenario`."""
+        """Return the arms, see `Scenario`."""
         return {"plain": "plain", "grouped": "grouped"}
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`. Returns `bytes` per task: all that Redis uses, but for its clients' buffers."""
+        """Measure an arm. Returns `bytes` per task: all memory of Redis but its clients' buffers."""
         bench.clear()
         producer = bench.producer(self.arms[arm], bench.config())
         before = _used(bench)
@@ -35,7 +35,7 @@ class Memory:
         return {"bytes": (_used(bench) - before) / self.count}
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Empty the databases, see `Scenario`."""
         bench.clear()
 
 

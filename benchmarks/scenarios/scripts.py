@@ -1,8 +1,8 @@
-"""How long Redis works for a task: park, begin and finish, each by itself, and finish with a hand-off.
+"""The time of Redis for a task: park, begin and finish, each by itself, and finish with a hand-off.
 
-Calls come as they do from workers that have something to do: those of a turn together. A server that sleeps before each
-call takes half as long again for it, whatever it is, because its caches are cold; `alone` is that figure. A group
-has one task under way, so where there is only one group, all calls come alone.
+Calls come as from busy workers: those of a turn together. A server that sleeps before each call takes half as long
+again for it, because its caches are cold; `alone` is that figure. A group has one task under way, so with only one
+group all calls come alone.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
 from celery_groupfifo.gate.model import Ticket
 
-#: Of a worker: as many of its calls may come together, and as many leases are out.
+#: Slots of the played worker: as many calls may come together, and as many leases are out.
 SLOTS = 10
 PARTS = ("park", "begin", "finish")
-#: Times that a run measures everything. The best counts: others on the machine can only add to a time, and a machine
-#: that is not alone on its hardware is fast one second and slow the next.
+#: Times that a run measures everything. The best one counts: other load can only add to a time, and a shared machine is
+#: fast one second and slow the next.
 ROUNDS = 5
 
 
 class Depth(NamedTuple):
-    """How full the gate is."""
+    """The number of tasks and groups at the gate."""
 
     tasks: int
     groups: int
@@ -38,7 +38,9 @@ class Scripts:
 
     Attributes:
         sample: Calls of each script per round: enough for all steps of the server's collector of Lua's garbage.
-        arms: How full the gate is.
+        arms: The depth of the gate in each arm.
+        name: For the record.
+        repeatable: See `Scenario`.
     """
 
     sample: int
@@ -48,7 +50,7 @@ class Scripts:
     _kept: set[int] = field(default_factory=set)
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`.
+        """Measure an arm, see `Scenario`.
 
         Returns:
             Microseconds per call, of the best round: `park`, `begin`, `finish`, `handoff`; the first three also as
@@ -84,7 +86,7 @@ class Scripts:
         spent.during("handoff", lambda: _chain(gate, held, self.sample))
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Forget the copies of gates, see `Scenario`."""
         for slot in self._kept:
             bench.drop(slot)
         self._kept.clear()
@@ -103,7 +105,7 @@ class Scripts:
 
 
 class _Spent:
-    """Adds up script time under names."""
+    """The sums of script time under names."""
 
     def __init__(self, bench: Bench) -> None:
         self._client = bench.client
@@ -121,7 +123,7 @@ class _Spent:
 
 
 def _chain(gate: DirectGate, held: Sequence[tuple[Ticket, str]], length: int) -> None:
-    """Each finish takes the next task, as a worker's does."""
+    """Let each finish take the next task, as a worker's does."""
     for _ in range(0, length, len(held)):
         taken = gate.finish(held, take=True)
         assert len(taken) == len(held)

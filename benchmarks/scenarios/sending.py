@@ -1,4 +1,4 @@
-"""How many calls a second a producer gets rid of."""
+"""The number of calls per second that a producer can make."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ _WARM_UP = 50
 
 @dataclass
 class Sending:
-    """Calls from one process, with no worker near.
+    """Calls from one process, without a worker.
 
     Attributes:
         count: Calls per run.
-        arms: The app, and how it sends (an action of producer.py).
+        name: For the record.
+        repeatable: See `Scenario`.
     """
 
     count: int
@@ -28,11 +29,11 @@ class Sending:
 
     @property
     def arms(self) -> Mapping[str, tuple[str, str]]:
-        """See `Scenario`."""
+        """Return the arms by name: the app, and how it sends (an action of producer.py)."""
         return {"plain": ("plain", "send"), "grouped": ("grouped", "send"), "park_many": ("grouped", "send_bulk")}
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
-        """See `Scenario`. Returns `rate` (calls/s), `call_us`, `script_us` (per call)."""
+        """Measure an arm. Returns `rate` (calls/s), `call_us`, `script_us` (per call)."""
         app, action = self.arms[arm]
         producer = bench.producer(app, bench.config())
         bench.clear()
@@ -47,5 +48,5 @@ class Sending:
         }
 
     def close(self, bench: Bench) -> None:
-        """See `Scenario`."""
+        """Empty the databases, see `Scenario`."""
         bench.clear()

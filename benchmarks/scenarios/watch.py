@@ -1,4 +1,4 @@
-"""Watching a run: how far it is, and what it cost between two moments."""
+"""The watch over a run: its progress, and its cost between two moments."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from benchmarks import recording
 from benchmarks.bench import Arm
 from benchmarks.processes import BenchmarkError, Worker, cpu_seconds
 
-#: Between two looks: often enough for runs of a second, seldom enough to cost next to nothing.
+#: Seconds between two polls: often enough for runs of a second, seldom enough to cost next to nothing.
 POLL_SECONDS = 0.01
 
 Progress = Callable[[], int]
-"""How many tasks are done."""
+"""Returns the number of tasks done."""
 
 
 def finished_runs(client: redis.Redis) -> Progress:
-    """By the gate's own count."""
+    """Return the progress by the gate's own count."""
     return lambda: int(client.hget("{groupfifo:0}:stats", "finished") or 0)
 
 
 def acknowledged(client: redis.Redis) -> Progress:
-    """By what is left at the broker: in the queue, or delivered and not acknowledged."""
+    """Return the progress by the messages left at the broker: in the queue, or delivered and not acknowledged."""
 
     def left() -> int:
         pipe = client.pipeline(transaction=False)
@@ -39,18 +39,18 @@ def acknowledged(client: redis.Redis) -> Progress:
 
 
 def dramatiq_acknowledged(client: redis.Redis) -> Progress:
-    """By what Dramatiq keeps: messages until they are acknowledged."""
+    """Return the progress by the messages that Dramatiq keeps until they are acknowledged."""
     total = client.hlen("dramatiq:default.msgs")
     return lambda: total - client.hlen("dramatiq:default.msgs")
 
 
 def recorded(record: Path) -> Progress:
-    """By the record that the tasks write."""
+    """Return the progress by the record that the tasks write."""
     return lambda: recording.runs(record)
 
 
 def progress_of(arm: Arm, client: redis.Redis, record: Path) -> Progress:
-    """The cheapest way to see how far an arm is. To be called before its workers start."""
+    """Return the cheapest way to read the progress of an arm. To be called before its workers start."""
     if arm.tasks[0].endswith("step"):
         return recorded(record)
     if arm.app == "dramatiq":
@@ -60,13 +60,13 @@ def progress_of(arm: Arm, client: redis.Redis, record: Path) -> Progress:
 
 @dataclass(frozen=True)
 class Point:
-    """Where things stand at a moment.
+    """The state of a run at a moment.
 
     Attributes:
         time: Monotonic.
-        clock: The time of day, as Redis has it.
+        clock: The time of day, as in MONITOR's output.
         done: Tasks.
-        workers: CPU seconds of each worker's main process; None: this system does not tell.
+        workers: CPU seconds of each worker's main process; None: the system does not tell.
         server: CPU seconds of the Redis server.
         scripts: Microseconds that Redis has spent in scripts.
     """
@@ -80,20 +80,20 @@ class Point:
 
 
 def script_time(client: redis.Redis) -> tuple[int, float]:
-    """Calls of scripts so far, and the microseconds that Redis spent in them, with the commands that they called."""
+    """Return the number of script calls so far, and their microseconds in Redis, including the commands they called."""
     stats = client.info("commandstats").get("cmdstat_evalsha", {})
     return int(stats.get("calls", 0)), float(stats.get("usec", 0))
 
 
 class Watch:
-    """Follows workers through a backlog.
+    """The watch over workers and their backlog.
 
     Args:
         client: Of the server.
         server_pid: Its process.
-        progress: How far the work is.
-        workers: Who does it.
-        patience: Seconds after which a run that gets nowhere is given up.
+        progress: Returns the number of tasks done.
+        workers: The workers.
+        patience: Seconds after which a run that is not done is given up.
     """
 
     def __init__(
@@ -113,8 +113,11 @@ class Watch:
         Args:
             done: Tasks.
 
+        Returns:
+            The state at that moment.
+
         Raises:
-            BenchmarkError: A worker ended, or nothing came to an end.
+            BenchmarkError: A worker ended, or the tasks were not done in time.
         """
         began = time.monotonic()
         while True:
@@ -139,11 +142,14 @@ class Watch:
 
 
 def cost(start: Point, end: Point) -> dict[str, float]:
-    """What happened between two points.
+    """Return the figures between two points.
 
     Returns:
         `rate` (tasks/s), `cpu_us` (of the workers' main processes, per task), `server_us` (CPU of Redis, per task),
         `script_us` (per task), `balance` (the least busy worker's CPU by the busiest one's), `span` (s).
+
+    Raises:
+        BenchmarkError: No task was done between them.
     """
     tasks, span = end.done - start.done, end.time - start.time
     if tasks <= 0 or span <= 0:

@@ -10,7 +10,7 @@ Every `celery …` command imports it, Flower's too: so this is where the Groups
 from celery_groupfifo.cli import act, examine, look, measure, watch
 from celery_groupfifo.cli.root import groupfifo
 from celery_groupfifo.flower import hook
-from celery_groupfifo.worker import inspect as inspect  # its verbs are registered by the import
+from celery_groupfifo.worker import inspect as inspect  # the import registers its verbs
 
 for module in (look, act, examine, measure, watch):
     for command in module.COMMANDS:

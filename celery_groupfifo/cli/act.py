@@ -1,4 +1,4 @@
-"""Commands that change something. The destructive ones say how many tasks they touch, and ask."""
+"""The commands that change a group. Destructive ones say how many tasks they touch, and ask."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def purge(groups: Groups, key: str, reason: str, by: str, yes: bool, json_: bool
 
 
 def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) -> str:
-    """The id of the head that is meant."""
+    """Return the id of the head to act on, once the user has agreed."""
     group = groups.get(key)
     head = expected or group.head
     if head is None:
@@ -79,7 +79,7 @@ def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, y
 
 
 def retry(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Let a head go out at once that waits for its retry, or has failed and blocks its group."""
+    """Release a waiting or blocked head now."""
     groups.retry(key, by)
     return _done(json_, f"The head of group {key!r} was released.", key=key)
 

@@ -1,4 +1,4 @@
-"""Commands that examine: the stored state, and what is around the gate. Any finding is exit code 1."""
+"""The commands that check the stored state and the surroundings of the gate. Any finding is exit code 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery_groupfifo.groups import Breach, Groups
 
 
 def verify(groups: Groups, repair: bool, yes: bool, json_: bool) -> int:
-    """Look for what the stored state can't be."""
+    """Check the stored state for inconsistencies."""
     breaches = groups.verify()
     mendable = sum(bool(breach.repair) for breach in breaches)
     if repair and mendable:
@@ -36,7 +36,7 @@ def _print(breaches: list[Breach]) -> None:
 
 
 def doctor(groups: Groups, json_: bool) -> int:
-    """Look at the server, the broker, the settings and the workers."""
+    """Check the server, the broker, the settings and the workers."""
     checks = groups.doctor()
     findings = [check for check in checks if not check.ok]
     if json_:

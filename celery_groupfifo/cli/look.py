@@ -1,4 +1,4 @@
-"""Commands that read."""
+"""The commands that read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str 
 
 
 def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None:
-    """Show one group: what runs, and who waits in line."""
+    """Show one group: its running task, and the tasks in line."""
     group, tasks = groups.get(key), groups.tasks(key, limit, offset)
     if json_:
         return as_json({"group": group, "tasks": tasks})
@@ -75,7 +75,7 @@ def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
 
 
 def find(groups: Groups, id: str, json_: bool) -> int:
-    """Say where a task is."""
+    """Show the group, the state and the place of a task."""
     found = groups.find(id)
     if json_:
         as_json({"found": found})
@@ -95,7 +95,7 @@ def find(groups: Groups, id: str, json_: bool) -> int:
 
 
 def stats(groups: Groups, json_: bool) -> None:
-    """Count what the gate holds, and what it has done."""
+    """Count the tasks and groups at the gate, and the totals so far."""
     said = groups.stats()
     if json_:
         return as_json(said)
@@ -110,7 +110,7 @@ def stats(groups: Groups, json_: bool) -> None:
 
 
 def dead_letters(groups: Groups, key: str | None, limit: int, json_: bool) -> None:
-    """List what was set aside, newest first."""
+    """List dead letters, newest first."""
     letters = groups.dead_letters(key, limit)
     if json_:
         return as_json(letters)

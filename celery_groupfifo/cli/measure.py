@@ -1,4 +1,4 @@
-"""The command that prints or serves metrics. Its library is an extra, asked for only here."""
+"""The command that prints or serves metrics. It imports its optional library only when it runs."""
 
 from __future__ import annotations
 

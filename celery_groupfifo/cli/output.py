@@ -1,4 +1,4 @@
-"""What the commands print: a table or a sentence for people, JSON for scripts."""
+"""The output of the commands: a table or a sentence for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def as_json(value: Any) -> None:
 
 
 def shown(text: str) -> str:
-    """A text that can do a terminal no harm: what is not printable is escaped."""
+    """Return a text that is safe on a terminal: one with unprintable characters is escaped."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under a head, each column as wide as it needs to be; nothing at all without rows."""
+    """Print rows under a head, each column as wide as its widest cell; print nothing without rows."""
     for line in lines(head, rows):
         click.echo(line)
 
 
 def lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """See `table`."""
+    """Return the lines that `table` prints."""
     cells = [[shown(str(cell)) for cell in row] for row in rows]
     if not cells:
         return []
@@ -42,13 +42,13 @@ GROUP_HEAD = ("KEY", "STATE", "DEPTH", "AGE", "HEAD", "WORKER", "REASON")
 
 
 def group_row(group: Group) -> tuple[object, ...]:
-    """A group as a row."""
+    """Return a group as a row."""
     workers = ",".join(run.worker for run in group.running)
     return (group.key, group.state, group.depth, age(group.oldest_age), group.head or "-", workers or "-", group.reason)
 
 
 def age(seconds: float | None) -> str:
-    """A span in one word."""
+    """Return a span of seconds as one word."""
     if seconds is None:
         return "-"
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
@@ -58,10 +58,10 @@ def age(seconds: float | None) -> str:
 
 
 def when(moment: datetime | None) -> str:
-    """A time for people."""
+    """Return a time as text for people, in UTC."""
     return "-" if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def count(number: int, word: str = "task") -> str:
-    """A number of things."""
+    """Return a number with its word, in the plural where it needs one."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,4 +1,4 @@
-"""The group of commands, and what they share: errors are sentences, and each takes --json."""
+"""The group of commands, and its common parts: errors are sentences, and each command takes --json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery_groupfifo.cli.output import as_json
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.groups import Groups
 
-#: Refused, or nothing found. Wrong usage is click's 2.
+#: Exit code for a refusal or an empty result. Wrong usage is click's 2.
 NOTHING = 1
 
 
@@ -25,7 +25,7 @@ def groupfifo() -> None:
 
 
 class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
-    """A command that tells what is wrong in a sentence, on the error output, and exits with 1."""
+    """A command that prints its errors as a sentence on the error output, and exits with 1."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,13 +42,13 @@ class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
 
 
 def option(*names: str, **more: Any) -> click.Option:
-    """An option of a command, listed with the others of this group."""
+    """Return an option of a command, listed with the others of this group."""
     return CeleryOption(names, help_group="Groups Options", **more)  # type: ignore[no-any-return]
 
 
-#: Without --yes a destructive command asks.
+#: A destructive command asks unless this is given.
 YES = option("--yes", is_flag=True, help="Do not ask.")
-#: For the audit.
+#: Kept in the audit.
 BY = option("--by", default="", help="Who does it; else your user and host.")
 REASON = option("--reason", default="", help="Why; kept in the audit.")
 KEY = click.Argument(["key"])
@@ -57,7 +57,12 @@ KEY = click.Argument(["key"])
 def command(name: str, callback: Any, *params: click.Parameter) -> GroupFifoCommand:
     """Make a command of a function that gets `Groups` and its parameters.
 
-    Its first line is the short help. What it returns is the exit code; None is 0.
+    The function's docstring is the command's help, its first line the short one.
+
+    Args:
+        name: Of the command.
+        callback: Returns the exit code; None is 0.
+        *params: click's parameters of the command.
     """
 
     def run(**values: Any) -> None:
@@ -70,7 +75,7 @@ def command(name: str, callback: Any, *params: click.Parameter) -> GroupFifoComm
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask, on the error output, unless told not to.
+    """Ask on the error output, unless `yes` is set.
 
     Raises:
         click.Abort: The answer was no, or there was nobody to ask.

@@ -1,4 +1,4 @@
-"""`watch`: the groups, again and again, until it is interrupted."""
+"""The command `watch`: a list of groups, printed again and again until it is interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from celery_groupfifo.groups.listing import SORTS, STATES
 def watch(
     groups: Groups, state: str | None, sort: str, limit: int, interval: float, times: int | None, json_: bool
 ) -> None:
-    """Look on: the groups in their order, live on a terminal, else as lines."""
+    """Show the groups in their order, live on a terminal, else as lines."""
     done = 0
     with _screen(json_) as put:
         try:
@@ -56,7 +56,7 @@ def _summary(seen: dict[str, Any]) -> str:
 
 @contextmanager
 def _screen(json_: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Where snapshots are put."""
+    """Yield a function that shows a snapshot."""
     if json_:
         yield as_json
         return

@@ -1,4 +1,4 @@
-"""`python -m celery_groupfifo.cluster`: see `command`."""
+"""The entry of `python -m celery_groupfifo.cluster`: see `command`."""
 
 from celery_groupfifo.cluster.command import main
 

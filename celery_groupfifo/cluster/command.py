@@ -1,6 +1,6 @@
 """The command line: `python -m celery_groupfifo.cluster start|scale|reload|stop|status`.
 
-What `start` was told is kept in the directory, so that the other commands need not be told again.
+`start` saves its options in the directory, so the other commands need not repeat them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ DEFAULT_INSTANCES = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do one command.
+    """Run one command.
 
     Args:
-        arguments: The words after the program's name; those of this process unless given.
+        arguments: The words after the program's name; None: those of this process.
 
     Returns:
         0; 1 when it could not be done, a worker had to be killed, or `status` finds one that is not up; 2 when the
@@ -97,10 +97,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def count(word: str) -> int:
-    """A number from 1 on, or the cores that this process may use for `max`.
+    """Return a number from 1 on; for `max` the cores that this process may use.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The word is neither.
     """
     if word == "max":
         cores = getattr(os, "sched_getaffinity", None)
@@ -111,7 +111,7 @@ def count(word: str) -> int:
 
 
 def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
-    """What was said now, else at the start, else the defaults."""
+    """Return the recipe from the options of this command, else the saved ones, else the defaults."""
     kept = Recipe.kept(directory) if options.command != "start" else {}
     app = options.app or kept.get("app")
     if not app:
@@ -125,19 +125,19 @@ def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
 
 
 def _load(name: str) -> Any:
-    sys.path.insert(0, "")  # as `celery` does: an app of this directory is found
+    sys.path.insert(0, "")  # as `celery` does, so that an app in this directory is found
     try:
         return find_app(name)
-    except Exception as error:  # its code is the user's: whatever it raises
+    except Exception as error:  # the user's code may raise anything
         raise ClusterError(f"The app {name!r} can't be loaded: {error}") from error
 
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Nobody else changes this cluster meanwhile.
+    """Lock the cluster against other commands.
 
     Raises:
-        ClusterError: Somebody does.
+        ClusterError: Another command has the lock.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("a") as lock:

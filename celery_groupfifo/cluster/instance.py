@@ -14,7 +14,7 @@ from celery.utils.nodenames import gethostname
 
 from celery_groupfifo.cluster.processes import Process, table
 
-#: Celery starts them; they end when they are told to, not with us. Kept, so that nobody warns of it.
+#: Kept, as Python warns of a process object that is dropped while its process runs. Workers outlive this command.
 _started: list[subprocess.Popen[bytes]] = []
 
 
@@ -35,12 +35,12 @@ class Instance:
         self.pid_file = directory / f"{self.name}.pid"
 
     def start(self, app: str, options: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it in the background; it takes tasks a little later.
+        """Start the worker in the background; it takes tasks a little later.
 
         Args:
             app: As for `celery -A`.
             options: More words for `celery worker`.
-            environment: Variables beside our own; it also gets its number as `CLUSTER_INSTANCE`.
+            environment: Variables beside our own; the worker's number is added as `CLUSTER_INSTANCE`.
         """
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", self.node, "-l", "INFO", *options]
         with self.log.open("ab") as output:
@@ -50,17 +50,17 @@ class Instance:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment, "CLUSTER_INSTANCE": str(self.number)},
-                start_new_session=True,  # Ctrl-C and the end of this terminal are not for it
+                start_new_session=True,  # Ctrl-C and the end of this terminal must not reach it
             )
         _started.append(process)
         found = table().get(process.pid)
         self.pid_file.write_text(f"{process.pid}\n{found.started if found else '-'}\n")
 
     def process(self, processes: Mapping[int, Process] | None = None) -> Process | None:
-        """The living process of the pid file; None when there is none, also when its pid is another's by now.
+        """Return the living process of the pid file; None when it has ended or its pid is another's by now.
 
         Args:
-            processes: From `table()`, for who asks often.
+            processes: From `table()`, for callers that ask often; None: they are read.
         """
         try:
             pid, started = self.pid_file.read_text().split("\n", 1)
@@ -70,27 +70,27 @@ class Instance:
         return found if found is not None and found.started == started.strip() else None
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to its main process, if it lives."""
+        """Send a signal to the worker's main process, if it lives."""
         process = self.process()
         if process is not None:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, number)
 
     def kill(self) -> None:
-        """End it and its children at once. Its groups go on when its leases are over."""
+        """Kill the worker and its children. Its groups go on when its leases are over."""
         process = self.process()
         if process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(process.group, signal.SIGKILL)
 
     def megabytes(self, processes: Mapping[int, Process]) -> int:
-        """Resident memory of it and its children."""
+        """Return the resident memory of the worker and its children."""
         own = self.process(processes)
         group = own.group if own else None
         return sum(each.kilobytes for each in processes.values() if each.group == group) // 1024
 
     def tail(self, lines: int = 8) -> str:
-        """The end of its log."""
+        """Return the last lines of the worker's log."""
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

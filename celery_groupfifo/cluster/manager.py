@@ -1,4 +1,4 @@
-"""Starts, scales, reloads and stops the workers of one machine."""
+"""The manager that starts, scales, reloads and stops the workers of one machine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from celery_groupfifo.cluster.instance import Instance
 from celery_groupfifo.cluster.processes import table
 from celery_groupfifo.errors import GroupFifoError
 
-#: Seconds that a worker gets to start, on a loaded machine.
+#: Seconds that a worker has to start, also on a loaded machine.
 START_SECONDS = 60.0
-#: Seconds that a worker gets to end its tasks after SIGTERM, and after SIGQUIT: as orchestrators give.
+#: Seconds that a worker has to end its tasks after SIGTERM, and again after SIGQUIT: the time that orchestrators give.
 STOP_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _RECIPE = "cluster.json"
@@ -31,13 +31,13 @@ class ClusterError(GroupFifoError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the instances of a cluster are started.
+    """The options that the instances of a cluster are started with.
 
     Attributes:
         app: As for `celery -A`.
-        concurrency: Slots per instance; None: what the app says.
+        concurrency: Slots per instance; None: the app's setting.
         options: More words for `celery worker`.
-        stem: Of their names.
+        stem: First part of the instances' names.
     """
 
     app: str
@@ -46,12 +46,12 @@ class Recipe:
     stem: str = "messages-worker"
 
     def save(self, directory: Path) -> None:
-        """Keep it for later commands."""
+        """Save the recipe in the directory, for later commands."""
         (directory / _RECIPE).write_text(json.dumps(asdict(self)) + "\n")
 
     @staticmethod
     def kept(directory: Path) -> dict[str, Any]:
-        """What was kept; nothing when nothing was."""
+        """Return the saved options, or {}."""
         file = directory / _RECIPE
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
@@ -61,35 +61,38 @@ class Cluster:
 
     Args:
         directory: Holds pid files and logs.
-        recipe: How to start more.
-        app: The loaded app; it is asked who answers.
-        say: Gets a line per step.
+        recipe: Options for new instances.
+        app: The loaded app; workers are asked through its broker.
+        say: Called with a line per step.
     """
 
     def __init__(self, directory: Path, recipe: Recipe, app: Celery, say: Callable[[str], None] = print) -> None:
         self.directory, self.recipe, self.app, self.say = directory, recipe, app, say
 
-    # -- what there is -------------------------------------------------------
+    # -- instances ------------------------------------------------------------
 
     def instances(self) -> list[Instance]:
-        """All that have a pid file, by number; they may have died."""
+        """Return the instances that have a pid file, by number; they may have died."""
         pattern = re.compile(re.escape(self.recipe.stem) + r"-(\d+)\.pid")
         found = [pattern.fullmatch(file.name) for file in self.directory.glob("*.pid")]
         return [self.instance(number) for number in sorted(int(match[1]) for match in found if match)]
 
     def instance(self, number: int) -> Instance:
-        """One by its number."""
+        """Return the instance with a number."""
         return Instance(self.directory, self.recipe.stem, number)
 
     def alive(self) -> list[Instance]:
-        """Those whose process lives."""
+        """Return the instances whose process lives."""
         processes = table()
         return [each for each in self.instances() if each.process(processes)]
 
-    # -- what can be done ------------------------------------------------------
+    # -- commands -------------------------------------------------------------
 
     def start(self, count: int) -> None:
         """Start a cluster.
+
+        Args:
+            count: Instances to start.
 
         Raises:
             ClusterError: One is running here already, or a worker does not start.
@@ -100,7 +103,12 @@ class Cluster:
         self._launch([self.instance(number) for number in range(1, count + 1)])
 
     def scale(self, count: int) -> None:
-        """Start or stop instances until there are `count`; dead ones are started again, the highest numbers stopped.
+        """Start or stop instances until there are `count`.
+
+        Dead ones are started again; the highest numbers are stopped.
+
+        Args:
+            count: Instances that shall run.
 
         Raises:
             ClusterError: A worker does not start.
@@ -112,8 +120,8 @@ class Cluster:
     def reload(self) -> None:
         """Replace every instance by a new one of the same name, one by one, never with fewer than before.
 
-        A spare one starts first. Two workers of one name would both answer for it, so each name is free before it is
-        taken again.
+        A spare one starts first. Two workers with one name would both answer for it, so an instance ends before its
+        successor starts.
 
         Raises:
             ClusterError: Nothing runs, or a new worker does not start: the others go on as they are.
@@ -132,11 +140,11 @@ class Cluster:
         """Stop all instances.
 
         Returns:
-            Whether all of them ended by themselves.
+            False when one had to be killed.
         """
         ended = self._end(self.alive())
         for each in self.instances():
-            each.pid_file.unlink(missing_ok=True)  # of one that had died
+            each.pid_file.unlink(missing_ok=True)  # of an instance that had died
         return ended
 
     # -- parts -----------------------------------------------------------------
@@ -163,7 +171,7 @@ class Cluster:
                 )
             for node in self.ask("ping", waiting):
                 self.say(f"{waiting.pop(node).name} is up")
-                recipe.save(self.directory)  # only now: one that starts nobody is not worth keeping
+                recipe.save(self.directory)  # only now: a recipe whose workers do not start is not worth keeping
 
     def _end(self, instances: Sequence[Instance]) -> bool:
         if not instances:
@@ -181,7 +189,7 @@ class Cluster:
         return not left
 
     def _tell(self, instances: Iterable[Instance], tell: Callable[[Instance], None]) -> list[Instance]:
-        """Send a signal to all, and wait; those that still live are returned."""
+        """Send a signal to instances and wait; return those that still live."""
         left, started = list(instances), time.monotonic()
         for each in left:
             tell(each)
@@ -194,7 +202,15 @@ class Cluster:
         return left
 
     def ask(self, verb: str, nodes: Iterable[str], seconds: float = 1.0) -> dict[str, Any]:
-        """Ask workers through the broker, as `celery inspect` does; those that do not answer are left out.
+        """Ask workers through the broker, as `celery inspect` does.
+
+        Args:
+            verb: Of `celery inspect`.
+            nodes: The workers' node names.
+            seconds: To wait for answers.
+
+        Returns:
+            The answer of each node that answered.
 
         Raises:
             ClusterError: The broker can't be reached.
@@ -203,19 +219,19 @@ class Cluster:
         try:
             inspect = self.app.control.inspect(destination=asked, timeout=seconds, limit=len(asked))
             return dict(getattr(inspect, verb)() or {})
-        except Exception as error:  # whatever the broker's client raises
+        except Exception as error:  # the broker's client may raise anything
             raise self._unreachable(error) from error
 
     def reach(self) -> None:
-        """Look whether the broker is there: workers without it would start, and wait for ever.
+        """Check that the broker can be reached: without it, workers would start and wait for ever.
 
         Raises:
-            ClusterError: It is not.
+            ClusterError: It can't.
         """
         try:
             with self.app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=5)
-        except Exception as error:  # whatever the broker's client raises
+        except Exception as error:  # the broker's client may raise anything
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> ClusterError:

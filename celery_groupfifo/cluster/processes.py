@@ -1,4 +1,4 @@
-"""The processes of this machine, as far as a cluster needs to know them."""
+"""The processes of this machine, with what a cluster asks of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Process(NamedTuple):
     """One process.
 
     Attributes:
-        pid: Its id, which the system gives to another one when it has ended.
-        group: Its process group: a worker and its children are one.
-        started: A mark of its start: with the pid it names one process for ever.
-        kilobytes: Of memory that are resident; what is shared counts in each.
+        pid: Its id, which the system gives to another process after its end.
+        group: Its process group, which a worker shares with its children.
+        started: A mark of its start: together with the pid it is unique.
+        kilobytes: Resident memory; shared memory counts in each process.
     """
 
     pid: int
@@ -29,7 +29,7 @@ class Process(NamedTuple):
 
 
 def table() -> dict[int, Process]:
-    """All living processes by pid. Ended ones that nobody has waited for are left out."""
+    """Return all living processes by pid, without ended ones that their parent has not waited for."""
     found = _from_proc() if (_PROC / "self" / "stat").exists() else _from_ps()
     return {process.pid: process for process in found}
 
@@ -41,7 +41,7 @@ def _from_proc() -> Iterator[Process]:
                 text = (directory / "stat").read_text(errors="replace")
             except OSError:  # it has just ended
                 continue
-            words = text[text.rindex(")") + 2 :].split()  # its name, in brackets, may hold anything
+            words = text[text.rindex(")") + 2 :].split()  # the name, in brackets, may hold anything
             if words[0] not in "ZX":
                 yield Process(int(directory.name), int(words[2]), words[19], int(words[21]) * _PAGE_KB)
 

@@ -1,4 +1,4 @@
-"""Shows how the instances of a cluster are."""
+"""The status of a cluster's instances."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Line(NamedTuple):
     Attributes:
         name: With its number.
         pid: Of its main process; None when it has died.
-        answers: Whether it answers through the broker.
-        slots: Tasks at once.
-        running: Tasks now.
+        answers: True when it answers through the broker.
+        slots: Tasks that it can run at once.
+        running: Tasks that run now.
         megabytes: Resident memory with its children.
     """
 
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def look(cluster: Cluster) -> tuple[list[Line], str]:
-    """How each instance is, and why none answers when the broker can't be reached."""
+    """Return the state of each instance, and why none answers when the broker can't be reached."""
     instances, processes = cluster.instances(), table()
     nodes = [each.node for each in instances if each.process(processes)]
     stats, active, trouble = {}, {}, ""
@@ -55,7 +55,7 @@ def look(cluster: Cluster) -> tuple[list[Line], str]:
 
 
 def shown(lines: list[Line]) -> str:
-    """A table for people."""
+    """Return a table for people."""
     if not lines:
         return "Nothing is running here."
     width = max(len(line.name) for line in lines)

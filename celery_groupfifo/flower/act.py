@@ -1,4 +1,4 @@
-"""What the buttons do: one verb on one group, or on all groups of a selection. It runs in a thread of the board."""
+"""The actions of the buttons: one verb on one group, or on all groups of a selection. They run in a board's threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 Said = dict[str, Any]
 
-#: Sentences of errors that the answer to a bulk action carries at most.
+#: Sentences of errors in the answer to a bulk action, at most.
 ERRORS = 20
 #: Dead letters that one call may redrive.
 LETTERS = 200
@@ -72,7 +72,7 @@ def _drop(groups: Groups, key: str, said: Said, by: str) -> str:
     return f"Task {head} of group {key!r} is a dead letter; the next one goes on."
 
 
-#: What can be done to one group.
+#: The actions on one group.
 VERBS: dict[str, Callable[[Groups, str, Said, str], str]] = {
     "pause": _pause,
     "resume": _resume,
@@ -82,12 +82,12 @@ VERBS: dict[str, Callable[[Groups, str, Said, str], str]] = {
     "skip": _skip,
     "drop": _drop,
 }
-#: What can be done to many: nothing that needs the id of a head.
+#: The actions on a selection: those that do not need the id of a head.
 BULK = ("pause", "resume", "drain", "retry", "purge")
 
 
 def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
-    """Do it to one group.
+    """Run an action on one group.
 
     Returns:
         `message`, a sentence, and `key`.
@@ -99,9 +99,10 @@ def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any
 
 
 def selected(board: Board, said: Said) -> list[str]:
-    """The keys of a selection (`search`, `state`), as it is now.
+    """Return the keys of a selection (`search`, `state`), as it is now.
 
     Raises:
+        InvalidOption: `count` is no number.
         WrongState: There are more groups than `count`, which the operator has agreed to.
     """
     keys = [row.key for row in board.index(fresh=True).select(_text(said, "search"), _text(said, "state"))]
@@ -114,10 +115,13 @@ def selected(board: Board, said: Said) -> list[str]:
 
 
 def some(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple[int, list[str]]:
-    """Do it to some groups: to how many it was done, and why not to the others.
+    """Run an action on some groups.
+
+    Returns:
+        The number of groups it was done to, and the errors of the others.
 
     Raises:
-        GateUnavailable: Redis went away; what was done before stays done.
+        GateUnavailable: Redis went away; actions done before stay done.
     """
     done, errors = 0, []
     for key in keys:

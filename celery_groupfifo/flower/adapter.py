@@ -1,7 +1,7 @@
-"""Everything that knows Flower from the inside, so that a new Flower is met here and nowhere else.
+"""The adapter to Flower: its hooks, its options and its state, used by the other files here.
 
-Flower has no plugins. What is used of it: the list `flower.urls.handlers` and the dict `flower.urls.settings`, which
-`Flower(...)` reads; the classes of its handlers; and from an application its options, its state of events and its
+Flower has no plugins. These parts of it are used: the list `flower.urls.handlers` and the dict `flower.urls.settings`,
+which `Flower(...)` reads; the classes of its handlers; and from an application its options, its state of events and its
 Celery app. Each part of `PARTS` may fail by itself: the log says why, and Flower starts without it.
 """
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
 
-#: Flower's own item for the broker in its navigation: ours is made of it, so it looks as this Flower's do.
+#: Flower's own item for the broker in its navigation: ours is a changed copy, so it has the same look.
 _BROKER_ITEM = re.compile(
     r"""<li\b[^>]*>(?:(?!</li>).)*?reverse_url\(\s*['"]broker['"]\s*\)(?:(?!</li>).)*</li>""", re.S
 )
@@ -33,14 +33,14 @@ Listener = Callable[[Any, dict[str, Any]], None]
 _listeners: list[Listener] = []
 
 
-# -- when ------------------------------------------------------------------
+# -- start -----------------------------------------------------------------
 
 
 def hook() -> None:
     """Have the tab installed when this process starts Flower; called by every `celery …` command.
 
-    Flower parses tornado's options once it starts, and before it reads its handlers. In other commands nobody parses
-    them, so nothing happens there, nor where Flower is not installed.
+    Flower parses tornado's options when it starts, before it reads its handlers. In other commands the options are not
+    parsed, so nothing happens there, nor where Flower is not installed.
     """
     try:
         if find_spec("flower") is None or find_spec("tornado") is None:
@@ -61,7 +61,7 @@ _installed: set[str] = set()
 
 
 def install() -> None:
-    """Put our parts into Flower. May be called again. It never raises, which would keep Flower from starting."""
+    """Put our parts into Flower, each once. This never raises, as that would keep Flower from starting."""
     for name, part in PARTS.items():
         if name in _installed:
             continue
@@ -76,7 +76,7 @@ def install() -> None:
 
 
 def _pages() -> None:
-    """Our addresses, before the one that answers all others with 404."""
+    """Add our addresses, before the one that answers all others with 404."""
     import flower.urls
 
     from celery_groupfifo.flower.routes import routes
@@ -87,7 +87,7 @@ def _pages() -> None:
 
 
 def _templates() -> None:
-    """Our templates beside Flower's, and the tab in its navigation."""
+    """Add our templates beside Flower's, and the tab in its navigation."""
     import flower.urls
     from tornado.template import DictLoader
 
@@ -103,7 +103,7 @@ def _templates() -> None:
 
 
 def with_tab(navbar: str) -> str:
-    """Flower's navigation with our tab behind the broker's."""
+    """Return Flower's navigation with our tab behind the broker's."""
     item = _BROKER_ITEM.search(navbar)
     if item is None:
         logger.warning("This Flower's navigation has no item for the broker: no Groups tab; the page is at /groups.")
@@ -113,7 +113,7 @@ def with_tab(navbar: str) -> str:
 
 
 class _Both:
-    """A loader that somebody else has set, and behind it our templates."""
+    """A template loader over one that is set already, with our templates behind it."""
 
     def __init__(self, first: Any, ours: dict[str, str]) -> None:
         from tornado.template import DictLoader
@@ -121,20 +121,20 @@ class _Both:
         self._first, self._ours = first, DictLoader(ours)
 
     def load(self, name: str, parent_path: str | None = None) -> Any:
-        """The template of that name."""
+        """Return the template of a name."""
         try:
             return self._first.load(name, parent_path)
         except (KeyError, OSError):
             return self._ours.load(name, parent_path)
 
     def reset(self) -> None:
-        """Forget what was compiled."""
+        """Forget the compiled templates."""
         self._first.reset()
         self._ours.reset()
 
 
 def _events() -> None:
-    """Tell `on_event`'s listeners of our workers' events, in Flower's own loop."""
+    """Call the listeners of `on_event` with our workers' events, in Flower's own loop."""
     from flower.events import EventsState
 
     original = EventsState.event
@@ -158,7 +158,7 @@ def _counts() -> None:
 
 
 def _tasks() -> None:
-    """The group of each task, and the state of those that were revoked at the gate."""
+    """Add the group of each task, and the state of tasks that were revoked at the gate."""
     from celery.events.state import Task
     from flower.options import default_options
     from flower.views.tasks import TASK_COLUMNS
@@ -167,13 +167,13 @@ def _tasks() -> None:
 
     usual = default_options._options["tasks-columns"].default
     shown = tasks.extend(Task, TASK_COLUMNS, usual)
-    if default_options.tasks_columns == usual:  # else somebody has chosen
+    if default_options.tasks_columns == usual:  # else the user has chosen the columns
         default_options.tasks_columns = shown
     on_event(tasks.take)
 
 
 def _metrics() -> None:
-    """The gate's metrics, as soon as it is known which Celery app this Flower looks at."""
+    """Add the gate's metrics when a Flower is made, as its Celery app is known then."""
     from flower.app import Flower
 
     original = Flower.__init__
@@ -195,7 +195,7 @@ def on_event(listener: Listener) -> None:
     _listeners.append(listener)
 
 
-#: What is put into Flower, in this order. A further part is a function with a line here.
+#: The parts that are put into Flower, in this order. A new part is a function with a line here.
 PARTS: dict[str, Callable[[], None]] = {
     "pages": _pages,
     "templates": _templates,
@@ -212,11 +212,11 @@ def _pattern(rule: Any) -> str:
     return str(getattr(getattr(rule, "regex", None), "pattern", ""))
 
 
-# -- what our handlers ask of Flower ---------------------------------------
+# -- requests of our handlers ----------------------------------------------
 
 
 def handler_classes() -> tuple[Any, Any]:
-    """Flower's base classes of a page's handler and of an API's."""
+    """Return Flower's base classes of a page's handler and of an API's."""
     from flower.api import BaseApiHandler
     from flower.views import BaseHandler
 
@@ -224,33 +224,33 @@ def handler_classes() -> tuple[Any, Any]:
 
 
 def celery_app(application: Any) -> Any:
-    """The Celery app that this Flower looks at."""
+    """Return the Celery app of this Flower."""
     return application.capp
 
 
 def read_only(application: Any) -> bool:
-    """Whether Flower was started with --read-only."""
+    """Return whether Flower was started with --read-only."""
     return bool(getattr(application.options, "read_only", False))
 
 
 def autorefresh(application: Any) -> bool:
-    """Whether pages renew themselves (--auto-refresh)."""
+    """Return whether pages reload themselves (--auto-refresh)."""
     return bool(getattr(application.options, "auto_refresh", True))
 
 
 def known_task(application: Any, task_id: str) -> Any:
-    """What Flower knows of a task, None when it has no page of it."""
+    """Return Flower's record of a task; None when it has no page of it."""
     return application.events.state.tasks.get(task_id)
 
 
 def workers(application: Any) -> Iterator[tuple[str, bool]]:
-    """The workers that Flower has heard of, and whether each is alive."""
+    """Yield the workers that Flower has heard of, and whether each is alive."""
     for name, worker in list(application.events.state.workers.items()):
         yield name, bool(worker.alive)
 
 
 def user(handler: Any) -> str:
-    """Who asks: the name of OAuth, else of basic auth; where Flower asks for none, `anonymous`."""
+    """Return the user of a request: the name of OAuth, else of basic auth; without a login `anonymous`."""
     if isinstance(handler.current_user, str):
         return handler.current_user
     scheme, _, credentials = handler.request.headers.get("Authorization", "").partition(" ")

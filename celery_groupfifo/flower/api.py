@@ -14,20 +14,20 @@ _, _Api = adapter.handler_classes()
 
 #: Groups per answer at most.
 MOST = 1000
-#: Groups that one turn in a thread acts on.
+#: Groups per turn in a thread.
 TURN = 100
 
 
 class Read(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
-    """Tells something."""
+    """The base of handlers that only read."""
 
 
 class ListGroups(Read):
-    """GET /api/groups."""
+    """The handler of GET /api/groups."""
 
     @authenticated
     async def get(self) -> None:
-        """Groups; parameters `search`, `state`, `sort`, `order` (asc, desc), `offset`, `limit`."""
+        """Answer with groups; parameters `search`, `state`, `sort`, `order` (asc, desc), `offset`, `limit`."""
         found = await self.ask(
             data.groups,
             self.word("search"),
@@ -41,48 +41,48 @@ class ListGroups(Read):
 
 
 class Summary(Read):
-    """GET /api/groups/summary."""
+    """The handler of GET /api/groups/summary."""
 
     @authenticated
     async def get(self) -> None:
-        """Counts, throughput, and queues that nobody consumes."""
+        """Answer with counts, throughput, and queues that no worker consumes."""
         await self.ask(lambda board: board.fleet())
         self.write(await self.ask(data.summary))
 
 
 class Letters(Read):
-    """GET /api/groups/dead-letters."""
+    """The handler of GET /api/groups/dead-letters."""
 
     @authenticated
     async def get(self) -> None:
-        """Dead letters; parameters `key`, `limit`."""
+        """Answer with dead letters; parameters `key`, `limit`."""
         self.write(await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1)))
 
 
 class Workers(Read):
-    """GET /api/groups/workers."""
+    """The handler of GET /api/groups/workers."""
 
     @authenticated
     async def get(self) -> None:
-        """Workers, their queues and leases."""
+        """Answer with workers, their queues and leases."""
         self.write(await self.ask(data.workers))
 
 
 class Actions(Read):
-    """GET /api/groups/actions."""
+    """The handler of GET /api/groups/actions."""
 
     @authenticated
     async def get(self) -> None:
-        """What operators did; parameter `limit`."""
+        """Answer with the actions of operators; parameter `limit`."""
         self.write(await self.ask(data.actions, max(self.number("limit", 100, MOST), 1)))
 
 
 class Info(Read):
-    """GET /api/group/info/KEY."""
+    """The handler of GET /api/group/info/KEY."""
 
     @authenticated
     async def get(self, path: str) -> None:
-        """One group; 404 when it is empty."""
+        """Answer with one group; 404 when it is empty."""
         found = await self.ask(data.group, self.key(path), 50, 0, True)
         if found["group"] is None:
             raise HTTPError(404, found["explain"])
@@ -90,37 +90,37 @@ class Info(Read):
 
 
 class Tasks(Read):
-    """GET /api/group/tasks/KEY."""
+    """The handler of GET /api/group/tasks/KEY."""
 
     @authenticated
     async def get(self, path: str) -> None:
-        """Tasks in line, in order; parameters `limit`, `offset`."""
+        """Answer with the tasks in line, in order; parameters `limit`, `offset`."""
         limit = max(self.number("limit", 100, MOST), 1)
         self.write(await self.ask(data.tasks, self.key(path), limit, self.number("offset", 0)))
 
 
 class Act(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
-    """POST /api/group/VERB/KEY."""
+    """The handler of POST /api/group/VERB/KEY."""
 
     @authenticated
     async def post(self, verb: str, path: str) -> None:
-        """Do it; the body is JSON: `reason`, and for skip and drop `expected`, the id of the head."""
+        """Run an action; the body is JSON: `reason`, and for skip and drop `expected`, the id of the head."""
         self.refuse_read_only()
         self.write(await self.ask(act.one, verb, self.key(path), self.said(), self.by))
 
 
 class ActOnMany(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
-    """POST /api/groups/VERB."""
+    """The handler of POST /api/groups/VERB."""
 
     @authenticated
     async def post(self, verb: str) -> None:
-        """Do it to all groups of a selection; JSON: `search`, `state`, `count`, `reason`."""
+        """Run an action on all groups of a selection; the body is JSON: `search`, `state`, `count`, `reason`."""
         self.refuse_read_only()
         said = self.said()
         keys: list[str] = await self.ask(act.selected, said)
         done = 0
         errors: list[str] = []
-        for start in range(0, len(keys), TURN):  # in turns, so that others are served meanwhile
+        for start in range(0, len(keys), TURN):  # in turns, so that other requests are served meanwhile
             more, why = await self.ask(act.some, verb, keys[start : start + TURN], said, self.by)
             done, errors = done + more, errors + why
         message = f"{verb}: done to {done} of {len(keys)} groups."
@@ -129,10 +129,10 @@ class ActOnMany(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-i
 
 
 class Redrive(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
-    """POST /api/groups/redrive."""
+    """The handler of POST /api/groups/redrive."""
 
     @authenticated
     async def post(self) -> None:
-        """Park dead letters again; JSON: `id`, or `ids` in order; and `to` (head, tail)."""
+        """Park dead letters again; the body is JSON: `id`, or `ids` in order; and `to` (head, tail)."""
         self.refuse_read_only()
         self.write(await self.ask(act.redrive, self.said(), self.by))

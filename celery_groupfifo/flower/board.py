@@ -1,7 +1,7 @@
-"""What the pages and the API ask of a gate, in threads of their own and within a bound of time.
+"""The calls of the pages and the API to a gate, in threads of their own and within a time limit.
 
-Nothing here knows tornado or Flower. Redis may stand still: then a call ends after `PATIENCE`, and Flower's own loop
-has not waited.
+Nothing here knows tornado or Flower. If Redis hangs, a call ends after `PATIENCE`, and Flower's own loop has not
+waited.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ Answer = TypeVar("Answer")
 
 #: Seconds that a page waits for the gate.
 PATIENCE = 10.0
-#: Calls of the gate at once.
+#: Calls to the gate at the same time.
 THREADS = 6
-#: Seconds that an index serves at least; a long one serves ten times as long as its reading took.
+#: Seconds that an index serves at least; a slow one serves ten times as long as its reading took.
 INDEX_AGE = 1.0
-#: Readings that take more seconds than LONG serve STALE seconds longer, while they are renewed.
+#: A reading that takes more than LONG seconds serves STALE seconds longer, while it is renewed.
 LONG, STALE = 0.2, 15.0
 #: Seconds that the workers' answers serve.
 FLEET_AGE = 10.0
-#: Seconds between two looks at the totals, how many are kept, and for how long they go on when nobody looks.
+#: Seconds between two readings of the totals, readings that are kept, and seconds that they go on without a visitor.
 SAMPLE, SAMPLES, UNSEEN = 10.0, 91, 900.0
 
 
 class Kept:
-    """A value that is read when it is asked for and too old; several who ask at once share one reading.
+    """A value that is read when it is asked for and too old; concurrent callers share one reading.
 
-    Where reading takes long, those who ask get the value they have a little longer, and it is renewed behind them.
+    Where reading takes long, callers get the old value a little longer, and it is renewed in the background.
 
     Args:
         read: Reads it; may raise.
@@ -62,11 +62,11 @@ class Kept:
         self._until = self._stale_until = 0.0
 
     def get(self) -> Any:
-        """The value."""
+        """Return the value, read again when it is too old."""
         if not self.old:
             return self._value
         if monotonic() < self._stale_until:
-            if self._lock.acquire(blocking=False):  # nobody is at it
+            if self._lock.acquire(blocking=False):  # no thread renews it
                 threading.Thread(target=self._renew_behind, name="groupfifo-flower", daemon=True).start()
             return self._value
         with self._lock:
@@ -82,7 +82,7 @@ class Kept:
         self._stale_until = self._until + STALE if took > LONG else 0.0
 
     def _renew_behind(self) -> None:
-        """Holds the lock, which the caller has taken."""
+        """Renew the value, and release the lock that the caller has taken."""
         try:
             self._renew()
         except Exception as error:
@@ -92,11 +92,11 @@ class Kept:
 
     @property
     def old(self) -> bool:
-        """Whether it is to be read anew."""
+        """Return whether the value is to be read again."""
         return monotonic() >= self._until
 
     def forget(self) -> None:
-        """Read it anew when it is next asked for."""
+        """Have the value read again when it is next asked for."""
         self._until = self._stale_until = 0.0
 
 
@@ -104,7 +104,7 @@ class Board:
     """One gate, for one Flower.
 
     Args:
-        app: Whose groups.
+        app: The app whose groups are shown.
         patience: Seconds that a call may take.
     """
 
@@ -124,6 +124,9 @@ class Board:
     async def call(self, do: Callable[[], Answer]) -> Answer:
         """Run `do` in a thread.
 
+        Returns:
+            Its result.
+
         Raises:
             GateUnavailable: Redis can't be reached, or has not answered in time.
         """
@@ -134,7 +137,7 @@ class Board:
             raise GateUnavailable(f"The gate has not answered within {self.patience:g} s.") from error
 
     async def keep_sampling(self) -> None:
-        """Look at the totals every few seconds, until nobody has asked for a while."""
+        """Read the totals every few seconds, until the page has had no visitor for a while."""
         while monotonic() - self._looked < UNSEEN:
             try:
                 await self.call(self.sample)
@@ -143,16 +146,16 @@ class Board:
             await asyncio.sleep(SAMPLE)
 
     def looked(self) -> bool:
-        """Somebody looks at the page; True when the sampling has to be started."""
+        """Note a visit of the page; return True when the sampling has to be started."""
         idle = monotonic() - self._looked >= UNSEEN if self._looked else True
         self._looked = monotonic()
         return idle
 
-    # -- in a thread -------------------------------------------------------
+    # -- in a thread --------------------------------------------------------
 
     @property
     def groups(self) -> Groups:
-        """The gate's, through a client of Flower's own."""
+        """Return the groups of the gate, through connections of Flower's own."""
         with self._lock:
             if self._groups is None:
                 self._groups = Groups(self.app, build_gate(self.app, "groupfifo-flower"))
@@ -160,22 +163,22 @@ class Board:
 
     @property
     def reader(self) -> Reader:
-        """Reads the gate."""
+        """Return a reader of the gate."""
         return Reader(self.groups.gate)
 
     def index(self, fresh: bool = False) -> Index:
-        """All groups; `fresh`: as they are now."""
+        """Return the index of all groups; `fresh`: as they are now."""
         if fresh:
             self.index_kept.forget()
         index: Index = self.index_kept.get()
         return index
 
     def sample(self) -> None:
-        """Note how many runs the gate has seen end."""
+        """Store the gate's total of ended runs."""
         self._samples.append((time(), int(self.groups.stats()["totals"].get("finished", 0))))
 
     def throughput(self) -> dict[str, Any]:
-        """Runs that ended per minute: `now` (None: not known yet), and `points` [[Unix time, rate]]."""
+        """Return ended runs per minute: `now` (None: not known yet), and `points` [[Unix time, rate]]."""
         samples = list(self._samples)
         points = [
             [later, max(more - less, 0) * 60 / (later - earlier)]
@@ -191,13 +194,13 @@ class Board:
     # -- the workers -------------------------------------------------------
 
     def fleet(self) -> dict[str, Any]:
-        """`queues` {worker: names} of those that answer, and `unread`: queues with heads that none of them consumes."""
+        """Return `queues` {worker: names} of answering workers, and `unread`: unconsumed queues with heads."""
         self._fleet_known = self.fleet_kept.get()
         return self._fleet_known
 
     @property
     def fleet_known(self) -> dict[str, Any] | None:
-        """The same as it was last read, at once; None: not yet."""
+        """Return the last answer of `fleet`, at once; None: there is none yet."""
         return self._fleet_known
 
     def renew_fleet(self) -> None:

@@ -1,4 +1,4 @@
-"""What pages and API tell, as JSON has it. Every function here asks the gate, so it runs in a thread of the board."""
+"""The data of pages and API, as JSON values. Every function here asks the gate, so it runs in a thread of the board."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.view import Running, moment, plain
 
-#: Appointments that are looked through for a group's ETAs.
+#: Members of `due` that are searched for a group's ETAs.
 APPOINTMENTS = 1000
 #: Leases that the workers' page shows at most.
 LEASES = 500
 
-#: What a table can be sorted by.
+#: The columns that a table can be sorted by.
 SORTS = (*ORDERS, "done", "failed")
 
 
 def groups(
     board: Board, search: str, state: str, sort: str, descending: bool, offset: int, limit: int
 ) -> dict[str, Any]:
-    """A page of groups.
+    """Return a page of groups.
 
     Returns:
-        `groups`, and what the whole selection holds: `total` and `matched` groups, `tasks`, and of these `waiting`.
+        `groups`, and counts of the whole selection: `total` and `matched` groups, `tasks`, and of these `waiting`.
     """
     index = board.index()
     rows = index.select(search, state)
@@ -55,7 +55,7 @@ def _order(sort: str) -> Any:
 
 
 def _read(board: Board, rows: list[Row]) -> Iterable[Group]:
-    """The groups of some rows as they are now, in the order of the rows; those that ended meanwhile are left out."""
+    """Return the groups of some rows as they are now, in the order of the rows, without those that ended meanwhile."""
     found = {}
     for at, keys in enumerate(board.reader.partitions):
         for group in board.reader.groups(keys, [row.name for row in rows if row.at == at]):
@@ -69,7 +69,7 @@ def _row(group: Group) -> dict[str, Any]:
 
 
 def summary(board: Board) -> dict[str, Any]:
-    """The numbers of the cards, and the warnings."""
+    """Return the numbers of the cards, and the warnings."""
     index = board.index()
     running = sum(len(row.running) for row in index.rows)
     fleet = board.fleet_known
@@ -90,7 +90,7 @@ def summary(board: Board) -> dict[str, Any]:
 
 
 def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers: bool = False) -> dict[str, Any]:
-    """All about one group; `group` is None when it is empty."""
+    """Return the data of one group; `group` is None when it is empty."""
     try:
         found: Group | None = board.groups.get(key)
     except UnknownGroup:
@@ -118,14 +118,14 @@ def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers:
 
 
 def tasks(board: Board, key: str, limit: int, offset: int) -> dict[str, Any]:
-    """Tasks in line, from a place on."""
+    """Return tasks in line, from a place on."""
     now = board.reader.now() / 1000
     parked = board.groups.tasks(key, limit, offset)
     return {"tasks": [{**plain(task), "age": max(now - task.parked_at.timestamp(), 0)} for task in parked]}
 
 
 def _run(board: Board, key: str, run: Running) -> dict[str, Any]:
-    """A run, with what its message says; the body is never read."""
+    """Return a run, with data from its message's headers; the body is never read."""
     return {**plain(run), "seconds": max(time() - run.since.timestamp(), 0), **_message(board, key, run.task_id)}
 
 
@@ -139,14 +139,14 @@ def _message(board: Board, key: str, task_id: str) -> dict[str, Any]:
 
 
 def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
-    """The head that does not run: released, held, or first in line."""
+    """Return the head when it does not run: released, held, or first in line."""
     if found is None or found.head is None or found.running:
         return None
     return {"task_id": found.head, "due": plain(found.due), **_message(board, found.key, found.head)}
 
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
-    """Tasks of a group whose ETA has not come, of the gate's next appointments."""
+    """Return tasks of a group whose ETA has not come, among the next members of `due`."""
     keys, mine = board.groups.gate.keyspace.of_group(quote(key)), f"e {quote(key)} ".encode()
     soonest = board.reader.one(
         "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
@@ -158,25 +158,25 @@ def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
     ]
 
 
-# -- the others ------------------------------------------------------------
+# -- other pages -----------------------------------------------------------
 
 
 def dead_letters(board: Board, key: str, limit: int) -> dict[str, Any]:
-    """What was set aside, newest first, and how many there are in all."""
+    """Return dead letters, newest first, and their total number."""
     found = board.groups.dead_letters(key or None, limit)
     return {"dead_letters": plain(found), "total": int(board.groups.stats()["dead_letters"])}
 
 
 def actions(board: Board, limit: int) -> dict[str, Any]:
-    """What operators did, newest first."""
+    """Return the actions of operators, newest first."""
     return {"actions": plain(board.groups.actions(limit))}
 
 
 def workers(board: Board) -> dict[str, Any]:
-    """`workers` with their queues and leases, those that answer and those that only hold leases, and `unread` queues.
+    """Return `workers` with their queues and leases, and `unread` queues.
 
-    Each of `leases` has `key`, `task_id`, `worker`, `fence`, `since` and `lease_left` in seconds; the first `LEASES`,
-    those that end soonest first.
+    Workers that only hold leases, without an answer, are included. Each of `leases` has `key`, `task_id`, `worker`,
+    `fence`, `since` and `lease_left` in seconds: the first `LEASES` ones, in the order of their ends.
     """
     fleet, index = board.fleet(), board.index()
     runs = [(row, flight) for row in index.rows for flight in row.running]

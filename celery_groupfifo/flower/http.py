@@ -1,4 +1,4 @@
-"""What all our handlers share: arguments as they were sent, errors as sentences, and who may ask."""
+"""The common base of our handlers: arguments as they were sent, errors as sentences, and permissions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from celery_groupfifo.flower.board import Board
 
 logger = logging.getLogger(__name__)
 
-#: What an error is in HTTP, the first that fits; any other refusal is a conflict with what the group is by now.
+#: The HTTP code of an error, by the first class that fits; any other refusal is a conflict with the group's state.
 _CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     ((GateUnavailable, InvalidSetting, ScriptRefused), 503),
     ((UnknownGroup, UnknownTask), 404),
@@ -40,9 +40,9 @@ _BOARD = "_groupfifo_board"
 
 
 def same_origin(request: Any) -> bool:
-    """Whether a browser sent this from a page of this very site, or no browser sent it.
+    """Return whether a page of this very site sent a request, or no browser sent it.
 
-    Flower itself looks only where it asks for a login: an open Flower would do what any page in the same browser says.
+    Flower itself checks that only where it asks for a login: an open Flower would obey any page in the same browser.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site:
@@ -51,14 +51,14 @@ def same_origin(request: Any) -> bool:
 
 
 class GateHandler:
-    """For handlers of Flower's: put it before its class."""
+    """The mixin for handlers of Flower's: put it before its class."""
 
     application: Any
     request: Any
 
     @property
     def board(self) -> Board:
-        """The board of this Flower, made at first use."""
+        """Return the board of this Flower, made at first use."""
         board = getattr(self.application, _BOARD, None)
         if board is None:
             board = Board(adapter.celery_app(self.application))
@@ -68,10 +68,13 @@ class GateHandler:
         return board
 
     async def ask(self, do: Callable[..., Any], *args: Any) -> Any:
-        """`do(board, *args)` in a thread; errors become answers.
+        """Run `do(board, *args)` in a thread.
+
+        Returns:
+            Its result.
 
         Raises:
-            HTTPError: With the error's sentence.
+            HTTPError: With the sentence of the gate's error.
         """
         board = self.board
         try:
@@ -81,7 +84,7 @@ class GateHandler:
             raise HTTPError(code, str(error)) from error
 
     def word(self, name: str, default: str = "") -> str:
-        """A parameter exactly as it was sent: Flower's own way strips it and escapes it for HTML."""
+        """Return a parameter exactly as it was sent: Flower's own method strips it and escapes it for HTML."""
         values = self.request.query_arguments.get(name) or self.request.body_arguments.get(name)
         if not values:
             return default
@@ -91,28 +94,28 @@ class GateHandler:
             raise HTTPError(400, f"{name} is no UTF-8.") from error
 
     def number(self, name: str, default: int, most: int = 1_000_000_000) -> int:
-        """A parameter that is a whole number from 0 on."""
+        """Return a parameter that is a whole number from 0 on, `most` at most."""
         text = self.word(name, str(default))
         if not text.isascii() or not text.isdigit() or len(text) > 10:
             raise HTTPError(400, f"{name}={text!r} does not work: set it to a whole number from 0 on.")
         return min(int(text), most)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        """A parameter that is one of some words."""
+        """Return a parameter that is one of some words."""
         text = self.word(name, default) or default
         if text not in (*choices, default):
             raise HTTPError(400, f"{name}={text!r} does not work: set it to one of {', '.join(choices)}.")
         return text
 
     def key(self, path: str) -> str:
-        """The group's key: of the path, or of `?key=` where a path can't carry it (`.` and `..`)."""
+        """Return the group's key: from the path, or from `?key=` where a path can't carry it (`.` and `..`)."""
         key = path or self.word("key")
         if not key:
             raise HTTPError(400, "Which group? Put its key behind the last slash, percent-encoded, or into ?key=.")
         return key
 
     def said(self) -> dict[str, Any]:
-        """The request's body, a JSON object; an empty one when there is none."""
+        """Return the request's body, a JSON object; an empty one when there is none."""
         if not self.request.body:
             return {}
         try:
@@ -124,20 +127,20 @@ class GateHandler:
         return said
 
     def known(self, task_id: str) -> bool:
-        """Whether Flower has a page of this task."""
+        """Return whether Flower has a page of a task."""
         return adapter.known_task(self.application, task_id) is not None
 
 
 class ActionHandler(GateHandler):
-    """For handlers that change something."""
+    """The base of handlers that change something."""
 
     def prepare(self) -> Any:
-        """Refuse other sites' requests first, then do as Flower does."""
+        """Refuse requests of other sites before Flower's own checks."""
         self._refuse_others()
         return super().prepare()  # type: ignore[misc]
 
     def check_xsrf_cookie(self) -> None:
-        """The same; tornado calls it before `prepare`."""
+        """Refuse requests of other sites; tornado calls this before `prepare`."""
         self._refuse_others()
         super().check_xsrf_cookie()  # type: ignore[misc]
 
@@ -146,16 +149,16 @@ class ActionHandler(GateHandler):
             raise HTTPError(403, "Cross-site request forbidden")
 
     def refuse_read_only(self) -> None:
-        """Refuse where Flower was started with --read-only."""
+        """Refuse the request where Flower was started with --read-only."""
         if adapter.read_only(self.application):
             raise HTTPError(403, "Read only mode is enabled")
 
     @property
     def by(self) -> str:
-        """Who does it, for the audit."""
+        """Return the user for the audit."""
         return f"{adapter.user(self)} (Flower, from {self.request.remote_ip})"
 
 
 def in_path(key: str) -> str:
-    """A key as the end of a path, see `GateHandler.key`."""
+    """Return a key as the end of a path, see `GateHandler.key`."""
     return f"?key={quote(key, safe='')}" if key in (".", "..") else quote(key, safe="")

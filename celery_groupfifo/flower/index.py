@@ -1,7 +1,7 @@
-"""All groups of a gate with little of each, so that a page can sort, search and filter over them.
+"""The index of all groups of a gate, with few data of each, so that a page can sort, search and filter over them.
 
-Redis has no order by age or state and no search, so this reads four small things of every group in long round trips.
-What is shown of the few groups on a page is read anew for them, see board.py.
+Redis has no order by age or state and no search, so four small values of every group are read in long round trips. The
+few groups on a page are read again for it, see data.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
 from celery_groupfifo.groups.reader import FLAGS, Reader
 
-#: Groups that one call asks for.
+#: Groups per call.
 CHUNK = 2000
-#: States of entries in flight, the strongest first, and what they make of a group.
+#: States of entries in flight, the strongest first, and the resulting state of their group.
 _OWN = (("running", "running"), ("released", "waiting"), ("held", "held"))
 
 
@@ -32,8 +32,8 @@ class Row:
         key: As the user gave it.
         depth: Tasks parked and in flight.
         state: See `Group.state`.
-        since: When its oldest task in line was parked, or its head came into its state; ms of Redis, 0: unknown.
-        flights: What it has in flight.
+        since: Time when its oldest task in line was parked, or its head came into its state; ms of Redis, 0: unknown.
+        flights: Its entries in flight.
     """
 
     at: int
@@ -46,24 +46,24 @@ class Row:
 
     @property
     def running(self) -> list[Flight]:
-        """The runs under way."""
+        """Return the entries that run."""
         return [flight for flight in self.flights if flight.state == "running"]
 
     @property
     def worker(self) -> str:
-        """Where its first run is; empty when nothing runs."""
+        """Return the worker of its first run; empty when none runs."""
         running = self.running
         return running[0].worker if running else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All groups at about one moment.
+    """The groups of a gate at about one moment.
 
     Attributes:
         rows: One per group.
-        now: When they were read, ms of Redis.
-        states: How many groups are in each state.
+        now: Time of the reading, ms of Redis.
+        states: Number of groups in each state.
     """
 
     rows: list[Row]
@@ -71,7 +71,7 @@ class Index:
     states: dict[str, int]
 
     def select(self, search: str = "", state: str = "") -> list[Row]:
-        """Groups in a state whose key, running task's id or worker holds a text; letter case counts for nothing."""
+        """Return groups in a state whose key, running task's id or worker contains a text, in any letter case."""
         wanted = search.casefold()
         rows: Iterable[Row] = self.rows
         if state:
@@ -80,7 +80,7 @@ class Index:
 
     @property
     def oldest(self) -> float | None:
-        """How long the longest waiting group waits, in seconds."""
+        """Return the longest waiting time of a group, in seconds."""
         since = min((row.since for row in self.rows if row.since), default=None)
         return None if since is None else max(self.now - since, 0) / 1000
 
@@ -91,7 +91,7 @@ def _holds(row: Row, wanted: str) -> bool:
     return any(wanted in run.task_id.casefold() or wanted in run.worker.casefold() for run in row.running)
 
 
-#: What a table can be sorted by. An unknown age comes last when the oldest come first.
+#: The orders of a table. An unknown age comes last when the oldest come first.
 ORDERS: dict[str, Callable[[Row], Any]] = {
     "key": lambda row: row.key,
     "state": lambda row: STATES.index(row.state) if row.state in STATES else len(STATES),
@@ -103,6 +103,9 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
 
 def read_index(reader: Reader) -> Index:
     """Read all groups.
+
+    Args:
+        reader: Of the gate.
 
     Raises:
         GateUnavailable: Redis can't be reached.
@@ -143,7 +146,7 @@ def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
 
 
 def _take_flags(reader: Reader, keys: Keys, rows: dict[Quoted, Row], at: int) -> None:
-    """What operators and failures say of groups; paused ones are there while they are empty, too."""
+    """Set the states from flags of operators and failures; a paused group is listed while it is empty, too."""
     for name in (Quoted(each.decode()) for each in reader.one("zrange", keys.paused, 0, -1)):
         rows.setdefault(name, Row(at, name, unquote(name), 0, "paused")).state = "paused"
     names = list(rows)

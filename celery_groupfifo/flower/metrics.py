@@ -1,7 +1,7 @@
 """The gate's metrics on Flower's `/metrics`.
 
-Flower answers a scrape on the thread that answers everything else. So nothing is read there: a thread of its own keeps
-the last figures at hand, and a gate that does not answer costs nobody a moment.
+Flower answers a scrape on the thread that answers everything else. So no figures are read there: a thread of its own
+keeps the last ones, and a gate that does not answer delays no request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVERY = 5.0
 
 
 class Background(Collector):
-    """The gate's metrics as they were last read; never waits.
+    """The gate's metrics as they were last read; it never waits.
 
     Args:
         snapshots: Reads them.
@@ -35,22 +35,22 @@ class Background(Collector):
         self._lock, self._started, self._stop = Lock(), False, Event()
 
     def describe(self) -> Iterator[Metric]:
-        """The names alone, so that a registration asks no Redis."""
+        """Return the names alone, so that a registration asks no Redis."""
         return metrics(False, Snapshot())
 
     def collect(self) -> Iterator[Metric]:
-        """The last figures; `groupfifo_up 0` before the first ones, and since the gate has stopped answering."""
+        """Return the last figures; `groupfifo_up 0` before the first ones, and while the gate does not answer."""
         return metrics(*self._last)
 
     def start(self) -> None:
-        """Read from now on."""
+        """Start to read."""
         with self._lock:
             if not self._started:
                 self._started = True
                 Thread(target=self._run, name="groupfifo-flower-metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._stop.set()
 
     def _run(self) -> None:
@@ -67,12 +67,15 @@ def install(app: Celery, registry: CollectorRegistry = REGISTRY, every: float = 
     """Put the metrics of an app's gate into a registry, in place of those put there before.
 
     Args:
-        app: Whose gate.
-        registry: Flower's `/metrics` is the process' default one.
+        app: The app of the gate.
+        registry: Flower's `/metrics` shows the process' default one.
         every: Seconds between two readings.
 
+    Returns:
+        The collector, started.
+
     Raises:
-        ValueError: Somebody else's metrics have our names.
+        ValueError: Foreign metrics have our names.
     """
     global _installed
     if _installed is not None:

@@ -1,4 +1,4 @@
-"""What this Flower has seen of each group since it started: the gate keeps nothing of a group that has ended."""
+"""The outcomes of each group since this Flower started: the gate keeps no data of a group that has ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Groups that are remembered; the one that was quiet for longest is forgotten first.
+#: Groups that are remembered; the one without an event for the longest time is forgotten first.
 GROUPS = 50_000
-#: Failures that are remembered of each.
+#: Failures that are remembered per group.
 FAILURES = 10
 
 
@@ -31,7 +31,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Counts:
-    """Of one group.
+    """The outcomes of one group.
 
     Attributes:
         done: Runs that succeeded.
@@ -45,7 +45,7 @@ class Counts:
 
 
 class OutcomeCounts:
-    """Counts ends of runs by group, from `groupfifo-finished` events.
+    """The ends of runs by group, counted from `groupfifo-finished` events.
 
     Args:
         most: Groups that are remembered.
@@ -56,7 +56,7 @@ class OutcomeCounts:
         self._groups: OrderedDict[str, Counts] = OrderedDict()
 
     def take(self, event: dict[str, Any]) -> None:
-        """Take in an event of a worker; others than ends of runs change nothing."""
+        """Count an event of a worker; only ends of runs count."""
         key, outcome = event.get("key"), event.get("outcome")
         if event.get("type") != "groupfifo-finished" or not isinstance(key, str):
             return
@@ -72,9 +72,9 @@ class OutcomeCounts:
             self._groups.popitem(last=False)
 
     def of(self, key: str) -> Counts:
-        """The counts of a group; zeros when nothing was seen of it."""
+        """Return the counts of a group; zeros for an unknown one."""
         return self._groups.get(key) or Counts()
 
 
-#: Of this process: one Flower runs in it.
+#: Of this process, in which one Flower runs.
 outcome_counts = OutcomeCounts()

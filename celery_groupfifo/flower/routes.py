@@ -1,4 +1,4 @@
-"""Our addresses. All of them are `url(…)`: with --url_prefix Flower takes the arguments of plain tuples away."""
+"""The addresses of our pages. Each is a `url(…)`, as Flower with --url_prefix drops the arguments of plain tuples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery_groupfifo.flower import act, adapter, api, views
 
 
 def routes() -> list[Any]:
-    """What is put among Flower's handlers."""
+    """Return the rules to put among Flower's handlers."""
     verbs, bulk = "|".join(act.VERBS), "|".join(act.BULK)
     return [
         url(r"/groups", views.GroupsPage, name="groups"),

@@ -1,7 +1,7 @@
-"""Grouped tasks on Flower's Tasks page: their group, and that a parked one was revoked.
+"""The changes to Flower's Tasks page for grouped tasks: their group, and the state of revoked ones.
 
 Flower knows tasks from events. A parked task comes as Celery's `task-sent`, with the field `group_key` (where
-`task_send_sent_event` is on); a task that is begun names its group in `groupfifo-begun`; what is taken out of the gate
+`task_send_sent_event` is on); a task that is begun names its group in `groupfifo-begun`; a task taken out of the gate
 comes as `groupfifo-revoked`. No event of ours is of the kind `task-*`: Flower would take the client that sends it for
 a worker.
 """
@@ -17,15 +17,15 @@ FIELD, LABEL = "group_key", "Group"
 
 
 def extend(task_class: Any, columns: dict[str, str], shown: str) -> str:
-    """Give tasks a group, and the Tasks page a column for it. May be called again.
+    """Give tasks a group, and the Tasks page a column for it. A second call changes nothing.
 
     Celery's own class is extended, in this process only, rather than replaced: a saved state (`--persistent`) names it,
-    and a Flower without us reads that state, too.
+    and a Flower without this package reads that state, too.
 
     Args:
         task_class: Of Celery's event state.
-        columns: All that the Tasks page can show: name → title.
-        shown: The names that it shows unless told otherwise, with commas.
+        columns: All columns of the Tasks page: name → title.
+        shown: The names of the default columns, with commas.
 
     Returns:
         `shown` with the new column, after the task's id.
@@ -41,13 +41,14 @@ def extend(task_class: Any, columns: dict[str, str], shown: str) -> str:
 
 
 def take(state: Any, event: dict[str, Any]) -> None:
-    """Let one of our events change the tasks that it names. What Flower does not know is left alone.
+    """Change the tasks that one of our events names. Tasks that Flower does not know are ignored.
 
     Args:
         state: Flower's `EventsState`.
         event: As it came.
     """
-    known = getattr(state.tasks, "data", state.tasks)  # a look must not make a task one that was just used
+    # Below the cache, as a look-up in it would mark the task as just used.
+    known = getattr(state.tasks, "data", state.tasks)
     if event["type"] == REVOKED:
         for task_id in event["uuids"]:
             task = known.get(task_id)

@@ -1,4 +1,4 @@
-"""The pages, and the data of their tables. Pages ask the gate nothing: they come up while it is away, and say so."""
+"""The pages, and the data of their tables. A page itself asks no gate: it comes up while Redis is away, and says so."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _Page, _ = adapter.handler_classes()
 
 #: The table's columns by their number.
 _COLUMNS = ("key", "state", "depth", "running", "worker", "age", "done", "failed")
-#: Rows that one page holds at most.
+#: Rows per page, at most.
 MOST = 500
 
 
 class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
-    """One of our pages."""
+    """The base of our pages."""
 
     template = ""
 
     @authenticated
     def get(self) -> None:
-        """The page, without its data."""
+        """Answer with the page, without its data."""
         self.show(self.template)
 
     def show(self, template: str, **more: Any) -> None:
-        """Render a page with what all of them need."""
+        """Render a page with the values that every template needs."""
         base = str(self.reverse_url("groups"))
         page = {
             "base": base,
@@ -42,35 +42,35 @@ class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
 
 
 class GroupsPage(Page):
-    """All groups."""
+    """The page of all groups."""
 
     template = "groupfifo_groups.html"
 
 
 class LettersPage(Page):
-    """Dead letters."""
+    """The page of dead letters."""
 
     template = "groupfifo_letters.html"
 
 
 class WorkersPage(Page):
-    """Workers and their leases."""
+    """The page of workers and their leases."""
 
     template = "groupfifo_workers.html"
 
 
 class ActionsPage(Page):
-    """What operators did."""
+    """The page of operators' actions."""
 
     template = "groupfifo_actions.html"
 
 
 class GroupPage(Page):
-    """One group."""
+    """The page of one group."""
 
     @authenticated
     def get(self, path: str) -> None:
-        """The page of a group; an empty one has a page, too: it may be paused, or have a history."""
+        """Answer with the page of a group; also of an empty one, which may be paused, or have a history."""
         key = self.key(path)
         self.show("groupfifo_group.html", key=key, in_path=in_path(key))
 
@@ -79,10 +79,10 @@ class GroupPage(Page):
 
 
 class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
-    """Data of a page; as Flower's own, not under /api: reading needs a login, where there is one, and no flag."""
+    """The base of handlers for a page's data. Unlike those of /api they need no flag, only Flower's login."""
 
     def link(self, tasks: Any) -> None:
-        """Mark the tasks that Flower has a page of, and name those whose name it knows."""
+        """Mark the tasks that Flower has a page of, and add the names it knows."""
         for task in tasks:
             known = adapter.known_task(self.application, task["task_id" if "task_id" in task else "id"])
             task["known"] = known is not None
@@ -91,11 +91,11 @@ class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
 
 
 class GroupsData(Data):
-    """A page of the table, as DataTables asks for it."""
+    """The data of the groups' table, as DataTables asks for it."""
 
     @authenticated
     async def get(self) -> None:
-        """Rows, counts, and the numbers of the cards."""
+        """Answer with rows, counts, and the numbers of the cards."""
         column = self.number("order[0][column]", 2)
         sort = _COLUMNS[column] if column < len(_COLUMNS) else "depth"
         found = await self.ask(
@@ -127,11 +127,11 @@ class GroupsData(Data):
 
 
 class GroupData(Data):
-    """One group."""
+    """The data of one group."""
 
     @authenticated
     async def get(self, path: str) -> None:
-        """All that its page shows."""
+        """Answer with all data of its page."""
         limit, offset = self.number("limit", 50, MOST), self.number("offset", 0)
         found = await self.ask(data.group, self.key(path), max(limit, 1), offset, self.word("ask_workers") == "1")
         for name in ("running", "tasks", "scheduled", "failures", "dead_letters"):
@@ -145,22 +145,22 @@ class GroupData(Data):
 
 
 class LettersData(Data):
-    """Dead letters."""
+    """The data of the dead letters' page."""
 
     @authenticated
     async def get(self) -> None:
-        """The newest ones."""
+        """Answer with the newest ones."""
         found = await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1))
         self.link(found["dead_letters"])
         self.write(found)
 
 
 class WorkersData(Data):
-    """Workers and their leases."""
+    """The data of the workers' page."""
 
     @authenticated
     async def get(self) -> None:
-        """Those that answer, that Flower knows, or that hold leases."""
+        """Answer with workers that answer, that Flower knows, or that hold leases."""
         found = await self.ask(data.workers)
         self.link(found["leases"])
         known = dict(adapter.workers(self.application))
@@ -170,9 +170,9 @@ class WorkersData(Data):
 
 
 class ActionsData(Data):
-    """What operators did."""
+    """The data of the actions' page."""
 
     @authenticated
     async def get(self) -> None:
-        """The newest ones."""
+        """Answer with the newest ones."""
         self.write(await self.ask(data.actions, max(self.number("limit", 200, 1000), 1)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def _source() -> Callable[[], float]:
-    # time.monotonic stands still during a suspension, on Linux and on macOS: a lease does not.
+    # time.monotonic stops during a suspension on Linux and macOS, but a lease runs on.
     if hasattr(time, "CLOCK_BOOTTIME"):
         boot = time.CLOCK_BOOTTIME
         return lambda: time.clock_gettime(boot)

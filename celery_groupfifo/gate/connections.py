@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import redis
 
-#: Idle connections that are kept. A burst opens what it needs; what comes back beyond these is closed.
+#: Idle connections that are kept. A burst opens as many as it needs; further ones are closed when they come back.
 KEPT = 16
 
 Place = Any
@@ -23,23 +23,23 @@ Place = Any
 
 
 class Master(Protocol):
-    """Knows where the server is, if that may change; see sentinels.py and failover.py."""
+    """The tracker of a server that may move; see sentinels.py and failover.py."""
 
     def find(self) -> Place:
-        """Return the place by now.
+        """Return the current place of the server.
 
         Raises:
-            redis.ConnectionError: Nobody can tell.
+            redis.ConnectionError: It is not known.
         """
 
     def last(self) -> Place | None:
-        """Return the place of a moment ago: what is kept is good only while it leads there. None: not known yet."""
+        """Return the last known place, at which kept connections are good; None: not known yet."""
 
     def doubt(self) -> None:
         """Note that connections to the place have failed."""
 
 
-#: Stands for this process. A number would have to be asked of the system at every call.
+#: Stands for this process: comparing objects is cheaper than asking the system for a pid at every call.
 _process = object()
 
 
@@ -52,7 +52,7 @@ os.register_at_fork(after_in_child=_forked)
 
 
 class _Idle(deque[Any]):
-    """Hold the connections of one process."""
+    """The kept connections of one process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class _Idle(deque[Any]):
 
 
 class Connections:
-    """The connections to one server. From any thread, greenlet or forked process.
+    """The connections to one server, for any thread, greenlet or forked process.
 
     Args:
         options: For the connection, as redis-py names them; with its `connection_class`.
@@ -68,8 +68,8 @@ class Connections:
         at: Returns the options for a place that the master names.
 
     Attributes:
-        generation: Grows whenever all connections that were made before are distrusted. Whoever holds one for long
-            asks `trusts`.
+        generation: Changes whenever all connections made before are distrusted. A caller that holds one for long asks
+            `trusts`.
         timeout: Seconds to wait for an answer.
     """
 
@@ -86,10 +86,10 @@ class Connections:
         self.generation = 0
         self.timeout = float(options["socket_timeout"])
 
-    # -- one's own ---------------------------------------------------------
+    # -- a caller's own ------------------------------------------------------
 
     def open(self) -> Any:
-        """A new connection: connected, authenticated, its database selected. The caller's own, until `close`.
+        """Open a connection: connected, authenticated, its database selected. It is the caller's until `close`.
 
         Raises:
             redis.RedisError: The server can't be reached, or refuses it.
@@ -113,7 +113,7 @@ class Connections:
         return connection
 
     def close(self, connection: Any) -> None:
-        """Close a connection, with every answer that was not read."""
+        """Close a connection, with every unread answer."""
         connection.disconnect()
 
     def trusts(self, connection: Any) -> bool:
@@ -131,7 +131,7 @@ class Connections:
     # -- for one call ------------------------------------------------------
 
     def take(self) -> Any:
-        """A connection for one call: a kept one, or a new one. To be given back, or closed."""
+        """Return a connection for one call, a kept or a new one; the caller gives it back or closes it."""
         idle = self._mine()
         while idle:
             try:
@@ -144,7 +144,7 @@ class Connections:
         return self.open()
 
     def give_back(self, connection: Any) -> None:
-        """The call has read its answer: others may use the connection."""
+        """Keep a connection for other callers, once its answer is read."""
         idle = self._mine()
         good = connection._sock is not None and connection.groupfifo_generation == self.generation
         if good and len(idle) < KEPT:
@@ -153,11 +153,11 @@ class Connections:
             self.close(connection)
 
     def drop(self, generation: int) -> None:
-        """Distrust every connection of a generation: after one has failed, the others are likely to be as bad.
+        """Distrust every connection of a generation: after one has failed, the others are likely to fail, too.
 
         Args:
-            generation: The one at the start of the call that has failed. When it has gone, others were faster, and
-                what has been made since then is good.
+            generation: The one at the start of the call that has failed. When it has changed since, another call has
+                reported the failure, and newer connections are good.
         """
         if generation == self.generation:
             self._distrust_all()
@@ -169,7 +169,7 @@ class Connections:
         self.close_idle()
 
     def close_idle(self) -> None:
-        """Close what is kept."""
+        """Close the kept connections."""
         idle = self._mine()
         while idle:
             try:
@@ -178,7 +178,7 @@ class Connections:
                 break
 
     def _mine(self) -> _Idle:
-        if self._idle.process is not _process:  # a forked child starts with nothing: what it inherits is its parent's
+        if self._idle.process is not _process:  # a forked child must not use its parent's connections
             self.generation = next(self._numbers)
             self._idle = _Idle()
         return self._idle
@@ -186,7 +186,7 @@ class Connections:
     # -- for redis-py ------------------------------------------------------
 
     def client(self) -> Any:
-        """redis-py's client on these connections."""
+        """Return redis-py's client on these connections."""
         return redis.Redis(connection_pool=_Pool(self, _class_of(self._options), _arguments(self._options)))
 
 
@@ -200,7 +200,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Pool(redis.ConnectionPool):
-    """Stand for the pool that redis-py's client expects."""
+    """The pool that redis-py's client expects, over `Connections`."""
 
     def __init__(self, connections: Connections, connection_class: type[Any], options: dict[str, Any]) -> None:
         super().__init__(connection_class=connection_class, **options)
@@ -212,7 +212,7 @@ class _Pool(redis.ConnectionPool):
             unusable = connection.can_read()
         except (redis.RedisError, OSError):
             unusable = True
-        if unusable:  # the server has closed it, and the other ones as well
+        if unusable:  # the server has closed it, and probably the other ones
             self._connections.close(connection)
             self._connections.drop(connection.groupfifo_generation)
             connection = self._connections.open()

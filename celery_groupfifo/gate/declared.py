@@ -1,4 +1,4 @@
-"""Queues and exchanges as JSON: whoever publishes a ticket later declares what its sender would have declared."""
+"""Queues and exchanges as JSON: the publisher of a ticket declares later what its sender would have declared."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _QUEUE = (
 
 
 def described(entities: Iterable[Entity]) -> list[dict[str, Any]]:
-    """Describe entities, without what is kombu's default.
+    """Describe entities as JSON, without kombu's defaults.
 
-    Left out is what no other process can declare: a queue of its connection alone, or one that the broker names.
+    Queues that another process can't declare are left out: those of one connection, and those that the broker names.
     """
     return [_queue(entity) if isinstance(entity, Queue) else _exchange(entity) for entity in entities if _can(entity)]
 

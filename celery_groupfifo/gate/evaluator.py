@@ -1,7 +1,7 @@
-"""Scripts on connections that are kept: EVALSHA without the way through redis-py's client.
+"""An evaluator for scripts on kept connections: EVALSHA without redis-py's client.
 
-The client asks for retries, metrics and maintenance around every command: twice the work of the command itself, in the
-worker's main process, for every task.
+The client adds retries, metrics and maintenance to every command: twice the work of the command itself, in the worker's
+main process, for every task.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def load(connection: Any, names: Sequence[str]) -> None:
-    """Make scripts known to a server. One that is too old gets none, so the first call of each process is refused.
+    """Load scripts into a server, unless it is too old.
 
     Args:
         connection: To the server, not in use elsewhere.
@@ -30,7 +30,7 @@ def load(connection: Any, names: Sequence[str]) -> None:
     Raises:
         redis.RedisError: The server is too old or refuses, or the connection is lost.
     """
-    with suppress(ResponseError):  # the user may not ask for it
+    with suppress(ResponseError):  # the user may lack the permission for INFO
         connection.send_command("INFO", "server")
         found = re.search(rb"redis_version:([\d.]+)", connection.read_response())
         if found is not None:
@@ -45,19 +45,19 @@ class Evaluator:
     """The scripts of one server.
 
     Args:
-        connections: To it; a call has one to itself.
+        connections: To the server; each call has one to itself.
     """
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     def call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a script once; load it when the server does not know it (any more).
+        """Run a script once; load it first when the server does not know it.
 
         Raises:
-            redis.ConnectionError, redis.TimeoutError: Whether it ran is not known.
+            redis.ConnectionError, redis.TimeoutError: The script may or may not have run.
             redis.ResponseError: Redis refused it, or it failed.
-            TooOldError: The server is.
+            TooOldError: The server is too old.
         """
         connection = self._connections.take()
         try:
@@ -67,10 +67,10 @@ class Evaluator:
                 load(connection, [name])
                 reply = self._evaluate(connection, name, keys, args)
         except ResponseError:
-            self._connections.give_back(connection)  # an answer like any other: the connection is fine
+            self._connections.give_back(connection)  # an error is an answer like any other: the connection is fine
             raise
         except BaseException:
-            # Also when the thread is being ended, or the greenlet killed: its answer must not become another call's.
+            # Also when the thread ends or the greenlet is killed: the unread answer must not become another call's.
             self._connections.close(connection)
             raise
         self._connections.give_back(connection)

@@ -1,8 +1,8 @@
 """The server in use of a list of several: the broker's failover list.
 
-A process stays with the server that it uses as long as that one works, and goes on to the first one of the list that
-does when it fails. A replica does not count: it takes no writes. Where the servers do not hold the same data each of
-them is a gate of its own, see docs/guarantees.md.
+A process stays with its server as long as that one works, then goes on to the first one of the list that works. A
+replica does not count: it takes no writes. Where the servers do not hold the same data each of them is a gate of its
+own, see docs/guarantees.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 
 class Failover:
-    """Knows which server of a list is in use, by its number.
+    """The tracker of the server in use, by its place in a list.
 
     Args:
         servers: Connections to each, to try it.
@@ -38,7 +38,7 @@ class Failover:
         self._pid, self._lock = os.getpid(), threading.Lock()
 
     def find(self) -> int:
-        """See `connections.Master`.
+        """Return the place of the server in use.
 
         Raises:
             redis.ConnectionError: None of them works.
@@ -54,20 +54,20 @@ class Failover:
             return self._used
 
     def last(self) -> int | None:
-        """See `connections.Master`."""
+        """Return the place of the server in use, without a try; None: not known yet."""
         return self._used
 
     def doubt(self) -> None:
-        """See `connections.Master`."""
+        """Note that connections to the server have failed."""
         self._doubted = True
 
     def follow(self, server: int) -> None:
-        """Use this one from now on."""
+        """Use a server from now on."""
         with self._own_lock():
             self._use(server)
 
     def _try_all(self) -> None:
-        # The one in use first: it may have broken one connection only.
+        # The one in use first: perhaps only one connection has broken.
         for server in sorted(range(len(self._servers)), key=lambda server: (server != self._used, server)):
             try:
                 if _takes_writes(self._servers[server]):
@@ -89,7 +89,7 @@ class Failover:
         self._used, self._doubted, self._error = server, False, None
 
     def _own_lock(self) -> threading.Lock:
-        if self._pid != os.getpid():  # a thread of the parent may have held it at the fork
+        if self._pid != os.getpid():  # a thread of the parent may have held the lock at the fork
             self._pid, self._lock = os.getpid(), threading.Lock()
         return self._lock
 
@@ -101,7 +101,7 @@ def _takes_writes(server: Connections) -> bool:
         return b"role:slave" not in connection.read_response()
     except ResponseError as error:
         if "NOPERM" in str(error) or "no permissions" in str(error):
-            return True  # it is not told: its refusal of the first write will tell
+            return True  # INFO is forbidden: a replica will refuse the first write
         raise
     finally:
         server.close(connection)

@@ -1,7 +1,7 @@
 """The gate: the operations on ordered groups, in the words of docs/how-it-works.md.
 
-Each method is one script, plus what only a client can do: bring a ticket to a broker that is not the gate's
-own Redis. All of it may be repeated after a lost reply.
+Each method is one script, plus what only a client can do: bring a ticket to a broker that is not the gate's own Redis.
+Each call may be repeated after a lost reply.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Call, Store
 from celery_groupfifo.settings import Settings, read_settings
 
-#: How long a producer's last number is remembered: longer than anybody repeats a call.
+#: Time that a producer's last number is remembered: longer than any caller repeats a call.
 PRODUCER_KEEP_MS = 600_000
 
 
@@ -49,11 +49,11 @@ class Gate(Recovery):
     # -- producers ---------------------------------------------------------
 
     def number(self) -> Number:
-        """The number of the next park: the same for every repetition of it."""
+        """Return the number of the next park: the same for every repetition of it."""
         return self.numbers(1)[0]
 
     def numbers(self, many: int) -> list[Number]:
-        """Numbers for parks in one round trip."""
+        """Return numbers for parks in one round trip."""
         try:
             first = self._producers.popleft()
         except IndexError:
@@ -87,12 +87,15 @@ class Gate(Recovery):
     def park_all(
         self, entries: Sequence[Entry], numbers: Sequence[Number], producer: Any = None
     ) -> list[bool | GroupFifoError]:
-        """Park many in one round trip, in order; an item of the answer is that of `park`, or an error.
+        """Park many entries in one round trip, in order.
 
         Args:
             entries: To park.
             numbers: As many, from `numbers()`.
             producer: See `publish`.
+
+        Returns:
+            For each entry the answer of `park`, or its error.
 
         Raises:
             GateUnavailable: Some may be parked; call again with the same numbers.
@@ -134,8 +137,8 @@ class Gate(Recovery):
 
         Args:
             task_id: Of the task.
-            note: What the audit keeps of it, when it is done; empty: nothing.
-            group: Only those of this group, quoted; None: of any.
+            note: For the audit, once an entry is taken out; empty: no entry.
+            group: Only entries of this group, quoted; None: of any.
 
         Returns:
             The message of the entry, without its tickets; None when there is none, or it runs.
@@ -164,21 +167,21 @@ class Gate(Recovery):
         Args:
             ticket: As it came.
             owner: The worker.
-            call: Name of the call, from `call_name`; whoever repeats it later gives it the same one.
+            call: Name of the call, from `call_name`, the same for every repetition; empty: a new one.
 
         Returns:
-            False when the ticket counts no more.
+            False when the ticket is stale.
         """
         return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
 
     def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> Call:
-        """A begin for the outbox, which sends many without waiting for their answers."""
+        """Return the call of a begin for the outbox, which sends many without waiting for their answers."""
         return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
 
     def finish(self, call: Finish) -> Finished:
-        """Give the lease back, send the group's next head out, and take the worker's next task.
+        """Give the lease back, release the group's next head, and take the worker's next task.
 
-        After a final failure the group's policy decides instead, and nothing is taken.
+        After a final failure the group's policy decides instead, and no task is taken.
 
         Raises:
             GateUnavailable: It may or may not be done; call again with the very same `call`.
@@ -208,7 +211,7 @@ class Gate(Recovery):
         return keys, more, args + [name for name, _ in call.lists]
 
     def finished(self, reply: Sequence[Any]) -> Finished:
-        """The answer to a finish, from the script's reply; brings what the script could not."""
+        """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""
         code, taken, due, *rest = reply
         self.publish(rest)
         return Finished(code == 0, taken or None, None if due < 0 else due / 1000, code == 2)
@@ -217,7 +220,7 @@ class Gate(Recovery):
         """Give heads back: their tickets go out again at once.
 
         Args:
-            runs: Tickets, and whether a worker was lost with them.
+            runs: Tickets, each with True when a worker was lost with it.
             lists: The broker's lists that the caller knows.
         """
         every = list(runs)
@@ -235,7 +238,7 @@ class Gate(Recovery):
         return self._keys(runs[0][0]), [key for _, key in lists], args
 
     def renew(self, owner: Quoted, tickets: Iterable[Ticket]) -> list[Ticket]:
-        """One heartbeat for all leases of a worker.
+        """Renew all leases of a worker in one heartbeat.
 
         Returns:
             The tickets whose lease is lost.
@@ -252,12 +255,12 @@ class Gate(Recovery):
         return lost
 
     def forget(self, owner: Quoted) -> None:
-        """A worker is gone for good, with nothing left to repeat."""
+        """Forget the last calls of a worker that has ended and repeats none."""
         for keys in self.keyspace.partitions:
             self.store.forget(keys.calls(owner))
 
     def lease(self, ticket: Ticket) -> float | None:
-        """Seconds left of a lease; None when it is lost."""
+        """Return the seconds left of a lease; None when it is lost."""
         left = self.store.run("lease", self._keys(ticket), [], [ticket.entry, ticket.fence])
         return None if left < 0 else left / 1000
 
@@ -265,12 +268,12 @@ class Gate(Recovery):
 def build_gate(
     app: Celery, name: str = "groupfifo", timeout: float | None = None, patient: bool = True, send: Send | None = None
 ) -> Gate:
-    """A new gate for `app`, with connections of its own.
+    """Build a new gate for `app`, with connections of its own.
 
     Args:
-        app: Whose settings count.
+        app: The app whose settings count.
         name: Of the connections, shown by `CLIENT LIST`.
-        timeout: Seconds to wait for an answer; None: what suits the lease.
+        timeout: Seconds to wait for an answer; None: derived from the lease.
         patient: Repeat a call after a time-out, too; see `Store`.
         send: Takes the tickets that are not for the gate's Redis; see `KombuReleaser`.
 
@@ -288,11 +291,11 @@ _ATTRIBUTE = "_groupfifo_gates"
 
 
 def gate_of(app: Celery, name: str = "groupfifo", **options: Any) -> Gate:
-    """Return the gate of `app` in this process; built at first use, and anew in a forked child.
+    """Return the gate of `app` in this process; built at first use, and again in a forked child.
 
     Args:
-        app: Whose settings count.
-        name: Of its connections; each has a gate of its own.
+        app: The app whose settings count.
+        name: Of its connections; each name has a gate of its own.
         **options: For `build_gate`, at first use.
     """
     known: dict[str, Gate]

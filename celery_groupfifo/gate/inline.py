@@ -1,7 +1,7 @@
-"""Lua scripts, made quicker to run: functions are put where they are called, and fields become variables.
+"""The inliner, which makes Lua scripts quicker: it replaces calls by function bodies, and table fields by variables.
 
-Redis runs the whole text of a script at every call, and that makes each of its functions and tables anew: a quarter of
-a microsecond for a function, a seventh of what a script takes in all. So the scripts are written with them, and run
+Redis runs the whole text of a script at every call, and so makes each of its functions and tables again: a quarter of a
+microsecond for a function, a seventh of a script's time in all. So the scripts are written with functions, and run
 without.
 """
 
@@ -21,11 +21,11 @@ _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 
 
 def unpacked(script: str, table: str) -> str:
-    """A script with a local variable in place of each field of a table; lines that set one nobody reads are left out.
+    """Replace each field of a table in a script by a local variable, and drop lines that set an unread one.
 
     Args:
         script: It makes the table empty and at the margin, `local T = {}`, sets each field on a line of its own, and
-            does nothing else with it but use its fields by their names, `T.name`.
+            otherwise only uses fields by their names, `T.name`.
         table: Its name.
     """
     field = re.compile(rf"\b{table}\.(\w+)")
@@ -41,14 +41,14 @@ def unpacked(script: str, table: str) -> str:
 
 
 def inlined(script: str) -> str:
-    """A script that does the same with fewer functions, and without comments.
+    """Return an equal script with fewer functions, and without comments.
 
-    A function is put in place when its one `return` ends it, and when every call of it is a line of its own: `f(…)`,
-    `a, b = f(…)`, `local a, b = f(…)` or `return f(…)`. Others stay. What nobody calls is left out.
+    A function is inlined when its one `return` ends it, and every call of it is a line of its own: `f(…)`, `a, b =
+    f(…)`, `local a, b = f(…)` or `return f(…)`. Other functions stay. Uncalled ones are left out.
 
     Args:
         script: Its functions begin and end at the margin, and are defined before they are called. No local variable
-            has the name of a function, or of something outside that a function uses.
+            has the name of a function, or of an outer variable that a function uses.
     """
     lines = [line for line in (_COMMENT.sub("", line).rstrip() for line in script.splitlines()) if line]
     numbers, at = count(1), 0
@@ -65,7 +65,7 @@ def inlined(script: str) -> str:
 
 
 def _without_uncalled(lines: list[str]) -> list[str]:
-    """A script without the functions that nothing calls: from the last one on, as each calls earlier ones."""
+    """Drop the functions that nothing calls: from the last one on, as each calls earlier ones."""
     for at in reversed([at for at, line in enumerate(lines) if line.startswith(_START)]):
         end = lines.index(_END, at)
         name = lines[at].removeprefix(_START).partition("(")[0]
@@ -75,7 +75,7 @@ def _without_uncalled(lines: list[str]) -> list[str]:
 
 
 def _placed(function: list[str], rest: list[str], numbers: Iterator[int]) -> list[str] | None:
-    """The rest of a script with a function in place of its calls; None where that can't be."""
+    """Return the rest of a script with a function in place of its calls; None where that is not possible."""
     defined = _FUNCTION.match(function[0])
     assert defined, function[0]
     name, parameters = defined.groups()
@@ -92,7 +92,7 @@ def _placed(function: list[str], rest: list[str], numbers: Iterator[int]) -> lis
             return None
         indent, returning, targets, _, arguments = call.groups()
         if ((returning or targets) and not result) or (returning and result.endswith(")")):
-            return None  # no value, or any number of them
+            return None  # no value, or an unknown number of them
         values = _values(result) if returning else (targets or "").count(",") + 1
         kept = ", ".join(f"_{next(numbers)}" for _ in range(values)) if result else ""
         block = _block(steps, f"{parameters} = {arguments}" if arguments else parameters, kept, result)
@@ -105,13 +105,13 @@ def _placed(function: list[str], rest: list[str], numbers: Iterator[int]) -> lis
 
 
 def _block(steps: list[str], bound: str, kept: str, result: str) -> list[str]:
-    """What a call becomes: parameters, steps, and the result in variables of its own."""
+    """Return the block that replaces a call: parameters, steps, and the result in variables of its own."""
     block = ["do", *([f"local {bound}"] if bound else []), *steps]
     return [f"local {kept}", *block, f"{kept} = {result}", "end"] if result else [*block, "end"]
 
 
 def _parted(body: list[str]) -> tuple[list[str] | None, str]:
-    """The steps of a function and what it gives back; no steps when it leaves from inside of something."""
+    """Return the steps of a function and its result; no steps when it returns from inside a block."""
     places = [at for at, line in enumerate(body) if re.search(r"\breturn\b", line)]
     if not places:
         return body, ""
@@ -123,7 +123,7 @@ def _parted(body: list[str]) -> tuple[list[str] | None, str]:
 
 
 def _is_closed(arguments: str) -> bool:
-    """Whether the brackets of a list of arguments are its own: not those of `f(a) .. g(b)`."""
+    """Return whether the brackets of a list of arguments are its own: not those of `f(a) .. g(b)`."""
     depth = 0
     for character in _STRING.sub("", arguments):
         depth += (character in "([{") - (character in ")]}")
@@ -133,7 +133,7 @@ def _is_closed(arguments: str) -> bool:
 
 
 def _values(result: str) -> int:
-    """How many values a `return` gives back."""
+    """Return the number of values that a `return` gives back."""
     text, brackets = _STRING.sub("", result), 1
     while brackets:
         text, brackets = _BRACKETS.subn("", text)

@@ -1,7 +1,7 @@
-"""Names of keys, and how a text becomes a part of one.
+"""Names of keys, and the quoting of texts in them.
 
-Every text from outside (group keys, task ids, queue and worker names) is percent-encoded, so that no part
-can hold a separator and two different texts never meet in one name.
+Every text from outside (group keys, task ids, queue and worker names) is percent-encoded, so that no part can hold a
+separator and two different texts never make the same name.
 """
 
 from __future__ import annotations
@@ -31,36 +31,37 @@ def quote(text: str) -> Quoted:
 
 #: Joined to an entry's name while the name is taken; `;` never comes out of `quote`. See lua/park.lua.
 REPLACES = ";r"
-#: Names that the entries of one task may have.
+#: Names that the entries of one task may have, at most.
 NAMES = 8
 
 
 def entry_names(task_id: str) -> list[str]:
-    """Every name that an entry of a task may have, the usual one first.
+    """Return every name that an entry of a task may have, the usual one first.
 
     A task that replaces itself by a chain gives its id to the chain's last task. When that one has another key, both
-    may be at the gate at the same time: the one that runs, and the other in its own line.
+    may be at the gate at the same time: the running one, and the other in its own line.
     """
     return [quote(task_id) + number * REPLACES for number in range(NAMES)]
 
 
 def task_of(name: str) -> str:
-    """The id of the task that an entry's name stands for."""
+    """Return the id of the task that an entry's name stands for."""
     return unquote(name.partition(";")[0])
 
 
-#: Each kind of members of `due` has a range of scores, see lua/lib/keys.lua; what is named here is not in the last one.
+#: Each kind of members of `due` has a range of scores, see lua/lib/keys.lua; kinds that are not in `_RANGES` share the
+#: last one.
 RANGE = 10**14
 _RANGES = {"l": 0, "h": 1, "e": 2}
 
 
 def due_score(member: str, ms: float) -> float:
-    """The score of a member of `due` that is due at a time (ms)."""
+    """Return the score of a member of `due` that is due at a time (ms)."""
     return _RANGES.get(member[0], 3) * RANGE + ms
 
 
 def due_ms(score: float) -> float:
-    """When a member of `due` with a score is due (ms)."""
+    """Return the time (ms) when a member of `due` with a score is due."""
     return score % RANGE
 
 
@@ -70,7 +71,7 @@ class Keys:
     All of them carry the hash tag `{namespace:partition}`, so on a Redis Cluster they share a slot.
 
     Args:
-        prefix: Put before every key, as the broker's `global_keyprefix` is.
+        prefix: Put before every key, as the broker's `global_keyprefix`.
         namespace: `groupfifo_namespace`.
         partition: From 0.
     """
@@ -104,11 +105,11 @@ class Keys:
         return f"{self._stem}calls:{owner}"
 
     def answer(self, token: str) -> str:
-        """The answer to the last call of an operator's action."""
+        """Return the key of the answer to the last call of an operator's action."""
         return f"{self._stem}o:{token}"
 
     def producer(self, token: str) -> str:
-        """The number of a producer's last park."""
+        """Return the key of a producer's last number."""
         return f"{self._stem}p:{token}"
 
 
@@ -126,11 +127,11 @@ class Keyspace:
         return self.partitions[crc32(group.encode()) % len(self.partitions)]
 
     def of_tag(self, tag: str) -> Keys | None:
-        """The partition that a ticket names; None when it is another gate's."""
+        """Return the partition that a ticket names; None for another gate's."""
         return self._by_tag.get(tag)
 
 
 @lru_cache(maxsize=1024)
 def queue_of_list(key: str) -> Quoted:
-    """The name that scripts know a broker's list by."""
+    """Return the name of a broker's list in the scripts."""
     return quote(key)

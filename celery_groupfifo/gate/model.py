@@ -1,4 +1,4 @@
-"""What the layers pass to each other."""
+"""The types that the layers pass to each other, and the names of headers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from celery_groupfifo.gate.keys import Quoted, quote, task_of
 HEADER = "groupfifo"
 #: The header that carries the group's key, as the user gave it.
 KEY_HEADER = "groupfifo_key"
-#: The header that carries the ETA, which the gate has waited for: the worker must not wait again.
+#: The header that carries an ETA: the gate has waited for it, and the worker must not wait again.
 ETA_HEADER = "groupfifo_eta"
 #: Options of a call that its run needs, and the headers that carry them.
 TRAVELLING = {"group_max_lost": HEADER + "_max_lost", "group_on_failure": HEADER + "_on_failure"}
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
-#: All headers that a message of ours may have.
+#: All headers of our own that a message may have.
 HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, *TRAVELLING.values())
 
 
@@ -31,11 +31,13 @@ class Entry:
     Attributes:
         id: The task's id.
         key: The group's key, as the user gave it.
-        queue: Where its ticket goes: the name of a Redis list, or `*` and a routing key on other brokers.
+        queue: The queue of its ticket: the name of a Redis list, or `*` and a routing key on other brokers.
         list_key: The Redis list itself; None on other brokers.
         cut: Bytes of `message` before the place of the second ticket.
         message: The kombu message without its tickets, see lua/lib/release.lua.
         delay: Milliseconds until it joins the line; 0: at once.
+        group: The key, quoted.
+        quoted_id: The id, quoted.
     """
 
     id: str
@@ -54,10 +56,14 @@ class Entry:
 
 
 class Ticket(NamedTuple):
-    """What a released head carries to the worker: `gf <tag> <fence> <lost> <parked us> <entry>`.
+    """The ticket that a released head carries to the worker: `gf <tag> <fence> <lost> <parked us> <entry>`.
 
     Attributes:
-        entry: The entry's name at the gate, as it stands in the ticket; see `keys.entry_names`.
+        tag: The gate's partition.
+        fence: Of this release.
+        lost: Workers that were lost with the task.
+        parked_us: Time of the park, in microseconds by the clock of Redis.
+        entry: The entry's name at the gate; see `keys.entry_names`.
     """
 
     tag: str
@@ -68,12 +74,12 @@ class Ticket(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The task's id."""
+        """Return the task's id."""
         return task_of(self.entry)
 
     @classmethod
     def parse(cls, text: object) -> Ticket | None:
-        """The ticket in a header; None when it is not one of ours."""
+        """Read the ticket in a header; None when the text is not one of ours."""
         if not isinstance(text, str):
             return None
         words = text.split(" ")
@@ -90,12 +96,12 @@ Lists = Sequence[tuple[str, str]]
 
 
 class Failure(NamedTuple):
-    """A final failure, in a group that does not just go on.
+    """A final failure whose policy is not `continue`.
 
     Attributes:
         policy: `block`, `dead_letter` or `cancel_rest`.
         task: The task's name.
-        error: What it raised, as text.
+        error: The exception, as text.
         worker: The node's name.
     """
 
@@ -105,7 +111,7 @@ class Failure(NamedTuple):
     worker: str
 
     def flag(self, task_id: str) -> str:
-        """What the hash of a blocked group says: JSON, open for the time that the script adds."""
+        """Return the flag of a blocked group: JSON, open for the time that the script adds."""
         said = {"reason": self.error, "by": self.worker, "task": self.task, "task_id": task_id}
         return json.dumps(said)[:-1] + ", "
 
@@ -119,12 +125,12 @@ class Finish:
         key: The group's key.
         owner: The worker.
         take: `lists`, `own` or `none`; see lua/finish.lua.
-        lists: Where to take the next ticket from.
-        caller: One that has one call at a time.
+        lists: The lists to take the next ticket from.
+        caller: Name of a caller, which has one call at a time.
         call: The name of this call.
-        failure: How it failed for good, when its group's policy asks for more than going on; None: anything else.
-        continuation: What goes on for the run (retry, replace), under its id: it is stored at the head of the group in
-            the step that finishes the run, and goes out when it is due. With it, no failure is final.
+        failure: The final failure, when the group's policy is not `continue`; else None.
+        continuation: The run's retry or replacement, under its id: it is stored at the head of the group in the step
+            that finishes the run, and goes out when it is due. With it, no failure is final.
     """
 
     ticket: Ticket
@@ -139,7 +145,7 @@ class Finish:
 
 
 class Number(NamedTuple):
-    """What makes a park known when it is repeated: a producer, and its running number.
+    """The identity of a park when it is repeated: a producer, and its running number.
 
     The scripts keep the last number of each producer. A producer has one park at a time, and is used again after it.
     """
@@ -153,10 +159,10 @@ class Finished:
     """The answer to a finish.
 
     Attributes:
-        stale: The lease had been lost; nothing was done.
-        taken: The message of the worker's next task, begun already; None: nothing to do.
+        stale: True when the lease was lost; nothing was done.
+        taken: The message of the worker's next task, begun already; None: there is none.
         due: Seconds until the continuation of the task is due; None: there is none.
-        blocked: The task has failed, and its group halts.
+        blocked: True when the task has failed, and its group halts.
     """
 
     stale: bool
@@ -170,10 +176,10 @@ class Swept:
     """The answer to a sweep.
 
     Attributes:
-        next_due: Seconds until something is due; None: nothing is, or another worker watches.
+        next_due: Seconds until the next item is due; None: there is none, or another worker watches.
         reclaimed: Heads taken back from lost workers.
         named: Due members that took a step of their own, and their groups.
-        cancelled: Id and message of what was cancelled after a failure: nobody else tells the result backend.
+        cancelled: Id and message of tasks cancelled after a failure; the caller tells the result backend.
     """
 
     next_due: float | None
@@ -186,9 +192,9 @@ class Head(NamedTuple):
     """The oldest released head in a queue.
 
     Attributes:
-        queue: As the scripts name it.
+        queue: Its name in the scripts.
         fence: Of its ticket.
-        seen: What was begun from the queue, see lua/lib/keys.lua; empty: nothing ever.
+        seen: Record of the begins from the queue, see lua/lib/keys.lua; empty: there was none.
     """
 
     queue: str
@@ -197,18 +203,18 @@ class Head(NamedTuple):
 
     @property
     def begun(self) -> int:
-        """The highest fence that was begun from the queue; 0: none."""
+        """Return the highest fence that was begun from the queue; 0: none."""
         return int(self.seen.partition(" ")[0] or 0)
 
     @property
     def rings(self) -> int:
-        """How often its heads have gone out again on another broker since one was begun."""
+        """Return how often the queue's heads have gone out again on another broker since the last begin."""
         words = self.seen.split(" ")
         return int(words[2]) if len(words) > 2 else 0
 
 
 def accepted(code: int, entry: Entry) -> bool | GroupFifoError:
-    """What the first word of a park's answer says, see lua/park.lua: False for an id that is there already."""
+    """Read the first word of a park's answer, see lua/park.lua: False for an id that is there already."""
     if code == -2:
         return GroupDraining(
             f"Task {entry.id} was not parked: group {entry.key!r} is draining. It takes new tasks again when its last "

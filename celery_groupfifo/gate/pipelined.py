@@ -1,6 +1,6 @@
 """A connection whose owner never waits for it: calls go out together, and answers are read when they have come.
 
-For the main loop of a worker, which must not stand still while Redis does.
+It serves the main loop of a worker, which must not stand still while Redis does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Pipelined:
-    """A connection that knows a few scripts. To be used from one thread; `readable` and `end` may be called from any.
+    """A connection that knows a few scripts, for one thread; `readable` and `end` may be called from any.
 
     Args:
         connection: Of redis-py, connected, not in use elsewhere.
-        store: Whose server.
+        store: The store of the connection's server.
     """
 
     def __init__(self, connection: Any, store: Store) -> None:
@@ -42,6 +42,10 @@ class Pipelined:
     @classmethod
     def open(cls, store: Store, names: Sequence[str]) -> Pipelined:
         """Connect, and load scripts. This waits.
+
+        Args:
+            store: Opens the connection.
+            names: Of the scripts.
 
         Raises:
             GroupFifoError: Redis can't be reached, or refuses.
@@ -58,17 +62,17 @@ class Pipelined:
             raise store.wrapped("script load", error) from error
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when answers have come; also after the connection was closed."""
+        """Return the descriptor, which is readable when answers have come; also after the connection was closed."""
         return self._descriptor
 
     @property
     def trusted(self) -> bool:
-        """Return whether it still leads to the right server. This may wait, for a Sentinel."""
+        """Return whether the connection still leads to the right server. This may wait, for a Sentinel."""
         return self._store.connections.trusts(self._connection)
 
     @property
     def readable(self) -> bool:
-        """Return whether something has come that its owner has not read yet. From any thread."""
+        """Return whether there is unread data, from any thread."""
         poll = select.poll()
         try:
             poll.register(self._descriptor, select.POLLIN)
@@ -83,14 +87,14 @@ class Pipelined:
             False when the socket takes no more now: call `flush` when it can be written to.
 
         Raises:
-            GateUnavailable: How many Redis got is not known.
+            GateUnavailable: Redis may have got any number of them.
         """
         for packed in self._connection.pack_commands(commands):
             self._out += packed
         return self.flush()
 
     def flush(self) -> bool:
-        """Send what is left. Returns and raises as `send` does."""
+        """Send the rest. Returns and raises as `send` does."""
         while self._out:
             try:
                 sent = self._socket.send(self._out)
@@ -116,7 +120,7 @@ class Pipelined:
                 raise self._ended(error) from error
             if not text:
                 if replies := self._replies():
-                    return replies  # the next look finds the end
+                    return replies  # the next read finds the end
                 raise self._ended(EOFError("closed by the server"))
             self._in += text
             if len(text) < CHUNK and not self._pending():
@@ -124,7 +128,7 @@ class Pipelined:
         return self._replies()
 
     def _pending(self) -> int:
-        """Return the bytes that TLS has read and not given out: no poller tells of them."""
+        """Return the number of bytes that TLS has buffered: a poller does not report them."""
         return self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
 
     def _replies(self) -> list[Any]:
@@ -146,12 +150,12 @@ class Pipelined:
         return GateUnavailable(f"The connection to Redis at {self._store.shown} has ended: {error!r}")
 
     def end(self) -> None:
-        """Let the connection end: its owner finds it so. From any thread."""
+        """Shut the socket down, so that its owner finds the end. From any thread."""
         with suppress(OSError, ValueError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Drop the connection, with every answer that was not read."""
+        """Close the connection, with every unread answer."""
         self._store.connections.close(self._connection)
 
 
@@ -159,11 +163,11 @@ def parse(text: bytearray, at: int) -> tuple[Any, int] | None:
     """Read one answer of Redis (RESP 2).
 
     Args:
-        text: What has come.
-        at: Where it begins.
+        text: The bytes that have come.
+        at: Start of the answer.
 
     Returns:
-        The answer, an error as `ResponseError`, and where the next one begins; None: it has not come whole.
+        The answer (an error as `ResponseError`) and the start of the next one; None: it is not complete.
     """
     end = text.find(b"\r\n", at)
     if end < 0:

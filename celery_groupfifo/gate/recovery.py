@@ -1,4 +1,4 @@
-"""What time moves, and what was lost on its way: the operations that a sweeping worker calls."""
+"""The operations that a sweeping worker calls: for due items, and for lost tickets and workers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from celery_groupfifo.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Entries that one call moves; the next one follows at once.
+#: Entries that one call moves; the next call follows at once.
 BATCH = 100
 #: ETAs and walks that one call moves; each takes a few times as long as naming it.
 ADVANCED = 50
-#: Bytes of entries that one answer holds when they are taken out.
+#: Bytes of entries that one answer may hold when they are taken out.
 MOST_BYTES = 1_000_000
-#: Time that a sweep leaves what it has named to the worker it has named it to.
+#: Time (ms) that a swept item is reserved for its worker.
 CLAIM_MS = 2_000
-#: A ticket that was overtaken is lost after this time on its way.
+#: Time (ms) after which a ticket that was overtaken counts as lost.
 GRACE_MS = 3_000
-#: Lease times that the last calls of a silent worker are remembered: longer than anybody repeats them.
+#: Lease times that the last calls of a silent worker are remembered: longer than any caller repeats them.
 CALLS_KEEP = 4
 
 #: Who calls and is no worker.
@@ -36,7 +36,7 @@ NOBODY = Quoted("-")
 
 
 class Recovery:
-    """The part of a gate that brings on what is due, and what was lost.
+    """The part of a gate that moves due items, and finds what was lost.
 
     Args:
         store: Its scripts.
@@ -56,14 +56,14 @@ class Recovery:
 
     @property
     def keep_ms(self) -> int:
-        """How long the last calls of a silent worker are remembered."""
+        """Return the time (ms) that the last calls of a silent worker are remembered."""
         return CALLS_KEEP * self.settings.ttl_ms
 
     def call_name(self) -> str:
-        """A name that no other call has."""
+        """Return a unique name for a call."""
         return f"{self._call_stem}.{next(self._calls)}"
 
-    # -- what time moves ---------------------------------------------------
+    # -- due items ---------------------------------------------------------
 
     def sweep(
         self, keys: Keys, lists: Lists = (), owner: Quoted = NOBODY, woken: bool = False, watch: float = 1.0
@@ -74,11 +74,11 @@ class Recovery:
             keys: Of the partition.
             lists: The broker's lists that the caller knows.
             owner: The worker.
-            woken: By the bell: it watches from now on.
-            watch: Seconds that it watches, when nobody else does. Who watches sweeps again within that time.
+            woken: True when the bell woke the worker: it watches from now on.
+            watch: Seconds that it watches, unless another worker does. A watching worker sweeps again within that time.
 
         Returns:
-            Only who watches is told when something is due next.
+            The answer; only the watching worker is told when the next item is due.
         """
         names = [name for name, _ in lists]
         args: list[Word] = [self.settings.ttl_ms, BATCH, CLAIM_MS, owner, round(watch * 1000), int(woken)]
@@ -94,7 +94,7 @@ class Recovery:
                 cancelled += self._cancel(keys, member, group)
         soon = self._advance(keys, [pair for pair in members if not pair[0].startswith("d ")], lists)
         if any(member.startswith("d ") for member, _ in members):
-            next_due = 0  # the walk may not have come to its end
+            next_due = 0  # the walk may not be complete
         elif soon >= 0:
             next_due = min(soon, next_due) if next_due >= 0 else soon
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
@@ -102,7 +102,7 @@ class Recovery:
     def _run_until_answered(
         self, name: str, keys: Keys, own: list[str], owner: Quoted, lists: Lists, args: list[Word], more: list[Word]
     ) -> Any:
-        """Run a script whose repetition asks for the same tickets again: under one name until an answer has come."""
+        """Run a script under one call name until an answer has come: a repetition asks for the same tickets."""
         place = (name, keys.tag)
         call = self._unanswered.setdefault(place, self.call_name())
         every = [*own, keys.calls(owner), *(key for _, key in lists)]
@@ -111,7 +111,7 @@ class Recovery:
         return reply
 
     def _advance(self, keys: Keys, members: Sequence[tuple[str, Quoted]], lists: Lists) -> int:
-        """Advance members of due. Returns ms until the next sweep; -1: as the last one has said."""
+        """Advance due members; return the ms until the next sweep, or -1 to keep the last answer."""
         answers: list[int] = []
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
         while members:
@@ -130,10 +130,10 @@ class Recovery:
         pairs = zip(gone[::2], gone[1::2], strict=True)
         return [(task_of(name.decode()), message_of(text)) for name, text in pairs]
 
-    # -- what was lost on its way -------------------------------------------
+    # -- lost tickets ------------------------------------------------------
 
     def heads(self, keys: Keys, after: str = "", limit: int = BATCH) -> list[Head]:
-        """The queues of a partition that hold released heads, and the oldest head of each; a page of them.
+        """Return the queues of a partition that hold released heads, and the oldest head of each; a page of them.
 
         Args:
             keys: Of the partition.
@@ -144,18 +144,18 @@ class Recovery:
         return [Head(*three) for three in zip(words[::3], map(int, words[1::3]), words[2::3], strict=True)]
 
     def every_head(self, keys: Keys) -> Iterator[Head]:
-        """All of them, page by page."""
+        """Iterate over the oldest heads of all queues, page by page."""
         page = self.heads(keys)
         while page:
             yield from page
             page = self.heads(keys, page[-1].queue) if len(page) == BATCH else []
 
     def begun(self, queue: str) -> int:
-        """The highest fence that was begun from a queue, in any partition: they share the broker's queues. 0: none."""
+        """Return the highest fence begun from a queue in any partition, as they share the broker's queues. 0: none."""
         return max(self.store.begun(keys, queue) for keys in self.keyspace.partitions)
 
     def tickets(self, queue: str) -> int:
-        """How many heads are on their way in a queue, of all partitions."""
+        """Return the number of heads of all partitions that are on their way in a queue."""
         return sum(self.store.tickets(keys, queue) for keys in self.keyspace.partitions)
 
     def ring(
@@ -172,17 +172,17 @@ class Recovery:
 
         Args:
             keys: Of the partition.
-            queue: As the scripts name it.
+            queue: Its name in the scripts.
             owner: The worker.
             seen: The highest fence that was begun from the queue, in any partition.
-            oldest: The fence of its oldest head, as the caller saw it; nothing is done when it is another one by now.
-                0: whatever it is.
-            rings: On other brokers. From 0 on: the queue is quiet, so all of its heads count; and as many times they
-                went out without a begin, this one included. -1: only those count that were overtaken.
-            limit: At most so many.
+            oldest: The fence of the queue's oldest head, as the caller saw it: nothing is done when it has changed. 0:
+                any.
+            rings: On other brokers. From 0 on: the queue is quiet, so all of its heads count, and the number says how
+                often they went out without a begin, this time included. -1: only overtaken heads count.
+            limit: Heads to release at most.
 
         Returns:
-            How many.
+            The number of released heads.
         """
         lists = [] if queue.startswith(ELSEWHERE) else [(queue, unquote(queue))]
         args: list[Word] = [queue, GRACE_MS, seen, oldest, rings, limit]
@@ -202,13 +202,14 @@ class Recovery:
         return keys
 
     def publish(self, words: Sequence[bytes | None], producer: Any = None) -> None:
-        """Bring tickets to the broker, see `Releaser.send`. One that can't go out does so with the next sweep."""
+        """Bring tickets to the broker, see `Releaser.send`. A failed one goes out with the next sweep."""
         for queue, message in zip(words[::2], words[1::2], strict=True):
             if queue is None or message is None:
                 continue
             try:
                 self.releaser.send(queue.decode(), message, producer)
-            except Exception as error:  # whatever a broker raises: the gate's step is done, its answer must not be lost
+            # A broker may raise anything, and the answer of the gate's step must not be lost.
+            except Exception as error:
                 logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
                 self.unsent(message)
 

@@ -1,4 +1,4 @@
-"""What Redis refuses, and what helps: a new connection, time, or somebody who changes a setting."""
+"""The refusals of Redis, and what helps: a new connection, time, or a changed setting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAST_VERSION = (6, 2)
 
 
 class TooOldError(RedisError):
-    """A server's version, when it is below the least one."""
+    """The version of a server that is too old."""
 
 
 def checked_version(text: str) -> tuple[int, ...]:
@@ -43,35 +43,35 @@ def checked_version(text: str) -> tuple[int, ...]:
 
 
 class Kind(Enum):
-    """What a failed call says of the connection it was made on."""
+    """The kinds of failed calls, by what they say of their connection."""
 
-    #: The connection has broken. Whether the call was done is not known, and every call may be made twice.
+    #: The connection has broken. The call may or may not be done; every call may be made twice.
     LOST = "lost"
-    #: There was no answer in time. The same, but the next try may take as long.
+    #: There was no answer in time. As `LOST`, but the next try may take as long.
     LATE = "late"
-    #: This server does nothing for us, and another one by the same name may: it has become a replica, loads its data,
-    #: has lost its replicas, or does not know us (any more). Nothing was done.
+    #: This server can't serve us, but another one by the same name may: it is a replica, loads its data, has lost its
+    #: replicas, or does not know our user. Nothing was done.
     ELSEWHERE = "elsewhere"
-    #: The user may not do what the script does. It may have done a part.
+    #: The user lacks a permission that the script needs. A part may be done.
     HALF_DONE = "half done"
-    #: An answer of the right server: it is full or busy, or the call is wrong.
+    #: The right server has answered: it is full or busy, or the call is wrong.
     MEANT = "meant"
 
     @property
     def distrusted(self) -> bool:
-        """Whether the connection, and all that were made before it failed, may be what is wrong."""
+        """Return whether the connection may be the fault, and with it all connections made before the failure."""
         return self is not Kind.MEANT
 
     @property
     def repeated(self) -> bool:
-        """Whether the call may be made once more, on a new connection."""
+        """Return whether the call may be made once more, on a new connection."""
         return self in (Kind.LOST, Kind.LATE, Kind.ELSEWHERE)
 
 
-# redis-py makes classes of some words and takes the word out of the text; inside a script's error the word stays.
+# redis-py turns some words into classes and removes them from the text; in a script's error the word stays.
 _ELSEWHERE = re.compile(r"\b(READONLY|MASTERDOWN|LOADING|NOREPLICAS|UNBLOCKED|NOAUTH)\b")
 _ELSEWHERE_CLASSES = (ReadOnlyError, MasterDownError, BusyLoadingError)
-# The last one is Redis 7.0's, inside a script.
+# The last alternative is the wording of Redis 7.0, inside a script.
 _FORBIDDEN = re.compile(r"\bNOPERM\b|ACL failure|The user executing the script can't")
 _INSIDE = re.compile(r"(in|running) script|user_script")
 _PASSING = re.compile(r"\b(OOM|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN)\b")
@@ -79,7 +79,7 @@ _PASSING_CLASSES = (OutOfMemoryError, ClusterDownError, TryAgainError)
 
 
 def kind_of(error: RedisError) -> Kind:
-    """Look at a failed call."""
+    """Return the kind of a failed call."""
     text = str(error)
     if isinstance(error, _ELSEWHERE_CLASSES):
         return Kind.ELSEWHERE
@@ -93,16 +93,16 @@ def kind_of(error: RedisError) -> Kind:
 
 
 def is_unreachable(error: GroupFifoError) -> bool:
-    """Whether a call failed for a reason that goes for every other call now."""
+    """Return whether a call failed for a reason that holds for every other call now."""
     return isinstance(error, GateUnavailable) and not error.answered
 
 
 def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
-    """The one place where Redis errors become ours.
+    """Turn an error of Redis into one of ours.
 
     Args:
         name: Of the call.
-        error: What it raised.
+        error: The error of the call.
         shown: The server's URL without its password.
     """
     text = str(error)

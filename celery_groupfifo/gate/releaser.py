@@ -1,8 +1,8 @@
-"""How a ticket reaches the broker.
+"""The releasers, which bring tickets to the broker.
 
-On the gate's own Redis the scripts push it themselves, in the step that releases the head. Everywhere else, and
-for a queue that the script was not given, the caller brings it: a crash in between is a lost ticket, which the
-sweep rings again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
+On the gate's own Redis the scripts push a ticket themselves, in the step that releases the head. Everywhere else, and
+for a queue that the script was not given, the caller brings it: a crash in between is a lost ticket, which the sweep
+rings again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Send = Callable[[str, bytes], None]
 
 
 class Place(NamedTuple):
-    """Where tickets of a route go.
+    """The place that tickets of a route go to.
 
     Attributes:
-        queue: Its name for the scripts.
-        list_key: The Redis list, when they can push on it.
-        declare: What whoever publishes a ticket declares before, when they can't.
-        is_amqp: The broker takes only what AMQP can carry.
+        queue: The queue's name in the scripts.
+        list_key: Its Redis list, if scripts can push to it.
+        declare: Entities that the publisher of a ticket declares first, if they can't.
+        is_amqp: True when the broker takes only values that AMQP can carry.
     """
 
     queue: str
@@ -51,13 +51,13 @@ class Place(NamedTuple):
 
 
 class Releaser(Protocol):
-    """Brings tickets to a broker."""
+    """The interface of a way to the broker."""
 
-    #: Whether a finishing worker may take tickets from the broker's lists in the same step.
+    #: True when a finish may take the worker's next ticket from the broker's lists in the same step.
     takes: bool
 
     def place(self, route: Route) -> Place:
-        """Return where tickets of a route go.
+        """Return the place that tickets of a route go to.
 
         Raises:
             InvalidRoute: They would go to no queue, or to several.
@@ -68,10 +68,10 @@ class Releaser(Protocol):
         """Bring one ticket.
 
         Args:
-            queue: Its name for the scripts.
+            queue: Its name in the scripts.
             message: The ticket, with the message attached.
-            producer: One that the caller holds. Who holds one must not wait for a second one of the same pool: when
-                all callers do, none of them ever gets it. None: one of the app's pool.
+            producer: The one that the caller holds: waiting for a second one of the same pool would be a deadlock when
+                all callers do it. None: one of the app's pool.
 
         Raises:
             GateUnavailable: Redis can't be reached.
@@ -87,10 +87,10 @@ class Releaser(Protocol):
 
 
 class KombuReleaser:
-    """Publishes with kombu: RabbitMQ, SQS, a Redis elsewhere, anything.
+    """A releaser that publishes with kombu: to RabbitMQ, SQS, a Redis elsewhere, any broker.
 
     Args:
-        app: Whose broker.
+        app: The app of the broker.
         send: Takes the tickets that a script could not push; None: the caller brings them to the broker at once.
     """
 
@@ -101,13 +101,13 @@ class KombuReleaser:
         self._brokers: Brokers | None = None
 
     def check(self, producer: Any) -> None:
-        """See `Releaser`."""
+        """Check that a producer leads to the app's broker, see `Releaser`."""
         if self._brokers is None:
             self._brokers = Brokers(self._app)
         self._brokers.check(producer)
 
     def place(self, route: Route) -> Place:
-        """See `Releaser`."""
+        """Return the place of a route, see `Releaser`."""
         is_amqp = self._transport.driver_type == "amqp"
         if not route.exchange:
             return Place(ELSEWHERE + quote(route.routing_key), None, route.declare, is_amqp)
@@ -123,7 +123,7 @@ class KombuReleaser:
         return self._app.connection_for_write().transport
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
-        """See `Releaser`."""
+        """Bring one ticket, see `Releaser`."""
         if self._hand_on is not None:
             self._hand_on(queue, message)
             return
@@ -132,7 +132,7 @@ class KombuReleaser:
 
 
 class ListReleaser(KombuReleaser):
-    """The broker is the gate's own Redis: its queues are lists next to the gate's keys.
+    """A releaser for a broker on the gate's own Redis: its queues are lists next to the gate's keys.
 
     Args:
         app: For the rare queue behind a named exchange, which kombu resolves.
@@ -152,7 +152,7 @@ class ListReleaser(KombuReleaser):
         self._store, self._prefix, self._steps, self._separator = store, prefix, steps, separator
 
     def place(self, route: Route) -> Place:
-        """See `Releaser`."""
+        """Return the place of a route, see `Releaser`."""
         queue = route.routing_key
         declare = [entity for entity in route.declare if not _comes_with_its_list(entity, route)]
         if route.exchange:
@@ -165,7 +165,7 @@ class ListReleaser(KombuReleaser):
         return Place(queue_of_list(key), key)
 
     def _bound(self, route: Route, declare: Sequence[Entity]) -> str:
-        """Declare, and look at the broker's bindings, as kombu's own publish does."""
+        """Declare entities and return the one bound queue, from the broker's bindings, as kombu's own publish does."""
 
         def look() -> list[str]:
             for entity in declare:
@@ -174,14 +174,14 @@ class ListReleaser(KombuReleaser):
 
         with self._app.producer_or_acquire(_of_kombu(route.producer)) as held:
             queues: list[str] = ensured(held, look, route.retry_policy)
-            if not queues and declare:  # the server may have been emptied since this connection declared them
+            if not queues and declare:  # the server may have lost its data since this connection declared them
                 held.connection.collect()
                 held.revive(held.connection.default_channel)
                 queues = ensured(held, look, route.retry_policy)
         return one_queue(route, queues)
 
     def list_key(self, queue: str, priority: Any) -> str:
-        """The list of a queue at a priority, as kombu names it."""
+        """Return the list of a queue at a priority, as kombu names it."""
         try:
             wanted = max(min(int(priority), 9), 0)
         except (TypeError, ValueError):
@@ -190,7 +190,7 @@ class ListReleaser(KombuReleaser):
         return f"{self._prefix}{queue}{self._separator}{step}" if step else f"{self._prefix}{queue}"
 
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
-        """See `Releaser`."""
+        """Bring one ticket, see `Releaser`."""
         if queue.startswith(ELSEWHERE) or self._hand_on is not None:
             super().send(queue, message, producer)
         else:
@@ -198,7 +198,7 @@ class ListReleaser(KombuReleaser):
 
 
 def _comes_with_its_list(entity: Entity, route: Route) -> bool:
-    """Return whether a queue needs no declaration: it is reached by its own name, and its list is made by a push."""
+    """Return whether a queue needs no declaration: it is reached by its own name, and a push makes its list."""
     if not isinstance(entity, Queue) or entity.name != route.routing_key or route.exchange or entity.bindings:
         return False
     exchange = entity.exchange
@@ -207,7 +207,7 @@ def _comes_with_its_list(entity: Entity, route: Route) -> bool:
 
 
 def _of_kombu(producer: Any) -> Any:
-    """Return a producer, unless it only stands in for one: None then."""
+    """Return a producer of kombu's; None for a stand-in."""
     return producer if isinstance(producer, Producer) else None
 
 
@@ -215,9 +215,12 @@ def ensured(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | 
     """Call with kombu's policy for publishing: after an error, the producer has a new channel.
 
     Args:
-        producer: That `call` uses.
+        producer: The one that `call` uses.
         call: To repeat.
-        policy: For `Connection.ensure`; None: it is not repeated.
+        policy: For `Connection.ensure`; None: the call is not repeated.
+
+    Returns:
+        The result of the call.
 
     Raises:
         kombu.exceptions.OperationalError: The policy is used up.
@@ -225,12 +228,13 @@ def ensured(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | 
     if policy is None:
         return call()
     connection = producer.connection
-    connection.transport_options.update(policy)  # as kombu does: else it waits for a connection without end
+    # As kombu does; without it, `ensure` waits for a connection without end.
+    connection.transport_options.update(policy)
     return connection.ensure(producer, call, **policy)()
 
 
 class DeclarationRefused(Exception):
-    """The broker does not take what a message's sender would have declared: it is there, and different."""
+    """A refusal of the broker to declare an entity, which exists there and differs."""
 
     def __init__(self, entity: Entity, error: Exception) -> None:
         super().__init__(f"{entity!r}: {error!r}")
@@ -244,18 +248,18 @@ def publish_ticket(
     patience: float | None = None,
     undeclared: Collection[str] = (),
 ) -> None:
-    """Publish a ticket as its sender's publish would have been, below `Producer.publish`: that was passed at the send.
+    """Publish a ticket as its sender would have, below `Producer.publish`, which the send has passed already.
 
     Args:
         producer: kombu's.
         message: The ticket, with the message attached.
-        policy: Of retries, unless the message has one of its own; None: it is tried once.
+        policy: Of retries, unless the message has one of its own; None: one try.
         patience: Seconds that the broker may take at most, whatever the message says.
-        undeclared: Names of what is not declared.
+        undeclared: Names of entities that are not to be declared.
 
     Raises:
         DeclarationRefused: The broker refuses a declaration.
-        Exception: Whatever the broker's transport raises.
+        Exception: Any error of the broker's transport.
     """
     payload = loads(message)
     properties = payload["properties"]
@@ -283,7 +287,7 @@ def publish_ticket(
             except ChannelError as error:
                 if str(error.method_name).startswith(("Queue.", "Exchange.")):
                     raise DeclarationRefused(entity, error) from error
-                raise  # it is the answer to an earlier publish
+                raise  # the answer to an earlier publish
         prepared = channel.prepare_message(
             body, priority, payload["content-type"], payload["content-encoding"], payload["headers"], dict(properties)
         )
@@ -299,10 +303,10 @@ def _at_most(seconds: float | None, patience: float | None) -> float | None:
 
 
 def releaser_of(app: Celery, store: Store, server: Server, send: Send | None) -> Releaser:
-    """The releaser of a gate.
+    """Return the releaser of a gate.
 
     Args:
-        app: Whose broker gets the tickets.
+        app: The app of the broker that gets the tickets.
         store: Of the gate.
         server: The gate's Redis.
         send: See `KombuReleaser`.

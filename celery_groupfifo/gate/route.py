@@ -1,6 +1,6 @@
-"""Where the message of a grouped task goes: to exactly one queue, or the call is refused.
+"""The route of a grouped task's message: to exactly one queue, or the call is refused.
 
-Copies of a task can't be kept in order: an exchange that gives several queues a copy has no place behind the gate.
+Copies of a task can't be kept in order, so an exchange that copies a message to several queues is refused.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Route:
         exchange: The name; empty: the queue is named by the routing key.
         routing_key: Of the message.
         priority: Of the message.
-        declare: What a plain send declares before it publishes.
+        declare: Entities that a plain send declares before it publishes.
         named: Queues and exchanges that the call was given, declared or not.
         task: The task's name, for errors.
-        producer: That the call holds.
+        producer: The one that the call holds.
         retry_policy: Of the call; None: it tries once.
     """
 
@@ -43,12 +43,12 @@ class Route:
 
 
 class Known:
-    """What an app and a call say of the exchange of a route.
+    """The exchange of a route and its queues, as an app and a call name them.
 
-    A broker can't be asked for its bindings everywhere. What neither the app nor the call names is not known.
+    Not every broker can be asked for its bindings. Those that neither the app nor the call names are not known.
 
     Args:
-        app: Whose `task_queues` count.
+        app: The app whose `task_queues` count.
         route: Of the call.
     """
 
@@ -97,7 +97,7 @@ def _bindings(queue: Queue) -> Iterator[tuple[Exchange, str]]:
 
 
 def _is_topic(pattern: Sequence[str], words: Sequence[str]) -> bool:
-    """As AMQP has it: `*` is a word, `#` any number of them."""
+    """Return whether a binding's pattern matches, as in AMQP: `*` is a word, `#` any number of them."""
     if not pattern:
         return not words
     if pattern[0] == "#":
@@ -105,7 +105,7 @@ def _is_topic(pattern: Sequence[str], words: Sequence[str]) -> bool:
     return bool(words) and pattern[0] in ("*", words[0]) and _is_topic(pattern[1:], words[1:])
 
 
-#: What is known of an exchange's type: whether a binding's key takes a routing key.
+#: For each known type of exchange, whether a binding's key takes a routing key.
 _MATCHES = {
     "direct": lambda binding, key: binding == key,
     "topic": lambda binding, key: _is_topic(binding.split("."), key.split(".")),
@@ -113,7 +113,7 @@ _MATCHES = {
 
 
 class _Recorder:
-    """Stands where a virtual channel of kombu stands while an exchange delivers: it notes the queues."""
+    """A stand-in for a virtual channel of kombu, which notes the queues that an exchange delivers to."""
 
     supports_fanout = True
 
@@ -131,7 +131,7 @@ class _Recorder:
 
 
 def bound_queues(channel: Any, route: Route) -> list[str]:
-    """Return the queues that kombu would put the message into, from the bindings that the broker has now.
+    """Return the queues that kombu would put the message into, from the broker's current bindings.
 
     Args:
         channel: kombu's, of a virtual transport.
@@ -147,7 +147,7 @@ def bound_queues(channel: Any, route: Route) -> list[str]:
 
 
 def one_queue(route: Route, queues: Sequence[str]) -> str:
-    """Return the only queue of these.
+    """Return the only queue of a list.
 
     Raises:
         InvalidRoute: There is none, or there are several.
@@ -172,7 +172,7 @@ def several(route: Route, queues: Sequence[str]) -> InvalidRoute:
 
 
 def broadcast(route: Route, queues: Sequence[Queue]) -> InvalidRoute:
-    """Return the error for a message that everybody gets."""
+    """Return the error for a message that every worker gets."""
     names = sorted({getattr(queue, "alias", None) or queue.name for queue in queues}) or [route.exchange]
     return InvalidRoute(
         f"{route.task} was not sent: {', '.join(map(repr, names))} is a broadcast queue (fanout exchange "

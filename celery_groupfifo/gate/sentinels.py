@@ -1,8 +1,8 @@
-"""Where the master is, as sentinels tell.
+"""The tracker of a master that sentinels watch.
 
-A connection to a master that was frozen and thawed leads to a server that takes itself for the master for some seconds
-more: what it accepts then is lost. Only the sentinels know better, so they are asked before a kept connection is used,
-at most once a second in a process.
+A connection to a master that was frozen and thawed leads to a server that takes itself for the master for some more
+seconds: writes that it accepts then are lost. Only the sentinels know better, so they are asked before a kept
+connection is used, at most once a second in a process.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from celery_groupfifo.gate.connections import Connections
 
 Address = tuple[str, int]
 
-#: Seconds that an answer serves kept connections.
+#: Seconds that an answer is trusted for kept connections.
 FRESH_SECONDS = 1.0
 #: Seconds that one sentinel may take.
 PATIENCE = 0.5
-#: When no sentinel answers, the next question waits for so many times what this one took: none of them shall spend
-#: its time with waiting for sentinels.
+#: After a question that no sentinel answered, the next one waits so many times as long as that one took, so that
+#: callers do not spend their time waiting for sentinels.
 BACK_OFF = 5.0
 
 
 class SentinelMaster:
-    """The master of a name.
+    """The tracker of a named master.
 
     Args:
         sentinels: Connections to each.
@@ -47,10 +47,10 @@ class SentinelMaster:
         self._pid, self._lock = os.getpid(), threading.Lock()
 
     def find(self) -> Address:
-        """See `connections.Master`.
+        """Return the address of the master.
 
         Raises:
-            redis.ConnectionError: No sentinel can tell.
+            redis.ConnectionError: No sentinel names one.
         """
         called = monotonic()
         with self._own_lock():
@@ -61,15 +61,15 @@ class SentinelMaster:
             return self._address
 
     def last(self) -> Address | None:
-        """See `connections.Master`. While no sentinel answers, what one of them said last."""
+        """Return the last known address, asked again after a second; while no sentinel answers, the one named last."""
         if monotonic() >= self._next:
-            with self._own_lock():  # who comes meanwhile waits: it must not go on with what may have been the master
+            with self._own_lock():  # other callers wait here, as the address that they know may be an old master's
                 if monotonic() >= self._next:
                     self._ask()
         return self._address
 
     def doubt(self) -> None:
-        """See `connections.Master`: the sentinels know better."""
+        """Ignore it: only the sentinels know whether the master has moved."""
 
     def _ask(self) -> None:
         self._asked, self._error = monotonic(), None
@@ -87,8 +87,8 @@ class SentinelMaster:
                 # It is asked first from now on.
                 self._sentinels[0], self._sentinels[place] = sentinel, self._sentinels[0]
                 break
-        # One that has missed a failover which another one has told of does not count, unless all are like that: they
-        # have been set up anew.
+        # A sentinel that has missed a known failover does not count, unless none of them knows it: then they were set
+        # up anew.
         newest = max(answers, key=lambda answer: answer.epoch, default=None)
         if newest is not None and (newest.epoch >= self._epoch or self._error is None):
             self._address, self._epoch, self._error = newest.address, newest.epoch, None
@@ -99,13 +99,13 @@ class SentinelMaster:
             self._next = now + max(FRESH_SECONDS, BACK_OFF * (now - self._asked))
 
     def _own_lock(self) -> threading.Lock:
-        if self._pid != os.getpid():  # a thread of the parent may have held it at the fork
+        if self._pid != os.getpid():  # a thread of the parent may have held the lock at the fork
             self._pid, self._lock = os.getpid(), threading.Lock()
         return self._lock
 
 
 class _Answer(NamedTuple):
-    """What a sentinel says of a master; `works`: as far as it sees."""
+    """A sentinel's answer about a master; `works` is True when the sentinel sees it up."""
 
     address: Address
     epoch: int

@@ -1,7 +1,7 @@
 """A Redis, and how to connect to it.
 
-redis-py's retries are switched off: it may run a command twice without telling, and it is the gate that knows how to
-repeat a call.
+redis-py's retries are switched off: they may run a command twice without telling, and the gate knows how to repeat a
+call.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class Server:
 
     @property
     def shown(self) -> str:
-        """The URL without its password."""
+        """Return the URL without its password."""
         return shown(self.url)
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody on the way can read along: TLS, or a socket of this machine."""
+        """Return whether the connection can't be read on its way: TLS, or a socket of this machine."""
         made = self.options.get("connection_class", redis.Connection)
         return "path" in self.options or issubclass(made, redis.SSLConnection)
 
     def connections(self, timeout: float, name: str) -> Connections:
-        """New connections; nothing is connected yet.
+        """Make the connections to the server; none is opened yet.
 
         Args:
             timeout: Seconds to wait for an answer.
@@ -84,7 +84,7 @@ class Server:
         return Connections(options)
 
     def follow(self, options: Options) -> None:
-        """Of a list of servers, use the one that a connection of the broker leads to, by its options."""
+        """Use, of a list of servers, the one that a connection of the broker leads to, by its options."""
         places = [place_of(each) for each in (self.options, *self.others)]
         if place_of(options) in places:
             self._failover().follow(places.index(place_of(options)))
@@ -109,7 +109,7 @@ _masters: dict[Any, Any] = {}
 
 
 def _shared(key: Any, make: Callable[[], T]) -> T:
-    """Return what all connections of this process ask for their server."""
+    """Return the tracker of a server, one for all connections of this process."""
     if key not in _masters:
         _masters[key] = make()
     made: T = _masters[key]
@@ -121,7 +121,7 @@ def _led(options: Options, address: tuple[str, int]) -> Options:
 
 
 def place_of(options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what is equal for two ways to the same database."""
+    """Return a value that is equal for two ways to the same database."""
     if "path" in options:
         return "", options["path"], options.get("db") or 0
     host = str(options.get("host") or "127.0.0.1").lower()
@@ -130,9 +130,10 @@ def place_of(options: Mapping[str, Any]) -> tuple[Any, ...]:
 
 #: Seconds that a server of a list may take until the next one is tried.
 FAILOVER_PATIENCE = 2.0
-#: A shorter `socket_timeout` than the gate's own counts, down to these seconds: some calls wait at the server.
+#: A `socket_timeout` that is shorter than the gate's own counts, but not below these seconds: some calls wait at the
+#: server.
 LEAST_TIMEOUT = 1.0
-#: A peer that is gone without a word is noticed by the system, also where nobody waits for an answer.
+#: With it, the system notices a peer that is gone without a word, also while no caller waits for an answer.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: Options of redis-py's pools, clients and retries: the gate has its own. A custom `retry` would run a script twice.
 NOT_OURS = frozenset(
@@ -145,7 +146,7 @@ _TCP_ONLY = frozenset({"host", "port", "socket_keepalive", "socket_keepalive_opt
 
 @cache
 def known_options(connection_class: type[Any]) -> frozenset[str]:
-    """Return the names that a class of connections takes."""
+    """Return the names of the options that a class of connections takes."""
     inits = [vars(each)["__init__"] for each in connection_class.__mro__ if "__init__" in vars(each)]
     return frozenset(name for init in inits for name in inspect.signature(init).parameters) | {"connection_class"}
 
@@ -154,9 +155,9 @@ def bounded(options: Options, timeout: float, name: str = "") -> Options:
     """Return the options of a connection that ends every wait, decodes nothing, and repeats nothing.
 
     Args:
-        options: As the user has them.
+        options: As the user set them.
         timeout: Seconds to wait at most.
-        name: Shown by `CLIENT LIST`, after a `client_name` of the user's.
+        name: Shown by `CLIENT LIST`, after the user's `client_name`.
 
     Raises:
         InvalidSetting: redis-py has no such option.

@@ -1,7 +1,7 @@
 """The gate's Redis among the servers that an app has, and connections to its broker.
 
-What the gate shares a server with says how to connect to it: the broker's transport or the result backend is asked,
-so that whatever they read counts here, too.
+The options of a shared server come from the broker's transport or the result backend, so that all their settings count
+here, too.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _REMEDY = (
 
 
 def gate_server(app: Celery, settings: Settings) -> Server:
-    """The gate's Redis: `groupfifo_url`, else the broker's, else the result backend's.
+    """Return the gate's Redis: `groupfifo_url`, else the broker's, else the result backend's.
 
     Raises:
-        InvalidSetting: None of the three is a Redis, or the one to use can't be reached as it is said.
+        InvalidSetting: None of the three is a Redis, or the settings of the one to use are wrong.
     """
     broker = broker_server(app)
     if settings.url is None:
@@ -50,9 +50,7 @@ def gate_server(app: Celery, settings: Settings) -> Server:
     own = server_at(settings.url, sentinels)
     if broker is not None and broker.place == own.place:
         return _as_said(own, broker)
-    with suppress(
-        ValueError, ImproperlyConfigured
-    ):  # Celery refuses the backend's settings, and says so where it is used
+    with suppress(ValueError, ImproperlyConfigured):  # Celery refuses the backend's settings where they are used
         backend = _backend_server(app)
         if backend is not None and backend.place == own.place:
             return _as_said(own, backend)
@@ -60,7 +58,7 @@ def gate_server(app: Celery, settings: Settings) -> Server:
 
 
 def _as_said(own: Server, shared: Server) -> Server:
-    """Return a server that is shared with the broker or the backend: what the gate's own URL says wins."""
+    """Return a server that is shared with the broker or the backend; options in the gate's own URL win."""
     options = dict(shared.options)
     if {"username", "password", "credential_provider"} & own.options.keys():
         for name in ("username", "password", "credential_provider"):
@@ -72,7 +70,7 @@ def _as_said(own: Server, shared: Server) -> Server:
 
 
 def broker_server(app: Celery) -> Server | None:
-    """The broker's Redis; None when the broker is something else, or may become it by a failover.
+    """Return the broker's Redis; None when the broker is another one, or may become it by a failover.
 
     Raises:
         InvalidSetting: Its URL can't be used.
@@ -106,26 +104,26 @@ def broker_server(app: Celery) -> Server | None:
 
 
 def follow(server: Server, connection: Any) -> None:
-    """Let the gate be where a worker's connection to the broker is, of a list of servers: it reads the lists there."""
+    """Follow a worker's connection to the broker in a list of servers, as it reads the lists there."""
     if server.others:
         server.follow(connection_options(connection))
 
 
 def _alternates(connection: Any) -> Iterator[None]:
-    """Let a connection that is not open lead to each further URL of its list, as a failover does."""
+    """Yield once per further URL of a list, with the unopened connection switched to it, as a failover does."""
     for url in list(connection.alt)[1:]:
         connection.switch(url)
         yield
 
 
 def connection_options(connection: Any) -> Options:
-    """Return how kombu's transport for Redis connects.
+    """Return the options that kombu's transport for Redis connects with.
 
     Raises:
-        InvalidSetting: It can't.
+        InvalidSetting: They are wrong.
     """
     transport = connection.transport
-    channel = transport.Channel.__new__(transport.Channel)  # an open one would have connected already
+    channel = transport.Channel.__new__(transport.Channel)  # made without `__init__`, which would connect
     channel.connection = transport
     for name in channel.from_transport_options:
         if name in connection.transport_options:
@@ -135,12 +133,12 @@ def connection_options(connection: Any) -> Options:
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise InvalidSetting(f"The broker {connection.as_uri()} can't be used: {error}") from error
     if "health_check_interval" not in connection.transport_options:
-        options.pop("health_check_interval", None)  # kombu's default: it waits for hours where the gate does not
+        options.pop("health_check_interval", None)  # kombu's default, meant for connections that wait for hours
     return _unmanaged(options)
 
 
 def _unmanaged(options: Options) -> Options:
-    """Options with a connection class that does not ask sentinels itself, and without what is not set."""
+    """Return the options that are set, with a connection class that does not ask sentinels itself."""
     made = options.get("connection_class") or redis.Connection
     if issubclass(made, SentinelManagedConnection):
         made = redis.SSLConnection if issubclass(made, redis.SSLConnection) else redis.Connection
@@ -163,7 +161,7 @@ def _may_be_backend(app: Celery) -> bool:
 
 
 def _backend_server(app: Celery) -> Server | None:
-    """The result backend's Redis; None when it is something else."""
+    """Return the result backend's Redis; None when it is something else."""
     backend = app.backend if _may_be_backend(app) else None
     if not isinstance(backend, RedisBackend):
         return None
@@ -182,12 +180,12 @@ def _backend_server(app: Celery) -> Server | None:
 
 
 def broker_connection(app: Celery) -> Any:
-    """A new connection to the broker: of the caller's own, and none of its waits is endless.
+    """Open a connection to the broker for the caller alone, with an end to each of its waits.
 
-    What kombu's transports wait for by themselves mostly is.
+    kombu's transports wait without end in most places.
 
     Raises:
-        Exception: Whatever the broker's transport raises.
+        Exception: Any error of the broker's transport.
     """
     driver = app.connection_for_write().transport.driver_type
     connection = app.connection_for_write(
@@ -198,7 +196,7 @@ def broker_connection(app: Celery) -> Any:
         max_retries=tries, interval_start=0, interval_step=0, interval_max=0, timeout=BROKER_PATIENCE
     )
     sock = getattr(connection.connection, "sock", None)
-    if sock is not None:  # AMQP: bounded only while it connects
+    if sock is not None:  # AMQP has a time-out only while it connects
         sock.settimeout(BROKER_PATIENCE)
     return connection
 
@@ -226,7 +224,7 @@ class Brokers:
         self._seen: set[Any] = set()
 
     def check(self, producer: Any) -> None:
-        """Check that a call's own producer, or connection, leads to one of them.
+        """Check that a call's own producer, or connection, leads to one of the brokers.
 
         A task that waits is sent later, from any process, with a connection of the app.
 
@@ -258,7 +256,7 @@ class Brokers:
 
 
 def _broker(connection: Any) -> tuple[Any, ...]:
-    """Return what is equal for two connections to the same broker."""
+    """Return a value that is equal for two connections to the same broker."""
     transport, options = connection.transport, connection.transport_options
     usual = transport.default_connection_params
     host = (connection.hostname or usual.get("hostname") or "localhost").lower()

@@ -1,8 +1,8 @@
-"""The only module that talks to Redis: one method per script, nothing decided here.
+"""The store, which makes the gate's calls to Redis: scripts, and the few reads and writes that need none.
 
-A call whose reply is lost is repeated once, with the very same arguments: every script knows its own call
-again and does its work once. So is one that was refused by a server that may not be the right one any more. What still
-fails then is `GateUnavailable`, and the caller's to repeat.
+A call whose reply is lost is repeated once, with the very same arguments: every script recognizes a repeated call and
+does its work once. A call that was refused by a server which may not be the right one any more is repeated, too. If
+that fails, `GateUnavailable` is raised, and the caller may repeat the call.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Store:
     """The scripts of a gate on one Redis.
 
     Args:
-        connections: To it.
+        connections: To the server.
         shown: The server's URL without its password, for messages.
-        patient: A call is repeated once after a time-out, too. Else only after a connection that was lost at once, as
-            by a restart: for a caller that must not wait for longer than one time-out.
+        patient: True: a call is repeated once after a time-out, too. False: only after a connection that was lost at
+            once, as by a restart; for a caller that must not wait for longer than one time-out.
 
     Attributes:
-        connections: For whoever needs one of its own.
+        connections: For callers that need one of their own.
         client: redis-py's, for reads; a call goes through `ask`.
     """
 
@@ -52,7 +52,7 @@ class Store:
         self._scripts = Evaluator(connections)
 
     def close(self) -> None:
-        """Let go of the server. A later call opens a new connection."""
+        """Close the kept connections. A later call opens a new one."""
         self.connections.close_idle()
 
     def ask(self, name: str, call: Callable[[], T]) -> T:
@@ -60,7 +60,10 @@ class Store:
 
         Args:
             name: For messages.
-            call: Does no harm when it is made twice.
+            call: Harmless when it is made twice.
+
+        Returns:
+            The result of the call.
 
         Raises:
             GateUnavailable: Redis can't be reached, or refuses for the moment.
@@ -88,6 +91,9 @@ class Store:
             more: Its own keys, after the ones that every script gets.
             args: Its own arguments, after the clock and the tag.
 
+        Returns:
+            The script's reply.
+
         Raises:
             GateUnavailable: Redis can't be reached, or refuses for the moment.
             ScriptRefused: Redis forbids the script.
@@ -98,19 +104,22 @@ class Store:
         return self.ask(name, lambda: self._scripts.call(name, every, values))
 
     def run_all(self, name: str, calls: Sequence[Call]) -> list[Any]:
-        """Run a script many times in one round trip; an item of the answer is a reply or an error.
+        """Run a script many times in one round trip.
 
-        In one transaction: a script that is flushed half-way must not let a later call pass and an earlier one fail.
+        In one transaction: if the script is flushed half-way, no later call may pass after an earlier one has failed.
+
+        Returns:
+            A reply or an error for each call.
 
         Raises:
-            GateUnavailable: Redis can't be reached; how much was done is not known.
+            GateUnavailable: Redis can't be reached; any number of the calls may be done.
         """
 
         def call() -> list[Any]:
             try:
                 return self._pipelined(name, calls)
             except NoScriptError:
-                with suppress(ResponseError):  # the user may not ask for it
+                with suppress(ResponseError):  # the user may lack the permission for INFO
                     self._version()
                 return self._pipelined(name, calls, load=True)
 
@@ -131,7 +140,7 @@ class Store:
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
 
     def command(self, name: str, call: Call) -> list[Word]:
-        """A run of a script as a command, for whoever sends it on a connection of its own."""
+        """Return the run of a script as a command, for a caller that sends it on a connection of its own."""
         keys, more, args = call
         count = len(keys.base) + len(more)
         return ["EVALSHA", scripts.sha(name), count, *keys.base, *more, self.clock, keys.tag, *args]
@@ -141,7 +150,10 @@ class Store:
 
         Args:
             name: For messages.
-            build: Puts the commands in.
+            build: Called with the pipeline, to add commands.
+
+        Returns:
+            The replies.
 
         Raises:
             GateUnavailable: Redis can't be reached, or refuses for the moment.
@@ -156,11 +168,11 @@ class Store:
         return self.ask(name, call)
 
     def push(self, list_key: str, message: bytes) -> None:
-        """Push a ticket on a broker's list; a second push is a stale ticket, no more."""
+        """Push a ticket on a broker's list; the ticket of a second push is stale."""
         self.ask("push", lambda: self.client.lpush(list_key, message))
 
     def mark_unsent(self, keys: Keys, name: str) -> None:
-        """Let the next sweep release a head again whose ticket did not reach the broker. `name` is its entry's."""
+        """Let the next sweep release the head of an entry's `name` again: its ticket did not reach the broker."""
         self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {f"r {name}": due_score("r", 0)}))
 
     def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, StoredEntry]:
@@ -170,17 +182,17 @@ class Store:
         return {name: entry for name, entry in entries.items() if entry is not None}
 
     def begun(self, keys: Keys, queue: str) -> int:
-        """The highest fence that was begun from a queue, as far as this partition knows; 0: none."""
+        """Return the highest fence that was begun from a queue, as far as this partition knows; 0: none."""
         text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.seen, queue))
         return int((text or b"0").partition(b" ")[0])
 
     def tickets(self, keys: Keys, queue: str) -> int:
-        """How many heads of this partition are on their way in a queue."""
+        """Return the number of heads of this partition that are on their way in a queue."""
         return int(self.ask("tickets", lambda: self.client.zlexcount(keys.on_the_way, f"[{queue} ", f"({queue} \x7f")))
 
     def wait(self, lists: Sequence[str], seconds: float) -> str | None:
-        """Wait until something is pushed on one of `lists`, and take it; None when the time is over."""
-        # What was pushed may have been lost with a connection: the repetition is for the next look, not for the wait.
+        """Wait until an item is pushed on one of `lists`, and take it. Returns its list; None when the time is over."""
+        # An item may have been lost with a connection, and it is for the next wait: the repetition hardly waits.
         times = iter((seconds, 0.01))
         found: Any = self.ask("wait", lambda: self.client.brpop(lists, timeout=next(times)))
         return None if found is None else str(found[0].decode())
@@ -195,12 +207,12 @@ class Store:
 
     @property
     def timeout(self) -> float:
-        """Seconds that the client waits for an answer."""
+        """Return the seconds that the client waits for an answer."""
         return self.connections.timeout
 
     @property
     def patience(self) -> float:
-        """Seconds that `wait` may take at most: less than the client waits for an answer."""
+        """Return the seconds that `wait` may take at most: less than the client waits for an answer."""
         return self.timeout / 2
 
     def nudge(self, key: str) -> None:
@@ -213,7 +225,7 @@ class Store:
         self.ask("forget", lambda: self.client.delete(*keys))
 
     def version(self) -> tuple[int, ...]:
-        """The server's version; also the proof that it can be reached.
+        """Return the server's version; this also proves that it can be reached.
 
         Raises:
             UnsupportedServer: It is too old.
@@ -225,5 +237,5 @@ class Store:
         return checked_version(str(self.client.info("server")["redis_version"]))
 
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
-        """The one place where Redis errors become ours."""
+        """Turn an error of Redis into one of ours, see `told`."""
         return told(name, error, self.shown)

@@ -1,4 +1,4 @@
-"""`groupfifo_url`: from its text to a server."""
+"""The parser of `groupfifo_url`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
 _SOCKETS = ("unix", "redis+socket")
 _SENTINEL_PORT = 26379
 _CERTIFICATES = ("none", "optional", "required")
-#: What a query may say. The gate has limits, retries, a protocol and an encoding of its own: some do nothing.
+#: Options that a query may have. Some have no effect: the gate has limits, retries, a protocol and an encoding of its
+#: own.
 _QUERIES = frozenset(
     {"db", "username", "password", "client_name", "lib_name", "lib_version", "protocol", "encoding", "encoding_errors"}
     | {"socket_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size", "health_check_interval"}
@@ -34,7 +35,7 @@ def server_at(url: Any, transport_options: Mapping[str, Any]) -> Server:
 
     Args:
         url: The setting.
-        transport_options: Where `master_name`, `sentinel_kwargs` and `min_other_sentinels` are, for sentinels.
+        transport_options: For sentinels: `master_name`, `sentinel_kwargs` and `min_other_sentinels`.
 
     Raises:
         InvalidSetting: The message quotes the URL, without its password, and says what is wrong with it.
@@ -98,7 +99,7 @@ def sentinel_server(
 
 
 def _options(url: str) -> Options:
-    """Return what one URL says."""
+    """Return the options in one URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -130,7 +131,7 @@ def _options(url: str) -> Options:
 
 
 def _queried(url: str, scheme: str, name: str, value: str) -> Options:
-    """Return what one `?name=value` says."""
+    """Return the options for one `?name=value`."""
     wrong = f"{shown(url)!r} does not work: {name} "
     if name == "decode_responses":
         raise InvalidSetting(wrong + "is not for the gate, whose answers are bytes. Leave it out.")

@@ -1,11 +1,11 @@
-"""Operating groups: what an operator, a dashboard or a script asks of the gate, and tells it.
+"""The operation of groups: questions and actions of operators, dashboards and scripts.
 
-- api.py is the front, view.py what it gives.
+- api.py is the front, view.py has the types of its answers.
 - reader.py reads groups, listing.py pages of them, content.py entries, find.py finds tasks, stats.py totals, workers.py
   asks living workers.
-- operate.py and letters.py change, each in one atomic step: calls.py repeats it, audit.py notes it.
-- explain.py says in a sentence why a group does not move, verify.py looks for what can't be.
-- doctor.py looks at what is around: server.py at the gate's Redis, fleet.py at the workers.
+- operate.py and letters.py change groups, each in one atomic step: calls.py repeats it, audit.py notes it.
+- explain.py says in a sentence why a group does not move, verify.py checks the stored state for inconsistencies.
+- doctor.py checks the surroundings: server.py the gate's Redis, fleet.py the workers.
 """
 
 from celery_groupfifo.groups.api import Groups

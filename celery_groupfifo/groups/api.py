@@ -1,4 +1,4 @@
-"""`Groups`: operating the groups of an app."""
+"""`Groups`: the operation of an app's groups."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from celery_groupfifo.sending.revoke import revoke_parked
 class Groups:
     """The groups of an app, for operators, dashboards and scripts.
 
-    What changes something is one atomic step each, safe to repeat, logged under `celery_groupfifo.audit` and kept in
-    a list at the gate. `by` says who does it; left out, the user and host of this process.
+    Each change is one atomic step, safe to repeat, logged under `celery_groupfifo.audit` and kept in a list at the
+    gate. `by` names the operator; left out, the user and host of this process.
 
     Args:
         app: The app.
@@ -35,7 +35,7 @@ class Groups:
     Raises:
         InvalidSetting: A `groupfifo_` setting is wrong, or no Redis is known.
 
-    Every method raises `GateUnavailable` when Redis can't be reached, and `InvalidGroupKey` for what can't be a key.
+    Every method raises `GateUnavailable` when Redis can't be reached, and `InvalidGroupKey` for an invalid key.
     """
 
     def __init__(self, app: Celery, gate: Gate | None = None) -> None:
@@ -45,15 +45,15 @@ class Groups:
         self._operator = Operator(app, self.gate, self._reader)
         self._letters = Letters(self.gate, self._reader)
 
-    # -- look --------------------------------------------------------------
+    # -- read --------------------------------------------------------------
 
     def list(
         self, state: str | None = None, sort: str = "depth", limit: int = 100, cursor: str | None = None
     ) -> Page[Group]:
-        """A page of the groups that hold tasks.
+        """Return a page of the groups that hold tasks.
 
         Args:
-            state: Only those in this state. A paused group is listed while it is empty, too.
+            state: Only groups in this state. A paused group is listed while it is empty, too.
             sort: `depth` (the deepest first), `age` (the longest waiting first) or `key`. By key the order holds
                 within a page, and a page has about `limit` groups.
             limit: Groups per page.
@@ -69,7 +69,10 @@ class Groups:
         return list_groups(self._reader, state, sort, limit, cursor)
 
     def get(self, key: str) -> Group:
-        """One group, with the names of what runs.
+        """Return one group, with the names of its running tasks.
+
+        Args:
+            key: Of the group.
 
         Raises:
             UnknownGroup: It holds no task, and is not paused.
@@ -80,34 +83,42 @@ class Groups:
         return group
 
     def tasks(self, key: str, limit: int = 100, offset: int = 0) -> builtins.list[Parked]:
-        """The parked tasks of a group, in order; not the one under way.
+        """Return the parked tasks of a group, in order, without the one under way.
 
         Args:
             key: Of the group.
-            limit: At most so many.
-            offset: From this place in line; a page goes on at the last task's `.place` + 1.
+            limit: Tasks at most.
+            offset: From this place in line; the next page begins at the last task's `.place` + 1.
+
+        Raises:
+            InvalidOption: A value does not work.
         """
         _count("limit", limit, 1)
         _count("offset", offset, 0)
         return find.tasks(self._reader, checked_key(key, "this call"), limit, offset)
 
     def explain(self, key: str, ask_workers: bool = True) -> str:
-        """One sentence: why the group moves or does not, and when next.
+        """Say in one sentence why the group moves or does not, and when next.
 
         Args:
             key: Of the group.
-            ask_workers: Ask the living what only they know (process ids, who consumes a queue): up to a second.
+            ask_workers: Ask the living workers for what only they know (process ids, consumers of a queue): up to a
+                second.
         """
         workers = Workers(self.app) if ask_workers else None
         keys, _ = self._place(key)
         return Explainer(self.app, self._reader, workers).explain(keys, self._get(key), key)
 
     def find(self, task_id: str) -> Found | None:
-        """Where a task is; None when it is not at the gate (any more)."""
+        """Return the place and state of a task; None when it is not at the gate (any more).
+
+        Args:
+            task_id: Of the task.
+        """
         return find.find(self._reader, task_id)
 
     def stats(self) -> dict[str, Any]:
-        """Counts and totals of the gate.
+        """Return counts and totals of the gate.
 
         Returns:
             `groups`, `paused`, `tasks` (parked and in flight), `parked`, `in_flight`, `released` (tickets at the
@@ -117,23 +128,36 @@ class Groups:
         return stats.stats(self._reader)
 
     def actions(self, limit: int = 100) -> builtins.list[Action]:
-        """What operators did, newest first; the gate keeps the last 1000."""
+        """Return the actions of operators, newest first; the gate keeps the last 1000.
+
+        Args:
+            limit: Actions at most.
+        """
         return audit.actions(self._reader, limit)
 
     # -- change ------------------------------------------------------------
 
     def pause(self, key: str, reason: str = "", by: str = "") -> bool:
-        """Let nothing of a group start any more. When this returns, nothing does; what runs goes on to its end.
+        """Pause a group: when this returns, no task of it starts any more; a running one goes on to its end.
 
-        It lasts until `resume`, also while the group is empty. A retry of what runs waits at the head.
+        The pause lasts until `resume`, also while the group is empty. A retry of a running task waits at the head.
+
+        Args:
+            key: Of the group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
-            False when it was paused already; who and why are the new ones then.
+            False when it was paused already; reason and operator are replaced then.
         """
         return self._operator.pause(checked_key(key, "this call"), reason, by)
 
     def resume(self, key: str, by: str = "") -> bool:
         """Let a paused group go on where it stood, and a draining one take new tasks.
+
+        Args:
+            key: Of the group.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
             False when it was neither.
@@ -143,21 +167,31 @@ class Groups:
     def drain(self, key: str, reason: str = "", by: str = "") -> bool:
         """Refuse new tasks of a group (`GroupDraining` at the call) until the ones it has are done.
 
+        Args:
+            key: Of the group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
         Returns:
-            False when it is empty: there is nothing to drain, and new tasks are taken.
+            False when it is empty: it is not marked, and takes new tasks.
         """
         return self._operator.drain(checked_key(key, "this call"), reason, by)
 
     def purge(self, key: str, reason: str = "", by: str = "") -> int:
-        """Revoke every task of a group that does not run. What is sent meanwhile is left.
+        """Revoke every task of a group that does not run. Tasks sent meanwhile are left.
+
+        Args:
+            key: Of the group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
-            How many.
+            The number of revoked tasks.
         """
         return self._operator.purge(checked_key(key, "this call"), reason, by)
 
     def skip(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
-        """Revoke the head of a group, when it does not run; the next one goes on. One that has failed stays FAILURE.
+        """Revoke the head of a group, when it does not run; the next one goes on. A head that has failed stays FAILURE.
 
         Args:
             key: Of the group.
@@ -173,24 +207,42 @@ class Groups:
         self._operator.skip(checked_key(key, "this call"), expected, reason, by)
 
     def drop(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
-        """Like `skip`, and keep the task among the dead letters, from where `redrive` brings it back."""
+        """Skip the head as `skip` does, and keep it among the dead letters, from where `redrive` brings it back.
+
+        Args:
+            key: Of the group.
+            expected: The head's id, as the caller saw it.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
+        Raises:
+            HeadChanged, WrongState, UnknownGroup: See `skip`.
+        """
         bury = "dropped" + (f": {reason}" if reason else "")
         self._operator.skip(checked_key(key, "this call"), expected, reason, by, bury)
 
     def retry(self, key: str, by: str = "") -> None:
-        """Let a head go out at once that waits for its retry, or that has failed and blocks its group.
+        """Release a waiting or blocked head now: one that waits for its retry, or whose failure blocks the group.
+
+        Args:
+            key: Of the group.
+            by: For the audit; empty: the user and host of this process.
 
         Raises:
-            WrongState: Nothing is held, or the group is paused.
+            WrongState: There is no such head, or the group is paused.
         """
         self._operator.retry(checked_key(key, "this call"), by)
 
     def revoke(self, task_id: str, by: str = "") -> bool:
         """Revoke a task that does not run yet.
 
+        Args:
+            task_id: Of the task.
+            by: For the audit; empty: the user and host of this process.
+
         Returns:
-            False when it is not at the gate, or runs: then it is `app.control.revoke`'s. Also when it has failed and
-            blocks its group: that ends with `retry`, `skip` or `drop`.
+            False when it is not at the gate, or runs: then use `app.control.revoke`. Also when its failure blocks its
+            group: that ends with `retry`, `skip` or `drop`.
         """
         found = sorted(find.every(self._reader, task_id), key=lambda found: found.state == "running")
         if not found:
@@ -202,10 +254,16 @@ class Groups:
         return done
 
     def move(self, old: str, new: str, reason: str = "", by: str = "") -> int:
-        """Let the parked tasks of one group join the tail of another, in their order. What is under way stays.
+        """Move the parked tasks of one group to the tail of another, in their order. A task under way stays.
+
+        Args:
+            old: Key of the group.
+            new: Key of the other group.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
 
         Returns:
-            How many.
+            The number of moved tasks.
 
         Raises:
             GroupDraining: The new group takes no tasks.
@@ -216,7 +274,15 @@ class Groups:
     # -- dead letters ------------------------------------------------------
 
     def dead_letters(self, key: str | None = None, limit: int = 100) -> builtins.list[DeadLetter]:
-        """What was set aside, newest first."""
+        """Return the dead letters of a group or of all, newest first.
+
+        Args:
+            key: Of the group; None: of all.
+            limit: Letters at most.
+
+        Raises:
+            InvalidOption: `limit` does not work.
+        """
         _count("limit", limit, 1)
         return self._letters.read(key, limit)
 
@@ -225,7 +291,7 @@ class Groups:
 
         Args:
             id: Of the task; its newest letter counts.
-            to: `head`: it is its group's next one; `tail`: the last one.
+            to: `head`: it becomes its group's next task; `tail`: the last one.
             by: For the audit.
 
         Returns:
@@ -242,15 +308,15 @@ class Groups:
     # -- examine -----------------------------------------------------------
 
     def verify(self, repair: bool = False) -> builtins.list[Breach]:
-        """Look for what the stored state can't be; see docs/operations.md for each.
+        """Check the stored state for inconsistencies; see docs/operations.md for each.
 
         Args:
-            repair: Set right what can be.
+            repair: True: repair those that can be repaired.
         """
         return verify.verify(self._reader, repair)
 
     def doctor(self) -> builtins.list[Check]:
-        """Look at what is around the gate: each thing with what it means and what to do."""
+        """Check the surroundings of the gate; each finding says why it matters, and what to do."""
         return doctor.doctor(self.app, self._reader)
 
     # -- parts -------------------------------------------------------------

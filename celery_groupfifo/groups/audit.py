@@ -1,4 +1,4 @@
-"""Who did what, when and why: noted by the script that does it, and logged."""
+"""The audit: operator, action, time and reason, noted by the script of the action, and logged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("celery_groupfifo.audit")
 
 
 def who() -> str:
-    """The user of this process, where nobody else is named."""
+    """Return the user of this process, for actions that name no operator."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name
@@ -24,7 +24,7 @@ def who() -> str:
 
 
 def note(what: str, key: str, by: str = "", reason: str = "", **more: Any) -> str:
-    """What a script keeps of an action; it adds the time."""
+    """Return the note of an action for its script, which adds the time."""
     said = {"by": by or who(), "what": what, "key": key, "reason": reason, **more}
     return json.dumps({name: value for name, value in said.items() if value not in ("", None)})
 
@@ -44,7 +44,7 @@ def log(note: str, outcome: str = "") -> None:
 
 
 def actions(reader: Reader, limit: int) -> list[Action]:
-    """The last actions, newest first."""
+    """Return the last actions, newest first."""
     found = []
     for keys in reader.partitions:
         for line in reader.one("lrange", keys.audit, 0, limit - 1):

@@ -1,4 +1,4 @@
-"""The calls of one operator's action: each may be repeated after a lost reply, and has the same answer then."""
+"""The calls of one operator's action: each may be repeated after a lost reply, and then has the same answer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Calls:
     """One action.
 
     Args:
-        gate: Where it is done.
+        gate: Of the action.
         keys: Of its partition.
-        note: What the audit keeps of it, see audit.py; with the first call that does something.
+        note: For the audit, see audit.py; stored with the first call that changes something.
     """
 
     def __init__(self, gate: Gate, keys: Keys, note: str) -> None:
@@ -26,21 +26,21 @@ class Calls:
         self._numbers = count(1)
 
     def run(self, name: str, more: Sequence[str], *args: Any, noted: bool = False) -> Any:
-        """Run a script of operators.
+        """Run a script of an operator.
 
         Args:
             name: Of the script.
             more: Its own keys, after audit and answer.
             args: Its own arguments, after note and call.
-            noted: An earlier call of this action is in the audit already.
+            noted: True when an earlier call of this action is in the audit already.
         """
         every = [self._keys.audit, self._answer, *more]
         return self._gate.store.run(name, self._keys, every, ["" if noted else self._note, next(self._numbers), *args])
 
     def publish(self, words: Sequence[bytes]) -> None:
-        """Bring the tickets to the broker that an answer names."""
+        """Bring the tickets in an answer to the broker."""
         self._gate.publish(words)
 
     def close(self) -> None:
-        """The last answer has come: nobody asks for it again."""
+        """Forget the last answer, once no repetition can ask for it."""
         self._gate.store.forget(self._answer)

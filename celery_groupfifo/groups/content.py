@@ -1,4 +1,4 @@
-"""What stands in a stored entry, and an entry under another key. The message's body is never decoded."""
+"""The content of a stored entry, and its copy under another key. The message's body is never decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Content:
 
     Attributes:
         key: Of its group.
-        queue: As the scripts name it.
+        queue: Its name in the scripts.
         headers: Of the message.
     """
 
@@ -25,22 +25,22 @@ class Content:
 
     @property
     def task(self) -> str:
-        """The task's name."""
+        """Return the task's name."""
         return str(self.headers.get("task") or "")
 
     @property
     def args(self) -> str:
-        """The arguments, as Celery shows them."""
+        """Return the arguments, as Celery shows them."""
         return str(self.headers.get("argsrepr") or "")
 
     @property
     def kwargs(self) -> str:
-        """The keyword arguments, as Celery shows them."""
+        """Return the keyword arguments, as Celery shows them."""
         return str(self.headers.get("kwargsrepr") or "")
 
     @property
     def retries(self) -> int:
-        """How often it was retried."""
+        """Return the number of retries."""
         retries = self.headers.get("retries")
         return retries if isinstance(retries, int) else 0
 

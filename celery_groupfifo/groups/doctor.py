@@ -1,4 +1,4 @@
-"""Looks at what is around the gate: the server, the broker, the app's settings and the workers that answer."""
+"""The checks of the surroundings: the server, the broker, the app's settings and the workers that answer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from celery_groupfifo.sending.grouping import is_ordered_class
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
-    """See `Groups.doctor`."""
+    """Run all checks, see `Groups.doctor`."""
     return [*server(reader), *_app(app, reader), *fleet(app, reader)]
 
 
 def unsafe_findings(app: Celery) -> list[Check]:
-    """Look at what a worker that starts should say.
+    """Return the unsafe findings, for the log of a starting worker.
 
-    Nobody is asked through the broker or the result backend: the worker's own consumer may find the question's reply
+    No question goes through the broker or the result backend: the worker's own consumer may find the question's reply
     channel among those that it polls, and end with it.
 
     Raises:
@@ -82,7 +82,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
 
 
 def _way(app: Celery, server: Server) -> Iterator[Check]:
-    """Yield the findings about the way to the gate."""
+    """Yield the findings about the connection to the gate."""
     count = 1 + len(server.others)
     yield Check.of(
         "addresses",

@@ -1,4 +1,4 @@
-"""One sentence for a group: why it moves or does not, and when next."""
+"""The explanation of a group in one sentence: why it moves or does not, and when next."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Group, Running
 from celery_groupfifo.groups.workers import Workers
 
-#: Appointments that are looked through for the next ETA of a group.
+#: Members of `due` that are searched for the next ETA of a group.
 APPOINTMENTS = 1000
 
 
 class Explainer:
-    """Says why a group moves or does not.
+    """An explainer of groups.
 
     Args:
-        app: Its tasks are known by it.
+        app: Knows the tasks.
         reader: Reads the gate.
-        workers: Asks the living; None: nobody is asked.
+        workers: Asks the living workers; None: they are not asked.
     """
 
     def __init__(self, app: Celery, reader: Reader, workers: Workers | None) -> None:
         self._app, self._reader, self._workers = app, reader, workers
 
     def explain(self, keys: Keys, group: Group | None, key: str) -> str:
-        """The sentence for a group as it was read; None: it holds nothing."""
+        """Return the sentence for a group as it was read; None: it is empty."""
         if group is None:
             return (
                 f"Group {key!r} is empty: no task of it is parked or under way. It was never used, or all of its "
@@ -47,7 +47,7 @@ class Explainer:
         say = states.get(group.state, self._moving)
         return f"Group {key!r} {say(keys, group)}"
 
-    # -- what was said of it -----------------------------------------------
+    # -- groups with a flag ------------------------------------------------
 
     def _paused(self, keys: Keys, group: Group) -> str:
         now = self._reader.now()
@@ -72,7 +72,7 @@ class Explainer:
             f"is draining{by}: it refuses new tasks and ends the {group.depth} it has. It {self._moving(keys, group)}"
         )
 
-    # -- what it does ------------------------------------------------------
+    # -- other groups ------------------------------------------------------
 
     def _moving(self, keys: Keys, group: Group) -> str:
         if group.running:
@@ -166,7 +166,7 @@ class Explainer:
         return _task(entry.task if entry else "", head.task_id)
 
     def _before(self, keys: Keys, head: Flight) -> tuple[int, int | None]:
-        """Tickets of the gate on their way in the same queue before this one, and all messages of it where known."""
+        """Return the number of the gate's tickets before a head in its queue, and of all messages there, if known."""
         own = not head.queue.startswith(ELSEWHERE)
 
         def build(pipe: Any) -> None:
@@ -178,7 +178,7 @@ class Explainer:
         return int(before), int(length[0]) if length else None
 
     def _queue(self, name: str) -> str:
-        """The queue's name as the workers know it: without the marks of prefix and priority."""
+        """Return the queue's name as the workers know it: without the marks of prefix and priority."""
         if name.startswith(ELSEWHERE):
             return unquote(name[len(ELSEWHERE) :])
         separator = dict(self._app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
@@ -213,7 +213,7 @@ def _clock(when: datetime) -> str:
 
 
 def _span(seconds: float) -> str:
-    """A span in two words at most: 0.4 s, 12 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
+    """Return a span in two words at most: 0.4 s, 12 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{int(seconds)} s"
     minutes, hours = int(seconds // 60), int(seconds // 3600)

@@ -1,4 +1,4 @@
-"""Where a task is at the gate, and what is in line."""
+"""The search for tasks at the gate, and for the tasks in line."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 def find(reader: Reader, task_id: str) -> Found | None:
-    """See `Groups.find`."""
+    """Find a task, see `Groups.find`."""
     return next(every(reader, task_id), None)
 
 
 def every(reader: Reader, task_id: str) -> Iterator[Found]:
-    """Each place of a task at the gate: its run, and what goes on under its id with another key."""
+    """Yield each entry of a task at the gate: its run, and its continuation under the same id with another key."""
     names = entry_names(task_id)
     for keys in reader.partitions:
 
@@ -69,7 +69,7 @@ def _found(
 
 
 def tasks(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
-    """See `Groups.tasks`."""
+    """Return the tasks in line, see `Groups.tasks`."""
     group = quote(key)
     keys = reader.gate.keyspace.of_group(group)
     found = []
@@ -90,12 +90,12 @@ def tasks(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
 
 
 def with_error(app: Celery, group: Group) -> Group:
-    """The group, with what its held head's last run raised, as far as the result backend tells."""
+    """Return the group with the error of its held head's last run, if the result backend has it."""
     if group.head is None or group.due is None:
         return group
     try:
         meta = app.backend.get_task_meta(group.head)
-    except Exception as error:  # whatever backend it is, it only adds to the answer
+    except Exception as error:  # any backend may raise anything, and its answer is optional
         logger.debug("The result backend does not tell of %s: %r", group.head, error)
         return group
     result = meta.get("result")

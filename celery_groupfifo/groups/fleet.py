@@ -1,4 +1,4 @@
-"""What doctor.py looks at among the workers that answer."""
+"""The checks of the workers that answer, for doctor.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
 
-#: Settings that all processes of an app should have in common.
+#: Settings that must be equal in all processes of an app.
 SHARED = (
     "groupfifo_namespace",
     "groupfifo_partitions",
@@ -27,7 +27,7 @@ SHARED = (
 
 
 def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
-    """Every check of the workers."""
+    """Yield every check of the workers."""
     workers = Workers(app)
     queues = workers.queues()
     yield Check.of(
@@ -54,12 +54,12 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
 
 
 def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
-    """The queues that hold released heads, as the workers name them."""
+    """Return the queues that hold released heads, as the workers name them."""
     return _named(app, reader, (head.queue for keys in reader.partitions for head in reader.gate.every_head(keys)))
 
 
 def _named(app: Celery, reader: Reader, names: Iterable[str]) -> set[str]:
-    """Queues without the marks of prefix and priority."""
+    """Return queues without the marks of prefix and priority."""
     separator = dict(app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
     found = set()
     for name in names:
@@ -69,9 +69,9 @@ def _named(app: Celery, reader: Reader, names: Iterable[str]) -> set[str]:
 
 
 def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
-    """Whether every worker that gets tickets knows what they are, and could tell the gate of all that has ended.
+    """Check that every worker that gets tickets knows them, and has told the gate all of its ends.
 
-    Only those are asked that consume a queue where tickets are or were: another one may be as plain as it likes.
+    Only workers that consume a queue with tickets, now or before, are asked: others need not have the package.
     """
     seen = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.seen))
     ordered = queues_with_heads(app, reader) | _named(app, reader, seen)
@@ -106,7 +106,7 @@ def _count(answer: Any) -> int:
 
 def _settings(app: Celery, workers: Workers) -> Check:
     answers = workers.ask(lambda inspect: inspect.conf(with_defaults=True))
-    # The way a worker answers, see celery.worker.control.conf.
+    # The same conversion as in a worker's answer, see celery.worker.control.conf.
     mine = jsonify(app.conf.table(with_defaults=True), unknown_type_filter=safe_repr)
     tables = [mine, *(table for table in answers.values() if "error" not in table)]
     differing = [name for name in SHARED if len({repr(table.get(name)) for table in tables}) > 1]

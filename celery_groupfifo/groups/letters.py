@@ -1,4 +1,4 @@
-"""Dead letters: what was set aside, and the way back."""
+"""The dead letters: tasks that were set aside, and the way back."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import DeadLetter, moment
 
-#: Letters that one round trip reads.
+#: Letters per round trip.
 CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One as it is stored, `["group","id","reason","ms"]` and the entry's text behind it; names are quoted."""
+    """A letter as it is stored: `["group","id","reason","ms"]` and the entry's text behind it; names are quoted."""
 
     stored: bytes
     number: int
@@ -32,7 +32,7 @@ class Letter:
 
     @property
     def view(self) -> DeadLetter:
-        """For the user."""
+        """Return the letter for the user."""
         entry = content.read(self.text)
         return DeadLetter(
             id=task_of(self.id),
@@ -53,7 +53,7 @@ class Letters:
         self._gate, self._reader = gate, reader
 
     def read(self, key: str | None, limit: int) -> list[DeadLetter]:
-        """See `Groups.dead_letters`."""
+        """Return letters, see `Groups.dead_letters`."""
         found = []
         for keys in self._partitions(key):
             here = 0
@@ -66,7 +66,7 @@ class Letters:
         return sorted(found, key=lambda letter: letter.when, reverse=True)[:limit]
 
     def redrive(self, task_id: str, to: str, by: str) -> str:
-        """See `Groups.redrive`."""
+        """Park a letter's task again, see `Groups.redrive`."""
         if to not in ("head", "tail"):
             raise InvalidOption(f"to={to!r} does not work: set it to 'head' or 'tail'.")
         for keys in self._partitions(None):
@@ -99,7 +99,7 @@ class Letters:
         return self._reader.partitions if key is None else [self._gate.keyspace.of_group(quote(key))]
 
     def _letters(self, keys: Keys) -> Iterator[Letter]:
-        """All of a partition, newest first."""
+        """Yield all letters of a partition, newest first."""
         start = 0
         while True:
             stored = self._reader.one("lrange", keys.dead, start, start + CHUNK - 1)

@@ -1,8 +1,8 @@
-"""Pages of groups, over any number of them: no KEYS, no SCAN of the database, and one page costs one page.
+"""The pages of groups, over any number of them: no KEYS, no SCAN of the database, and a page's cost does not grow.
 
-By depth a page is a range of an index, and the cursor a rank: what changes its depth between two pages may come twice
-or not at all. By key the pages are those of a ZSCAN (about `limit` groups, each at least once), sorted within. By age
-all groups are looked at, two words of each.
+By depth a page is a range of an index, and the cursor a rank: a group whose depth changes between two pages may come
+twice or not at all. By key the pages are those of a ZSCAN (about `limit` groups, each at least once), sorted within. By
+age all groups are read, two words of each.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from celery_groupfifo.groups.view import Group, Page
 
 STATES = ("running", "waiting", "held", "paused", "blocked", "draining")
 SORTS = ("depth", "age", "key")
-#: Groups that one round trip reads.
+#: Groups per round trip.
 CHUNK = 500
-#: Groups whose ages one call asks for: Redis does nothing else meanwhile.
+#: Groups per call for their ages, during which Redis serves no other client.
 SINCE = 500
-#: Groups that one call looks at in its search for a state: a rare one gives short pages, not slow ones.
+#: Groups that one call reads in its search for a state: a rare state gives short pages, not slow ones.
 LOOKED_AT = 5_000
 
 Name = tuple[int, Quoted]
@@ -32,7 +32,7 @@ Name = tuple[int, Quoted]
 
 
 def list_groups(reader: Reader, state: str | None, sort: str, limit: int, cursor: str | None) -> Page[Group]:
-    """A page of groups, see `Groups.list`."""
+    """Return a page of groups, see `Groups.list`."""
     _check(state, sort, limit)
     if state == "paused":
         return _paused(reader, sort, limit, _numbers(cursor, 1)[0])
@@ -73,7 +73,7 @@ def _by_depth(reader: Reader, state: str | None, limit: int, ranks: list[int]) -
 
 
 def _deepest(reader: Reader, at: int, rank: int) -> Iterator[tuple[float, Quoted, int]]:
-    """Groups of one partition from a rank on, the deepest first."""
+    """Yield groups of one partition from a rank on, the deepest first."""
     depth = reader.partitions[at].depth
     while True:
         pairs = reader.one("zrevrange", depth, rank, rank + CHUNK - 1, withscores=True)
@@ -116,7 +116,7 @@ def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Gr
 
 
 def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
-    """Since when (ms) each group of a partition waits: its first in line, or else what it has in flight."""
+    """Return since when (ms) each group of a partition waits: its first in line, or else its entry in flight."""
     keys = reader.partitions[at]
     ages: dict[Quoted, int] = {}
     for pairs in reader.scan("zscan", keys.depth, SINCE):
@@ -134,7 +134,7 @@ def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
 
 
 def _paused(reader: Reader, sort: str, limit: int, rank: int) -> Page[Group]:
-    """Paused groups have an index of their own: a group that is paused and empty is in no other."""
+    """Return a page from the index of paused groups, the only one that has empty ones."""
     found: list[Group] = []
     for at, keys in enumerate(reader.partitions):
         names = [name.decode() for name in reader.one("zrange", keys.paused, 0, -1)]
@@ -152,7 +152,7 @@ def _paused(reader: Reader, sort: str, limit: int, rank: int) -> Page[Group]:
 def _filled(
     reader: Reader, names: Iterator[Name], state: str | None, limit: int, passed: Callable[[int], str]
 ) -> Page[Group]:
-    """A page from names in their order; `passed` counts one and returns the cursor behind it."""
+    """Return a page from names in their order; `passed` counts one and returns the cursor behind it."""
     found, looked_at = Page[Group](), 0
     while chunk := list(islice(names, CHUNK if state else limit - len(found))):
         groups = _read(reader, chunk)

@@ -1,4 +1,4 @@
-"""What changes a group: one script each, atomic, safe to repeat, and noted in the audit by the script itself."""
+"""The changes of groups: one script each, atomic, safe to repeat, and noted in the audit by the script itself."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from celery_groupfifo.groups.calls import Calls
 from celery_groupfifo.groups.reader import PLACES, Reader
 from celery_groupfifo.sending.revoke import tell_revoked
 
-#: Bytes of messages that one call of `move` carries at most.
+#: Bytes of messages per call of `move`, at most.
 MOVED_BYTES = 4_000_000
-#: Appointments that one round trip looks through.
+#: Members of `due` per round trip.
 SCANNED = 1000
 
 
 class Operator:
-    """Changes groups.
+    """The operator's changes of groups.
 
     Args:
-        app: Whose result backend is told of what was taken out.
+        app: The app, whose result backend is told of tasks that were taken out.
         gate: Its gate.
         reader: Reads the gate.
     """
@@ -39,7 +39,7 @@ class Operator:
     # -- flags -------------------------------------------------------------
 
     def pause(self, key: str, reason: str, by: str) -> bool:
-        """See `Groups.pause`."""
+        """Pause a group, see `Groups.pause`."""
         keys, group = self._place(key)
         note = audit.note("pause", key, by, reason)
         calls = Calls(self._gate, keys, note)
@@ -48,7 +48,7 @@ class Operator:
         return int(reply[0]) == 1
 
     def resume(self, key: str, by: str) -> bool:
-        """See `Groups.resume`."""
+        """Resume a group, see `Groups.resume`."""
         keys, group = self._place(key)
         note = audit.note("resume", key, by)
         calls = Calls(self._gate, keys, note)
@@ -59,7 +59,7 @@ class Operator:
         return int(code) == 1
 
     def drain(self, key: str, reason: str, by: str) -> bool:
-        """See `Groups.drain`."""
+        """Drain a group, see `Groups.drain`."""
         keys, group = self._place(key)
         note = audit.note("drain", key, by, reason)
         reply = Calls(self._gate, keys, note).run("drain", [keys.group(group)], group, _flag(reason, by))
@@ -70,7 +70,7 @@ class Operator:
     # -- the head ----------------------------------------------------------
 
     def skip(self, key: str, expected: str, reason: str, by: str, bury: str = "") -> None:
-        """See `Groups.skip`, and `Groups.drop`, which gives a reason to bury it."""
+        """Skip a head, see `Groups.skip`; with a reason to `bury` it, drop it, see `Groups.drop`."""
         keys, group = self._place(key)
         note = audit.note("drop" if bury else "skip", key, by, reason, task_id=expected)
         calls, code, words = Calls(self._gate, keys, note), 0, []
@@ -93,7 +93,7 @@ class Operator:
         audit.log(note, expected)
 
     def retry(self, key: str, by: str) -> None:
-        """See `Groups.retry`."""
+        """Release a head, see `Groups.retry`."""
         keys, group = self._place(key)
         note = audit.note("retry", key, by)
         calls = Calls(self._gate, keys, note)
@@ -105,10 +105,10 @@ class Operator:
         calls.publish(words)
         audit.log(note)
 
-    # -- many --------------------------------------------------------------
+    # -- many tasks --------------------------------------------------------
 
     def purge(self, key: str, reason: str, by: str) -> int:
-        """See `Groups.purge`."""
+        """Revoke the tasks of a group, see `Groups.purge`."""
         keys, group = self._place(key)
         note = audit.note("purge", key, by, reason)
         calls, places = Calls(self._gate, keys, note), [keys.waiting(group), keys.group(group)]
@@ -125,7 +125,7 @@ class Operator:
         return total
 
     def _purge_scheduled(self, keys: Keys, group: Quoted) -> int:
-        """Take out what has an ETA and is in no line: its appointments are the only trace."""
+        """Take out tasks with an ETA that are in no line: only their members of `due` name them."""
         pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
         total = 0
         for page in pages:
@@ -136,7 +136,7 @@ class Operator:
         return total
 
     def move(self, old: str, new: str, reason: str, by: str) -> int:
-        """See `Groups.move`."""
+        """Move the tasks of a group, see `Groups.move`."""
         keys, group = self._place(old)
         there, into = self._place(new)
         if group == into:
@@ -165,7 +165,7 @@ class Operator:
         return total
 
     def _movable(self, keys: Keys, group: Quoted, new: str, bound: float) -> tuple[list[Any], int]:
-        """Places at the head of a line, as lua/move.lua wants them, and how many."""
+        """Return places at the head of a line in the form for lua/move.lua, and their number."""
         items = self._reader.one("lrange", keys.waiting(group), 0, PLACES - 1)
         places = [Waiting.parse(item.decode()) for item in items]
         triples: list[Any] = []
@@ -195,10 +195,10 @@ class Operator:
         return self._gate.keyspace.of_group(group), group
 
     def _tell(self, gone: Sequence[tuple[str, bytes]]) -> None:
-        """Of what had failed the backend knows already: it comes without its text."""
+        """Tell the result backend of revoked tasks; a failed one comes without a text, as it is known already."""
         tell_revoked(self._app, [(task_id, message_of(text)) for task_id, text in gone if text])
 
 
 def _flag(reason: str, by: str) -> str:
-    """JSON, open for the time that the script adds."""
+    """Return a flag as JSON, open for the time that the script adds."""
     return json.dumps({"reason": reason, "by": by or audit.who()})[:-1] + ", "

@@ -1,4 +1,4 @@
-"""Reads groups: pipelines of a few commands for each, never a scan of the database."""
+"""The reader of groups: it runs pipelines of a few commands for each, never a scan of the database."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
 
-#: What an operator or a failure says of a group, the strongest first: a field of the group's hash each.
+#: Flags that operators and failures set on a group, the strongest first: each is a field of the group's hash.
 FLAGS = ("paused", "blocked", "draining")
-#: Places of a line that one round trip reads.
+#: Places of a line per round trip.
 PLACES = 100
 
 
@@ -30,10 +30,10 @@ class Place:
 
 
 class Reader:
-    """Reads a gate.
+    """A reader of a gate.
 
     Args:
-        gate: Whose Redis is asked.
+        gate: The gate.
     """
 
     def __init__(self, gate: Gate) -> None:
@@ -49,7 +49,7 @@ class Reader:
         return self.ask(command, lambda pipe: getattr(pipe, command)(*args, **options))[0]
 
     def scan(self, command: str, key: str, count: int, match: str | None = None) -> Iterator[list[tuple[str, Any]]]:
-        """The pages of a hash (`hscan`) or a sorted set (`zscan`): what changes meanwhile may be in two or none."""
+        """Yield the pages of a hash (`hscan`) or a sorted set (`zscan`): a changed item may be in two pages or none."""
         cursor = -1
         while cursor:
             cursor, page = self.one(command, key, max(cursor, 0), match=match, count=count)
@@ -57,7 +57,7 @@ class Reader:
             yield [(name.decode(), value) for name, value in pairs]
 
     def now(self) -> float:
-        """The time of Redis in ms."""
+        """Return the time of Redis in ms."""
         if self.gate.store.clock:
             return int(self.gate.store.clock) / 1000
         seconds, us = self.one("time")
@@ -103,7 +103,7 @@ class Reader:
     def _flights(
         self, keys: Keys, ids: Sequence[str], details: bool
     ) -> tuple[dict[str, Flight], dict[str, float | None], dict[str, str]]:
-        """Records by id, appointments by member of due, and names of tasks by id."""
+        """Return records by id, times by member of `due`, and names of tasks by id."""
         if not ids:
             return {}, {}, {}
         members = [f"{kind} {id}" for id in ids for kind in ("l", "h")]
@@ -123,7 +123,7 @@ class Reader:
         return flights, due, tasks
 
     def _firsts(self, keys: Keys, lines: dict[str, bytes | None]) -> dict[str, str]:
-        """The ids that stand first in lines, by group; places of revoked ones are left out."""
+        """Return the first ids in lines, by group, without places of revoked tasks."""
         ids = {name: item.decode().partition(" ")[2] for name, item in lines.items() if item}
 
         def build(pipe: Any) -> None:
@@ -134,7 +134,7 @@ class Reader:
         return {name: id for (name, id), there in zip(ids.items(), known, strict=True) if there}
 
     def _first(self, keys: Keys, name: Quoted) -> str | None:
-        """The id that stands first in line."""
+        """Return the first id in a line."""
         for place in self.line(keys, name, 0, 1):
             return place.id
         return None
@@ -142,7 +142,7 @@ class Reader:
     # -- a line ------------------------------------------------------------
 
     def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[Place]:
-        """Walk over the places of a line that are not empty, at most `limit` of them, from a place on."""
+        """Yield the places of a line that are not empty, at most `limit` of them, from a place on."""
         given = 0
         while given < limit:
             items = self.one("lrange", keys.waiting(name), start, start + PLACES - 1)
@@ -160,7 +160,7 @@ class Reader:
             start += len(items)
 
     def entry(self, keys: Keys, group: Quoted, task_id: str) -> tuple[str, bytes] | None:
-        """Name and text of the entry of a task in a group, quoted; None when there is none."""
+        """Return name and text of the entry of a task in a group, quoted; None when there is none."""
         names = entry_names(task_id)
         for name, text in zip(names, self.texts(keys, names), strict=True):
             entry = StoredEntry.parse(text)
@@ -169,7 +169,7 @@ class Reader:
         return None
 
     def texts(self, keys: Keys, ids: Sequence[str]) -> list[bytes | None]:
-        """The stored entries of ids."""
+        """Return the stored entries of ids."""
         return list(self.one("hmget", keys.entries, ids)) if ids else []
 
 
@@ -214,7 +214,7 @@ def _group(
     )
 
 
-#: States of entries in flight and what they make of their group, the strongest first.
+#: States of entries in flight, the strongest first, and the resulting state of their group.
 _WORDS = (("running", "running"), ("released", "waiting"), ("held", "held"))
 
 

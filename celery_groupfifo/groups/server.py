@@ -1,4 +1,4 @@
-"""What doctor.py looks at on the gate's server."""
+"""The checks of the gate's server, for doctor.py."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from celery_groupfifo.gate.refusals import LEAST_VERSION
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 
-#: Share of the memory from which on it is time to act.
+#: Share of the memory above which a warning is due.
 FULL = 0.8
-#: Seconds that a clock may differ.
+#: Seconds that two clocks may differ.
 SKEW = 2.0
 
 Info = dict[str, Any]
 
 
 def server(reader: Reader) -> Iterator[Check]:
-    """Every check of the server."""
+    """Yield every check of the server."""
     info: Info = reader.one("info")
     yield _version(info)
     yield from _memory(info)

@@ -1,4 +1,4 @@
-"""Totals of a gate: a handful of counters, whatever it holds."""
+"""The totals of a gate, from a few counters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery_groupfifo.groups.reader import Reader
 
 
 def stats(reader: Reader) -> dict[str, Any]:
-    """See `Groups.stats`."""
+    """Return the counts, see `Groups.stats`."""
     now = {"groups": 0, "paused": 0, "tasks": 0, "in_flight": 0, "released": 0, "appointments": 0, "dead_letters": 0}
     totals: dict[str, int] = {}
     deepest: dict[str, Any] | None = None

@@ -1,8 +1,8 @@
-"""Looks for what the stored state can't be, and sets it right.
+"""The check of the stored state for inconsistencies, and their repair.
 
-The gate is not stopped for it: entries come and go while it is read. So whatever one look finds is looked at twice
-more, and only what stays the same is a breach. A repair is a single harmless write, mostly an appointment: the next
-sweep finds it, and does what it does every day, in one atomic step.
+The gate goes on meanwhile: entries come and go while it is read. So a finding is checked twice more, and only an
+unchanged one is a breach. A repair is a single harmless write, mostly a member of `due`: the next sweep finds it, and
+handles it as any other, in one atomic step.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from celery_groupfifo.groups.view import Breach
 #: Seconds between two looks.
 PAUSE = 0.3
 LOOKS = 3
-#: Groups or places that one round trip reads.
+#: Groups or places per round trip.
 CHUNK = 500
-#: Entries that one call looks at: Redis does nothing else meanwhile.
+#: Entries per call, during which Redis serves no other client.
 CENSUS = 100
 
 Repair = Callable[[Any, int], None]
@@ -34,7 +34,7 @@ Repair = Callable[[Any, int], None]
 
 @dataclass(frozen=True, slots=True)
 class _Recall:
-    """The repair that takes more than a write; names are quoted."""
+    """The one repair that takes a script; names are quoted."""
 
     group: Quoted
     id: str
@@ -50,7 +50,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _State:
-    """All that one look has read of a partition; names are quoted."""
+    """The state of a partition, as read once; names are quoted."""
 
     entries: dict[str, _Entry] = field(default_factory=dict)
     depth: dict[Quoted, int] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class _State:
 
 
 def verify(reader: Reader, repair: bool) -> list[Breach]:
-    """See `Groups.verify`."""
+    """Check, and repair if asked to, see `Groups.verify`."""
     found: list[Breach] = []
     for keys in reader.partitions:
         breaches = dict(_look(reader, keys))
@@ -102,7 +102,7 @@ def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | _Recall
 
 
 def _appointment(keys: Keys, member: str) -> Repair:
-    """The next sweep does it, unless it has been set right meanwhile."""
+    """Return a repair by the next sweep, unless the member is in `due` already."""
     return lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)}, nx=True)
 
 
@@ -159,7 +159,7 @@ def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
 
 
 def _left(reader: Reader, keys: Keys) -> Iterator[Quoted]:
-    """Groups that have a key of their own. Those that hold nothing are in no index: only a walk over all keys tells."""
+    """Yield groups that have a key of their own. Empty ones are in no index, so this walks over all keys."""
     stems = [keys.group(quote("")), keys.waiting(quote(""))]
     for stem in stems:
         cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", stem) + "*"
@@ -177,7 +177,7 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
 
     flight = entry.flight
     if flight is None and id in state.records:
-        return  # taken out or begun in between: another look tells
+        return  # taken out or begun in between: the next reading will tell
     if not entry.us:
         yield breach("unreadable", "Its entry can't be read: it goes to the dead letters when its turn comes."), None
     elif flight is None and "e" not in entry.kinds and not _placed(state, entry, id):
@@ -195,7 +195,8 @@ def _placed(state: _State, entry: _Entry, id: str) -> bool:
     return item in state.lines.get(entry.group, ()) or item in state.cut
 
 
-#: What an entry in flight needs, by its state: one of these kinds, else an appointment of the last.
+#: The needs of an entry in flight, by its state: a member of `due` or a ticket of one of these kinds, or a new member
+#: of the last kind.
 _NEEDS = {
     "running": ("lease", "l", "l", "It runs without a lease that ends.", "Its lease ends now, unless it is renewed."),
     "released": ("ticket", "gr", "r", "It is released, but its ticket is not known.", "It is released again."),
@@ -287,7 +288,7 @@ def _blocks(state: _State, id: str) -> bool:
 
 
 def _crowd(state: _State, group: Quoted, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
-    """More of a group are under way than may be. What runs stays; of the others the oldest."""
+    """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest."""
     ids = [field[2:] for field in state.fields[group] if field.startswith("f ")]
     records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
     records.sort(key=lambda record: (record.state != "running", record.fence))
@@ -303,7 +304,7 @@ def _crowd(state: _State, group: Quoted, limit: int) -> Iterator[tuple[Breach, R
 def _left_over(
     keys: Keys, state: _State, group: Quoted, breach: Callable[..., Breach]
 ) -> Iterator[tuple[Breach, Repair | None]]:
-    """What a group that holds no task has kept. A pause is an operator's word, and lasts; `listed` looks at it."""
+    """Yield the leftovers of an empty group. A pause is no leftover: it lasts until `resume`."""
     for flag in sorted(state.fields[group] & {"draining", "blocked"}):
         yield (
             breach("flag", f"It is {flag}, and holds no task.", "The flag is removed: it takes tasks again."),
@@ -317,7 +318,7 @@ def _left_over(
 
 
 def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) -> Iterator[tuple[Breach, Repair | None]]:
-    """Under way, and its message is gone."""
+    """Yield the breach of a record in flight without a message."""
     group = record.group if record else quote("")
     breach = Breach("message", unquote(group), task_of(id), "It is under way, but its message is gone.", "")
     if record is None or f"f {id}" not in state.fields.get(group, ()):

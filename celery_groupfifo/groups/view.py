@@ -1,4 +1,4 @@
-"""What `Groups` gives. Times are of Redis, in UTC; ages and spans are seconds."""
+"""The types of the answers of `Groups`. Times are of Redis, in UTC; ages and spans are seconds."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ Item = TypeVar("Item")
 
 
 def moment(ms: float) -> datetime:
-    """A time of Redis."""
+    """Return a time of Redis (ms) as a datetime in UTC."""
     return datetime.fromtimestamp(ms / 1000, timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A task that a worker holds the lease of.
+    """A task whose lease a worker holds.
 
     Attributes:
         task_id: Of the task.
-        task: Its name; empty where only a list of groups was asked for.
+        task: Its name; empty in a list of groups.
         worker: The node's name.
         fence: Of this run.
         lease_left: Seconds until its lease ends unless the worker renews it.
-        since: When the worker took it.
+        since: Time when the worker took the lease.
         lost: Workers that were lost with it before.
     """
 
@@ -44,19 +44,19 @@ class Group:
 
     Attributes:
         key: As the user gave it.
-        state: `running`, `waiting` (its head is at the broker), `held` (its head, or all it has, waits for its time),
-            `paused`, `blocked`, `draining`.
+        state: `running`, `waiting` (its head is at the broker), `held` (its head, or all its tasks, wait for their
+            time), `paused`, `blocked`, `draining`.
         depth: Tasks parked and in flight.
-        head: Id of the task that is next or under way; None when all it has waits for an ETA.
-        running: What runs.
-        oldest_age: How long the oldest task in line waits; without one, how long the head is in its state.
-        last_error: What the head's last run raised, where it blocks the group, or waits for a retry and the result
-            backend knows.
-        reason: Why it is paused or draining; what blocks it raised.
-        by: Who said so; the worker whose run blocks it.
-        since: When.
-        queue: Where the head's ticket is, as the scripts name it.
-        due: When the held head goes out.
+        head: Id of the task that is next or under way; None when all of its tasks wait for an ETA.
+        running: Its runs.
+        oldest_age: Seconds that the oldest task in line waits; without one, that the head is in its state.
+        last_error: The exception of the head's last run, when it blocks the group, or waits for a retry and the result
+            backend has it.
+        reason: The reason of the pause or drain; the exception that blocks it.
+        by: The operator; or the worker whose run blocks it.
+        since: Time of the pause, drain or failure.
+        queue: The queue of the head's ticket, by its name in the scripts.
+        due: Time when the held head goes out.
     """
 
     key: str
@@ -83,8 +83,8 @@ class Parked:
         args: Its arguments, as Celery shows them.
         kwargs: Its keyword arguments, as Celery shows them.
         place: In the line, from 0. Places of revoked tasks count until the line has passed them.
-        parked_at: When the gate accepted it.
-        retries: How often it was retried.
+        parked_at: Time when the gate accepted it.
+        retries: Number of its retries.
     """
 
     task_id: str
@@ -98,7 +98,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a task is at the gate.
+    """The place and state of a task at the gate.
 
     Attributes:
         task_id: Of the task.
@@ -106,9 +106,9 @@ class Found:
         state: `parked`, `scheduled` (its ETA has not come), `released`, `running`, `held`, `blocked` (it has
             failed, and its group waits for an operator).
         task: Its name.
-        place: Parked: how many are before it in line; else None.
-        parked_at: When the gate accepted it; None when its entry can't be read.
-        due: When it joins the line or goes out again; None: no time is known.
+        place: Number of tasks before it in line, when it is parked; else None.
+        parked_at: Time when the gate accepted it; None when its entry can't be read.
+        due: Time when it joins the line or goes out again; None: no time is known.
         running: Its run, when it runs.
     """
 
@@ -129,12 +129,12 @@ class DeadLetter:
     Attributes:
         id: Of the task.
         key: Of its group.
-        task: Its name; empty when nobody can read it.
+        task: Its name; empty when it can't be read.
         args: Its arguments, as Celery shows them.
-        exception: Why it was set aside: what it raised, `dropped: …`, `corrupt`, `missing`.
+        exception: The reason: the exception of its last run, `dropped: …`, `corrupt`, `missing`.
         place: Among the dead letters, from 0, the newest first.
-        when: When it was set aside.
-        readable: Whether it can be redriven.
+        when: Time when it was set aside.
+        readable: True when it can be redriven.
     """
 
     id: str
@@ -149,15 +149,15 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What an operator did.
+    """An action of an operator.
 
     Attributes:
         when: By the clock of Redis.
-        by: Who.
+        by: The operator.
         what: The verb.
         key: Of the group; empty where it concerns none.
-        reason: Why, when it was said.
-        more: What else the verb was given.
+        reason: The reason, if one was given.
+        more: Other arguments of the verb.
     """
 
     when: datetime
@@ -176,9 +176,9 @@ class Breach:
         name: Of the invariant, in one word.
         key: Of the group; empty where none is known.
         task_id: Of the task; empty where it concerns a whole group.
-        what: What is wrong, in a sentence.
-        repair: What `verify(repair=True)` does about it; empty: nothing is to be done by hand either, see `what`.
-        repaired: It has been done.
+        what: The fault, in a sentence.
+        repair: The action of `verify(repair=True)`; empty: none, see `what`.
+        repaired: True when it has been done.
     """
 
     name: str
@@ -191,15 +191,15 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at the surroundings.
+    """One check of the surroundings.
 
     Attributes:
-        name: Of what was looked at.
-        ok: Nothing is to be done.
-        what: What was found.
-        why: Why it matters; empty when it is fine.
-        remedy: What to do; empty when it is fine.
-        unsafe: Tasks may be lost, or run out of order; workers say so when they start.
+        name: Of the checked thing.
+        ok: True when all is well.
+        what: The finding.
+        why: The reason why it matters; empty when all is well.
+        remedy: The action to take; empty when all is well.
+        unsafe: True when tasks may be lost, or run out of order; workers say so when they start.
     """
 
     name: str
@@ -211,12 +211,12 @@ class Check:
 
     @classmethod
     def of(cls, name: str, ok: bool, what: str, why: str, remedy: str, unsafe: bool = False) -> Check:
-        """One that says why and what to do only when something is to be done."""
+        """Return a check that has `why` and `remedy` only when it is not ok."""
         return cls(name, ok, what) if ok else cls(name, ok, what, why, remedy, unsafe)
 
 
 class Page(list[Item], Generic[Item]):
-    """Items, and where to go on.
+    """A list of items with the place of the next ones.
 
     Attributes:
         cursor: For the next call; None after the last page.
@@ -228,7 +228,7 @@ class Page(list[Item], Generic[Item]):
 
 
 def plain(value: Any) -> Any:
-    """A view as JSON has it: times become ISO texts."""
+    """Return a view as JSON values: times become ISO texts."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""What the living workers answer, within a bound of time."""
+"""The answers of the living workers, within a time limit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from celery_groupfifo.gate.servers import broker_connection
 
 logger = logging.getLogger(__name__)
 
-#: Seconds until a worker that has not answered is taken for silent.
+#: Seconds after which a worker without an answer counts as silent.
 PATIENCE = 1.0
 
 
 class Workers:
-    """Asks workers through Celery's remote control.
+    """The workers, asked through Celery's remote control.
 
     Args:
-        app: Theirs.
+        app: Of the workers.
         patience: Seconds to wait for answers.
     """
 
@@ -28,7 +28,7 @@ class Workers:
         self._app, self._patience = app, patience
 
     def pid(self, worker: str, task_id: str) -> int | None:
-        """The process that runs a task; None when its worker does not say."""
+        """Return the process that runs a task; None when its worker does not say."""
         leases = self.ask(lambda inspect: inspect._request("groupfifo_leases"), [worker]).get(worker)
         for lease in leases if isinstance(leases, list) else ():
             if lease["id"] == task_id:
@@ -36,19 +36,19 @@ class Workers:
         return None
 
     def consumers(self, queue: str) -> list[str]:
-        """The workers that consume a queue, of those that answer."""
+        """Return the answering workers that consume a queue."""
         return sorted(name for name, queues in self.queues().items() if queue in queues)
 
     def queues(self) -> dict[str, list[str]]:
-        """The queues each worker consumes."""
+        """Return the queues of each answering worker."""
         answers = self.ask(lambda inspect: inspect.active_queues())
         return {worker: [queue["name"] for queue in queues] for worker, queues in answers.items()}
 
     def ask(self, call: Callable[[Any], Any], destination: list[str] | None = None) -> dict[str, Any]:
-        """One question, and who answers what; nothing when the broker can't be reached.
+        """Ask one question, over a connection of its own, and return the answers by worker.
 
-        Over a connection of its own. A worker asks in a thread: a child that is forked meanwhile inherits what its
-        parent has taken from the app's pools, and tidies it up, waiting for an answer that its parent reads.
+        Returns {} when the broker can't be reached. A worker asks in a thread: with the app's pools, a child forked
+        meanwhile would inherit the connection in use, and wait for an answer that its parent reads.
         """
         control = self._app.control.__class__(self._app)
         control.mailbox.producer_pool = None
@@ -61,6 +61,6 @@ class Workers:
                     connection=connection,
                 )
                 return dict(call(inspect) or {})
-        except Exception as error:  # the broker's own, whatever broker it is: the gate has answered without it
+        except Exception as error:  # any broker may raise anything, and the gate's answer does not need it
             logger.info("No worker could be asked: %r", error)
             return {}

@@ -1,4 +1,4 @@
-"""`python -m celery_groupfifo.metrics -A shop`: see `command`."""
+"""The entry of `python -m celery_groupfifo.metrics -A shop`: see `command`."""
 
 from celery_groupfifo.metrics.command import main
 

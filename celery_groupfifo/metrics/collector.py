@@ -10,7 +10,7 @@ from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from celery_groupfifo.metrics.snapshot import TOTALS, Snapshot, Snapshots
 
-#: What each total counts; `finished` is `runs_finished`, since a worker counts `tasks_finished` by task and outcome.
+#: Name and help of the metric of each total. `finished` is `runs_finished`, as a worker has `tasks_finished`.
 _TOTALS = {
     "parked": ("groupfifo_tasks_parked", "Tasks that the gate accepted."),
     "finished": ("groupfifo_runs_finished", "Runs that came to an end; a retried task has several."),
@@ -24,26 +24,33 @@ _TOTALS = {
 
 
 class GateCollector(Collector):
-    """What all workers of a gate share.
+    """The metrics that all workers of a gate share.
 
     Args:
-        snapshots: Where the figures come from.
+        snapshots: The source of the figures.
     """
 
     def __init__(self, snapshots: Snapshots) -> None:
         self.snapshots = snapshots
 
     def describe(self) -> Iterator[Metric]:
-        """The names alone, so that a registration asks no Redis."""
+        """Return the names alone, so that a registration asks no Redis."""
         return metrics(False, Snapshot())
 
     def collect(self) -> Iterator[Metric]:
-        """The figures, at most `Snapshots.patience` later."""
+        """Return the figures, after `Snapshots.patience` at most."""
         return metrics(*self.snapshots.get())
 
 
 def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
-    """A snapshot as Prometheus has it. Without one there are no figures: a counter at 0 would count as a restart."""
+    """Yield the Prometheus metrics of a snapshot.
+
+    Without a snapshot there are no figures: a counter at 0 would count as a restart.
+
+    Args:
+        up: True when the gate's Redis answers.
+        now: The snapshot; None: there is none.
+    """
     yield GaugeMetricFamily("groupfifo_up", "Whether the gate's Redis answers; if not, the rest is old.", int(up))
     if now is None:
         return
@@ -72,9 +79,12 @@ def register(app: Celery, registry: CollectorRegistry = REGISTRY, max_age: float
     """Add the metrics of an app's gate to a registry.
 
     Args:
-        app: Whose gate.
-        registry: The process' default one unless given.
+        app: The app.
+        registry: Of Prometheus; by default the process' own.
         max_age: Seconds that one reading serves.
+
+    Returns:
+        The collector, registered.
     """
     collector = GateCollector(Snapshots(app, max_age))
     registry.register(collector)

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the metrics, or serve them.
 
     Args:
-        arguments: The words after the program's name; those of this process unless given.
+        arguments: The words after the program's name; None: those of this process.
 
     Returns:
         0; 1 when the gate can't be reached (the text says `groupfifo_up 0`) or the address can't be used.
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def address(words: str) -> tuple[str, int]:
-    """`host:port`, `:port` or `port` as a pair.
+    """Split `host:port`, `:port` or `port` into host and port.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is none of them.
     """
     host, _, port = words.rpartition(":")
     if not 0 < int(port) < 65536:
@@ -57,8 +57,8 @@ def address(words: str) -> tuple[str, int]:
 
 
 def _app(parser: argparse.ArgumentParser, name: str) -> Any:
-    sys.path.insert(0, "")  # as `celery` does: an app of this directory is found
+    sys.path.insert(0, "")  # as `celery` does, so that an app in this directory is found
     try:
         return find_app(name)
-    except Exception as error:  # its code is the user's: whatever it raises
+    except Exception as error:  # the user's code may raise anything
         parser.error(f"the app {name!r} can't be loaded: {error}")

@@ -12,7 +12,11 @@ from celery_groupfifo.metrics.collector import register
 
 
 def text(app: Celery) -> str:
-    """The gate's metrics now, in Prometheus' text format."""
+    """Return the gate's metrics now, in Prometheus' text format.
+
+    Args:
+        app: The app of the gate.
+    """
     registry = CollectorRegistry()
     register(app, registry)
     return generate_latest(registry).decode()
@@ -22,13 +26,13 @@ def serve(app: Celery, host: str = "127.0.0.1", port: int = 9808, until: Event |
     """Answer scrapes at `http://host:port/metrics` until the process is told to end.
 
     Args:
-        app: Whose gate.
+        app: The app whose gate is measured.
         host: To listen at; `0.0.0.0` for everybody: there is no password.
         port: To listen at.
-        until: Ends it when set.
+        until: Ends the server when it is set.
 
     Raises:
-        OSError: The address is taken or not ours.
+        OSError: The address is taken, or is not an address of this machine.
     """
     registry = CollectorRegistry()
     register(app, registry)

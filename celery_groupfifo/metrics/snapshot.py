@@ -1,6 +1,6 @@
-"""What the gate holds, read in a few bounded round trips and kept for a while.
+"""The gate's figures, read in a few bounded round trips and kept for a while.
 
-Nothing here grows with the number of groups. What can't be counted cheaply is bounded, and says so.
+The cost does not grow with the number of groups: a figure that can't be counted cheaply is bounded, and says so.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from celery_groupfifo.gate.records import Waiting
 
 logger = logging.getLogger(__name__)
 
-#: Groups whose first parked task one snapshot looks at, for the oldest: the deepest ones, and the next of the others.
+#: Groups whose first parked task is read for the age of the oldest: the deepest ones, and the next of the others.
 DEEPEST, WALKED = 200, 800
-#: Queues whose oldest ticket is looked at.
+#: Queues whose oldest ticket is read.
 MOST_QUEUES = 20
 #: Totals that the gate keeps, see the scripts.
 TOTALS = ("parked", "finished", "held", "reclaimed", "surrendered", "rung", "revoked", "buried")
@@ -36,7 +36,7 @@ class Snapshot:
     Attributes:
         groups: Live groups by the state of their head: `running`; `waiting`, for a free slot; `held`: nothing may
             start now, since a retry, an ETA or the end of a pause is awaited.
-        paused: Groups that an operator has paused; they are in `groups`, too, while they hold tasks.
+        paused: Groups that an operator has paused; while they hold tasks they are counted in `groups`, too.
         parked: Tasks that no worker runs: in line, waiting for a slot, a retry or their ETA.
         running: Tasks whose lease a worker holds.
         oldest: Seconds since the oldest task in line was parked, or the oldest head that waits for a slot was
@@ -57,15 +57,15 @@ class Snapshot:
 class Snapshots:
     """The last snapshot of a gate, renewed when it is old and asked for.
 
-    The oldest task is found by walking: a snapshot looks at the deepest groups, at the oldest one found so far, and
-    at the next groups of the index. With up to a thousand groups each snapshot sees all of them; with more the answer
-    is never too high, and complete after groups / 800 snapshots.
+    The oldest task is found by walking: a snapshot reads the deepest groups, the oldest one found so far, and the next
+    groups of the index. With up to a thousand groups each snapshot sees all of them; with more the answer is never too
+    high, and complete after groups / 800 snapshots.
 
     Args:
-        app: Whose gate; it is built in the first refresh, which may have to wait for a name server.
+        app: The app whose gate is read. The gate is built in the first refresh, which may wait for a name server.
         max_age: Seconds that a snapshot serves.
         patience: Seconds that `get` waits for a new one.
-        build: Makes the gate; a client of its own, so that nobody else's calls wait.
+        build: Makes the gate, with connections of its own, so that no other calls wait for it.
     """
 
     def __init__(
@@ -80,21 +80,22 @@ class Snapshots:
         self._gate: Gate | None = None
         self._last: Snapshot | None = None
         self._taken = -max_age
-        self._up = self._said = False  # an outage is told once
+        self._up = self._said = False  # an outage is logged once
         self._cursors: dict[str, int] = {}
         self._oldest: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._pid, self._refresh = 0, threading.Event()
 
     def get(self) -> tuple[bool, Snapshot | None]:
-        """Whether the gate answers, and the last snapshot; None when it never did.
+        """Return whether the gate answers, and the last snapshot; None when it never answered.
 
-        Never later than `patience`: a refresh runs in a thread of its own, and one that is stuck is not repeated.
+        This takes `patience` at most: a refresh runs in a thread of its own, and no second one starts while one is
+        stuck.
         """
         if monotonic() - self._taken < self.max_age:
             return self._up, self._last
         with self._lock:
-            if self._pid != os.getpid() or self._refresh.is_set():  # nobody is at it; a fork leaves the thread behind
+            if self._pid != os.getpid() or self._refresh.is_set():  # no refresh runs; a fork does not copy the thread
                 self._pid, self._refresh = os.getpid(), threading.Event()
                 threading.Thread(
                     target=self._take, args=(self._refresh,), name="groupfifo-metrics", daemon=True

@@ -1,6 +1,6 @@
 """A worker's own metrics, counted from the signals in its main process.
 
-Per worker on purpose: a histogram needs every single value, and the gate keeps none.
+They are per worker, as a histogram needs every single value, and the gate keeps none.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from prometheus_client.registry import REGISTRY, CollectorRegistry
 
 from celery_groupfifo import signals
 
-#: Seconds in line: from an idle group to a backlog of hours.
+#: Buckets in seconds for the wait in line: from an idle group to a backlog of hours.
 _WAITS = (0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200)
-#: Seconds of one round trip.
+#: Buckets in seconds for one round trip.
 _TRIPS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
 
 
 class WorkerMetrics:
-    """Counts what the worker of this process does.
+    """The metrics of the worker in this process.
 
     Args:
-        registry: Gets the metrics.
+        registry: Of Prometheus; the metrics are added to it.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -57,7 +57,7 @@ class WorkerMetrics:
         return Counter(f"groupfifo_{name}", said, registry=registry)
 
     def connect(self) -> None:
-        """Count from now on."""
+        """Start to count."""
         receivers: tuple[tuple[Signal, Any], ...] = (
             (signals.group_begun, self.on_begun),
             (signals.group_finished, self.on_finished),
@@ -70,7 +70,7 @@ class WorkerMetrics:
     def on_begun(
         self, sender: Any, attempt: int, lost: int, waited: float, released: float, handoff: float | None, **_: Any
     ) -> None:
-        """Receives `group_begun`."""
+        """Count a begin and its waits."""
         if attempt == 1 and lost == 0:
             self.wait.labels(str(sender)).observe(waited)
         self.slot_wait.observe(released)
@@ -78,23 +78,26 @@ class WorkerMetrics:
             self.handoff.observe(handoff)
 
     def on_finished(self, sender: Any, outcome: str, **_: Any) -> None:
-        """Receives `group_finished`."""
+        """Count an end by its outcome."""
         self.finished.labels(str(sender), outcome).inc()
 
     def on_lease_lost(self, **_: Any) -> None:
-        """Receives `group_lease_lost`."""
+        """Count a lost lease."""
         self.lease_losses.inc()
 
     def on_stale(self, **_: Any) -> None:
-        """Receives `group_stale`."""
+        """Count a stale delivery."""
         self.stale.inc()
 
 
 def observe(registry: CollectorRegistry = REGISTRY) -> WorkerMetrics:
-    """Count what the worker of this process does; to be called once, before the worker takes tasks.
+    """Count what the worker of this process does. Call it once, before the worker takes tasks.
 
     Args:
-        registry: The process' default one unless given.
+        registry: Of Prometheus; by default the process' own.
+
+    Returns:
+        The metrics.
     """
     metrics = WorkerMetrics(registry)
     metrics.connect()

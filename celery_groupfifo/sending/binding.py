@@ -1,4 +1,4 @@
-"""Arguments for a callable `group_key`: those of the call, by the names of the task's parameters."""
+"""The arguments for a callable `group_key`: those of the call, by the names of the task's parameters."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ def arguments_for(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments for a callable, however the task was called.
 
-    It gets the parameters that it names. What it does not name comes in its `*args` in the task's order, and in its
-    `**kwargs` by name. Where it calls them by other names than the task does, it gets them by place.
+    The callable gets the parameters that it names. The others come in its `*args` in the task's order, and in its
+    `**kwargs` by name. Where its names are not the task's, it gets the values by place.
 
     Args:
         function: The callable.
         bound: The call, bound to the task's parameters.
         values: Of all parameters of the task, defaults included.
 
+    Returns:
+        Positional and keyword arguments.
+
     Raises:
-        TypeError: It needs something that the task does not have.
+        TypeError: The callable needs an argument that the task does not have.
     """
     parameters = _known(function) if isinstance(function, Hashable) else _parameters(function)
     if parameters is None:
@@ -37,7 +40,7 @@ def arguments_for(
 
 
 def _parameters(function: Callable[..., object]) -> Mapping[str, inspect.Parameter] | None:
-    """Return a callable's parameters; None for one that is written in C and does not say."""
+    """Return a callable's parameters; None for one written in C without a signature."""
     try:
         found = inspect.signature(function).parameters
     except (ValueError, TypeError):
@@ -68,7 +71,7 @@ def _by_name(
 
 
 def _placed(task: inspect.Signature, values: Mapping[str, Any], names: list[str]) -> list[Any]:
-    """Return the values of those parameters that a call may give by place, in the task's order."""
+    """Return the values of the named parameters that a call may give by place, in the task's order."""
     found: list[Any] = []
     for name, each in task.parameters.items():
         if each.kind is each.VAR_POSITIONAL:
@@ -81,7 +84,7 @@ def _placed(task: inspect.Signature, values: Mapping[str, Any], names: list[str]
 def _by_place(
     parameters: Mapping[str, inspect.Parameter], bound: inspect.BoundArguments, values: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return what the call gave, in the task's order, and as many defaults as the callable takes."""
+    """Return the call's own values in the task's order, and as many defaults as the callable takes."""
     task = bound.signature
     places = [name for name, each in parameters.items() if each.kind in _PLACED]
     names = [name for name, each in task.parameters.items() if each.kind in _PLACED]

@@ -1,4 +1,4 @@
-"""Many tasks in few round trips."""
+"""Bulk sends: many tasks in few round trips."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from celery_groupfifo.sending.publish import retried, tell_parked
 def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncResult]:
     """Send signatures of grouped tasks, in order, a chunk per round trip.
 
-    Every signature passes the checks of `apply_async`, with its signals and `task-sent` events; they fire as it is
-    collected, before its chunk is parked.
+    Every signature passes the checks of `apply_async`, with its signals and `task-sent` events; they fire before its
+    chunk is parked.
 
     Args:
         signatures: Of grouped tasks; chains, groups and chords are sent with their own `apply_async`.
@@ -60,15 +60,15 @@ def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncRe
 
 
 def _chunks(signatures: Iterable[Signature], size: int) -> Iterator[tuple[list[Signature], Exception | None]]:
-    """Take so many signatures at a time, and the error that ends them.
+    """Yield chunks of signatures, each with the error that ends the source, or None.
 
-    They are taken while no producer is held: whoever makes them may send tasks, too.
+    The caller holds no producer while it takes a chunk: the code that makes the signatures may send tasks, too.
     """
     source, failed = iter(signatures), None
     while failed is None:
         some: list[Signature] = []
         try:
-            some.extend(islice(source, size))  # keeps those before an error
+            some.extend(islice(source, size))  # keeps the signatures before an error
         except Exception as error:
             failed = error
         if not some and failed is None:
@@ -81,7 +81,7 @@ def _raise(parked: list[AsyncResult], cause: BaseException) -> None:
 
 
 class _StoppedError(Exception):
-    """A chunk was not parked as a whole."""
+    """The end of a bulk send within a chunk."""
 
     def __init__(self, parked: list[AsyncResult], cause: BaseException) -> None:
         super().__init__(parked, cause)
@@ -100,7 +100,7 @@ class _Batch:
         self._pooled: Any = None
 
     def add(self, signature: Signature) -> None:
-        """Prepare a signature, up to its park."""
+        """Compose the entry of a signature, without parking it."""
         if not isinstance(signature, Signature) or type(signature) is not Signature:
             raise InvalidOption(f"{signature!r} is no signature of one task: send it with its own apply_async.")
         app = signature.app
@@ -129,7 +129,7 @@ class _Batch:
             self._composer.learn(signature, entries[0])
 
     def _copied(self, signature: Signature, entry: Entry, ignored: bool) -> None:
-        """What Celery does beside the message."""
+        """Do what Celery does for a send beside the message."""
         if not ignored:
             with self._pooled.connection._reraise_as_library_errors():
                 signature.app.backend.on_task_call(self._pooled, entry.id)
@@ -140,7 +140,7 @@ class _Batch:
         self.results.append(result)
 
     def flush(self) -> list[AsyncResult]:
-        """Park what was collected."""
+        """Park the collected entries, and return the results of their signatures."""
         results, entries, tasks = self.results, self._entries, self._tasks
         self.results, self._entries, self._tasks = [], [], []
         if not entries or self._app is None:
@@ -158,7 +158,7 @@ class _Batch:
                 tell_parked(task, entry)
         errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]
         if errors:
-            # By id: a receiver of a publish signal may have sent a task of its own meanwhile.
+            # By id: a receiver of a publish signal may have sent a task of its own meanwhile, so places do not match.
             failed = {e.id for e, reply in zip(entries, replies, strict=True) if isinstance(reply, GroupFifoError)}
             raise _StoppedError([result for result in results if result.id not in failed], errors[0])
         return results

@@ -1,8 +1,8 @@
-"""Entries of many calls: Celery composes the first one of a kind, the others are copies of it.
+"""Templates for the entries of many calls: Celery composes the first one of a kind, later ones fill in its template.
 
-A kind is a task with the same options. Within it only the id, the arguments, what is shown of them and the group's key
-differ, so nothing else is worked out again. Whatever is unusual goes Celery's own way, call by call: it alone knows
-what receivers of its signals, routers, or a task that overrides a part of the sending make of it.
+A kind is a task with the same options. Within it only the id, the arguments, their shown form and the group's key
+differ, so nothing else is worked out again. An unusual call goes Celery's own way, one by one: receivers of signals,
+routers or an overridden method may change its message.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from celery_groupfifo.sending.grouping import checked_key, group_key
 from celery_groupfifo.sending.options import KEY
 from celery_groupfifo.sending.publish import GroupSender
 
-#: Options that make no call unusual, and the type they must have.
+#: Options that a usual call may have, and the type that they must have.
 _KNOWN = {"task_id": str, KEY: str, "queue": str, "priority": int}
-#: Arguments that `celery.utils.saferepr` shows without a look inside.
+#: Types of arguments that `celery.utils.saferepr` shows without a look inside.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _encode = JSONEncoder().encode
 
@@ -43,10 +43,10 @@ _Kind = tuple[Any, ...]
 
 
 class Composer:
-    """Composes the entries of one batch.
+    """A maker of the entries of one batch.
 
     Args:
-        app: Whose tasks are sent.
+        app: The app that sends.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -55,9 +55,9 @@ class Composer:
         self._templates: dict[_Kind, _Template | None] = {}
 
     def compose(self, signature: Signature) -> tuple[Entry, bool] | None:
-        """The entry of a call, and whether its result is ignored; None: it has to go Celery's way.
+        """Return the entry of a call, and whether its result is ignored; None when it has to go Celery's way.
 
-        So has one that fails here: there it fails with the error that belongs to it.
+        A call that fails here goes Celery's way, too, and fails there with its proper error.
         """
         kind = self._kind(signature)
         template = None if kind is None else self._templates.get(kind)
@@ -69,7 +69,7 @@ class Composer:
             return None
 
     def learn(self, signature: Signature, entry: Entry) -> None:
-        """Take an entry that came Celery's way as the model of its kind, if others can be copied from it."""
+        """Keep an entry that Celery composed as the template of its kind, if others can be filled into it."""
         kind = self._kind(signature)
         if kind is not None and kind not in self._templates:
             self._templates[kind] = _learned(self._app, signature, entry)
@@ -85,17 +85,17 @@ class Composer:
             return None
         try:
             task = signature.type
-        except KeyError:  # its code is not here
+        except KeyError:  # the task's code is not loaded here
             return None
         return task, KEY in options, options.get("queue"), options.get("priority")
 
 
 class _Template:
-    """The message of a kind, open at what differs."""
+    """The message of a kind, with open places for the parts that differ."""
 
     def __init__(self, app: Celery, task: Any, entry: Entry) -> None:
         self._task, self._queue, self._list_key = task, entry.queue, entry.list_key
-        # A setting since Celery 5.7; before it, what `saferepr` does by itself.
+        # A setting since Celery 5.7; before it, the default of `saferepr`.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
         message = json.loads(StoredEntry("", quote(""), "", entry.cut, entry.message).whole())
@@ -118,10 +118,10 @@ class _Template:
         self._back = _opened(f"{_encode(headers)[1:]}, {_encode({**rest, 'body': _OPEN['body']})[1:]}")
 
     def entry(self, signature: Signature) -> Entry:
-        """The entry of one more call.
+        """Return the entry of one more call.
 
         Raises:
-            Exception: Whatever is wrong with the call.
+            Exception: The call is wrong in some way.
         """
         task, args, kwargs, options = self._task, signature.args, signature.kwargs, signature.options
         if task.typing:
@@ -144,7 +144,7 @@ class _Template:
 
 
 def shown(args: tuple[Any, ...] | list[Any], size: int, levels: int) -> str:
-    """Arguments as `saferepr` shows them, which takes ten times as long for a few plain values."""
+    """Return arguments as `saferepr` shows them; that takes ten times as long for a few plain values."""
     if type(args) is tuple and len(args) > 1:
         text = f"({', '.join(map(_word, args))})" if _PLAIN.issuperset(map(type, args)) else ""
         if 0 < len(text) < size:
@@ -161,7 +161,7 @@ _OPEN = {name: f"\0{name}\0" for name in ("id", "key", "args", "kwargs", "body")
 
 
 def _opened(text: str) -> str:
-    """JSON with its open places as `%` takes them."""
+    """Return JSON whose open places are written for the `%` operator."""
     text = text.replace("%", "%%")
     for name, mark in _OPEN.items():
         text = text.replace(_encode(mark), f"%({name})s")
@@ -169,7 +169,7 @@ def _opened(text: str) -> str:
 
 
 def _learned(app: Celery, signature: Signature, entry: Entry) -> _Template | None:
-    """The template of a kind; None when it can't give back the very entry it was made from."""
+    """Return the template of a kind; None when it can't reproduce the entry it was made from."""
     task = signature.type
     if not all(_is_celerys(getattr(task, name), celery_task) for name in ("apply_async", "shadow_name")):
         return None
@@ -188,7 +188,7 @@ def _anybody_listens() -> bool:
 
 
 def _sends_as_celery_does(app: Celery) -> bool:
-    """Return whether nothing on the way from a signature to its message is anybody's but Celery's and kombu's."""
+    """Return whether Celery's and kombu's send path is unmodified."""
     amqp, conf = app.amqp, app.conf
     return (
         not (conf.task_always_eager or conf.task_send_sent_event or app.current_worker_task)
@@ -205,8 +205,8 @@ def _sends_as_celery_does(app: Celery) -> bool:
 
 
 def _is_celerys(function: Any, module: Any) -> bool:
-    """Whether a function or method is the one of Celery's module: no override, no wrapper around it."""
+    """Return whether a function or method is the one of Celery's module: no override, no wrapper around it."""
     function = getattr(function, "__func__", function)
-    if getattr(function, "__globals__", None) is vars(publish):  # our own wrapper, not one around it
+    if getattr(function, "__globals__", None) is vars(publish):  # our own wrapper is no foreign one
         function = getattr(function, "groupfifo", function)
     return type(function) is FunctionType and function.__globals__ is vars(module)

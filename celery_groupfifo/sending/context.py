@@ -1,4 +1,4 @@
-"""What the current context is about to send, where that can't be seen from the message."""
+"""The part of a send that can't be seen from its message: the bulk send or the run that it belongs to."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _NONE: Mapping[str, Any] = {}
 
 
 class Continuation:
-    """Keep what goes on for a run under its id: a retry, or what replaces it.
+    """The continuation of a run under its id: a retry, or the task that replaces it.
 
-    It is not sent by itself. It goes to the gate together with the end of the run, in one step: so a run that ended
-    in a retry can't be over without it.
+    It is not sent by itself. It goes to the gate together with the end of the run, in one step: so a run that ended in
+    a retry can't be over without it.
 
     Args:
         ticket: Of the run.
         key: Of its group.
         retries: Retries of the run that may be continued.
-        options: Headers with options of its call, which its continuation inherits; see `model.TRAVELLING`.
+        options: Headers with options of the run's call, which the continuation inherits; see `model.TRAVELLING`.
 
     Attributes:
-        entry: The last one that was sent under the run's id; None: nothing was.
-        is_retry: Whether that is a retry; else it replaces the run.
+        entry: The last one that was sent under the run's id; None: none was.
+        is_retry: True for a retry, False for a task that replaces the run.
     """
 
     __slots__ = ("_sent", "entry", "is_retry", "key", "options", "retries", "ticket")
@@ -42,7 +42,7 @@ class Continuation:
         self._sent = 0.0
 
     def send(self, entry: Entry, is_retry: bool) -> None:
-        """Keep what was sent just now."""
+        """Keep an entry that was sent under the run's id."""
         self.entry, self.is_retry, self._sent = entry, is_retry, now()
 
     def is_retried_by(self, headers: Mapping[str, Any]) -> bool:
@@ -50,7 +50,7 @@ class Continuation:
         return (headers.get("retries") or 0) > self.retries
 
     def close(self) -> Entry | None:
-        """Return the entry at the end of the run: part of its delay is over by then."""
+        """Return the entry at the end of the run, with its delay shortened by the time since it was sent."""
         if self.entry is not None and self.entry.delay:
             self.entry.delay = max(self.entry.delay - round((now() - self._sent) * 1000), 0)
         return self.entry
@@ -61,7 +61,7 @@ _current: ContextVar[Continuation | None] = ContextVar("groupfifo_continuation",
 
 @contextmanager
 def continuing(continuation: Continuation) -> Iterator[None]:
-    """Collect what is sent under the id of a run meanwhile."""
+    """Collect what is sent under the id of a run in this block."""
     token = _current.set(continuation)
     try:
         yield
@@ -70,16 +70,16 @@ def continuing(continuation: Continuation) -> Iterator[None]:
 
 
 def current() -> Continuation | None:
-    """Return what may continue the run in progress; None outside of runs of groups."""
+    """Return the continuation of the run in progress; None outside of runs of groups."""
     return _current.get()
 
 
 def continued(task_id: str | None) -> Continuation | None:
-    """Return the run that a message under `task_id` goes on for."""
+    """Return the continuation that a message under `task_id` belongs to; None: it belongs to none."""
     current = _current.get()
     return current if current is not None and current.ticket.id == task_id else None
 
 
 def is_running() -> bool:
-    """Return whether a run of a group is in progress here: what it sends may go on for it."""
+    """Return whether a run of a group is in progress here: a task that it sends may continue it."""
     return _current.get() is not None

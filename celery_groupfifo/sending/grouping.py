@@ -1,4 +1,4 @@
-"""Which group a task belongs to: from its template, callable or parameter names, and the call's arguments."""
+"""The group of a task: from its template, callable or parameter names, and the call's arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KeySpec = str | tuple[str, ...] | Callable[..., str]
 
 
 def is_grouped(task: Any) -> bool:
-    """Whether a task asks for order.
+    """Return whether a task asks for order.
 
     Celery's own never do, even where an app bases all its tasks on an ordered class: `celery.chord_unlock` retries
     until its chord is complete, and would halt the very group it waits for.
@@ -43,10 +43,11 @@ def _is_celerys(task: Any) -> bool:
 
 
 def key_spec(task: Any) -> KeySpec | None:
-    """What the task's class says about its key.
+    """Return the task's own definition of its key; None when it has none.
 
-    Read past the descriptors: a lambda on the class gets the task's parameters, never `self`. A property is somebody
-    else's. And of a class that is not ordered only its own word counts: what its bases call by that name is theirs.
+    It is read past the descriptors: a lambda on the class gets the task's parameters, never `self`. A property is no
+    definition. In a class that is not ordered only its own attribute counts: its bases may use the name for another
+    thing.
     """
     kinds = type(task).__mro__ if is_ordered_class(type(task)) else (type(task),)
     for each in (task, *kinds):
@@ -59,7 +60,7 @@ def key_spec(task: Any) -> KeySpec | None:
 
 
 def checked_key(key: object, task_name: str) -> str:
-    """The key itself, when it is one.
+    """Return a key, once it is checked.
 
     Raises:
         InvalidGroupKey: It is no text, empty, too long, or not encodable.
@@ -80,17 +81,17 @@ def checked_key(key: object, task_name: str) -> str:
 
 
 def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """The key of one call.
+    """Return the key of one call.
 
     Args:
-        task: Whose class says how; None where its code is not known.
+        task: The task, whose class defines the key; None where its code is not loaded.
         name: Of the task, for messages.
         args: Positional arguments of the call.
         kwargs: Keyword arguments of the call.
 
     Raises:
         MissingGroupKey: It can't be built from these arguments.
-        InvalidGroupKey: What was built is no key.
+        InvalidGroupKey: The result is no key.
     """
     spec = key_spec(task) if task is not None else None
     if spec is None:
@@ -116,10 +117,13 @@ def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, An
 
 
 def check_spec(task: Any) -> None:
-    """Check what a task's class says about its key, when the task is made.
+    """Check the key that a task's class defines, when the task is made.
+
+    Args:
+        task: The task.
 
     Raises:
-        InvalidOption: The message quotes it and says what fits.
+        InvalidOption: The message quotes the definition and says what fits.
     """
     spec = key_spec(task)
     if spec is None or callable(spec) or _is_celerys(task):
@@ -149,7 +153,7 @@ def check_spec(task: Any) -> None:
 
 @lru_cache(maxsize=1024)
 def _fields(template: str) -> tuple[str, ...]:
-    """The parameters that a template names."""
+    """Return the parameters that a template names."""
     names = []
     for _, field, _, _ in Formatter().parse(template):
         if field is not None:
@@ -161,7 +165,7 @@ def _fields(template: str) -> tuple[str, ...]:
 
 
 def _signature(task: Any) -> inspect.Signature:
-    """Of the task's function; worked out once, and anew when another function has taken its place (autoretry)."""
+    """Return the signature of the task's function, worked out again when autoretry has replaced the function."""
     function = getattr(task.run, "__func__", task.run)
     known = task.__dict__.get("_groupfifo_signature")
     if known is None or known[0] is not function:
@@ -170,7 +174,7 @@ def _signature(task: Any) -> inspect.Signature:
 
 
 def shown_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Return a call as it would be written, shortened."""
+    """Return a call as source code, shortened to `SHOWN` characters."""
     words = [*map(saferepr, args), *(f"{key}={saferepr(value)}" for key, value in kwargs.items())]
     text = f"{name}({', '.join(words)})"
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -186,7 +190,7 @@ def _bound(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any])
 
 
 def _values(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """Return the value of each parameter, also of those that have a default, and of what `**` takes by its names."""
+    """Return the value of each parameter: given ones, defaults, and the names that `**` takes."""
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, each in bound.signature.parameters.items():

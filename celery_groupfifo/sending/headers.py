@@ -1,8 +1,8 @@
-"""Headers of messages: ours are the gate's and the worker's affair, a task and what it sends never have them.
+"""The headers of our own in messages, which neither a task nor its messages may have.
 
-A task may send on the headers that it was called with, and a stamp or a signal handler may copy them: a copy of a
-ticket must not count, nor begin anything. So ours are taken out of whatever is sent, and out of the request of whatever
-runs. A ticket counts where the gate has put it, in a message of its own task.
+A task may send on the headers that it was called with, and a stamp or a signal handler may copy them. A copied ticket
+must not count or begin anything. So our headers are taken out of every message that is sent, and out of the request of
+every run. A ticket counts where the gate has put it, in a message of its own task.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Ticket
 
-#: Headers of Celery that hold headers in turn: a mapping, or a list of their names.
+#: Headers of Celery that hold other headers: a mapping, or a list of their names.
 _HOLDERS = ("headers", "stamps", "stamped_headers")
 
 
 def is_ours(name: object) -> bool:
-    """Return whether a header of this name is ours."""
+    """Return whether a header's name is one of ours."""
     return isinstance(name, str) and name.startswith(HEADER)
 
 
@@ -44,7 +44,7 @@ def _held(headers: Mapping[str, Any], holder: str) -> Collection[Any]:
 
 
 def clean(headers: dict[str, Any]) -> None:
-    """Take ours out of headers."""
+    """Take our headers out of a mapping, in place."""
     if has_ours(headers):
         kept = cleaned(headers)
         headers.clear()
@@ -52,7 +52,7 @@ def clean(headers: dict[str, Any]) -> None:
 
 
 def ticket_in(headers: Mapping[str, Any]) -> Ticket | None:
-    """Return the ticket that headers carry for their own task; None when there is none, or it is another task's."""
+    """Return the ticket that headers carry for their own task; None without one, or for another task's."""
     ticket = Ticket.parse(headers.get(HEADER))
     if ticket is None or ticket.id != headers.get("id") or not isinstance(headers.get(KEY_HEADER), str):
         return None

@@ -1,4 +1,4 @@
-"""From the arguments of a publish to an entry: the text that kombu would push, open at the ticket's two places."""
+"""The entry of a publish: the text that kombu would push, open at the ticket's two places."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from celery_groupfifo.gate.releaser import Releaser
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.headers import cleaned
 
-#: Options of a publish that are kept beside the message.
+#: Options of a publish that are stored beside the message, for its ticket's publish.
 _REPLAYED = ("mandatory", "timeout", "confirm_timeout")
-#: Properties that a transport sets; a call that gives them has them from the message it was called with.
+#: Properties that a transport sets. In a call they are copies from the message that its sender was called with.
 _TRANSPORTS = frozenset({"delivery_tag", "delivery_info", "body_encoding"})
-#: What is kept of a retry policy.
+#: Parts of a retry policy that are stored.
 _POLICY = ("max_retries", "interval_start", "interval_step", "interval_max")
 
 _encode = JSONEncoder().encode
@@ -40,12 +40,12 @@ def build_entry(
     """Build the entry of one publish.
 
     Args:
-        app: Whose clock and timezone count.
-        releaser: Knows where the ticket will go.
+        app: The app, for its clock and timezone.
+        releaser: Tells where the ticket will go.
         key: Of the group.
         extra: Headers of our own.
-        publish: As kombu's channel gets it, see producer.py.
-        route: Of it.
+        publish: The arguments of kombu's channel, see producer.py.
+        route: Of the publish.
 
     Raises:
         InvalidRoute: It leads to no queue, or to several.
@@ -60,7 +60,8 @@ def build_entry(
     headers = cleaned(publish["headers"])
     eta = headers.get("eta")
     delay = _delay_ms(app, eta)
-    # The gate waits for the ETA. `expiration` becomes `expires`: a broker must not drop a head that nobody saw.
+    # The gate waits for the ETA. `expiration` becomes `expires`, as a broker must not drop a head before a worker sees
+    # it.
     headers |= {"eta": None, KEY_HEADER: key, **({ETA_HEADER: eta} if eta else {}), **extra}
 
     given = {name: value for name, value in publish["properties"].items() if name not in _TRANSPORTS}
@@ -92,7 +93,7 @@ def build_entry(
 
 
 def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
-    """Refuse what AMQP can't carry: a plain send fails at the call, and a ticket would fail for ever.
+    """Refuse values that AMQP can't carry: a plain send fails at the call, and a ticket would fail for ever.
 
     Raises:
         InvalidOption: The message names it.
@@ -108,7 +109,7 @@ def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
 
 
 def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Sequence[Entity]) -> dict[str, Any]:
-    """Return what whoever publishes the ticket has to know beside the message, without what is usual."""
+    """Return what the ticket's publisher has to know beside the message; usual values are left out."""
     said: dict[str, Any] = {name: publish[name] for name in _REPLAYED if publish.get(name)}
     if told := described(declare):
         said["declare"] = told
@@ -120,7 +121,7 @@ def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Se
 
 
 def _open(mapping: Mapping[str, Any]) -> str:
-    """JSON of a mapping without its opening brace."""
+    """Return the JSON of a mapping without its opening brace."""
     return _encode(mapping)[1:]
 
 

@@ -1,4 +1,4 @@
-"""Options of a task and of a call: which there are, and what a task's class says."""
+"""The options of a task and of a call: their names, and the values that a task's class sets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from celery_groupfifo.sending.grouping import is_ordered_class
 from celery_groupfifo.settings import OPTIONS, SINGLE, check_option
 
 KEY = "group_key"
-#: What a task or a call may say about its group; never a property of the message.
+#: Options of a task or a call for its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
-#: Names that begin so are options, of which nobody else has any but Celery.
+#: Begins the name of each option; only Celery has other names that begin so.
 PREFIX = "group_"
-#: A name of a setting or a header has no effect on a task or a call: it is taken for a misspelt option.
+#: Names that begin so must be options: one of a setting or a header has no effect here, and counts as misspelt.
 _OURS = (PREFIX, HEADER + "_")
-#: Begins the header that gives an option of a call, for those who can give headers only: `groupfifo_group_key`.
+#: Begins the header that gives an option of a call, for callers that can only set headers: `groupfifo_group_key`.
 HEADER_PREFIX = HEADER + "_"
 _CELERYS = frozenset({"group_id", "group_index"})
 
@@ -27,11 +27,11 @@ def check_names(names: Iterable[str], place: str) -> None:
     """Check that names of options exist.
 
     Args:
-        names: Any names; those that do not look like an option of ours are left alone.
-        place: Where they stand, for the message.
+        names: Any names; those that do not look like our options are ignored.
+        place: Their place, for the message.
 
     Raises:
-        InvalidOption: One does not; the message names the nearest one.
+        InvalidOption: One does not exist; the message names the nearest one.
     """
     for name in names:
         if name.startswith(_OURS) and name not in NAMES and name not in _CELERYS:
@@ -43,9 +43,9 @@ def check_names(names: Iterable[str], place: str) -> None:
 
 
 def option_of(task: Any, name: str) -> Any:
-    """Return what a task says for an option; None: nothing.
+    """Return a task's value for an option; None when it has none.
 
-    A method or a property of that name is another one's, of a class that is mixed in: it is no value.
+    A method or a property of that name belongs to a mixed-in class, and is no value.
     """
     if task is None:
         return None
@@ -57,7 +57,7 @@ def option_of(task: Any, name: str) -> Any:
 
 
 def check_task(task: Any) -> None:
-    """Check the options that a task's class says; of classes that are mixed in, only their values.
+    """Check the options that a task's class sets; of mixed-in classes, only their values.
 
     Raises:
         InvalidOption: A name that does not exist, a value that does not fit, or code where a value is expected.

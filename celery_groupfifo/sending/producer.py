@@ -1,8 +1,8 @@
 """A kombu producer whose messages end at the gate.
 
-Instrumentation looks at the one place that every message of a plain task passes: `Producer.publish`. A grouped task
+Instrumentation hooks the one place that every message of a plain task passes: `Producer.publish`. A grouped task
 passes it, too, once per send. kombu itself serializes, compresses and fills in its defaults there, as for a plain
-task; only the channel at the end is the gate's. The ticket that goes out later passes it no more.
+task; only the channel at the end is the gate's. The ticket that goes out later does not pass it again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from kombu.messaging import Producer
 
 Published = dict[str, Any]
-"""What a channel would have got: message, route, and `declare`, the entities to be declared before."""
+"""The arguments of a channel's publish: message, route, and `declare`, the entities to be declared before."""
 
 Take = Callable[[Published], None]
 
@@ -25,21 +25,21 @@ def publish_through(producer: Any, take: Take, body: Any, options: Mapping[str, 
 
     Args:
         producer: kombu's, of any class; it is left as it is, and its connection is not used.
-        take: Gets what kombu has made of it.
+        take: Called with the message that kombu has made.
         body: Not serialized.
         options: For `Producer.publish`.
 
     Raises:
         kombu.exceptions.EncodeError: The body can't be serialized.
     """
-    if not isinstance(producer, Producer):  # a stand-in of a test, say
+    if not isinstance(producer, Producer):  # a stand-in in a test, for example
         producer = Producer(None)
     kind: Any = type(producer)
     kind = _at_gate(kind)
     twin = object.__new__(kind)
-    twin.__dict__ = producer.__dict__  # what a subclass counts there, it goes on counting
+    twin.__dict__ = producer.__dict__  # shared, so that a subclass' counters go on counting
     twin.gate_channel = _Channel(producer, take)
-    # Its policy is the gate's: kombu's would give the twin a channel of the broker, and publish there.
+    # The gate has the retry policy: kombu's would give the twin a channel of the broker, and publish there.
     kind.publish(twin, body, **{**options, "retry": False})
 
 
@@ -52,7 +52,7 @@ class _Channel:
 
     @property
     def connection(self) -> Any:
-        """The transport; kombu asks for it where a producer was made with a channel."""
+        """Return the transport; kombu asks for it where a producer was made with a channel."""
         return self._producer.channel.connection
 
     def prepare_message(
@@ -81,17 +81,17 @@ _no_batch = threading.local()
 
 
 class _AtGate:
-    """Mixed into the class of a producer."""
+    """The mixin for the class of a producer."""
 
     __slots__ = ()
     gate_channel: _Channel
 
     channel = property(lambda self: self.gate_channel, lambda self, channel: None)
-    #: kombu 5.7: a batch that its owner has open is the broker's.
+    #: kombu 5.7: without it, a batch that is open on the producer would take the message to the broker.
     _batch_local = property(lambda self: _no_batch)
 
     def maybe_declare(self, entity: Any, *args: Any, **kwargs: Any) -> None:
-        """Keep what is to be declared: where the message goes is not decided yet."""
+        """Keep an entity to be declared: it is not decided yet where the message goes."""
         if entity:
             self.gate_channel.declared.append(entity)
 

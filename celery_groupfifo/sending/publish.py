@@ -1,7 +1,7 @@
-"""The publish side: one interception below everything that sends.
+"""The publish side: one interception below every way to send a task.
 
-Whatever sends a task in Celery ends in `AMQP.send_task_message`. A message that belongs to a group is parked
-there instead of published: routed, with its signals and its `task-sent` event, all as Celery has it.
+Every send of a task in Celery ends in `AMQP.send_task_message`. A message that belongs to a group is parked there
+instead of published: routed, with its signals and its `task-sent` event, as Celery does it.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.settings import check_option
 from celery_groupfifo.signals import group_parked
 
-#: What a router says of the way of a message.
+#: The options of a message that a router sets.
 ROUTE = frozenset({"queue", "exchange", "routing_key"})
-#: The option that brings it from the router to the sender, where it ends.
+#: The option that carries the router's answer to the sender, which removes it.
 ROUTED = "groupfifo_routed"
 #: Marks a task whose options have been checked.
 _CHECKED = "_groupfifo_checked"
 
 
 class _DuplicateError(Exception):
-    """The id is parked or running already: the call returns the existing result."""
+    """A park of an id that is parked or running already: the call returns the existing result."""
 
 
 class _Capture:
-    """A producer whose first publish parks; what follows it is Celery's `task-sent` event, and names the group.
+    """A producer whose first publish parks; the next one is Celery's `task-sent` event, and names the group.
 
-    A continuation has none: its task was sent before, and a second event would move the time of that.
+    A continuation has no event: its task was sent before, and a second event would move that time.
     """
 
     def __init__(self, producer: Any, park: _Park) -> None:
@@ -66,7 +66,7 @@ class _Capture:
 
 
 class _Cleaner:
-    """A producer of plain messages: no header of ours goes out, whatever a receiver of Celery's signals has put in."""
+    """A producer of plain messages that takes out our headers, which a receiver of Celery's signals may have added."""
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
@@ -82,7 +82,7 @@ class _Cleaner:
 
 
 class GroupSender:
-    """Stands where an app's `amqp.send_task_message` stood.
+    """The sender of an app, in place of Celery's `amqp.send_task_message`.
 
     Args:
         app: The app.
@@ -143,7 +143,7 @@ class GroupSender:
         return group_key(task, name, args, kwargs)
 
     def _other_key(self, run: Continuation, task: Any, name: str, message: Any, said: object) -> str | None:
-        """Return the key of what replaces a run, when it belongs to another group; None: it keeps the run's place.
+        """Return the key of a task that replaces a run, when it is another group's; None: it keeps the run's place.
 
         A retry always keeps it, whatever its arguments.
         """
@@ -153,7 +153,7 @@ class GroupSender:
         return key if key != run.key else None
 
     def _extra(self, task: Any, said: dict[str, Any]) -> dict[str, Any]:
-        """Options that the call gives differ from the task's: they travel with the message."""
+        """Return the headers for options of the call, which differ from the task's and travel with the message."""
         for option, value in said.items():
             if option != KEY and value is not None:
                 check_option(option, value)
@@ -164,16 +164,16 @@ class GroupSender:
 
 
 def _arguments(message: Any) -> tuple[Any, Any]:
-    """Return the arguments of a call, in whichever of Celery's protocols its message is."""
+    """Return the arguments of a call, for both of Celery's message protocols."""
     body = message.body
     return (body["args"], body["kwargs"]) if isinstance(body, dict) else (body[0], body[1])
 
 
 def _check_app(app: Celery, name: str) -> None:
-    """Check that an app with a task's code uses groups: else its workers would never tell the gate that it has ended.
+    """Check that an app with a task's code uses groups: else its workers never tell the gate of an end.
 
     Raises:
-        InvalidSetting: Nothing has told it so.
+        InvalidSetting: It does not.
     """
     if not hasattr(app, INSTALLED) and app.autofinalize and not app.finalized:
         app.finalize(auto=True)  # a shared task is not bound before
@@ -185,26 +185,26 @@ def _check_app(app: Celery, name: str) -> None:
 
 
 def _task_of(app: Celery, name: str | None) -> Any:
-    """Return the task of a name; None: its code is not here."""
+    """Return the task of a name; None when its code is not loaded here."""
     tasks = app._tasks
     if name not in tasks and app._pending and app.autofinalize and not app.finalized:
-        app.finalize(auto=True)  # the task may be declared and not yet made
+        app.finalize(auto=True)  # the task may be declared and not made yet
     return tasks.get(name)
 
 
 class _Park:
-    """Parks one message, with Celery's own publish policy; what goes on for a run is left to the end of that run.
+    """The park of one message, with Celery's own publish policy; a continuation is left to the end of its run.
 
     Args:
-        app: That sends it.
-        run: It goes on for this one: it is retried or replaced from inside; None: it is a task of its own.
+        app: The app that sends.
+        run: The run that the message continues, when it is retried or replaced from inside; None: a task of its own.
         key: Of its group; a continuation has the run's.
         extra: Headers of our own.
         named: See `Route`.
 
     Attributes:
         key: Of the group.
-        is_duplicate: The id is parked or running already: nothing was parked.
+        is_duplicate: True when the id is parked or running already: nothing was parked.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class _Park:
 
     @property
     def continues(self) -> bool:
-        """Whether a run that holds the lease goes on."""
+        """Return whether the message continues a run that holds the lease."""
         return self._run is not None
 
     def __call__(self, options: dict[str, Any], producer: Any, publish: Published) -> None:
@@ -258,13 +258,21 @@ class _Park:
 
 
 def tell_parked(task: str | None, entry: Entry) -> None:
-    """Send `group_parked`, if anybody listens."""
+    """Send `group_parked`, if it has receivers."""
     if group_parked.receivers:
         group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
 
 
 def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
     """Call with the retry policy of a publish.
+
+    Args:
+        options: Of the publish.
+        call: To repeat.
+        *args: For the call.
+
+    Returns:
+        The result of the call.
 
     Raises:
         GateUnavailable: The policy is used up.
@@ -284,13 +292,13 @@ def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> An
 
 
 def _callback_retry() -> bool:
-    """Whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
+    """Return whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
     variable = getattr(celery_amqp, "_callback_publish_retry", None)
     return bool(variable is not None and variable.get())
 
 
 def _said(name: str, message: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Take out of the options of a call, and of its headers, what is ours. Returns what the call says of its group.
+    """Take our options out of a call's options and headers, and return them.
 
     Raises:
         InvalidOption: An option that looks like ours does not exist.
@@ -312,7 +320,7 @@ def _said(name: str, message: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(options: dict[str, Any]) -> list[Entity]:
-    """Return the queue and the exchange that a call was given, as far as their type is known."""
+    """Return the queue and the exchange that a call was given, if their type is known."""
     given, exchange, kind = [options.get("queue"), options.get("exchange")], options.get("exchange"), None
     if isinstance(exchange, str) and exchange:
         kind = options.get("exchange_type")
@@ -323,7 +331,7 @@ def _named(options: dict[str, Any]) -> list[Entity]:
 def hook() -> None:
     """Make every app of this process ask for the group of what it sends.
 
-    Once, on import: an app that sends by name, before any task of its own is made, has no other moment.
+    Once, on import: an app that sends by name, before any task of its own is made, offers no other moment.
     """
     _hook_routes()
     create = celery_amqp.AMQP._create_task_sender
@@ -338,10 +346,10 @@ def hook() -> None:
 
 
 def _hook_routes() -> None:
-    """Let what may belong to a group keep the route that Celery's router gave it.
+    """Let a message that may belong to a group keep the route that Celery's router gave it.
 
-    With quorum queues, `send_task` then turns a countdown into a route over queues that delay, and the first one is
-    forgotten. The gate waits for an ETA by itself; what it releases goes the first way.
+    With quorum queues, `send_task` turns a countdown into a route over queues that delay, and forgets the first one.
+    The gate waits for an ETA by itself, and releases the ticket to the first route.
     """
     find = Router.route
     if getattr(find, "groupfifo", False):
@@ -362,13 +370,13 @@ def _hook_routes() -> None:
 
 
 def _reaches_us(app: Celery) -> bool:
-    """Return whether an app's messages pass our sender: one that was made before the import may not know it."""
+    """Return whether an app's messages pass our sender, which one made before the import may not have."""
     sender = app.amqp.__dict__.get("send_task_message")
     return bool(getattr(sender, "__module__", None) != celery_amqp.__name__)
 
 
 def hook_app(app: Celery) -> None:
-    """The same for an app whose sender was made before the import."""
+    """Replace the sender of an app that made it before the import."""
     amqp = app.__dict__.get("amqp")
     if amqp is not None:
         sender = amqp.__dict__.get("send_task_message")

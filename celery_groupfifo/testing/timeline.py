@@ -1,4 +1,4 @@
-"""From events to runs: what ran where, from when to when, and how it ended."""
+"""The timeline of runs, read from events: place, start, end and outcome of each."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ THAW_SECONDS: Final = 1.0
 class Run:
     """One execution of a task body.
 
-    `end` is infinite for a run that nobody saw end; for a killed one it is the moment by which the process
-    was dead. `outcome` is ``ok``, ``failed``, ``killed``, ``running``, or the reason the body gave for
-    wanting another run.
+    `end` is infinite for a run without a recorded end; for a killed one it is the moment by which the process was dead.
+    `outcome` is ``ok``, ``failed``, ``killed``, ``running``, or the body's reason for another run.
     """
 
     group: str
@@ -42,7 +41,7 @@ class Run:
 
     @property
     def final(self) -> bool:
-        """Whether the body said that this task needs no further run."""
+        """Return whether the body said that this task needs no further run."""
         return self.outcome in (OK, FAILED)
 
 
@@ -69,13 +68,13 @@ class Timeline:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Timeline:
-        """Sort out a history.
+        """Sort a history into runs and faults.
 
         Args:
-            events: as `history.load` gives them; other orders are put right.
+            events: as `history.load` gives them, or in any order.
 
         Returns:
-            The runs of each group in order of their starts, what was sent, and the faults.
+            The runs of each group in order of their starts, the sent tasks, and the faults.
         """
         timeline = cls()
         running: dict[tuple[int, str, int, int], Run] = {}
@@ -119,22 +118,22 @@ class Timeline:
             run.end, run.outcome = kill.last, KILLED
 
     def killed(self, run: Run, before: float = math.inf) -> bool:
-        """Whether the process of a run was killed after the run's start, and before another moment."""
+        """Return whether the process of a run was killed after the run's start, and before another moment."""
         kill = self.kills.get(run.pid)
         return kill is not None and kill.last >= run.start and kill.first <= before
 
     def paused(self, run: Run, before: float = math.inf) -> bool:
-        """Whether the process of a run stood still during the run, or right before its start."""
+        """Return whether the process of a run was stopped during the run, or right before its start."""
         return any(
             pause.first <= min(run.end, before) and pause.last + THAW_SECONDS >= run.start
             for pause in self.pauses.get(run.pid, ())
         )
 
     def zombie(self, run: Run) -> bool:
-        """Whether a run belongs to a paused process and was overtaken by a newer holder of its group.
+        """Return whether a run belongs to a paused process and was overtaken by a newer holder of its group.
 
-        No lease can prevent this one: the process stood still past its lease, another one took over with a
-        higher fence, and then the first one woke up. What protects the outside world is the fence.
+        No lease can prevent this: the process was stopped for longer than its lease, another one took over with a
+        higher fence, and then the first one woke up. Only the fence protects the outside world.
         """
         if not self.paused(run):
             return False
@@ -153,14 +152,14 @@ class Timeline:
             yield from pairwise(sorted(runs, key=lambda run: (run.fence, run.start)))
 
     def reason(self, run: Run, again: Run) -> str | None:
-        """Say why a task ran once more.
+        """Return the reason of a task's further run.
 
         Args:
             run: the earlier run.
             again: the next run of the same task.
 
         Returns:
-            What the body wanted (``"retry"``), ``"killed"``, ``"paused"``, or None where nothing explains it.
+            The body's reason (``"retry"``), ``"killed"``, ``"paused"``, or None without a recorded reason.
         """
         if run.outcome not in (OK, FAILED, KILLED, RUNNING):
             return run.outcome

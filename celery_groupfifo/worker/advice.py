@@ -1,4 +1,7 @@
-"""What is unsafe around the gate, said once in the log of a worker that starts. Only the gate's Redis is asked."""
+"""The warnings about unsafe surroundings of the gate, logged once at a worker's start.
+
+Only the gate's Redis is asked.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,21 @@ from celery_groupfifo.errors import GroupFifoError
 
 logger = get_logger(__name__)
 
-#: Named: it is above the worker, and needed only here.
+#: By name: the module is in a layer above the worker, and needed only here.
 EXAMINE = "celery_groupfifo.groups.doctor:unsafe_findings"
 
 
 def start(app: Any) -> None:
-    """Examine in a thread (a greenlet where threads are patched): a start waits for no answer.
+    """Examine in a thread (a greenlet where threads are patched), as a start waits for no answer.
 
-    Imported before: a child that is forked during an import inherits its lock, and nobody to release it.
+    The import comes first: a child forked during an import inherits its lock, and no thread that releases it.
     """
     examine = symbol_by_name(EXAMINE)
     threading.Thread(target=tell, args=(examine, app), name="groupfifo-advice", daemon=True).start()
 
 
 def tell(examine: Callable[[Any], Iterable[Any]], app: Any) -> None:
-    """Log a line for each finding that is unsafe. Nothing is raised."""
+    """Log a line for each unsafe finding; errors are logged, too."""
     try:
         for check in examine(app):
             logger.warning("Unsafe (%s): %s %s Remedy: %s", check.name, check.what, check.why, check.remedy)

@@ -1,4 +1,4 @@
-"""A thread for work that may hang: what the broker or the result backend has to be told."""
+"""The thread for calls that may hang, on the broker or the result backend."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ logger = get_logger(__name__)
 
 
 class Background:
-    """Run calls one after the other in a daemon thread of their own (a greenlet where threads are patched).
+    """A queue of calls that run one after the other in a daemon thread (a greenlet where threads are patched).
 
-    Whoever submits a call never waits. The thread starts with the first call.
+    `submit` never waits. The thread starts with the first call.
 
     Args:
         name: Of the thread; also names the work in the log.
-        idle: Called when nothing has been submitted for a while.
-        after: Returns after how many seconds it is; None: not now.
+        idle: Called when no call has been submitted for a while.
+        after: Returns the seconds of that while; None: `idle` is not called now.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Background:
         """Run a call soon.
 
         Args:
-            call: What it raises is logged.
-            key: A call that still waits under the same key is replaced; None: nothing is.
+            call: Its exceptions are logged.
+            key: The call replaces a waiting one with the same key; None: it replaces none.
         """
         with self._changed:
             if self._stopped:
@@ -50,7 +50,7 @@ class Background:
 
     @property
     def here(self) -> bool:
-        """Whether the caller is one of its calls."""
+        """Return whether the caller is one of the calls."""
         return self._thread is not None and self._thread.ident == threading.get_ident()
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class Background:
             within: Seconds to wait.
 
         Returns:
-            False when some calls were not run in that time; they are dropped.
+            False when some calls did not run in that time; they are dropped.
         """
         end = monotonic() + within
         with self._changed:
@@ -88,7 +88,8 @@ class Background:
                 self._running = True
             try:
                 call()
-            except BaseException:  # a receiver of a signal that calls sys.exit(), say, must not end it for the others
+            # A signal receiver that calls sys.exit(), for example, must not end the thread for the other calls.
+            except BaseException:
                 logger.exception("%s failed.", self._name)
             with self._changed:
                 self._running = False

@@ -1,4 +1,4 @@
-"""The only file that touches the insides of kombu's Redis transport."""
+"""The internals of kombu's Redis transport that a worker uses or changes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from celery_groupfifo.gate.model import Lists
 Channel = Any
 """A channel of kombu's Redis transport."""
 
-#: So many lists are given to every finish; of more than these, only some.
+#: Up to so many lists are all given to every finish; of more than these, a choice.
 FEW = 8
 
 
 def is_redis(channel: Any) -> bool:
-    """Whether a channel is kombu's for Redis."""
+    """Return whether a channel is kombu's for Redis."""
     return isinstance(channel, redis.Channel)
 
 
 class ConsumedLists:
-    """The broker's lists that a worker consumes, and those of them that a finish looks into.
+    """The broker's lists that a worker consumes, and the choice of them for a finish.
 
     A script's time grows with every list that it is given, also with empty ones, and each queue has a list for each of
     four priorities. So of many lists a finish gets only its own queue's, those that had a message lately, and one of
@@ -37,12 +37,12 @@ class ConsumedLists:
 
     Args:
         consumer: Celery's.
-        takes: Whether the scripts know the broker's lists; if not, there are none.
+        takes: True when the scripts know the broker's lists; False: there are none.
     """
 
     def __init__(self, consumer: Any, takes: bool) -> None:
         self._consumer, self._takes = consumer, takes
-        self._lock = threading.RLock()  # a signal handler may end runs while its thread holds it
+        self._lock = threading.RLock()  # reentrant: a signal handler may end runs while its thread holds it
         self._cycle: Any = None
         self._queues: tuple[str, ...] = ()
         self._recent: OrderedDict[tuple[str, int], None] = OrderedDict()
@@ -50,7 +50,7 @@ class ConsumedLists:
 
     @property
     def _channel(self) -> Any:
-        """The channel that consumes; None when the broker has no lists, or there is no connection."""
+        """Return the consuming channel; None when the broker has no lists, or there is no connection."""
         tasks = self._consumer.task_consumer if self._takes else None
         return tasks.channel if tasks is not None and is_redis(tasks.channel) else None
 
@@ -67,7 +67,7 @@ class ConsumedLists:
         """Return the lists for the finish of a task, in the broker's order.
 
         Args:
-            message: Of the task; its successor is likely to go to the same list.
+            message: The message of the task, whose successor is likely to go to the same list.
         """
         channel = self._channel
         if channel is None:
@@ -87,7 +87,7 @@ class ConsumedLists:
         return tuple(_list(channel.global_keyprefix, channel.sep, step, name) for step, _, name in chosen)
 
     def note(self, message: Any) -> None:
-        """Note where a message came from: the next turn is another queue's, as after a BRPOP."""
+        """Note the queue of a message: the next turn is another queue's, as after a BRPOP."""
         channel = self._channel
         if channel is None or (len(self._queues) == 1 and len(channel.priority_steps) <= FEW):
             return
@@ -110,7 +110,7 @@ class ConsumedLists:
 
 
 def _list_of(channel: Channel, message: Any) -> tuple[str, int]:
-    """Return the queue of a message, and kombu's step of its priority."""
+    """Return the queue of a message, and kombu's step for its priority."""
     steps = channel.priority_steps
     priority = message.properties.get("priority")
     wanted = priority if isinstance(priority, int) else 0
@@ -120,18 +120,18 @@ def _list_of(channel: Channel, message: Any) -> tuple[str, int]:
 
 
 def _queue_of(channel: Channel, exchange: str, routing_key: str) -> str:
-    """Return the queue of a route, by what this channel has declared: without asking the broker."""
+    """Return the queue of a route from this channel's declarations, without asking the broker."""
     if not exchange:
         return routing_key
     state, types = getattr(channel.connection, "state", None), channel.exchange_types
     known = state.exchanges.get(exchange) if state is not None else None
-    if not known or not types:  # not one of its own, or the channel is closed by now
+    if not known or not types:  # declared by another channel, or the channel is closed by now
         return routing_key
     queues = types[known["type"]].lookup(known["table"], exchange, routing_key, None)
     return str(next(iter(queues), routing_key))
 
 
-@lru_cache(maxsize=256)  # asked for each task; the queues take turns, and come round again
+@lru_cache(maxsize=256)  # called for each task; the queues take turns, so the same arguments come again
 def _lists(prefix: str, separator: str, steps: tuple[int, ...], queues: tuple[str, ...]) -> Lists:
     return tuple(_list(prefix, separator, step, queue) for step in steps for queue in queues)
 
@@ -143,11 +143,12 @@ def _list(prefix: str, separator: str, step: int, queue: str) -> tuple[str, str]
 
 
 def close_for_sure(channel: Channel) -> None:
-    """Let the channel of a broken connection be closed, whatever its BRPOP says.
+    """Make sure that the channel of a broken connection is closed, whether or not its BRPOP is answered.
 
-    kombu first reads the answer to a BRPOP that is out. When Redis is gone that fails, and the channel stays open,
-    holding its deliveries. Celery then takes the connection apart and closes the channel once more, which ends
-    the worker: "'NoneType' object has no attribute 'hostname'" (kombu 5.7). Reading it once is enough.
+    kombu first reads the answer to a pending BRPOP. When Redis is gone that fails, and the channel stays open, holding
+    its deliveries. Celery then takes the connection apart and closes the channel once more, which ends the worker:
+    "'NoneType' object has no attribute 'hostname'" (kombu 5.7). A close that failed is repeated once, as the answer
+    is read only the first time.
     """
     close = channel.close
     if getattr(close, "groupfifo", False):
@@ -166,11 +167,11 @@ def close_for_sure(channel: Channel) -> None:
 
 
 def pass_over_others(channel: Channel) -> None:
-    """Let kombu pass over sockets that are none of its own.
+    """Let kombu ignore sockets that are not its own.
 
-    It shares the poller of Celery's event loop, which has ours, too. While a worker that has reconnected asks its
-    neighbours, kombu waits there by itself; and before 5.7 a socket that it does not know is a KeyError, and the end of
-    the worker. The loop hears of it afterwards.
+    kombu shares the poller of Celery's event loop, which has our sockets, too. While a reconnected worker asks its
+    neighbours, kombu waits there by itself; before 5.7 an unknown socket is a KeyError, which ends the worker. The loop
+    reads our sockets afterwards.
     """
     cycle = channel.connection.cycle
     for name in ("on_readable", "handle_event"):
@@ -190,13 +191,13 @@ def _of_its_own(cycle: Any, method: Callable[..., Any]) -> Callable[..., Any]:
 def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:
     """Let kombu count our tickets as deliveries, but keep no copies of them in Redis until they are acknowledged.
 
-    A copy is for the case that its worker is lost. For a ticket the gate knows what to do then: before its begin it
-    counts as lost on its way, afterwards it has a lease. The copy costs a round trip when a ticket comes in, and one
-    when it is acknowledged; and if it outlived its ticket, it would come back after the visibility timeout.
+    A copy is for the case that its worker is lost. A ticket needs none: before its begin it counts as lost on its way,
+    afterwards it has a lease. The copy costs a round trip when a ticket comes in, and one when it is acknowledged; and
+    if it outlived its ticket, it would come back after the visibility timeout.
 
     Args:
-        channel: That consumes.
-        is_ticket: Whether a delivery tag is a ticket of the worker's own gate.
+        channel: The consuming one.
+        is_ticket: Returns whether a delivery tag is a ticket of the worker's own gate.
     """
     qos = channel.qos
     append, ack, reject = qos.append, qos.ack, qos.reject
@@ -218,7 +219,7 @@ def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:
     def rejecting(tag: str, requeue: bool = False) -> None:
         if not is_ticket(tag):
             reject(tag, requeue=requeue)
-        elif requeue:  # kombu puts back what it has a copy of
+        elif requeue:  # kombu can only put back a message that it has a copy of
             append(qos.get(tag), tag)
             reject(tag, requeue=True)
         else:
@@ -229,6 +230,6 @@ def keep_no_copies(channel: Channel, is_ticket: Callable[[str], bool]) -> None:
 
 
 def over_prefetch(channel: Channel) -> bool:
-    """Whether more deliveries are out than the worker may hold now."""
+    """Return whether the worker has more deliveries than its prefetch count."""
     qos = channel.qos
     return bool(qos.prefetch_count) and len(qos._delivered) - len(qos._dirty) > qos.prefetch_count

@@ -1,7 +1,7 @@
 """The broker's message under a chain of runs, and the message of a run that came without one.
 
-A worker that takes its next task stays on the delivery it has: it is acknowledged when the chain ends. So the
-prefetch count stays honest, and no worker can hoard.
+A worker that takes its next task stays on its delivery, which is acknowledged when the chain ends. So the prefetch
+count stays right, and no worker can hoard tasks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Delivery:
 
     Args:
         message: kombu's.
-        ack: Acknowledges it.
+        ack: Acknowledges the message.
     """
 
     def __init__(self, message: Any, ack: Callable[[], Any]) -> None:
@@ -32,14 +32,14 @@ class Delivery:
         self._ack: Callable[[], Any] | None = ack
 
     def close(self) -> None:
-        """Acknowledge it: the chain is over. Only the first call does anything."""
+        """Acknowledge the delivery: the chain is over. Further calls do nothing."""
         ack, self._ack = self._ack, None
         if ack is not None:
             ack()
 
 
 class Unacknowledged:
-    """A message as Celery's own handlers of errors see it: they acknowledge nothing, its chain does.
+    """A message for Celery's own error handlers, which must not acknowledge it: its chain does.
 
     Args:
         message: kombu's.
@@ -52,7 +52,7 @@ class Unacknowledged:
         return getattr(self._message, name)
 
     def _nothing(self, *args: Any, **kwargs: Any) -> None:
-        """The run's own outcome tells the gate."""
+        """Do nothing: the run's own outcome tells the gate."""
 
     ack = reject = requeue = ack_log_error = reject_log_error = _nothing
 
@@ -79,6 +79,6 @@ class HandedMessage(Message):
         )
 
     def _nothing(self, *args: Any, **kwargs: Any) -> None:
-        """The run's own outcome tells the gate."""
+        """Do nothing: the run's own outcome tells the gate."""
 
     ack = reject = requeue = ack_log_error = reject_log_error = _nothing

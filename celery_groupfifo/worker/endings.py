@@ -1,4 +1,4 @@
-"""How a run ends: the gate is told, or it goes back to the head of its group, or its lease is lost."""
+"""The endings of a run: the gate is told, or the run goes back to the head of its group, or its lease is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = get_logger(__name__)
 
 
 class Endings:
-    """Ends the runs of one worker.
+    """The endings of one worker's runs.
 
     Args:
         member: The worker as a member of the gate.
@@ -52,7 +52,7 @@ class Endings:
         elif run.told():
             self._tell(run)
         elif run.is_lost:
-            self._end(run)  # since a moment ago
+            self._end(run)  # its lease was lost a moment ago
 
     def _tell(self, run: Run) -> None:
         member, ticket = self._member, run.ticket
@@ -72,7 +72,7 @@ class Endings:
         member.outbox.tell(Told(script, call, partial(self._finished, run, finish), [run]), wait=member.may_wait)
 
     def _caller(self) -> str:
-        """Return the name of a caller that has no call out: see lua/finish.lua."""
+        """Return the name of a caller without an open call: see lua/finish.lua."""
         try:
             return self._callers.pop()
         except IndexError:
@@ -99,7 +99,7 @@ class Endings:
         answer = member.gate.finished(reply)
         try:
             self._tell_of(run, finish, answer)
-        finally:  # whatever strikes meanwhile (the time limit of a greenlet, say): the chain goes on, or it ends
+        finally:  # also after an exception (a greenlet's time limit, for example) the chain has to go on or end
             if answer.taken is None:
                 run.delivery.close()
             else:
@@ -116,10 +116,10 @@ class Endings:
         if answer.due is not None:
             member.sweeper.wake_in(answer.due)
         elif finish.failure is not None and finish.failure.policy == "cancel_rest":
-            member.sweeper.wake_in(0.0)  # the rest is the sweep's
+            member.sweeper.wake_in(0.0)  # the sweep cancels the rest
 
     def unread(self, run: Run, error: Exception) -> None:
-        """Fail a run whose message nobody can read, or whose task nobody knows."""
+        """Fail a run with an unreadable message, or an unknown task."""
         task = self._member.consumer.app.tasks.get(run.name)
         run.comes_to("failure", failure(self._member, run.message.headers, task, error))
         run.on_reject(logger, ())
@@ -127,14 +127,14 @@ class Endings:
     # -- not over ------------------------------------------------------------------
 
     def give_back(self, runs: Iterable[Run]) -> None:
-        """Let runs that did not come to an end go back to the heads of their groups."""
+        """Let runs without an outcome go back to the heads of their groups."""
         member = self._member
         back = []
         for run in runs:
             if run.given_back():
                 back.append(run)
             elif run.is_lost:
-                self._end(run)  # since a moment ago
+                self._end(run)  # its lease was lost a moment ago
         for some in _together(back):
             call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
             told = Told("surrender", call, partial(self._returned, some), some, anywhere=True)
@@ -150,20 +150,20 @@ class Endings:
         self._member.gate.publish(reply[1:])
 
     def fail_to_start(self, run: Run) -> None:
-        """End a run that something prevented from reaching the pool: it counts as one that ended with its worker."""
+        """End a run that could not reach the pool: it counts as one that ended with its worker."""
         run.ends_with_worker()
         run.is_undecided()
         self.settle(run)
 
     def dropped(self, run: Run) -> None:
-        """Give back, soon, a run that nobody has any more: not the pool, not Celery, and no call to the gate."""
+        """Give back, soon, a run that neither the pool nor Celery nor a call to the gate has any more."""
         self._member.aside.submit(partial(self._drop, run), key=run)
 
     def _drop(self, run: Run) -> None:
         if run.state is State.ENDED or self._member.is_held(run):
             return  # it has gone on meanwhile
         if run.is_lost:
-            self._end(run)  # Celery has dropped it, and nobody else will
+            self._end(run)  # Celery has dropped it, so no other caller will end it
             return
         said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
@@ -180,7 +180,7 @@ class Endings:
     # -- lost ----------------------------------------------------------------------
 
     def lease_lost(self, run: Run) -> None:
-        """Note that the lease of a run is lost; what follows is done soon. From any thread."""
+        """Note that the lease of a run is lost, and handle that soon. From any thread."""
         before = run.lost()
         if before is not None:
             self._member.aside.submit(partial(self._lost, run, before is State.BEGUN))
@@ -210,7 +210,7 @@ class Endings:
 
 
 def _together(runs: list[Run]) -> Iterable[list[Run]]:
-    """Split runs so that one call can give each part back: it knows one partition, and only so many entries."""
+    """Split runs into parts that one call can give back: of one partition each, and of limited size."""
     by_tag: dict[str, list[Run]] = {}
     for run in runs:
         by_tag.setdefault(run.ticket.tag, []).append(run)

@@ -1,11 +1,11 @@
-"""What a worker tells of its runs: signals in its process, `groupfifo-*` events to monitors, lines in its log.
+"""The reports of a worker about its runs: signals in its process, `groupfifo-*` events to monitors, lines in its log.
 
-The worker's code says what happened, once; whoever wants to know attaches here. All of it is built only when somebody
-listens, since it stands on the way between two tasks.
+The worker's code reports an event once, and receivers attach here. The report is built only when there is a receiver,
+as it is on the hot path.
 
 Events go through the worker's own dispatcher, and only where task events are on (`-E`, `worker_send_task_events`,
-`celery control enable_events`). They have a group of their own, `groupfifo`: monitors that know nothing of it let it
-pass, and nobody takes a client for a worker because of it.
+`celery control enable_events`). They have a group of their own, `groupfifo`: monitors that do not know it ignore them,
+and none takes a client for a worker because of them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Says which run a line is about; its values are in the record, too (`extra`).
+#: Names the run of a log line; its values are in the record, too (`extra`).
 _LINE = "%s[%s] (group %r, fence %s, attempt %s) %s"
 
 
 class _Kind(NamedTuple):
-    """What can happen to a run: its signal, its event without the first word, the level of its line in the log."""
+    """A kind of event of a run: its signal, its event's name without the first word, the level of its log line."""
 
     signal: Signal
     event: str
@@ -49,11 +49,11 @@ _LEASE_LOST = _Kind(signals.group_lease_lost, "lease-lost", ERROR)
 
 
 class Events:
-    """Tells what happens in one worker.
+    """The reports of one worker.
 
     Args:
         consumer: Celery's; its dispatcher comes and goes with the broker's connection.
-        soon: Calls from the consumer's loop, from any thread: buffered events belong to that loop.
+        soon: Calls on the consumer's loop, from any thread: buffered events belong to that loop.
         aside: Calls in a thread where receivers of signals may hang: sweeps must not wait for them.
     """
 
@@ -71,8 +71,8 @@ class Events:
         """Tell that a lease was taken.
 
         Args:
-            run: That begins.
-            handoff: When the run that brought it was over; None: it came through the broker.
+            run: The run that begins.
+            handoff: Time when the run that brought it was over; None: it came through the broker.
         """
         if self._heard(_BEGUN):
             moment, ticket = time(), run.ticket
@@ -85,7 +85,7 @@ class Events:
             self._tell(_BEGUN, run, more, "begins.")
 
     def finished(self, run: Run, due: float | None) -> None:
-        """The gate has taken note of a run's end; `due`: seconds until its continuation may start."""
+        """Tell that the gate has finished a run; `due`: seconds until its continuation may start."""
         if self._heard(_FINISHED):
             outcome = outcome_of(run, due)
             more = {"outcome": outcome, "seconds": now() - run.since}
@@ -94,36 +94,36 @@ class Events:
             self._tell(_HELD, run, {"due": due}, f"goes on in {due:.3g} s.")
 
     def blocked(self, run: Run) -> None:
-        """A run has failed for good, and its group halts."""
+        """Tell that a run has failed for good, and its group halts."""
         error = run.failure.error if run.failure is not None else ""
         said = f"has failed for good and blocks its group until it is retried, skipped or dropped: {error}"
         self._tell(_BLOCKED, run, {"exception": error}, said)
 
     def surrendered(self, run: Run, later: bool = False) -> None:
-        """A run goes back to the head of its group; `later`: told from a thread that nothing else tells from."""
+        """Tell that a run goes back to the head of its group; `later`: send its event from the loop."""
         if self._heard(_SURRENDERED):
             said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
             self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said, later)
 
     def lease_lost(self, run: Run) -> None:
-        """A lease is known to be lost; told from any thread."""
+        """Tell that a lease is lost, from any thread."""
         said = "has lost its lease: another run of it may have begun. What this run still returns is refused."
         self._tell(_LEASE_LOST, run, {}, said, later=True)
 
     def stale(self, run: Run) -> None:
-        """Tell that a delivery came to nothing."""
+        """Tell that a delivery had a stale ticket."""
         if self._heard(_STALE):
             self._tell(_STALE, run, {}, "came with a stale ticket.")
 
-    # -- of many, from the sweeper's thread: it does not wait for who is told ----
+    # -- of many runs, from the sweeper's thread, which does not wait for receivers
 
     def reclaimed(self, count: int) -> None:
-        """Heads of lost workers were taken back."""
+        """Tell that heads of lost workers were taken back."""
         logger.warning("%d tasks of lost workers went back to the heads of their groups.", count)
         self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))
 
     def rung(self, count: int) -> None:
-        """Lost tickets went out again."""
+        """Tell that lost tickets went out again."""
         logger.warning("%d tickets were lost on their way, and went out again.", count)
         self._aside(lambda: self._count(signals.group_rung, "rung", count))
 
@@ -133,23 +133,23 @@ class Events:
         return bool(kind.signal.receivers) or logger.isEnabledFor(kind.level) or self._dispatcher() is not None
 
     def _dispatcher(self) -> Any:
-        """Celery's dispatcher, ready for our events; None unless task events are on."""
+        """Return Celery's dispatcher, ready for our events; None unless task events are on."""
         dispatcher = getattr(self._consumer, "event_dispatcher", None)
         if dispatcher is None or not dispatcher.enabled:
             return None
-        if dispatcher.groups:  # those it sends; none named: all
+        if dispatcher.groups:  # the groups that it sends; none named: all
             if "task" not in dispatcher.groups:
                 return None
             dispatcher.groups.add(EVENT_GROUP)
         if dispatcher.buffer_group and EVENT_GROUP not in dispatcher.buffer_group:
-            dispatcher.buffer_group = {*dispatcher.buffer_group, EVENT_GROUP}  # many in one message, as Celery's own
+            dispatcher.buffer_group = {*dispatcher.buffer_group, EVENT_GROUP}  # buffered, as Celery's own task events
         return dispatcher
 
     def _tell(self, kind: _Kind, run: Run, more: dict[str, Any], said: str, later: bool = False) -> None:
         task, what = run.name, of_run(run)
         log(kind.level, said, task, what)
         kind.signal.send(sender=task, worker=self._consumer.hostname, **what, **more)
-        fields = {**what, **more, "task": task, "uuid": what["task_id"]}  # Celery's events call the id so
+        fields = {**what, **more, "task": task, "uuid": what["task_id"]}  # Celery's events call the id `uuid`
         del fields["task_id"]
         self._send(kind.event, fields, later)
 
@@ -176,7 +176,7 @@ def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: A
     Args:
         level: Of `logging`.
         said: The rest of the sentence.
-        task: Its name.
+        task: The task's name.
         what: From `of_run`.
         **more: For the logger, such as `exc_info`.
     """
@@ -187,12 +187,12 @@ def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: A
 
 
 def of_run(run: Run) -> dict[str, Any]:
-    """Return what tells a run from all others."""
+    """Return the names that identify a run: key, task id, fence and attempt."""
     return {"key": run.key, "task_id": run.ticket.id, "fence": run.ticket.fence, "attempt": run.attempt}
 
 
 def outcome_of(run: Run, due: float | None) -> str:
-    """Return how a run ended, in one word; see `signals.group_finished`."""
+    """Return the outcome of a run, in one word; see `signals.group_finished`."""
     if due is None:
         return run.outcome
     return "replaced" if run.outcome == "ignored" else "retry"

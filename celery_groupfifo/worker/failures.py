@@ -1,4 +1,4 @@
-"""What a final failure means for the group: the call's word, the task's, the setting's."""
+"""The effect of a final failure on the group: as set by the call, else the task, else the setting."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from celery_groupfifo.sending.options import option_of
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
-#: Characters of an exception's text that are kept.
+#: Characters of an exception's text that are stored.
 KEPT = 1000
 
 
 def failure(member: Member, headers: Mapping[str, Any], task: Any, error: BaseException) -> Failure | None:
-    """How a run has failed for good.
+    """Return the failure of a run that has failed for good, with its group's policy.
 
     Args:
         member: The worker.
         headers: Of its message.
-        task: Whose class may say what becomes of the group; None: it is not known here.
-        error: What was raised.
+        task: The task, whose class may set the policy; None: it is not known here.
+        error: The exception.
 
     Returns:
-        None when the group just goes on.
+        None when the policy is `continue`.
     """
     policy = headers.get(TRAVELLING["group_on_failure"]) or option_of(task, "group_on_failure")
     policy = str(policy or member.gate.settings.on_failure)
@@ -37,6 +37,6 @@ def failure(member: Member, headers: Mapping[str, Any], task: Any, error: BaseEx
 def _text(error: BaseException) -> str:
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:  # what a user's exception makes of itself
+    except Exception:  # a user's exception may fail to make its text
         text = type(error).__name__
     return text[:KEPT].encode("utf-8", "backslashreplace").decode()

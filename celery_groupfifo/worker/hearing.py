@@ -1,4 +1,4 @@
-"""Where the gate's answers are heard that have come to the postman: what they lead to may hang, and he must not."""
+"""The hearing of answers that have come to the postman: what follows an answer may hang, and the postman must not."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Hearing:
-    """Hears answers on the consumer's loop while that runs; else in a thread of its own.
+    """A dispatcher of answers: to the consumer's loop while that runs, else to a thread of its own.
 
     Args:
         loop: The consumer's.
-        on_loop: Whether the pool is given its tasks from the loop only.
+        on_loop: True when the pool may be given its tasks from the loop only.
 
     Attributes:
-        paused: Whether the worker takes no part now: its loop does not run, or not yet.
+        paused: True while the loop does not run.
     """
 
     def __init__(self, loop: Loop, on_loop: bool) -> None:
@@ -30,7 +30,7 @@ class Hearing:
         self.paused = True
 
     def hear(self, step: Callable[[], Any], anywhere: bool = False) -> None:
-        """Do what an answer says; `anywhere`: it needs no loop. To be called from the postman's thread."""
+        """Run the step that an answer leads to; `anywhere`: it needs no loop. For the postman's thread."""
         with self._changing:
             if self._on_loop and not (self.paused or anywhere):
                 self._loop.soon(step)
@@ -38,24 +38,24 @@ class Hearing:
         self._aside.submit(step)
 
     def pause(self) -> None:
-        """From now on the loop hears nothing. What was passed to it until now is still to be run."""
+        """Give no more answers to the loop. Those that it already has are still to be run."""
         with self._changing:
             self.paused = True
 
     def go_on(self) -> None:
-        """The loop runs, or is about to."""
+        """Give answers to the loop again: it runs, or is about to."""
         self.paused = False
 
     @property
     def aside(self) -> bool:
-        """Whether the caller hears an answer in the thread: it may not wait for the next one."""
+        """Return whether the caller hears an answer in the thread, which must not wait for another answer."""
         return self._aside.here
 
     @property
     def outside(self) -> bool:
-        """Whether the caller hears an answer for the loop: what begins now is given back, also when that goes on."""
+        """Return whether the caller hears an answer for the loop in the thread: a task that begins is given back."""
         return self._on_loop and self._aside.here
 
     def stop(self, within: float) -> bool:
-        """Hear nothing more, and wait a while (s) for what has come. Returns False when something was left."""
+        """Take no more answers, and wait some seconds for those that have come. Returns False when some were left."""
         return self._aside.stop(within)

@@ -1,7 +1,7 @@
-"""What only a worker knows, for `celery inspect`; and `celery control groupfifo_sweep`.
+"""The worker's own answers to `celery inspect`; and `celery control groupfifo_sweep`.
 
-Answered from the worker's own memory: no question to Redis, so it is answered while Redis is away, too. Importing this
-file makes the verbs known: a worker's part does, and the command line.
+They come from the worker's memory, so they work while Redis is away, too. Importing this file registers the verbs: the
+worker and the command line do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Answer = dict[str, Any]
 #: The members of this process, by Celery's consumer.
 members: WeakKeyDictionary[Any, Member] = WeakKeyDictionary()
 
-#: What a lease is told to be, by the state of its run.
+#: The state of a lease in an answer, by the state of its run.
 STATES = {
     State.RECEIVED: "beginning",
     State.BEGUN: "waiting for a slot",
@@ -39,13 +39,13 @@ STATES = {
     State.ENDED: "ended",
 }
 
-#: What a worker says that uses no groups.
+#: The answer of a worker that uses no groups.
 NO_MEMBER = "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app)."
 
 
 @inspect_command()
 def groupfifo(state: Any, **kwargs: Any) -> Answer:
-    """All that the worker knows of ordered groups: its gate, leases, chains and what Redis has refused."""
+    """Show the worker's gate, leases and chains, and the calls that Redis has refused."""
     member = _member(state)
     if member is None:
         return nok(NO_MEMBER)  # type: ignore[no-any-return]
@@ -64,28 +64,28 @@ def groupfifo(state: Any, **kwargs: Any) -> Answer:
 
 @inspect_command()
 def groupfifo_leases(state: Any, **kwargs: Any) -> Any:
-    """Leases that the worker holds: group, task, fence, seconds left, process, attempt, since."""
+    """Show the leases that the worker holds: group, task, fence, seconds left, process, attempt, since."""
     member = _member(state)
     return nok(NO_MEMBER) if member is None else _leases(member)
 
 
 @inspect_command()
 def groupfifo_chains(state: Any, **kwargs: Any) -> Any:
-    """Deliveries of the broker that the worker goes on with: how many runs each has had, and since when."""
+    """Show the broker's deliveries under chains of runs: the number of runs of each, and since when."""
     member = _member(state)
     return nok(NO_MEMBER) if member is None else _chains(member)
 
 
 @inspect_command()
 def groupfifo_refused(state: Any, **kwargs: Any) -> Any:
-    """Calls that the gate could not take yet, and that are repeated: begins, ends of runs, and runs given back."""
+    """Show the calls that the gate could not take yet, and that are repeated: begins, ends of runs, and surrenders."""
     member = _member(state)
     return nok(NO_MEMBER) if member is None else _refused(member)
 
 
 @control_command()
 def groupfifo_sweep(state: Any, **kwargs: Any) -> Answer:
-    """Sweep now: what is due goes out, and heads of lost workers are taken back."""
+    """Sweep now: due items go out, and heads of lost workers are taken back."""
     member = _member(state)
     if member is None:
         return nok(NO_MEMBER)  # type: ignore[no-any-return]

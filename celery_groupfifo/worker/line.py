@@ -1,6 +1,6 @@
-"""The line: what the consumer's loop tells the gate by itself, without waiting for it.
+"""The line: the connection on which the consumer's loop tells the gate, without waiting.
 
-Calls go out a few at a time, and the loop reads their answers when they come. Whatever can't go out here, or was not
+Calls go out a few at a time, and the loop reads their answers when they come. A call that can't go out here, or was not
 answered, is handed over to be told in another way.
 """
 
@@ -27,24 +27,26 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Calls that go out together at most: Redis shall have the first ones while the loop still reads the next results.
-#: One by one costs a system call and a wake-up for each; all of a turn at its end leaves Redis idle in between.
+#: Calls that go out together at most. One by one, each costs a system call and a wake-up. All of a turn at its end
+#: would leave Redis idle while the loop reads results.
 TOGETHER = 3
-#: Seconds until the rest of what a full socket did not take is sent.
+#: Seconds until the rest of a write to a full socket is sent.
 FLUSH_SECONDS = 0.005
 
-#: The scripts whose calls go through here.
+#: The scripts that are called on the line.
 SCRIPTS = ("begin", "finish", "fail", "surrender")
 
 
 class Line:
-    """The line of one worker. All but `look`, `wanted`, `open`, `drop` and `hand_over` belongs to the loop's thread.
+    """The line of one worker.
+
+    All but `look`, `wanted`, `open`, `drop` and `hand_over` is for the loop's thread only.
 
     Args:
         loop: The consumer's.
-        store: Its scripts; whoever opens the line waits.
-        changed: Guards which calls are where, together with `keep`.
-        keep: Takes calls that can't go out here; True: before those that it has.
+        store: Its scripts; opening the line waits for its server.
+        changed: Guards the lists of calls here and behind `keep`.
+        keep: Takes calls that can't go out here; its second argument is True to put them before the calls it has.
         together: Calls that go out together at most.
     """
 
@@ -67,16 +69,16 @@ class Line:
 
     @property
     def here(self) -> bool:
-        """Whether the caller may use it."""
+        """Return whether the caller may use the line."""
         return self._attached and self._loop.here
 
     @property
     def attached(self) -> bool:
-        """Whether the loop uses it, when it is open."""
+        """Return whether the loop uses the line when it is open."""
         return self._attached
 
     def calls(self) -> list[Told]:
-        """Return the calls that are on it."""
+        """Return the calls that are on the line."""
         return [*self._pending, *self._sent, *(told for told, _ in self._answered)]
 
     def attach(self) -> None:
@@ -85,7 +87,7 @@ class Line:
         self._loop.hub.on_tick.add(self._flush)
 
     def detach(self) -> None:
-        """Do without the loop, which does not run for a while: what is out is handed over."""
+        """Stop using the loop, which does not run for a while, and hand over the open calls."""
         if not self._attached:
             return
         self._attached = self._opening = False
@@ -95,18 +97,19 @@ class Line:
     # -- sending ---------------------------------------------------------------
 
     def tell(self, told: Told) -> None:
-        """Send a call, with others of this turn."""
+        """Send a call, together with others of this turn."""
         self._pending.append(told)
         if len(self._pending) >= self._together:
             self._flush()
 
     def _flush(self) -> None:
-        """Send what is pending: when there is enough of it, and in each turn of the loop before it sleeps.
+        """Send the pending calls: when there are enough, and in each turn of the loop before it sleeps.
 
-        While the line is opened it waits: else what came first would take another way, and be overtaken here.
+        While the line is being opened they wait: else the first ones would take another way, and later ones overtake
+        them here.
         """
         if not self._pending or self._opening or self._writing:
-            return  # a signal handler leaves it to the write that it has come into
+            return  # a signal handler leaves it to the write that it has interrupted
         self._writing = True
         try:
             with self._changed:
@@ -124,13 +127,13 @@ class Line:
             self._writing = False
 
     def _write(self, connection: Pipelined, calls: Sequence[Told] = ()) -> None:
-        """Send calls, behind what a full socket has left."""
+        """Send calls, behind the rest of an earlier write to a full socket."""
         try:
             commands = [self._store.command(told.script, told.call) for told in calls]
             self._listen(connection, connection.send(commands))
         except GroupFifoError as error:
             self._lost(error)
-        except BaseException as error:  # how much went out is not known: answers would be taken for others' ones
+        except BaseException as error:  # an unknown part went out: answers would be matched with the wrong calls
             self.drop()
             if not isinstance(error, Exception):
                 raise
@@ -140,7 +143,7 @@ class Line:
         if self._reading != connection.fileno():
             self._reading = connection.fileno()
             self._loop.hub.add_reader(self._reading, self._readable, connection)
-        if not all_sent and not self._resting:  # the hub can't poll a connection for both
+        if not all_sent and not self._resting:  # the hub can't poll a connection for reading and writing
             self._resting = True
             self._loop.later(FLUSH_SECONDS, self._send_rest)
 
@@ -167,12 +170,12 @@ class Line:
             return
         with self._changed:
             if connection is not self._connection:
-                return  # what it answers has been handed over
+                return  # its calls have been handed over
             self._answered.extend((self._sent.popleft(), reply) for reply in replies if self._sent)
         self._hear()
 
     def _hear(self) -> None:
-        """Let answers be heard, one by one. What one leads to may last: a run, where the loop itself runs the tasks."""
+        """Let answers be heard, one by one: one may take as long as a run, where the loop itself runs the tasks."""
         while True:
             with self._changed:
                 if not self._answered:
@@ -181,7 +184,7 @@ class Line:
             if isinstance(reply, GroupFifoError):
                 told.refuse(reply)
                 self._keep([told], False)
-                if is_unreachable(reply):  # it may be this connection only: its server is no master any more
+                if is_unreachable(reply):  # perhaps only this connection: its server may be the master no more
                     self.drop()
             else:
                 told.hear(reply)
@@ -190,11 +193,11 @@ class Line:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody is to open it."""
+        """Return whether the line is to be opened."""
         return self._attached and self._connection is None
 
     def open(self) -> None:
-        """Open it, if it is still wanted then. This waits.
+        """Open the line, unless it is not wanted any more afterwards. This waits.
 
         Raises:
             GroupFifoError: Redis can't be reached, or refuses.
@@ -207,7 +210,7 @@ class Line:
         connection.close()
 
     def tried(self) -> None:
-        """It was opened, or can't be: what waits for that goes on."""
+        """Go on with waiting calls: the line was opened, or can't be."""
         if self._opening:
             self._opening = False
             self._loop.soon(self._flush)
@@ -222,12 +225,12 @@ class Line:
             overdue = monotonic() - self._sent[0].sent > self._store.timeout
         except IndexError:
             return
-        if overdue and not connection.readable:  # else the loop is busy with something else
+        if overdue and not connection.readable:  # else the loop is only busy
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._store.timeout)
             self.drop()
 
     def hand_over(self) -> None:
-        """Drop it, and hand over what has not gone out, too. From any thread."""
+        """Drop the line, and hand over all calls, also those that have not gone out. From any thread."""
         self.drop()
         with self._changed:
             pending, self._pending = self._pending, []
@@ -235,7 +238,7 @@ class Line:
             self._answered.clear()
 
     def drop(self) -> None:
-        """Close it, and hand over what was out on it. From any thread."""
+        """Close the connection, and hand over its unanswered calls. From any thread."""
         with self._changed:
             connection, self._connection = self._connection, None
             sent = list(self._sent)
@@ -244,7 +247,7 @@ class Line:
         if connection is not None and self._loop.here:
             self._close(connection)
         elif connection is not None:
-            connection.end()  # its reader may be busy with it
+            connection.end()  # the loop may be reading from it
             self._loop.soon(partial(self._close, connection))
 
     def _lost(self, error: GroupFifoError) -> None:
@@ -252,7 +255,7 @@ class Line:
         self.drop()
 
     def _close(self, connection: Pipelined) -> None:
-        # By its number: a connection that has broken is closed, and the next one may get the same.
+        # Remove by descriptor: the old socket is closed and its number may be reused.
         with suppress(OSError, ValueError):
             self._loop.hub.remove(connection.fileno())
         if self._reading == connection.fileno():

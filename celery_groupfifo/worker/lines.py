@@ -1,7 +1,7 @@
-"""Celery's own log lines about an ordered run: each names the run's group and fence.
+"""The completion of Celery's own log lines about an ordered run: each names the run's group and fence.
 
-Nothing of Celery is changed for it. The loggers of the modules that write these lines get a filter, which completes a
-record that is about the run in progress. Records about anything else pass as they are.
+Nothing in Celery is changed for it. The loggers of the modules that write these lines get a filter, which completes
+records about the run in progress. Other records pass as they are.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from contextvars import ContextVar
 
 from celery_groupfifo.sending.context import Continuation, current
 
-#: The modules of Celery whose lines are about one task: received; succeeded, retry, raised, ignored, rejected; revoked
-#: and out of time.
+#: The modules of Celery whose log lines are about one task: received; succeeded, retry, raised, ignored, rejected;
+#: revoked and timed out.
 LOGGERS = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
-#: One of them does not always name the task: "Task handler raised error".
+#: The one that does not always name the task: "Task handler raised error".
 _UNNAMED = LOGGERS[2]
 
 _about: ContextVar[Continuation | None] = ContextVar("groupfifo_about", default=None)
@@ -24,7 +24,7 @@ _about: ContextVar[Continuation | None] = ContextVar("groupfifo_about", default=
 
 @contextmanager
 def about(run: Continuation) -> Iterator[None]:
-    """Let lines that are logged meanwhile, where no run is in progress, name a run that they are about."""
+    """Let log lines about a run name it in this block, where no run is in progress."""
     token = _about.set(run)
     try:
         yield
@@ -33,7 +33,7 @@ def about(run: Continuation) -> Iterator[None]:
 
 
 class _Completion(logging.Filter):
-    """Completes records about the run in progress; lets all pass."""
+    """A filter that completes records about the run in progress, and lets all pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         run = _about.get() or current()
@@ -45,8 +45,8 @@ class _Completion(logging.Filter):
 def _complete(record: logging.LogRecord, run: Continuation) -> None:
     """Name the group of a run at the end of a record about it.
 
-    What stands before is as Celery has it, for whoever searches logs for that. The group comes as an argument, so that
-    the text of the record is the same for all groups.
+    The text before it stays Celery's, so searches in logs still find it. The group comes as an argument, so that the
+    text of the record is the same for all groups.
     """
     args, task_id = record.args, run.ticket.id
     group = f"group {run.key!r}, fence {run.ticket.fence})"
@@ -56,7 +56,7 @@ def _complete(record: logging.LogRecord, run: Continuation) -> None:
         record.args, more = {**args, "of_group": f" ({group}"}, "%(of_group)s"
     elif isinstance(args, tuple) and task_id in args:
         record.args, more = (*args, f" ({group}"), "%s"
-    elif isinstance(args, tuple) and record.name == _UNNAMED:  # what is logged there meanwhile is about the run
+    elif isinstance(args, tuple) and record.name == _UNNAMED:  # records of this logger in a run are about that run
         record.args, more = (*args, f" (task {task_id}, {group}"), "%s"
     else:
         return
@@ -68,6 +68,6 @@ _COMPLETION = _Completion()
 
 
 def install() -> None:
-    """Let Celery's lines name groups, in this process and those it forks. May be called again."""
+    """Let Celery's log lines name groups, in this process and those it forks. A second call changes nothing."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_COMPLETION)

@@ -1,7 +1,7 @@
-"""Calls on the consumer's loop: from any thread, in order, and kept over a reconnect to the broker.
+"""The calls on the consumer's loop: from any thread, in order, and kept over a reconnect to the broker.
 
-Celery 5.5 and 5.6 clear all timers when the broker's connection is lost, and the hub starts anew: what was planned
-with them never happens. Here it is kept, and planned again.
+Celery 5.5 and 5.6 clear all timers when the broker's connection is lost, and the hub starts again: calls planned with
+them never happen. Here they are kept, and planned again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Loop:
         self._soon: deque[Step] = deque()
         self._planned: list[tuple[float, int, Step]] = []
         self._timers: set[float] = set()
-        self._lock = threading.RLock()  # a signal handler may end runs while its thread holds it
+        self._lock = threading.RLock()  # reentrant: a signal handler may end runs while its thread holds it
         self._number = count()
         self._thread = self._main = 0
         self._waking: socket.socket | None = None
@@ -48,21 +48,21 @@ class Loop:
 
     @property
     def hub(self) -> Any:
-        """Celery's event loop; None where it has none."""
+        """Return Celery's event loop; None where there is none."""
         return self._consumer.hub
 
     @property
     def here(self) -> bool:
-        """Whether the caller is in the loop's thread, and the loop runs."""
+        """Return whether the caller is in the loop's thread, and the loop runs."""
         return self._thread == threading.get_ident()
 
     @property
     def is_main(self) -> bool:
-        """Whether the caller is in the consumer's own thread or greenlet."""
+        """Return whether the caller is in the consumer's own thread or greenlet."""
         return self._main == threading.get_ident()
 
     def start(self) -> None:
-        """Go on: the loop runs, or is about to. To be called from its thread."""
+        """Go on: the loop runs, or is about to. For the loop's thread."""
         hub = self.hub
         self._main = threading.get_ident()
         if hub is not None:
@@ -70,18 +70,18 @@ class Loop:
             self._thread = self._main
         self.run_soon()
         with self._lock:
-            self._timers.clear()  # as Celery may have done
+            self._timers.clear()  # as Celery may have cleared its own
         self._plan()
 
     def stop(self) -> None:
-        """Pause: the loop does not run for a while. What is planned waits."""
+        """Pause: the loop does not run for a while. Planned calls wait."""
         if self.hub is not None and self._woken is not None:
             with suppress(OSError, ValueError):
                 self.hub.remove_reader(self._woken)
         self._thread = 0
 
     def close(self) -> None:
-        """Run what is left. What is called from now on never happens."""
+        """Run the calls that are left. Later ones never happen."""
         self.stop()
         self.run_soon()
         for end in (self._waking, self._woken):
@@ -89,10 +89,10 @@ class Loop:
                 end.close()
 
     def soon(self, step: Step) -> None:
-        """Call from the loop. To be called from any thread."""
+        """Call from the loop. From any thread."""
         self._soon.append(step)
         if self._waking is not None:
-            with suppress(OSError):  # full: it is awake; or closed
+            with suppress(OSError):  # the socket is full (the loop is awake) or closed
                 self._waking.send(b"\0")
         elif getattr(self._consumer.pool, "is_green", False):
             self.spawn(self.run_soon)
@@ -100,11 +100,11 @@ class Loop:
             self._consumer.call_soon(self.run_soon)
 
     def spawn(self, step: Step) -> None:
-        """Call in a new greenlet, where the pool has greenlets: one that must wait keeps nobody else waiting."""
+        """Call in a new greenlet, where the pool has greenlets: if it waits, no other call does."""
         self._consumer.pool.spawn_n(run, step)
 
     def later(self, seconds: float, step: Step) -> None:
-        """Call from the loop after a while. To be called from any thread."""
+        """Call from the loop after some seconds. From any thread."""
         with self._lock:
             heappush(self._planned, (monotonic() + seconds, next(self._number), step))
         if self.hub is None or self.here:
@@ -113,7 +113,7 @@ class Loop:
             self.soon(self._plan)
 
     def _plan(self) -> None:
-        """Have a timer for the earliest step; one that comes sooner, or with it, will do."""
+        """Set a timer for the earliest step, unless one is set for that time or sooner."""
         with self._lock:
             if not self._planned:
                 return
@@ -141,7 +141,7 @@ class Loop:
         self.run_soon()
 
     def run_soon(self) -> None:
-        """Call what was to be called soon."""
+        """Call the steps that were to be called soon."""
         for _ in range(len(self._soon)):
             try:
                 step = self._soon.popleft()
@@ -151,7 +151,7 @@ class Loop:
 
 
 def run(step: Step) -> None:
-    """Call a step. What it raises is logged: on the loop it would end the worker."""
+    """Call a step, and log its exception, which would end the worker on the loop."""
     try:
         step()
     except MemoryError:

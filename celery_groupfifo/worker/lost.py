@@ -1,7 +1,7 @@
-"""Tickets that were lost on their way: looked for, and rung again.
+"""The search for tickets that were lost on their way, which are rung again.
 
-Nothing is rung that has not stood still before this worker's eyes, by its own monotonic clock: a jump of the clock of
-Redis makes nothing look lost, and hides nothing that is.
+A head is rung only when this worker has seen it stand still, by its own monotonic clock: a jump of the clock of Redis
+neither makes a ticket look lost, nor hides a lost one.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)
 
-#: Queues of a partition that one look takes in; the next one goes on behind them.
+#: Queues of a partition that one look reads; the next look goes on behind them.
 PAGE = 100
 #: Heads that one call rings.
 RUNG = 50
-#: On other brokers a queue from which nothing was begun for so long (s) may have lost its tickets.
+#: Seconds without a begin after which a queue of another broker may have lost its tickets.
 BOUND = 60.0
-#: Where the broker can't tell how many messages a queue holds, the time doubles with each ring, up to this one (s).
+#: If the broker can't tell the length of a queue, that time doubles with each ring, up to these seconds.
 LONGEST = 3600.0
 
 Length = Callable[[str], int | None]
-"""How many messages a queue of another broker holds; None: the broker can't tell. It may hang."""
+"""Returns the number of messages in a queue of another broker; None: the broker can't tell. It may hang."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """A queue of a partition, as it has been since some time (monotonic).
+    """A queue of a partition, as last seen; times are monotonic.
 
     Attributes:
         fence: Of its oldest head.
-        since: When it was first seen as the oldest.
+        since: Time when that head was first seen as the oldest.
         begun: The highest fence that was begun from the queue.
-        quiet: Since when neither has changed.
-        ask_at: When the broker may be asked for the queue's length again.
+        quiet: Time since when neither has changed.
+        ask_at: Time when the broker may be asked for the queue's length again.
     """
 
     fence: int
@@ -55,7 +55,7 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The broker's, and what the question was about: it counts only while nothing has moved."""
+    """The broker's answer, with the state that the question was about: it counts only while that has not changed."""
 
     fence: int
     begun: int
@@ -64,7 +64,7 @@ class _Answer:
 
 
 class LostTickets:
-    """Looks for lost tickets.
+    """The search for lost tickets of one worker.
 
     Args:
         gate: Of the sweeper.
@@ -81,7 +81,10 @@ class LostTickets:
         self._background = Background("groupfifo-length")
 
     def look(self) -> int:
-        """Look at a page of each partition's queues, and ring what is lost. Returns how many were rung.
+        """Look at a page of each partition's queues, and ring lost tickets.
+
+        Returns:
+            The number of rung heads.
 
         Raises:
             GroupFifoError: Redis could not do its part.
@@ -89,7 +92,7 @@ class LostTickets:
         return sum(self._look(keys, monotonic()) for keys in self._gate.keyspace.partitions)
 
     def stop(self) -> None:
-        """Ask nobody any more."""
+        """Stop asking the broker."""
         self._background.stop(0)
 
     def _look(self, keys: Keys, now: float) -> int:
@@ -105,12 +108,12 @@ class LostTickets:
             this_round[head.queue] = before
             if now - before.since >= GRACE_MS / 1000:
                 rung += self._overdue(keys, head, before, now)
-        if ends:  # what is not in it has no heads any more
+        if ends:  # a queue that was not seen in the round has no heads any more
             self._known[keys.tag] = self._round.pop(keys.tag)
         return rung
 
     def _overdue(self, keys: Keys, head: Head, known: _Known, now: float) -> int:
-        """The oldest head of a queue has been on its way for longer than the grace."""
+        """Ring the head of a queue that has been on its way for longer than the grace, if it counts as lost."""
         begun = max(head.begun, self._gate.begun(head.queue) if len(self._gate.keyspace.partitions) > 1 else 0)
         if not head.queue.startswith(ELSEWHERE) or head.fence < begun:
             return self._gate.ring(keys, head.queue, self._owner, begun)
@@ -126,15 +129,16 @@ class LostTickets:
             self._ask(keys, head, begun)
         return 0
 
-    # -- other brokers: a queue that nobody consumes has lost nothing ---------
+    # -- other brokers: a queue without consumers has lost no tickets ------
 
     def _ask(self, keys: Keys, head: Head, begun: int) -> None:
-        tickets = self._gate.tickets(head.queue)  # before its length: what is released in between is no lost one
+        # Before the length, so that a head released in between does not count as lost.
+        tickets = self._gate.tickets(head.queue)
 
         def ask() -> None:
             try:
                 length = self._length(head.queue)
-            except Exception as error:  # whatever a broker raises
+            except Exception as error:  # a broker may raise anything
                 logger.debug("The broker does not tell how many messages %s holds: %r", head.queue, error)
                 length = None
             self._answers[keys.tag, head.queue] = _Answer(head.fence, begun, tickets, length)
@@ -149,7 +153,7 @@ class LostTickets:
         else:
             missing, rings = answer.tickets - answer.length, 0
         for other in self._gate.keyspace.partitions:
-            self._answers.pop((other.tag, head.queue), None)  # it holds more messages from now on
+            self._answers.pop((other.tag, head.queue), None)  # the queue holds more messages from now on
         rung, oldest = 0, head.fence
         while missing > rung:
             some = self._gate.ring(

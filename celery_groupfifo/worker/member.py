@@ -37,24 +37,24 @@ from celery_groupfifo.worker.sweeper import Sweeper
 
 logger = get_logger(__name__)
 
-#: Where runs are in the consumer's own loop, a chain of them lets the loop have its turn after this time.
+#: Where runs are in the consumer's own loop, a chain of them yields to the loop after this time.
 TURN_SECONDS = 0.5
-#: Seconds between two looks whether a child that was told to end is gone.
+#: Seconds between two checks whether a killed child is gone.
 LOOK_SECONDS = 0.01
-#: Seconds after which it counts as gone, where looking fails.
+#: Seconds after which it counts as gone when the check fails.
 BLIND_SECONDS = 1.0
-#: Seconds that a thread of the pool waits for an answer of the gate, before the postman goes on with its call.
+#: Seconds that a thread of the pool waits for an answer of the gate, before the postman takes over its call.
 PATIENCE_SECONDS = 1.0
-#: Seconds that a worker which ends waits for the next answer of the gate: what is not told by then, its leases tell.
-#: And then for whoever hangs: signal receivers, the result backend, the broker.
+#: Seconds that an ending worker waits for the next answer of the gate; leases without an answer run out. Then it waits
+#: as long for calls that may hang: signal receivers, the result backend, the broker.
 FAREWELL_SECONDS = 1.5
 
 
 class _Thread(threading.local):
-    """What belongs to one thread (or greenlet) of the worker.
+    """The state of one thread (or greenlet) of the worker.
 
     Attributes:
-        waiting: What is called after what it calls now; None: it calls nothing, see `Member.inside`.
+        waiting: Calls to make after the current one; None: no call is running, see `Member.inside`.
     """
 
     waiting: deque[Callable[[], None]] | None = None
@@ -69,11 +69,11 @@ class Member:
 
     Attributes:
         gate: For the main process' threads; its calls end soon, also when Redis does not answer.
-        owner: The worker's name at the gate; no two lives of a worker share one.
+        owner: The worker's name at the gate, different after each start.
         runs: All runs whose lease this worker holds.
-        outbox: What is on its way to the gate.
-        tuning: What saves time, see patches.py.
-        aside: Does what follows when a lease is lost, or nobody has a run: the renewer waits for nobody.
+        outbox: The unanswered calls to the gate.
+        tuning: The changes that save time, see patches.py.
+        aside: Runs the steps after a lost lease or a dropped run, as the renewer must not wait.
     """
 
     def __init__(self, consumer: Any, make: Callable[..., Gate]) -> None:
@@ -125,11 +125,11 @@ class Member:
         """
         return cls(consumer, partial(build_gate, consumer.app))
 
-    # -- what it does at the moment ------------------------------------------------
+    # -- the current state ---------------------------------------------------------
 
     @property
     def stopping(self) -> bool:
-        """Whether the worker takes nothing more."""
+        """Return whether the worker takes no more tasks."""
         blueprint = self.consumer.blueprint
         stop = state.should_stop is not None and state.should_stop is not False
         end = state.should_terminate is not None and state.should_terminate is not False
@@ -137,16 +137,16 @@ class Member:
 
     @property
     def receiving(self) -> bool:
-        """Whether a task may be given to the pool now."""
+        """Return whether a task may be given to the pool now."""
         outside = self.hearing.paused or self.hearing.outside
         return not (outside or self.stopping) and self.consumer.task_consumer is not None
 
     @property
     def may_wait(self) -> bool:
-        """Whether the caller may wait a moment for the gate.
+        """Return whether the caller may wait a moment for the gate.
 
-        Never the main loop, unless it runs the tasks itself; nor who would then hear the answer in a thread that is
-        not the pool's; and nobody in a worker that stops.
+        The main loop may not, unless it runs the tasks itself; nor a thread of our own, where the answer would then be
+        heard; and in a stopping worker no caller may.
         """
         inside = self.pool.runs_inline or not self.loop.is_main
         aside = self.aside.here or self.hearing.aside
@@ -158,21 +158,21 @@ class Member:
         return ticket is not None and self.gate.keyspace.of_tag(ticket.tag) is not None
 
     def is_held(self, run: Run) -> bool:
-        """Return whether somebody has a run: our own code, Celery, the pool, or a call to the gate."""
+        """Return whether our own code, Celery, the pool, or a call to the gate still has a run."""
         if run.state in LEAVING:
             return any(run in told.runs for told in self.outbox.unanswered())
         if run.state is State.RECEIVED:
-            return True  # its begin may have taken effect, and is on its way
+            return True  # its begin is on its way, and may have taken effect
         if run.state in (State.BEGUN, State.OVER):  # OVER: Celery tells the result backend, which may hang
             return run.in_hand or run.request is not None
         if run.is_lost and (run.in_hand or run.request is not None):
-            return True  # it may not have come to the pool yet, or be over there
+            return True  # it may not be in the pool yet, or be over there
         return self.pool.has(run)
 
-    # -- what may happen in any thread -----------------------------------------------
+    # -- from any thread ---------------------------------------------------------------
 
     def inside(self, call: Callable[..., Any], *args: Any) -> None:
-        """Call, and then what it hands off, one after the other: a chain of runs must not become a deep stack."""
+        """Call, and then make the calls that it hands off, one by one: a chain of runs must not become a deep stack."""
         waiting = self._thread.waiting
         if waiting is not None:
             waiting.append(lambda: call(*args))
@@ -193,9 +193,9 @@ class Member:
         self.backend.submit(partial(tell_revoked, self.consumer.app, gone))
 
     def when_child_gone(self, run: Run) -> None:
-        """Settle a run when the child that ran it is gone: until then it may run on.
+        """Settle a run when the child that ran it is gone, as it may run until then.
 
-        Where that can't be seen, it counts as gone after a while: Celery kills it at once.
+        Where the child can't be checked, it counts as gone after a while: Celery kills it at once.
         """
 
         def look(blind_since: float | None = None) -> None:
@@ -227,22 +227,22 @@ class Member:
         self.sweeper.start()
 
     def pause(self) -> None:
-        """Give back what has not started: the connection is lost or the worker stops, and Celery forgets it."""
+        """Give back runs that have not started: the connection is lost or the worker stops, and Celery forgets them."""
         self.hearing.pause()
         self.outbox.detach()
         self.loop.stop()
-        self.loop.run_soon()  # what was to be heard there: what begins now is given back
+        self.loop.run_soon()  # answers that the loop was to hear: a task that begins now is given back
         self.give_back_unstarted()
 
     def leave(self) -> None:
-        """Take nothing more, and give back now what has not begun: a soft shutdown begins.
+        """Take no more tasks, and give back at once runs that have not begun: a soft shutdown begins.
 
-        In a thread of its own: the main thread is in a signal handler, and spends the whole time of grace there. So
+        In a thread of its own, as the main thread is in a signal handler, and spends the whole time of grace there. So
         the loop neither sends nor hears anything meanwhile.
         """
         self._leaving = True
         if getattr(self.consumer.pool, "is_green", False):
-            return  # there nothing may block in a signal handler, and the loop goes on
+            return  # a signal handler must not block there, and the loop goes on
         self.hearing.pause()
 
         def leave() -> None:
@@ -267,7 +267,7 @@ class Member:
         return [job for job in jobs if job is not None]
 
     def close(self) -> None:
-        """Tell the gate what has not been told: the pool is down. Waits a moment, not more."""
+        """Tell the gate the rest: the pool is down. This waits a limited time."""
         self.hearing.pause()
         self.loop.close()
         for run in self.runs:

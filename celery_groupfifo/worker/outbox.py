@@ -1,12 +1,12 @@
-"""What is on its way to the gate: told once, kept while Redis can't take it, repeated with the very same arguments.
+"""The outbox: calls to the gate, kept until they are answered, and repeated with the very same arguments.
 
-Three ways lead there, and one book has all calls until they are answered:
+A call goes one of three ways, and the outbox knows all of them until they are answered:
 
-- the *line* (line.py): on an event loop calls go out a few at a time, and the loop reads the answers when they come;
-  nothing waits (prefork, solo, and what the main loop of other pools tells);
+- the *line* (line.py): on an event loop calls go out a few at a time, and the loop reads the answers when they come,
+  without waiting (prefork, solo, and calls of the main loop of other pools);
 - *at once*: a thread or greenlet of the pool tells the end of its run, and waits a moment for the answer;
-- the *postman* (postman.py), a thread of its own: where nobody may wait, and for whatever could not be told on the
-  other ways. While the gate can't be reached, only he tries it.
+- the *postman* (postman.py), a thread of its own: for callers that must not wait, and for calls that failed on the
+  other ways. While the gate can't be reached, only the postman tries.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Outbox:
     Args:
         loop: The consumer's, where answers are heard.
         quick: Scripts for calls whose caller waits: short time-outs, no repetition.
-        patient: Scripts for the postman, whom nobody waits for.
-        hear: Calls, in the right thread, what an answer leads to that has come to the postman.
-        inline: Whether the loop itself runs the tasks: then no call waits for its next turn, which may be far.
+        patient: Scripts for the postman, for whom no caller waits.
+        hear: Runs, in the right thread, the step that an answer to the postman leads to.
+        inline: True when the loop itself runs the tasks: then no call waits for the next turn, which may come late.
 
     Attributes:
-        uses_line: Whether the line is used on a loop; else the postman carries everything.
+        uses_line: True: a loop uses the line; False: the postman carries every call.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Outbox:
         inline: bool = False,
     ) -> None:
         self._loop, self._quick = loop, quick
-        self._changed = threading.Condition()  # guards which calls are where
+        self._changed = threading.Condition()  # guards the lists of calls in all three ways
         self._line = Line(loop, patient, self._changed, self._keep, 1 if inline else TOGETHER)
         self._postman = Postman(patient, self._line, self._changed, hear)
         self._now: set[Told] = set()
@@ -61,7 +61,7 @@ class Outbox:
 
         Args:
             told: The call.
-            wait: Whether the caller may wait a moment for the answer; never the consumer's loop.
+            wait: True when the caller may wait a moment for the answer; never for the consumer's loop.
         """
         if self._line.here:
             self._line.tell(told)
@@ -80,7 +80,7 @@ class Outbox:
                 self._postman.reachable = False
             told.refuse(error)
             self._told_now(told, again=[told])
-        except BaseException:  # the time limit of a greenlet, say: whether Redis has taken it is not known
+        except BaseException:  # a greenlet's time limit, for example: Redis may or may not have taken the call
             self._told_now(told, again=[told])
             raise
         else:
@@ -88,17 +88,17 @@ class Outbox:
             told.hear(reply)
 
     def _told_now(self, told: Told, again: Sequence[Told] = ()) -> None:
-        """Leave a call that its caller has made: it is answered, or to be made again."""
+        """Remove a call that its caller has made; keep it for the postman when it was not answered."""
         with self._changed:
             self._now.discard(told)
             self._keep(again)
-            if self._ending:  # else nobody waits for it, and the postman would wake up for each task
+            if self._ending:  # only then: a notification for each task would wake the postman
                 self._changed.notify_all()
 
     def _keep(self, calls: Sequence[Told], first: bool = False) -> None:
         self._postman.keep(calls, first)
 
-    # -- what is out -----------------------------------------------------------
+    # -- open calls --------------------------------------------------------------
 
     def unanswered(self) -> list[Told]:
         """Return all calls that are not answered yet, or whose answer is not heard yet."""
@@ -115,28 +115,28 @@ class Outbox:
         with self._changed:
             return len(self._now) + len(self._line.calls()) + len(self._postman.calls())
 
-    # -- begin and end -----------------------------------------------------------
+    # -- start and stop -----------------------------------------------------------
 
     def attach(self) -> None:
-        """Use the loop: it runs, or is about to. To be called from its thread."""
+        """Use the loop: it runs, or is about to. For the loop's thread."""
         if self._loop.hub is None or not self.uses_line:
             return
         self._line.attach()
-        self._postman.wake()  # he opens the line
+        self._postman.wake()  # the postman opens the line
 
     def detach(self) -> None:
-        """Do without the loop, which does not run for a while: the postman carries what is out."""
+        """Stop using the loop, which does not run for a while: the postman carries the open calls."""
         self._line.detach()
 
     def hand_over(self) -> None:
-        """Let the postman carry what is out: the loop stands still. From any thread."""
+        """Let the postman carry the open calls: the loop stands still. From any thread."""
         self._line.hand_over()
 
     def close(self, patience: float) -> bool:
-        """Take no more calls, and wait for those that are out, as long as answers come.
+        """Take no more calls, and wait for the open ones, as long as answers come.
 
-        What an answer leads to may be another call: what has begun by now goes back. So each has to be heard, too, and
-        not by who waits here.
+        An answer may lead to another call: a task that has begun by now goes back. So each answer has to be heard, too,
+        by another thread than the waiting one.
 
         Args:
             patience: Seconds to wait for the next answer.

@@ -1,8 +1,8 @@
-"""What of Celery, kombu and billiard is changed in a worker, or used though it is private: the table, and its probes.
+"""The table of all changes to Celery, kombu and billiard in a worker, and of the private names it uses, with probes.
 
-A *needed* one is probed when the worker starts; without it the worker refuses to start, and says so. One that only
-saves time is left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these. What completes
-Celery's log lines does so where it can.
+A *needed* row is probed when the worker starts; without it the worker refuses to start. A row that only saves time is
+left out where its probe fails, and `groupfifo_tuning = False` leaves out all of these. Celery's log lines are completed
+wherever that is possible.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from celery_groupfifo.worker import broker, lines, pools, prefork, reconnect
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
-#: The versions whose source was read.
+#: The versions whose source was read for this table.
 READ_IN = "Celery 5.5 to 5.7, kombu 5.5 to 5.7, billiard 4.2 and 4.3, redis-py 5.2 to 8.1"
 
 Probe = Callable[[Any], Iterator[str]]
@@ -43,14 +43,14 @@ Probe = Callable[[Any], Iterator[str]]
 
 @dataclass(frozen=True)
 class Patch:
-    """One thing that is changed, or used though it is private.
+    """One change, or use of a private name.
 
     Attributes:
         name: Of this row.
         place: The module, and the names in it.
-        purpose: What for.
-        needed: Whether a worker can't do without; else it saves time.
-        without: What happens when it is missing.
+        purpose: The effect of the change.
+        needed: True when a worker can't do without; False: it saves time.
+        without: The effect when it is missing.
         probe: Yields the names that a consumer lacks.
     """
 
@@ -306,10 +306,13 @@ TABLE = (
 
 
 def check(consumer: Any) -> None:
-    """Probe what is needed.
+    """Probe the needed rows.
+
+    Args:
+        consumer: Celery's.
 
     Raises:
-        InvalidSetting: Something is missing: the message says what, and which versions have it.
+        InvalidSetting: A name is missing: the message says which, and which versions have it.
     """
     for patch in TABLE:
         missing = [*patch.probe(consumer)] if patch.needed else []
@@ -322,7 +325,7 @@ def check(consumer: Any) -> None:
 
 
 class Tuning:
-    """What saves time in this worker.
+    """The rows that save time in this worker.
 
     Args:
         consumer: Celery's.
@@ -334,7 +337,7 @@ class Tuning:
         self._known: dict[str, bool] = {}
 
     def __contains__(self, name: str) -> bool:
-        """Return whether a row of the table is used; a probe that fails in any way means no."""
+        """Return whether a row of the table is used; not when its probe fails in any way."""
         if name not in self._known:
             patch = next(patch for patch in TABLE if patch.name == name)
             try:
@@ -345,7 +348,7 @@ class Tuning:
 
 
 def install(consumer: Any, member: Member) -> None:
-    """Change what is to be changed before the consumer starts."""
+    """Make the changes, before the consumer starts."""
     check(consumer)
     lines.install()
     member.receiver.install()
@@ -357,7 +360,7 @@ def install(consumer: Any, member: Member) -> None:
 
 
 def connected(consumer: Any, member: Member) -> None:
-    """Change what belongs to a connection of the broker."""
+    """Make the changes to a connection of the broker."""
     channel = consumer.connection.default_channel
     if broker.is_redis(channel):
         broker.close_for_sure(channel)

@@ -1,4 +1,4 @@
-"""Celery's pools: what each of them lets us do when a run ends, and how to see that it still has a run."""
+"""The rules of Celery's pools: what each allows at the end of a run, and how to check that it still has a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """A pool that nothing is known of.
+    """A pool of an unknown kind.
 
     Its callbacks may run anywhere, in an event loop of its own for example. So they never wait for the gate, and the
     next task is given to it from the consumer's loop: some pools allow no new task from a callback.
@@ -34,11 +34,11 @@ class Pool:
         loop: The consumer's.
 
     Attributes:
-        waits: Whether the end of a run may wait a moment for the gate, where it comes in.
-        has_processes: Whether runs are in processes of their own.
-        runs_inline: Whether runs are in the consumer's own thread.
-        precomputes: Whether it saves time to hand over what the main process knows already.
-        hears_on_loop: Whether the consumer's loop hears what the gate answers. If not, a thread does.
+        waits: True when the end of a run may wait a moment for the gate in its thread.
+        has_processes: True when runs are in processes of their own.
+        runs_inline: True when runs are in the consumer's own thread.
+        precomputes: True when handing over values of the main process saves time.
+        hears_on_loop: True when the consumer's loop hears the gate's answers; False: a thread does.
     """
 
     waits = False
@@ -51,7 +51,7 @@ class Pool:
         self.celery, self._loop = pool, loop
 
     def install(self) -> None:
-        """Let what the pool runs for us go through trace.py, and let it tell of every end."""
+        """Run tasks of groups through trace.py, and make the pool report every end."""
         apply_async = self.celery.apply_async
 
         def ours(target: Callable[..., Any], args: Any = None, kwargs: Any = None, **options: Any) -> Any:
@@ -63,19 +63,19 @@ class Pool:
         self.celery.apply_async = ours
 
     def _target(self, target: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-        # A child process tells of what was raised outside of a task (a result that can't be stored, say) as the task's
-        # failure. A thread or a greenlet just ends, and nobody would hear of it.
+        # A child process reports an exception outside of a task (a result that can't be stored, for example) as the
+        # task's failure. A thread or a greenlet just ends, and no callback would be called.
         return partial(_told, options.get("error_callback"), in_pool(target))
 
     def start(self, jobs: Callable[[], list[Any]]) -> None:
-        """Prepare a started pool; `jobs` finds those that it was given for us."""
+        """Prepare a started pool; `jobs` returns the jobs of ours that it was given."""
 
     def reference(self, job: Any) -> Callable[[], Any]:
-        """Return a way to find a job again; Celery keeps none."""
+        """Return a function that finds a job again, as Celery keeps no reference."""
         return lambda: job
 
     def stop(self) -> None:
-        """Drop what is not done yet: the pool is down."""
+        """Drop the calls that are left: the pool is down."""
 
     def give(self, step: Callable[[], Any]) -> None:
         """Give the pool a task that came through the broker."""
@@ -95,7 +95,7 @@ class Pool:
         return False
 
     def take_back(self, run: Run) -> bool:
-        """Take back a run that waits in a pool which stops. True when it will not be run."""
+        """Take back a run that waits in a stopping pool. Returns True when it will not run."""
         return False
 
 
@@ -104,18 +104,19 @@ class _AnyThread(Pool):
 
     @property
     def hears_on_loop(self) -> bool:  # type: ignore[override]
-        """See `Pool`. Without an event loop the consumer looks for calls every two seconds only."""
+        """Return whether there is an event loop: without one the consumer looks for calls only every two seconds."""
         return self._loop.hub is not None
 
     def pass_on(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
+        """Give the pool its next task at once."""
         step()
 
 
 class Prefork(_AnyThread):
-    """Celery's pool of processes. Its callbacks run on the consumer's loop; in a thread, where there is none.
+    """Celery's pool of processes.
 
-    And there a full pool makes its caller wait: so this is a thread that does nothing else.
+    Its callbacks run on the consumer's loop. Without a loop they run in a thread, where a full pool makes its caller
+    wait: so tasks are given from another thread that does nothing else.
     """
 
     has_processes = True
@@ -126,11 +127,11 @@ class Prefork(_AnyThread):
         self._given = Background("groupfifo-given")
 
     def stop(self) -> None:
-        """See `Pool`."""
+        """Stop giving tasks to the pool."""
         self._given.stop(within=0.0)
 
     def give(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
+        """Give the pool a task; without a loop from the thread."""
         if self._loop.hub is not None:
             step()
         else:
@@ -140,51 +141,51 @@ class Prefork(_AnyThread):
         return in_pool(target)
 
     def start(self, jobs: Callable[[], list[Any]]) -> None:
-        """See `Pool`."""
+        """Let a flush of the pool keep our jobs."""
         prefork.keep_jobs(self.celery, jobs)
 
     def reference(self, job: Any) -> Callable[[], Any]:
-        """See `Pool`. The pool keeps it as long as it runs; a job kept for longer would be a cycle for each task."""
+        """Return a weak reference: the pool keeps a running job, and a strong one would be a cycle for each task."""
         return ref(job)
 
     def pass_on(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
+        """Give the pool its next task."""
         self.give(step)
 
     def has(self, run: Run) -> bool:
-        """See `Pool`."""
+        """Return whether the pool will still report on a run."""
         if run.dying or run.in_hand:
-            return True  # see Member.when_child_gone; it waits for its place in a full pool
+            return True  # see Member.when_child_gone; or it waits for a place in a full pool
         job = run.job() if run.job is not None else None
         return job is not None and prefork.has_job(self.celery, job)
 
     def alive(self, pid: int) -> bool:
-        """See `Pool`."""
+        """Return whether a child of the pool still lives."""
         return prefork.child_alive(self.celery, pid)
 
     def take_back(self, run: Run) -> bool:
-        """See `Pool`. What no child has read, a flush has forgotten."""
+        """Return whether a flush has dropped a run that no child has read."""
         return not self.has(run)
 
 
 class Threads(_AnyThread):
-    """Celery's pool of threads. Any of them may give it the next task, and wait for the gate a moment."""
+    """Celery's pool of threads. Each of them may give it the next task, and wait a moment for the gate."""
 
     waits = True
 
     def take_back(self, run: Run) -> bool:
-        """See `Pool`."""
+        """Cancel the run's future. Returns True when it will not run."""
         job = run.job() if run.job is not None else None
         return job is not None and bool(job.f.cancel())
 
 
 class Greenlets(Pool):
-    """Celery's pools of greenlets, gevent and eventlet. A full one makes its caller wait: so that is another one."""
+    """Celery's pools of greenlets. A full one makes its caller wait, so a new greenlet gives it the next task."""
 
     waits = True
 
     def pass_on(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
+        """Give the pool its next task in a new greenlet."""
         self._loop.spawn(step)
 
 
@@ -195,16 +196,16 @@ class Solo(Pool):
     runs_inline = True
 
     def pass_on(self, step: Callable[[], Any]) -> None:
-        """See `Pool`."""
+        """Give the pool its next task at once."""
         step()
 
     def has(self, run: Run) -> bool:
-        """See `Pool`. While it runs one, nothing else happens in its thread."""
+        """Return whether a run is in progress or requested: while it runs, its thread does nothing else."""
         return run.state is State.STARTED or run.request is not None
 
 
 def pool_of(pool: Any, loop: Loop) -> Pool:
-    """Return what is known of one of Celery's pools."""
+    """Return the rules for one of Celery's pools."""
     if isinstance(pool, celery_prefork.TaskPool):
         return Prefork(pool, loop)
     if isinstance(pool, thread.TaskPool):
@@ -235,7 +236,7 @@ def _told(failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., 
 def before_soft_shutdown(worker: Any, call: Callable[[], None]) -> None:
     """Call when a worker that was told to stop starts to wait for its running tasks.
 
-    Celery waits inside its signal handler, and tells nobody before.
+    Celery waits inside its signal handler, without an earlier signal or callback.
     """
     wait = worker.wait_for_soft_shutdown
 

@@ -1,4 +1,4 @@
-"""The postman: a thread that tells the gate what could not be told in another way, until it is answered."""
+"""The postman: a thread that tells the gate the calls that failed in another way, until they are answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Seconds between two tries, while the gate can't be reached or refuses a call; and between two looks at the line.
+#: Seconds between two tries, while the gate can't be reached or refuses a call; and between two checks of the line.
 AGAIN_SECONDS = 0.5
 
 
@@ -30,13 +30,13 @@ class Postman:
     """The postman of one worker. The thread starts with its first call.
 
     Args:
-        store: Scripts for calls that nobody waits for.
-        line: That he opens, and looks after.
-        changed: Guards which calls are where.
-        pass_on: Calls, in the right thread, what an answer leads to.
+        store: Scripts for calls that no caller waits for.
+        line: The line, which the postman opens and checks.
+        changed: Guards the lists of calls.
+        pass_on: Runs, in the right thread, the step that an answer leads to.
 
     Attributes:
-        reachable: Whether the gate could be reached last; while it can't, only he tries it.
+        reachable: False after a call could not reach the gate; then only the postman tries.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Postman:
         self.reachable = True
 
     def keep(self, calls: Sequence[Told], first: bool = False) -> None:
-        """Take calls; `first`: before those that he has."""
+        """Take calls; `first`: before those that are kept already."""
         with self._changed:
             if first:
                 self._kept.extendleft(reversed(calls))
@@ -68,7 +68,7 @@ class Postman:
                 self.wake()
 
     def wake(self) -> None:
-        """There is something to do: a call, or a line to open."""
+        """Wake the thread for a call, or for a line to open."""
         with self._changed:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._carry, name="groupfifo-postman", daemon=True)
@@ -76,19 +76,19 @@ class Postman:
             self._changed.notify_all()
 
     def calls(self) -> list[Told]:
-        """Return the calls that he is to tell. To be called under `changed`."""
+        """Return the calls that are still to be told. The caller holds `changed`."""
         return [*([] if self._carried is None else [self._carried]), *self._kept]
 
     def unheard(self) -> list[Told]:
-        """Return the calls whose answer has come, and is not heard yet. To be called under `changed`."""
+        """Return the calls whose answer has come, and is not heard yet. The caller holds `changed`."""
         return list(self._unheard)
 
     def close(self, patience: float, left: Callable[[], int]) -> bool:
-        """Take no more calls, and wait for those that are out, as long as answers come.
+        """Take no more calls, and wait for the open ones, as long as answers come.
 
         Args:
             patience: Seconds to wait for the next answer.
-            left: Returns how many are out, or not heard.
+            left: Returns the number of calls that are open, or not heard.
 
         Returns:
             False when some were not answered or heard.
@@ -106,7 +106,7 @@ class Postman:
         self._hurried.set()
         return not out
 
-    # -- his thread --------------------------------------------------------------
+    # -- the postman's thread ------------------------------------------------------
 
     def _carry(self) -> None:
         while not self._closed:
@@ -136,7 +136,7 @@ class Postman:
     def _deliver(self) -> bool:
         """Tell every kept call once, and wait for the answers. Returns whether some were refused."""
         refused = False
-        with self._changed:  # begins come last: nobody waits for their leases yet
+        with self._changed:  # begins come last, as no runs have their leases yet
             self._kept = deque(sorted(self._kept, key=lambda told: told.script == "begin"))
         for _ in range(len(self._kept)):
             told = self._next()
@@ -148,7 +148,7 @@ class Postman:
                 if is_unreachable(error):
                     self._put_down(told, first=True)
                     raise
-                refused = True  # others may pass, and free what this one lacks
+                refused = True  # others may pass, and free the memory that this one lacks
                 told.refuse_again(error)
                 self._put_down(told)
             except BaseException:

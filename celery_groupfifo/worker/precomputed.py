@@ -1,7 +1,7 @@
-"""What a pool process would work out anew for each run, prepared in the main process, which knows it already.
+"""Values computed once in the main process, so children need not repeat it.
 
-Many processes take turns on a core, and none finds its code and data in the caches: what takes a microsecond in a
-loop takes several there.
+Many processes take turns on a core, and their caches are cold: a step that takes a microsecond in a loop takes several
+there.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def custom_headers(request: dict[str, Any]) -> dict[str, Any] | None:
-    """What Celery's `Context` of a request has as `headers`: entries that are none of its own attributes.
+    """Return the custom headers of a request: the entries that are no attributes of Celery's `Context`.
 
-    It takes all of its attributes out of a copy, one by one, which is a seventh of a child's time for an empty task.
-    Requests with the same keys have the same ones left.
+    Celery takes all of its attributes out of a copy, one by one, which is a seventh of a child's time for an empty
+    task. Requests with the same keys have the same custom headers.
     """
     keys = tuple(request)
     names = _names.get(keys)
@@ -32,10 +32,10 @@ def custom_headers(request: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def decoded_body(message: Any, request: dict[str, Any]) -> Any:
-    """The decoded body, args, kwargs and embed, which Celery's trace takes as well; None: it has to go as it came.
+    """Return the decoded body (args, kwargs, embed), which Celery's trace takes as well; None: send it undecoded.
 
     Celery 5.7 decodes it for the request, which goes to the child with the arguments in it. Older ones send the body
-    alone: what it holds may be nothing that can be pickled.
+    alone, as its content may not be picklable.
     """
     args = request.get("args")
     body = None if args is None else message.payload

@@ -1,8 +1,8 @@
-"""Room for plain tasks while the gate does not answer.
+"""The room for plain tasks while the gate does not answer.
 
 A ticket that waits for its begin occupies a place of the prefetch count. Where the broker is another server than the
-gate's Redis, a gate that hangs would so stop the plain tasks of the same worker, as soon as there are enough tickets.
-So those that have waited for a while are not counted, as Celery does not count tasks with an ETA.
+gate's Redis, enough of them would stop the plain tasks of the same worker while the gate hangs. So tickets that have
+waited for a while are not counted, as Celery does not count tasks with an ETA.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class Prefetch:
         self._looking = False
 
     def reset(self) -> None:
-        """Begin anew with a new connection: its prefetch count is Celery's own."""
+        """Forget all tickets with a new connection: its prefetch count is Celery's own."""
         self._waiting.clear()
         self._uncounted.clear()
 
     def waits(self, run: Run) -> None:
-        """The ticket of a run waits from now on."""
+        """Note that the ticket of a run waits from now on."""
         self._waiting[run] = now()
         if not self._looking:
             self._looking = True
             self._loop.later(PATIENCE, self._look)
 
     def answered(self, run: Run) -> None:
-        """It waits no more."""
+        """Note that the ticket of a run waits no more."""
         self._waiting.pop(run, None)
         if run in self._uncounted:
             self._uncounted.discard(run)
@@ -54,7 +54,7 @@ class Prefetch:
 
     def _look(self) -> None:
         since = now() - PATIENCE
-        for run, waits_since in list(self._waiting.items()):  # answers may come in other threads
+        for run, waits_since in list(self._waiting.items()):  # a copy, as answers may come in other threads
             if waits_since > since or len(self._uncounted) >= MOST:
                 break
             if run not in self._uncounted:

@@ -1,4 +1,4 @@
-"""The insides of Celery's prefork pool: what a flush forgets, and system calls that can be spared."""
+"""The internals of Celery's prefork pool: jobs that a flush forgets, and system calls that can be saved."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 from celery.concurrency import asynpool
 
-#: Bytes that a pipe takes whole or not at all; the least that POSIX allows where the system does not say.
+#: Bytes that a pipe takes whole or not at all; POSIX' least number where the system does not say.
 PIPE_BUF = getattr(select, "PIPE_BUF", 512)
-#: Bytes that a pipe holds where the system is not told otherwise: what one call may read.
+#: Bytes that a pipe holds by default: the most that one call may read.
 PIPE_SIZE = 65_536
 #: The length that billiard writes before each message.
 LENGTH = struct.Struct(">i")
 
 
 def child_alive(pool: Any, pid: int) -> bool:
-    """Return whether a child of the pool still lives; it is reaped when it does not."""
+    """Return whether a child of the pool still lives; a dead one is reaped."""
     processes = getattr(pool._pool, "_pool", None) or ()
     return any(process.pid == pid and process._is_alive() for process in list(processes))
 
@@ -34,14 +34,14 @@ def has_job(pool: Any, job: Any) -> bool:
 def keep_jobs(pool: Any, ours: Callable[[], list[Any]]) -> None:
     """Let a flush of the pool keep the jobs of ours that a child runs, or may already have read.
 
-    When the broker's connection is lost, Celery forgets all jobs that no child has accepted yet, also those whose
-    text is in a child's pipe; Celery 5.5 forgets those that run, too. Such a job runs all the same, and nobody would
-    hear of its end. And Celery before 5.7 takes all children for idle then: a busy one that is given a second job keeps
-    it from an idle one, again and again while there is much to do.
+    When the broker's connection is lost, Celery forgets all jobs that no child has accepted yet, also those whose text
+    is in a child's pipe; Celery 5.5 forgets running ones, too. Such a job still runs, and its end would not be
+    reported. Celery before 5.7 also takes all children for idle then: a busy one that is given a second job keeps it
+    from an idle one, again and again under load.
 
     Args:
         pool: Started.
-        ours: Finds our jobs that the pool was given.
+        ours: Returns our jobs that the pool was given.
     """
     flush = pool.flush
     if flush is None or getattr(flush, "groupfifo", False):
@@ -79,12 +79,12 @@ def spare_calls(pool: Any) -> None:
     """Let a prefork pool talk with its children in fewer system calls.
 
     - Celery writes the length of a job, and then the job. The first write wakes the child, which reads it, sleeps, and
-      is woken again. And a job waits for the loop to say that a pipe may be written to, which an idle child's always
-      is. Here a job goes out in one piece, and to a child that waits for one without a turn of the loop.
-    - With nothing to write, Celery takes every pipe out of the poller in every turn, one call each, and none of them
-      is in it: those turns are left out.
-    - Celery reads the length of an answer, and then the answer, and registers the pipe anew. Here all that a child has
-      sent is read at once.
+      is woken again. And a job waits for the loop to say that a pipe may be written to, which is always so for an idle
+      child. Here a job goes out in one piece, and to a waiting child without a turn of the loop.
+    - With nothing to write, Celery unregisters every pipe in every turn, one call each, though none was registered:
+      those turns are left out.
+    - Celery reads the length of an answer, and then the answer, and registers the pipe anew. Here all answers of a
+      child are read at once.
 
     Args:
         pool: Before its loop runs.
@@ -130,11 +130,11 @@ def _read_at_once(handler: Any) -> None:
                 try:
                     heard(pickle.loads(message))
                 except BaseException:
-                    tell(messages)  # the pipe has the others no more
+                    tell(messages)  # the other messages are already out of the pipe
                     raise
 
         def complete(pipe: int, text: bytearray) -> Iterator[None]:
-            """In the place of `readable` until a message is whole: Celery's shutdown looks for such a generator."""
+            """Read the rest of a message in place of `readable`: Celery's shutdown looks for such a generator."""
             while missing := _missing(text):
                 try:
                     more = os.read(pipe, min(missing, PIPE_SIZE))
@@ -153,7 +153,7 @@ def _read_at_once(handler: Any) -> None:
 
 
 def _split(text: bytes | bytearray) -> tuple[list[bytes | bytearray], bytes | bytearray]:
-    """The whole messages, and what is left of one that is not."""
+    """Split a text into its whole messages and the rest."""
     messages, at = [], 0
     while not _missing(text, at):
         end = at + LENGTH.size + LENGTH.unpack_from(text, at)[0]
@@ -163,7 +163,7 @@ def _split(text: bytes | bytearray) -> tuple[list[bytes | bytearray], bytes | by
 
 
 def _missing(text: bytes | bytearray, at: int = 0) -> int:
-    """How many bytes to read next for the message at a place."""
+    """Return the number of bytes to read next for the message at a place."""
     came = len(text) - at - LENGTH.size
     return max(LENGTH.unpack_from(text, at)[0] - came, 0) if came >= 0 else -came
 
@@ -204,7 +204,7 @@ def _written(pipe: int, job: Any) -> bool:
 
 def _poll_when_needed(inner: Any, hub: Any) -> None:
     start = inner.on_poll_start
-    if start not in hub.on_tick:  # the loop of a later connection goes on with the first one's
+    if start not in hub.on_tick:  # already replaced for the loop of an earlier connection
         return
 
     def starting() -> None:

@@ -1,4 +1,4 @@
-"""How a worker brings tickets to the broker that the scripts could not push: in a thread of its own.
+"""The publisher of tickets that the scripts could not push, in a thread of a worker.
 
 A broker that is not the gate's Redis may hang, while the gate is fine: the main loop, the sweeper and the threads of
 the pool must not wait for it. Nor do they for a list of the gate's Redis that the worker does not consume.
@@ -29,11 +29,11 @@ from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)
 
-#: After a failure, seconds until the next try; twice as many after each further one, up to the second number.
+#: After a failure, seconds until the next try; doubled after each further one, up to the second number.
 AGAIN_SECONDS, AGAIN_MOST = 0.5, 5.0
-#: At the end, for telling the gate what was not published.
+#: Seconds at the end to tell the gate of tickets that were not published.
 LEAVE_SECONDS = 1.0
-#: What was only written is asked for after this time, so many tickets, or so many bytes.
+#: A proof for written tickets is asked for after so many seconds, tickets, or bytes.
 PROOF_SECONDS, PROOF_TICKETS, PROOF_BYTES = 1.0, 100, 2**20
 
 
@@ -43,7 +43,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Ticket:
-    """A ticket on its way; `again`: it was written on a connection that has failed since then."""
+    """A ticket on its way; `again` is True when it was written on a connection that has failed since."""
 
     key: Key
     fence: int
@@ -53,14 +53,14 @@ class _Ticket:
 
 
 class Publisher:
-    """Publishes tickets, one after the other.
+    """The publisher of tickets, one after the other.
 
-    At most one ticket of an entry waits: a newer one takes the place of an older one. One that does not get through
+    At most one ticket of an entry waits: a newer one takes the place of an older one. A ticket that can't be published
     goes out again with the next sweep.
 
     Args:
-        app: Whose broker.
-        gate: Told of tickets that did not get through. The publisher's own: it closes its connections at the end.
+        app: The app of the broker.
+        gate: Told of tickets that were not published. The publisher's own: it closes its connections at the end.
     """
 
     def __init__(self, app: Celery, gate: Gate) -> None:
@@ -68,21 +68,21 @@ class Publisher:
         self._link = _Link(app)
         self._thread = Background("groupfifo-publisher", self._prove, self._link.rest)
         self._waiting: dict[Key, _Ticket] = {}
-        self._changing = threading.RLock()  # a signal handler may send a ticket while its thread does
+        self._changing = threading.RLock()  # reentrant: a signal handler may send a ticket while its thread does
         self._stopped = threading.Event()
         self._failures = 0
 
     def send(self, queue: str, message: bytes) -> None:
-        """Publish a ticket soon; nobody waits for it. For `build_gate(…, send=publisher.send)`."""
+        """Publish a ticket soon, without waiting. For `build_gate(…, send=publisher.send)`."""
         ticket = ticket_of(message)
         if ticket is not None:
             self._submit(_Ticket((ticket.tag, ticket.entry), ticket.fence, message, queue))
 
     def length(self, queue: str) -> int | None:
-        """Ask the broker how many messages a queue holds. It may take its time: not for a thread that must not wait.
+        """Ask the broker how many messages a queue holds. It may take long: not for a thread that must not wait.
 
         Args:
-            queue: Its name for the scripts.
+            queue: Its name in the scripts.
 
         Returns:
             None when the broker does not answer, or its transport can't tell.
@@ -94,7 +94,7 @@ class Publisher:
                 return _length(connection.channel(), name, name in self._app.amqp.queues)
             finally:
                 connection.collect()
-        except Exception as error:  # whatever a broker raises
+        except Exception as error:  # a broker may raise anything
             logger.debug("The length of queue %s is not known: %r", name, error)
             return None
 
@@ -103,13 +103,13 @@ class Publisher:
         return len(self._waiting)
 
     def stop(self, within: float) -> bool:
-        """Publish what waits; what is left after a while goes out with the next sweep of another worker.
+        """Publish the waiting tickets; the rest goes out with the next sweep of another worker.
 
         Args:
             within: Seconds to wait.
 
         Returns:
-            False when something was left.
+            False when some were left.
         """
         self._stopped.set()
         self._thread.submit(self._link.close)
@@ -123,7 +123,7 @@ class Publisher:
     def _leave(self, left: Iterable[_Ticket]) -> None:
         for ticket in left:
             if not self._gate.unsent(ticket.message):
-                break  # nor will it be told of the others
+                break  # the gate can't be told of the others either
         self._gate.store.close()
 
     def _submit(self, ticket: _Ticket) -> None:
@@ -148,7 +148,7 @@ class Publisher:
                 self._link.publish(ticket)
             else:
                 self._gate.store.push(unquote(ticket.queue), ticket.message)
-        except Exception as error:  # whatever a broker raises
+        except Exception as error:  # a broker may raise anything
             self._failed(ticket, error)
         else:
             if self._failures:
@@ -180,9 +180,9 @@ class Publisher:
 class _Link:
     """A connection to the broker, for one thread. Every wait on it ends.
 
-    On AMQP a message that was written is not one that was taken: the peer may be gone without a word. So what is
-    written is kept until a later answer on the same channel proves that it was read. What no answer proves goes out
-    once more: a second copy of a ticket is stale, no more.
+    On AMQP a message that was written may not have been read: the peer may be gone without a word. So written tickets
+    are kept until a later answer on the same channel proves that they were read. Unproven ones go out once more: a
+    second copy of a ticket is stale.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -200,7 +200,7 @@ class _Link:
         """Publish a ticket; when a kept connection has failed, on a new one.
 
         Raises:
-            Exception: Whatever the broker's transport raises.
+            Exception: Any error of the broker's transport.
         """
         tries = 1 if self._producer is None else 2
         while tries:
@@ -220,32 +220,33 @@ class _Link:
             self._unproven[ticket.key] = ticket
             self._bytes += len(ticket.message)
             if ticket.again:
-                self.prove()  # by itself: it may be what the broker closes the channel for, and takes no other with it
+                # Alone: it may be the reason why the broker closes the channel, and no other is to be lost with it.
+                self.prove()
 
     def _use_as_it_is(self, refused: DeclarationRefused) -> None:
         logger.warning("The broker has another %s than a task's sender: it is used as it is. %s", refused.name, refused)
         self._undeclared.add(refused.name)
 
     def rest(self) -> float | None:
-        """Return after how many quiet seconds the last tickets want a proof; None: they have it."""
+        """Return the quiet seconds after which the last tickets need a proof; None: they have it."""
         return PROOF_SECONDS if self._unproven else None
 
     def prove(self) -> None:
-        """Find out whether what was written has been read; what was not is lost, see `taken_lost`."""
+        """Ask whether the written tickets were read; unread ones are lost, see `taken_lost`."""
         try:
             if self._producer is not None and self._unproven:
                 self._ask()
-        except Exception as error:  # whatever a broker raises
+        except Exception as error:  # a broker may raise anything
             logger.debug("What was published last is published again: %r", error)
             self._drop()
 
     def taken_lost(self) -> Iterable[_Ticket]:
-        """What was written on a connection that has failed since then; told once."""
+        """Return the tickets written on a connection that has failed since then, each once."""
         lost, self._lost = self._lost, []
         return lost
 
     def is_away(self, error: Exception) -> bool:
-        """Whether it is the broker that failed, and not this message that it refuses."""
+        """Return whether the broker failed, rather than refused this message."""
         connection = self._app.connection_for_write()
         refusals = connection.channel_errors if connection.transport.driver_type == "amqp" else ()
         return not isinstance(error, (*refusals, ValueError, TypeError, LookupError, struct.error))
@@ -269,7 +270,8 @@ class _Link:
             self._ask()
 
     def _ask(self) -> None:
-        self._producer.channel.basic_qos(0, 1, False)  # nobody consumes here: an answer is all that it brings
+        # Any synchronous call will do, and without consumers this one has no effect.
+        self._producer.channel.basic_qos(0, 1, False)
         self._proved, self._bytes = monotonic(), 0
         self._unproven.clear()
 
@@ -281,9 +283,9 @@ class _Link:
         )
 
     def _drop(self) -> None:
-        """Let go of a connection that has failed: without a farewell, which may not be answered either."""
+        """Drop a failed connection without a farewell, which may not be answered either."""
         for ticket in self._unproven.values():
-            if not ticket.again:  # else it may be what the broker closes the connection for
+            if not ticket.again:  # else it may be the reason why the broker closes the connection
                 ticket.again = True
                 self._lost.append(ticket)
         self._unproven.clear()
@@ -297,7 +299,7 @@ class _Link:
 
 
 def _returned(error: Exception, exchange: str, routing_key: str, message: Any) -> None:
-    """Say that nobody takes a mandatory message: it counts as lost on its way, and goes out again later."""
+    """Log that no queue takes a mandatory message: it counts as lost on its way, and goes out again later."""
     logger.warning("No queue takes a ticket for exchange %r with routing key %r: %r", exchange, routing_key, error)
 
 
@@ -308,7 +310,7 @@ def _length(channel: Any, name: str, known: bool) -> int | None:
     try:
         return int(channel.queue_declare(name, passive=True).message_count)
     except channel.connection.client.channel_errors:
-        return 0 if known else None  # it is not there; a routing key of some exchange is no queue either
+        return 0 if known else None  # the queue does not exist; an unknown name may be a routing key of some exchange
 
 
 __all__ = ["Publisher"]

@@ -1,6 +1,6 @@
-"""What a worker does with a message: it begins a ticket, and gives its task to the pool; the rest goes Celery's way.
+"""The receiver of a worker's messages: it begins a ticket, and gives its task to the pool; others go Celery's way.
 
-Decided by the message, each time: a task may have been registered a moment ago, and a plain one sent with a group.
+It decides by each message: a task may have been registered a moment ago, and a plain one sent with a group.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ logger = get_logger(__name__)
 
 Handler = Callable[..., Any]
 
-#: A ticket of another gate goes back to the queue after this time.
+#: Seconds until a ticket of another gate goes back to the queue.
 FOREIGN_SECONDS = 1.0
 
 
 class Receiver:
-    """Receives the messages of one worker.
+    """The receiver of one worker.
 
     Args:
         member: The worker as a member of the gate.
@@ -56,12 +56,12 @@ class Receiver:
         self._prefetch = Prefetch(member.consumer, member.loop)
 
     def install(self) -> None:
-        """Stand before Celery's own handler of messages."""
+        """Wrap Celery's own handler of messages."""
         create, update = self._consumer.create_task_handler, self._consumer.update_strategies
 
         def create_task_handler(*args: Any, **kwargs: Any) -> Handler:
             with self._making:
-                self._handlers.clear()  # they hold what belongs to the last connection
+                self._handlers.clear()  # they hold objects of the last connection
             plain = create(*args, **kwargs)
 
             def on_task_received(message: Any) -> Any:
@@ -88,7 +88,7 @@ class Receiver:
         self._consumer.update_strategies = update_strategies
 
     def start(self) -> None:
-        """Begin with a new connection."""
+        """Start with a new connection."""
         self._prefetch.reset()
 
     # -- a ticket comes in -----------------------------------------------------
@@ -97,17 +97,17 @@ class Receiver:
         """Return the ticket of a message, if it stands where the gate puts it; else the message is a plain one.
 
         A ticket that a script has pushed on a list of the broker is the message's delivery tag, too. kombu draws a new
-        tag for whatever else is sent.
+        tag for every other message.
         """
         ticket = ticket_in(message.headers)
         pushed = self._member.gate.releaser.takes and not (message.delivery_info or {}).get("exchange")
         return None if pushed and message.delivery_tag != message.headers[HEADER] else ticket
 
     def _is_misplaced(self, message: Any) -> bool:
-        """Tell of a ticket that does not count, in a message of an ordered task; return whether it is not to be run.
+        """Log a ticket that does not count, in a message of an ordered task; return whether the message is dropped.
 
-        A message with its own ticket may have been sent anew by a tool that moves messages. Its entry is still at the
-        gate, which sends it again in time; run outside of its line it would run twice.
+        A message with its own ticket may have been sent again by a tool that moves messages. Its entry is still at the
+        gate, which sends it again in time; if it ran outside of its line, it would run twice.
         """
         headers = message.headers
         if not is_grouped(self._consumer.app.tasks.get(headers.get("task"))):
@@ -125,7 +125,7 @@ class Receiver:
         return own
 
     def _without_ticket(self, headers: Any) -> None:
-        """Tell of the first message without a ticket of each ordered task: its sender knows nothing of the group."""
+        """Log the first message without a ticket of each ordered task: its sender does not use the gate."""
         name = headers.get("task")
         self._plain.add(name)
         if is_grouped(self._consumer.app.tasks.get(name)):
@@ -170,7 +170,7 @@ class Receiver:
         self._begin(run, told.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
-        """End a run whose ticket counts no more."""
+        """End a run whose ticket is stale."""
         run.ended()
         self._member.runs.remove(run)
         run.delivery.close()
@@ -181,8 +181,8 @@ class Receiver:
 
         Args:
             raw: Its message.
-            delivery: The broker's, that the chain of runs is on.
-            since: When that end was told first: the lease may run since then.
+            delivery: The broker's delivery under the chain of runs.
+            since: Time when that end was told first: the lease may run since then.
         """
         member = self._member
         try:
@@ -201,9 +201,9 @@ class Receiver:
         """Hold the lease of a run from now on.
 
         Args:
-            run: That begins.
-            since: When the lease may run from.
-            handoff: When the run that brought it was over; None: it came through the broker.
+            run: The run that begins.
+            since: Time when the lease may have started.
+            handoff: Time when the run that brought it was over; None: it came through the broker.
             go_on: Leads to `read`.
         """
         member = self._member
@@ -214,13 +214,13 @@ class Receiver:
             member.events.begun(run, handoff)
             if member.receiving:
                 go_on()
-            else:  # the loop that would lead it on does not run
+            else:  # the loop that would go on with it does not run
                 run.let_go()
                 member.endings.give_back([run])
         except Exception as error:
             self._failed(run, error)
-        except BaseException:  # the time limit of the greenlet that told the end before it, say
-            run.let_go()  # nobody leads it on: it is given back
+        except BaseException:  # the time limit of the greenlet that told the other run's end, for example
+            run.let_go()  # no code goes on with it: it is given back
             raise
 
     def _failed(self, run: Run, error: Exception) -> None:
@@ -234,7 +234,7 @@ class Receiver:
     # -- from the begin to the pool ----------------------------------------------
 
     def read(self, run: Run) -> None:
-        """Let Celery make a request of a message, and give it to the pool when it is its turn."""
+        """Let Celery make a request of a message, and give it to the pool, if its run has still begun."""
         try:
             if run.state is not State.BEGUN:
                 return  # given back or lost, while it waited here
@@ -271,12 +271,12 @@ class Receiver:
         except Exception as error:
             if run.was_requested:
                 raise
-            # Of another shape than a task's. Celery would end this worker, and then the next one.
+            # The message is no task's. Celery would end this worker, and then the next one.
             self._member.endings.unread(run, error)
             consumer.on_invalid_task(None, shown, InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}"))
 
     def _handler(self, name: str | None) -> Handler | None:
-        """Return the strategy of a task, over a request class with ours mixed in; None: nobody knows the task."""
+        """Return the strategy of a task, over a request class with ours mixed in; None: the task is unknown."""
         task = self._consumer.app.tasks.get(name)
         if task is None or name is None:
             return None
@@ -316,5 +316,5 @@ class Receiver:
 
 
 def _waking(loop: Loop) -> Callable[..., None]:
-    """Return a `call_soon` for other threads: kombu's wakes no loop before 5.7, and nothing is fetched meanwhile."""
+    """Return a `call_soon` for other threads: before 5.7 kombu's wakes no loop, so no messages are fetched."""
     return lambda function, *args: loop.soon(partial(function, *args))

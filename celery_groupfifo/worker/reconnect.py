@@ -1,8 +1,8 @@
-"""A channel that the broker closes does not end a worker: it reconnects, and what its pool runs goes on.
+"""The reconnect after the broker has closed a channel: the worker goes on, with the tasks in its pool.
 
-RabbitMQ closes the channel of a worker that has not acknowledged for `consumer_timeout` (30 minutes): a long task does
-that. A Redis that is read-only, full, or without replicas answers with such errors, too. By default Celery ends the
-worker then, and with it whatever its pool runs.
+RabbitMQ closes the channel of a worker that has not acknowledged for `consumer_timeout` (30 minutes), as in a long
+task. A Redis that is read-only, full, or without replicas answers with such errors, too. By default Celery ends the
+worker then, and with it the tasks in its pool.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ SETTING = "broker_channel_error_retry"
 
 
 class ChannelClosed(ConnectionError):
-    """The broker has closed the channel of a running worker."""
+    """A channel of a running worker that the broker has closed."""
 
 
 def after_channel_errors(consumer: Any) -> None:
-    """Let a consumer that has started reconnect after errors of a channel, unless the user has said what it does.
+    """Let a started consumer reconnect after errors of a channel, unless the user has set the option.
 
-    A first start that fails ends the worker, as ever, and shows why: a queue that is declared otherwise, say.
+    A first start that fails still ends the worker, and shows why: a queue that is declared differently, for example.
     """
     conf = consumer.app.conf
     if _is_set(conf):
@@ -43,8 +43,8 @@ def after_channel_errors(consumer: Any) -> None:
 
 
 def _is_set(conf: Any) -> bool:
-    """Return whether the user has set it, whatever the namespace and case: the last map holds Celery's defaults."""
-    conf.get(SETTING)  # an app's configuration is not read before
+    """Return whether the user has set the option, in any namespace and case: the last map holds Celery's defaults."""
+    conf.get(SETTING)  # loads the app's configuration
     namespace = (getattr(conf, "prefix", None) or "").lower()
     names = (str(key).lower() for mapping in conf.maps[:-1] for key in mapping)
     return any(name.removeprefix(namespace) == SETTING for name in names)

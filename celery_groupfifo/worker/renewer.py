@@ -1,7 +1,7 @@
 """The thread that renews the leases of a worker, and does nothing else.
 
-It has its own connection: whatever else hangs, the leases of living runs are renewed. A run that nobody has any more
-is not renewed for ever: it is seen here, and given back.
+It has its own connection: whatever else hangs, the leases of living runs are renewed. A dropped run is not renewed for
+ever: the thread notices it, and gives it back.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ AGAIN_SECONDS = 0.5
 
 
 class Renewer:
-    """Renews leases every third of their time.
+    """The renewer of a worker's leases, every third of their time.
 
     Args:
         gate: Its own, with its own connection.
         owner: The worker.
         runs: Of the worker.
-        is_held: Whether the pool, Celery or a call to the gate still has a run.
-        dropped: Called with a run that nobody has, for the second time in a row.
+        is_held: Returns whether the pool, Celery or a call to the gate still has a run.
+        dropped: Called with a run that none of them has, for the second time in a row.
         lost: Called with a run whose lease is lost.
     """
 
@@ -53,13 +53,13 @@ class Renewer:
         self._failing = False
 
     def start(self) -> None:
-        """Start renewing, unless it does already."""
+        """Start to renew, unless it is started already."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="groupfifo-renewer", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop renewing. Waits for nothing."""
+        """Stop renewing, without waiting."""
         self._stopped.set()
 
     def pass_once(self) -> None:
@@ -69,7 +69,7 @@ class Renewer:
             GroupFifoError: Redis could not do its part.
         """
         renewed, since = self._held(), now()
-        # The gate may be asked here before it hears of such a begin, and answer when that has long been granted.
+        # The renewal may reach the gate before such a begin, and its answer come when the begin has been granted.
         beginning = {run for run in renewed if run.state is State.RECEIVED}
         lost = self._gate.renew(self._owner, [run.ticket for run in renewed])
         by_ticket = {run.ticket: run for run in renewed}
@@ -81,13 +81,13 @@ class Renewer:
             run.renew(since)
 
     def _held(self) -> list[Run]:
-        """Return the runs to renew. One that nobody has is only given up when it was seen so before.
+        """Return the runs to renew. A dropped run is given up when it was found so twice in a row.
 
-        A run on its way from one hand to the next is in nobody's for a moment.
+        A run on its way from one holder to the next has none for a moment.
         """
         runs = list(self._runs)
         leased = [run for run in runs if run.state in LEASED]
-        loose = {run for run in runs if self._is_loose(run)}  # lost ones, too: nobody would see that they are over
+        loose = {run for run in runs if self._is_loose(run)}  # lost ones, too: otherwise their end would not be noticed
         gone, self._suspects = loose & self._suspects, loose - self._suspects
         for run in gone:
             self._dropped(run)

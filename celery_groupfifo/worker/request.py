@@ -1,6 +1,6 @@
 """The request of an ordered run: it sees every outcome, on every pool, and ends the run exactly once.
 
-What Celery calls, and when (the whole table is in docs/how-it-works.md):
+The calls of Celery (the whole table is in docs/how-it-works.md):
 
 - success, failure, retry, Ignore, Reject, a lost child: `on_success` or `on_failure`, when the execution is over;
 - hard time limit: prefork calls `on_failure` *before* it kills the child, gevent only `on_timeout`, afterwards;
@@ -35,18 +35,18 @@ from celery_groupfifo.worker.trace import Carried, split
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
 
-#: What ends a process from inside.
+#: Exceptions that end a process from inside.
 EXITS = (SystemExit, KeyboardInterrupt)
 #: A run that raised one of these, and was not asked to end, has lost its worker.
 GONE = (Terminated, *EXITS)
-#: What Celery's pools of greenlets return for one that was killed: no result, after no time.
+#: The result of a killed greenlet in Celery's pools: no result, after no time.
 KILLED = (False, None, None)
-#: How what a run raised is told; anything else is a failure.
+#: Outcome by the type of the exception; any other one is a failure.
 OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Terminated, "revoked"))
 
 
 class GroupRequest(Request):  # type: ignore[misc]
-    """Mixed into the task's own request class, see receiver.py.
+    """The mixin for the task's own request class, see receiver.py.
 
     Attributes:
         member: The worker as a member of the gate; set on the mixed class.
@@ -58,7 +58,7 @@ class GroupRequest(Request):  # type: ignore[misc]
     _is_stopped = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Celery makes a subclass per task that overrides two methods without calling ours: wrap them."""
+        """Wrap two methods that Celery overrides in a subclass per task, without calling ours."""
         super().__init_subclass__(**kwargs)
         own = cls.__dict__
         if "on_success" in own:
@@ -73,7 +73,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         super().__init__(message, **options)
         run.requested(self)
         request = self._request_dict
-        request["eta"] = request.get(ETA_HEADER)  # for the task to read, not to be waited for
+        request["eta"] = request.get(ETA_HEADER)  # the task may read the ETA, but must not wait for it
         for name in HEADERS:
             request.pop(name, None)
         if self.member.pool.precomputes:
@@ -83,41 +83,41 @@ class GroupRequest(Request):  # type: ignore[misc]
         request = self._request_dict
         if request.get("headers") is None:
             request["headers"] = custom_headers(request)
-        body = decoded_body(message, request) if self.content_type else None  # else: decoded by an older protocol
+        body = decoded_body(message, request) if self.content_type else None  # else: an older protocol has decoded it
         if body is not None:
             self._body = body
             self._content_type = self._content_encoding = None
 
     @property
     def carried(self) -> Carried:
-        """What the pool gets of the run."""
+        """Return the values of the run that go to the pool."""
         run, about = self.run, self.run.continuation
         return run.header, run.key, about.retries, about.options, run.since, self.member.gate.settings.lease_ttl
 
     def cancel(self, *args: Any, **options: Any) -> None:
-        """See Celery's: the worker stops, or has lost its broker. Greenlets may be gone before it returns."""
+        """Cancel as Celery does: the worker stops, or has lost its broker. Greenlets may end before this returns."""
         self._is_stopped = True
         super().cancel(*args, **options)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        """See Celery's."""
+        """Note the start, as Celery does."""
         self.run.started(pid)
         super().on_accepted(pid, time_accepted)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
-        """See Celery's. Where runs are no processes, the execution has been unwound already."""
+        """Handle a time limit. Where runs are no processes, the execution has been unwound already."""
         run = self.run
         if soft or self.member.pool.has_processes:
             with continuing(run.continuation):
                 super().on_timeout(soft, timeout)
             return
         if run.state in LEAVING or run.state is State.ENDED:
-            return  # the limit has struck while its end was told: that is how it ended
+            return  # the limit has struck while its end was told, which stays its outcome
         lost = run.is_lost
         self._fails(TimeLimitExceeded(timeout))
         try:
             if lost:
-                state.task_ready(self)  # it is another run's task by now: nothing is stored or told
+                state.task_ready(self)  # the task is another run's by now: no state is stored, no event sent
             else:
                 self._celerys_timeout(soft, timeout)
         finally:
@@ -125,7 +125,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             run.settle()
 
     def _celerys_timeout(self, soft: bool, timeout: float) -> None:
-        """Let Celery tell; where a result backend or a hook of the task raises, decide as Celery would have done."""
+        """Let Celery handle a time limit; if a result backend or a hook of the task raises, decide as Celery would."""
         try:
             with continuing(self.run.continuation):
                 super().on_timeout(soft, timeout)
@@ -137,22 +137,22 @@ class GroupRequest(Request):  # type: ignore[misc]
                 self.acknowledge()
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """See Celery's: called for every outcome but success."""
+        """Handle every outcome but success."""
         run, error = self.run, exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
         unasked = not (self._already_revoked or self._already_cancelled)
         if isinstance(error, GONE) and unasked:
-            # Terminated: Celery never clears this child's "terminated" flag: told to end an earlier task, it did not,
-            # and now something else has killed it. But nobody has revoked this task. The others: its process is gone,
-            # but Celery before 5.7 takes the exception for a failure.
+            # Terminated: Celery never clears this child's "terminated" flag. The child was told to end an earlier task
+            # and did not; now something else has killed it, and this task was not revoked. The others: the process is
+            # gone, but Celery before 5.7 takes the exception for a failure.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
         run.comes_to(next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure"))
         if run.outcome == "failure":
             self._fails(error)
         if isinstance(error, TimeLimitExceeded) and self.member.pool.has_processes and self.worker_pid:
-            run.dies(self.worker_pid)  # Celery tells before it kills the child
+            run.dies(self.worker_pid)  # Celery calls before it kills the child
             try:
                 with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)
@@ -168,9 +168,10 @@ class GroupRequest(Request):  # type: ignore[misc]
             run.ends_with_worker()
         try:
             if lost or (isinstance(error, EXITS) and not unasked):
-                state.task_ready(self)  # another run's task by now, or ended on purpose: nothing is stored or told
+                # Another run's task by now, or ended on purpose: no state is stored, no event sent.
+                state.task_ready(self)
             elif isinstance(error, Reject):
-                try:  # Celery stores the state first: unstored, the task would come back for ever
+                try:  # Celery stores the state first: if that fails, the task would come back for ever
                     with self._unstored():
                         super().on_failure(exc_info, send_failed_event, return_ok)
                 finally:
@@ -186,14 +187,14 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     @property
     def max_lost(self) -> int:
-        """Runs that may end with a lost worker: call, task, setting."""
+        """Return the runs that may end with a lost worker: as set by the call, else the task, else the setting."""
         said = self.run.continuation.options.get(TRAVELLING["group_max_lost"])
         if said is None:
             said = option_of(self._task, "group_max_lost")
         return int(said) if said is not None else self.member.gate.settings.max_lost
 
     def fail_as_lost(self) -> None:
-        """Too many workers were lost with this task: it fails for good, without another run."""
+        """Fail for good, without another run: too many workers were lost with this task."""
         times = self.run.ticket.lost
         message = (
             f"{times} workers were lost with task {self.id}: it is not run again (group_max_lost={self.max_lost})."
@@ -222,7 +223,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         self.acknowledge()
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
-        """See Celery's. Without a result backend it stops half-way, and would keep group and slot."""
+        """Announce a revoked task. A result backend that is away must not keep its group and slot."""
         with self._unstored():
             super()._announce_revoked(reason, terminated, signum, expired)
         self._already_revoked = True
@@ -230,7 +231,7 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     @contextmanager
     def _unstored(self) -> Iterator[None]:
-        """A state that can't be stored is told in the log: the group does not wait for the result backend."""
+        """Log the error of a state that can't be stored: the group does not wait for the result backend."""
         try:
             yield
         except Exception as error:
@@ -255,7 +256,7 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
         run.goes_on_as(entry)
         lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED
         run.over()
-        run.comes_to("success")  # unless it comes to on_failure
+        run.comes_to("success")  # unless on_failure follows
         if stopped:
             run.is_undecided()  # with the worker, on purpose: it goes back
         try:

@@ -1,4 +1,4 @@
-"""One run of a task in this worker: the states of its life, and all that is known of it.
+"""One run of a task in this worker: the states of its life, and its data.
 
 The diagram with its lettered edges is in docs/how-it-works.md.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """Where a run is in its life."""
+    """The states in the life of a run."""
 
     RECEIVED = "received"
     BEGUN = "begun"
@@ -44,14 +44,14 @@ FOLLOWS: dict[State, frozenset[State]] = {
     State.LOST: frozenset({State.BEGUN, State.GIVEN, State.STARTED, State.OVER}),
     State.ENDED: frozenset({State.RECEIVED, State.TOLD, State.RETURNED, State.LOST}),
 }
-#: The worker holds the lease, or may do: it has to be renewed.
+#: States in which the worker holds the lease, or may hold it: it has to be renewed.
 LEASED = frozenset({State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER, State.TOLD, State.RETURNED})
-#: The gate is being told how it ended.
+#: States in which the gate is being told of the end.
 LEAVING = frozenset({State.TOLD, State.RETURNED})
 
 
 class Disposition(Enum):
-    """What Celery has decided about the message of a run."""
+    """The decisions of Celery about the message of a run."""
 
     ACK = "ack"
     REJECT = "reject"
@@ -64,9 +64,8 @@ class Run:
     Acknowledged is not over: on a hard time limit or a termination Celery acknowledges while the child still runs.
     The group may move only when the execution is over, or never began.
 
-    Transitions come from the main loop, from threads of the pool and from the renewer: each is one step under the
-    run's own lock, and answers whether it was possible. What else is learned of a run is told to it, too: nobody else
-    sets its attributes.
+    Transitions come from the main loop, from threads of the pool and from the renewer: each is one step under the run's
+    own lock, and answers whether it was possible. Other attributes are set by methods of the run only.
 
     Args:
         header: The ticket as the message carries it.
@@ -76,18 +75,18 @@ class Run:
         decided: Called with the run when Celery has decided, and the execution is over or never began.
 
     Attributes:
-        since: When the lease may run from: the time of the call that asked for it.
-        renewed: Time of the last renewal that came through; 0 before the first one.
+        since: Time when the lease may have started: that of the call that asked for it.
+        renewed: Time of the last successful renewal; 0 before the first one.
         name: The task's name.
         attempt: From 1; counts retries.
         pid: The process that runs it, once started.
-        disposition: What Celery decided; None: nothing yet.
-        outcome: How the execution ended, in one word; see `signals.group_finished`.
-        failure: How it failed for good, when its group does not just go on; see `model.Failure`.
-        continuation: What goes on for it at the head of its group: a retry, or what replaced it.
-        worker_lost: It ended with its worker process.
-        in_hand: Our own code has it at the moment, between the begin and Celery.
-        dying: Id of the child that has to be gone before it counts as over; 0: none.
+        disposition: The decision of Celery; None: there is none yet.
+        outcome: The end of the execution, in one word; see `signals.group_finished`.
+        failure: The final failure, when its group's policy is not `continue`; see `model.Failure`.
+        continuation: Its retry or replacement at the head of its group.
+        worker_lost: True when it ended with its worker process.
+        in_hand: True while our own code has it, between the begin and Celery.
+        dying: Id of the child that has to be gone before the run counts as over; 0: none.
         job: Finds the pool's job for it.
     """
 
@@ -129,7 +128,7 @@ class Run:
         self.state = State.RECEIVED
         self.pid: int | None = None
         self.disposition: Disposition | None = None
-        self.outcome = "revoked"  # acknowledged without a run: revoked, or expired
+        self.outcome = "revoked"  # the outcome when it is acknowledged without a run: revoked, or expired
         self.failure: Failure | None = None
         options = {name: headers[name] for name in TRAVELLING.values() if name in headers}
         self.continuation = Continuation(ticket, self.key, self.attempt - 1, options)
@@ -139,17 +138,17 @@ class Run:
         self.job: Callable[[], Any] | None = None
         self._request: Callable[[], Any] = _nothing
         self._decided = decided
-        self._lock = threading.RLock()  # a signal handler may end it while its thread is in a transition
+        self._lock = threading.RLock()  # reentrant: a signal handler may end it while its thread is in a transition
 
-    # -- transitions: each says what it may follow, see FOLLOWS ----------------
+    # -- transitions: each one's previous states are in FOLLOWS -----------------
 
     def begun(self, since: float) -> bool:
-        """Enter the state after the gate's yes, in the hands of the caller; `since`: when it was asked first."""
+        """Enter the state after the gate has granted the lease; `since`: time when it was asked first."""
         self.since, self.in_hand = since, True
         return self._enter(State.BEGUN)
 
     def given(self) -> bool:
-        """Enter the state before the pool is given it."""
+        """Enter the state before the run is given to the pool."""
         return self._enter(State.GIVEN)
 
     def started(self, pid: int) -> bool:
@@ -182,9 +181,9 @@ class Run:
         return self._leave_for(state) is not None
 
     def _leave_for(self, state: State) -> State | None:
-        """Walk an edge. Returns the state it came from; None: there is no such edge.
+        """Enter a state. Returns the previous one; None: there is no such edge.
 
-        Python runs signal handlers at calls, so none comes between the last look and the assignment.
+        Python runs signal handlers at calls, so none comes between the last check and the assignment.
         """
         with self._lock:
             while (before := self.state) in FOLLOWS[state]:
@@ -193,52 +192,52 @@ class Run:
                     return before
         return None
 
-    # -- what is learned of it ---------------------------------------------
+    # -- data ----------------------------------------------------------------
 
     def let_go(self) -> None:
-        """It has been led on, from the begin to Celery; or back."""
+        """Note that our code has passed the run on to Celery, or back."""
         self.in_hand = False
 
     def requested(self, request: Any) -> None:
-        """Celery has made a request of it."""
+        """Note the request that Celery has made of the run."""
         self._request = weakref.ref(request)
 
     def pooled(self, job: Callable[[], Any]) -> None:
-        """The pool has made a job of it, which `job` finds."""
+        """Note the job that the pool has made of the run, which `job` finds."""
         self.job = job
 
     def renew(self, since: float) -> None:
-        """Its lease was renewed by a call made at this time."""
+        """Note the time of a call that renewed the lease."""
         self.renewed = since
 
     def dies(self, pid: int) -> None:
-        """Its execution was stopped, and is over when this child process is gone."""
+        """Note that the execution was stopped, and is over when this child process is gone."""
         self.dying = pid
 
     def comes_to(self, outcome: str, failure: Failure | None = None) -> None:
-        """Its execution ends in this way, in one word; and its group does not just go on, when there is a failure."""
+        """Note the outcome of the execution, in one word, and the failure unless its policy is `continue`."""
         self.outcome, self.failure = outcome, failure or self.failure
 
     def goes_on_as(self, entry: Entry | None) -> None:
-        """Its retry, or what replaced it, is to be stored with its end."""
+        """Note the retry or replacement to store with the end of the run."""
         self.continuation.entry = entry
 
     def ends_with_worker(self) -> None:
-        """Its process has ended with it, or something else that must not come back for ever."""
+        """Note that the run ended with its process, or with another fault that must not come back for ever."""
         self.worker_lost = True
 
     def is_undecided(self) -> None:
-        """Nothing has come of it, whatever Celery has said: it goes back to the head of its group."""
+        """Note that the run has no outcome, whatever Celery has said: it goes back to the head of its group."""
         self.disposition = None
 
-    # -- what Celery decides -----------------------------------------------
+    # -- the decision of Celery -----------------------------------------------
 
     def on_ack(self, logger: Any, errors: Any) -> None:
-        """Take the place of the acknowledgement of the broker's message."""
+        """Take the acknowledgement of the broker's message as Celery's decision."""
         self._decide(Disposition.ACK)
 
     def on_reject(self, logger: Any, errors: Any, requeue: bool = False) -> None:
-        """Take the place of the rejection of the broker's message."""
+        """Take the rejection of the broker's message as Celery's decision."""
         self._decide(Disposition.REQUEUE if requeue else Disposition.REJECT)
 
     def _decide(self, disposition: Disposition) -> None:
@@ -253,24 +252,24 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether it has had its outcome; else it goes back to the head of its group."""
+        """Return whether it has an outcome; else it goes back to the head of its group."""
         return self.disposition in (Disposition.ACK, Disposition.REJECT)
 
     @property
     def is_lost(self) -> bool:
-        """Whether another run may have begun."""
+        """Return whether its lease is lost: another run may have begun."""
         return self.state is State.LOST
 
-    # -- who has it ----------------------------------------------------------
+    # -- holders -------------------------------------------------------------
 
     @property
     def request(self) -> Any:
-        """Celery's request, while anybody but us holds it; else None."""
+        """Return Celery's request, while other code than ours holds it; else None."""
         return self._request()
 
     @property
     def was_requested(self) -> bool:
-        """Whether Celery has made a request of it."""
+        """Return whether Celery has made a request of it."""
         return self._request is not _nothing
 
     def __repr__(self) -> str:
@@ -301,7 +300,7 @@ class Runs:
             del self._runs[run.header]
 
     def __iter__(self) -> Iterator[Run]:
-        """Iterate over a snapshot: other threads add and remove meanwhile."""
+        """Iterate over a snapshot, as other threads add and remove runs meanwhile."""
         return iter(list(self._runs.values()))
 
     def __len__(self) -> int:

@@ -16,10 +16,10 @@ logger = get_logger(__name__)
 
 
 class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Makes a worker a member of the gate.
+    """The bootstep that makes a worker a member of the gate.
 
-    `start` is called on every (re)connection to the broker, `stop` when it is lost or the worker stops, `shutdown`
-    when the pool is down.
+    `start` is called on every (re)connection to the broker, `stop` when it is lost or the worker stops, `shutdown` when
+    the pool is down.
     """
 
     name = "GroupFifo"
@@ -35,7 +35,7 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._announced = False
 
     def start(self, consumer: Any) -> None:
-        """See the class."""
+        """Start the member with a connection to the broker."""
         patches.connected(consumer, self._member)
         follow(self._member.gate.server, consumer.connection)
         if not self._announced:
@@ -44,11 +44,11 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._member.start()
 
     def stop(self, consumer: Any) -> None:
-        """See the class."""
+        """Pause the member: the connection is lost, or the worker stops."""
         self._member.pause()
 
     def shutdown(self, consumer: Any) -> None:
-        """See the class."""
+        """Close the member: the pool is down."""
         self._member.close()
 
     def _announce(self, consumer: Any) -> None:

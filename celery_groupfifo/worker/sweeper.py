@@ -1,11 +1,11 @@
-"""The sweeper: it brings on what is due, rings what was lost, and waits for its bell.
+"""The sweeper: it moves due items, rings lost tickets, and waits for its bell.
 
-Threads of its own (greenlets where threads are patched), with their own connections: the event loop may stall, and its
-timers stop while it reconnects. It never publishes a ticket or writes a result itself, as brokers and result backends
-may hang: the gate's releaser and `tell_revoked` only take them.
+It has threads of its own (greenlets where threads are patched), with their own connections: the event loop may stall,
+and its timers stop while it reconnects. It never publishes a ticket or writes a result itself, as brokers and result
+backends may hang: the gate's releaser and `tell_revoked` only take them.
 
-Of all workers one watches, and knows when something is due next; see lua/lib/pulse.lua. The bell wakes one of them for
-what is due sooner, and that one watches from then on.
+Of all workers one watches, and knows when the next item is due; see lua/lib/pulse.lua. The bell wakes one of them for
+an item that is due sooner, and that one watches from then on.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ STOP_SECONDS = 0.5
 
 
 class Told(Protocol):
-    """What a sweeper tells of; see `events.Events`."""
+    """The receiver of a sweeper's reports; see `events.Events`."""
 
     def reclaimed(self, count: int) -> None:
-        """Heads were taken back from lost workers."""
+        """Tell that heads were taken back from lost workers."""
 
     def rung(self, count: int) -> None:
-        """Heads were rung again."""
+        """Tell that heads were rung again."""
 
 
 class Sweeper:
@@ -48,10 +48,10 @@ class Sweeper:
     Args:
         gate: Its own, with its own connections; its releaser only takes tickets.
         owner: The worker's name at the gate.
-        lists: The broker's lists that the worker consumes.
-        events: What it tells of.
-        tell_revoked: Takes id and message of what was cancelled after a failure; it must not wait for anybody.
-        length: Asks the broker for the length of a queue, from a thread that may hang; left out, the releaser's.
+        lists: Returns the broker's lists that the worker consumes.
+        events: Receives its reports.
+        tell_revoked: Takes id and message of tasks cancelled after a failure; it must not wait.
+        length: Asks the broker for the length of a queue, from a thread that may hang; None: the releaser's.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Sweeper:
         self._events, self._tell_revoked = events, tell_revoked
         self._lost = LostTickets(gate, owner, length or getattr(gate.releaser, "length", None) or _unknown)
         settings = gate.settings
-        # Well below half a lease: what comes later than that counts as a gap, after which nothing is reclaimed for a
-        # whole lease. A lonely worker that swept every half lease would reclaim nothing, ever. See lua/lib/pulse.lua.
+        # Well below half a lease: a longer pause counts as a gap, after which no lease is reclaimed for the time of a
+        # whole one. A lonely worker that swept every half lease would never reclaim any. See lua/lib/pulse.lua.
         self._every = min(settings.sweep_interval, settings.lease_ttl / 4)
-        self._changed = threading.Condition()  # guards what follows; never held during a call
+        self._changed = threading.Condition()  # guards the attributes below; never held during a call
         self._sweep_at, self._asked_at = 0.0, inf
         self._due_at = {keys.tag: inf for keys in gate.keyspace.partitions}
         self._woken: set[str] = set()
@@ -81,14 +81,14 @@ class Sweeper:
     # -- from any thread ---------------------------------------------------
 
     def start(self) -> None:
-        """Start sweeping, unless it does already."""
+        """Start to sweep, unless it is started already."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="groupfifo-sweeper", daemon=True)
             self._thread.start()
             threading.Thread(target=self._listen, name="groupfifo-bell", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop sweeping. A call that hangs is not waited for; what it does when it goes on is harmless."""
+        """Stop sweeping. A hanging call is not waited for; it does no harm when it goes on."""
         self._stopped.set()
         with self._changed:
             self._changed.notify_all()
@@ -97,7 +97,7 @@ class Sweeper:
             self._thread.join(STOP_SECONDS)
 
     def wake_in(self, seconds: float) -> None:
-        """Something is due in so many seconds: the next sweep must not come later. It waits for nobody."""
+        """Let the next sweep come within so many seconds, as an item is due then. This does not wait."""
         with self._changed:
             self._asked_at = min(self._asked_at, monotonic() + seconds)
             self._changed.notify_all()
@@ -105,13 +105,13 @@ class Sweeper:
     # -- one pass ----------------------------------------------------------
 
     def pass_once(self) -> float:
-        """Sweep what is due, and look for lost tickets when it is time.
+        """Sweep due items, and look for lost tickets when it is time.
 
         Returns:
             Seconds until the next pass.
 
         Raises:
-            GroupFifoError: Redis could not do its part; what is left undone is due at once.
+            GroupFifoError: Redis could not do its part; the rest is due at once.
         """
         now = monotonic()
         with self._changed:
@@ -120,7 +120,7 @@ class Sweeper:
             if periodic:
                 self._sweep_at = now + self._every
             if asked:
-                self._asked_at = inf  # from here on a `wake_in` is for the next pass: this one may not see its reason
+                self._asked_at = inf  # a later `wake_in` is for the next pass: this sweep may have missed the new item
         try:
             for keys in self._gate.keyspace.partitions:
                 wakes = asked or keys.tag in woken
@@ -176,14 +176,14 @@ class Sweeper:
                 again_at = monotonic() + AGAIN_SECONDS
 
     def _listen(self) -> None:
-        """Wait for the bells of all partitions. Whom one wakes is the only one that it wakes."""
+        """Wait for the bells of all partitions; each wakes one worker only."""
         store = self._gate.store
         tags = {keys.wake: keys.tag for keys in self._gate.keyspace.partitions}
         while not self._stopped.is_set():
             try:
                 rung = store.wait(list(tags), store.patience)
                 if rung is not None and self._stopped.is_set():
-                    store.nudge(rung)  # it was meant for somebody who lives
+                    store.nudge(rung)  # it was meant for a living worker
             except GroupFifoError as error:
                 logger.debug("The bell can't be heard: %s", error)
                 self._stopped.wait(AGAIN_SECONDS)
@@ -195,4 +195,4 @@ class Sweeper:
 
 
 def _unknown(queue: str) -> None:
-    """No broker is asked."""
+    """Return None: no broker is asked."""

@@ -1,4 +1,4 @@
-"""One call to the gate, until it is answered, and how it is heard."""
+"""One call to the gate, until it is answered, and the function that hears the answer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Told:
         script: The script's name.
         call: Its keys and arguments; the same for every repetition.
         heard: Called once with the answer, and with this call.
-        runs: Whom it concerns.
-        anywhere: Whether the answer needs no loop to be heard: the loop may stand still with its broker.
+        runs: The runs that it is about.
+        anywhere: True when the answer needs no loop to be heard: the loop may stand still with its broker.
 
     Attributes:
-        since: When it was told first.
-        sent: When it went out last, monotonic.
-        refused: Why Redis could not take it yet; None: it is on its way.
+        since: Time when it was told first.
+        sent: Time when it went out last, monotonic.
+        refused: The error of Redis; None: it is on its way.
     """
 
     __slots__ = ("anywhere", "call", "heard", "refused", "runs", "script", "sent", "since")
@@ -52,7 +52,7 @@ class Told:
         self.refused: GroupFifoError | None = None
 
     def hear(self, reply: Any) -> None:
-        """Let its answer be heard."""
+        """Let the answer be heard, and log an exception of that."""
         try:
             self.heard(reply, self)
         except MemoryError:
@@ -61,14 +61,14 @@ class Told:
             logger.exception("An answer of the gate was heard, but then:")
 
     def refuse(self, error: GroupFifoError) -> None:
-        """Note why it is not taken yet. The first time is logged."""
+        """Note why the call is not taken yet. The first time is logged."""
         if self.refused is None:
             trace = None if isinstance(error, GateUnavailable) else error
             logger.warning("The gate can't be told yet (%s): %s", self, error, exc_info=trace)
         self.refused = error
 
     def refuse_again(self, error: GroupFifoError) -> None:
-        """Note why it was refused again. What is new is logged."""
+        """Note why it was refused again. A new reason is logged."""
         if str(self.refused) != str(error):
             logger.error("The gate refuses a call (%s): %s It is tried again.", self, error)
         self.refused = error

@@ -1,8 +1,8 @@
-"""What runs in the pool, around Celery's own function that runs a task.
+"""The code around Celery's own function that runs a task, in the pool.
 
 - It brings the continuation of a run (its retry, or what replaces it) to the main process, with the run's end.
 - It asks the gate before the task starts, and when it has come to its end, if the lease may be lost: a late result must
-  not be stored, and what hangs on it not be sent. This stands outside of the task's class, whatever that overrides.
+  not be stored, nor its callbacks be sent. It works outside of the task's class, whatever that overrides.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Target = Callable[..., Any]
 
 
 def in_pool(target: Target) -> Target:
-    """Return what a pool shall run in the place of Celery's function."""
+    """Return the function that a pool runs in place of Celery's."""
     return _KNOWN.get(target) or partial(traced, target)
 
 
 def fast(*args: Any) -> Any:
-    """Run Celery's `fast_trace_task`. A function by name is sent to a child in few bytes."""
+    """Run Celery's `fast_trace_task`. A function with a name is sent to a child in few bytes."""
     return traced(fast_trace_task, *args)
 
 
@@ -53,8 +53,8 @@ _KNOWN = {fast_trace_task: fast, trace_task_ret: full}
 
 
 Carried = tuple[str, str, int, Any, float, float]
-"""What a pool gets of a run, behind Celery's arguments: ticket, key, retries, options, when the lease may run from (see
-`clock`), and how long it lasts (s). It is no part of Celery's request, which tasks read and send on."""
+"""A run's values for the pool, behind Celery's arguments: ticket, key, retries, options, time when the lease may have
+started (see `clock`), and its length (s). It is no part of Celery's request, which tasks read and send on."""
 
 
 def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
@@ -64,10 +64,10 @@ def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
         target: Celery's function that runs a task.
         name: Of the task.
         task_id: For the function.
-        *args: For the function; and last, what is carried of the run.
+        *args: For the function; and last, a run's `Carried`.
 
     Returns:
-        What it returns; with one item more, the entry, when something has been sent under the run's id.
+        The function's result; with one item more, the entry, when a task was sent under the run's id.
     """
     carried: Carried = args[-1]
     text, key, retries, options, since, seconds = carried
@@ -83,7 +83,8 @@ def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
     except MemoryError:
         raise
     except _failures():
-        # What was sent is sent: a result backend that is away, or hangs beyond the time limit, must not undo it.
+        # A sent continuation stays sent: a result backend that is away, or hangs beyond the time limit, must not undo
+        # it.
         if continuation.entry is None:
             raise
         result = (1, _outcome(continuation), 0.0)
@@ -99,7 +100,7 @@ def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
 
 
 def _failures() -> tuple[type[BaseException], ...]:
-    """Return what is a failure of a run: gevent's hard time limit, too, which is no Exception."""
+    """Return the exceptions that are failures of a run: gevent's hard time limit, too, which is no Exception."""
     gevent = sys.modules.get("gevent")
     return (Exception,) if gevent is None else (Exception, gevent.Timeout)
 
@@ -115,16 +116,16 @@ def _outcome(continuation: Continuation) -> ExceptionInfo:
 
 
 class _Guard:
-    """Refuses what comes too late.
+    """The guard of a run, which refuses late results.
 
     Args:
         ticket: Of the run.
         key: Of its group.
-        begun: When the lease may run from (see `clock`), and how long it lasts; seconds.
+        begun: Time when the lease may have started (see `clock`), and its length; seconds.
 
     Attributes:
-        entered: The task has been called: what it calls itself is its own affair.
-        refused: The lease was lost.
+        entered: True once the task is called: calls that it makes itself are not guarded.
+        refused: True when the lease was lost.
     """
 
     __slots__ = ("_begun", "_key", "_ticket", "entered", "refused")
@@ -137,14 +138,14 @@ class _Guard:
         """Ask the gate whether the run still holds its group, when its lease may be over.
 
         Args:
-            what: Is refused, as a sentence.
+            what: Sentence that says what is refused.
 
         Raises:
             Ignore: Another run may have begun.
         """
         since, seconds = self._begun
         if now() - since <= seconds:
-            return  # before a lease is over, only a run that was given back by mistake can have been taken
+            return  # before its lease is over, a run can only have lost its group when it was given back by mistake
         try:
             gate = gate_of(current_app, "groupfifo-late", timeout=PATIENCE_SECONDS, patient=False)
             lost = gate.lease(self._ticket) is None

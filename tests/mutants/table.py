@@ -722,7 +722,7 @@ WORKERS = (
     Mutant(
         "timers that Celery clears are gone",
         "worker/loop.py",
-        "            self._timers.clear()  # as Celery may have done\n        self._plan()\n",
+        "            self._timers.clear()  # as Celery may have cleared its own\n        self._plan()\n",
         "            self._timers.clear()\n",
         (UNIT + "test_loop.py::test_what_was_planned_before_happens_though_nothing_is_planned_afterwards",),
     ),
@@ -1081,7 +1081,7 @@ STRUCK = (
     Mutant(
         "a lease that is lost just when a run ends leaves it behind",
         "worker/endings.py",
-        "            self._end(run)  # since a moment ago\n\n    def _tell(",
+        "            self._end(run)  # its lease was lost a moment ago\n\n    def _tell(",
         "            pass\n\n    def _tell(",
         (UNIT + "test_endings.py::test_a_lease_that_is_lost_just_when_a_run_ends_leaves_nothing_behind",),
     ),
@@ -1116,7 +1116,7 @@ STRUCK = (
     Mutant(
         "a strategy of an earlier connection is used on",
         "worker/receiver.py",
-        "                self._handlers.clear()  # they hold what belongs to the last connection\n",
+        "                self._handlers.clear()  # they hold objects of the last connection\n",
         "                pass\n",
         (UNIT + "test_strategies.py::test_what_a_thread_has_made_before_the_connection_was_ready_is_made_anew",),
     ),

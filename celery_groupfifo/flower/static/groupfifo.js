@@ -22,11 +22,11 @@
             .replace(/>/g, '&gt;').replace(/"/g, '&quot;').replace(/'/g, '&#39;');
     }
 
-    function visible(text) {  // line breaks and controls of a key, so that two keys never look the same
+    function visible(text) {  // shows line breaks and controls, so that two keys never look the same
         return String(text).replace(/\n/g, '\u21b5').replace(/[\u0000-\u001f\u007f]/g, '\ufffd');
     }
 
-    function inPath(key) {  // a browser resolves these two itself
+    function inPath(key) {  // a browser would resolve these two
         return key === '.' || key === '..' ? '?key=' + key : encodeURIComponent(key);
     }
 
@@ -88,7 +88,7 @@
             at.format('YYYY-MM-DD HH:mm:ss') + '</time>';
     }
 
-    // -- what every page has ---------------------------------------------------
+    // -- parts of every page ---------------------------------------------------
 
     function tell(good, text) {
         $('#gf-dot').toggleClass('status-dot-live', good).toggleClass('status-dot-error', !good);
@@ -158,7 +158,7 @@
             }).join('');
         body = body || '<tr><td class="empty-table-message" colspan="' + columns.length + '">' + esc(empty) + '</td></tr>';
         var html = '<thead><tr>' + head + '</tr></thead><tbody>' + body + '</tbody>', element = $(id);
-        if (element.data('html') !== html) {  // what is selected or focused stays while nothing changes
+        if (element.data('html') !== html) {  // an unchanged table keeps its selection and focus
             element.data('html', html).html(html);
         }
     }
@@ -253,7 +253,7 @@
             },
             ajax: {
                 type: 'GET', url: page.dataset.base + '/data',
-                data: function (asked) {  // all that our handler reads; the rest would only make the URL long
+                data: function (asked) {  // only the parameters that our handler reads, for a short URL
                     return {
                         draw: asked.draw, start: asked.start, length: asked.length, state: state,
                         'search[value]': asked.search.value, 'order[0][column]': asked.order[0].column,
@@ -449,12 +449,12 @@
         });
     }
 
-    // -- the others ------------------------------------------------------------
+    // -- other pages ------------------------------------------------------------
 
     function lettersPage() {
         var ids = [], look;
         look = poll(function () { return page.dataset.base + '/dead-letters/data?limit=200'; }, function (found) {
-            // the oldest first: so tasks of one group come back in the order in which they left it
+            // the oldest first, so that tasks of one group come back in their order
             ids = found.dead_letters.filter(function (row) { return row.readable; }).map(function (row) { return row.id; });
             ids.reverse();
             $('#gf-redrive-all').prop('disabled', !ids.length);

@@ -1,7 +1,7 @@
--- advance: due ETAs join the lines of their groups, and walks over empty places go on; many in one call.
+-- advance: let due ETAs join the lines of their groups, and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] crowd    (zset)   what waits for room, see lib/crowd.lua
+-- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
 -- KEYS[11-] places  (list)   waiting, and group (hash), of the group of each member
 -- KEYS[..] lists    (list)   the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
@@ -22,7 +22,7 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local key, arg = 11 + 2 * done, 5 + named + 2 * done
   local waiting, group_key, member, group = KEYS[key], KEYS[key + 1], ARGV[arg], ARGV[arg + 1]
-  if redis.call('ZREM', K.due, member) == 0 then -- somebody else did it, or this very call
+  if redis.call('ZREM', K.due, member) == 0 then -- done by another call, or by a repetition of this one
     heads_again(lists, group_key, out)
   else
     local kind, id = string.sub(member, 1, 1), string.match(member, '%S+$')

@@ -1,4 +1,4 @@
--- begin: a worker that received a ticket takes the lease.
+-- begin: give the lease to a worker that received a ticket.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- ARGV[1-2]       clock, tag
@@ -7,7 +7,7 @@
 -- ARGV[5] owner   (text)    the worker
 -- ARGV[6] call    (text)    this call's own name
 -- ARGV[7] ttl     (ms)
--- Returns {1, group} begun (by this call, now or before) · {0} stale: the ticket counts no more
+-- Returns {1, group} begun (by this call, now or before) · {0} the ticket is stale
 -- Complexity O(log leases)
 --@include keys flight
 local id, fence, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])

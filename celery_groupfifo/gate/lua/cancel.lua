@@ -1,4 +1,4 @@
--- cancel: entries that were cut off their line end, so many in one call. A failed run has cut them off, see fail.lua.
+-- cancel: end entries that a failed run has cut off their line, a number per call; see fail.lua.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- KEYS[10] cut    (list)   places, head first

@@ -1,4 +1,4 @@
--- census: a page of all entries, each with what the gate's own keys say of it. It only reads.
+-- census: read a page of all entries, each with its traces in the gate's other keys.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- ARGV[1-2]       clock, tag

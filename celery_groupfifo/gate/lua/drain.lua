@@ -1,15 +1,15 @@
--- drain: the group takes no new entries, and ends when its last one has. Then it takes them again.
+-- drain: refuse new entries of a group until its last one has ended. Then it takes them again.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] audit  (list)  what operators did, newest first
+-- KEYS[10] audit  (list)  the actions of operators, newest first
 -- KEYS[11] answer (string) of this action's last call
 -- KEYS[12] group  (hash)
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] note    (text)  for the audit
 -- ARGV[4] call    (number) of this action, from 1
 -- ARGV[5] group   (text)
--- ARGV[6] flag    (text)  who and why: JSON, open for the time
--- Returns {1} draining · {2} it was already · {0} it is empty: nothing is left to drain
+-- ARGV[6] flag    (text)  operator and reason: JSON, open for the time
+-- Returns {1} draining · {2} it was already · {0} it is empty: there is nothing to drain
 -- Complexity O(1)
 --@include keys flight release advance operate
 local audit, answer, group_key = KEYS[10], KEYS[11], KEYS[12]

@@ -1,10 +1,10 @@
--- fail: a run has failed for good, in a group whose policy asks for more than going on. As finish, without a hand-off.
+-- fail: end a run that has failed for good, by its group's policy (not continue). As finish, without a hand-off.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
 -- KEYS[12] calls    (hash)  caller -> "<call> - [<when its continuation is due, ms>]", of this worker
--- KEYS[13] cut      (list)  of this run: what is cancelled
+-- KEYS[13] cut      (list)  of this run: the entries to cancel
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
@@ -14,7 +14,7 @@
 -- ARGV[7]  call     (text)  this call's own name
 -- ARGV[8]  keep     (ms)    how long the calls of a silent worker are remembered
 -- ARGV[9]  policy   (text)  block · dead_letter · cancel_rest
--- ARGV[10] error    (text)  what was raised
+-- ARGV[10] error    (text)  the exception, as text
 -- ARGV[11] flag     (text)  for a blocked group: JSON, open for the time
 -- ARGV[12] named    (count) lists
 -- ARGV[13-] queues  (text)  their names
@@ -34,7 +34,7 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local due = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1
   local lists, words = named_lists(14, 13, named), {}
   heads_again(lists, group_key, words)
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- this very call, repeated
+  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- a repetition of this call
 end
 
 local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1

@@ -1,5 +1,5 @@
--- finish: the execution is over. The lease goes back, the group's next head goes out, and the worker
--- leaves with its next task: all in one step.
+-- finish: end a run whose execution is over. In one step, the lease goes back, the group's next head is released,
+-- and the worker takes its next task.
 --
 -- KEYS[1-9]            the gate's own, see lib/keys.lua
 -- KEYS[10] waiting     (list)  of the group
@@ -20,7 +20,7 @@
 -- ARGV[13-] queues     (text)  their names
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken, or ''; when the continuation is due (ms from now, or -1); what the caller has to publish
+--         taken, or ''; ms until the continuation is due, or -1; to publish
 -- Complexity O(log groups)
 --@include keys flight release advance take
 local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]
@@ -33,11 +33,11 @@ local stored = due_while_running(id, fence, group)
 if not stored then
   local before, taken, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
-    read_flight(id) -- for the case that nobody can read it
+    read_flight(id) -- in case the entry can't be read
     return { 0, '', -1 }
   end
   --@include again
-  -- This very call, repeated: the same answer, with the message that it took, while its lease lasts.
+  -- A repetition of this call: the same answer, with the message that it took, while its lease lasts.
   local t = read_flight(taken)
   local entry = read_entry(taken)
   local due, message = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1, ''
@@ -75,7 +75,7 @@ end
 if take == 'lists' then
   taken, message = take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)
 end
-if head and (taken == OWN or take == 'own') then -- it is the next one: begun without the way over the broker
+if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
   local drawn = draw_fence()
   lease(head, drawn, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
   message = compose(head, entry, drawn, '0')
@@ -86,6 +86,6 @@ elseif head then
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
-  redis.call('PEXPIRE', calls, keep) -- a new caller; renewals go on with it
+  redis.call('PEXPIRE', calls, keep) -- a new caller; renewals extend it from now on
 end
 return { 1, message or '', due, unpack(out) }

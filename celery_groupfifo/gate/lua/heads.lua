@@ -1,4 +1,4 @@
--- heads: the queues that released heads are on their way in, a page of them. It only reads.
+-- heads: read a page of the queues in which released heads are on their way.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- ARGV[1-2]       clock, tag

@@ -1,4 +1,4 @@
--- lease: what a run may still rely on.
+-- lease: read the time left of a run's lease.
 --
 -- KEYS[1-9]      the gate's own, see lib/keys.lua
 -- ARGV[1-2]      clock, tag

@@ -1,7 +1,7 @@
--- move: entries from the head of one line join the tail of another, in their order.
+-- move: move entries from the head of one line to the tail of another, in their order.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] audit    (list)   what operators did, newest first
+-- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] waiting  (list)   of the old group
 -- KEYS[13] group    (hash)   of the old group
@@ -30,8 +30,8 @@ end
 local moved, out = 0, {}
 for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  -- Timeline: the caller saw the line, a run ended, its group's next head left the line. What does not stand first
-  -- any more has gone on by itself.
+  -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
+  -- entry that is not the first any more has gone on by itself.
   local stands = standing(us, id)
   if redis.call('LINDEX', waiting, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis.call('LPOP', waiting)

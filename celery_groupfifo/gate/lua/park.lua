@@ -1,4 +1,4 @@
--- park: an entry joins the line of its group; the first one is released at once.
+-- park: let an entry join the line of its group; the first one is released at once.
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
 -- KEYS[10] waiting   (list)    "<parked us> <id>" of the group's parked entries, head first
@@ -16,7 +16,7 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this very call before
+-- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {-1} the id is parked or running already · {-2} the group is draining
 -- Complexity O(log groups)
 --@include keys flight release advance
@@ -36,7 +36,7 @@ local us = K.us_text
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local is_free, draining = free(group_key)
 
--- Its place comes first: a foreign key of the line's name stops the script before anything is written.
+-- The place is written first: a foreign key of the line's name stops the script before any other write.
 local out, joins = {}, delay <= 0 and not draining
 local first = joins and redis.call('RPUSHX', waiting, us .. ' ' .. id) == 0
 local known = draining and redis.call('HEXISTS', K.entries, id) == 1
@@ -79,7 +79,7 @@ if delay > 0 then
     redis.call('LTRIM', wake, 0, 0)
     redis.call('PEXPIRE', wake, 5000)
   end
-elseif is_free and first then -- nobody is before it
+elseif is_free and first then -- no entry is before it
   local entry = { us = us, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
   take_slot(group_key, id)
   release({ [queue] = list }, id, '0', group, entry, out)

@@ -1,7 +1,7 @@
--- purge: entries of a group that do not run are taken out, so many in one call, from the head of the line.
+-- purge: take out entries of a group that do not run, a number per call, from the head of the line.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] audit    (list)   what operators did, newest first
+-- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] waiting  (list)   of the group
 -- KEYS[13] group    (hash)
@@ -9,7 +9,7 @@
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
 -- ARGV[5] group     (text)
--- ARGV[6] bound     (us)     what was parked later is left; 0: now
+-- ARGV[6] bound     (us)     entries parked later are left; 0: now
 -- ARGV[7] limit     (count)
 -- ARGV[8] most      (bytes)  of entries in one answer; and one entry more
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
@@ -51,7 +51,7 @@ for step = 1, limit do
     break
   end
 end
-if more == 0 then -- the head comes last: what stands behind it would go out else
+if more == 0 then -- the head comes last: otherwise the next entry would go out
   for _, id in ipairs(in_flight(group_key)) do
     local r, entry = read_flight(id), read_entry(id)
     if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then

@@ -1,4 +1,4 @@
--- recall: an entry that is under way beside others of its group goes back to the front of its line, unless it runs.
+-- recall: put an entry that is under way beside others of its group back to the front of its line, unless it runs.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10] waiting (list)  of the group

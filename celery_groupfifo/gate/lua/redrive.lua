@@ -1,7 +1,7 @@
--- redrive: a dead letter becomes an entry of its group again.
+-- redrive: make a dead letter an entry of its group again.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] audit    (list)   what operators did, newest first
+-- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] waiting  (list)   of the group
 -- KEYS[13] group    (hash)

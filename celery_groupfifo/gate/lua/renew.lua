@@ -1,4 +1,4 @@
--- renew: one heartbeat for all leases of a worker. A lease that is over but was not reclaimed is renewed.
+-- renew: extend all leases of a worker, in one heartbeat. A lease that is over but not reclaimed is renewed, too.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
 -- KEYS[10] calls  (hash)    of this worker

@@ -1,7 +1,7 @@
--- resume: a paused group goes on where it stood, and a draining one takes new entries again.
+-- resume: let a paused group go on where it stood, and a draining one take new entries again.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] audit    (list)  what operators did, newest first
+-- KEYS[10] audit    (list)  the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] paused   (zset)  paused group -> since (ms)
 -- KEYS[13] waiting  (list)  of the group

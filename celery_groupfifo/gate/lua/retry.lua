@@ -1,13 +1,13 @@
--- retry: a head that waits for its due time, or that has failed and blocks its group, goes out at once.
+-- retry: release a waiting or blocked head now.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] audit  (list)  what operators did, newest first
+-- KEYS[10] audit  (list)  the actions of operators, newest first
 -- KEYS[11] answer (string) of this action's last call
 -- KEYS[12] group  (hash)
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] note    (text)  for the audit
 -- ARGV[4] call    (number) of this action, from 1
--- Returns {1, [queue, message]...} released; to publish · {-1} nothing is held · {-2} the group is paused
+-- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(in flight · log due)
 --@include keys flight release resume advance operate
 local audit, answer, group_key = KEYS[10], KEYS[11], KEYS[12]

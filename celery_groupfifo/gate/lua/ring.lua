@@ -1,26 +1,26 @@
--- ring: heads whose ticket was lost on its way are released again, with a new fence.
+-- ring: release heads again whose ticket was lost on its way, with a new fence.
 --
--- A list is served in order. So a head released before one that has since been begun from the same list, or any
--- head while the list is empty, is not there any more; behind other messages the oldest ones are looked for. A
--- worker may hold it this very moment, between pop and begin: hence the grace. A false alarm costs one stale ticket.
+-- A list is served in order. So a ticket is lost when a later one of its list was begun, or when the list is empty;
+-- in a list with messages the oldest tickets are searched for. A worker may have popped a ticket and not begun it yet:
+-- hence the grace. A false alarm costs one stale ticket.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] calls  (hash)   "ring" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[10] calls  (hash)   "ring" -> "<call> <name>...": the tickets to publish of this worker's last call
 -- KEYS[11] list   (list)   of the queue; absent on other brokers
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] queue   (text)
 -- ARGV[4] grace   (ms)     since the release
 -- ARGV[5] seen    (number) the highest fence begun from the queue in any partition
--- ARGV[6] oldest  (number) nothing is done when another head is the oldest by now; 0: whatever it is
--- ARGV[7] rings   (count)  on other brokers, nothing was begun from the queue for long: all of its heads count, and it
---                          is noted that they went out so often without a begin; -1: only those that were overtaken
+-- ARGV[6] oldest  (number) nothing is done when another head is the oldest by now; 0: any
+-- ARGV[7] rings   (count)  on other brokers, for a quiet queue: all of its heads count, and the number of their
+--                          releases without a begin is stored; -1: only overtaken heads count
 -- ARGV[8] limit   (count)
 -- ARGV[9] call    (text)   the same one until an answer has come
 -- ARGV[10] keep   (ms)     how long the calls of a silent worker are remembered
 -- Returns {count, [queue, message]...}: rung again · to publish
 -- Complexity O(limit · log on_the_way)
 --@include keys flight release again
-local SCANNED = 1000 -- messages from the list's end that are looked through for one ticket
+local SCANNED = 1000 -- messages from the list's end that are searched for one ticket
 local calls, list, queue, grace, seen = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local oldest, rings, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
 
@@ -28,11 +28,11 @@ local begun_fence, begun_at = string.match(redis.call('HGET', K.seen, queue) or 
 seen = math.max(seen, tonumber(begun_fence or 0))
 local below, length = K.us - grace * 1000, list and redis.call('LLEN', list) -- a fence is the time of a release
 if tonumber(redis.call('GET', K.fence) or 0) > K.us + grace * 1000 then
-  below = 9e15 -- the clock was set back: every fence is older than that
+  below = 9e15 -- the clock was set back: every fence is below this
 end
 below = not list and rings < 0 and math.min(below, seen) or below
 
--- Whether a list that is not empty lacks a ticket: the oldest ones are looked for where they would be.
+-- Returns whether a list with messages lacks a ticket; the oldest ones are searched for at the list's end.
 local function missing(fence, id, r)
   local entry = read_entry(id)
   if not list or length == 0 or tonumber(fence) < seen or not entry then
@@ -50,7 +50,7 @@ for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'L
   local r = read_flight(id)
   local counts = r and r.state == 'released' and r.fence == fence
   if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
-    break -- somebody else has rung; or the younger ones are behind it
+    break -- another call has rung it; or only younger ones follow
   end
   redis.call('ZREM', K.on_the_way, member)
   local entry = read_entry(id)

@@ -1,7 +1,7 @@
--- skip: the head of a group is taken out, if it is the one that the caller saw and does not run; the next goes on.
+-- skip: take out the head of a group, if it is the one that the caller saw and does not run; the next one goes on.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] audit    (list)  what operators did, newest first
+-- KEYS[10] audit    (list)  the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] waiting  (list)  of the group
 -- KEYS[13] group    (hash)

@@ -1,4 +1,4 @@
--- surrender: a worker gives heads back. They go to the broker again at once, with a new fence.
+-- surrender: give back heads of a worker. They go to the broker again at once, with a new fence.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10-] lists  (list)   the broker's lists that the caller knows
@@ -19,11 +19,11 @@ for i = 4 + count, #ARGV, 3 do
     r.lost = number(tonumber(r.lost) + tonumber(lost))
     resume(lists, id, r, out, true)
     given = given + 1
-  else -- it may be this very call, repeated
+  else -- it may be a repetition of this call
     ask_again(lists, id, out)
   end
 end
-if given > 0 then -- a full Redis refuses it, unless something was freed before
+if given > 0 then -- a full Redis refuses it, unless memory was freed before
   redis.call('HINCRBY', K.stats, 'surrendered', given)
 end
 return { given, unpack(out) }

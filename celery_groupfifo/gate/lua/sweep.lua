@@ -1,10 +1,10 @@
--- sweep: what is due goes on. Ended holds are released, ended leases are reclaimed, due ETAs and unfinished
--- walks are named to the caller, who knows the keys of their groups.
+-- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs and unfinished walks are named
+-- to the caller, which knows the keys of their groups.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
--- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": what waits for room, see lib/crowd.lua
--- KEYS[12] calls    (hash)    "sweep" -> "<call> <name>...": what this worker's last call has asked it to publish
+-- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": members of due that wait for room, see lib/crowd.lua
+-- KEYS[12] calls    (hash)    "sweep" -> "<call> <name>...": the tickets to publish of this worker's last call
 -- KEYS[13-] lists   (list)    the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] ttl       (ms)
@@ -17,11 +17,11 @@
 -- ARGV[10] keep     (ms)      how long the calls of a silent worker are remembered
 -- ARGV[11] named    (count)   lists
 -- ARGV[12-] queues  (text)    their names
--- Returns {next, reclaimed, named, ...}: ms until something is due (-1: nothing, or another worker watches) · number
---         reclaimed · number of named ones, each a due member and its group · then queue, message pairs to publish
+-- Returns {next, reclaimed, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
+--         number reclaimed · number of named ones, each a due member and its group · queue, message pairs to publish
 -- Complexity O(limit · log due)
 --@include keys flight release resume again pulse due crowd
-local STATE = { l = 'running', h = 'held', r = 'released' } -- that an entry is in when its member is still true
+local STATE = { l = 'running', h = 'held', r = 'released' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, calls = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
@@ -33,7 +33,7 @@ local asked = asked_before(calls, 'sweep', call, lists, out)
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
-while at < #members do -- a crowd that comes in makes them more
+while at < #members do -- grows when a crowd comes in
   at = at + 1
   local member = members[at]
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)

@@ -1,17 +1,17 @@
--- The next head of a group, when nothing of it is in flight.
+-- Finds the next head of a group, when no entry of it is in flight.
 --
--- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and while an operator
--- wants it the flags "paused" and "draining".
+-- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and, set by
+-- an operator, the flags "paused" and "draining".
 local steps = 100 -- empty places that one call may walk over
 
--- The flag goes with the group's last entry: a group that was drained takes new ones.
+-- Remove the flag with the group's last entry: a drained group takes new entries again.
 local function drained(group_key, group)
   if not redis.call('ZSCORE', K.depth, group) then
     redis.call('HDEL', group_key, 'draining')
   end
 end
 
--- Returns whether a head may go out: nothing is in flight, and nobody has paused the group; and whether it drains.
+-- Returns whether a head may go out (no entry is in flight, and the group is not paused); and whether it drains.
 local function free(group_key)
   local is_free, draining = true, false
   for _, field in ipairs(redis.call('HKEYS', group_key)) do

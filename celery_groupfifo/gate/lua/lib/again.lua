@@ -1,5 +1,5 @@
--- An answer was lost, and its call is repeated: what it asked the caller to publish is asked once more. A second copy
--- of a ticket has the same fence, and only one of them begins.
+-- Repeats the tickets to publish when an answer was lost and its call is repeated. A second copy of a ticket has the
+-- same fence, and only one of them begins.
 
 local function ask_again(lists, id, out)
   local r = read_flight(id)
@@ -19,8 +19,8 @@ local function heads_again(lists, group_key, out)
   end
 end
 
--- Names of entries that a call of a worker asked to publish are kept until its next one: "<call> <name>...".
--- Asks once more for those of this very call. Returns them, with blanks before each.
+-- Publish again the entries of an earlier run of this call. Their names are kept until the worker's next call:
+-- "<call> <name>...". Returns the names, with blanks before each.
 local function asked_before(calls, kind, call, lists, out)
   local before, names = string.match(redis.call('HGET', calls, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
@@ -32,6 +32,6 @@ end
 
 local function remember(calls, kind, call, names, ttl)
   if redis.call('HSET', calls, kind, call .. names) == 1 then
-    redis.call('PEXPIRE', calls, ttl) -- renewals go on with it
+    redis.call('PEXPIRE', calls, ttl) -- renewals extend it from now on
   end
 end

@@ -1,12 +1,12 @@
--- A crowd that comes due at once must not stand in everybody's way: a queue that is served gets only so many tickets
--- ahead of what it has begun. The others wait for room, in the order in which they came due, and cost nothing
--- meanwhile: the crowd (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
+-- A crowd that comes due at once must not delay other tasks: a queue that is served gets only ROOM tickets ahead of its
+-- begun ones. The others wait for room, in the order in which they came due, and cost nothing meanwhile: the crowd
+-- (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
 local ROOM = 200 -- tickets on their way in a queue that is served
-local SERVED = 60000 -- ms since a begin, within which a queue is; and while the caller consumes it
-local SOON, LATER = 20, 250 -- ms until a queue is looked at again: when some of its crowd came in, and when none did
+local SERVED = 60000 -- ms since a begin, within which a queue counts as served; as it does while the caller consumes it
+local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
 local rooms, crowded, turned_away = {}, {}, false
 
--- How many tickets of the crowd a queue takes now. lists: of the broker, those that the caller consumes.
+-- Returns the number of tickets that a queue takes of its crowd. lists: the broker's lists that the caller consumes.
 local function room_in(lists, queue)
   local room = rooms[queue]
   if not room then
@@ -21,7 +21,7 @@ local function room_in(lists, queue)
   return room
 end
 
--- Takes room for one more ticket, when nobody waits for it. Without any, the member of due joins the crowd.
+-- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function has_room(crowd, lists, queue, member)
   local room = room_in(lists, queue)
   if room > 0 and crowded[queue] == nil then
@@ -40,14 +40,14 @@ local function has_room(crowd, lists, queue, member)
   return found
 end
 
--- ms until the next sweep, when this call has turned somebody away; else -1.
+-- Returns the ms until the next sweep, when this call has added to a crowd; else -1.
 local function next_look()
   local pause = turned_away and SOON or -1
   return pause
 end
 
--- As many of a queue's crowd as find room, and no more than so many, are due again: they join the members. A row counts
--- while its member waits since that very time.
+-- Make members of a queue's crowd due again, as many as find room, up to a limit: they join the members. A row of the
+-- crowd counts only while its member still waits since the same time.
 local function bring_in(crowd, lists, queue, most, members)
   local room = room_in(lists, queue)
   local wanted = math.max(math.min(room, most), 0)

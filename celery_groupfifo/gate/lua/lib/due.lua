@@ -1,7 +1,7 @@
--- What is due. The kinds have ranges of scores of their own, see lib/keys.lua: none of them waits behind another.
+-- The due members. Each kind has a range of scores of its own, see lib/keys.lua: no kind waits behind another.
 local RANGE = 1e14
 
--- Of each kind, how long until its first member is due (ms); nil: it has none.
+-- Returns for each kind the ms until its first member is due; nil: it has none.
 local function soonest()
   local left = {}
   for kind = 0, 3 do
@@ -12,7 +12,7 @@ local function soonest()
   return left
 end
 
--- So many due members: leases first, and of each kind a fair share.
+-- Returns due members, up to a number: leases first, and of each kind a fair share.
 local function due_now(left, limit)
   local counts, shares, members = {}, {}, {}
   local kinds = {}
@@ -23,7 +23,7 @@ local function due_now(left, limit)
     end
   end
   table.sort(kinds, function(a, b) return counts[a] < counts[b] end)
-  for at, kind in ipairs(kinds) do -- what a kind does not need is for those that need more
+  for at, kind in ipairs(kinds) do -- the unused share of a kind goes to the others
     shares[kind] = math.min(counts[kind], math.floor(limit / (#kinds - at + 1)))
     limit = limit - shares[kind]
   end
@@ -37,7 +37,7 @@ local function due_now(left, limit)
   return members
 end
 
--- ms until something is due; -1: nothing.
+-- Returns the ms until the next member is due; -1: there is none.
 local function next_due(left)
   local least = -1
   for kind = 0, 3 do

@@ -3,12 +3,12 @@
 --   state   released: its ticket is at the broker · running: a worker holds its lease ·
 --           held: it waits for its due time
 --   fence   drawn at the last release
---   lost    how many workers were lost with it
---   since   when it came into this state (ms)
+--   lost    number of workers that were lost with it
+--   since   time when it came into this state (ms)
 --   owner   the worker that runs it, else -
 --   call    the call that began it: makes a repeated begin harmless
---   due     a continuation is stored: when it may go out (ms), else -. While it runs: a replacement, see park.lua
---   stop    why it must not go out at all: p (its group is paused), b (it has failed, and blocks its group), else -
+--   due     time when a stored continuation may go out (ms), else -. While it runs: a replacement, see park.lua
+--   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), else -
 --   group, queue
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
@@ -20,7 +20,7 @@ local function read_flight(id)
       state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
       due = due, stop = stop, group = group, queue = queue,
     }
-  elseif text then -- nobody can read it: the sweep buries the entry, and gives its slot back
+  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
     redis.call('ZADD', K.due, K.REST + K.ms, 'c ' .. id)
   end
   return r
@@ -42,7 +42,7 @@ local function number(value)
   return string.format('%.0f', value)
 end
 
--- max(last + 1, time): it grows over restarts, lost data and failovers, whatever the clock does.
+-- max(last + 1, time): it grows over restarts, lost data, failovers and jumps of the clock.
 local function draw_fence()
   local fence = K.us_text
   local last = tonumber(redis.call('SET', K.fence, fence, 'GET') or 0) or 0
@@ -53,7 +53,7 @@ local function draw_fence()
   return fence
 end
 
--- A worker has the lease. rest: due, stop, group and queue, as they stand in the record.
+-- Note that a worker has the lease. rest: due, stop, group and queue, as in the record.
 local function lease(id, fence, lost, owner, call, ttl, rest)
   redis.call('HSET', K.flight, id, 'running ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' '
     .. owner .. ' ' .. call .. ' ' .. rest)

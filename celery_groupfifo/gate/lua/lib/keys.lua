@@ -2,13 +2,13 @@
 --
 -- KEYS[1] entries (hash)    id -> "<parked us> <group> <queue> <cut>\n<message>"
 -- KEYS[2] flight  (hash)    id -> the record of an entry in flight, see lib/flight.lua
--- KEYS[3] due     (zset)    what time moves. Each kind has a range of scores: when it is due (ms) and
+-- KEYS[3] due     (zset)    what is due at a time. Each kind has a range of scores: when it is due (ms) and
 --                           0      "l id" a lease ends
 --                           1e14   "h id" a hold ends
 --                           2e14   "e group id" an ETA comes
 --                           3e14   "a group" a walk goes on, "x group id" a buried entry's slot, "r id" a ticket did
---                                  not reach the broker, "c id" a record that nobody can read, "d group fence" what a
---                                  failed run has cut off its line is cancelled, "q queue" a queue's crowd comes in
+--                                  not reach the broker, "c id" an unreadable record, "d group fence" entries that
+--                                  a failed run has cut off are cancelled, "q queue" a queue's crowd comes in
 --                           4e14   "h id", "a group" that wait for room, see lib/crowd.lua: no time moves them
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] on_the_way (zset)   "<queue> <fence> <id>" of heads released and not yet begun, score 0
@@ -38,7 +38,7 @@ end
 K.ms_text = string.sub(K.us_text, 1, -4)
 K.us = tonumber(K.us_text)
 K.ms = tonumber(K.ms_text)
--- Where the ranges of due begin.
+-- The starts of the ranges of due.
 K.HOLDS = 1e14
 K.ETAS = 2e14
 K.REST = 3e14

@@ -1,9 +1,9 @@
--- What operators' scripts share.
+-- The common parts of operators' scripts.
 local KEPT = 1000 -- actions that are remembered
-local REPEATED = 60000 -- ms within which a lost reply is asked for again
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 
 -- Timeline of a lost reply: the script takes entries out, the connection breaks, the client repeats the call. It gets
--- the same answer, and can tell whom the entries concern.
+-- the same answer, and can store the results of these entries.
 local function answered(answer, call)
   local before, packed = string.match(redis.call('GET', answer) or '', '^(%d+) (.*)$')
   return before == call and cmsgpack.unpack(packed) or nil
@@ -14,7 +14,7 @@ local function answering(answer, call, reply)
   return reply
 end
 
--- An action is noted in the step that does it: whoever looks finds it, also when its caller is gone.
+-- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
 local function note(audit, text)
   if text ~= '' then
     redis.call('LPUSH', audit, K.ms_text .. ' ' .. text)
@@ -22,7 +22,7 @@ local function note(audit, text)
   end
 end
 
--- A flag is JSON that the caller leaves open for the time.
+-- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K.ms_text .. '}'
 end
@@ -37,18 +37,18 @@ local function in_flight(group_key)
   return ids
 end
 
--- The task, quoted, that an entry's name stands for; see keys.py.
+-- Returns the task, quoted, that an entry's name stands for; see keys.py.
 local function task(name)
   return string.match(name, '^[^;]*')
 end
 
--- Whether an entry stands at its place in the line: its text, if so. One that nobody can read stands there too.
+-- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
 local function standing(us, id)
   local entry, corrupt = read_entry(id)
   return entry and entry.us == us and entry.text or corrupt
 end
 
--- Its group halts with an entry that has failed for good: it stays the head, and an operator says how it goes on.
+-- Halt a group with an entry that has failed for good: the entry stays the head, and an operator decides on it.
 local function block(id, r, group_key, flag)
   r.state, r.owner, r.call, r.stop, r.since = 'held', '-', '-', 'b', K.ms_text
   write_flight(id, r)
@@ -56,8 +56,8 @@ local function block(id, r, group_key, flag)
   redis.call('HINCRBY', K.stats, 'blocked', 1)
 end
 
--- An entry that does not run is taken out, and its slot given back. Its place in the line is the caller's.
--- Returns its text; and whether it had failed, and blocked its group, which it does no more.
+-- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
+-- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
   local r, text = read_flight(id), redis.call('HGET', K.entries, id)
   local failed = r and r.stop == 'b'

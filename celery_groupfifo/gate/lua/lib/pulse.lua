@@ -1,12 +1,12 @@
--- The pulse of the sweeps, and who watches.
+-- The pulse of the sweeps, and the watch.
 --
--- No mass reclaim: after a time without any sweep (Redis was away, or nobody lived; a clock that jumps looks the same)
--- leases are left alone for a whole ttl, so that every living owner renews first.
+-- No mass reclaim: after a time without any sweep leases are left alone for a whole ttl, so that every living owner
+-- renews first. (Redis was away, or no worker lived; a jump of the clock looks the same.)
 --
--- One worker at a time watches. It alone is told when something is due next, so that not all of them wake for it. The
--- watch ends by itself unless its holder sweeps; the bell hands it over to whom it has woken.
+-- One worker at a time watches. It alone is told when the next member is due, so that not all of them wake for it. The
+-- watch ends by itself unless its holder sweeps; the bell hands it over to the worker it wakes.
 
--- Returns since when there was no gap (ms), and whether this worker watches.
+-- Returns the time (ms) since when there was no gap, and whether this worker watches.
 local function beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis.call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(K.ms - tonumber(last)) > ttl / 2 then

@@ -1,12 +1,12 @@
--- From a parked entry to a ticket at the broker.
+-- Makes tickets of parked entries.
 --
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
--- ticket goes in at two fixed places near the front, so nothing is ever decoded and encoded again.
+-- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
 local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
--- Returns the entry; nothing when there is none, and its text when nobody can read it.
+-- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis.call('HGET', K.entries, id)
   local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -26,14 +26,14 @@ local function compose(id, entry, fence, lost)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
 
--- What goes on for a run under its id is stored. It keeps the time at which the entry was parked.
+-- Store the continuation of a run under its id. It keeps the time at which the entry was parked.
 local function continue(id, r, queue, cut, message, delay)
   local parked = string.match(redis.call('HGET', K.entries, id) or '', '^%d+') or K.us_text
   redis.call('HSET', K.entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
   r.due = number(K.ms + delay)
 end
 
--- What nobody can read goes to the dead letters; its group goes on.
+-- Move an unreadable entry to the dead letters; its group goes on.
 local function bury(id, group, reason, text)
   redis.call('LPUSH', K.dead, cjson.encode({ group, id, reason, K.ms_text }) .. '\n' .. (text or ''))
   redis.call('HDEL', K.entries, id)
@@ -60,7 +60,7 @@ local function release(lists, id, lost, group, entry, out)
     or redis.pcall('RPUSH', lists[queue], message))
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
     error(pushed.err)
-  elseif type(pushed) ~= 'number' then -- no list of the caller's, or no list at all
+  elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
     out[#out + 1] = queue
     out[#out + 1] = message
   end

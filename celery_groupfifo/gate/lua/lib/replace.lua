@@ -1,9 +1,9 @@
--- A running task has replaced itself by others, the last of which has its id.
-local NAMES = 8 -- that the entries of one task may have, see keys.py
+-- Parks the replacement of a running task: the last one of a chain has the running task's id.
+local NAMES = 8 -- names that the entries of one task may have, see keys.py
 
--- What has the key of a run keeps the run's place. What has another one joins its own line, under a name that is free.
--- Returns the name, and the record of the run; no name when nothing is replaced, the id is no running task's, or all
--- names are taken.
+-- An entry with the run's key keeps the run's place. One with another key joins its own line, under a free name.
+-- Returns the name, and the record of the run; no name when the entry replaces none, its id is no running task's, or
+-- all names are taken.
 local function replaced(id, group, replaces)
   local r
   r = read_flight(id)

@@ -1,8 +1,7 @@
--- An entry in flight goes on.
+-- Lets an entry in flight go on.
 local REDELIVERED = '"redelivered": true, '
 
--- As a broker marks what it delivers again: the message says so from now on, until a continuation takes its
--- place.
+-- Mark the message as redelivered, as a broker does, until a continuation takes its place.
 local function mark_redelivered(id)
   local e = read_entry(id)
   if not e or string.sub(e.text, e.at, e.at + #REDELIVERED - 1) == REDELIVERED then
@@ -14,7 +13,7 @@ local function mark_redelivered(id)
   }))
 end
 
--- The record of an entry can't be read: with it goes the entry, whose group is known from the entry alone.
+-- Bury an entry whose record can't be read; its group is known from the entry alone.
 local function bury_flight(id)
   local entry, text = read_entry(id), redis.call('HGET', K.flight, id)
   if text and not read_flight(id) then
@@ -27,9 +26,8 @@ local function bury_flight(id)
   redis.call('ZREM', K.due, 'c ' .. id)
 end
 
--- Its continuation waits until it is due, anything else is released. An entry
--- that nobody can read is buried; its slot is given back by the sweep, which knows the group's keys.
--- again: its run came to no end of its own.
+-- Hold an entry with a continuation until it is due, release any other one. An unreadable entry is buried; the sweep,
+-- which knows the group's keys, gives its slot back. again: its run had no outcome.
 local function resume(lists, id, r, out, again)
   redis.call('ZREM', K.due, 'l ' .. id)
   if again and r.due == '-' then
