@@ -51,6 +51,14 @@ test: venv ## Run the tests, two files at a time (JOBS); ecosystem and matrix ha
 	$(BIN)/python -m pytest tests --ignore tests/ecosystem -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 	  --durations 40
 
+.PHONY: docs docs-serve
+docs: venv ## Build the documentation into build/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+docs-serve: docs ## Show it at http://127.0.0.1:8000, and build it anew when a page changes
+	$(BIN)/mkdocs serve
+
 .PHONY: chaos matrix ecosystem mutants
 chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)
 	$(BIN)/python -m pytest tests/chaos -s --seeds $(SEEDS)
