@@ -61,6 +61,14 @@ test-rest: venv ## All others: more seeds, pools and faults, and what takes long
 
 test-all: test test-rest ## All; ecosystem and matrix have environments of their own
 
+.PHONY: docs docs-serve
+docs: venv ## Build the documentation into build/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+docs-serve: docs ## Show it at http://127.0.0.1:8000, and build it anew when a page changes
+	$(BIN)/mkdocs serve
+
 .PHONY: chaos matrix ecosystem mutants
 chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)
 	$(BIN)/python -m pytest tests/chaos -s --seeds $(SEEDS)
