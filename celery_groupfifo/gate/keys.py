@@ -89,19 +89,19 @@ class Keys:
         self.audit = self._stem + "audit"
 
     def waiting(self, group: Quoted) -> str:
-        """The list of a group's parked entries."""
+        """Return the list of a group's parked entries."""
         return f"{self._stem}w:{group}"
 
     def group(self, group: Quoted) -> str:
-        """The hash of a group's own state."""
+        """Return the hash of a group's own state."""
         return f"{self._stem}g:{group}"
 
     def cut(self, group: Quoted, fence: int | str) -> str:
-        """The list of what a failed run has cut off its group's line."""
+        """Return the list of what a failed run has cut off its group's line."""
         return f"{self._stem}d:{group}:{fence}"
 
     def calls(self, owner: Quoted) -> str:
-        """The hash of a worker's last calls."""
+        """Return the hash of a worker's last calls."""
         return f"{self._stem}calls:{owner}"
 
     def answer(self, token: str) -> str:
@@ -121,7 +121,7 @@ class Keyspace:
         self._by_tag = {keys.tag: keys for keys in self.partitions}
 
     def of_group(self, group: Quoted) -> Keys:
-        """The partition of a group."""
+        """Return the partition of a group."""
         if len(self.partitions) == 1:
             return self.partitions[0]
         return self.partitions[crc32(group.encode()) % len(self.partitions)]

@@ -129,12 +129,12 @@ class Flight:
 
     @property
     def task_id(self) -> str:
-        """The task's id."""
+        """Return the task's id."""
         return task_of(self.id)
 
     @property
     def worker(self) -> str:
-        """The node's name, without the mark of its life."""
+        """Return the node's name, without the mark of its life."""
         return unquote(self.owner).rpartition("/")[0] or unquote(self.owner)
 
 
