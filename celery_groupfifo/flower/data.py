@@ -77,7 +77,7 @@ def summary(board: Board) -> dict[str, Any]:
         "groups": len(index.rows),
         "states": index.states,
         "running": running,
-        "parked": max(sum(row.depth for row in index.rows) - running, 0),
+        "parked": max(sum(row.depth - len(row.flights) for row in index.rows), 0),
         "oldest_age": index.oldest,
         "dead_letters": int(board.groups.stats()["dead_letters"]),
         "throughput": board.throughput(),

@@ -61,7 +61,7 @@ def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
     yield GaugeMetricFamily("groupfifo_paused_groups", "Groups that an operator has paused.", now.paused)
     yield GaugeMetricFamily(
         "groupfifo_parked_tasks",
-        "Tasks that no worker runs: in line, waiting for a slot, a retry or their ETA.",
+        "Tasks that are not under way: in line, or waiting for their ETA.",
         now.parked,
     )
     yield GaugeMetricFamily("groupfifo_running_tasks", "Tasks whose lease a worker holds.", now.running)

@@ -37,7 +37,7 @@ class Snapshot:
         groups: Live groups by the state of their head: `running`; `waiting`, for a free slot; `held`: nothing may
             start now, since a retry, an ETA or the end of a pause is awaited.
         paused: Groups that an operator has paused; while they hold tasks they are counted in `groups`, too.
-        parked: Tasks that no worker runs: in line, waiting for a slot, a retry or their ETA.
+        parked: Tasks that are not under way: in line, or waiting for their ETA.
         running: Tasks whose lease a worker holds.
         oldest: Seconds since the oldest task in line was parked, or the oldest head that waits for a slot was
             released, whichever is longer; see `Snapshots`.
@@ -137,13 +137,13 @@ class Snapshots:
 
     def _read_partition(self, gate: Gate, keys: Keys) -> Snapshot:
         def counts(pipe: Any) -> None:
-            pipe.time().hlen(keys.entries).zcard(keys.depth).zcard(keys.on_the_way)
+            pipe.time().hlen(keys.entries).hlen(keys.flight).zcard(keys.depth).zcard(keys.on_the_way)
             pipe.zcard(keys.paused).llen(keys.dead).hgetall(keys.stats)
             pipe.zrange(keys.depth, 0, DEEPEST - 1, desc=True)
             pipe.zscan(keys.depth, cursor=self._cursors.get(keys.tag, 0), count=WALKED)
 
         read = gate.store.read("counts", counts)
-        (seconds, us), entries, depth, rung, paused, dead, stats, deepest, (cursor, walked) = read
+        (seconds, us), entries, flights, depth, released, paused, dead, stats, deepest, (cursor, walked) = read
         self._cursors[keys.tag] = int(cursor)
 
         now = seconds + us / 1e6
@@ -156,13 +156,13 @@ class Snapshots:
 
         running, *firsts = gate.store.read("ages", ages)
 
-        released = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if rung else []
+        waiting = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if released else []
         return Snapshot(
-            groups={"running": running, "waiting": rung, "held": max(depth - running - rung, 0)},
+            groups={"running": running, "waiting": released, "held": max(depth - running - released, 0)},
             paused=paused,
-            parked=max(entries - running, 0),
+            parked=max(entries - flights, 0),
             running=running,
-            oldest=max(self._age(keys, names, firsts, now), *released, 0.0),
+            oldest=max(self._age(keys, names, firsts, now), *waiting, 0.0),
             dead=dead,
             totals={name.decode(): int(value) for name, value in stats.items()},
         )
