@@ -12,10 +12,7 @@ class GroupFifo:
     """The use of groups by an app: for a client that sends by name, or a worker of plain tasks.
 
     Args:
-        app: The app; its settings are checked at once.
-
-    Raises:
-        InvalidSetting: A `groupfifo_` setting is unknown or wrong.
+        app: The app. Its settings may still come: they are checked when a worker starts, or a task is sent to a group.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -24,5 +21,9 @@ class GroupFifo:
 
     @property
     def settings(self) -> Settings:
-        """Return the app's settings."""
+        """Return the app's settings.
+
+        Raises:
+            InvalidSetting: A `groupfifo_` setting is unknown or wrong.
+        """
         return read_settings(self.app.conf)
