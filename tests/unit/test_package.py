@@ -1,0 +1,25 @@
+"""What is installed: every file of the package, and nothing else of the repository."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from pathlib import Path
+
+import celery_groupfifo
+
+PACKAGE = Path(celery_groupfifo.__file__).parent
+
+
+def test_every_file_that_is_no_module_is_named() -> None:
+    setup = ConfigParser(interpolation=None)
+    setup.read(PACKAGE.parent / "setup.cfg")
+    patterns = setup["options.package_data"]["celery_groupfifo"].split()
+    named = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    files = {path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path for path in files if path.suffix != ".py"} == named
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    """One without `__init__.py` is left out of a wheel, and works in the repository all the same."""
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
