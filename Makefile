@@ -9,7 +9,8 @@ STAMP  := $(VENV)/.installed
 
 # Read by the demo and the cluster; an empty one means its default. Without an app the cluster runs the demo's.
 export DEMO_TASKS INSTANCES WORKER_CONCURRENCY APP WORKER_OPTIONS
-CLUSTER := $(BIN)/python -m celery_groupfifo.cluster
+# What was started knows its app; before that it is the demo's.
+CLUSTER := $(if $(wildcard cluster/cluster.json),,APP=$(or $(APP),demo.app)) $(BIN)/python -m celery_groupfifo.cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo flower cluster cluster-scale cluster-reload cluster-stop cluster-status test check check-lua \

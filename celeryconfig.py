@@ -1,4 +1,4 @@
-"""Configuration of the demo's app, and a model for your own.
+"""A model configuration, for your own app.
 
 Read from the environment:
     REDIS_URL: the server, without a database number (wins over the next two).

@@ -29,7 +29,7 @@ FAST = ("unit", "mutants", "gate")
 #: They start servers or proxies, or take their time.
 MAIN = tuple(
     f"gate/test_{name}"
-    for name in ("address_list", "connections", "failover", "outbox", "sentinel", "state_machine", "store_errors")
+    for name in ("address_list", "connections", "failover", "outbox", "state_machine", "store_errors")
 )
 REST = (
     "brokers/test_channel_errors",
@@ -48,8 +48,12 @@ REST = (
     "flower/test_metrics",
     "flower/test_tasks_live",
     "gate/test_exploration",
+    "gate/test_sentinel",
+    "groups/test_doctor",
+    "groups/test_inspect",
     "groups/test_size",
     "integration",
+    "metrics/test_worker",
     "stalls/test_due",
     "stalls/test_elsewhere",
     "stalls/test_hang",
@@ -63,8 +67,10 @@ REST = (
     "worker/test_shutdown",
     "worker/test_tls",
 )
-#: One of each kind of what takes long.
+#: One of each kind of what takes long, so that each promise of docs/guarantees.md has one test here.
 SAMPLES = (
+    "chaos/test_kills.py::test_a_producer_that_is_killed_leaves_nothing_half_done",
+    "chaos/test_kills.py::test_six_kills_of_three_workers",
     "chaos/test_seeds.py::test_faults_from_a_seed[1]",
     "chaos/test_verdict",
     "gate/test_exploration.py::test_without_faults",

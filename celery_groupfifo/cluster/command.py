@@ -115,7 +115,7 @@ def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
     kept = Recipe.kept(directory) if options.command != "start" else {}
     app = options.app or kept.get("app")
     if not app:
-        raise ClusterError("Name the app, as for `celery -A`: APP=shop, or --app shop.")
+        raise ClusterError("Nothing runs here so far: name the app, as for `celery -A`: APP=shop, or --app shop.")
     return Recipe(
         app=app,
         concurrency=options.concurrency or kept.get("concurrency"),

@@ -86,7 +86,8 @@ def message_of(text: bytes) -> bytes:
 
 def ticket_of(message: bytes) -> Ticket | None:
     """Return the ticket in a message as the scripts give it; None when there is none."""
-    return Ticket.parse(message.split(b'"', 6)[5].decode())
+    words = message.split(b'"', 6)
+    return Ticket.parse(words[5].decode()) if len(words) > 6 else None
 
 
 class Waiting(NamedTuple):
@@ -154,5 +155,5 @@ class BuriedEntry(NamedTuple):
         try:
             group, name, reason, ms = json.loads(line)
             return cls(Quoted(str(group)), str(name), str(reason), int(float(ms)), entry)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None

@@ -140,7 +140,7 @@ class Endings:
             told = Told("surrender", call, partial(self._returned, some), some, anywhere=True)
             member.outbox.tell(told, wait=member.may_wait)
         for run in back:
-            member.events.surrendered(run, later=member.aside.here)
+            member.events.surrendered(run)
             run.delivery.close()
 
     def _returned(self, runs: list[Run], reply: Any, told: Told) -> None:

@@ -10,6 +10,7 @@ and none takes a client for a worker because of them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from logging import DEBUG, ERROR, INFO
 from time import time
@@ -99,16 +100,16 @@ class Events:
         said = f"has failed for good and blocks its group until it is retried, skipped or dropped: {error}"
         self._tell(_BLOCKED, run, {"exception": error}, said)
 
-    def surrendered(self, run: Run, later: bool = False) -> None:
-        """Tell that a run goes back to the head of its group; `later`: send its event from the loop."""
+    def surrendered(self, run: Run) -> None:
+        """Tell that a run goes back to the head of its group."""
         if self._heard(_SURRENDERED):
             said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
-            self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said, later)
+            self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said)
 
     def lease_lost(self, run: Run) -> None:
         """Tell that a lease is lost, from any thread."""
         said = "has lost its lease: another run of it may have begun. What this run still returns is refused."
-        self._tell(_LEASE_LOST, run, {}, said, later=True)
+        self._tell(_LEASE_LOST, run, {}, said)
 
     def stale(self, run: Run) -> None:
         """Tell that a delivery had a stale ticket."""
@@ -145,24 +146,25 @@ class Events:
             dispatcher.buffer_group = {*dispatcher.buffer_group, EVENT_GROUP}  # buffered, as Celery's own task events
         return dispatcher
 
-    def _tell(self, kind: _Kind, run: Run, more: dict[str, Any], said: str, later: bool = False) -> None:
+    def _tell(self, kind: _Kind, run: Run, more: dict[str, Any], said: str) -> None:
         task, what = run.name, of_run(run)
         log(kind.level, said, task, what)
         kind.signal.send(sender=task, worker=self._consumer.hostname, **what, **more)
         fields = {**what, **more, "task": task, "uuid": what["task_id"]}  # Celery's events call the id `uuid`
         del fields["task_id"]
-        self._send(kind.event, fields, later)
+        self._send(kind.event, fields)
 
     def _count(self, signal: Signal, event: str, count: int) -> None:
         signal.send(sender=None, count=count, worker=self._consumer.hostname)
-        self._send(event, {"count": count}, later=True)
+        self._send(event, {"count": count})
 
-    def _send(self, event: str, fields: dict[str, Any], later: bool) -> None:
+    def _send(self, event: str, fields: dict[str, Any]) -> None:
         dispatcher = self._dispatcher()
         if dispatcher is None:
             return
-        if later:
-            self._soon(lambda: self._send(event, fields, False))
+        if threading.current_thread().name.startswith("groupfifo-"):
+            # One of our own threads: Celery's connection belongs to its own.
+            self._soon(lambda: self._send(event, fields))
             return
         try:
             dispatcher.send(f"{EVENT_GROUP}-{event}", **fields)

@@ -40,7 +40,7 @@ SCRIPTS = ("begin", "finish", "fail", "surrender")
 class Line:
     """The line of one worker.
 
-    All but `look`, `wanted`, `open`, `drop` and `hand_over` is for the loop's thread only.
+    `attach`, `detach` and `tell` are for the loop's thread only.
 
     Args:
         loop: The consumer's.
@@ -228,6 +228,11 @@ class Line:
         if overdue and not connection.readable:  # else the loop is only busy
             logger.warning("The gate has not answered for %g s: its calls go out again.", self._store.timeout)
             self.drop()
+
+    def abandon(self) -> None:
+        """Do without the loop for good: it stands still. From any thread."""
+        self._attached = self._opening = False
+        self.hand_over()
 
     def hand_over(self) -> None:
         """Drop the line, and hand over all calls, also those that have not gone out. From any thread."""

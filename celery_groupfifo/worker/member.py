@@ -160,7 +160,7 @@ class Member:
     def is_held(self, run: Run) -> bool:
         """Return whether our own code, Celery, the pool, or a call to the gate still has a run."""
         if run.state in LEAVING:
-            return any(run in told.runs for told in self.outbox.unanswered())
+            return self.outbox.has(run)
         if run.state is State.RECEIVED:
             return True  # its begin is on its way, and may have taken effect
         if run.state in (State.BEGUN, State.OVER):  # OVER: Celery tells the result backend, which may hang
@@ -246,7 +246,7 @@ class Member:
         self.hearing.pause()
 
         def leave() -> None:
-            self.outbox.hand_over()
+            self.outbox.abandon_loop()
             self.give_back_unstarted()
 
         threading.Thread(target=leave, name="groupfifo-leave", daemon=True).start()

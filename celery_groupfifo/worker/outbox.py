@@ -24,6 +24,10 @@ from celery_groupfifo.worker.told import PassOn, Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
+    from celery_groupfifo.worker.run import Run
+
+#: Seconds that the renewer waits to see the open calls.
+SEEN_SECONDS = 0.5
 
 
 class Outbox:
@@ -101,9 +105,22 @@ class Outbox:
     # -- open calls --------------------------------------------------------------
 
     def unanswered(self) -> list[Told]:
-        """Return all calls that are not answered yet, or whose answer is not heard yet."""
+        """Return all calls that are not answered yet, or whose answer the postman has and nobody has heard yet."""
         with self._changed:
             return [*self._now, *self._line.calls(), *self._postman.calls(), *self._postman.unheard()]
+
+    def has(self, run: Run) -> bool:
+        """Return whether a call of a run is open.
+
+        True as well while that can't be seen: a soft shutdown may have interrupted the main thread where it holds the
+        lock, and lasts long.
+        """
+        if not self._changed.acquire(timeout=SEEN_SECONDS):
+            return True
+        try:
+            return any(run in told.runs for told in self.unanswered())
+        finally:
+            self._changed.release()
 
     def kept(self) -> list[Told]:
         """Return the calls that could not be told at once, and are repeated."""
@@ -128,9 +145,9 @@ class Outbox:
         """Stop using the loop, which does not run for a while: the postman carries the open calls."""
         self._line.detach()
 
-    def hand_over(self) -> None:
-        """Let the postman carry the open calls: the loop stands still. From any thread."""
-        self._line.hand_over()
+    def abandon_loop(self) -> None:
+        """Let the postman carry all calls from now on: the loop stands still, for good. From any thread."""
+        self._line.abandon()
 
     def close(self, patience: float) -> bool:
         """Take no more calls, and wait for the open ones, as long as answers come.

@@ -436,7 +436,7 @@ def test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_no
     """Timeline: a soft shutdown begins, whose signal handler lasts for long, in the middle of a turn."""
     for each in "abcd":
         lined.finish(world.run(each, each), each)
-    lined.outbox.hand_over()
+    lined.outbox._line.hand_over()
     until(lambda: not len(lined.outbox))
     assert world.residue() == {} and lined.answers == {}
     lined.turn(answers=4)
@@ -753,3 +753,34 @@ def test_a_line_that_is_refused_for_good_is_told_once(
     lined.until(lambda: len(tried) >= 3)
     assert caplog.text.count("no right to load scripts") == 1 and "Traceback" not in caplog.text
     assert lined.outbox._postman.reachable
+
+
+def test_while_the_open_calls_can_not_be_seen_each_run_counts_as_held(world: World, lined: Turning) -> None:
+    """Timeline: a soft shutdown interrupts the main thread where it holds the lock, and the renewer looks."""
+    ticket = released(world, "a")
+    lined.begin(ticket)
+    lined.turn(1)
+    run: Any = SimpleNamespace(ticket=ticket, key="?")
+    found: list[bool] = []
+    assert not lined.outbox.has(run)
+    with lined.outbox._changed:
+        renewer = threading.Thread(target=lambda: found.append(lined.outbox.has(run)))
+        renewer.start()
+        renewer.join(20)
+    assert found == [True]
+
+
+def test_a_loop_that_is_abandoned_gets_no_more_calls(world: World, lined: Turning) -> None:
+    """Timeline: a soft shutdown is over, and in the same signal handler a cold one tells the ends of runs."""
+    hearing = Hearing(lined.loop, True)
+    outbox = Outbox(lined.loop, lined.gate.store, lined.gate.store, hearing.hear)
+    outbox.attach()
+    until(lambda: outbox._line._connection is not None)
+    outbox.abandon_loop()
+    ticket = released(world, "a")
+    call = lined.gate.begin_call(ticket, "w1", lined.gate.call_name())
+    outbox.tell(lined.told("begin", call, ticket, lambda reply: bool(reply[0])))
+    until(lambda: lined.answers == {"a": True})
+    assert lined.threads["a"] != threading.get_ident(), "heard without a turn of the loop"
+    assert outbox.close(patience=5)
+    hearing.stop(1.0)

@@ -955,7 +955,7 @@ STRUCK = (
     Mutant(
         "during a soft shutdown what the loop has told is not told again",
         "worker/member.py",
-        "            self.outbox.hand_over()\n",
+        "            self.outbox.abandon_loop()\n",
         "",
         (UNIT + "test_member.py::test_while_a_signal_handler_holds_the_loop_others_do_its_part",),
     ),

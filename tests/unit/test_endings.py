@@ -60,7 +60,7 @@ class Worker:
                 surrender_call=lambda back, lists: ("k", [], [lost for _, lost in back]),
             ),
             lists=SimpleNamespace(beside=lambda message: [], all=lambda: []),
-            outbox=SimpleNamespace(tell=self._tell, unanswered=lambda: self.calls),
+            outbox=SimpleNamespace(tell=self._tell, has=lambda run: any(run in told.runs for told in self.calls)),
             pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
             loop=SimpleNamespace(is_main=False),
             hearing=SimpleNamespace(aside=False),

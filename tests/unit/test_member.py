@@ -105,7 +105,7 @@ def test_while_a_signal_handler_holds_the_loop_others_do_its_part(green: bool) -
     worker: Any = SimpleNamespace(
         consumer=SimpleNamespace(pool=SimpleNamespace(is_green=green)),
         hearing=SimpleNamespace(pause=noted("paused")),
-        outbox=SimpleNamespace(hand_over=noted("handed over")),
+        outbox=SimpleNamespace(abandon_loop=noted("handed over")),
         give_back_unstarted=noted("given back"),
     )
     Member.leave(worker)

@@ -63,7 +63,7 @@ def test_a_place_in_line() -> None:
 def test_a_dead_letter() -> None:
     stored = json.dumps(["g", "id", "why", "1800.5"]).encode() + b"\n1 g q 0\nmessage"
     assert BuriedEntry.parse(stored) == BuriedEntry("g", "id", "why", 1800, b"1 g q 0\nmessage")
-    for other in (b"", b"[1]", b'["g", "id", "why", "soon"]', b"{}"):
+    for other in (b"", b"[1]", b'["g", "id", "why", "soon"]', b'["g", "id", "why", "Infinity"]', b"{}"):
         assert BuriedEntry.parse(other) is None
 
 
@@ -71,3 +71,4 @@ def test_a_ticket_in_a_message() -> None:
     message = b'{"properties": {"delivery_tag": "gf groupfifo:0 7 0 1800 id", "delivery_info": {}}}'
     ticket = ticket_of(message)
     assert ticket is not None and (ticket.fence, ticket.id) == (7, "id")
+    assert ticket_of(b"{}") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -192,3 +193,17 @@ def test_a_sweep_does_not_wait_for_receivers(name: str) -> None:
         assert found == [3]
     finally:
         signal.disconnect(receive)
+
+
+def test_a_thread_of_our_own_leaves_the_sending_of_events_to_the_loop(run: Any) -> None:
+    """Celery's connection belongs to its own thread, which may be in the middle of a write."""
+    dispatcher, soon = Dispatcher(), list[Any]()
+    consumer = SimpleNamespace(hostname="one@host", event_dispatcher=dispatcher)
+    told = events.Events(consumer, soon.append, lambda call: call())
+    for name, steps in (("groupfifo-heard", 1), ("MainThread", 0)):
+        soon.clear()
+        thread = threading.Thread(target=told.surrendered, args=(run,), name=name)
+        thread.start()
+        thread.join(20)
+        assert len(soon) == steps
+    assert [kind for kind, _ in dispatcher.sent] == ["groupfifo-surrendered"]

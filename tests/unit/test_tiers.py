@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,10 @@ def test_the_longest_beginning_counts() -> None:
     assert tier_of("tests/chaos/test_seeds.py::test_faults_from_a_seed[1]") is Tier.MAIN
     assert tier_of("tests/chaos/test_seeds.py::test_faults_from_a_seed[2]") is Tier.REST
     assert tier_of("tests/worker/test_outcomes.py::test_b") is Tier.MAIN
+
+
+def test_each_promise_has_a_test_in_the_main_tier() -> None:
+    page = (TESTS.parent / "docs" / "guarantees.md").read_text("utf-8")
+    for line in re.findall(r"^\| G\d+ \|.*$", page, re.MULTILINE):
+        named = re.findall(r"`([\w/]+\.py::\w+)`", line)
+        assert any(tier_of(f"tests/{name}") is not Tier.REST for name in named), line[:60]

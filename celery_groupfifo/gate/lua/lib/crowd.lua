@@ -2,7 +2,7 @@
 -- begun ones. The others wait for room, in the order in which they came due, and cost nothing meanwhile: the crowd
 -- (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
 local ROOM = 200 -- tickets on their way in a queue that is served
-local SERVED = 60000 -- ms since a begin, within which a queue counts as served; as it does while the caller consumes it
+local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
 local rooms, crowded, turned_away = {}, {}, false
 
