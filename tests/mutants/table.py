@@ -947,10 +947,7 @@ STRUCK = (
         "worker/member.py",
         "        self.hearing.pause()\n\n        def leave",
         "\n        def leave",
-        (
-            STALLS + "test_soft_shutdown.py::test_what_has_not_begun_goes_on_elsewhere_at_once",
-            UNIT + "test_member.py::test_while_a_signal_handler_holds_the_loop_others_do_its_part",
-        ),
+        (UNIT + "test_member.py::test_while_a_signal_handler_holds_the_loop_others_do_its_part",),
     ),
     Mutant(
         "during a soft shutdown what the loop has told is not told again",
@@ -1056,6 +1053,13 @@ STRUCK = (
         "        return self._on_loop and self._aside.here\n",
         "        return False\n",
         (UNIT + "test_hearing.py::test_an_answer_that_was_taken_for_a_paused_loop_stays_outside_of_it",),
+    ),
+    Mutant(
+        "what came back waits for a loop that stands still",
+        "worker/hearing.py",
+        "not (self.paused or anywhere)",
+        "not self.paused",
+        (UNIT + "test_hearing.py::test_what_needs_no_loop_is_heard_though_that_stands_still",),
     ),
     Mutant(
         "the postman waits for whoever hears an answer",
