@@ -23,7 +23,7 @@ venv: $(STAMP) ## Create .venv with everything installed (done once)
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev]'
 	@touch $@
 
 demo: venv ## Watch groups run in order (DEMO_TASKS, INSTANCES, WORKER_CONCURRENCY)

@@ -64,7 +64,7 @@ class Setup:
 
     @property
     def log(self) -> str:
-        """What all workers have logged."""
+        """Return the logs of all workers."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def send(self, kind: str, key: str, number: int, *args: Any, **options: Any) -> None:
@@ -72,7 +72,7 @@ class Setup:
         self.app.tasks[f"routed.{kind}"].apply_async((key, number, *args), **options)
 
     def events(self, key: str, event: str = "start") -> list[dict[str, Any]]:
-        """What the tasks of a key have noted."""
+        """Return the notes of the tasks of a key."""
         path = self.folder / "history"
         lines = path.read_text().splitlines() if path.exists() else []
         return [each for each in map(json.loads, lines) if each["key"] == key and each["event"] == event]

@@ -238,7 +238,7 @@ def message(broker: redis.Redis, key: str) -> dict[str, Any]:
 
 
 def test_the_default_of_a_producer_is_not_applied_twice(elsewhere: tuple[Celery, redis.Redis]) -> None:
-    """Who brings a ticket has compression and an exchange of its own: the message is ready, and knows its way."""
+    """Publish a ticket as it is, whatever compression and exchange its publisher has: the message is complete."""
     app, broker = elsewhere
     groups = Groups(app)
     groups.pause("k")

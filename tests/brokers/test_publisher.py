@@ -357,7 +357,7 @@ def test_where_the_app_asks_for_confirms_each_is_confirmed(through_a_hole: Any, 
 def test_what_rabbitmq_refuses_delays_no_other(
     rabbit: Sender, rabbitmq_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What AMQP can't carry is refused at the call; were it not, it would be nobody else's matter."""
+    """Refuse at the call a text that AMQP can't carry: afterwards nobody could send it."""
     monkeypatch.setattr("celery_groupfifo.sending.message._check_amqp", lambda task, properties: None)
     for number in range(8):
         rabbit.park(f"odd{number}", timestamp="soon")

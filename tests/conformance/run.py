@@ -39,7 +39,7 @@ WITHIN = 40.0
 
 @dataclass(frozen=True)
 class Engine:
-    """What a run stands on.
+    """The servers, pool and settings of a run.
 
     Attributes:
         broker: Its URL.

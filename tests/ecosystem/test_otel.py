@@ -13,7 +13,7 @@ OWN = ("celery.hostname", "celery.task_name", "messaging.message.id", "messaging
 
 
 def shape(stage: Stage, task: str) -> list[Any]:
-    """Return what is told of a task's sends and runs, without what is its own; plain ones end in any order."""
+    """Return the spans of a task's sends and runs, sorted, without what differs by task."""
     sends = {each["id"]: each for each in stage.notes(span=f"apply_async/{NAME}.{task}")}
     found = []
     for run in stage.notes(span=f"run/{NAME}.{task}"):

@@ -28,7 +28,7 @@ def transaction(stage: Stage, name: str) -> Any:
 
 
 def spans(stage: Stage, task: str) -> list[tuple[str, str]]:
-    """What a sender's transaction has inside, without the task's name."""
+    """Return the spans of a sender's transaction, without the task's name."""
     inside = transaction(stage, f"{NAME}.{task} False")["spans"]
     return [(span["op"], str(span["description"]).replace(task, "")) for span in inside if span["op"][:5] == "queue"]
 

@@ -16,7 +16,7 @@ app = make_app("data", accept_content=[*SERIALIZERS], result_accept_content=[*SE
 
 
 class Order(BaseModel):
-    """What a customer orders."""
+    """An order of a customer."""
 
     customer: str
     items: list[int]

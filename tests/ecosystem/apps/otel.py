@@ -11,8 +11,7 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
-from celery_groupfifo import GroupFifoTask
-from tests.ecosystem.apps.base import make_app, note
+from tests.ecosystem.apps.base import fallible_tasks, make_app, note
 
 
 class Notes(SpanExporter):
@@ -41,20 +40,7 @@ def _trace(**_: Any) -> None:
 
 worker_process_init.connect(_trace, weak=False)
 app = make_app("otel")
-
-
-@app.task(base=GroupFifoTask, group_key="{key}")
-def ordered(key: str, fails: bool = False) -> str:
-    if fails:
-        raise ValueError("as told")
-    return key
-
-
-@app.task
-def plain(key: str, fails: bool = False) -> str:
-    if fails:
-        raise ValueError("as told")
-    return key
+ordered, plain = fallible_tasks(app, __name__)
 
 
 def send() -> None:

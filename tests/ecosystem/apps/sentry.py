@@ -9,8 +9,7 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.transport import Transport
 
-from celery_groupfifo import GroupFifoTask
-from tests.ecosystem.apps.base import make_app, note
+from tests.ecosystem.apps.base import fallible_tasks, make_app, note
 
 
 class Notes(Transport):
@@ -26,20 +25,7 @@ sentry_sdk.init(
     dsn="http://key@127.0.0.1:1/1", transport=Notes, traces_sample_rate=1.0, integrations=[CeleryIntegration()]
 )
 app = make_app("sentry")
-
-
-@app.task(base=GroupFifoTask, group_key="{key}")
-def ordered(key: str, fails: bool = False) -> str:
-    if fails:
-        raise ValueError("as told")
-    return key
-
-
-@app.task
-def plain(key: str, fails: bool = False) -> str:
-    if fails:
-        raise ValueError("as told")
-    return key
+ordered, plain = fallible_tasks(app, __name__)
 
 
 def _send(task: Any, fails: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from celery_singleton import Singleton
 
 from celery_groupfifo import GroupFifoTask
-from tests.ecosystem.apps.base import URL, make_app, wait_and_note
+from tests.ecosystem.apps.base import URL, make_app, noting_task, send_again, single_tasks
 
 app = make_app("singleton", singleton_backend_url=os.environ[URL])
 
@@ -19,15 +19,8 @@ class OrderedSingleton(Singleton, GroupFifoTask):
     abstract = True
 
 
-def _task(name: str, **options: Any) -> Any:
-    return app.task(name=name, bind=True, **options)(wait_and_note)
-
-
-TASKS = {
-    "alone": _task("alone", base=Singleton),
-    "both": _task("both", base=OrderedSingleton, group_key="{key}"),
-}
-ordered = _task("ordered", base=GroupFifoTask, group_key="{key}")
+TASKS = single_tasks(app, Singleton, OrderedSingleton)
+ordered = noting_task(app, "ordered", base=GroupFifoTask, group_key="{key}")
 
 
 def send() -> dict[str, Any]:
@@ -43,5 +36,4 @@ def send() -> dict[str, Any]:
 
 def again() -> None:
     """Send what was a duplicate, when the first has ended."""
-    for name, task in TASKS.items():
-        task.delay(name, 1).get(timeout=20)
+    send_again(TASKS)
