@@ -237,6 +237,10 @@ def test_a_worker_without_the_package(crew: Crew, plain: Callable[[str], None]) 
     check = checks_of(crew)["package"]
     assert not check.ok and check.unsafe and "plain@test" in check.what and "one@test" not in check.what
     assert "out of order" in check.why and "Install celery-groupfifo" in check.remedy
+    crew.send("k", 0, queue="plain")
+    crew.app.control.add_consumer("plain", destination=["plain@test"], reply=True)
+    said = Groups(crew.app).explain("k")
+    assert "consumed by plain@test. The app of plain@test does not use celery-groupfifo" in said
 
 
 def test_a_worker_of_an_app_without_ordered_tasks_is_one_without_the_package(
