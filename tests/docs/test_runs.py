@@ -67,7 +67,7 @@ def test_the_tests_of_the_how_to_pass(server: embedded.Server, project: Path) ->
     write(ROOT / "docs" / "how-to" / "testing.md", server, project)
     # as the page says; here pytest-celery is installed
     said = run(project, "python", "-m", "pytest", "-p", "celery.contrib.pytest", "-p", "no:celery", "-q")
-    assert "4 passed" in said
+    assert "5 passed" in said
 
 
 def test_the_tutorials_commands_say_what_it_shows(server: embedded.Server, project: Path) -> None:
