@@ -40,6 +40,9 @@ task_reject_on_worker_lost = True
 # 30 seconds that orchestrators give before SIGKILL; what has not ended goes back to the head of its group.
 worker_soft_shutdown_timeout = 20.0
 
+# A connection that goes dead without being closed must not block a worker's main loop for ever.
+broker_transport_options = {"socket_timeout": 10.0}
+
 # Workers may be started before Redis is up.
 broker_connection_retry_on_startup = True
 

@@ -1,9 +1,9 @@
 """Celery tasks in order, one at a time per key, groups in parallel.
 
-Importing the package changes three places in Celery, for every app of the process: `AMQP._create_task_sender` asks for
-the group of what is sent, `Router.route` keeps the first route of what has one, and `filter_hidden_settings` hides the
-password of `groupfifo_url`. Everything else belongs to apps that use groups, and what only workers or operators need is
-loaded by them.
+Importing the package changes four places in Celery, for every app of the process: `AMQP._create_task_sender` asks for
+the group of what is sent, `Router.route` keeps the first route of what has one, `Task.apply` checks the key and the
+options of what runs in place, and `filter_hidden_settings` hides the password of `groupfifo_url`. Everything else
+belongs to apps that use groups, and what only workers or operators need is loaded by them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from celery_groupfifo.errors import (
     UnsupportedServer,
     WrongState,
 )
-from celery_groupfifo.sending import publish
+from celery_groupfifo.sending import in_place, publish
 from celery_groupfifo.sending.bulk import park_many
 from celery_groupfifo.signals import (
     group_begun,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from celery_groupfifo.groups import Groups
 
 publish.hook()
+in_place.hook()
 masks.hook()
 
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ same fence may write again: a run may write several times.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
@@ -32,6 +32,13 @@ class Fenced(Protocol):
     @property
     def fence(self) -> int:
         """Return the fence, which grows with every start in the group."""
+
+
+class Headers(Protocol):
+    """The headers of a request: a mapping, or what an HTTP library has in place of one."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return their names and values."""
 
 
 class Fence(NamedTuple):
@@ -199,7 +206,7 @@ def fence_headers(group: Fenced | None) -> dict[str, str]:
     return {GROUP_HEADER: quote(run.key, safe=":@/,=+"), TOKEN_HEADER: str(run.fence)}
 
 
-def read_fence_headers(headers: Mapping[str, str]) -> Fence:
+def read_fence_headers(headers: Headers) -> Fence:
     """Read which run is calling, in the service that is called; give the result to a guard of its own store.
 
     Args:

@@ -140,6 +140,10 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             check_task(cls())
 
     @property
-    def group(self) -> GroupRun | None:
-        """Return the group of the run in progress; None in a run without one."""
+    def group(self) -> GroupRun | Any:
+        """Return the group of the run in progress; None in a run without one.
+
+        Its type is `GroupRun | Any`, so that a type checker accepts `self.group.fence`, and still finds a misspelt
+        name. `GroupRun.of(self)` has the strict type, `GroupRun | None`.
+        """
         return GroupRun.of(self)

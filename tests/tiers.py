@@ -54,6 +54,7 @@ REST = (
     "groups/test_size",
     "integration",
     "metrics/test_worker",
+    "stalls/test_dead_connections",
     "stalls/test_due",
     "stalls/test_elsewhere",
     "stalls/test_hang",

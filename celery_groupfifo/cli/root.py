@@ -11,9 +11,11 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.cli.output import as_json
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.groups import Groups
+from celery_groupfifo.settings import PREFIX
 
 #: Exit code for a refusal or an empty result. Wrong usage is click's 2.
 NOTHING = 1
+NO_APP = "No app is named: celery -A APP groupfifo …, with the module of your Celery app in place of APP."
 
 
 @click.group(name="groupfifo")
@@ -32,12 +34,18 @@ class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
         self.params.append(option("--json", "json_", is_flag=True, help="Print JSON."))
 
     def invoke(self, ctx: click.Context) -> Any:
+        app = ctx.obj.app
+        unnamed = ctx.find_root().params.get("app", app) is None
+        if unnamed and not (app.conf.broker_url or app.conf.get(PREFIX + "url")):
+            raise click.UsageError(NO_APP, ctx)
         try:
             return super().invoke(ctx)
         except (GroupFifoError, OperationalError) as error:
             if ctx.params.get("json_"):
                 as_json({"error": str(error), "kind": type(error).__name__})
             click.echo(f"Error: {error}", err=True)
+            if unnamed:
+                click.echo(NO_APP, err=True)
             ctx.exit(NOTHING)
 
 

@@ -6,7 +6,9 @@ opened, and it goes on with connections to a server that has stopped being the r
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +16,12 @@ from itertools import count
 from typing import Any, Protocol
 
 import redis
+from redis.exceptions import NoPermissionError
 
+logger = logging.getLogger(__name__)
+
+#: A refusal to let a connection give itself a name. Redis 6.2 names no subcommand.
+_NO_NAME = re.compile(r"'client(\|setname)?'", re.IGNORECASE)
 #: Idle connections that are kept. A burst opens as many as it needs; further ones are closed when they come back.
 KEPT = 16
 
@@ -83,6 +90,7 @@ class Connections:
         self._place: Place | None = None
         self._idle = _Idle()
         self._numbers = count(1)
+        self._named = True
         self.generation = 0
         self.timeout = float(options["socket_timeout"])
 
@@ -104,13 +112,27 @@ class Connections:
         connection = _class_of(options)(**_arguments(options))
         connection.groupfifo_generation = generation
         try:
-            connection.connect()
+            self._connect(connection)
         except BaseException:
             connection.disconnect()
             if self._master is not None:
                 self._master.doubt()
             raise
         return connection
+
+    def _connect(self, connection: Any) -> None:
+        """Connect; without a name where the user may not give one: it is only for those who read `CLIENT LIST`."""
+        if not self._named:
+            connection.client_name = None
+        try:
+            connection.connect()
+        except NoPermissionError as error:
+            connection.disconnect()
+            if not connection.client_name or not _NO_NAME.search(str(error)):
+                raise
+            logger.info("Connections get no name %s: Redis does not allow it (%s).", connection.client_name, error)
+            self._named = False
+            self._connect(connection)
 
     def close(self, connection: Any) -> None:
         """Close a connection, with every unread answer."""

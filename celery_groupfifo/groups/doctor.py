@@ -8,6 +8,7 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.servers import connection_options
 from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
@@ -59,18 +60,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         "What a worker has prefetched waits for its slots, while others may be idle; the heads of groups too.",
         "Set worker_prefetch_multiplier = 1.",
     )
-    timeout = float(dict(app.conf.broker_transport_options or {}).get("visibility_timeout", 3600))
-    limit = float(app.conf.task_time_limit or 0)
-    if app.connection_for_write().transport.driver_type == "redis":
-        yield Check.of(
-            "visibility",
-            timeout > max(limit, 2 * gate.settings.lease_ttl),
-            f"The broker's visibility timeout is {timeout:g} s, the tasks' time limit "
-            + (f"{limit:g} s." if limit else "not set."),
-            "After it the broker delivers again what is not acknowledged: of ordered tasks a stale ticket, no more, "
-            "but of plain tasks with acks_late a second run.",
-            "Set broker_transport_options = {'visibility_timeout': …} above the longest task.",
-        )
+    yield from _broker(app, gate.settings.lease_ttl)
     early = sorted(name for name, task in app.tasks.items() if is_ordered_class(type(task)) and not task.acks_late)
     yield Check.of(
         "acks_late",
@@ -78,6 +68,33 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         f"Ordered tasks with acks_late = False: {', '.join(early)}." if early else "All ordered tasks have acks_late.",
         "Without it Celery does not run a task again when its process is killed.",
         "Leave acks_late as GroupFifoTask sets it, unless such a task must never run twice.",
+    )
+
+
+def _broker(app: Celery, lease: float) -> Iterator[Check]:
+    """Yield the findings about a broker on Redis."""
+    timeout = float(dict(app.conf.broker_transport_options or {}).get("visibility_timeout", 3600))
+    limit = float(app.conf.task_time_limit or 0)
+    broker = app.connection_for_write()
+    if broker.transport.driver_type != "redis":
+        return
+    yield Check.of(
+        "visibility",
+        timeout > max(limit, 2 * lease),
+        f"The broker's visibility timeout is {timeout:g} s, the tasks' time limit "
+        + (f"{limit:g} s." if limit else "not set."),
+        "After it the broker delivers again what is not acknowledged: of ordered tasks a stale ticket, no more, "
+        "but of plain tasks with acks_late a second run.",
+        "Set broker_transport_options = {'visibility_timeout': …} above the longest task.",
+    )
+    patience = connection_options(broker).get("socket_timeout")
+    yield Check.of(
+        "socket_timeout",
+        bool(patience),
+        f"The broker's socket_timeout is {patience:g} s." if patience else "The broker's connections have no time-out.",
+        "When a connection goes dead without being closed, Celery's main loop waits for an answer on it: the worker "
+        "takes no task, and SIGTERM does not end it.",
+        "Set broker_transport_options = {'socket_timeout': 10}.",
     )
 
 

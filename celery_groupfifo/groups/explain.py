@@ -114,12 +114,20 @@ class Explainer:
         )
         if messages is not None:
             text += f" and {_count(messages, 'message')} in the queue"
-        consumers = self._workers.consumers(queue) if self._workers else None
-        if consumers:
-            text += f"; consumed by {', '.join(consumers[:5])}" + (" and others" if len(consumers) > 5 else "")
-        elif consumers is not None:
-            text += "; no worker that answers consumes this queue"
-        return f"{text}. {_rest(group)}."
+        return f"{text}{self._consumed(self._workers, queue) if self._workers else ''}. {_rest(group)}."
+
+    def _consumed(self, workers: Workers, queue: str) -> str:
+        consumers = workers.consumers(queue)
+        if not consumers:
+            return "; no worker that answers consumes this queue"
+        text = f"; consumed by {_several(consumers)}"
+        unaware = workers.unaware(workers.refused(consumers))
+        if unaware:
+            text += (
+                f". The app of {_several(unaware)} does not use celery-groupfifo: it takes ordered tasks from this "
+                "queue and runs them as plain ones. `doctor` has the remedy"
+            )
+        return text
 
     def _held(self, keys: Keys, group: Group, head: Flight) -> str:
         entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
@@ -198,6 +206,10 @@ def _by(group: Group, now: float) -> str:
 def _rest(group: Group) -> str:
     rest = group.depth - max(len(group.running), 1)
     return f"{_count(rest, 'task')} {'waits' if rest == 1 else 'wait'} behind it" if rest else "Nothing waits behind it"
+
+
+def _several(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
 
 
 def _task(name: str, task_id: str) -> str:

@@ -76,8 +76,8 @@ def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, lis
     seen = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.seen))
     ordered = queues_with_heads(app, reader) | _named(app, reader, seen)
     asked = sorted(worker for worker, names in queues.items() if ordered & set(names))
-    answers = workers.ask(lambda inspect: inspect._request("groupfifo_refused"), asked) if asked else {}
-    plain = [worker for worker in asked if "error" in (answers.get(worker) or {})]
+    answers = workers.refused(asked)
+    plain = workers.unaware(answers)
     yield Check.of(
         "package",
         not plain,

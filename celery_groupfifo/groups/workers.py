@@ -39,6 +39,15 @@ class Workers:
         """Return the answering workers that consume a queue."""
         return sorted(name for name, queues in self.queues().items() if queue in queues)
 
+    def refused(self, workers: list[str]) -> dict[str, Any]:
+        """Return the calls that workers could not tell the gate, see `worker/inspect.py`; or each one's error."""
+        return self.ask(lambda inspect: inspect._request("groupfifo_refused"), workers) if workers else {}
+
+    @staticmethod
+    def unaware(answers: dict[str, Any]) -> list[str]:
+        """Return the workers whose answer to `refused` is an error: their apps know no groups."""
+        return sorted(worker for worker, answer in answers.items() if "error" in (answer or {}))
+
     def queues(self) -> dict[str, list[str]]:
         """Return the queues of each answering worker."""
         answers = self.ask(lambda inspect: inspect.active_queues())

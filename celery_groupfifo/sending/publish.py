@@ -18,23 +18,29 @@ from kombu.utils.functional import retry_over_time
 
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Entry, Number
+from celery_groupfifo.gate.model import Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
+from celery_groupfifo.sending.call import (
+    asks_for_group,
+    check_app,
+    check_plain,
+    checked_headers,
+    key_of,
+    take_options,
+    task_of,
+)
 from celery_groupfifo.sending.context import Continuation, collecting, continued, is_running
-from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
-from celery_groupfifo.sending.headers import clean, cleaned, has_ours, is_ours
+from celery_groupfifo.sending.grouping import is_grouped
+from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.message import build_entry
-from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
+from celery_groupfifo.sending.options import KEY
 from celery_groupfifo.sending.producer import Published, publish_through
-from celery_groupfifo.settings import check_option
 from celery_groupfifo.signals import group_parked
 
 #: The options of a message that a router sets.
 ROUTE = frozenset({"queue", "exchange", "routing_key"})
 #: The option that carries the router's answer to the sender, which removes it.
 ROUTED = "groupfifo_routed"
-#: Marks a task whose options have been checked.
-_CHECKED = "_groupfifo_checked"
 
 
 class _DuplicateError(Exception):
@@ -95,21 +101,22 @@ class GroupSender:
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         routed = options.pop(ROUTED, {})
-        said = _said(name, message, options)
+        said = take_options(name, options)
+        clean(message.headers)
         run = continued(message.headers.get("id"))
-        task = self._task(name)
-        if run is None and said.get(KEY) is None and not is_grouped(task) and name not in MAPS:
+        task = task_of(self.app, name)
+        if run is None and not asks_for_group(task, name, said):
             return self._plain(producer, name, message, said, options)
-        key = self._key(task, name, message, said.get(KEY)) if run is None else None
-        if run is not None and (elsewhere := self._other_key(run, task, name, message, said.get(KEY))):
+        key = key_of(self.app, task, name, *_arguments(message), said) if run is None else None
+        if run is not None and (elsewhere := self._other_key(run, task, name, message, said)):
             run, key = None, elsewhere
         if run is None and key is None:
             return self._plain(producer, name, message, said, options)
         if "id" not in message.headers:
             raise InvalidSetting("task_protocol = 1 has no place for a ticket: ordered tasks need task_protocol = 2.")
-        extra = {**(run.options if run else {}), **self._extra(task, said)}
+        extra = {**(run.options if run else {}), **checked_headers(task, said)}
         if task is not None:
-            _check_app(self.app, name)
+            check_app(self.app, name)
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options))
@@ -121,75 +128,20 @@ class GroupSender:
     def _plain(self, producer: Any, name: str, message: Any, said: dict[str, Any], options: dict[str, Any]) -> Any:
         if collecting.get() is not None:
             raise MissingGroupKey(f"{name} belongs to no group: park_many takes signatures of grouped tasks.")
-        useless = sorted(option for option, value in said.items() if value is not None)
-        if useless:
-            raise MissingGroupKey(f"{name} was sent with {', '.join(useless)}, but belongs to no group.")
+        check_plain(name, said)
         if signals.before_task_publish.receivers:
             producer = _Cleaner(producer)
         return self.send(producer, name, message, **options)
 
-    def _task(self, name: str | None) -> Any:
-        return _task_of(self.app, name)
-
-    def _key(self, task: Any, name: str, message: Any, said: object) -> str | None:
-        if said is not None:
-            return checked_key(said, name)
-        args, kwargs = _arguments(message)
-        if name in MAPS:
-            inner = (kwargs.get("task") or {}).get("task")
-            if is_grouped(self._task(inner)):
-                raise MissingGroupKey(f"{name} over {inner} is one entry of one group: pass group_key=… with the call.")
-            return None
-        return group_key(task, name, args, kwargs)
-
-    def _other_key(self, run: Continuation, task: Any, name: str, message: Any, said: object) -> str | None:
+    def _other_key(self, run: Continuation, task: Any, name: str, message: Any, said: dict[str, Any]) -> str | None:
         """Return the key of a task that replaces a run, when it is another group's; None: it keeps the run's place.
 
         A retry always keeps it, whatever its arguments.
         """
-        if run.is_retried_by(message.headers) or (said is None and not is_grouped(task)):
+        if run.is_retried_by(message.headers) or (said.get(KEY) is None and not is_grouped(task)):
             return None
-        key = self._key(task, name, message, said)
+        key = key_of(self.app, task, name, *_arguments(message), said)
         return key if key != run.key else None
-
-    def _extra(self, task: Any, said: dict[str, Any]) -> dict[str, Any]:
-        """Return the headers for options of the call, which differ from the task's and travel with the message."""
-        for option, value in said.items():
-            if option != KEY and value is not None:
-                check_option(option, value)
-        if task is not None and _CHECKED not in task.__dict__:
-            check_task(task)
-            task.__dict__[_CHECKED] = True
-        return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
-
-
-def _arguments(message: Any) -> tuple[Any, Any]:
-    """Return the arguments of a call, for both of Celery's message protocols."""
-    body = message.body
-    return (body["args"], body["kwargs"]) if isinstance(body, dict) else (body[0], body[1])
-
-
-def _check_app(app: Celery, name: str) -> None:
-    """Check that an app with a task's code uses groups: else its workers never tell the gate of an end.
-
-    Raises:
-        InvalidSetting: It does not.
-    """
-    if not hasattr(app, INSTALLED) and app.autofinalize and not app.finalized:
-        app.finalize(auto=True)  # a shared task is not bound before
-    if not hasattr(app, INSTALLED):
-        raise InvalidSetting(
-            f"{name} is sent to a group, but the app {app.main or ''!r} does not use groups yet. Base a task on "
-            "GroupFifoTask, or call GroupFifo(app) where the app is made: its workers need that, too."
-        )
-
-
-def _task_of(app: Celery, name: str | None) -> Any:
-    """Return the task of a name; None when its code is not loaded here."""
-    tasks = app._tasks
-    if name not in tasks and app._pending and app.autofinalize and not app.finalized:
-        app.finalize(auto=True)  # the task may be declared and not made yet
-    return tasks.get(name)
 
 
 class _Park:
@@ -297,26 +249,10 @@ def _callback_retry() -> bool:
     return bool(variable is not None and variable.get())
 
 
-def _said(name: str, message: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Take our options out of a call's options and headers, and return them.
-
-    Raises:
-        InvalidOption: An option that looks like ours does not exist.
-    """
-    check_names(options, f"with a call of {name}")
-    said = {option: options.pop(option) for option in NAMES.intersection(options)}
-    headers = dict(options.get("headers") or ())
-    if has_ours(headers):
-        given = {
-            header.removeprefix(HEADER_PREFIX): value
-            for header, value in headers.items()
-            if is_ours(header) and header.startswith(HEADER_PREFIX + PREFIX)
-        }
-        check_names(given, f"in a header {HEADER_PREFIX}… of a call of {name}")
-        said = {**given, **{option: value for option, value in said.items() if value is not None}}
-        options["headers"] = cleaned(headers)
-    clean(message.headers)
-    return said
+def _arguments(message: Any) -> tuple[Any, Any]:
+    """Return the arguments of a call, for both of Celery's message protocols."""
+    body = message.body
+    return (body["args"], body["kwargs"]) if isinstance(body, dict) else (body[0], body[1])
 
 
 def _named(options: dict[str, Any]) -> list[Entity]:
@@ -359,7 +295,7 @@ def _hook_routes() -> None:
     def route(self: Any, options: dict[str, Any], name: str, *args: Any, **kwargs: Any) -> Any:
         task = kwargs["task_type"] if "task_type" in kwargs else (args[2:] or (None,))[0]
         has_key = options.get(KEY) is not None
-        maybe_grouped = has_key or is_running() or is_grouped(task or _task_of(self.app, name))
+        maybe_grouped = has_key or is_running() or is_grouped(task or task_of(self.app, name))
         routed = find(self, options, name, *args, **kwargs)
         if maybe_grouped and _reaches_us(self.app):
             routed[ROUTED] = {word: routed[word] for word in ROUTE if word in routed}

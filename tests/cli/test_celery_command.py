@@ -30,13 +30,20 @@ def installed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def celery(installed: Path, url: str, *words: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+def celery(
+    installed: Path,
+    url: str,
+    *words: str,
+    stdout: int = subprocess.PIPE,
+    app: str = "tests.worker.app",
+    **variables: str,
+) -> subprocess.CompletedProcess[str]:
     conf = json.dumps({"broker_url": url, "result_backend": url})
     path = os.pathsep.join([str(installed), str(REPOSITORY)])
     return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "tests.worker.app", "groupfifo", *words],
+        [sys.executable, "-m", "celery", *(["-A", app] if app else []), "groupfifo", *words],
         cwd=installed,
-        env={**os.environ, "PYTHONPATH": path, CONF: conf},
+        env={**os.environ, "PYTHONPATH": path, CONF: conf, **variables},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -53,6 +60,22 @@ def test_it_is_there_after_an_installation(installed: Path, redis_url: str) -> N
     assert (done.returncode, done.stdout) == (0, "Group 'k' is paused.\n"), done.stderr
     done = celery(installed, redis_url, "explain", "k")
     assert done.stdout.startswith("Group 'k' is paused by anna since"), done.stderr
+
+
+@pytest.mark.parametrize("words", [("list",), ("explain", "k"), ("doctor", "--json")])
+def test_without_an_app_it_says_how_to_name_one(installed: Path, words: tuple[str, ...]) -> None:
+    """Celery's default app has no settings, so it leads to no gate."""
+    done = celery(installed, "", *words, app="", CELERY_CONFIG_MODULE="no_such_module")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No app is named: celery -A APP groupfifo" in done.stderr
+
+
+def test_without_an_app_an_error_of_the_default_app_says_so(installed: Path) -> None:
+    """With a celeryconfig.py in the directory, Celery's default app has its settings."""
+    (installed / "settings_found.py").write_text('broker_url = "redis://localhost:1/0"\n')
+    done = celery(installed, "", "list", app="", CELERY_CONFIG_MODULE="settings_found")
+    assert done.returncode == 1
+    assert "localhost:1" in done.stderr and "No app is named" in done.stderr
 
 
 def test_watch_is_live_on_a_terminal(installed: Path, redis_url: str) -> None:

@@ -133,6 +133,38 @@ def test_reading_and_pushing_are_refused_with_the_remedy(world: World) -> None:
     store.close()
 
 
+def named(world: World) -> Connections:
+    """Connections of the user that give themselves a name."""
+    made = connections(world)
+    made._options["client_name"] = "groupfifo"
+    return made
+
+
+@pytest.mark.parametrize("denied", ["-client|setname", "-client"])
+def test_a_user_who_may_give_no_name_connects_without(
+    world: World, denied: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "celery_groupfifo")
+    world.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}", "~*", "+@all", denied)
+    several = named(world)
+    store = Store(several, world.gate.store.shown)
+    assert store.version() >= (6, 2)
+    for _ in range(2):
+        several.close(several.open())
+    assert len([each for each in caplog.records if "get no name groupfifo" in each.message]) == 1
+    names = [each["name"] for each in world.redis.client_list() if each["user"] == USER]
+    assert names == [""]
+    store.close()
+
+
+def test_a_user_who_may_not_select_is_refused_as_ever(world: World) -> None:
+    world.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}", "~*", "+@all", "-select")
+    other = world.url.replace("://", f"://{USER}:{PASSWORD}@").removesuffix("/0") + "/1"
+    several = gate_server(Celery("acl", broker=other, set_as_current=False), Settings()).connections(5.0, "groupfifo")
+    with pytest.raises(ScriptRefused, match="select"):
+        Store(several, world.gate.store.shown).version()
+
+
 def test_a_wrong_password_is_an_error_of_ours(world: World) -> None:
     world.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", ">another")
     store = Store(connections(world), world.gate.store.shown)

@@ -168,8 +168,11 @@ def test_the_settings_of_the_app(shop: Shop) -> None:
     assert not checks["prefetch"].ok and "is 0" in checks["prefetch"].what
     assert not checks["visibility"].ok and "3600 s, the tasks' time limit 7200 s" in checks["visibility"].what
     assert not checks["acks_late"].ok and "shop.early" in checks["acks_late"].what
-    shop.app.conf.broker_transport_options = {"visibility_timeout": 10_000}
-    assert examine(shop)["visibility"].ok
+    assert not checks["socket_timeout"].ok and "'socket_timeout': 10" in checks["socket_timeout"].remedy
+    shop.app.conf.broker_transport_options = {"visibility_timeout": 10_000, "socket_timeout": 7}
+    checks = examine(shop)
+    assert checks["visibility"].ok
+    assert checks["socket_timeout"].ok and "is 7 s" in checks["socket_timeout"].what
 
 
 @pytest.mark.usefixtures("nobody_answers")
@@ -177,7 +180,7 @@ def test_a_gate_beside_the_broker(redis_url: str) -> None:
     app = Celery("beside", broker="memory://", set_as_current=False)
     app.conf.groupfifo_url = redis_url
     checks = {check.name: check for check in Groups(app).doctor()}
-    assert "the broker is another one" in checks["broker"].what and "visibility" not in checks
+    assert "the broker is another one" in checks["broker"].what and not {"visibility", "socket_timeout"} & checks.keys()
 
 
 # -- the workers -----------------------------------------------------------
@@ -237,6 +240,10 @@ def test_a_worker_without_the_package(crew: Crew, plain: Callable[[str], None]) 
     check = checks_of(crew)["package"]
     assert not check.ok and check.unsafe and "plain@test" in check.what and "one@test" not in check.what
     assert "out of order" in check.why and "Install celery-groupfifo" in check.remedy
+    crew.send("k", 0, queue="plain")
+    crew.app.control.add_consumer("plain", destination=["plain@test"], reply=True)
+    said = Groups(crew.app).explain("k")
+    assert "consumed by plain@test. The app of plain@test does not use celery-groupfifo" in said
 
 
 def test_a_worker_of_an_app_without_ordered_tasks_is_one_without_the_package(

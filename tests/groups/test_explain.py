@@ -12,7 +12,7 @@ from tests.groups.conftest import Shop
 @pytest.fixture(autouse=True)
 def fleet(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, object]]:
     """What workers would answer."""
-    answers: dict[str, dict[str, object]] = {"groupfifo_leases": {}, "active_queues": {}}
+    answers: dict[str, dict[str, object]] = {"groupfifo_leases": {}, "active_queues": {}, "groupfifo_refused": {}}
 
     class Inspect:
         def __getattr__(self, name: str) -> object:
@@ -53,6 +53,16 @@ def test_waiting_for_a_slot(shop: Shop, fleet: dict[str, dict[str, object]]) -> 
     assert shop.groups.explain("k") == (
         "Group 'k' waits for a slot: its head shop.send[k] was released to queue 'celery' 0.0 s ago, 2 tickets of the "
         "gate before it and 4 messages in the queue; consumed by celery@one. 1 task waits behind it."
+    )
+
+
+def test_waiting_where_a_consumer_knows_no_groups(shop: Shop, fleet: dict[str, dict[str, object]]) -> None:
+    shop.send("k", "a")
+    fleet["active_queues"] = {name: [{"name": "celery"}] for name in ("celery@one", "plain@two")}
+    fleet["groupfifo_refused"] = {"celery@one": {"calls": []}, "plain@two": {"error": "no such command"}}
+    assert shop.groups.explain("k").endswith(
+        "; consumed by celery@one, plain@two. The app of plain@two does not use celery-groupfifo: it takes ordered "
+        "tasks from this queue and runs them as plain ones. `doctor` has the remedy. Nothing waits behind it."
     )
 
 

@@ -1,8 +1,7 @@
-"""The guards for outside writes; the examples of docs/fencing.md run as they stand."""
+"""The guards for outside writes."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from itertools import permutations
 from pathlib import Path
@@ -13,25 +12,7 @@ import redis
 from celery_groupfifo.errors import GroupFifoError, GroupLeaseLost
 from celery_groupfifo.fencing import Fence, RedisFence, SqlFence, fence_headers, read_fence_headers, sql_predicate
 
-PAGE = Path(__file__).parents[2] / "docs" / "fencing.md"
 OLD, NEW = Fence("g", 1_800_000_000_000_001), Fence("g", 1_800_000_000_000_002)
-
-
-def examples() -> str:
-    """The page as one program: its text as blank lines, so that an error names the page's own line."""
-    lines, inside = [], False
-    for line in PAGE.read_text("utf-8").splitlines():
-        fence = line.startswith("```")
-        lines.append("" if fence or not inside else line)
-        inside = line == "```python" if fence else inside
-    return "\n".join(lines)
-
-
-def test_the_examples_of_the_page_run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    program = examples()
-    assert len(re.findall(r"assert ", program)) >= 5, "the examples check what they say"
-    exec(compile(program, str(PAGE), "exec"), {"__name__": "docs.fencing"})
 
 
 class Wire:

@@ -1,0 +1,124 @@
+"""The group that a call asks for: its options and its key, checked; for what is sent, and for what runs in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery import Celery
+
+from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
+from celery_groupfifo.gate.model import INSTALLED, TRAVELLING
+from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.headers import cleaned, has_ours, is_ours
+from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
+from celery_groupfifo.settings import check_option
+
+#: Marks a task whose options have been checked.
+_CHECKED = "_groupfifo_checked"
+
+
+def take_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Take our options out of a call's options and headers, and return them.
+
+    Args:
+        name: Of the task.
+        options: Of the call.
+
+    Raises:
+        InvalidOption: An option that looks like ours does not exist.
+    """
+    check_names(options, f"with a call of {name}")
+    said = {option: options.pop(option) for option in NAMES.intersection(options)}
+    headers = dict(options.get("headers") or ())
+    if has_ours(headers):
+        given = {
+            header.removeprefix(HEADER_PREFIX): value
+            for header, value in headers.items()
+            if is_ours(header) and header.startswith(HEADER_PREFIX + PREFIX)
+        }
+        check_names(given, f"in a header {HEADER_PREFIX}… of a call of {name}")
+        said = {**given, **{option: value for option, value in said.items() if value is not None}}
+        options["headers"] = cleaned(headers)
+    return said
+
+
+def asks_for_group(task: Any, name: str, said: Mapping[str, Any]) -> bool:
+    """Return whether a call may belong to a group, by its options or its task; `key_of` says it for sure."""
+    return said.get(KEY) is not None or is_grouped(task) or name in MAPS
+
+
+def key_of(
+    app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], said: Mapping[str, Any]
+) -> str | None:
+    """Return the key of a call that may belong to a group; None: it belongs to none.
+
+    Args:
+        app: The app that sends.
+        task: None where its code is not loaded.
+        name: Of the task.
+        args: Of the call.
+        kwargs: Of the call.
+        said: Our options of the call.
+
+    Raises:
+        MissingGroupKey: It needs one, and none can be built.
+        InvalidGroupKey: It is no key.
+    """
+    if said.get(KEY) is not None:
+        return checked_key(said[KEY], name)
+    if name in MAPS:
+        inner = (kwargs.get("task") or {}).get("task")
+        if is_grouped(task_of(app, inner)):
+            raise MissingGroupKey(f"{name} over {inner} is one entry of one group: pass group_key=… with the call.")
+        return None
+    return group_key(task, name, args, kwargs)
+
+
+def check_plain(name: str, said: Mapping[str, Any]) -> None:
+    """Check that the call of a task without a group has no options for one.
+
+    Raises:
+        MissingGroupKey: It has.
+    """
+    useless = sorted(option for option, value in said.items() if value is not None)
+    if useless:
+        raise MissingGroupKey(f"{name} was sent with {', '.join(useless)}, but belongs to no group.")
+
+
+def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers for options of a call, which differ from the task's and travel with the message.
+
+    Raises:
+        InvalidOption: An option of the call or the task does not work.
+    """
+    for option, value in said.items():
+        if option != KEY and value is not None:
+            check_option(option, value)
+    if task is not None and _CHECKED not in task.__dict__:
+        check_task(task)
+        task.__dict__[_CHECKED] = True
+    return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
+
+
+def check_app(app: Celery, name: str) -> None:
+    """Check that an app with a task's code uses groups: else its workers never tell the gate of an end.
+
+    Raises:
+        InvalidSetting: It does not.
+    """
+    if not hasattr(app, INSTALLED) and app.autofinalize and not app.finalized:
+        app.finalize(auto=True)  # a shared task is not bound before
+    if not hasattr(app, INSTALLED):
+        raise InvalidSetting(
+            f"{name} is sent to a group, but the app {app.main or ''!r} does not use groups yet. Base a task on "
+            "GroupFifoTask, or call GroupFifo(app) where the app is made: its workers need that, too."
+        )
+
+
+def task_of(app: Celery, name: str | None) -> Any:
+    """Return the task of a name; None when its code is not loaded here."""
+    tasks = app._tasks
+    if name not in tasks and app._pending and app.autofinalize and not app.finalized:
+        app.finalize(auto=True)  # the task may be declared and not made yet
+    return tasks.get(name)
