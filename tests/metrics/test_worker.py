@@ -46,10 +46,10 @@ def events(crew: Crew, wanted: int) -> Iterator[list[dict[str, Any]]]:
     ready, done = threading.Event(), threading.Event()
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
-    ready.wait(5)
+    ready.wait(60)
     until(lambda: crew.redis.exists("_kombu.binding.celeryev"), "nobody listens to events")
     yield found
-    thread.join(10)
+    thread.join(60)
     done.set()
 
 
@@ -121,9 +121,9 @@ def test_a_lost_worker_and_a_lost_lease_are_told(crew: Crew) -> None:
     until(lambda: crew.history.group("key"))
     os.kill(first.pid, signal.SIGSTOP)
     loud(crew, "second")
-    until(lambda: told(crew, "reclaimed"), lambda: told(crew), 20)
+    until(lambda: told(crew, "reclaimed"), lambda: told(crew))
     os.kill(first.pid, signal.SIGCONT)
-    until(lambda: told(crew, "lease_lost"), lambda: told(crew), 20)
+    until(lambda: told(crew, "lease_lost"), lambda: told(crew))
 
     assert told(crew, "reclaimed") == [
         {"signal": "group_reclaimed", "sender": None, "count": 1, "worker": "second@test"}
