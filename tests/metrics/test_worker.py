@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -64,6 +65,7 @@ def events(crew: Crew, wanted: int) -> Iterator[list[dict[str, Any]]]:
     ],
 )
 def test_each_run_is_told(crew: Crew, deed: str, outcomes: list[str]) -> None:
+    since = time.monotonic()
     loud(crew)
     result = crew.send("key", 1, deed)
     until(lambda: len(told(crew, "finished")) == len(outcomes), lambda: told(crew))
@@ -80,11 +82,12 @@ def test_each_run_is_told(crew: Crew, deed: str, outcomes: list[str]) -> None:
             result.id,
             "loud@test",
         )
-    assert 0 <= begun[0]["released"] <= begun[0]["waited"] < 5
+    assert 0 <= begun[0]["released"] <= begun[0]["waited"] < time.monotonic() - since, "in seconds"
     assert begun[0]["handoff"] is None
 
 
 def test_a_handoff_is_told(crew: Crew) -> None:
+    since = time.monotonic()
     for number in range(3):
         crew.send("key", number)
     loud(crew)
@@ -92,7 +95,7 @@ def test_a_handoff_is_told(crew: Crew) -> None:
 
     first, *others = told(crew, "begun")
     assert first["handoff"] is None
-    assert all(0 < line["handoff"] < 2 for line in others)
+    assert all(0 < line["handoff"] < time.monotonic() - since for line in others), "in seconds"
 
 
 def test_a_revoked_run_is_told(crew: Crew) -> None:

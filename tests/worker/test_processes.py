@@ -87,7 +87,7 @@ def test_a_task_that_is_acknowledged_early_is_not_run_again(crew: Crew, key: str
 
 def test_a_task_that_must_never_run_twice(make_crew: Callable[..., Crew], key: str) -> None:
     """Not even when the machine is lost that ran it: then that is its failure."""
-    crew = make_crew(slots=1, groupfifo_lease_ttl=1.0, groupfifo_sweep_interval=0.2).ready()
+    crew = make_crew(slots=1, groupfifo_lease_ttl=2.0, groupfifo_sweep_interval=0.2).ready()
     first = send_three(crew, key, "wait", task="early", name=key, group_max_lost=1)
     begun(crew, key)
     crew.worker.kill()

@@ -89,7 +89,7 @@ def test_many_at_once(crew: Crew, key: str) -> None:
 
 @on("prefork")
 def test_a_countdown_joins_late_and_blocks_nobody(crew: Crew, key: str) -> None:
-    late = crew.send(key, 1, countdown=0.6)
+    late = crew.send(key, 1, countdown=3)  # the others are sent long before
     crew.send(key, 2)
     crew.send(key, 3)
     crew.wait_for(key, [2, 3, 1])
@@ -99,7 +99,7 @@ def test_a_countdown_joins_late_and_blocks_nobody(crew: Crew, key: str) -> None:
 @on("prefork")
 def test_etas_join_in_the_order_of_their_times(crew: Crew, key: str) -> None:
     now = datetime.now(timezone.utc)
-    for number, seconds in ((1, 0.7), (2, 0.5), (3, 0.3), (4, -5)):
+    for number, seconds in ((1, 3.2), (2, 3.1), (3, 3), (4, -5)):  # all are sent long before
         eta = now + timedelta(seconds=seconds)
         crew.keep([crew.task("act").apply_async((key, number), eta=eta)])
     crew.wait_for(key, [4, 3, 2, 1])
