@@ -33,6 +33,9 @@ SETUPS: dict[str, dict[str, Any]] = {
     "usual": {},
 }
 
+#: Seconds until a retry.
+RETRY = 3
+
 
 def make_app(setup: str, broker: str, gate: str, history: str) -> Celery:
     """Return an app of a setup."""
@@ -54,7 +57,7 @@ def make_app(setup: str, broker: str, gate: str, history: str) -> Celery:
         time.sleep(seconds)
         _note(history, event="end", **said)
         if task.request.retries < retries:
-            raise task.retry(countdown=2, max_retries=9)
+            raise task.retry(countdown=RETRY, max_retries=9)
 
     def grouped(self: Any, key: str, number: int, retries: int = 0, seconds: float = 0.0) -> None:
         noted(self, key, number, retries, seconds)

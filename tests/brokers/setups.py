@@ -58,7 +58,7 @@ class Setup:
                 start_new_session=True,
             )
         self._workers.append(worker)
-        until(lambda: " ready." in log.read_text() or worker.poll() is not None, log.read_text, 40)
+        until(lambda: " ready." in log.read_text() or worker.poll() is not None, log.read_text)
         assert worker.poll() is None, log.read_text()
         return worker
 
@@ -77,14 +77,14 @@ class Setup:
         lines = path.read_text().splitlines() if path.exists() else []
         return [each for each in map(json.loads, lines) if each["key"] == key and each["event"] == event]
 
-    def started(self, key: str, many: int, within: float = 30) -> list[dict[str, Any]]:
+    def started(self, key: str, many: int) -> list[dict[str, Any]]:
         """Wait for so many starts of a key."""
-        until(lambda: len(self.events(key)) >= many, lambda: f"{self.events(key)}\n{self.log[-4000:]}", within)
+        until(lambda: len(self.events(key)) >= many, lambda: f"{self.events(key)}\n{self.log[-4000:]}")
         return self.events(key)
 
-    def drained(self, within: float = 30) -> None:
+    def drained(self) -> None:
         """Wait until the gate holds nothing."""
-        until(lambda: not self.redis.exists("{groupfifo:0}:depth"), lambda: self.log[-4000:], within)
+        until(lambda: not self.redis.exists("{groupfifo:0}:depth"), lambda: self.log[-4000:])
 
     def close(self) -> None:
         """End the workers."""

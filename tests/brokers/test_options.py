@@ -108,7 +108,7 @@ def by_a_worker(app: Celery, send: Callable[[], Any]) -> None:
     gate_of(other)
     other.__dict__["_groupfifo_gates"][1]["groupfifo"] = gate
     Groups(other).resume("k")
-    assert publisher.stop(within=10)
+    assert publisher.stop(within=60)
     gate.store.close()
     other.close()
 
@@ -199,7 +199,7 @@ def test_a_mandatory_ticket_that_nobody_takes_is_logged(app: Celery, caplog: pyt
             return "No queue takes a ticket for exchange 'amq.topic' with routing key 'nobody'" in caplog.text
 
         until(returned)
-    publisher.stop(within=10)
+    publisher.stop(within=60)
     gate.store.close()
     other.close()
 

@@ -91,7 +91,7 @@ def burn(task: Any, seconds: float) -> None:
 @deed
 def wait(task: Any, name: str, seconds: float = 0.0) -> None:
     """Until the test says so, and some time longer."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not (directory() / name).exists() and time.monotonic() < end:
         time.sleep(0.005)
     time.sleep(seconds)

@@ -16,7 +16,7 @@ from celery_groupfifo.fencing import Fenced, SqlFence
 
 GUARD = SqlFence()
 #: Longer than anybody is frozen.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Effect(NamedTuple):

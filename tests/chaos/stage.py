@@ -19,7 +19,7 @@ from tests.chaos.effects import Effects
 from tests.chaos.fleet import Worker, python_path
 from tests.chaos.node import Node
 from tests.results import let_go
-from tests.waiting import until
+from tests.waiting import HUNG, until
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "seen", "pulse", "wake")
@@ -219,9 +219,9 @@ class Stage:
         self._producers.append(Process(group, command, self.directory / f"{group}.log", environment))
         return self._producers[-1]
 
-    def produced(self, within: float = 60.0) -> None:
+    def produced(self) -> None:
         """Wait until all producers have sent what they had to."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + HUNG
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
             assert not thread.is_alive(), "a producer still sends"
@@ -238,10 +238,10 @@ class Stage:
                 found[name] = self.redis.type(raw).decode()
         return found
 
-    def drained(self, within: float = 30.0) -> None:
+    def drained(self, within: float = HUNG) -> None:
         """Wait until all that was sent has ended for good, and nothing is left at the gate."""
         until(lambda: not self.watch.missing(), lambda: f"not ended: {self.describe()}", within)
-        until(lambda: not self.left(), lambda: f"left over: {self.describe()}", 10.0)
+        until(lambda: not self.left(), lambda: f"left over: {self.describe()}")
 
     def describe(self) -> str:
         """Why it does not end."""
@@ -273,5 +273,5 @@ class Stage:
             node.close()
 
 
-#: Until a dead worker's group has moved on: a lease, a sweep, and what a busy machine takes.
+#: Until a dead worker's group has moved on: a lease, a sweep, and what a calm machine takes.
 RECOVERY = LEASE_TTL + 1.0 + 0.7

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 
+from tests.chaos.app import BASE
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import assert_sound
 from tests.waiting import until
+
+#: Tasks that a worker may have begun, for each of its slots.
+PREFETCHED = BASE["worker_prefetch_multiplier"]
 
 
 def test_six_kills_of_three_workers(stage: Stage) -> None:
@@ -16,20 +20,18 @@ def test_six_kills_of_three_workers(stage: Stage) -> None:
     for half in range(2):
         stage.produce(lambda half=half: _send_all(stage, groups, tasks, half))  # type: ignore[misc]
     nemesis = Nemesis(stage, seed=6)
-    flying = 0
     for kill in range(1, kills + 1):
-        until(lambda kill=kill: len(stage.watch.look().done) >= groups * tasks * kill // 9, stage.describe, 60)
+        until(lambda kill=kill: len(stage.watch.look().done) >= groups * tasks * kill // 9, stage.describe)
         run = nemesis.aim()
         assert run is not None
         victim = stage.worker_of(run)
         victim.kill()
-        flying += _in_flight(stage, victim.hostname)
         stage.launch(slots=slots)
     stage.produced()
-    stage.drained(within=60)
+    stage.drained()
     counts = assert_sound(stage)
     assert counts.done == groups * tasks
-    assert sum(counts.repeats.values()) <= flying, (counts.repeats, flying)
+    assert sum(counts.repeats.values()) <= kills * slots * PREFETCHED, "no more than what a worker may have begun"
     assert counts.repeats["killed"] >= kills - 1, "the strikes hit"
 
 
@@ -37,15 +39,6 @@ def _send_all(stage: Stage, groups: int, tasks: int, half: int) -> None:
     for seq in range(1, tasks + 1):
         for group in range(half, groups, 2):
             stage.send(f"g{group}", seq, seconds=0.03)
-
-
-def _in_flight(stage: Stage, hostname: str) -> int:
-    """Runs of a killed worker that the gate may not have heard the end of: open ones, and those of the last moment."""
-    events = [each for each in stage.events if each.get("worker") == hostname]
-    dead = max(each["t"] for each in events if each["ev"] == "kill")
-    ends = {(each["group"], each["fence"]): each["t"] for each in events if each["ev"] == "end"}
-    starts = [(each["group"], each["fence"]) for each in events if each["ev"] == "start"]
-    return sum(ends.get(place, dead) > dead - 0.5 for place in starts)
 
 
 POINTS = [
@@ -120,7 +113,7 @@ def test_a_producer_that_is_killed_leaves_nothing_half_done(stage: Stage) -> Non
     stage.start(1)
     for life in range(4):
         producer = stage.launch_producer(f"p{life}")
-        until(lambda life=life: len(stage.watch.starts(f"p{life}")) > 3, producer.tail, 30)  # type: ignore[misc]
+        until(lambda life=life: len(stage.watch.starts(f"p{life}")) > 3, producer.tail)  # type: ignore[misc]
         producer.kill()
     stage.drained()
     assert_sound(stage)

@@ -13,7 +13,7 @@ from tests.chaos.effects import Effect, out_of_order
 from tests.chaos.stage import Stage
 
 #: A run that ended well may be repeated when its worker was struck before the gate had heard: within this time.
-UNTOLD_SECONDS = 1.0
+UNTOLD_SECONDS = 3.0
 #: While a worker has no connection to its broker, Celery does not hear from its pool: two attempts, 2 s and 4 s apart.
 RECONNECT_SECONDS = 7.0
 BREAKING = (

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import redis
@@ -49,9 +48,9 @@ def test_scale_and_reload_under_traffic(site: Site) -> None:
         assert "SIGTERM to messages-worker-3" in site.run("scale", INSTANCES="2")
     finally:
         producer.send_signal(signal.SIGTERM)
-        producer.wait(20)
+        producer.wait(60)
 
-    until(lambda: not check(load([site.history])).lost, lambda: check(load([site.history])).lost, 20)
+    until(lambda: not check(load([site.history])).lost, lambda: check(load([site.history])).lost)
     said = site.run("stop")
     assert "SIGQUIT" not in said
     events = load([site.history])
@@ -145,9 +144,7 @@ def test_a_worker_that_still_starts_can_be_stopped(site: Site) -> None:
     site.cluster.mkdir()
     instance = site.instance(1)
     instance.start("demo.app", [], {"REDIS_URL": site.environment["REDIS_URL"]})
-    started = time.monotonic()
-    site.run("stop")
-    assert time.monotonic() - started < 20
+    assert "SIGQUIT" not in site.run("stop"), "it ends before the time of a warm stop is over"
     assert instance.process() is None
 
 

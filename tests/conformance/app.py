@@ -19,7 +19,7 @@ from tests.chaos.fleet import CONF, DIRECTORY
 
 LEASE_TTL = 2.0
 #: A task that waits to be killed with its worker waits no longer than this.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 BASE = {
     "groupfifo_lease_ttl": LEASE_TTL,

@@ -34,7 +34,7 @@ DIES = 5
 ASKED = (0, 3, 6, 9)
 #: A solo pool runs nothing beside a task; so what is plain must not wait in the worker whose task waits for its death.
 OWN = {"solo": {"worker_prefetch_multiplier": 1}}
-WITHIN = 40.0
+WITHIN = 60.0
 
 
 @dataclass(frozen=True)

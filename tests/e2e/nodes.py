@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,12 +27,12 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from celery_groupfifo.testing import embedded
+from tests.waiting import HUNG, until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # What each program logs when it is up. We return only then: pytest-docker-tools looks once a second.
 READY = {"celery": b" ready.", "redis-server": b"Ready to accept connections"}
-READY_WITHIN = 30.0
 
 
 class LocalVolume:
@@ -158,11 +157,8 @@ class LocalContainer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        sign, deadline = READY.get(self._command[0], b""), time.monotonic() + READY_WITHIN
-        while self.status == "running" and time.monotonic() < deadline:
-            if sign in self.logs()[written:]:
-                return
-            time.sleep(0.02)
+        sign = READY.get(self._command[0], b"")
+        until(lambda: sign in self.logs()[written:] or self.status != "running", self.logs().decode)
 
     def kill(self, signal: str | int | None = None) -> None:
         number = _signal_number(signal)
@@ -177,7 +173,7 @@ class LocalContainer:
     def unpause(self) -> None:
         self._signal_all(signal.SIGCONT)
 
-    def stop(self, timeout: float = 10) -> None:
+    def stop(self, timeout: float = HUNG) -> None:
         assert self._process is not None
         self._process.terminate()
         try:
@@ -185,11 +181,11 @@ class LocalContainer:
         except subprocess.TimeoutExpired:
             self.kill()
 
-    def restart(self, timeout: float = 10) -> None:
+    def restart(self, timeout: float = HUNG) -> None:
         self.stop(timeout)
         self.start()
 
-    def wait(self, timeout: float | None = 10) -> dict[str, int]:
+    def wait(self, timeout: float | None = HUNG) -> dict[str, int]:
         assert self._process is not None
         code = self._process.wait(timeout)
         # A container's other processes die with its first one.

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,10 +17,9 @@ import pytest
 import celery_groupfifo
 from celery_groupfifo.testing.checker import check, summary
 from celery_groupfifo.testing.history import load
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
-
-GONE_WITHIN = 10.0
 
 
 def start_demo(directory: Path, tasks: int) -> subprocess.Popen[str]:
@@ -55,9 +54,14 @@ def left_behind(directory: Path, output: str) -> list[str]:
     """Whatever of a demo still runs; empty when all has ended, for which it gets a while."""
     port = re.search(r"on 127\.0\.0\.1:(\d+)", output)
     assert port, output
-    deadline = time.monotonic() + GONE_WITHIN
-    while (found := [*_processes(directory), *_servers(int(port[1]))]) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    found: list[str] = []
+
+    def gone() -> bool:
+        found[:] = [*_processes(directory), *_servers(int(port[1]))]
+        return not found
+
+    with suppress(AssertionError):  # for the tests to say
+        until(gone)
     return found
 
 

@@ -7,11 +7,11 @@ from pytest_celery import RESULT_TIMEOUT, CeleryTestSetup
 from tests.e2e.conftest import LEASE_TTL
 from tests.e2e.history import History
 from tests.e2e.tasks import step
-from tests.waiting import until
+from tests.waiting import HUNG, until
 
 
 def test_a_killed_worker_goes_on_after_its_restart(celery_setup: CeleryTestSetup) -> None:
-    results = [step.delay("a", number, seconds=1.5) for number in range(3)]
+    results = [step.delay("a", number, seconds=4 if number == 0 else 0) for number in range(3)]  # to be killed in
     worker = celery_setup.worker
     until(lambda: History.of(worker).runs)
     worker.kill()
@@ -39,7 +39,7 @@ def test_a_worker_that_is_told_to_stop_ends_its_task_first(celery_setup: CeleryT
 def test_after_a_restart_of_redis_groups_run_again(celery_setup: CeleryTestSetup) -> None:
     assert step.delay("a", 1).get(timeout=RESULT_TIMEOUT) == 1
     celery_setup.broker.restart()
-    celery_setup.worker.wait_for_log("Connection to broker lost", timeout=20)
+    celery_setup.worker.wait_for_log("Connection to broker lost", timeout=HUNG)
     results = [step.delay("a", number) for number in (2, 3)]
     assert [result.get(timeout=RESULT_TIMEOUT) for result in results] == [2, 3]
     history = History.of(celery_setup.worker)

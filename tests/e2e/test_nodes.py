@@ -5,6 +5,8 @@ from __future__ import annotations
 from celery import group
 from pytest_celery import RESULT_TIMEOUT, CeleryTestSetup, add
 
+from tests.waiting import HUNG
+
 
 def test_a_setup_is_ready_in_every_respect(celery_setup: CeleryTestSetup) -> None:
     assert celery_setup.ready(ping=True, control=True, docker=True)
@@ -35,7 +37,7 @@ def test_a_killed_worker_is_gone_and_comes_back(celery_setup: CeleryTestSetup) -
 def test_a_restarted_broker_is_found_again(celery_setup: CeleryTestSetup) -> None:
     assert add.delay(2, 2).get(timeout=RESULT_TIMEOUT) == 4
     celery_setup.broker.restart()
-    celery_setup.worker.wait_for_log("Connection to broker lost", timeout=20)
+    celery_setup.worker.wait_for_log("Connection to broker lost", timeout=HUNG)
     assert add.delay(3, 2).get(timeout=RESULT_TIMEOUT) == 5
 
 

@@ -19,7 +19,7 @@ def test_one_group_runs_in_order_and_one_at_a_time(celery_setup: CeleryTestSetup
 
 def test_groups_run_beside_each_other(celery_setup: CeleryTestSetup) -> None:
     keys = ["a", "b", "c", "d"]
-    results = [step.delay(key, number, seconds=0.3) for number in range(3) for key in keys]
+    results = [step.delay(key, number, seconds=1.5 if number == 0 else 0) for number in range(3) for key in keys]
     for result in results:
         result.get(timeout=RESULT_TIMEOUT)
     history = History.of(celery_setup.worker)
@@ -29,7 +29,7 @@ def test_groups_run_beside_each_other(celery_setup: CeleryTestSetup) -> None:
 
 
 def test_plain_tasks_run_beside_a_busy_group(celery_setup: CeleryTestSetup) -> None:
-    results = [step.delay("a", number, seconds=1) for number in range(3)]
+    results = [step.delay("a", number, seconds=4 if number == 0 else 0) for number in range(3)]
     assert add.delay(1, 2).get(timeout=RESULT_TIMEOUT) == 3
     assert not results[-1].ready()
     assert results[-1].get(timeout=RESULT_TIMEOUT) == 2

@@ -41,8 +41,7 @@ def test_order_holds_over_two_workers(celery_setup: CeleryTestSetup) -> None:
 
 
 def test_the_other_worker_takes_over_from_a_killed_one(celery_setup: CeleryTestSetup) -> None:
-    # Long enough to be killed in, short enough for the one that takes over.
-    results = [step.delay("a", number, seconds=1.5) for number in range(3)]
+    results = [step.delay("a", number, seconds=4 if number == 0 else 0) for number in range(3)]  # to be killed in
     first_runner(celery_setup).kill()
 
     assert [result.get(timeout=LEASE_TTL + RESULT_TIMEOUT) for result in results] == [0, 1, 2]
@@ -55,7 +54,7 @@ def test_the_other_worker_takes_over_from_a_killed_one(celery_setup: CeleryTestS
 
 
 def test_what_a_frozen_worker_brings_after_its_lease_is_refused(celery_setup: CeleryTestSetup) -> None:
-    results = [fenced.delay("a", 0, seconds=1.5), step.delay("a", 1)]
+    results = [fenced.delay("a", 0, seconds=4), step.delay("a", 1)]
     frozen = first_runner(celery_setup)
     other = next(node for node in celery_setup.worker_cluster if node != frozen)
     frozen.container._container.pause()

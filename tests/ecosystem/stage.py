@@ -37,7 +37,7 @@ class Stage:
         """Start a worker, and return when it takes tasks."""
         words = ["-l", "INFO", "-c", "2", "-P", pool, "--without-mingle", "--without-gossip", *options]
         process = self._start("worker", "worker", *words, **environment)
-        until(lambda: " ready." in self.log("worker") or process.exit_code is not None, lambda: self.log("worker"), 40)
+        until(lambda: " ready." in self.log("worker") or process.exit_code is not None, lambda: self.log("worker"))
         assert process.exit_code is None, self.log("worker")
 
     def beat(self, *options: str) -> None:
@@ -77,10 +77,10 @@ class Stage:
         lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
         return [line for line in lines if wanted.items() <= line.items()]
 
-    def wait_for(self, number: int, within: float = 20, **wanted: Any) -> list[Note]:
+    def wait_for(self, number: int, **wanted: Any) -> list[Note]:
         """Wait until there are so many notes with these values, and return them."""
         seen: Callable[[], list[Note]] = lambda: self.notes(**wanted)  # noqa: E731
-        until(lambda: len(seen()) >= number, lambda: f"{self.notes()}\n{self.log('worker')[-4000:]}", within)
+        until(lambda: len(seen()) >= number, lambda: f"{self.notes()}\n{self.log('worker')[-4000:]}")
         return seen()
 
     def log(self, name: str) -> str:

@@ -49,7 +49,7 @@ class Client:
         self._app, self._up = app, threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(60)
 
     def _run(self) -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
@@ -69,7 +69,7 @@ class Client:
     def close(self) -> None:
         """Stop it, and set the options back."""
         self.loop.add_callback(self.loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         for name, value in self._before.items():
             setattr(options, name, value)
 
@@ -80,7 +80,7 @@ class Client:
         sent = dict(headers or {})
         if user:
             sent["Authorization"] = "Basic " + b64encode(user.encode()).decode()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             body = None if said is None else said if isinstance(said, bytes) else json.dumps(said).encode()
             connection.request(method, path, body, sent)
@@ -99,4 +99,4 @@ class Client:
         """Let Flower receive an event of a worker."""
         taken = threading.Event()
         self.loop.add_callback(lambda: (self.flower.events.state.event(event), taken.set()))
-        assert taken.wait(5)
+        assert taken.wait(60)

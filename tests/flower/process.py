@@ -55,7 +55,7 @@ class FlowerProcess:
 
     def ready(self) -> FlowerProcess:
         """Return when it answers."""
-        until(lambda: self.get("/healthcheck") == "OK" or self.process.poll() is not None, lambda: self.log, 30)
+        until(lambda: self.get("/healthcheck") == "OK" or self.process.poll() is not None, lambda: self.log)
         assert self.process.poll() is None, self.log
         return self
 
@@ -85,9 +85,9 @@ class FlowerProcess:
     def stop(self) -> None:
         """As an operator does; it saves its state then."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(15)
+        self.process.wait(60)
 
     def close(self) -> None:
         """End it in any case."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)

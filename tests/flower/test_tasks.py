@@ -124,7 +124,7 @@ def heard(app: Celery) -> Iterator[Callable[[], Events]]:
     yield until_now
     done.set()
     send("test-end")
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_park_sends_one_event_that_names_the_group(app: Celery, heard: Callable[[], Events]) -> None:

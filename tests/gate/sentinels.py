@@ -48,7 +48,7 @@ class Watched:
         self.sentinels = [stack.enter_context(self._sentinel(folder, port)) for port in self.ports]
         self.app = Celery("watched", broker=self.url, set_as_current=False)
         self.app.conf.broker_transport_options = {"master_name": MASTER, "sentinel_kwargs": {"password": THEIRS}}
-        until(lambda: all(self._knows_all(port) for port in self.ports), 60)
+        until(lambda: all(self._knows_all(port) for port in self.ports))
 
     @property
     def url(self) -> str:
@@ -99,7 +99,7 @@ class Watched:
         """Freeze the master until all sentinels name the other one."""
         assert self.first.pid is not None
         os.kill(self.first.pid, signal.SIGSTOP)
-        until(lambda: all(self._named(port) == self.second.port for port in self.ports), 60)
+        until(lambda: all(self._named(port) == self.second.port for port in self.ports))
 
     def _named(self, port: int) -> int | None:
         answer = self.ask(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)

@@ -118,7 +118,7 @@ def test_nor_what_a_worker_publishes(redis_server: Server, redis_url: str, seen:
         app.tasks["send"].delay("k")
         until(lambda: client.llen("celery") == 1)
         assert len(seen.calls) == 1
-        publisher.stop(within=10)
+        publisher.stop(within=60)
     app.close()
 
 

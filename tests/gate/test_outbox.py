@@ -199,14 +199,14 @@ def test_what_a_busy_loop_has_not_heard_is_answered_all_the_same(
 ) -> None:
     """Timeline: answers have come, and the loop is busy for longer than an answer may take, with the first of them."""
     world = World(redis_url)
-    turning = Turning(world, timeout=0.1)
+    turning = Turning(world, timeout=0.5)
     line, looked = turning.outbox._line, list[Any]()
     tickets = {each: world.run(each, each) for each in "abc"}
     heard = turning.told
 
     def told(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
         def busy(reply: Any) -> Any:
-            time.sleep(0.3)  # longer than the timeout
+            time.sleep(0.6)  # longer than the timeout
             line.look()
             looked.append(line._connection)
             return read(reply)
@@ -218,7 +218,7 @@ def test_what_a_busy_loop_has_not_heard_is_answered_all_the_same(
     for each in "abc":
         turning.finish(tickets[each], each)
     until(lambda: evaluations(world) == before + 3)
-    time.sleep(0.3)  # nobody has read the answers yet
+    time.sleep(0.6)  # nobody has read the answers yet
     line.look()
     assert line._connection is connection
     turning.turn(answers=3)
@@ -590,7 +590,7 @@ def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
     world = World(redis_url)
     turning = Turning(world, timeout=0.2)
     turning.finish(world.run("a", "A"), "A")
-    assert turning.end(patience=10)
+    assert turning.end(patience=60)
     assert list(turning.answers) == ["a"] and world.residue() == {}
     other = Turning(world, timeout=0.2)
     ticket = world.run("b", "B")
@@ -617,7 +617,7 @@ def test_what_an_answer_leads_to_is_told_before_the_end(world: World) -> None:
 
     call = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())
     outbox.tell(Told("begin", call, begun, [SimpleNamespace(ticket=ticket, key="A")]))  # type: ignore[list-item]
-    assert outbox.close(patience=5)
+    assert outbox.close(patience=60)
     assert steps == ["begun", "back"] and world.queued() == ["a"]
     hearing.stop(5)
     turning.close()
@@ -629,7 +629,7 @@ def test_who_hangs_when_an_answer_is_heard_keeps_no_worker_from_its_end(world: W
     outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
     ticket = world.run("a", "A")
     call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
-    outbox.tell(Told("surrender", call, lambda reply, told: go_on.wait(20), []))
+    outbox.tell(Told("surrender", call, lambda reply, told: go_on.wait(120), []))
     assert not outbox.close(patience=0.2)
     go_on.set()
     turning.close()
@@ -782,5 +782,5 @@ def test_a_loop_that_is_abandoned_gets_no_more_calls(world: World, lined: Turnin
     outbox.tell(lined.told("begin", call, ticket, lambda reply: bool(reply[0])))
     until(lambda: lined.answers == {"a": True})
     assert lined.threads["a"] != threading.get_ident(), "heard without a turn of the loop"
-    assert outbox.close(patience=5)
+    assert outbox.close(patience=60)
     hearing.stop(1.0)

@@ -100,11 +100,11 @@ def test_while_no_sentinel_answers_what_is_kept_goes_on(calm: Watched) -> None:
             if took[-1] > PATIENCE:
                 break
             time.sleep(0.05)
-        assert PATIENCE < took[-1] < 3, "it has asked all of them, and each has half a second"
+        assert PATIENCE < took[-1] < 10, "it has asked all of them, and each has half a second, not five"
         started = time.monotonic()
         for number in range(20):
             assert park(gate, f"x{number}")
-        assert time.monotonic() - started < 1, "they are not asked again at once"
+        assert time.monotonic() - started < 10, "they are not asked each time: that takes 30 s"
     finally:
         for sentinel in calm.sentinels:
             sentinel.send_signal(signal.SIGCONT)

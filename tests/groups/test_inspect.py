@@ -44,7 +44,7 @@ def make_crew(tmp_path: Path) -> Iterator[MakeCrew]:
 
 def ask(crew: Crew, verb: str) -> Any:
     for _ in range(5):  # what is asked before the worker listens is lost
-        answers = crew.app.control.inspect(destination=[NODE], timeout=3, limit=1)._request(verb)
+        answers = crew.app.control.inspect(destination=[NODE], timeout=60, limit=1)._request(verb)
         if answers:
             return answers[NODE]
     raise AssertionError(crew.worker.log[-2000:])
@@ -117,7 +117,7 @@ def test_what_redis_could_not_take(make_crew: MakeCrew, pool: str, redis_server:
             # What it may read it may read; a renewal and an end it can't write.
             admin.config_set("min-replicas-to-write", 1)
             crew.tell("go")
-            until(lambda: ask(crew, "groupfifo_refused")["calls"], within=20)
+            until(lambda: ask(crew, "groupfifo_refused")["calls"])
             refused = only(ask(crew, "groupfifo_refused")["calls"])
             assert (refused["group"], refused["task"], refused["attempt"]) == ("k", "worker.act", 1)
             assert refused["call"] == "finish" and "NOREPLICAS" in refused["why"]
@@ -135,7 +135,7 @@ def test_sweep_now(redis_server: embedded.Server, make_crew: MakeCrew) -> None:
     pulse = "{groupfifo:0}:pulse"
     until(lambda: crew.redis.exists(pulse))
     before = crew.redis.get(pulse)
-    answer = crew.app.control.broadcast("groupfifo_sweep", reply=True, destination=[NODE], timeout=10, limit=1)
+    answer = crew.app.control.broadcast("groupfifo_sweep", reply=True, destination=[NODE], timeout=60, limit=1)
     assert answer == [{NODE: {"ok": "sweeping"}}]
     until(lambda: crew.redis.get(pulse) != before)
 

@@ -64,7 +64,7 @@ def test_a_pause_in_the_middle_of_a_chain_of_hand_offs(crew: Crew, groups: Group
     for _ in range(8):
         time.sleep(0.03)
         groups.pause(key)
-        time.sleep(0.05)  # a run that was begun before is over
+        until(lambda: not groups.get(key).running)  # a run that was begun before is over
         begun = len(crew.history.numbers(key))
         time.sleep(0.1)
         assert len(crew.history.numbers(key)) == begun

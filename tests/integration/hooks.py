@@ -18,7 +18,7 @@ from tests.integration.left import left_over
 
 GATED = os.environ.get("SUITE_GATED") == "1"
 #: Seconds that the worker has at the end for what its tests left to it: a purged ticket is rung again after three.
-END_SECONDS = 30.0
+END_SECONDS = 60.0
 
 #: What ordered tasks do differently on purpose; one of these that passes is a failure.
 DIFFERENT = {

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,10 +47,10 @@ def events(crew: Crew, wanted: int) -> Iterator[list[dict[str, Any]]]:
     ready, done = threading.Event(), threading.Event()
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
-    ready.wait(5)
+    ready.wait(60)
     until(lambda: crew.redis.exists("_kombu.binding.celeryev"), "nobody listens to events")
     yield found
-    thread.join(10)
+    thread.join(60)
     done.set()
 
 
@@ -64,6 +65,7 @@ def events(crew: Crew, wanted: int) -> Iterator[list[dict[str, Any]]]:
     ],
 )
 def test_each_run_is_told(crew: Crew, deed: str, outcomes: list[str]) -> None:
+    since = time.monotonic()
     loud(crew)
     result = crew.send("key", 1, deed)
     until(lambda: len(told(crew, "finished")) == len(outcomes), lambda: told(crew))
@@ -80,11 +82,12 @@ def test_each_run_is_told(crew: Crew, deed: str, outcomes: list[str]) -> None:
             result.id,
             "loud@test",
         )
-    assert 0 <= begun[0]["released"] <= begun[0]["waited"] < 5
+    assert 0 <= begun[0]["released"] <= begun[0]["waited"] < time.monotonic() - since, "in seconds"
     assert begun[0]["handoff"] is None
 
 
 def test_a_handoff_is_told(crew: Crew) -> None:
+    since = time.monotonic()
     for number in range(3):
         crew.send("key", number)
     loud(crew)
@@ -92,7 +95,7 @@ def test_a_handoff_is_told(crew: Crew) -> None:
 
     first, *others = told(crew, "begun")
     assert first["handoff"] is None
-    assert all(0 < line["handoff"] < 2 for line in others)
+    assert all(0 < line["handoff"] < time.monotonic() - since for line in others), "in seconds"
 
 
 def test_a_revoked_run_is_told(crew: Crew) -> None:
@@ -121,9 +124,9 @@ def test_a_lost_worker_and_a_lost_lease_are_told(crew: Crew) -> None:
     until(lambda: crew.history.group("key"))
     os.kill(first.pid, signal.SIGSTOP)
     loud(crew, "second")
-    until(lambda: told(crew, "reclaimed"), lambda: told(crew), 20)
+    until(lambda: told(crew, "reclaimed"), lambda: told(crew))
     os.kill(first.pid, signal.SIGCONT)
-    until(lambda: told(crew, "lease_lost"), lambda: told(crew), 20)
+    until(lambda: told(crew, "lease_lost"), lambda: told(crew))
 
     assert told(crew, "reclaimed") == [
         {"signal": "group_reclaimed", "sender": None, "count": 1, "worker": "second@test"}

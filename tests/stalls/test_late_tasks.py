@@ -33,7 +33,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
                 for kind in KINDS:
                     key = f"{pool}-{kind}"
                     stage.send_by_name(f"late.{kind}", key, seq, queue=pool)
-        return Scene.ended(stage, within=12.0)
+        return Scene.ended(stage)
 
 
 def _load(stage: Stage) -> None:

@@ -31,7 +31,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
             for seq in range(1, TASKS + 1):
                 for group in range(GROUPS):
                     stage.send(f"g{group}", seq, seconds=0.02)
-        return {where: Scene.ended(stage, within=8.0) for where, stage in stages.items()}
+        return {where: Scene.ended(stage) for where, stage in stages.items()}
 
 
 @pytest.mark.parametrize("where", WHERE)

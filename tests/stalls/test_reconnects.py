@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from tests.chaos.stage import Stage
-from tests.stalls.scene import QUICK, Scene, opened, rest
+from tests.stalls.scene import QUICK, Scene, opened
 from tests.waiting import until
 
 POOLS = ("prefork", "threads")
@@ -17,8 +16,8 @@ WHERE = ("elsewhere", "same")
 GROUPS, TASKS, SECONDS = 4, 40, 0.04
 #: For a heartbeat whose connection is a black hole: it takes a third of a lease and a timeout until it knows.
 LEASE = 10.0
-#: Two timeouts of the gate's clients, and what a busy machine takes.
-NOTICED = 12.0
+#: It takes two timeouts of the gate's clients, ten seconds; who does not notice goes on after hours.
+NOTICED = 40.0
 
 
 def _launch(stage: Stage, slots: int = 2) -> None:
@@ -51,7 +50,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
             for stage in stages.values():
                 _progress(stage, part / 8)
                 _hang_up(stage)
-        return {where: Scene.ended(stage, within=15.0) for where, stage in stages.items()} | {
+        return {where: Scene.ended(stage) for where, stage in stages.items()} | {
             "black hole": _black_hole(stages["elsewhere"])
         }
 
@@ -59,7 +58,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
 def _progress(stage: Stage, share: float) -> None:
     goal = GROUPS * TASKS * len(POOLS) * share
     with suppress(AssertionError):  # stuck already: for the tests to say
-        until(lambda: len(stage.watch.look().done) >= goal, within=10.0)
+        until(lambda: len(stage.watch.look().done) >= goal)
 
 
 def _hang_up(stage: Stage) -> None:
@@ -75,7 +74,7 @@ def _black_hole(stage: Stage) -> Scene:
         stage.send(f"{pool}-x", 1, "wait", name="go", queue=pool)
         stage.send(f"{pool}-x", 2, queue=pool)
     with suppress(AssertionError):
-        until(lambda: len(stage.watch.look().open) >= len(POOLS), within=10.0)
+        until(lambda: len(stage.watch.look().open) >= len(POOLS))
     stage.proxy.swallow()
     (stage.directory / "go").touch()
     return Scene.ended(stage, within=NOTICED + 3.0)
@@ -104,33 +103,40 @@ def test_afterwards_a_lost_answer_of_the_gate_is_noticed(scenes: dict[str, Scene
     assert second["t"] - end["t"] < NOTICED
 
 
-SLOTS, EACH = 8, 0.25
+SLOTS = 8
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]:
-    """Mean number of busy slots, some tasks after a reconnect."""
+def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """How many slots work at the same time, after a reconnect in the middle of as many runs."""
     with opened(tmp_path_factory.mktemp("slots") / "stage", worker_prefetch_multiplier=1) as stage:
         _launch(stage, SLOTS)
         for worker in stage.workers:
             worker.ready()
-        for number in range(int(SLOTS / EACH * 6)):
-            for pool in POOLS:
-                stage.send(f"{pool}-{number}", 1, seconds=EACH, queue=pool)
-        until(lambda: len(stage.watch.look().open) == 2 * SLOTS, stage.describe)
+        _fill(stage, "before")
         _hang_up(stage)
-        cut = time.monotonic()
-        rest(cut + 4.0)
-        yield {pool: _mean_busy(Scene(stage), pool, cut + 2.0, cut + 4.0) for pool in POOLS}
+        for worker in stage.workers:
+            until(lambda worker=worker: worker.log.count("Connected to redis") > 1, worker.process.tail)
+        (stage.directory / "before").touch()
+        with suppress(AssertionError):  # for the tests to say
+            _fill(stage, "after")
+        yield {pool: _open(stage, f"{pool}-after") for pool in POOLS}
+        (stage.directory / "after").touch()
 
 
-def _mean_busy(scene: Scene, pool: str, since: float, to: float) -> float:
-    ends = {(event["group"], event["fence"]): event["t"] for event in scene.of("end", f"{pool}-")}
-    spans = [(each["t"], ends.get((each["group"], each["fence"]), to)) for each in scene.of("start", f"{pool}-")]
-    return sum(max(min(end, to) - max(start, since), 0.0) for start, end in spans) / (to - since)
+def _fill(stage: Stage, name: str) -> None:
+    """Let all slots work, until the stage is told the name."""
+    for number in range(SLOTS):
+        for pool in POOLS:
+            stage.send(f"{pool}-{name}-{number}", 1, "wait", name=name, queue=pool)
+    until(lambda: all(_open(stage, f"{pool}-{name}") == SLOTS for pool in POOLS), stage.describe)
+
+
+def _open(stage: Stage, prefix: str) -> int:
+    return sum(group.startswith(prefix) for group, _, _ in stage.watch.look().open)
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_all_slots_work_again(busy: dict[str, float], pool: str) -> None:
+def test_all_slots_work_again(working: dict[str, int], pool: str) -> None:
     """Celery takes what was running from the prefetch count when a connection breaks, and gives it back."""
-    assert busy[pool] > 0.75 * SLOTS, busy
+    assert working[pool] == SLOTS, working

@@ -74,7 +74,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
 
 
 def _ended(stage: Stage, name: str) -> Scene:
-    scene = Scene.ended(stage, within=15.0, refusals=stage.gate.refusals().get(name, 0))
+    scene = Scene.ended(stage, refusals=stage.gate.refusals().get(name, 0))
     scene.facts["alive"] = {worker.name for worker in stage.workers if worker.alive}
     return scene
 

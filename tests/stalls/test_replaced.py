@@ -39,7 +39,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         (stage.directory / "go-tail").touch()
         rest(time.monotonic() + LEASE + 1.0)  # the slow ones are slower than a lease, and than their tails
         (stage.directory / "go-end").touch()
-        return Scene.ended(stage, within=15.0)
+        return Scene.ended(stage)
 
 
 def _launch(stage: Stage, pool: str, fate: str) -> Worker:

@@ -36,14 +36,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
                 stage.send(group, seq, way if seq == 1 else "work", queue=queue, **({"name": "go"} if seq == 1 else {}))
         until(lambda: len(stage.watch.look().open) == len(groups), stage.describe)
         _restart(stage, len(groups))
-        return Scene.ended(stage, within=20.0)
+        return Scene.ended(stage)
 
 
 def _restart(stage: Stage, runs: int) -> None:
     stage.gate.server.kill()
     since = time.monotonic()
     (stage.directory / "go").touch()
-    until(lambda: sum(event["ev"] == "end" for event in stage.events) >= runs, "not all runs asked", 10.0)
+    until(lambda: sum(event["ev"] == "end" for event in stage.events) >= runs, "not all runs asked")
     rest(since + AWAY)
     stage.gate.server.restart()
 

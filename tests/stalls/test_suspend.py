@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.fleet import Worker
 from tests.chaos.stage import Stage
 from tests.stalls import tasks as tasks
-from tests.stalls.scene import LEASE, QUICK, Scene, opened, rest
+from tests.stalls.scene import LEASE, QUICK, Scene, begun, opened, rest
 from tests.waiting import until
 
 #: Longer than a lease and a sweep.
@@ -57,8 +57,7 @@ def _send(stage: Stage) -> dict[str, Any]:
     for pool in POOLS:
         for seq in (1, 2):
             stage.send(f"{pool}-waiting", seq, queue=pool)
-    until(lambda: not any(stage.redis.llen(pool) for pool in POOLS), "the workers have not taken what waits")
-    rest(time.monotonic() + 0.3)  # from the broker's list to the begin
+    until(lambda: begun(stage) == len(POOLS) * (len(KINDS) + 1), "the workers have not begun what waits")
     return results
 
 

@@ -156,4 +156,4 @@ def test_a_broker_that_says_nothing_is_given_up(scheme: str, monkeypatch: pytest
         app.conf.broker_connection_timeout = 600
         started = time.monotonic()
         assert Workers(app).ask(lambda inspect: inspect.ping()) == {}
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60, "long before the ten minutes of the app's own setting"

@@ -8,8 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import redis
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.testing import embedded
 from celery_groupfifo.testing.embedded import EmbeddedServerError
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +34,6 @@ def program(path: Path, says: str) -> str:
     path.write_text(f"#!/bin/sh\necho '{says}'\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
-
-
-def eventually(true: Callable[[], bool], within: float = 10) -> bool:
-    deadline = time.monotonic() + within
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return true()
 
 
 def listens(port: int) -> bool:
@@ -214,7 +206,7 @@ def test_it_dies_with_its_parent(means: str, number: int, tmp_path: Path) -> Non
         try:
             assert listens(port)
             parent.send_signal(number)
-            assert eventually(lambda: not listens(port))
+            until(lambda: not listens(port))
         finally:
             parent.kill()
             if listens(port):
@@ -229,14 +221,14 @@ def test_in_the_foreground_it_says_where_and_stops_when_told(tmp_path: Path) -> 
         port = int(line.split("127.0.0.1:")[1].split(",")[0])
         assert listens(port)
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     assert not listens(port)
 
 
 def test_in_the_foreground_an_error_is_one_sentence(tmp_path: Path) -> None:
     environment = {**os.environ, embedded.BINARY_VARIABLE: str(tmp_path)}
     command = [sys.executable, "-m", "celery_groupfifo.testing.embedded"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert str(tmp_path) in done.stderr

@@ -28,7 +28,7 @@ def test_what_waits_for_a_place_in_a_full_prefork_pool_holds_up_no_answer(give: 
     given: list[bool] = []
     hearing.hear(lambda: getattr(pool, give)(lambda: given.append(place.wait(20))))
     hearing.hear(heard.set)
-    assert heard.wait(10) and not given
+    assert heard.wait(60) and not given
     place.set()
     until(lambda: given == [True])
     pool.stop()

@@ -16,7 +16,7 @@ from celery.exceptions import Ignore, Reject
 DEEDS: dict[str, Callable[..., Any]] = {}
 
 #: A task never waits longer than this for the test that it works with.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def deed(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,17 +34,15 @@ class Load:
         self.crew.keep(park_many(act.si(key, number, "sleep", seconds=self.seconds) for key, number in numbers))
         return self
 
-    def progress(self, runs: int, within: float = 30) -> int:
+    def progress(self, runs: int) -> int:
         """Wait until so many more runs have begun, or all have; returns how many have now."""
         goal = min(len(self.crew.history.runs) + runs, self.total)
-        until(lambda: len(self.crew.history.runs) >= goal, lambda: str(self.crew.left_over()), within)
+        until(lambda: len(self.crew.history.runs) >= goal, lambda: str(self.crew.left_over()))
         return len(self.crew.history.runs)
 
-    def finish(self, within: float = 60) -> History:
+    def finish(self) -> History:
         """Wait until nothing is left at the gate."""
-        until(
-            lambda: not self.crew.left_over(), lambda: f"{len(self.crew.history.runs)}: {self.crew.left_over()}", within
-        )
+        until(lambda: not self.crew.left_over(), lambda: f"{len(self.crew.history.runs)}: {self.crew.left_over()}")
         return self.crew.history
 
     def check(self, history: History, repeats: Iterable[str] = ()) -> None:

@@ -13,21 +13,21 @@ from tests.waiting import until
 from tests.worker.workers import Crew, on
 
 
-def blocked(crew: Crew, key: str, within: float = 15) -> Group:
+def blocked(crew: Crew, key: str) -> Group:
     """The group, when it is blocked."""
     groups = Groups(crew.app)
 
     def is_blocked() -> bool:
         return any(group.key == key for group in groups.list(state="blocked"))
 
-    until(is_blocked, lambda: f"{key} is not blocked: {crew.worker.log[-2000:]}", within)
+    until(is_blocked, lambda: f"{key} is not blocked: {crew.worker.log[-2000:]}")
     return groups.get(key)
 
 
 def comes_to(crew: Crew, result: AsyncResult, wanted: str) -> None:
     """A state after FAILURE: the result itself asks no more."""
     state = lambda: crew.app.backend.get_task_meta(result.id, cache=False)["status"]  # noqa: E731
-    until(lambda: state() == wanted, lambda: f"{state()} is not {wanted}", 5)
+    until(lambda: state() == wanted, lambda: f"{state()} is not {wanted}")
 
 
 def test_a_blocked_group_goes_on_with_the_same_task(crew: Crew, key: str) -> None:
@@ -106,10 +106,10 @@ def test_the_rest_is_cancelled_and_what_comes_later_is_not(crew: Crew, key: str)
     rest = [crew.send(key, number) for number in range(3, 253)]
     crew.tell(f"{key}-1")
     crew.state(failing, "FAILURE")
-    crew.state(rest[0], "REVOKED", 15)
+    crew.state(rest[0], "REVOKED")
     later = crew.send(key, 300)
     for result in rest:
-        crew.state(result, "REVOKED", 15)
+        crew.state(result, "REVOKED")
     crew.state(first, "SUCCESS")
     crew.state(later, "SUCCESS")
     crew.wait_for(key, [1, 2, 300])

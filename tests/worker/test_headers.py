@@ -28,7 +28,7 @@ def test_a_run_sees_only_headers_of_its_own(crew: Crew, key: str, task: str) -> 
         found.append(crew.task(task).apply_async(args, headers=headers, group_key=key, group_max_lost=7))
     crew.keep(found)
     crew.wait_for(key, [0, 1, 2, 3, 3])
-    assert [result.get(timeout=5) for result in found] == [MINE, None, MINE, MINE]
+    assert [result.get(timeout=60) for result in found] == [MINE, None, MINE, MINE]
 
 
 @on("prefork", "threads", "gevent")
@@ -77,8 +77,8 @@ FORGED: dict[str, dict[str, Any]] = {
 def test_an_ordered_task_of_a_sender_that_knows_no_groups_is_told_once(crew: Crew, key: str) -> None:
     """Before this package was rolled out everywhere, say. It runs, as any task that a worker gets."""
     for number in (905, 906):
-        assert published(crew, "worker.act", key, number, "headers").get(timeout=10) == MINE
-    published(crew, "worker.plain", 907, "headers").get(timeout=10)
+        assert published(crew, "worker.act", key, number, "headers").get(timeout=60) == MINE
+    published(crew, "worker.plain", 907, "headers").get(timeout=60)
     assert crew.worker.log.count("came without a ticket") == 1
     assert "Task worker.act[" in crew.worker.log
 
@@ -87,7 +87,7 @@ def test_an_ordered_task_of_a_sender_that_knows_no_groups_is_told_once(crew: Cre
 @pytest.mark.parametrize("forged", FORGED)
 def test_a_plain_task_with_a_forged_ticket_is_plain(crew: Crew, forged: str) -> None:
     result = published(crew, "worker.plain", 901, "headers", **FORGED[forged])
-    assert result.get(timeout=10) == MINE
+    assert result.get(timeout=60) == MINE
     (run,) = [run for run in crew.history.runs if run.id == result.id]
     assert (run.key, run.fence) == (None, 0)
     assert not crew.left_over()
@@ -104,7 +104,7 @@ def test_on_an_ordered_task_it_begins_nothing_and_is_told(crew: Crew, key: str, 
     said = f"worker.act[{result.id}] came with a ticket that the gate has not put there"
     until(lambda: said in crew.worker.log, lambda: crew.worker.log[-2000:])
     if not dropped:
-        assert result.get(timeout=10) == MINE
+        assert result.get(timeout=60) == MINE
     crew.tell(key)
     crew.wait_for(key, [1])
     assert [run.fence for run in crew.history.runs if run.id == result.id] == ([] if dropped else [0])
@@ -120,7 +120,7 @@ def test_a_ticket_that_was_copied_from_the_broker(crew: Crew, key: str) -> None:
     words = record.decode().split()
     ticket = f"gf groupfifo:0 {words[1]} 0 1 {crew.history.group(key)[0].id}"
     result = published(crew, "worker.plain", 902, "headers", **{HEADER: ticket, KEY_HEADER: key})
-    assert result.get(timeout=10) == MINE
+    assert result.get(timeout=60) == MINE
     crew.tell(key)
     crew.wait_for(key, [1])
 
@@ -132,9 +132,9 @@ def test_so_it_is_where_the_broker_is_not_the_gates_redis(
     crew = make_crew(groupfifo_url=Database.GATE.of(redis_server.url))
     crew.worker.start().ready()
     for forged in [name for name in FORGED if not name.startswith("its own")]:
-        assert published(crew, "worker.plain", 901, "headers", **FORGED[forged]).get(timeout=10) == MINE, forged
+        assert published(crew, "worker.plain", 901, "headers", **FORGED[forged]).get(timeout=60) == MINE, forged
     result = crew.send("of-another-broker", 1, "headers", headers=MINE)
-    assert result.get(timeout=10) == MINE
+    assert result.get(timeout=60) == MINE
     assert {run.key for run in crew.history.runs} == {None, "of-another-broker"}
 
 
@@ -145,7 +145,7 @@ def test_what_is_kept_with_a_result(make_crew: Callable[..., Crew], key: str) ->
     for deed in ("headers", "fail"):
         result = crew.send(key, len(kept), deed, headers=MINE)
         kept.append(result)
-        crew.state(result, "SUCCESS" if deed == "headers" else "FAILURE", 15)
+        crew.state(result, "SUCCESS" if deed == "headers" else "FAILURE")
     for result in kept:
         meta = result._get_task_meta()
         assert meta["name"] == "worker.act", "it is extended"

@@ -38,7 +38,7 @@ def test_what_the_setting_says_happens_to_it(make_crew: Callable[..., Crew], say
     else:
         assert lives(old)
     crew.tell("go-on")
-    crew.state(result, "SUCCESS", 10)
+    crew.state(result, "SUCCESS")
     until(lambda: len(crew.history.group("k")) == 3 and not crew.left_over(), lambda: str(crew.left_over()))
     assert crew.history.numbers("k") == [1, 1, 2]
     assert [run.fence for run in crew.history.group("k")] == sorted(run.fence for run in crew.history.group("k"))

@@ -86,7 +86,7 @@ def test_a_time_limit_names_it_too(make_crew: Callable[..., Crew], key: str) -> 
     crew = make_crew()
     crew.worker.start().ready()
     result = crew.send(key, 1, "sleep", seconds=20, time_limit=1)
-    crew.state(result, "FAILURE", 15)
+    crew.state(result, "FAILURE")
     (run,) = crew.history.group(key)
     said = f" exceeded for worker.act[{result.id}] (group {key!r}, fence {run.fence})"
     until(lambda: said in crew.worker.log, lambda: crew.worker.log[-3000:])

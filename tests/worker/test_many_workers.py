@@ -45,7 +45,7 @@ def test_three_workers_and_three_producers(make_crew: Callable[..., Crew]) -> No
     workers = more_workers(crew, 3)
     keys, each = [f"group-{number}" for number in range(50)], 40
     sent = send_from_threads(crew, keys, each, producers=3)
-    until(lambda: not crew.left_over(), lambda: str(crew.left_over()), 60)
+    until(lambda: not crew.left_over(), lambda: str(crew.left_over()))
     history = crew.history
     for key in keys:
         history.assert_in_line(key)
@@ -53,8 +53,11 @@ def test_three_workers_and_three_producers(make_crew: Callable[..., Crew]) -> No
         assert sorted(numbers) == list(range(each)), f"{key}: lost or repeated: {numbers}"
         for numbers_of_one in sent:
             assert [number for number in numbers if number in numbers_of_one] == numbers_of_one, f"{key}: out of order"
-    assert history.most_at_once() >= 8
     assert {run.worker for run in history.runs} == {f"{worker.name}@test" for worker in workers}
+    slots = sum(worker.slots for worker in workers)
+    together = [crew.send(f"all-{number}", number, "meet", name="all", crowd=slots) for number in range(slots)]
+    for result in together:
+        crew.state(result, "SUCCESS")
 
 
 def test_the_groups_of_a_killed_worker_go_on(make_crew: Callable[..., Crew]) -> None:
@@ -82,7 +85,7 @@ def commands(crew: Crew) -> int:
 def rate(crew: Crew, seconds: float = 2) -> float:
     """Commands per second that the server sees, for some time."""
     before, since = commands(crew), time.monotonic()
-    until(lambda: time.monotonic() - since >= seconds, within=seconds + 5)
+    until(lambda: time.monotonic() - since >= seconds)
     return (commands(crew) - before) / (time.monotonic() - since)
 
 
@@ -109,7 +112,7 @@ def test_an_idle_worker_costs_next_to_nothing(
     first = crew.send(f"{key}-held", 1, "retry", delay=120)
     crew.send(f"{key}-held", 2)
     crew.state(first, "RETRY")
-    until(lambda: rate(crew) < 2 * 20, lambda: f"{rate(crew):.1f} commands per second", within=30)
+    until(lambda: rate(crew) < 2 * 20, lambda: f"{rate(crew):.1f} commands per second")
     assert crew.worker.alive and idle.alive
     crew.tell(key)
     crew.wait_for_runs(f"{key}-busy", [1, 2])

@@ -86,7 +86,7 @@ def test_what_has_expired_when_it_becomes_the_head(crew: Crew, key: str) -> None
 
 
 def test_revoked_by_a_stamp(crew: Crew, key: str) -> None:
-    assert crew.app.control.revoke_by_stamped_headers({"tag": [key]}, reply=True, timeout=10, limit=1)
+    assert crew.app.control.revoke_by_stamped_headers({"tag": [key]}, reply=True, timeout=60, limit=1)
     first = crew.send(key, 1)
     stamped = crew.task("act").si(key, 2)
     stamped.stamp(tag=key)

@@ -23,7 +23,7 @@ QUOTED = "a%3Ab%2Fc%40d%25e"
 def in_order(crew: Crew, many: int = 12) -> None:
     """Send tasks of three groups, and check how they ran."""
     results = [crew.send(f"k{number % 3}", number, "count", text="x" * 20_000) for number in range(many)]
-    assert [result.get(timeout=30) for result in results] == [20_000] * many
+    assert [result.get(timeout=60) for result in results] == [20_000] * many
     for key in range(3):
         assert crew.history.numbers(f"k{key}") == list(range(key, many, 3))
         crew.history.assert_in_line(f"k{key}")
@@ -55,11 +55,11 @@ def test_a_failover_of_the_list(tmp_path: Path, redis_server: embedded.Server) -
         crew = Crew(tmp_path, urls[0], Database.RESULTS.of(redis_server.url), broker_url=urls, groupfifo_lease_ttl=2.0)
         try:
             crew.ready()
-            assert crew.send("k", 0).get(timeout=20) == 0
+            assert crew.send("k", 0).get(timeout=60) == 0
             first.kill()
-            until(lambda: "The gate has moved from" in crew.worker.log, lambda: crew.worker.log[-3000:], 30)
+            until(lambda: "The gate has moved from" in crew.worker.log, lambda: crew.worker.log[-3000:])
             results = [crew.send("k", number) for number in (1, 2, 3)]
-            assert [result.get(timeout=30) for result in results] == [1, 2, 3]
+            assert [result.get(timeout=60) for result in results] == [1, 2, 3]
             assert crew.history.numbers("k") == [0, 1, 2, 3]
             crew.history.assert_in_line("k")
         finally:

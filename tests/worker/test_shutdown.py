@@ -14,6 +14,9 @@ from tests.worker.workers import Crew
 #: nothing meanwhile: with more than one message per slot a task would wait there.
 POOLS = pytest.mark.parametrize(("pool", "each"), [("prefork", 2), ("threads", 2), ("gevent", 1), ("eventlet", 1)])
 
+#: Of a soft shutdown, all of which Celery sleeps; the test says its word long before.
+GRACE = 10
+
 
 class Busy:
     """A worker with its two slots running and more in its hands, and a second one that is not yet started.
@@ -69,7 +72,7 @@ def test_warm(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
 
 @POOLS
 def test_soft(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
-    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=6)
+    crew = make_crew(pool, slots=2, worker_prefetch_multiplier=each, worker_soft_shutdown_timeout=GRACE)
     busy = Busy(crew, "wait", name="word")
     busy.stop(signal.SIGQUIT, "Initiating Soft Shutdown")
     for key in busy.waiting:

@@ -56,7 +56,7 @@ def test_in_order_by_tls(crew_by_tls: Callable[..., Crew], pool: str) -> None:
     texts = ["x" * LONG, "", "x" * 16_384, "y"] * 5
     results = [crew.send(f"k{number % 3}", number, "count", text=text) for number, text in enumerate(texts)]
     for text, result in zip(texts, results, strict=True):
-        assert result.get(timeout=30) == len(text)
+        assert result.get(timeout=60) == len(text)
     for key in range(3):
         assert crew.history.numbers(f"k{key}") == list(range(key, len(texts), 3))
         crew.history.assert_in_line(f"k{key}")
@@ -82,5 +82,5 @@ def test_a_gate_of_its_own_by_tls(
     crew.worker = crew.another("two")
     crew.ready()
     results = [crew.send("k", number, "count", text="x" * LONG) for number in range(5)]
-    assert [result.get(timeout=30) for result in results] == [LONG] * 5
+    assert [result.get(timeout=60) for result in results] == [LONG] * 5
     assert crew.history.numbers("k") == [0, 1, 2, 3, 4]

@@ -19,7 +19,7 @@ from celery.result import AsyncResult
 
 from celery_groupfifo.testing.embedded import dying_with_us
 from tests.results import let_go
-from tests.waiting import until
+from tests.waiting import HUNG, until
 from tests.worker.app import CONF, DIRECTORY, make_app
 from tests.worker.history import History
 
@@ -88,9 +88,9 @@ class Worker:
             )
         return self
 
-    def ready(self, within: float = 30) -> Worker:
+    def ready(self) -> Worker:
         """Return when it takes tasks."""
-        until(lambda: " ready." in self.log or not self.alive, lambda: self.log[-2000:], within)
+        until(lambda: " ready." in self.log or not self.alive, lambda: self.log[-2000:])
         assert self.alive, self.log[-2000:]
         return self
 
@@ -122,7 +122,7 @@ class Worker:
         """Send a signal to its main process."""
         self.process.send_signal(number)
 
-    def wait(self, within: float = 30) -> int:
+    def wait(self, within: float = HUNG) -> int:
         """Wait for its end, and return its exit code."""
         try:
             return self.process.wait(within)
@@ -134,7 +134,7 @@ class Worker:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(HUNG)
 
 
 class Crew:
@@ -213,27 +213,27 @@ class Crew:
     def history(self) -> History:
         return History.read(self.directory / "history")
 
-    def wait_for(self, key: str, numbers: list[int], within: float = 15) -> None:
+    def wait_for(self, key: str, numbers: list[int]) -> None:
         """Wait until a group has made these runs and left nothing behind, and check that they were in line."""
 
         def done() -> bool:
             runs = self.history.group(key)
             return len(runs) >= len(numbers) and runs[-1].ended and not self.left_over()
 
-        until(done, lambda: f"{self.history.group(key)}; left over: {self.left_over()}", within)
+        until(done, lambda: f"{self.history.group(key)}; left over: {self.left_over()}")
         assert self.history.numbers(key) == numbers, f"{self.history.numbers(key)} are not {numbers}"
         self.history.assert_in_line(key)
 
-    def wait_for_runs(self, key: str, numbers: list[int], within: float = 15) -> None:
+    def wait_for_runs(self, key: str, numbers: list[int]) -> None:
         """Wait until a group has made these runs, whatever other groups do."""
         done = lambda: len(self.history.group(key)) >= len(numbers) and self.history.group(key)[-1].ended  # noqa: E731
-        until(done, lambda: str(self.history.group(key)), within)
+        until(done, lambda: str(self.history.group(key)))
         assert self.history.numbers(key) == numbers, f"{self.history.numbers(key)} are not {numbers}"
         self.history.assert_in_line(key)
 
-    def state(self, result: AsyncResult, wanted: str, within: float = 5) -> None:
+    def state(self, result: AsyncResult, wanted: str) -> None:
         """Wait until the state of a task is known, and check it."""
-        until(lambda: result.state == wanted, lambda: f"{result.state} is not {wanted}", within)
+        until(lambda: result.state == wanted, lambda: f"{result.state} is not {wanted}")
 
     def left_over(self) -> dict[str, Any]:
         """What the gate holds of groups: nothing, when all have ended."""
@@ -255,5 +255,5 @@ class Crew:
             self.send(f"{name}-{number}", number, "meet", name=name, crowd=self.slots) for number in range(self.slots)
         ]
         for number, result in enumerate(results):
-            self.state(result, "SUCCESS", 10)
+            self.state(result, "SUCCESS")
             assert self.history.numbers(f"{name}-{number}") == [number], self.history.group(f"{name}-{number}")

@@ -34,4 +34,4 @@ def send() -> list[int]:
     """Send two groups, one with a retry, and plain tasks beside; return the results."""
     results = [ordered.delay(key, number, int(number == 1)) for number in range(4) for key in "ab"]
     results += [plain.delay(number) for number in range(4)]
-    return [result.get(timeout=30) for result in results]
+    return [result.get(timeout=60) for result in results]

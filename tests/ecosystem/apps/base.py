@@ -33,7 +33,7 @@ def note(**line: Any) -> None:
 
 def wait_and_note(task: Any, key: str, number: int) -> int:
     """Wait until the test gives its word, and note the run: the body of a bound task."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not (Path(os.environ[DIRECTORY]) / "go").exists() and time.monotonic() < end:
         time.sleep(0.01)
     note(task=task.name, number=number, fence=task.group.fence if isinstance(task, GroupFifoTask) else 0)
@@ -68,4 +68,4 @@ def single_tasks(app: Celery, alone: type, both: type) -> dict[str, Any]:
 def send_again(tasks: dict[str, Any]) -> None:
     """Send what was a duplicate, when the first has ended."""
     for name, task in tasks.items():
-        task.delay(name, 1).get(timeout=20)
+        task.delay(name, 1).get(timeout=60)

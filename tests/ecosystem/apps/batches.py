@@ -29,4 +29,4 @@ def send() -> None:
     for number in range(6):
         collect.delay(number)
         results.append(ordered.delay("a", number))
-    assert [result.get(timeout=20) for result in results] == list(range(6))
+    assert [result.get(timeout=60) for result in results] == list(range(6))

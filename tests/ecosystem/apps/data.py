@@ -48,7 +48,7 @@ def models() -> list[Any]:
     """Send models, and return the results of ordered tasks and of plain ones."""
     orders = [Order(customer="c", items=[number, 1]).model_dump() for number in range(5)]
     return [
-        [result.get(timeout=20) for result in [task.delay(order) for order in orders]]
+        [result.get(timeout=60) for result in [task.delay(order) for order in orders]]
         for task in (ordered_total, plain_total)
     ]
 
@@ -63,6 +63,6 @@ def serialized() -> list[Any]:
             key = f"{serializer} {compression}"
             sent = [task.apply_async((key, number, data), **options) for task in (ordered, plain)]
             sent += park_many(ordered.s(key, number + each, data).set(**options) for each in (1, 2))
-            if [result.get(timeout=20) for result in sent] != [data] * 4:
+            if [result.get(timeout=60) for result in sent] != [data] * 4:
                 wrong.append(options)
     return wrong

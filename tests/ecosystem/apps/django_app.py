@@ -48,7 +48,7 @@ def send() -> list[dict[str, Any]]:
 
     structlog.contextvars.bind_contextvars(request_id="from the request")
     for task in (ordered, plain):
-        task.delay("a", 1).get(timeout=20)
+        task.delay("a", 1).get(timeout=60)
     return list(TaskResult.objects.order_by("task_name").values("task_name", "status", "result", "task_args"))
 
 

@@ -48,4 +48,4 @@ def send() -> None:
     _trace()
     results = [task.delay("a", fails) for task in (ordered, plain) for fails in (False, True)]
     for result in results:
-        result.get(timeout=20, propagate=False)
+        result.get(timeout=60, propagate=False)

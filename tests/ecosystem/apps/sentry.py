@@ -31,7 +31,7 @@ ordered, plain = fallible_tasks(app, __name__)
 def _send(task: Any, fails: bool) -> None:
     with sentry_sdk.start_transaction(op="test", name=f"{task.name} {fails}"):
         result = task.delay("a", fails)
-    result.get(timeout=20, propagate=False)
+    result.get(timeout=60, propagate=False)
 
 
 def send() -> None:
