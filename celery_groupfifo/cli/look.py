@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, count, group_row, shown, table, when
+from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, shown, table, when
 from celery_groupfifo.cli.root import KEY, NOTHING, command, option
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.listing import SORTS, STATES
+from celery_groupfifo.groups.view import count
 
 LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tornado.escape import json_encode
 from tornado.web import authenticated
 
-from celery_groupfifo.flower import adapter, data
+from celery_groupfifo.flower import act, adapter, data
 from celery_groupfifo.flower.http import GateHandler, in_path
 from celery_groupfifo.groups.listing import STATES
 
@@ -38,6 +39,8 @@ class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
             "prefix": base[: -len("/groups")],
             "read_only": adapter.read_only(self.application),
             "autorefresh": adapter.autorefresh(self.application),
+            "questions": json_encode(act.QUESTIONS),
+            "bulk": act.BULK,
         }
         self.render(f"groupfifo_{self.name}.html", page=page, states=STATES, **more)
 

@@ -13,7 +13,7 @@ from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.view import Group, Running
+from celery_groupfifo.groups.view import Group, Running, count
 from celery_groupfifo.groups.workers import Workers
 
 #: Members of `due` that are searched for the next ETA of a group.
@@ -204,8 +204,8 @@ def _task(name: str, task_id: str) -> str:
     return f"{name}[{task_id}]" if name else f"task {task_id}"
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number or 'no'} {word}s"
+def _count(number: int, noun: str) -> str:
+    return count(number, noun) if number else f"no {noun}s"
 
 
 def _clock(when: datetime) -> str:
