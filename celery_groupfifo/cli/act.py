@@ -7,13 +7,12 @@ from collections.abc import Callable
 import click
 
 from celery_groupfifo.cli.output import as_json, shown
-from celery_groupfifo.cli.root import BY, KEY, NOTHING, REASON, YES, GroupFifoCommand, command, confirm, option
+from celery_groupfifo.cli.root import BY, ID, KEY, NOTHING, REASON, YES, GroupFifoCommand, command, confirm, option
 from celery_groupfifo.errors import UnknownGroup, UnknownTask
 from celery_groupfifo.groups import Groups, verbs
 from celery_groupfifo.groups.verbs import Order, Outcome, Verb
 from celery_groupfifo.groups.view import Group, count
 
-ID = click.Argument(["id"])
 EXPECTED = option("--expected", default="", help="Id of the head, as you saw it; else the present one is shown.")
 
 
