@@ -17,9 +17,8 @@ import redis
 
 from benchmarks.apps.config import CONFIG_VARIABLE, COUNTDOWN_VARIABLE
 from benchmarks.processes import Producer, Worker
-from benchmarks.rabbit import rabbitmq
 from benchmarks.recording import PATH_VARIABLE
-from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing import embedded, rabbitmq
 
 #: Databases of the server: the measured one, results, and from here on the copies of backlogs.
 LIVE, RESULTS, COPIES = 0, 1, 2
@@ -100,7 +99,7 @@ class Bench:
         where = {"broker_url": live, "result_backend": results}
         if broker == "rabbitmq":
             if self._rabbitmq is None:
-                self._rabbitmq = self._stack.enter_context(rabbitmq(self.directory))
+                self._rabbitmq = self._stack.enter_context(rabbitmq.start(self.directory)).url
             where = {"broker_url": self._rabbitmq, "result_backend": results, "groupfifo_url": live}
         return json.dumps({**where, **(more or {})}, sort_keys=True)
 

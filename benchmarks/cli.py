@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks import environment, plot, report
 from benchmarks import session as sessions
 from benchmarks.bench import Bench
-from benchmarks.rabbit import installed
 from benchmarks.rows import Row, rows
+from celery_groupfifo.testing import rabbitmq
 
 _RESULTS = Path(__file__).parent / "results"
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row in chosen:
             print(f"{row.name:14} {row.title} · {row.goal}{' · only with --full' if row.full else ''}")
         return 0
-    if not installed():
+    if not rabbitmq.installed():
         chosen = [row for row in chosen if row.name != "rabbitmq"]
     say, show = _display()
     began = time.monotonic()

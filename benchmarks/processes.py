@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from celery_groupfifo.testing.embedded import dying_with_us
+from celery_groupfifo.testing.children import dying_with_us
+from celery_groupfifo.testing.processes import Process
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,9 +22,9 @@ class BenchmarkError(Exception):
     """A scenario that could not be measured; the message says why."""
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, **more}
+def _path(more: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with which a process in another directory finds the benchmarks."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])), **more}
 
 
 def cpu_seconds(pid: int) -> float | None:
@@ -44,8 +45,8 @@ def cpu_seconds(pid: int) -> float | None:
         return None
 
 
-class Worker:
-    """A worker.
+class Worker(Process):
+    """A worker. It is killed when the measurement is over, as a warm shutdown takes a second.
 
     Args:
         command: A module to run with its options.
@@ -55,19 +56,7 @@ class Worker:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, name: str) -> None:
-        self._log = directory / f"{name}.log"
-        with self._log.open("wb") as output:
-            # A session of its own, so that its children are killed with it.
-            self._popen = subprocess.Popen(
-                dying_with_us([sys.executable, "-m", *command]),
-                cwd=directory,
-                env=_environment(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.pid = self._popen.pid
+        super().__init__(name, ["-m", *command], directory / f"{name}.log", _path(environment), directory)
 
     def check(self) -> None:
         """Check that the worker runs.
@@ -75,17 +64,9 @@ class Worker:
         Raises:
             BenchmarkError: It has ended.
         """
-        if self._popen.poll() is not None:
-            raise BenchmarkError(f"A worker ended with code {self._popen.returncode}: {self._tail()}")
-
-    def kill(self) -> None:
-        """Kill the worker: the measurement is over, and a warm shutdown takes a second."""
-        if self._popen.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait()
-
-    def _tail(self) -> str:
-        return " / ".join(self._log.read_text(errors="replace").strip().splitlines()[-3:])
+        if self.exit_code is not None:
+            tail = " / ".join(self.tail(3).splitlines())
+            raise BenchmarkError(f"A worker ended with code {self.exit_code}: {tail}")
 
 
 class Producer:
@@ -96,7 +77,7 @@ class Producer:
         self._popen = subprocess.Popen(
             dying_with_us([sys.executable, "-m", "benchmarks.producer", app]),
             cwd=directory,
-            env=_environment(environment),
+            env={**os.environ, **_path(environment)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

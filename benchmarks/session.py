@@ -11,6 +11,7 @@ from benchmarks.bench import Bench
 from benchmarks.processes import BenchmarkError
 from benchmarks.rows import Row
 from benchmarks.scenarios.base import Metrics, Scenario
+from celery_groupfifo.testing.rabbitmq import RabbitMQError
 
 Samples = dict[str, list[Metrics]]
 """The runs of a scenario, by arm."""
@@ -77,7 +78,7 @@ def run(bench: Bench, rows: Iterable[Row], repeats: int, say: Callable[[str], No
     for number, plan in enumerate(plans, 1):
         try:
             _run_one(bench, plan, repeats, results, partial(_say_numbered, say, f"[{number}/{len(plans)}] "))
-        except BenchmarkError as error:
+        except (BenchmarkError, RabbitMQError) as error:
             results.failures[plan.scenario.name] = str(error)
             say(f"[{number}/{len(plans)}] {plan.scenario.name}: {error}")
         finally:

@@ -1,9 +1,13 @@
-"""The switch for an app that has no task based on GroupFifoTask."""
+"""The app: loaded by its name, and the switch for one that has no task based on GroupFifoTask."""
 
 from __future__ import annotations
 
-from celery import Celery
+import sys
 
+from celery import Celery
+from celery.app.utils import find_app
+
+from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.install import install
 from celery_groupfifo.settings import Settings, read_settings
 
@@ -27,3 +31,19 @@ class GroupFifo:
             InvalidSetting: A `groupfifo_` setting is unknown or wrong.
         """
         return read_settings(self.app.conf)
+
+
+def load_app(name: str) -> Celery:
+    """Load an app as `celery -A` does, for commands that are not Celery's.
+
+    Args:
+        name: As for `celery -A`.
+
+    Raises:
+        GroupFifoError: It can't be imported, or has no app.
+    """
+    sys.path.insert(0, "")  # as `celery` does, so that an app in this directory is found
+    try:
+        return find_app(name)
+    except Exception as error:  # the user's code may raise anything
+        raise GroupFifoError(f"The app {name!r} can't be loaded: {error}") from error

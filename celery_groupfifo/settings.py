@@ -203,6 +203,21 @@ def check_option(name: str, value: Any) -> None:
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
+def check_number(name: str, value: Any, least: int) -> None:
+    """Check a whole number that a caller gives.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        least: The least that works.
+
+    Raises:
+        InvalidOption: The message quotes the value and says what fits.
+    """
+    if wanted := _number(int, least)(value):
+        raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
+
+
 def _names(conf: Any) -> dict[str, str]:
     """Return the names of the groupfifo settings that the user wrote, each with its spelling.
 

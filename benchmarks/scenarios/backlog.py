@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import recording
 from benchmarks.bench import Arm, Bench
 from benchmarks.producer import SECOND
-from benchmarks.scenarios.base import Metrics
+from benchmarks.scenarios.base import Copies, Metrics
 from benchmarks.scenarios.direct import hold_groups
 from benchmarks.scenarios.watch import Watch, cost, progress_of
 
@@ -45,7 +45,7 @@ class Backlog:
     flags: tuple[str, ...] = ()
     broker: str = "redis"
     repeatable: bool = True
-    _kept: set[int] = field(default_factory=set)
+    _copies: Copies = field(default_factory=Copies)
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
         """Run one arm, see `Scenario`."""
@@ -66,26 +66,23 @@ class Backlog:
 
     def close(self, bench: Bench) -> None:
         """Forget the copies of backlogs, see `Scenario`."""
-        for slot in self._kept:
-            bench.drop(slot)
-        self._kept.clear()
-        bench.clear()
+        self._copies.close(bench)
 
     def _fill(self, bench: Bench, arm: str, config: str) -> None:
-        slot, chosen = list(self.arms).index(arm), self.arms[arm]
-        if slot in self._kept:
-            bench.restore(slot)
-            return
-        bench.clear()
+        chosen = self.arms[arm]
         producer = bench.producer(chosen.app, config)
-        if self.broker != "redis":
-            producer.ask("purge")
-        hold_groups(bench, config, chosen.held)
         size = {"count": self.count, "groups": self.groups, "burst": self.burst, "seconds": self.seconds}
-        producer.ask("fill", tasks=chosen.tasks, **size)
+
+        def fill() -> None:
+            hold_groups(bench, config, chosen.held)
+            producer.ask("fill", tasks=chosen.tasks, **size)
+
         if self.broker == "redis":
-            bench.keep(slot)
-            self._kept.add(slot)
+            self._copies.use(bench, list(self.arms).index(arm), fill)
+        else:
+            bench.clear()
+            producer.ask("purge")
+            fill()
 
     def _from_record(self, arm: Arm, events: list[recording.Event], rate: float) -> Metrics:
         """Return the figures that come from the record.

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from benchmarks.bench import Bench
 
 Metrics = dict[str, float]
 """The figures of one run, by name; units are in rows.py."""
+
+
+class Copies:
+    """The copies of the states that a scenario's runs start from: each is made once."""
+
+    def __init__(self) -> None:
+        self._slots: set[int] = set()
+
+    def use(self, bench: Bench, slot: int, fill: Callable[[], object]) -> None:
+        """Start from the copy in a slot; without one from an empty gate that `fill` fills, and keep a copy of it."""
+        if slot in self._slots:
+            bench.restore(slot)
+            return
+        bench.clear()
+        fill()
+        bench.keep(slot)
+        self._slots.add(slot)
+
+    def close(self, bench: Bench) -> None:
+        """Forget the copies, and empty the gate."""
+        for slot in self._slots:
+            bench.drop(slot)
+        self._slots.clear()
+        bench.clear()
 
 
 class Scenario(Protocol):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.bench import Bench
-from benchmarks.scenarios.base import Metrics
+from benchmarks.scenarios.base import Copies, Metrics
 from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
 from celery_groupfifo.gate.model import Ticket
@@ -47,7 +47,7 @@ class Scripts:
     arms: Mapping[str, Depth]
     name: str = "scripts"
     repeatable: bool = True
-    _kept: set[int] = field(default_factory=set)
+    _copies: Copies = field(default_factory=Copies)
 
     def measure(self, bench: Bench, arm: str) -> Metrics:
         """Measure an arm, see `Scenario`.
@@ -87,21 +87,12 @@ class Scripts:
 
     def close(self, bench: Bench) -> None:
         """Forget the copies of gates, see `Scenario`."""
-        for slot in self._kept:
-            bench.drop(slot)
-        self._kept.clear()
-        bench.clear()
+        self._copies.close(bench)
 
     def _fill(self, bench: Bench, arm: str) -> None:
-        slot, depth = list(self.arms).index(arm), self.arms[arm]
-        if slot in self._kept:
-            bench.restore(slot)
-            return
-        bench.clear()
-        producer = bench.producer("grouped", bench.config())
-        producer.ask("fill", tasks=["noop"], count=depth.tasks, groups=depth.groups)
-        bench.keep(slot)
-        self._kept.add(slot)
+        depth, producer = self.arms[arm], bench.producer("grouped", bench.config())
+        request = {"tasks": ["noop"], "count": depth.tasks, "groups": depth.groups}
+        self._copies.use(bench, list(self.arms).index(arm), lambda: producer.ask("fill", **request))
 
 
 class _Spent:

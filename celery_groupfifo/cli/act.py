@@ -2,86 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
-from celery_groupfifo.cli.output import as_json, count, shown
-from celery_groupfifo.cli.root import BY, KEY, NOTHING, REASON, YES, command, confirm, option
+from celery_groupfifo.cli.output import as_json, shown
+from celery_groupfifo.cli.root import BY, ID, KEY, NOTHING, REASON, YES, GroupFifoCommand, command, confirm, option
 from celery_groupfifo.errors import UnknownGroup, UnknownTask
-from celery_groupfifo.groups import Groups
+from celery_groupfifo.groups import Groups, verbs
+from celery_groupfifo.groups.verbs import Order, Outcome, Verb
+from celery_groupfifo.groups.view import Group, count
 
-ID = click.Argument(["id"])
-EXPECTED = option("--expected", help="Id of the head, as you saw it; else the present one is shown.")
+EXPECTED = option("--expected", default="", help="Id of the head, as you saw it; else the present one is shown.")
 
 
-def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
+def _tell(json_: bool, outcome: Outcome) -> int:
+    """Print an outcome; return the exit code."""
     if json_:
-        as_json({"done": code == 0, **said, "sentence": sentence})
+        as_json({"done": outcome.done, **outcome.values, "sentence": outcome.sentence})
     else:
-        click.echo(shown(sentence), err=code != 0)
-    return code
+        click.echo(shown(outcome.sentence), err=not outcome.done)
+    return 0 if outcome.done else NOTHING
 
 
-def pause(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
-    """Let nothing of a group start any more, until it is resumed."""
-    new = groups.pause(key, reason, by)
-    state = "is paused" if new else "was paused already; who and why are the new ones"
-    return _done(json_, f"Group {key!r} {state}.", key=key)
+# -- verbs on one group ------------------------------------------------------
 
 
-def resume(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Let a paused or draining group go on."""
-    if groups.resume(key, by):
-        return _done(json_, f"Group {key!r} goes on.", key=key)
-    return _done(json_, f"Group {key!r} was neither paused nor draining: nothing was done.", NOTHING, key=key)
+def _command(name: str, verb: Verb) -> GroupFifoCommand:
+    params = [
+        KEY,
+        *([EXPECTED] if verb.on_head else []),
+        *([REASON] if verb.reasoned else []),
+        BY,
+        *([YES] if verb.destroys else []),
+    ]
+    return command(name, _callback(verb), *params)
 
 
-def drain(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
-    """Refuse new tasks of a group, and finish the rest."""
-    if groups.drain(key, reason, by):
-        return _done(json_, f"Group {key!r} is draining.", key=key)
-    return _done(json_, f"Group {key!r} is empty: there is nothing to drain.", NOTHING, key=key)
+def _callback(verb: Verb) -> Callable[..., int]:
+    def run(groups: Groups, json_: bool, yes: bool = False, **order: str) -> int:
+        agreed = _agreed(groups, verb, Order(**order), yes) if verb.destroys else Order(**order)
+        return _tell(json_, verb.run(groups, agreed))
+
+    run.__doc__ = verb.does
+    return run
 
 
-def purge(groups: Groups, key: str, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Revoke every task of a group that does not run."""
-    group = groups.get(key)
+def _agreed(groups: Groups, verb: Verb, order: Order, yes: bool) -> Order:
+    """Return the order, with the head that it is about, once the user has agreed."""
+    group, head = groups.get(order.key), ""
+    if verb.on_head:
+        order = order._replace(expected=order.expected or _head(group))
+        found = groups.find(order.expected)
+        head = f"{found.task}[{order.expected}]" if found else order.expected
     waiting = group.depth - len(group.running)
-    confirm(f"Revoke {count(waiting)} of group {shown(key)!r}? What runs is left.", yes)
-    gone = groups.purge(key, reason, by)
-    return _done(json_, f"{count(gone)} of group {key!r} were revoked.", 0 if gone else NOTHING, key=key, count=gone)
+    numbers = {"depth": group.depth, "waiting": waiting, "behind": max(waiting - 1, 0)}
+    words = {name: count(number) for name, number in numbers.items()}
+    confirm(verb.asks.format(key=repr(shown(group.key)), head=shown(head), **words), yes)
+    return order
 
 
-def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) -> str:
-    """Return the id of the head to act on, once the user has agreed."""
-    group = groups.get(key)
-    head = expected or group.head
-    if head is None:
-        raise UnknownGroup(f"Group {key!r} has no head: all it has waits for an ETA.")
-    found = groups.find(head)
-    name = f"{found.task}[{head}]" if found else head
-    rest = count(max(group.depth - 1, 0))
-    confirm(f"{verb} 1 task, {shown(name)}, the head of group {shown(key)!r}? {rest} behind it go on.", yes)
-    return head
+def _head(group: Group) -> str:
+    if group.head is None:
+        raise UnknownGroup(f"Group {group.key!r} has no head: all it has waits for an ETA.")
+    return group.head
 
 
-def skip(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Revoke the head of a group, when it does not run; the next one goes on."""
-    head = _head(groups, key, expected, "Revoke", yes)
-    groups.skip(key, head, reason, by)
-    return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, id=head)
-
-
-def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Set the head of a group aside among the dead letters; the next one goes on."""
-    head = _head(groups, key, expected, "Set aside", yes)
-    groups.drop(key, head, reason, by)
-    return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, id=head)
-
-
-def retry(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Release a waiting or blocked head now."""
-    groups.retry(key, by)
-    return _done(json_, f"The head of group {key!r} was released.", key=key)
+# -- other verbs -------------------------------------------------------------
 
 
 def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
@@ -90,10 +77,9 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
     if found is None:
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
     confirm(f"Revoke 1 task, {shown(found.task)}[{shown(id)}] of group {shown(found.key)!r}?", yes)
-    if groups.revoke(id, by):
-        return _done(json_, f"Task {id} of group {found.key!r} was revoked.", id=id, key=found.key)
-    sentence = f"Task {id} of group {found.key!r} runs: end it with celery control revoke, or terminate."
-    return _done(json_, sentence, NOTHING, id=id, key=found.key)
+    done = groups.revoke(id, by)
+    state = "was revoked" if done else "runs: end it with celery control revoke, or terminate"
+    return _tell(json_, Outcome(done, f"Task {id} of group {found.key!r} {state}.", {"id": id, "key": found.key}))
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
@@ -103,23 +89,16 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
     confirm(f"Move up to {count(parked)} from group {shown(old)!r} to {shown(new)!r}? What is under way stays.", yes)
     moved = groups.move(old, new, reason, by)
     sentence = f"{count(moved)} of group {old!r} joined group {new!r}."
-    return _done(json_, sentence, 0 if moved else NOTHING, key=old, to=new, count=moved)
+    return _tell(json_, Outcome(moved > 0, sentence, {"key": old, "to": new, "count": moved}))
 
 
 def redrive(groups: Groups, id: str, to: str, by: str, json_: bool) -> int:
     """Park a dead letter again."""
-    key = groups.redrive(id, to, by)
-    return _done(json_, f"Task {id} is at the {to} of group {key!r}.", id=id, key=key, to=to)
+    return _tell(json_, verbs.redrive(groups, id, to, by))
 
 
 COMMANDS = [
-    command("pause", pause, KEY, REASON, BY),
-    command("resume", resume, KEY, BY),
-    command("drain", drain, KEY, REASON, BY),
-    command("purge", purge, KEY, REASON, BY, YES),
-    command("skip", skip, KEY, EXPECTED, REASON, BY, YES),
-    command("drop", drop, KEY, EXPECTED, REASON, BY, YES),
-    command("retry", retry, KEY, BY),
+    *(_command(name, verb) for name, verb in verbs.VERBS.items()),
     command("revoke", revoke, ID, BY, YES),
     command("move", move, click.Argument(["old"]), click.Argument(["new"]), REASON, BY, YES),
     command(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from celery_groupfifo.cli.output import as_json, count, shown
+from celery_groupfifo.cli.output import as_json, shown
 from celery_groupfifo.cli.root import NOTHING, YES, command, confirm, option
 from celery_groupfifo.groups import Breach, Groups
+from celery_groupfifo.groups.view import count
 
 
 def verify(groups: Groups, repair: bool, yes: bool, json_: bool) -> int:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import click
 
-from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, count, group_row, shown, table, when
-from celery_groupfifo.cli.root import KEY, NOTHING, command, option
+from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, shown, table, when
+from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, command, limit, option
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups
-from celery_groupfifo.groups.listing import SORTS, STATES
-
-LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+from celery_groupfifo.groups.view import count
 
 
 def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str | None, json_: bool) -> None:
@@ -127,20 +125,20 @@ COMMANDS = [
     command(
         "list",
         list_,
-        option("--state", type=click.Choice(STATES), help="Only groups in this state."),
-        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
-        LIMIT,
+        STATE,
+        SORT,
+        limit(100, "Groups at most."),
         option("--cursor", help="Where the page before ended."),
     ),
     command(
         "show",
         show,
         KEY,
-        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks in line, at most."),
+        limit(20, "Tasks in line, at most."),
         option("--offset", type=click.IntRange(0), default=0, help="From this place in line."),
     ),
     command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
-    command("find", find, click.Argument(["id"])),
+    command("find", find, ID),
     command("stats", stats),
-    command("dead-letters", dead_letters, click.Argument(["key"], required=False), LIMIT),
+    command("dead-letters", dead_letters, click.Argument(["key"], required=False), limit(100, "Letters at most.")),
 ]

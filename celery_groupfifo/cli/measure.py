@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from celery_groupfifo.cli.output import as_json
-from celery_groupfifo.cli.root import NOTHING, command, option
+from celery_groupfifo.cli.root import command, option
 from celery_groupfifo.groups import Groups
 
 
@@ -13,28 +13,20 @@ def metrics(groups: Groups, listen: str | None, json_: bool) -> int:
     """Print Prometheus metrics, or serve them."""
     try:
         from celery_groupfifo.metrics import command as metrics_command
-        from celery_groupfifo.metrics import serve, text
-    except ImportError as error:
+        from celery_groupfifo.metrics import text
+    except ImportError as error:  # an optional dependency
         raise click.UsageError(
             f"Metrics need the extra: pip install 'celery-groupfifo[prometheus]' ({error})."
         ) from error
-    if listen is None:
+    if json_ and listen is None:
         said = text(groups.app)
-        if json_:
-            as_json({"metrics": said})
-        else:
-            click.echo(said, nl=False)
-        return 0 if "groupfifo_up 1.0" in said else NOTHING
+        as_json({"metrics": said})
+        return metrics_command.exit_code(said)
     try:
-        host, port = metrics_command.address(listen)
+        at = None if listen is None else metrics_command.address(listen)
     except ValueError as error:
         raise click.UsageError(f"--listen {listen} is no HOST:PORT: {error}.") from error
-    try:
-        serve(groups.app, host, port)
-    except OSError as error:
-        click.echo(f"Error: can't listen at {listen}: {error}", err=True)
-        return NOTHING
-    return 0
+    return metrics_command.run(groups.app, at)
 
 
 COMMANDS = [command("metrics", metrics, option("--listen", metavar="HOST:PORT", help="Serve /metrics there."))]

@@ -60,8 +60,3 @@ def age(seconds: float | None) -> str:
 def when(moment: datetime | None) -> str:
     """Return a time as text for people, in UTC."""
     return "-" if moment is None else moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def count(number: int, word: str = "task") -> str:
-    """Return a number with its word, in the plural where it needs one."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

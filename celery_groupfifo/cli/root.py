@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.cli.output import as_json
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.groups import Groups
+from celery_groupfifo.groups.listing import SORTS, STATES
 from celery_groupfifo.settings import PREFIX
 
 #: Exit code for a refusal or an empty result. Wrong usage is click's 2.
@@ -60,6 +61,14 @@ YES = option("--yes", is_flag=True, help="Do not ask.")
 BY = option("--by", default="", help="Who does it; else your user and host.")
 REASON = option("--reason", default="", help="Why; kept in the audit.")
 KEY = click.Argument(["key"])
+ID = click.Argument(["id"])
+STATE = option("--state", type=click.Choice(STATES), help="Only groups in this state.")
+SORT = option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order.")
+
+
+def limit(default: int, help: str) -> click.Option:
+    """Return the option for the number of rows."""
+    return option("--limit", type=click.IntRange(1), default=default, show_default=True, help=help)
 
 
 def command(name: str, callback: Any, *params: click.Parameter) -> GroupFifoCommand:

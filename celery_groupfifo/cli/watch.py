@@ -11,10 +11,9 @@ from typing import Any
 import click
 
 from celery_groupfifo.cli.output import GROUP_HEAD, as_json, group_row, lines
-from celery_groupfifo.cli.root import command, option
+from celery_groupfifo.cli.root import SORT, STATE, command, limit, option
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.groups import Groups
-from celery_groupfifo.groups.listing import SORTS, STATES
 
 
 def watch(
@@ -81,9 +80,9 @@ COMMANDS = [
     command(
         "watch",
         watch,
-        option("--state", type=click.Choice(STATES), help="Only groups in this state."),
-        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
-        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Groups at once."),
+        STATE,
+        SORT,
+        limit(20, "Groups at once."),
         option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks."),
         option("--times", type=click.IntRange(1), help="So many looks; else until it is interrupted."),
     )

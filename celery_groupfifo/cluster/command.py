@@ -13,12 +13,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from celery.app.utils import find_app
-
+from celery_groupfifo.app import load_app
 from celery_groupfifo.cluster.manager import Cluster, ClusterError, Recipe
 from celery_groupfifo.cluster.status import look, shown
+from celery_groupfifo.errors import GroupFifoError
 
 DEFAULT_INSTANCES = 2
 
@@ -40,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         recipe = _recipe(options, directory)
-        cluster = Cluster(directory, recipe, _load(recipe.app))
+        cluster = Cluster(directory, recipe, load_app(recipe.app))
         if options.command == "status":
             lines, trouble = look(cluster)
             print("\n".join([shown(lines), trouble]).strip())
             return int(not all(line.answers for line in lines))
         with _alone(directory):
             return _do(options, cluster)
-    except ClusterError as error:
+    except GroupFifoError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -122,14 +121,6 @@ def _recipe(options: argparse.Namespace, directory: Path) -> Recipe:
         options=tuple(kept.get("options") or () if options.options is None else shlex.split(options.options)),
         stem=options.name or kept.get("stem") or Recipe.stem,
     )
-
-
-def _load(name: str) -> Any:
-    sys.path.insert(0, "")  # as `celery` does, so that an app in this directory is found
-    try:
-        return find_app(name)
-    except Exception as error:  # the user's code may raise anything
-        raise ClusterError(f"The app {name!r} can't be loaded: {error}") from error
 
 
 @contextmanager

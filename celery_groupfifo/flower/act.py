@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import Any
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidOption, WrongState
 from celery_groupfifo.flower.board import Board
-from celery_groupfifo.groups import Groups
-
-logger = logging.getLogger(__name__)
+from celery_groupfifo.groups import verbs
+from celery_groupfifo.groups.verbs import VERBS, Order
 
 Said = dict[str, Any]
 
@@ -27,63 +24,33 @@ def _text(said: Said, name: str) -> str:
     return value
 
 
-def _expected(said: Said, verb: str) -> str:
+def _order(name: str, key: str, said: Said, by: str) -> Order:
+    """Return the order that a request gives.
+
+    Raises:
+        InvalidOption: A word of the request is no text, or the head that a verb on the head is for is missing.
+    """
     expected = _text(said, "expected")
-    if not expected:
+    if VERBS[name].on_head and not expected:
         raise InvalidOption(
-            f"{verb} needs `expected`, the id of the head as you saw it: another may be the head by now."
+            f"{name} needs `expected`, the id of the head as you saw it: another may be the head by now."
         )
-    return expected
+    return Order(key, expected, _text(said, "reason"), by)
 
 
-def _pause(groups: Groups, key: str, said: Said, by: str) -> str:
-    new = groups.pause(key, _text(said, "reason"), by)
-    return f"Group {key!r} " + ("is paused." if new else "was paused already; who and why are the new ones.")
-
-
-def _resume(groups: Groups, key: str, said: Said, by: str) -> str:
-    return f"Group {key!r} " + ("goes on." if groups.resume(key, by) else "was neither paused nor draining.")
-
-
-def _drain(groups: Groups, key: str, said: Said, by: str) -> str:
-    done = groups.drain(key, _text(said, "reason"), by)
-    return f"Group {key!r} is " + ("draining." if done else "empty: there is nothing to drain.")
-
-
-def _retry(groups: Groups, key: str, said: Said, by: str) -> str:
-    groups.retry(key, by)
-    return f"The head of group {key!r} was released."
-
-
-def _purge(groups: Groups, key: str, said: Said, by: str) -> str:
-    gone = groups.purge(key, _text(said, "reason"), by)
-    return f"{gone} {'task' if gone == 1 else 'tasks'} of group {key!r} were revoked."
-
-
-def _skip(groups: Groups, key: str, said: Said, by: str) -> str:
-    head = _expected(said, "skip")
-    groups.skip(key, head, _text(said, "reason"), by)
-    return f"Task {head} of group {key!r} was revoked; the next one goes on."
-
-
-def _drop(groups: Groups, key: str, said: Said, by: str) -> str:
-    head = _expected(said, "drop")
-    groups.drop(key, head, _text(said, "reason"), by)
-    return f"Task {head} of group {key!r} is a dead letter; the next one goes on."
-
-
-#: The actions on one group.
-VERBS: dict[str, Callable[[Groups, str, Said, str], str]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "drain": _drain,
-    "retry": _retry,
-    "purge": _purge,
-    "skip": _skip,
-    "drop": _drop,
+#: The verbs on a selection: those that do not need the id of a head.
+BULK = tuple(name for name, verb in VERBS.items() if verb.asks_many)
+#: The verbs as the pages' script needs them.
+QUESTIONS = {
+    name: {
+        "one": verb.asks,
+        "many": verb.asks_many,
+        "destroys": verb.destroys,
+        "on_head": verb.on_head,
+        "reasoned": verb.reasoned,
+    }
+    for name, verb in VERBS.items()
 }
-#: The actions on a selection: those that do not need the id of a head.
-BULK = ("pause", "resume", "drain", "retry", "purge")
 
 
 def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
@@ -93,7 +60,8 @@ def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any
         `message`, a sentence, and `key`.
     """
     try:
-        return {"message": VERBS[verb](board.groups, key, said, by), "key": key}
+        outcome = VERBS[verb].run(board.groups, _order(verb, key, said, by))
+        return {"message": outcome.sentence, "key": key}
     finally:
         board.index_kept.forget()
 
@@ -126,7 +94,7 @@ def some(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple
     done, errors = 0, []
     for key in keys:
         try:
-            VERBS[verb](board.groups, key, said, by)
+            VERBS[verb].run(board.groups, _order(verb, key, said, by))
             done += 1
         except GateUnavailable:
             raise
@@ -148,9 +116,9 @@ def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
     id = _text(said, "id")
     if not id:
         raise InvalidOption("redrive needs `id`, of the task.")
-    key = board.groups.redrive(id, to, by)
+    outcome = verbs.redrive(board.groups, id, to, by)
     board.index_kept.forget()
-    return {"message": f"Task {id} is at the {to} of group {key!r}.", "key": key}
+    return {"message": outcome.sentence, "key": outcome.values["key"]}
 
 
 def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
@@ -170,4 +138,4 @@ def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
     return {"message": message, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
 
 
-__all__ = ["BULK", "ERRORS", "VERBS", "one", "redrive", "selected", "some"]
+__all__ = ["BULK", "ERRORS", "QUESTIONS", "VERBS", "one", "redrive", "selected", "some"]

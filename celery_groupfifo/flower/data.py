@@ -10,13 +10,11 @@ from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.flower.board import Board
 from celery_groupfifo.flower.index import ORDERS, Row
 from celery_groupfifo.flower.outcome_counts import outcome_counts
-from celery_groupfifo.gate.keys import due_ms, due_score, quote, task_of
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.view import Running, moment, plain
 
-#: Members of `due` that are searched for a group's ETAs.
-APPOINTMENTS = 1000
 #: Leases that the workers' page shows at most.
 LEASES = 500
 
@@ -146,16 +144,9 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
 
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
-    """Return tasks of a group whose ETA has not come, among the next members of `due`."""
-    keys, mine = board.groups.gate.keyspace.of_group(quote(key)), f"e {quote(key)} ".encode()
-    soonest = board.reader.one(
-        "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
-    )
-    return [
-        {"task_id": task_of(member[len(mine) :].decode()), "due": plain(moment(due_ms(score)))}
-        for member, score in soonest
-        if member.startswith(mine)
-    ]
+    """Return tasks of a group whose ETA has not come, see `Reader.scheduled`."""
+    found = board.reader.scheduled(board.groups.gate.keyspace.of_group(quote(key)), quote(key))
+    return [{"task_id": task_id, "due": plain(moment(ms))} for task_id, ms in found]
 
 
 # -- other pages -----------------------------------------------------------

@@ -14,12 +14,10 @@ from typing import Any
 from celery_groupfifo.gate.keys import Keys, Quoted, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
-from celery_groupfifo.groups.reader import FLAGS, Reader
+from celery_groupfifo.groups.reader import FLAGS, Reader, state_of
 
 #: Groups per call.
 CHUNK = 2000
-#: States of entries in flight, the strongest first, and the resulting state of their group.
-_OWN = (("running", "running"), ("released", "waiting"), ("held", "held"))
 
 
 @dataclass(slots=True)
@@ -140,8 +138,7 @@ def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
     for row in rows.values():
         if row.flights:
             row.flights.sort(key=lambda flight: flight.fence)
-            states = {flight.state for flight in row.flights}
-            row.state = next((word for state, word in _OWN if state in states), row.state)
+            row.state = state_of(row.flights, row.state)
             row.since = row.since or row.flights[0].since
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tornado.escape import json_encode
 from tornado.web import authenticated
 
-from celery_groupfifo.flower import adapter, data
+from celery_groupfifo.flower import act, adapter, data
 from celery_groupfifo.flower.http import GateHandler, in_path
 from celery_groupfifo.groups.listing import STATES
 
@@ -19,60 +20,65 @@ MOST = 500
 
 
 class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
-    """The base of our pages."""
+    """The base of our pages. `name` is in the names of its template and of its element."""
 
-    template = ""
+    name = ""
 
     @authenticated
     def get(self) -> None:
         """Answer with the page, without its data."""
-        self.show(self.template)
+        self.show()
 
-    def show(self, template: str, **more: Any) -> None:
-        """Render a page with the values that every template needs."""
+    def show(self, **more: Any) -> None:
+        """Render the page with the values that every template needs."""
         base = str(self.reverse_url("groups"))
         page = {
+            "name": self.name,
             "base": base,
             "group": self.reverse_url("group", "").rstrip("/") + "/",
             "prefix": base[: -len("/groups")],
             "read_only": adapter.read_only(self.application),
             "autorefresh": adapter.autorefresh(self.application),
+            "questions": json_encode(act.QUESTIONS),
+            "bulk": act.BULK,
         }
-        self.render(template, page=page, states=STATES, **more)
+        self.render(f"groupfifo_{self.name}.html", page=page, states=STATES, **more)
 
 
 class GroupsPage(Page):
     """The page of all groups."""
 
-    template = "groupfifo_groups.html"
+    name = "groups"
 
 
 class LettersPage(Page):
     """The page of dead letters."""
 
-    template = "groupfifo_letters.html"
+    name = "letters"
 
 
 class WorkersPage(Page):
     """The page of workers and their leases."""
 
-    template = "groupfifo_workers.html"
+    name = "workers"
 
 
 class ActionsPage(Page):
     """The page of operators' actions."""
 
-    template = "groupfifo_actions.html"
+    name = "actions"
 
 
 class GroupPage(Page):
     """The page of one group."""
 
+    name = "group"
+
     @authenticated
     def get(self, path: str) -> None:
         """Answer with the page of a group; also of an empty one, which may be paused, or have a history."""
         key = self.key(path)
-        self.show("groupfifo_group.html", key=key, in_path=in_path(key))
+        self.show(key=key, in_path=in_path(key))
 
 
 # -- data ------------------------------------------------------------------

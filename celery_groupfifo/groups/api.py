@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.errors import InvalidOption, UnknownGroup
+from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.groups import audit, doctor, find, stats, verify
@@ -20,6 +20,7 @@ from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Foun
 from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.sending.grouping import checked_key
 from celery_groupfifo.sending.revoke import revoke_parked
+from celery_groupfifo.settings import check_number
 
 
 class Groups:
@@ -93,8 +94,8 @@ class Groups:
         Raises:
             InvalidOption: A value does not work.
         """
-        _count("limit", limit, 1)
-        _count("offset", offset, 0)
+        check_number("limit", limit, 1)
+        check_number("offset", offset, 0)
         return find.tasks(self._reader, checked_key(key, "this call"), limit, offset)
 
     def explain(self, key: str, ask_workers: bool = True) -> str:
@@ -283,7 +284,7 @@ class Groups:
         Raises:
             InvalidOption: `limit` does not work.
         """
-        _count("limit", limit, 1)
+        check_number("limit", limit, 1)
         return self._letters.read(key, limit)
 
     def redrive(self, id: str, to: str = "tail", by: str = "") -> str:
@@ -329,8 +330,3 @@ class Groups:
         keys, group = self._place(key)
         found = self._reader.groups(keys, [group], details=True)
         return find.with_error(self.app, found[0]) if found else None
-
-
-def _count(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidOption(f"{name}={value!r} does not work: set it to a whole number from {least} on.")

@@ -8,16 +8,13 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.gate.keys import Keys, due_ms, due_score, entry_names, quote, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, entry_names, quote, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.view import Group, Running
+from celery_groupfifo.groups.view import Group, Running, count
 from celery_groupfifo.groups.workers import Workers
-
-#: Members of `due` that are searched for the next ETA of a group.
-APPOINTMENTS = 1000
 
 
 class Explainer:
@@ -107,7 +104,7 @@ class Explainer:
 
     def _waits(self, keys: Keys, group: Group, head: Flight) -> str:
         before, messages = self._before(keys, head)
-        queue = self._queue(head.queue)
+        queue = self._reader.queue_name(self._app, head.queue)
         text = f"waits for a slot: its head {self._named(keys, head)} was released to queue {queue!r} "
         text += (
             f"{_span((self._reader.now() - head.since) / 1000)} ago, {_count(before, 'ticket')} of the gate before it"
@@ -147,18 +144,12 @@ class Explainer:
         )
 
     def _scheduled(self, keys: Keys, group: Group) -> str:
-        soonest = self._reader.one(
-            "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
-        )
-        mine = f"e {quote(group.key)} ".encode()
-        for member, score in soonest:
-            if member.startswith(mine):
-                left = _span(max(due_ms(score) - self._reader.now(), 0) / 1000)
-                return (
-                    f"has nothing in line: {_count(group.depth, 'task')} with an ETA "
-                    f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, "
-                    f"{task_of(member[len(mine) :].decode())}, in {left}."
-                )
+        for task_id, ms in self._reader.scheduled(keys, quote(group.key)):
+            left = _span(max(ms - self._reader.now(), 0) / 1000)
+            return (
+                f"has nothing in line: {_count(group.depth, 'task')} with an ETA "
+                f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, {task_id}, in {left}."
+            )
         return f"has nothing in line: the ETA of {_count(group.depth, 'task')} has not come yet."
 
     # -- parts -------------------------------------------------------------
@@ -185,13 +176,6 @@ class Explainer:
         before, *length = self._reader.ask("queue", build)
         return int(before), int(length[0]) if length else None
 
-    def _queue(self, name: str) -> str:
-        """Return the queue's name as the workers know it: without the marks of prefix and priority."""
-        if name.startswith(ELSEWHERE):
-            return unquote(name[len(ELSEWHERE) :])
-        separator = dict(self._app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
-        return unquote(name).removeprefix(self._reader.gate.server.prefix).split(separator)[0]
-
     def _ago(self, when: datetime) -> float:
         return max(self._reader.now() / 1000 - when.timestamp(), 0)
 
@@ -216,8 +200,8 @@ def _task(name: str, task_id: str) -> str:
     return f"{name}[{task_id}]" if name else f"task {task_id}"
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number or 'no'} {word}s"
+def _count(number: int, noun: str) -> str:
+    return count(number, noun) if number else f"no {noun}s"
 
 
 def _clock(when: datetime) -> str:

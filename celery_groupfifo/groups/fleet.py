@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from celery import Celery
 from celery.utils.serialization import jsonify
 from kombu.utils.encoding import safe_repr
 
-from celery_groupfifo.gate.keys import unquote
-from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
@@ -55,17 +53,8 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
 
 def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
     """Return the queues that hold released heads, as the workers name them."""
-    return _named(app, reader, (head.queue for keys in reader.partitions for head in reader.gate.every_head(keys)))
-
-
-def _named(app: Celery, reader: Reader, names: Iterable[str]) -> set[str]:
-    """Return queues without the marks of prefix and priority."""
-    separator = dict(app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
-    found = set()
-    for name in names:
-        prefix = "" if name.startswith(ELSEWHERE) else reader.gate.server.prefix
-        found.add(unquote(name.removeprefix(ELSEWHERE)).removeprefix(prefix).split(separator)[0])
-    return found
+    heads = (head for keys in reader.partitions for head in reader.gate.every_head(keys))
+    return {reader.queue_name(app, head.queue) for head in heads}
 
 
 def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
@@ -74,7 +63,7 @@ def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, lis
     Only workers that consume a queue with tickets, now or before, are asked: others need not have the package.
     """
     seen = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.seen))
-    ordered = queues_with_heads(app, reader) | _named(app, reader, seen)
+    ordered = queues_with_heads(app, reader) | {reader.queue_name(app, name) for name in seen}
     asked = sorted(worker for worker, names in queues.items() if ordered & set(names))
     answers = workers.refused(asked)
     plain = workers.unaware(answers)

@@ -17,6 +17,7 @@ from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Group, Page
+from celery_groupfifo.settings import check_number
 
 STATES = ("running", "waiting", "held", "paused", "blocked", "draining")
 SORTS = ("depth", "age", "key")
@@ -48,8 +49,7 @@ def _check(state: str | None, sort: str, limit: int) -> None:
         raise InvalidOption(f"state={state!r} does not work: set it to one of {', '.join(STATES)}, or leave it out.")
     if sort not in SORTS:
         raise InvalidOption(f"sort={sort!r} does not work: set it to one of {', '.join(SORTS)}.")
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise InvalidOption(f"limit={limit!r} does not work: set it to a whole number from 1 on.")
+    check_number("limit", limit, 1)
 
 
 def _numbers(cursor: str | None, many: int) -> list[int]:

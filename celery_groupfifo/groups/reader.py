@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery import Celery
+
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, entry_names, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
+from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
 
@@ -17,6 +20,8 @@ from celery_groupfifo.groups.view import Group, Running, moment
 FLAGS = ("paused", "blocked", "draining")
 #: Places of a line per round trip.
 PLACES = 100
+#: Scheduled tasks of the gate, the soonest first, that are searched for those of a group.
+SCHEDULED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,31 @@ class Reader:
                         return
             start += len(items)
 
+    def scheduled(self, keys: Keys, group: Quoted) -> Iterator[tuple[str, float]]:
+        """Yield the id and the ETA (ms) of tasks of a group whose ETA has not come, the soonest first.
+
+        They are searched for among the soonest `SCHEDULED` ones of the gate.
+        """
+        soonest = self.one(
+            "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=SCHEDULED, withscores=True
+        )
+        mine = f"e {group} ".encode()
+        for member, score in soonest:
+            if member.startswith(mine):
+                yield task_of(member[len(mine) :].decode()), due_ms(score)
+
+    def queue_name(self, app: Celery, name: str) -> str:
+        """Return the name by which workers know a queue: without the marks of prefix and priority.
+
+        Args:
+            app: Of the workers.
+            name: Of the queue in the scripts.
+        """
+        if name.startswith(ELSEWHERE):
+            return unquote(name[len(ELSEWHERE) :])
+        separator = dict(app.conf.broker_transport_options or {}).get("sep", "\x06\x16")
+        return unquote(name).removeprefix(self.gate.server.prefix).split(separator)[0]
+
     def entry(self, keys: Keys, group: Quoted, task_id: str) -> tuple[str, bytes] | None:
         """Return name and text of the entry of a task in a group, quoted; None when there is none."""
         names = entry_names(task_id)
@@ -171,6 +201,16 @@ class Reader:
     def texts(self, keys: Keys, ids: Sequence[str]) -> list[bytes | None]:
         """Return the stored entries of ids."""
         return list(self.one("hmget", keys.entries, ids)) if ids else []
+
+
+#: States of entries in flight, the strongest first, and the resulting state of their group.
+_STATES = (("running", "running"), ("released", "waiting"), ("held", "held"))
+
+
+def state_of(flights: Iterable[Flight], without: str) -> str:
+    """Return the state of a group that has no flag, by its entries in flight; `without` one of these."""
+    states = {flight.state for flight in flights}
+    return next((group for flight, group in _STATES if flight in states), without)
 
 
 def _flag(text: bytes) -> dict[str, Any]:
@@ -194,8 +234,7 @@ def _group(
     due, tasks = more
     flag = next((flag for flag in FLAGS if flag in flags), None)
     said = flags.get(flag or "", {})
-    states = {flight.state for flight in flights}
-    own = next((word for state, word in _WORDS if state in states), "waiting" if line[1] else "held")
+    own = state_of(flights, "waiting" if line[1] else "held")
     oldest = int(line[0].partition(b" ")[0]) / 1000 if line[0] else flights[0].since if flights else None
     at = due.get(f"h {flights[0].id}") if flights else None
     return Group(
@@ -214,10 +253,6 @@ def _group(
     )
 
 
-#: States of entries in flight, the strongest first, and the resulting state of their group.
-_WORDS = (("running", "running"), ("released", "waiting"), ("held", "held"))
-
-
 def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, str], now: float) -> Running:
     return Running(
         task_id=flight.task_id,
@@ -230,4 +265,4 @@ def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, st
     )
 
 
-__all__ = ["FLAGS", "Flight", "Place", "Reader"]
+__all__ = ["FLAGS", "Flight", "Place", "Reader", "state_of"]

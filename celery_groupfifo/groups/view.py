@@ -1,4 +1,7 @@
-"""The types of the answers of `Groups`. Times are of Redis, in UTC; ages and spans are seconds."""
+"""The types of the answers of `Groups`, and their form as text.
+
+Times are of Redis, in UTC; ages and spans are seconds.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ Item = TypeVar("Item")
 def moment(ms: float) -> datetime:
     """Return a time of Redis (ms) as a datetime in UTC."""
     return datetime.fromtimestamp(ms / 1000, timezone.utc)
+
+
+def count(number: int, noun: str = "task") -> str:
+    """Return a number with its noun, in the plural where it needs one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(frozen=True, slots=True)

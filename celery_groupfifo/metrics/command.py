@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from celery.app.utils import find_app
+from celery import Celery
 
+from celery_groupfifo.app import load_app
+from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.metrics.serve import serve, text
 
 
@@ -29,19 +30,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--listen", metavar="HOST:PORT", type=address, help="serve /metrics there; else print them once"
     )
     options = parser.parse_args(arguments)
-    app = _app(parser, options.app)
-    if options.listen is None:
+    try:
+        app = load_app(options.app)
+    except GroupFifoError as error:
+        parser.error(str(error))
+    return run(app, options.listen)
+
+
+def run(app: Celery, listen: tuple[str, int] | None) -> int:
+    """Print the metrics of an app's gate, or serve them until the process is interrupted.
+
+    Args:
+        app: The app.
+        listen: Host and port to serve them at; None: print them once.
+
+    Returns:
+        The exit code, see `main`.
+    """
+    if listen is None:
         said = text(app)
         sys.stdout.write(said)
-        return 0 if "groupfifo_up 1.0" in said else 1
+        return exit_code(said)
     try:
-        serve(app, *options.listen)
+        serve(app, *listen)
     except OSError as error:
-        print(f"Can't listen at {':'.join(map(str, options.listen))}: {error}", file=sys.stderr)
+        print(f"Can't listen at {':'.join(map(str, listen))}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def exit_code(said: str) -> int:
+    """Return the exit code for printed metrics: 1 when the gate did not answer."""
+    return 0 if "groupfifo_up 1.0" in said else 1
 
 
 def address(words: str) -> tuple[str, int]:
@@ -54,11 +76,3 @@ def address(words: str) -> tuple[str, int]:
     if not 0 < int(port) < 65536:
         raise ValueError(f"{port} is no port")
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _app(parser: argparse.ArgumentParser, name: str) -> Any:
-    sys.path.insert(0, "")  # as `celery` does, so that an app in this directory is found
-    try:
-        return find_app(name)
-    except Exception as error:  # the user's code may raise anything
-        parser.error(f"the app {name!r} can't be loaded: {error}")

@@ -16,6 +16,7 @@ from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.sending.bulk_templates import Composer
 from celery_groupfifo.sending.context import collecting
 from celery_groupfifo.sending.publish import retried, tell_parked
+from celery_groupfifo.settings import check_number
 
 
 def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncResult]:
@@ -35,8 +36,7 @@ def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncRe
         PartiallyParked: Not all were parked; `.parked` holds the results of those that were.
         InvalidOption: `chunk` is no positive number.
     """
-    if not isinstance(chunk, int) or chunk < 1:
-        raise InvalidOption(f"chunk={chunk!r} does not work: set it to a whole number from 1 on.")
+    check_number("chunk", chunk, 1)
     parked: list[AsyncResult] = []
     batch = _Batch()
     for some, failed in _chunks(signatures, chunk):

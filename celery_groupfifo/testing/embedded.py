@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from redis.retry import Retry
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.masks import shown
+from celery_groupfifo.testing.children import Guard, dying_with_us, free_port
 
 URL_VARIABLE = "GROUPFIFO_REDIS_URL"
 BINARY_VARIABLE = "GROUPFIFO_REDIS_SERVER"
@@ -44,25 +44,6 @@ _OLDEST = (6, 2)
 _READY_WITHIN = 30.0
 _STOPS_WITHIN = 10.0
 _PORT_TRIES = 5
-
-# Linux signals the end of the parent to a process, however the parent was killed; execv keeps that setting. The parent
-# may end before the setting is made: hence the check of getppid. This is a program of its own, not a preexec_fn, which
-# is unsafe in a process with threads.
-_PARENT_DEATH_SIGNAL = """\
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-_PARENT_DEATH_IS_SIGNALLED = sys.platform.startswith("linux")
-
-# Elsewhere a second process waits for the end of a pipe that only the parent holds open.
-_PIPE_GUARD = """\
-import os, signal, sys
-sys.stdin.read()
-os.kill(int(sys.argv[1]), signal.SIGKILL)
-"""
 
 
 class EmbeddedServerError(GroupFifoError):
@@ -139,7 +120,7 @@ class _Process(Server):
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._log = self.data_dir / "server.log"
         self._command = [binary.path, "--port", str(port), "--dir", str(self.data_dir), *options]
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         super().__init__(
             url=f"redis://127.0.0.1:{port}",
             port=port,
@@ -177,9 +158,7 @@ class _Process(Server):
                 start_new_session=True,
             )
         self.pid = self._process.pid
-        if not _PARENT_DEATH_IS_SIGNALLED:
-            guard = [sys.executable, "-I", "-S", "-c", _PIPE_GUARD, str(self.pid)]
-            self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
+        self._guard = Guard(self.pid)
         self._await_ready()
 
     def _await_ready(self) -> None:
@@ -199,10 +178,7 @@ class _Process(Server):
 
     def _end(self, number: signal.Signals) -> None:
         if self._guard is not None:
-            # Before the server: a guard that outlives it could hit a new process with the same id.
-            self._guard.kill()
-            self._guard.communicate()
-            self._guard = None
+            self._guard.close()
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
@@ -251,23 +227,12 @@ def start(
         return _Process(binary, port, directory, options)
     for _ in range(_PORT_TRIES - 1):
         try:
-            return _Process(binary, _free_port(), directory, options)
+            return _Process(binary, free_port(), directory, options)
         except EmbeddedServerError as error:
             # Another program may take the port between the check and the server's bind.
             if "in use" not in str(error):
                 raise
-    return _Process(binary, _free_port(), directory, options)
-
-
-def dying_with_us(command: Sequence[str]) -> list[str]:
-    """Return a command that runs ``command`` and dies with this process, whatever kills it (on Linux only).
-
-    Args:
-        command: A program's path and its arguments; it keeps the process id that the caller sees.
-    """
-    if not _PARENT_DEATH_IS_SIGNALLED:
-        return list(command)
-    return [sys.executable, "-I", "-S", "-c", _PARENT_DEATH_SIGNAL, str(os.getpid()), *command]
+    return _Process(binary, free_port(), directory, options)
 
 
 def choose_binary() -> Binary:
@@ -342,12 +307,6 @@ def _use(url: str, source: str) -> Server:
 def _client(url: str) -> Any:
     # Without retries: redis-py's default ones would delay the error by seconds.
     return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

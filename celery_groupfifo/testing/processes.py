@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from celery_groupfifo.testing.embedded import dying_with_us
+from celery_groupfifo.testing.children import dying_with_us
 
 
 class Process:
@@ -22,7 +22,9 @@ class Process:
         stopping: True when it was told to end, by `terminate` or `kill`.
     """
 
-    def __init__(self, name: str, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, words: Sequence[str], log: Path, environment: Mapping[str, str], directory: Path | None = None
+    ) -> None:
         """Start the program.
 
         Args:
@@ -30,6 +32,7 @@ class Process:
             words: arguments for the interpreter, e.g. ``["-m", "celery", …]``.
             log: file to append its output to.
             environment: variables to set beside our own.
+            directory: its working directory; None: ours.
         """
         self.name = name
         self.log = log
@@ -39,6 +42,7 @@ class Process:
             # can be killed at once.
             self._popen = subprocess.Popen(
                 dying_with_us([sys.executable, *words]),
+                cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

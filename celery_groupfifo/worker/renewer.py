@@ -15,6 +15,7 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.worker.outage import Outage
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
 logger = get_logger(__name__)
@@ -50,7 +51,7 @@ class Renewer:
         self._suspects: set[Run] = set()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failing = False
+        self._outage = Outage(logger, "Leases can't be renewed; it is tried again until it answers.")
 
     def start(self) -> None:
         """Start to renew, unless it is started already."""
@@ -106,14 +107,10 @@ class Renewer:
             wait = self._every
             try:
                 self.pass_once()
-                if self._failing:
-                    self._failing = False
-                    logger.info("The gate answers again.")
+                self._outage.is_over()
             except GroupFifoError as error:
                 wait = AGAIN_SECONDS
-                if not self._failing:
-                    self._failing = True
-                    logger.error("%s Leases can't be renewed; it is tried again until it answers.", error)
+                self._outage.goes_on(error)
             except Exception:
                 wait = AGAIN_SECONDS
                 logger.exception("Leases were not renewed.")

@@ -23,6 +23,7 @@ from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
 from celery_groupfifo.worker.lost import Length, LostTickets
+from celery_groupfifo.worker.outage import Outage
 
 logger = get_logger(__name__)
 
@@ -75,7 +76,7 @@ class Sweeper:
         self._due_at = {keys.tag: inf for keys in gate.keyspace.partitions}
         self._woken: set[str] = set()
         self._stopped = threading.Event()
-        self._failing = False
+        self._outage = Outage(logger, "It is tried again until it answers; leases stay as they are.")
         self._thread: threading.Thread | None = None
 
     # -- from any thread ---------------------------------------------------
@@ -163,13 +164,9 @@ class Sweeper:
                 return
             try:
                 self.pass_once()
-                if self._failing:
-                    self._failing = False
-                    logger.info("The gate answers again.")
+                self._outage.is_over()
             except GroupFifoError as error:
-                if not self._failing:
-                    self._failing = True
-                    logger.error("%s It is tried again until it answers; leases stay as they are.", error)
+                self._outage.goes_on(error)
                 again_at = monotonic() + AGAIN_SECONDS
             except Exception:
                 logger.exception("A sweep failed.")

@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-BINARIES = Path("/usr/lib/rabbitmq/bin")
-
-
-class Node(NamedTuple):
-    """A RabbitMQ, and the environment of the commands that control it."""
-
-    url: str
-    environment: dict[str, str]
+from celery_groupfifo.testing.rabbitmq import Node, start
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node of its own: own name, ports and data, on the loopback only."""
-    home = tmp_path_factory.mktemp("rabbitmq")
-    port, dist, epmd = (_free_port() for _ in range(3))
-    env = {
-        **os.environ,
-        "HOME": str(home),
-        "RABBITMQ_NODENAME": f"groupfifo{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(dist),
-        "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(home / "log"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
-        "RABBITMQ_PID_FILE": str(home / "pid"),
-        "RABBITMQ_CONF_ENV_FILE": os.devnull,
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(epmd),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-    }
-    with (home / "out").open("wb") as out:
-        server = subprocess.Popen([BINARIES / "rabbitmq-server"], env=env, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        subprocess.run([BINARIES / "rabbitmqctl", "wait", home / "pid", "--timeout", "60"], env=env, check=True)
-        yield Node(f"amqp://guest:guest@127.0.0.1:{port}//", env)
-    finally:
-        subprocess.run([BINARIES / "rabbitmqctl", "shutdown"], env=env, check=False, capture_output=True)
-        server.terminate()
-        server.wait(30)
-        if epmd_binary := shutil.which("epmd"):
-            subprocess.run([epmd_binary, "-kill"], env=env, check=False, capture_output=True)
+    """A node of its own."""
+    with start(tmp_path_factory.mktemp("broker")) as node:
+        yield node
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +27,7 @@ def short_consumer_timeout(rabbitmq: Node) -> Iterator[None]:
     """The node closes a channel that has not acknowledged for two seconds: as a rule it takes 30 minutes."""
 
     def says(expression: str) -> str:
-        command = [BINARIES / "rabbitmqctl", "eval", expression]
-        done = subprocess.run(command, env=rabbitmq.environment, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        return rabbitmq.control("eval", expression)
 
     before = {
         name: says(f"application:get_env(rabbit, {name}).") for name in ("consumer_timeout", "channel_tick_interval")

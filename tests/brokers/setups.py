@@ -14,7 +14,7 @@ import redis
 from celery import Celery
 from kombu import pools
 
-from celery_groupfifo.testing.embedded import dying_with_us
+from celery_groupfifo.testing.children import dying_with_us
 from tests.brokers.routed import make_app
 from tests.waiting import until
 

@@ -22,7 +22,8 @@ from celery_groupfifo import GroupFifo
 from celery_groupfifo.gate import servers as connect
 from celery_groupfifo.gate.gate import _ATTRIBUTE, Gate, build_gate
 from celery_groupfifo.gate.releaser import KombuReleaser
-from celery_groupfifo.testing.embedded import Server, _free_port
+from celery_groupfifo.testing.children import free_port
+from celery_groupfifo.testing.embedded import Server
 from celery_groupfifo.worker import publisher as module
 from celery_groupfifo.worker.publisher import Publisher
 from tests.brokers.hole import Hole, hole
@@ -206,7 +207,7 @@ def test_what_a_hanging_broker_does_not_take_is_marked_and_the_rest_goes_out_whe
 
 
 def test_a_broker_that_is_not_there_is_not_tried_all_the_time(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    sender = Sender(f"redis://127.0.0.1:{_free_port()}/0", redis_url)
+    sender = Sender(f"redis://127.0.0.1:{free_port()}/0", redis_url)
     tries: list[float] = []
     connect_to = module.broker_connection
 

@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.children import dying_with_us, free_port
 from tests.waiting import HUNG, until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -81,7 +82,7 @@ class LocalContainer:
         self._volumes = volumes
         self._command = list(command or ())
         self._environment = dict(environment or {})
-        self._ports = {name: _free_port() for name in ports or {}}
+        self._ports = {name: free_port() for name in ports or {}}
         self._process: subprocess.Popen[bytes] | None = None
         self.attrs = self._attributes()
         if self._command:
@@ -146,7 +147,7 @@ class LocalContainer:
 
     def start(self) -> None:
         written = self._log.stat().st_size if self._log.exists() else 0
-        command = embedded.dying_with_us(self._arguments(self._command))
+        command = dying_with_us(self._arguments(self._command))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -263,12 +264,6 @@ class LocalDocker:
 
     def _network(self, name: str, **ignored: Any) -> SimpleNamespace:
         return SimpleNamespace(name=name, remove=lambda: None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listening_row(name: str, port: int) -> str:

@@ -143,7 +143,7 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     browser.until("3", "#gf-t-tasks tbody")
     # Pause: what runs ends, and nothing more starts.
     browser.click("[data-verb=pause]")
-    browser.until("3 tasks wait", "#gf-confirm-text")
+    browser.until("3 tasks would wait", "#gf-confirm-text")
     browser.find("#gf-reason").send_keys("look at it")
     browser.click("#gf-confirm-yes")
     browser.until("is paused", "#toast-container")
@@ -159,8 +159,8 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     head = groups.get(key).head
     browser.until(str(head), "#gf-about")
     browser.click("[data-verb=skip]")
-    browser.until(f"Revokes task {head}", "#gf-confirm-text")
-    browser.until("2 tasks behind it go on", "#gf-confirm-text")
+    browser.until(f"Revoke 1 task, worker.act[{head}], the head of group '{key}'?", "#gf-confirm-title")
+    browser.until("The group goes on with 2 tasks behind it", "#gf-confirm-text")
     browser.keep("confirmation")
     browser.click("#gf-confirm-yes")
     browser.until("was revoked", "#toast-container")
@@ -215,7 +215,8 @@ def test_hostile_keys_are_shown_and_followed(crew: Crew, browser: Browser) -> No
     browser.click("[data-state=paused]")
     browser.until(str(len(HOSTILE)), "#gf-bulk-count")
     browser.click("[data-bulk=purge]")
-    browser.until(f"Revokes {len(HOSTILE)} tasks", "#gf-confirm-text")
+    browser.until(f"Revoke {len(HOSTILE)} tasks of {len(HOSTILE)} groups?", "#gf-confirm-title")
+    browser.until("Selection: paused.", "#gf-confirm-text")
     browser.click("#gf-confirm-yes")
     browser.until(f"done to {len(HOSTILE)} of {len(HOSTILE)} groups", "#toast-container")
     for key in HOSTILE:

@@ -15,7 +15,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import build_gate
-from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.children import dying_with_us, free_port
 from tests.gate.support import make_entry
 from tests.tls_server import Certificates, binary, certificates, tls_server
 from tests.waiting import until
@@ -78,10 +78,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 @contextmanager
 def _sentinel(folder: Path, made: Certificates, target: int) -> Iterator[int]:
-    port = embedded._free_port()
+    port = free_port()
     told = {"folder": folder, "made": made, "target": target, "theirs": THEIRS, "master": MASTER, "password": PASSWORD}
     (folder / "conf").write_text(CONFIGURATION.format(port=port, **told))
-    command = embedded.dying_with_us([binary(), str(folder / "conf"), "--sentinel"])
+    command = dying_with_us([binary(), str(folder / "conf"), "--sentinel"])
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:

@@ -20,6 +20,7 @@ from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.children import dying_with_us
 from tests.groups.conftest import Shop
 from tests.waiting import until
 from tests.worker.workers import Crew
@@ -205,7 +206,7 @@ def plain(crew: Crew, tmp_path: Path) -> Iterator[Callable[[str], None]]:
     def start(queue: str) -> None:
         log = (tmp_path / "plain.log").open("wb")
         words = ["-A", "plain", "worker", "-P", "solo", "-n", "plain@test", "-Q", queue, "-l", "INFO"]
-        command = embedded.dying_with_us([sys.executable, "-m", "celery", *words])
+        command = dying_with_us([sys.executable, "-m", "celery", *words])
         started.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT))
         log.close()
         until(lambda: " ready." in (tmp_path / "plain.log").read_text())

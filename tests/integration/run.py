@@ -24,6 +24,7 @@ from pathlib import Path
 import redis
 
 from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.children import dying_with_us
 from tests.integration.left import parked
 from tests.integration.outcomes import Comparison, Outcomes
 from tests.integration.parts import FULL, QUICK, Part
@@ -73,7 +74,7 @@ def _pytest(suite: Suite, part: Part, environment: dict[str, str], log: Path) ->
     with log.open("wb") as output:
         # A session of its own: its worker has children.
         process = subprocess.Popen(
-            embedded.dying_with_us(command),
+            dying_with_us(command),
             cwd=suite.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from celery_groupfifo import metrics
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Ticket
-from celery_groupfifo.metrics.command import address
+from celery_groupfifo.metrics.command import address, run
 from celery_groupfifo.testing import embedded
 from tests.waiting import until
 from tests.worker.app import make_app
@@ -214,3 +214,19 @@ def test_an_address() -> None:
     assert address("0.0.0.0:9808") == ("0.0.0.0", 9808)
     assert address(":9808") == address("9808") == ("127.0.0.1", 9808)
     assert address("[::1]:9808") == ("::1", 9808)
+
+
+def test_an_app_that_cannot_be_loaded_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        metrics.main(["-A", "no.such.app"])
+    assert ended.value.code == 2
+    assert "The app 'no.such.app' can't be loaded" in capsys.readouterr().err
+
+
+def test_an_address_in_use_is_a_sentence(app: Celery, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        assert run(app, ("127.0.0.1", port)) == 1
+    assert f"Can't listen at 127.0.0.1:{port}" in capsys.readouterr().err

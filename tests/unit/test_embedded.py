@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing import children, embedded
 from celery_groupfifo.testing.embedded import EmbeddedServerError
 from tests.waiting import until
 
@@ -177,17 +177,17 @@ def test_a_taken_port_is_tried_again_unless_asked_for(
 ) -> None:
     with pytest.raises(EmbeddedServerError, match=f"did not start on port {redis_server.port}"):
         embedded.start(port=redis_server.port)
-    free = embedded._free_port()
+    free = children.free_port()
     ports = iter([redis_server.port, redis_server.port, free])
-    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+    monkeypatch.setattr(embedded, "free_port", lambda: next(ports))
     with embedded.start() as server:
         assert server.port == free
 
 
 PARENT = """
 import sys, time
-from celery_groupfifo.testing import embedded
-embedded._PARENT_DEATH_IS_SIGNALLED = sys.argv[1] == "signal"
+from celery_groupfifo.testing import children, embedded
+children._PARENT_DEATH_IS_SIGNALLED = sys.argv[1] == "signal"
 server = embedded.start(data_dir=sys.argv[2])
 print(server.port, server.pid, flush=True)
 time.sleep(60)
@@ -197,7 +197,7 @@ time.sleep(60)
 @pytest.mark.parametrize("means", ["signal", "guard"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_it_dies_with_its_parent(means: str, number: int, tmp_path: Path) -> None:
-    if means == "signal" and not embedded._PARENT_DEATH_IS_SIGNALLED:
+    if means == "signal" and not children._PARENT_DEATH_IS_SIGNALLED:
         pytest.skip("only Linux has the signal")
     command = [sys.executable, "-c", PARENT, means, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:

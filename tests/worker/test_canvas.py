@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 
-from celery_groupfifo.testing.embedded import dying_with_us
+from celery_groupfifo.testing.children import dying_with_us
 from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY
 from tests.worker.workers import REPOSITORY, Crew, on

@@ -17,7 +17,7 @@ import pytest
 import redis
 from celery.result import AsyncResult
 
-from celery_groupfifo.testing.embedded import dying_with_us
+from celery_groupfifo.testing.children import dying_with_us
 from tests.results import let_go
 from tests.waiting import HUNG, until
 from tests.worker.app import CONF, DIRECTORY, make_app

@@ -9,6 +9,7 @@
         return;
     }
     var readOnly = page.dataset.readonly === '1', EVERY = 2000;
+    var QUESTIONS = JSON.parse(page.dataset.questions);  // what is asked before each verb, see verbs.py
     var BADGES = {
         running: 'gf-state-running', waiting: 'text-bg-secondary', held: 'text-bg-warning',
         paused: 'text-bg-warning', blocked: 'text-bg-danger', draining: 'text-bg-info'
@@ -137,6 +138,15 @@
             then($('#gf-reason').val());
         });
         modal.show();
+    }
+
+    function confirmedVerb(verb, question, words, then) {  // the question is the title, what stands behind it the text
+        var asked = QUESTIONS[verb], end = question.indexOf('? ') + 1;
+        function filled(text) {
+            return text.replace(/\{(\w+)\}/g, function (_, name) { return words[name]; });
+        }
+        confirmed(filled(question.slice(0, end)), filled(question.slice(end + 1)),
+            verb.charAt(0).toUpperCase() + verb.slice(1), asked.destroys, asked.reasoned, then);
     }
 
     function warn(unread, workers) {
@@ -313,20 +323,16 @@
         });
         $('[data-bulk]').on('click', function () {
             var verb = this.dataset.bulk, many = last.recordsFiltered || 0, search = grid.search(),
-                said = {search: search, state: state, count: many}, texts = {
-                    pause: 'Nothing of them starts any more until they are resumed.',
-                    resume: 'Paused ones go on where they stood; draining ones take new tasks.',
-                    retry: 'Heads that wait for a retry go out at once.',
-                    drain: 'They refuse new tasks until the ' + count(last.tasks || 0, 'task') + ' they have are done.',
-                    purge: 'Revokes ' + count(last.waiting || 0, 'task') + ' that do not run. This can\u2019t be undone.'
+                said = {search: search, state: state, count: many},
+                words = {
+                    groups: count(many, 'group'), depth: count(last.tasks || 0, 'task'),
+                    waiting: count(last.waiting || 0, 'task'),
+                    selection: [state, search].filter(Boolean).join(', ') || 'all groups'
                 };
-            confirmed(verb.charAt(0).toUpperCase() + verb.slice(1) + ' ' + count(many, 'group') + '?',
-                (search || state ? 'Selection: ' + [state, search].filter(Boolean).join(', ') : 'Selection: all groups') +
-                '.\n' + texts[verb], verb.charAt(0).toUpperCase() + verb.slice(1) + ' ' + count(many, 'group'),
-                verb === 'purge' || verb === 'drain', verb !== 'resume' && verb !== 'retry', function (reason) {
-                    said.reason = reason;
-                    post('/api/groups/' + verb, said, again);
-                });
+            confirmedVerb(verb, QUESTIONS[verb].many + '\nSelection: {selection}.', words, function (reason) {
+                said.reason = reason;
+                post('/api/groups/' + verb, said, again);
+            });
         });
         if (page.dataset.refresh === '1') {
             window.setInterval(function () { if (!document.hidden) { again(); } }, EVERY);
@@ -421,28 +427,22 @@
         $('#gf-first').on('click', function () { from = 0; look(); });
         redrives(look);
         $('#gf-actions').on('click', '[data-verb]', function () {
-            var verb = this.dataset.verb, head = last.group && last.group.head, said = {},
-                waiting = last.group ? last.group.depth - last.running.length : 0, name = visible(key), texts = {
-                    pause: ['Pause 1 group', 'Nothing of group ' + name + ' starts any more until it is resumed; ' +
-                        count(waiting, 'task') + ' wait.'],
-                    drain: ['Drain 1 group', 'Group ' + name + ' refuses new tasks until the ' +
-                        count(last.group ? last.group.depth : 0, 'task') + ' it has are done.'],
-                    skip: ['Skip 1 task', 'Revokes task ' + head + ', the head of group ' + name + '. ' +
-                        count(Math.max(waiting - 1, 0), 'task') + ' behind it go on.'],
-                    drop: ['Drop 1 task', 'Sets task ' + head + ', the head of group ' + name +
-                        ', aside among the dead letters. ' + count(Math.max(waiting - 1, 0), 'task') + ' behind it go on.'],
-                    purge: ['Purge ' + count(waiting, 'task'), 'Revokes ' + count(waiting, 'task') + ' of group ' + name +
-                        '. What runs is left. This can\u2019t be undone.']
+            var verb = this.dataset.verb, group = last.group, head = group && group.head, said = {},
+                name = last.head && last.head.task, waiting = group ? group.depth - last.running.length : 0,
+                words = {
+                    key: "'" + visible(key) + "'", head: name ? name + '[' + head + ']' : head,
+                    depth: count(group ? group.depth : 0, 'task'), waiting: count(waiting, 'task'),
+                    behind: count(Math.max(waiting - 1, 0), 'task')
                 };
             function go(reason) {
                 said.reason = reason || '';
                 post('/api/group/' + verb + '/' + box.dataset.path, said, look);
             }
-            if (verb === 'skip' || verb === 'drop') {
+            if (QUESTIONS[verb].on_head) {
                 said.expected = head;
             }
-            if (texts[verb]) {
-                confirmed(texts[verb][0] + '?', texts[verb][1], texts[verb][0], verb !== 'pause' && verb !== 'drain', true, go);
+            if (QUESTIONS[verb].one) {
+                confirmedVerb(verb, QUESTIONS[verb].one, words, go);
             } else {
                 go('');
             }

@@ -1,0 +1,165 @@
+"""The verbs of operators: what each does, what it asks before, and what it says afterwards.
+
+The command line and Flower's pages both speak from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from celery_groupfifo.groups.api import Groups
+from celery_groupfifo.groups.view import count
+
+
+class Order(NamedTuple):
+    """The arguments of a verb on one group.
+
+    Attributes:
+        key: Of the group.
+        expected: Id of the head, as the operator saw it; for verbs on the head.
+        reason: For the audit.
+        by: For the audit; empty: the user and host of this process.
+    """
+
+    key: str
+    expected: str = ""
+    reason: str = ""
+    by: str = ""
+
+
+class Outcome(NamedTuple):
+    """The result of a verb.
+
+    Attributes:
+        done: False when there was nothing to do.
+        sentence: It says what was done.
+        values: The same for a program: `key`, `id`, `count`, …
+    """
+
+    done: bool
+    sentence: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb on one group.
+
+    Attributes:
+        does: A sentence for a list of verbs.
+        run: Runs it.
+        asks: The question before it. `{key}` stands for the quoted key, `{head}` for the task, and for numbers of tasks
+            `{depth}`, `{waiting}` (all that do not run) and `{behind}` (the head). Empty: nothing is worth a question.
+        asks_many: The question before it is done to many groups: `{groups}` stands for their number, `{depth}` and
+            `{waiting}` for tasks of all. Empty: it needs the head that the operator saw, so it is for one group.
+        destroys: Tasks are taken out of the line.
+        on_head: It is for the head that the operator saw.
+        reasoned: The audit keeps a reason for it.
+    """
+
+    does: str
+    run: Callable[[Groups, Order], Outcome]
+    asks: str = ""
+    asks_many: str = ""
+    destroys: bool = False
+    on_head: bool = False
+    reasoned: bool = True
+
+
+def _pause(groups: Groups, order: Order) -> Outcome:
+    new = groups.pause(order.key, order.reason, order.by)
+    state = "is paused" if new else "was paused already; who and why are the new ones"
+    return Outcome(True, f"Group {order.key!r} {state}.", {"key": order.key})
+
+
+def _resume(groups: Groups, order: Order) -> Outcome:
+    done = groups.resume(order.key, order.by)
+    state = "goes on" if done else "was neither paused nor draining: nothing was done"
+    return Outcome(done, f"Group {order.key!r} {state}.", {"key": order.key})
+
+
+def _retry(groups: Groups, order: Order) -> Outcome:
+    groups.retry(order.key, order.by)
+    return Outcome(True, f"The head of group {order.key!r} was released.", {"key": order.key})
+
+
+def _drain(groups: Groups, order: Order) -> Outcome:
+    done = groups.drain(order.key, order.reason, order.by)
+    state = "is draining" if done else "is empty: there is nothing to drain"
+    return Outcome(done, f"Group {order.key!r} {state}.", {"key": order.key})
+
+
+def _skip(groups: Groups, order: Order) -> Outcome:
+    groups.skip(order.key, order.expected, order.reason, order.by)
+    sentence = f"Task {order.expected} of group {order.key!r} was revoked; the next one goes on."
+    return Outcome(True, sentence, {"key": order.key, "id": order.expected})
+
+
+def _drop(groups: Groups, order: Order) -> Outcome:
+    groups.drop(order.key, order.expected, order.reason, order.by)
+    sentence = f"Task {order.expected} of group {order.key!r} is a dead letter; the next one goes on."
+    return Outcome(True, sentence, {"key": order.key, "id": order.expected})
+
+
+def _purge(groups: Groups, order: Order) -> Outcome:
+    gone = groups.purge(order.key, order.reason, order.by)
+    sentence = f"{count(gone)} of group {order.key!r} {'was' if gone == 1 else 'were'} revoked."
+    return Outcome(gone > 0, sentence, {"key": order.key, "count": gone})
+
+
+#: In the order of what they change.
+VERBS: dict[str, Verb] = {
+    "pause": Verb(
+        "Let nothing of a group start any more, until it is resumed.",
+        _pause,
+        "Pause group {key}? Nothing of it starts any more until it is resumed. {waiting} would wait.",
+        "Pause {groups}? Nothing of them starts any more until they are resumed.",
+    ),
+    "resume": Verb(
+        "Let a paused or draining group go on.",
+        _resume,
+        asks_many="Resume {groups}? Paused ones go on where they stood; draining ones take new tasks.",
+        reasoned=False,
+    ),
+    "retry": Verb(
+        "Release a waiting or blocked head now.",
+        _retry,
+        asks_many="Retry in {groups}? Heads that wait for a retry, or that have failed, are released now.",
+        reasoned=False,
+    ),
+    "drain": Verb(
+        "Refuse new tasks of a group, and finish the rest.",
+        _drain,
+        "Drain group {key}? It refuses new tasks until it has ended {depth}.",
+        "Drain {groups}? They refuse new tasks until they have ended {depth}.",
+    ),
+    "skip": Verb(
+        "Revoke the head of a group, when it does not run; the next one goes on.",
+        _skip,
+        "Revoke 1 task, {head}, the head of group {key}? The group goes on with {behind} behind it.",
+        destroys=True,
+        on_head=True,
+    ),
+    "drop": Verb(
+        "Set the head of a group aside among the dead letters; the next one goes on.",
+        _drop,
+        "Set aside 1 task, {head}, the head of group {key}? The group goes on with {behind} behind it.",
+        destroys=True,
+        on_head=True,
+    ),
+    "purge": Verb(
+        "Revoke every task of a group that does not run.",
+        _purge,
+        "Revoke {waiting} of group {key}? What runs is left. This can't be undone.",
+        "Revoke {waiting} of {groups}? What runs is left. This can't be undone.",
+        destroys=True,
+    ),
+}
+
+
+def redrive(groups: Groups, task_id: str, to: str, by: str) -> Outcome:
+    """Park a dead letter again, see `Groups.redrive`."""
+    key = groups.redrive(task_id, to, by)
+    return Outcome(True, f"Task {task_id} is at the {to} of group {key!r}.", {"id": task_id, "key": key, "to": to})
