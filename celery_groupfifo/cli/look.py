@@ -61,7 +61,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
-    """Say in one sentence why a group moves or does not, and when next."""
+    """Explain in one sentence why a group moves or not, and when it goes on."""
     sentence = groups.explain(key, ask_workers=not no_workers)
     try:
         state = groups.get(key).state
@@ -128,16 +128,16 @@ COMMANDS = [
         "list",
         list_,
         option("--state", type=click.Choice(STATES), help="Only groups in this state."),
-        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
+        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="Sort by this."),
         LIMIT,
-        option("--cursor", help="Where the page before ended."),
+        option("--cursor", help="The cursor that the last page named."),
     ),
     command(
         "show",
         show,
         KEY,
         option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks in line, at most."),
-        option("--offset", type=click.IntRange(0), default=0, help="From this place in line."),
+        option("--offset", type=click.IntRange(0), default=0, help="Leave out so many tasks."),
     ),
     command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
     command("find", find, click.Argument(["id"])),
