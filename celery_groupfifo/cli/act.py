@@ -65,14 +65,14 @@ def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) 
 
 
 def skip(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Revoke the head of a group, unless it runs; the next one goes on."""
+    """Revoke the head of a group, unless it runs. The next one goes on."""
     head = _head(groups, key, expected, "Revoke", yes)
     groups.skip(key, head, reason, by)
     return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, id=head)
 
 
 def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Move the head of a group to the dead letters; the next one goes on."""
+    """Move the head of a group to the dead letters. The next one goes on."""
     head = _head(groups, key, expected, "Set aside", yes)
     groups.drop(key, head, reason, by)
     return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, id=head)
@@ -107,7 +107,7 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
 
 
 def redrive(groups: Groups, id: str, to: str, by: str, json_: bool) -> int:
-    """Park a dead letter again."""
+    """Send a dead letter to its group again."""
     key = groups.redrive(id, to, by)
     return _done(json_, f"Task {id} is at the {to} of group {key!r}.", id=id, key=key, to=to)
 
