@@ -10,7 +10,7 @@ from celery_groupfifo.errors import UnknownGroup, UnknownTask
 from celery_groupfifo.groups import Groups
 
 ID = click.Argument(["id"])
-EXPECTED = option("--expected", help="Act only when the head has this id.")
+EXPECTED = option("--expected", help="Id of the head, as you saw it; else the present one is shown.")
 
 
 def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
@@ -22,14 +22,14 @@ def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
 
 
 def pause(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
-    """Pause a group: none of its tasks starts until it is resumed."""
+    """Let nothing of a group start any more, until it is resumed."""
     new = groups.pause(key, reason, by)
     state = "is paused" if new else "was paused already; who and why are the new ones"
     return _done(json_, f"Group {key!r} {state}.", key=key)
 
 
 def resume(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Resume a paused or draining group."""
+    """Let a paused or draining group go on."""
     if groups.resume(key, by):
         return _done(json_, f"Group {key!r} goes on.", key=key)
     return _done(json_, f"Group {key!r} was neither paused nor draining: nothing was done.", NOTHING, key=key)
@@ -43,7 +43,7 @@ def drain(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
 
 
 def purge(groups: Groups, key: str, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Revoke all tasks of a group except those that run."""
+    """Revoke every task of a group that does not run."""
     group = groups.get(key)
     waiting = group.depth - len(group.running)
     confirm(f"Revoke {count(waiting)} of group {shown(key)!r}? What runs is left.", yes)
@@ -65,14 +65,14 @@ def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) 
 
 
 def skip(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Revoke the head of a group, unless it runs. The next one goes on."""
+    """Revoke the head of a group, when it does not run; the next one goes on."""
     head = _head(groups, key, expected, "Revoke", yes)
     groups.skip(key, head, reason, by)
     return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, id=head)
 
 
 def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Move the head of a group to the dead letters. The next one goes on."""
+    """Set the head of a group aside among the dead letters; the next one goes on."""
     head = _head(groups, key, expected, "Set aside", yes)
     groups.drop(key, head, reason, by)
     return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, id=head)
@@ -97,7 +97,7 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Move the parked tasks of one group to the tail of another."""
+    """Let the parked tasks of one group join the tail of another."""
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
     confirm(f"Move up to {count(parked)} from group {shown(old)!r} to {shown(new)!r}? What is under way stays.", yes)
@@ -107,7 +107,7 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
 
 
 def redrive(groups: Groups, id: str, to: str, by: str, json_: bool) -> int:
-    """Send a dead letter to its group again."""
+    """Park a dead letter again."""
     key = groups.redrive(id, to, by)
     return _done(json_, f"Task {id} is at the {to} of group {key!r}.", id=id, key=key, to=to)
 
@@ -126,13 +126,7 @@ COMMANDS = [
         "redrive",
         redrive,
         ID,
-        option(
-            "--to",
-            type=click.Choice(["head", "tail"]),
-            default="tail",
-            show_default=True,
-            help="Its place in the group.",
-        ),
+        option("--to", type=click.Choice(["head", "tail"]), default="tail", show_default=True, help="Its place."),
         BY,
     ),
 ]

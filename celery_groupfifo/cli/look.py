@@ -10,7 +10,7 @@ from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.listing import SORTS, STATES
 
-LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show so many at most.")
+LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 
 
 def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str | None, json_: bool) -> None:
@@ -61,7 +61,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
-    """Explain why a group moves or not. One sentence says it, and when the group goes on."""
+    """Say in one sentence why a group moves or does not, and when next."""
     sentence = groups.explain(key, ask_workers=not no_workers)
     try:
         state = groups.get(key).state
@@ -95,7 +95,7 @@ def find(groups: Groups, id: str, json_: bool) -> int:
 
 
 def stats(groups: Groups, json_: bool) -> None:
-    """Count groups and tasks at the gate, now and so far."""
+    """Count the tasks and groups at the gate, and the totals so far."""
     said = groups.stats()
     if json_:
         return as_json(said)
@@ -128,16 +128,16 @@ COMMANDS = [
         "list",
         list_,
         option("--state", type=click.Choice(STATES), help="Only groups in this state."),
-        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="Sort by this."),
+        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
         LIMIT,
-        option("--cursor", help="Go on after the page that named this cursor."),
+        option("--cursor", help="Where the page before ended."),
     ),
     command(
         "show",
         show,
         KEY,
-        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show so many tasks at most."),
-        option("--offset", type=click.IntRange(0), default=0, help="Leave out so many tasks."),
+        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks in line, at most."),
+        option("--offset", type=click.IntRange(0), default=0, help="From this place in line."),
     ),
     command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
     command("find", find, click.Argument(["id"])),

@@ -20,7 +20,7 @@ from celery_groupfifo.groups.listing import SORTS, STATES
 def watch(
     groups: Groups, state: str | None, sort: str, limit: int, interval: float, times: int | None, json_: bool
 ) -> None:
-    """Show the groups again and again. Live on a terminal, else as lines."""
+    """Show the groups in their order, live on a terminal, else as lines."""
     done = 0
     with _screen(json_) as put:
         try:
@@ -82,9 +82,9 @@ COMMANDS = [
         "watch",
         watch,
         option("--state", type=click.Choice(STATES), help="Only groups in this state."),
-        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="Sort by this."),
-        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show so many groups at most."),
+        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
+        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Groups at once."),
         option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks."),
-        option("--times", type=click.IntRange(1), help="Stop after so many looks; default: when interrupted."),
+        option("--times", type=click.IntRange(1), help="So many looks; else until it is interrupted."),
     )
 ]

@@ -215,9 +215,3 @@ def test_metrics(run: Run, run_json: RunJson) -> None:
     assert "groupfifo_up 1.0" in said and "groupfifo_parked_tasks " in said
     assert "groupfifo_up 1.0" in run_json("metrics")["metrics"]
     assert "no HOST:PORT" in run("metrics", "--listen", "here", code=2).stderr
-
-
-@pytest.mark.parametrize("name", groupfifo.commands)
-def test_the_list_of_commands_has_whole_sentences(name: str) -> None:
-    said = groupfifo.commands[name].get_short_help_str(limit=60)
-    assert said and not said.endswith("..")
