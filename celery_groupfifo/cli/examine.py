@@ -52,6 +52,6 @@ def doctor(groups: Groups, json_: bool) -> int:
 
 
 COMMANDS = [
-    command("verify", verify, option("--repair", is_flag=True, help="Set right what can be."), YES),
+    command("verify", verify, option("--repair", is_flag=True, help="Repair what can be repaired."), YES),
     command("doctor", doctor),
 ]

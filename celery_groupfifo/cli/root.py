@@ -21,7 +21,7 @@ NO_APP = "No app is named: celery -A APP groupfifo …, with the module of your 
 
 @click.group(name="groupfifo")
 def groupfifo() -> None:
-    """Look at ordered groups, and operate them.
+    """Inspect and operate ordered groups.
 
     Exit codes: 0 fine, 1 refused or nothing found, 2 wrong usage.
     """
@@ -58,7 +58,7 @@ def option(*names: str, **more: Any) -> click.Option:
 #: A destructive command asks unless this is given.
 YES = option("--yes", is_flag=True, help="Do not ask.")
 #: Kept in the audit.
-BY = option("--by", default="", help="Who does it; else your user and host.")
+BY = option("--by", default="", help="Who does it; default: your user and host.")
 REASON = option("--reason", default="", help="Why; kept in the audit.")
 KEY = click.Argument(["key"])
 ID = click.Argument(["id"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from celery import Celery
@@ -10,9 +12,11 @@ from celery import Celery
 from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.model import INSTALLED, TRAVELLING
 from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
-from celery_groupfifo.sending.headers import cleaned, has_ours, is_ours
+from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
 from celery_groupfifo.settings import check_option
+
+logger = logging.getLogger(__name__)
 
 #: Marks a task whose options have been checked.
 _CHECKED = "_groupfifo_checked"
@@ -35,12 +39,27 @@ def take_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         given = {
             header.removeprefix(HEADER_PREFIX): value
             for header, value in headers.items()
-            if is_ours(header) and header.startswith(HEADER_PREFIX + PREFIX)
+            if isinstance(header, str) and header.startswith(HEADER_PREFIX + PREFIX)
         }
         check_names(given, f"in a header {HEADER_PREFIX}… of a call of {name}")
+        foreign = [each for each in ours(headers) if each.removeprefix(HEADER_PREFIX) not in given]
+        if foreign:
+            _tell_left_out(name, tuple(foreign))
         said = {**given, **{option: value for option, value in said.items() if value is not None}}
         options["headers"] = cleaned(headers)
     return said
+
+
+@lru_cache(maxsize=1000)  # once for each task: it may send on what it was called with, each time
+def _tell_left_out(name: str, headers: tuple[str, ...]) -> None:
+    options = {each: each.replace(HEADER_PREFIX, HEADER_PREFIX + PREFIX, 1) for each in headers}
+    meant = [each for each in options.values() if each.removeprefix(HEADER_PREFIX) in NAMES]
+    logger.warning(
+        "Headers of a call of %s are left out, as only the gate sets them: %s.%s",
+        name,
+        ", ".join(headers),
+        f" The header for an option is {', '.join(meant)}." if meant else "",
+    )
 
 
 def asks_for_group(task: Any, name: str, said: Mapping[str, Any]) -> bool:

@@ -26,6 +26,12 @@ def has_ours(headers: Mapping[str, Any]) -> bool:
     return any(map(is_ours, headers)) or any(any(map(is_ours, _held(headers, holder))) for holder in _HOLDERS)
 
 
+def ours(headers: Mapping[str, Any]) -> list[str]:
+    """Return the names of ours in headers, at any place where Celery looks for a task's own headers."""
+    held = [each for holder in _HOLDERS for each in _held(headers, holder)]
+    return sorted({each for each in (*headers, *held) if is_ours(each)})
+
+
 def cleaned(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of headers without ours."""
     kept = {name: value for name, value in headers.items() if not is_ours(name)}

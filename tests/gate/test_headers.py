@@ -13,6 +13,7 @@ from celery.schedules import schedule
 
 from celery_groupfifo import GroupFifoTask, InvalidOption, InvalidSetting, MissingGroupKey, park_many
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Ticket
+from celery_groupfifo.sending import call
 from tests.gate.support import World
 
 TICKET = "gf groupfifo:0 1800000000000000 0 1800000000000000 somebody"
@@ -160,6 +161,22 @@ def test_properties_of_the_message_that_a_caller_was_called_with(world: World, a
     for message in messages(world):
         assert message["properties"]["delivery_tag"] != TICKET
         assert message["properties"]["delivery_info"]["routing_key"] == "celery"
+
+
+@pytest.mark.parametrize("name", ["plain", "ordered"])
+def test_what_is_left_out_is_told_once(app: Celery, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    call._tell_left_out.cache_clear()
+    for _ in range(2):
+        app.tasks[name].apply_async(("k",), headers={"groupfifo_on_failure": "block", "tenant": "t"})
+        app.tasks[name].apply(("k",), headers={"groupfifo_on_failure": "block", "tenant": "t"})
+    app.tasks[name].apply_async(("k",), headers={"groupfifo_group_key": "h", "stamps": {HEADER: TICKET}})
+    app.tasks[name].apply_async(("k",), headers={"groupfifo_group_key": "h", "tenant": "t"})
+    said = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert said == [
+        f"Headers of a call of {name} are left out, as only the gate sets them: groupfifo_on_failure. "
+        "The header for an option is groupfifo_group_on_failure.",
+        f"Headers of a call of {name} are left out, as only the gate sets them: groupfifo.",
+    ]
 
 
 # -- a header that gives an option ----------------------------------------------
