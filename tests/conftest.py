@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -10,7 +11,9 @@ import redis
 from celery_groupfifo.testing import embedded
 from tests.databases import Database
 from tests.needs import need
-from tests.tiers import TIERS, Tier, tier_of
+from tests.tiers import TIERS, Tier, holds, tier_of
+
+TESTS = Path(__file__).resolve().parent
 
 #: What tests with a marker need of this machine: one of these programs.
 NEEDED = {"rabbitmq": ("rabbitmq-server",), "tls": ("redis-server", "valkey-server")}
@@ -28,6 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[*TIERS],
         help="only tests of this tier, see tests/tiers.py; left out: all",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read no folder or file that has no test of the tier."""
+    name = config.getoption("--tier")
+    if name is None or TESTS not in collection_path.parents:
+        return None
+    path = collection_path.relative_to(TESTS.parent).as_posix()
+    return None if holds(path, TIERS[name]) else True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

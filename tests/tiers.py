@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 
@@ -27,9 +28,14 @@ TIERS = {
 
 FAST = ("unit", "mutants", "gate")
 #: They start servers or proxies, or take their time.
-MAIN = tuple(
-    f"gate/test_{name}"
-    for name in ("address_list", "connections", "failover", "outbox", "state_machine", "store_errors")
+MAIN = (
+    *(
+        f"gate/test_{name}"
+        for name in ("acl", "address_list", "connections", "failover", "outbox", "state_machine", "store_errors")
+    ),
+    "gate/test_sweeper",
+    "unit/test_embedded",
+    "unit/test_loop",
 )
 REST = (
     "brokers/test_channel_errors",
@@ -72,7 +78,6 @@ REST = (
 SAMPLES = (
     "chaos/test_kills.py::test_a_producer_that_is_killed_leaves_nothing_half_done",
     "chaos/test_kills.py::test_six_kills_of_three_workers",
-    "chaos/test_seeds.py::test_faults_from_a_seed[1]",
     "chaos/test_verdict",
     "gate/test_exploration.py::test_without_faults",
 )
@@ -85,7 +90,19 @@ PLACES = {
 }
 
 
+#: Pools of a worker whose tests are in the last tier; all pools do the same in others' places.
+SELDOM = re.compile(r"\[(.*-)?(gevent|eventlet|solo|untuned)[-\]]")
+
+
 def tier_of(test: str) -> Tier:
     """Return the tier of a test id."""
     fitting = [place for place in PLACES if test.startswith(f"tests/{place}")]
-    return PLACES[max(fitting, key=len)] if fitting else Tier.MAIN
+    tier = PLACES[max(fitting, key=len)] if fitting else Tier.MAIN
+    return Tier.REST if tier is Tier.MAIN and test.startswith("tests/worker/") and SELDOM.search(test) else tier
+
+
+def holds(path: str, tiers: frozenset[Tier]) -> bool:
+    """Return whether tests of these tiers may be in a folder or a file, by its path from tests/ on."""
+    stem = path.removesuffix(".py").removeprefix("tests/")
+    inside = {tier for place, tier in PLACES.items() if place.startswith(stem)}
+    return bool(tiers & {tier_of(f"tests/{stem}"), *inside}) or (Tier.REST in tiers and stem.startswith("worker"))

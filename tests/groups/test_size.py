@@ -1,4 +1,4 @@
-"""A hundred thousand groups: a page costs a page, and no command keeps Redis from its other callers."""
+"""Tens of thousands of groups: a page costs a page, and no command keeps Redis from its other callers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from celery_groupfifo.testing import embedded
 from tests.gate.scripted import recorded
 from tests.gate.support import World, make_entry
 
-MANY = 100_000
+MANY = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def world() -> Iterator[World]:
             world.tick(1)
             world.gate.park_all(entries, world.gate.numbers(len(entries)))
         for n in range(3):
-            world.park(f"deep{n}", "customer:77777")
+            world.park(f"deep{n}", "customer:27777")
         yield world
         world.close()
 
@@ -47,7 +47,7 @@ def calls(world: World) -> dict[str, int]:
 def test_the_deepest_first_costs_a_page(world: World, groups: Groups) -> None:
     world.redis.config_resetstat()
     page = groups.list(limit=20)
-    assert page[0].key == "customer:77777" and len(page) == 20
+    assert page[0].key == "customer:27777" and len(page) == 20
     assert sum(calls(world).values()) < 20 * 10
 
 
