@@ -105,7 +105,7 @@ class Connections:
         connection.groupfifo_generation = generation
         try:
             connection.connect()
-        except BaseException:
+        except BaseException:  # also when a greenlet is killed: a half-open socket would stay
             connection.disconnect()
             if self._master is not None:
                 self._master.doubt()
