@@ -40,12 +40,12 @@ def _command(name: str, verb: Verb) -> GroupFifoCommand:
 
 
 def _callback(verb: Verb) -> Callable[..., int]:
-    def run(groups: Groups, json_: bool, yes: bool = False, **order: str) -> int:
+    def callback(groups: Groups, json_: bool, yes: bool = False, **order: str) -> int:
         agreed = _agreed(groups, verb, Order(**order), yes) if verb.destroys else Order(**order)
         return _tell(json_, verb.run(groups, agreed))
 
-    run.__doc__ = verb.does
-    return run
+    callback.__doc__ = verb.does
+    return callback
 
 
 def _agreed(groups: Groups, verb: Verb, order: Order, yes: bool) -> Order:

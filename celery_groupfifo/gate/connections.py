@@ -105,8 +105,8 @@ class Connections:
         connection.groupfifo_generation = generation
         try:
             connection.connect()
-        except BaseException:  # also when a greenlet is killed: a half-open socket would stay
-            connection.disconnect()
+        except BaseException:
+            connection.disconnect()  # also when a greenlet is killed: a half-open socket would stay
             if self._master is not None:
                 self._master.doubt()
             raise

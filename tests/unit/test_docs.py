@@ -26,7 +26,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 def blocks(text: str) -> Iterator[tuple[int, str, str]]:
     """The blocks of code of a page: number of the first line, language, code."""
-    start, language, lines = 0, "", []
+    start, language, lines = 0, "", list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         fence = FENCE.match(line)
         if fence and start:
