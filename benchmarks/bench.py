@@ -176,4 +176,4 @@ def _command(arm: Arm, name: str, flags: Sequence[str]) -> list[str]:
 
 def _flush(client: redis.Redis) -> None:
     """Empty a database at once: by default servers free memory later, during the next measurement."""
-    client.execute_command("FLUSHDB", "SYNC")  # type: ignore[no-untyped-call]
+    client.execute_command("FLUSHDB", "SYNC")

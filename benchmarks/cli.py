@@ -57,7 +57,7 @@ def _display() -> tuple[Callable[[str], None], Callable[[Sequence[report.Line]],
     try:
         from rich.console import Console
         from rich.table import Table
-    except ImportError:
+    except ImportError:  # rich is optional
         return plain_line, plain_table
     console = Console(highlight=False)
 

@@ -50,7 +50,7 @@ def fill(app: Any, request: dict[str, Any]) -> None:
     """Send a backlog as fast as possible; its time is not measured."""
     backlog = calls(app, request)
     if all(hasattr(app.tasks[f"bench.{name}"], "group_key") for name in request["tasks"]):
-        from celery_groupfifo import park_many
+        from celery_groupfifo import park_many  # inside: a producer of plain tasks runs without the package
 
         park_many(task.s(*args) for task, args in backlog)
         return
@@ -70,7 +70,7 @@ def send(app: Any, request: dict[str, Any]) -> float:
 
 def send_bulk(app: Any, request: dict[str, Any]) -> float:
     """Send the same calls with `park_many`, and return the seconds, with those to make their signatures."""
-    from celery_groupfifo import park_many
+    from celery_groupfifo import park_many  # inside, as above
 
     backlog = list(calls(app, request))
     began = time.perf_counter()

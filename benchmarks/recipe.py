@@ -22,7 +22,7 @@ app = configured_app()
 _locks = redis.Redis.from_url(app.conf.broker_url)
 
 
-@app.task(name="bench.step", bind=True, max_retries=None)  # type: ignore[untyped-decorator]
+@app.task(name="bench.step", bind=True, max_retries=None)
 def step(self: Any, group: str, number: int, seconds: float = 0.0) -> None:
     """Run `work.step` under the group's lock, or try again later."""
     lock = _locks.lock(f"lock:{group}", timeout=LOCK_SECONDS)

@@ -21,6 +21,7 @@ QUEUE = "celery"
 #: First number of the groups that wait beside the measured ones.
 HELD = 5 * SECOND
 _AN_HOUR_MS = 3_600_000
+_OWNER = quote("bench")
 
 
 class DirectGate:
@@ -39,14 +40,14 @@ class DirectGate:
 
     def begin(self, tickets: Sequence[Ticket]) -> None:
         """Begin tickets, in one write as a worker's finishes go out; see `Gate`."""
-        calls = [self.gate.begin_call(ticket, "bench", self.gate.call_name()) for ticket in tickets]
+        calls = [self.gate.begin_call(ticket, _OWNER, self.gate.call_name()) for ticket in tickets]
         for begun, _ in self._ask([("begin", call) for call in calls]):
             assert begun
 
     def finish(self, runs: Sequence[tuple[Ticket, str]], take: bool = False) -> list[tuple[Ticket, str]]:
         """Finish runs in one write; see `Gate`. Returns the tickets that were taken."""
         calls = [
-            Finish(ticket, key, "bench", "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
+            Finish(ticket, key, _OWNER, "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
             for caller, (ticket, key) in enumerate(runs)
         ]
         answers = map(self.gate.finished, self._ask([self.gate.finish_call(call) for call in calls]))
@@ -70,7 +71,7 @@ class DirectGate:
         front, _, message = text.partition(b"\n")
         cut = int(front.split(b" ")[3])
         entry = Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS)
-        self.gate.finish(Finish(ticket, key, "bench", caller="0", call=self.gate.call_name(), continuation=entry))
+        self.gate.finish(Finish(ticket, key, _OWNER, caller="0", call=self.gate.call_name(), continuation=entry))
 
 
 def hold_groups(bench: Bench, config: str, count: int) -> None:

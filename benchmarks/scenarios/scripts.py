@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from benchmarks.bench import Bench
@@ -62,8 +63,8 @@ class Scripts:
         rounds = []
         for number in range(ROUNDS):
             spent, first = _Spent(bench), depth.tasks // depth.groups + 2 * self.sample * number
-            spent.during("park", lambda first=first: producer.ask("fill", **request, first=first))
-            spent.during("park alone", lambda first=first: producer.ask("send", **request, first=first + self.sample))
+            spent.during("park", partial(producer.ask, "fill", **request, first=first))
+            spent.during("park alone", partial(producer.ask, "send", **request, first=first + self.sample))
             self._work(gate, spent)
             rounds.append(spent.per_call())
         found = {name: min(each[name] for each in rounds) for name in rounds[0]}
@@ -78,8 +79,8 @@ class Scripts:
                 batch = gate.receive(min(SLOTS, self.sample - done))
                 for start in range(0, len(batch), together):
                     part = batch[start : start + together]
-                    spent.during(names[0], lambda part=part: gate.begin([ticket for ticket, _ in part]))
-                    spent.during(names[1], lambda part=part: gate.finish(part))
+                    spent.during(names[0], partial(gate.begin, [ticket for ticket, _ in part]))
+                    spent.during(names[1], partial(gate.finish, part))
                 done += len(batch)
         held = gate.receive(SLOTS)
         gate.begin([ticket for ticket, _ in held])

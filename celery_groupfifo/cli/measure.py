@@ -14,7 +14,7 @@ def metrics(groups: Groups, listen: str | None, json_: bool) -> int:
     try:
         from celery_groupfifo.metrics import command as metrics_command
         from celery_groupfifo.metrics import text
-    except ImportError as error:  # an optional dependency
+    except ImportError as error:  # prometheus_client is optional
         raise click.UsageError(
             f"Metrics need the extra: pip install 'celery-groupfifo[prometheus]' ({error})."
         ) from error

@@ -63,7 +63,7 @@ def _screen(json_: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
         try:
             from rich.live import Live
             from rich.text import Text
-        except ImportError:
+        except ImportError:  # rich is optional
             pass
         else:
             with Live(auto_refresh=False) as live:

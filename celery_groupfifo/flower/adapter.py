@@ -3,6 +3,9 @@
 Flower has no plugins. These parts of it are used: the list `flower.urls.handlers` and the dict `flower.urls.settings`,
 which `Flower(...)` reads; the classes of its handlers; and from an application its options, its state of events and its
 Celery app. Each part of `PARTS` may fail by itself: the log says why, and Flower starts without it.
+
+Every `celery …` command loads this module. So Flower, tornado and Prometheus, which may be missing, and what needs them
+are imported where they are used.
 """
 
 from __future__ import annotations
@@ -16,6 +19,11 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from celery.events.state import Task
+
+from celery_groupfifo.flower import tasks
+from celery_groupfifo.flower.outcome_counts import outcome_counts
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ def hook() -> None:
         from tornado.options import options
 
         options.add_parse_callback(_when_parsed)
-    except Exception:
+    except Exception:  # every `celery …` command comes here, and must run whatever tornado is installed
         logger.exception("Flower will have no Groups tab.")
 
 
@@ -68,7 +76,7 @@ def install() -> None:
         _installed.add(name)
         try:
             part()
-        except Exception:
+        except Exception:  # another version of Flower may lack anything that a part needs
             logger.exception("This Flower can't have the part %r of celery-groupfifo; it goes on without it.", name)
 
 
@@ -145,25 +153,21 @@ def _events() -> None:
             for listener in _listeners:
                 try:
                     listener(self, event)
-                except Exception:
+                except Exception:  # an event may hold anything, and Flower's own loop must go on
                     logger.exception("An event could not be taken in.")
 
     EventsState.event = event
 
 
 def _counts() -> None:
-    from celery_groupfifo.flower.outcome_counts import outcome_counts
-
+    """Count the ends of runs by group."""
     on_event(lambda _, event: outcome_counts.take(event))
 
 
 def _tasks() -> None:
     """Add the group of each task, and the state of tasks that were revoked at the gate."""
-    from celery.events.state import Task
     from flower.options import default_options
     from flower.views.tasks import TASK_COLUMNS
-
-    from celery_groupfifo.flower import tasks
 
     usual = default_options._options["tasks-columns"].default
     shown = tasks.extend(Task, TASK_COLUMNS, usual)
@@ -184,7 +188,7 @@ def _metrics() -> None:
             from celery_groupfifo.flower import metrics
 
             metrics.install(celery_app(self))
-        except Exception:
+        except Exception:  # the library may be missing, or its registry hold the names: Flower starts all the same
             logger.exception("This Flower has no metrics of celery-groupfifo.")
 
     Flower.__init__ = init

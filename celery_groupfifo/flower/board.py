@@ -85,7 +85,7 @@ class Kept:
         """Renew the value, and release the lock that the caller has taken."""
         try:
             self._renew()
-        except Exception as error:
+        except Exception as error:  # in the background: whoever asks when the old value is over gets the error
             logger.debug("Not renewed: %s", error)
         finally:
             self._lock.release()
@@ -141,7 +141,7 @@ class Board:
         while monotonic() - self._looked < UNSEEN:
             try:
                 await self.call(self.sample)
-            except Exception as error:
+            except Exception as error:  # the next reading may succeed, and nobody else would start them again
                 logger.debug("No totals: %s", error)
             await asyncio.sleep(SAMPLE)
 
@@ -211,7 +211,7 @@ class Board:
     def _try_fleet(self) -> None:
         try:
             self.fleet()
-        except Exception as error:
+        except Exception as error:  # in the background: the page that needs the answer asks itself, and gets the error
             logger.debug("The workers were not asked: %s", error)
 
     def _fleet(self) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Connections:
         try:
             self._connect(connection)
         except BaseException:
-            connection.disconnect()
+            connection.disconnect()  # also when a greenlet is killed: a half-open socket would stay
             if self._master is not None:
                 self._master.doubt()
             raise

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from celery_groupfifo.gate import scripts
+from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.refusals import checked_version
-
-if TYPE_CHECKING:
-    from celery_groupfifo.gate.connections import Connections
 
 
 def load(connection: Any, names: Sequence[str]) -> None:

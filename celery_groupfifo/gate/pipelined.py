@@ -55,7 +55,7 @@ class Pipelined:
             try:
                 load(connection, names)
                 return cls(connection, store)
-            except BaseException:
+            except BaseException:  # also when a greenlet is killed: nobody else would close it
                 store.connections.close(connection)
                 raise
         except RedisError as error:

@@ -118,7 +118,7 @@ def _question(sentinel: Connections, name: str) -> _Answer:
     try:
         connection.send_command("SENTINEL", "MASTER", name)
         words: list[str] = [word.decode() for word in connection.read_response()]
-    except BaseException:
+    except BaseException:  # also when a greenlet is killed: the unread answer must not become another question's
         sentinel.close(connection)
         raise
     sentinel.give_back(connection)

@@ -160,7 +160,7 @@ def _credential_provider(url: str, path: str) -> Any:
     wrong = f"{shown(url)!r} does not work: credential_provider {path!r} "
     try:
         made = symbol_by_name(path)()
-    except Exception as error:
+    except Exception as error:  # the user's code may raise anything
         raise InvalidSetting(wrong + f"can't be made: {error!r}.") from error
     if not isinstance(made, redis.CredentialProvider):
         raise InvalidSetting(wrong + "makes no redis.CredentialProvider.")

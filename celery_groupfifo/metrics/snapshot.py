@@ -109,7 +109,7 @@ class Snapshots:
                 self._gate = self._build(self._app, "groupfifo-metrics")
             self._last = self._read(self._gate)
             self._up, self._taken, self._said = True, monotonic(), False
-        except Exception as error:
+        except Exception as error:  # a scrape says `groupfifo_up 0` whatever the reason, and the log says which
             self._up = False
             logger.log(logging.DEBUG if self._said else logging.WARNING, "The gate can't be measured: %s", error)
             self._said = True

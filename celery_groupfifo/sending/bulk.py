@@ -46,7 +46,7 @@ def park_many(signatures: Iterable[Signature], chunk: int = 500) -> list[AsyncRe
             parked += batch.flush()
         except _StoppedError as stopped:
             _raise(parked + stopped.parked, stopped.cause)
-        except Exception as error:
+        except Exception as error:  # of a task's own code, or of its check: those before it are parked all the same
             try:
                 parked += batch.flush()
             except _StoppedError as stopped:
@@ -69,7 +69,7 @@ def _chunks(signatures: Iterable[Signature], size: int) -> Iterator[tuple[list[S
         some: list[Signature] = []
         try:
             some.extend(islice(source, size))  # keeps the signatures before an error
-        except Exception as error:
+        except Exception as error:  # the caller's iterable may raise anything
             failed = error
         if not some and failed is None:
             return

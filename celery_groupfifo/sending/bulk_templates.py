@@ -65,7 +65,7 @@ class Composer:
             return None
         try:
             return template.entry(signature), template.ignored
-        except Exception:
+        except Exception:  # Celery's way has the same error, with its own words
             return None
 
     def learn(self, signature: Signature, entry: Entry) -> None:
@@ -176,7 +176,7 @@ def _learned(app: Celery, signature: Signature, entry: Entry) -> _Template | Non
     try:
         template = _Template(app, task, entry)
         again = template.entry(signature.clone(task_id=entry.id))
-    except Exception:
+    except Exception:  # a message of the user's own kind may break anything here; Celery's way needs no template
         return None
     return template if again == entry and not template.timed else None
 

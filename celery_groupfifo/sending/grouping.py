@@ -219,7 +219,7 @@ def _call(
     try:
         args, kwargs = arguments_for(spec, bound, values)
         key = spec(*args, **kwargs)
-    except Exception as error:
+    except Exception as error:  # the user's callable may raise anything
         raise MissingGroupKey(f"The group_key callable of {name} failed with {error!r} for the call {call}.") from error
     if key is None:
         raise MissingGroupKey(f"The group_key callable of {name} returned None for the call {call}.")

@@ -111,7 +111,7 @@ def _request(raw: bytes, task_id: str) -> Context:
         ).decode()
         args, kwargs, embed = body
         return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
-    except Exception:
+    except Exception:  # a stored message may be broken in any way, and the others are to be told
         logger.exception("The parked message of %s can't be read; its chord and error callbacks are not told.", task_id)
         return Context(id=task_id, task=None)
 

@@ -128,7 +128,7 @@ class _Process(Server):
         )
         try:
             self._launch()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no server is left behind
             self.stop()
             raise
 

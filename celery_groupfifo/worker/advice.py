@@ -36,5 +36,5 @@ def tell(examine: Callable[[Any], Iterable[Any]], app: Any) -> None:
             logger.warning("Unsafe (%s): %s %s Remedy: %s", check.name, check.what, check.why, check.remedy)
     except GroupFifoError as error:
         logger.info("What is around the gate was not examined: %s", error)
-    except Exception:
+    except Exception:  # a thread that only advises: its errors are logged, and the worker goes on
         logger.exception("What is around the gate was not examined.")

@@ -24,15 +24,15 @@ class Background:
     """
 
     def __init__(
-        self, name: str, idle: Callable[[], None] | None = None, after: Callable[[], float | None] = lambda: None
+        self, name: str, idle: Callable[[], object] | None = None, after: Callable[[], float | None] = lambda: None
     ) -> None:
         self._name, self._idle, self._after = name, idle, after
-        self._waiting: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
+        self._waiting: OrderedDict[Hashable, Callable[[], object]] = OrderedDict()
         self._changed = threading.Condition()
         self._running = self._stopped = False
         self._thread: threading.Thread | None = None
 
-    def submit(self, call: Callable[[], None], key: Hashable | None = None) -> None:
+    def submit(self, call: Callable[[], object], key: Hashable | None = None) -> None:
         """Run a call soon.
 
         Args:

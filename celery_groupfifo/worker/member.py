@@ -201,7 +201,7 @@ class Member:
         def look(blind_since: float | None = None) -> None:
             try:
                 lives, blind_since = self.pool.alive(run.dying), None
-            except Exception:
+            except Exception:  # the pool is Celery's or anybody's: after a while the child counts as gone
                 blind_since = monotonic() if blind_since is None else blind_since
                 lives = monotonic() - blind_since < BLIND_SECONDS
                 if not lives:

@@ -342,7 +342,7 @@ class Tuning:
             patch = next(patch for patch in TABLE if patch.name == name)
             try:
                 self._known[name] = self._wanted and not [*patch.probe(self._consumer)]
-            except Exception:
+            except Exception:  # another version may lack anything that the probe looks at
                 self._known[name] = False
         return self._known[name]
 

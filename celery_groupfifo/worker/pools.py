@@ -227,7 +227,7 @@ def _is_done(job: Any) -> bool:
 def _told(failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         return target(*args, **kwargs)
-    except Exception:
+    except Exception:  # the job may raise anything; it is told as in other pools, and raised on
         if failed is not None:
             failed(ExceptionInfo(sys.exc_info()))
         raise

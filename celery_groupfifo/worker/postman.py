@@ -125,7 +125,7 @@ class Postman:
                 level = DEBUG if isinstance(error, GateUnavailable) or str(error) == self._said else ERROR
                 logger.log(level, "The gate can't be told: %s It is tried again.", error)
                 self._said = str(error)
-            except Exception:
+            except Exception:  # the only thread that still carries these calls must not end
                 refused = True
                 logger.exception("What is told to the gate waits.")
             self._line.tried()
@@ -151,7 +151,7 @@ class Postman:
                 refused = True  # others may pass, and free the memory that this one lacks
                 told.refuse_again(error)
                 self._put_down(told)
-            except BaseException:
+            except BaseException:  # also when a greenlet is killed: the call is kept, and made once more
                 self._put_down(told)
                 raise
             else:

@@ -211,7 +211,7 @@ class _Link:
             except DeclarationRefused as refused:
                 self._drop()
                 self._use_as_it_is(refused)
-            except Exception:
+            except Exception:  # a broker may raise anything; a new connection may be better
                 self._drop()
                 tries -= 1
                 if not tries:
@@ -294,7 +294,7 @@ class _Link:
         if connection is not None:
             try:
                 connection.collect()
-            except Exception as error:
+            except Exception as error:  # it is broken, and may raise anything when it is closed
                 logger.debug("A connection to the broker was not closed in good order: %r", error)
 
 

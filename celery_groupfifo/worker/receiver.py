@@ -191,8 +191,8 @@ class Receiver:
             ticket = Ticket.parse(header)
             assert ticket is not None, "a script has read it"
             run = Run(header, ticket, message, delivery, member.endings.settle)
-        except BaseException:
-            delivery.close()  # its lease runs out
+        except BaseException:  # a message that nobody can read, or a killed greenlet: its lease runs out
+            delivery.close()
             raise
         delivery.runs += 1
         self._begin(run, since, since, lambda: member.pool.pass_on(lambda: member.inside(self.read, run)))
@@ -217,7 +217,7 @@ class Receiver:
             else:  # the loop that would go on with it does not run
                 run.let_go()
                 member.endings.give_back([run])
-        except Exception as error:
+        except Exception as error:  # a receiver of a signal may raise anything: the run is given back
             self._failed(run, error)
         except BaseException:  # the time limit of the greenlet that told the other run's end, for example
             run.let_go()  # no code goes on with it: it is given back
@@ -242,7 +242,7 @@ class Receiver:
                 self._read(run)
             else:
                 self._member.endings.give_back([run])
-        except Exception as error:
+        except Exception as error:  # the pool, or code around Celery's own: the run is given back
             self._failed(run, error)
         finally:
             run.let_go()
@@ -268,10 +268,10 @@ class Receiver:
         except DecodeError as error:
             self._member.endings.unread(run, error)
             consumer.on_decode_error(shown, error)
+        # The message is no task's, and breaks Celery's code anywhere: it would end this worker, and then the next one.
         except Exception as error:
             if run.was_requested:
                 raise
-            # The message is no task's. Celery would end this worker, and then the next one.
             self._member.endings.unread(run, error)
             consumer.on_invalid_task(None, shown, InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}"))
 

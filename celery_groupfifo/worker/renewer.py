@@ -111,6 +111,6 @@ class Renewer:
             except GroupFifoError as error:
                 wait = AGAIN_SECONDS
                 self._outage.goes_on(error)
-            except Exception:
+            except Exception:  # leases end when this thread does
                 wait = AGAIN_SECONDS
                 logger.exception("Leases were not renewed.")

@@ -129,7 +129,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         try:
             with continuing(self.run.continuation):
                 super().on_timeout(soft, timeout)
-        except Exception as error:
+        except Exception as error:  # of a result backend or of the user's code: anything
             said = f"was stopped by its time limit; what was to follow raised {error!r}"
             events.log(ERROR, said, self.name, events.of_run(self.run), exc_info=True)
             acks = getattr(self._task, "acks_on_timeout", None)  # Celery 5.7
@@ -234,7 +234,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         """Log the error of a state that can't be stored: the group does not wait for the result backend."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # any backend may raise anything
             said = f"has a state that can't be stored: {error!r}"
             events.log(ERROR, said, self.name, events.of_run(self.run), exc_info=True)
 

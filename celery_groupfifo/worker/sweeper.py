@@ -131,7 +131,7 @@ class Sweeper:
                 rung = self._lost.look()
                 if rung:
                     self._events.rung(rung)
-        except BaseException:
+        except BaseException:  # also when a greenlet is killed: what was due is due still
             with self._changed:
                 self._sweep_at = now if periodic else self._sweep_at
                 self._asked_at = now
@@ -168,7 +168,7 @@ class Sweeper:
             except GroupFifoError as error:
                 self._outage.goes_on(error)
                 again_at = monotonic() + AGAIN_SECONDS
-            except Exception:
+            except Exception:  # lost workers' groups stand still when this thread ends
                 logger.exception("A sweep failed.")
                 again_at = monotonic() + AGAIN_SECONDS
 

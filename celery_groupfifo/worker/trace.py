@@ -197,7 +197,7 @@ def _guarded(call: Target) -> Target:
         except Retry:
             guard.check("The retry is refused.")
             raise
-        except Exception:
+        except Exception:  # a task may raise anything; it is raised on
             guard.check("The exception is refused.")
             raise
         guard.check("The result is refused.")

@@ -15,7 +15,7 @@ from celery import Celery, shared_task, signals
 
 from celery_groupfifo import GroupFifo, GroupFifoTask
 from celery_groupfifo.testing.history import record
-from tests.chaos.fleet import CONF, DIRECTORY
+from tests.chaos.app import CONF, DIRECTORY
 
 LEASE_TTL = 2.0
 #: A task that waits to be killed with its worker waits no longer than this.

@@ -136,7 +136,7 @@ class Conformance:
         return [] if waits else ["plain tasks waited for the groups"]
 
     def _running(self) -> int:
-        return sum(record.startswith(b"running ") for record in self._gate.hvals("{groupfifo:0}:flight"))
+        return sum(record[:8] == b"running " for record in self._gate.hvals("{groupfifo:0}:flight"))
 
     def _left(self) -> list[str]:
         names = (raw.decode().rpartition("}:")[2] for raw in self._gate.scan_iter("*{groupfifo:0}:*", count=1000))

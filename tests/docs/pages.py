@@ -50,11 +50,11 @@ def name(page: Path) -> str:
 
 def blocks(text: str, page: str = "page") -> Iterator[Block]:
     """The blocks of code of a page, hidden ones too."""
-    start, language, title, end, lines = 0, "", "", re.compile("$^"), []
+    start, language, title, end, lines = 0, "", "", re.compile("$^"), list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         if start and end.match(line):
             yield Block(page, start, language, title, textwrap.dedent("\n".join(lines)))
-            start, lines = 0, []
+            start, lines = 0, list[str]()
         elif start:
             lines.append(line)
         elif fence := FENCE.match(line):

@@ -24,8 +24,9 @@ FILES = {"celeryconfig.py": "", "settings.py": "CELERY_"}
 def given(block: Block) -> Iterator[tuple[int, str]]:
     """The settings that a block of Python sets, with their lines."""
     prefix = FILES.get(block.title)
-    for node in ast.walk(ast.parse(block.code)):
-        for target in node.targets if isinstance(node, ast.Assign) else []:
+    assigned = (node for node in ast.walk(ast.parse(block.code)) if isinstance(node, ast.Assign))
+    for node in assigned:
+        for target in node.targets:
             if isinstance(target, ast.Attribute) and getattr(target.value, "attr", "") == "conf":
                 yield node.lineno, target.attr
             elif isinstance(target, ast.Name) and prefix is not None:

@@ -97,6 +97,6 @@ class Client:
 
     def event(self, **event: Any) -> None:
         """Let Flower receive an event of a worker."""
-        taken = threading.Event()
+        taken: Any = threading.Event()
         self.loop.add_callback(lambda: (self.flower.events.state.event(event), taken.set()))
         assert taken.wait(60)

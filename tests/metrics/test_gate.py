@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from celery_groupfifo import metrics
 from celery_groupfifo.gate.gate import gate_of
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.metrics.command import address, run
 from celery_groupfifo.testing import embedded
@@ -53,7 +54,7 @@ def begin(app: Celery) -> Ticket:
     raw = gate.store.client.rpop("celery")
     ticket = Ticket.parse(raw.split(b'"', 6)[5].decode())
     assert ticket is not None
-    assert gate.begin(ticket, "me")
+    assert gate.begin(ticket, quote("me"))
     return ticket
 
 
@@ -104,8 +105,8 @@ def test_the_oldest_task_is_found_among_many_groups(app: Celery) -> None:
     keys, now = gate.keyspace.partitions[0], int(time.time() * 1e6)
     pipe = gate.store.client.pipeline(transaction=False)
     for number in range(5000):
-        pipe.zadd(keys.depth, {f"g{number}": 1}).rpush(keys.waiting(f"g{number}"), f"{now} id")
-    pipe.lset(keys.waiting("g4321"), 0, f"{now - 3_600_000_000} id").execute()
+        pipe.zadd(keys.depth, {f"g{number}": 1}).rpush(keys.waiting(quote(f"g{number}")), f"{now} id")
+    pipe.lset(keys.waiting(quote("g4321")), 0, f"{now - 3_600_000_000} id").execute()
     snapshots = metrics.Snapshots(app, max_age=0)
 
     ages = [snapshot.oldest for _ in range(14) if (snapshot := snapshots.get()[1])]

@@ -192,7 +192,9 @@ def test_a_worker_counts_its_runs(crew: Crew) -> None:
 
 def test_a_doubled_ticket_is_told(crew: Crew) -> None:
     crew.send("key", 1)
-    crew.redis.lpush("celery", crew.redis.lindex("celery", 0))
+    ticket = crew.redis.lindex("celery", 0)
+    assert ticket is not None
+    crew.redis.lpush("celery", ticket)
     loud(crew)
     until(lambda: told(crew, "stale"), lambda: told(crew))
 

@@ -738,8 +738,8 @@ WORKERS = (
     Mutant(
         "a tuning that does not fit ends the start",
         "worker/patches.py",
-        "            except Exception:\n                self._known[name] = False\n",
-        "            except ZeroDivisionError:\n                self._known[name] = False\n",
+        "            except Exception:  # another version may lack",
+        "            except ZeroDivisionError:  # another version may lack",
         (UNIT + "test_patches.py::test_without_one_that_saves_time_the_worker_goes_celerys_way",),
     ),
 )

@@ -10,7 +10,9 @@ from celery_groupfifo.worker.background import Background
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, MemoryError])
-def test_calls_run_in_order_and_what_one_raises_hurts_no_other(caplog, error: type[BaseException]) -> None:
+def test_calls_run_in_order_and_what_one_raises_hurts_no_other(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     background, seen = Background("order"), []
 
     def fail() -> None:

@@ -71,4 +71,5 @@ def test_what_no_other_process_can_declare_is_left_out() -> None:
 
 def test_a_subclass_is_told_as_what_it_declares() -> None:
     [again] = entities(described([Broadcast("everyone", queue="q1")]))
+    assert isinstance(again, Queue)
     assert (again.name, again.auto_delete, again.exchange.type) == ("q1", True, "fanout")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import signals
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Finished
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.background import Background
@@ -86,7 +87,7 @@ class Worker:
             settings=SimpleNamespace(lease_ttl=3.0),
             renew=lambda owner, tickets: [ticket for ticket in tickets if ticket.fence in lost],
         )
-        return Renewer(gate, "w", self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
+        return Renewer(gate, quote("w"), self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_the_renewer_waits_for_no_receiver_of_a_signal(worker: Worker, signal: A
     renewer = worker.renewer(lost=(2, 3) if signal is signals.group_lease_lost else ())
     signal.connect(hang)
     try:
-        passes = threading.Thread(target=lambda: [renewer.pass_once() for _ in range(4)], daemon=True)
+        passes = threading.Thread(target=lambda: [step() for step in [renewer.pass_once] * 4], daemon=True)
         passes.start()
         passes.join(30)
         assert not passes.is_alive() and lives.renewed > 0
@@ -219,7 +220,7 @@ def test_a_lease_that_is_lost_just_when_a_run_ends_leaves_nothing_behind(
     run, over = worker.add(1), Run.over
 
     def lost_then(run: Run) -> bool:
-        return over(run) and run.lost()
+        return over(run) and run.lost() is not None
 
     monkeypatch.setattr(Run, "over", lost_then)
     run.disposition = disposition

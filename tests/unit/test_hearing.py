@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,9 +56,9 @@ def test_while_it_does_not_a_thread_hears_and_the_postman_waits_for_nobody(loop:
     """Timeline: the first answer leads to something that hangs for a while."""
     heard: list[int] = []
     go_on = threading.Event()
-    hearing.hear(lambda: go_on.wait(20) and heard.append(0))
+    hearing.hear(lambda: heard.append(0) if go_on.wait(20) else None)
     for number in (1, 2):
-        hearing.hear(lambda number=number: heard.append(number))
+        hearing.hear(partial(heard.append, number))
     assert heard == [] and not loop.steps
     go_on.set()
     until(lambda: heard == [0, 1, 2])

@@ -54,7 +54,7 @@ class Calls:
 
     def errors(self, name: str, args: tuple[Any, ...], **options: Any) -> list[Exception]:
         """The errors of a send, of a call with task_always_eager, and of apply()."""
-        found = []
+        found = list[Exception]()
         for call in (
             self.sending.tasks[name].apply_async,
             self.eager.tasks[name].apply_async,

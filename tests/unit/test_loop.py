@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_calls_of_another_thread_wake_it_and_run_in_order(turning: Turning) -> N
 
     def call() -> None:
         for number in range(300):  # more than a full socket wakes once
-            turning.loop.soon(lambda number=number: seen.append(number))
+            turning.loop.soon(partial(seen.append, number))
 
     thread = threading.Thread(target=call)
     thread.start()
@@ -92,7 +93,7 @@ def test_but_a_lack_of_memory_ends_the_worker(turning: Turning) -> None:
 def test_later_is_in_the_order_of_time(turning: Turning) -> None:
     seen: list[int] = []
     for hundredths in (3, 1, 2):
-        turning.loop.later(hundredths / 100, lambda each=hundredths: seen.append(each))
+        turning.loop.later(hundredths / 100, partial(seen.append, hundredths))
     turning.turn(seen, until=3)
     assert seen == [1, 2, 3]
 

@@ -126,7 +126,8 @@ def test_what_has_to_be_told_is_told_before_a_worker_ends(which: str) -> None:
     worker.endings = SimpleNamespace(give_back=lambda runs: None)
     worker.hearing.pause = lambda: None
     for number in (1, 2):
-        works[which].submit(lambda number=number: (time.sleep(0.05), told.append(f"{which} {number}")))  # type: ignore[misc]
+        works[which].submit(partial(time.sleep, 0.05))
+        works[which].submit(partial(told.append, f"{which} {number}"))
     Member.close(worker)
     assert told == [f"{which} 1", f"{which} 2"]
 

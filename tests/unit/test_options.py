@@ -37,7 +37,7 @@ MISPLACED = [("groupfifo_on_failure", "group_on_failure"), ("groupfifo_group_key
 @pytest.mark.parametrize(("name", "nearest"), MISSPELT + MISPLACED)
 def test_a_misspelt_option_of_a_task_names_the_nearest(app: Celery, name: str, nearest: str) -> None:
     with pytest.raises(InvalidOption, match=f"no option {name}.* on send: the nearest one is {nearest}"):
-        made(app, **{name: 1})
+        made(app, **dict[str, Any]({name: 1}))
 
 
 def test_options_that_have_one_value_are_not_offered(app: Celery) -> None:
@@ -71,7 +71,7 @@ def test_a_misspelt_option_of_a_call_names_the_nearest(
     app: Celery, call: str, base: Any, name: str, nearest: str
 ) -> None:
     """Also of a plain task: with `group_kye=` it would be sent without its group, and nobody would know."""
-    task = made(app, base, **({"group_key": None} if base is Task else {}))
+    task = made(app, base, **dict[str, Any]({"group_key": None} if base is Task else {}))
     with pytest.raises(InvalidOption, match=f"no option {name}.*the nearest one is {nearest}"):
         CALLS[call](task, {name: 1})
 
@@ -115,7 +115,7 @@ def test_celerys_own_names_are_celerys(app: Celery) -> None:
 
 
 def test_a_plain_task_that_calls_something_group_key_stays_plain(app: Celery) -> None:
-    class Base(Task):  # type: ignore[misc]
+    class Base(Task):
         abstract = True
 
         def group_key(self) -> str:

@@ -76,7 +76,7 @@ def test_an_answer_larger_than_what_is_read_at_once(ends: tuple[Pipelined, socke
     line, server = ends
     text = b"x" * 150_000
     server.setblocking(False)
-    to_send, replies = b"$150000\r\n" + text + b"\r\n", []
+    to_send, replies = b"$150000\r\n" + text + b"\r\n", list[Any]()
     while not replies:
         if to_send:
             to_send = to_send[server.send(to_send[:50_000]) :]

@@ -92,7 +92,7 @@ def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
     def a_task() -> None: ...
 
     class Mixed(GroupRequest):
-        member = SimpleNamespace(
+        member: Any = SimpleNamespace(
             pool=SimpleNamespace(precomputes=precomputes),
             runs=SimpleNamespace(of={"a ticket": run}.get),
             gate=SimpleNamespace(settings=SimpleNamespace(lease_ttl=2.0)),

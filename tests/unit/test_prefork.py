@@ -18,7 +18,7 @@ from celery_groupfifo.worker.prefork import LENGTH, PIPE_BUF, PIPE_SIZE, spare_c
 BUSY, WRITING, IDLE = 3, 4, 5
 
 
-class Pool(TaskPool):  # type: ignore[misc]
+class Pool(TaskPool):
     """A prefork pool without processes; what it would write to children is kept."""
 
     def __init__(self, *children: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,13 +21,16 @@ class Worker:
 
     def __init__(self, strikes: str) -> None:
         self.strikes = strikes
-        self.member: Any = SimpleNamespace(
-            consumer=SimpleNamespace(app=SimpleNamespace(tasks=self), task_consumer=None),
-            loop=None,
-            runs=Runs(),
-            receiving=True,
-            lists=SimpleNamespace(note=lambda message: None),
-            events=SimpleNamespace(begun=lambda run, handoff: self._struck("signal")),
+        self.member = cast(
+            Any,
+            SimpleNamespace(
+                consumer=SimpleNamespace(app=SimpleNamespace(tasks=self), task_consumer=None),
+                loop=None,
+                runs=Runs(),
+                receiving=True,
+                lists=SimpleNamespace(note=lambda message: None),
+                events=SimpleNamespace(begun=lambda run, handoff: self._struck("signal")),
+            ),
         )
         self.receiver = Receiver(self.member)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.keys import Quoted, quote
 from celery_groupfifo.gate.records import BuriedEntry, Flight, StoredEntry, Waiting, message_of, ticket_of
 
 MESSAGE = b'}, "body": "x"}, "groupfifo_key": "a b", "task": "t"}, "rest": 1}'
@@ -26,7 +26,7 @@ def test_an_entry_is_written_as_it_was_read() -> None:
 
 @given(st.text(min_size=1, max_size=40))
 def test_one_that_moves_changes_its_group_and_nothing_else(key: str) -> None:
-    entry = StoredEntry("1800", "a%20b", "q", CUT, MESSAGE)
+    entry = StoredEntry("1800", Quoted("a%20b"), "q", CUT, MESSAGE)
     moved = entry.moved(key)
     assert moved.headers() == {"groupfifo_key": key, "task": "t"} and moved.group == quote(key)
     assert moved.message[:CUT] == MESSAGE[:CUT] and moved.message.endswith(b', "rest": 1}')
@@ -43,7 +43,7 @@ def test_what_is_no_entry(text: bytes | None) -> None:
 
 @pytest.mark.parametrize("behind", [b"", b"[1]", b"no", b"\xff"])
 def test_headers_that_can_not_be_read(behind: bytes) -> None:
-    entry = StoredEntry("1", "g", "q", 0, behind)
+    entry = StoredEntry("1", Quoted("g"), "q", 0, behind)
     for read in (entry.headers, lambda: entry.moved("k")):
         with pytest.raises(ValueError):
             read()
@@ -51,7 +51,7 @@ def test_headers_that_can_not_be_read(behind: bytes) -> None:
 
 def test_a_record_of_what_is_under_way() -> None:
     flight = Flight.parse("id;r", b"running 7 1 1800 one%40host/ab12 x - b g%20h q")
-    assert flight == Flight("id;r", "running", 7, 1, 1800, "one%40host/ab12", None, "b", "g%20h", "q")
+    assert flight == Flight("id;r", "running", 7, 1, 1800, Quoted("one%40host/ab12"), None, "b", Quoted("g%20h"), "q")
     assert (flight.task_id, flight.worker) == ("id", "one@host")
     assert Flight.parse("id", b"running 7") is None and Flight.parse("id", None) is None
 
@@ -62,7 +62,7 @@ def test_a_place_in_line() -> None:
 
 def test_a_dead_letter() -> None:
     stored = json.dumps(["g", "id", "why", "1800.5"]).encode() + b"\n1 g q 0\nmessage"
-    assert BuriedEntry.parse(stored) == BuriedEntry("g", "id", "why", 1800, b"1 g q 0\nmessage")
+    assert BuriedEntry.parse(stored) == BuriedEntry(Quoted("g"), "id", "why", 1800, b"1 g q 0\nmessage")
     for other in (b"", b"[1]", b'["g", "id", "why", "soon"]', b'["g", "id", "why", "Infinity"]', b"{}"):
         assert BuriedEntry.parse(other) is None
 

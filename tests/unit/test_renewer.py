@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo.errors import GateUnavailable
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
@@ -24,7 +25,7 @@ class Worker:
         self.lost: list[Run] = []
         self.answer: Any = lambda tickets: []
         gate: Any = SimpleNamespace(renew=self._renew, settings=SimpleNamespace(lease_ttl=3.0))
-        self.renewer = Renewer(gate, "w1", self.runs, lambda run: run in self.held, self._drop, self.lost.append)
+        self.renewer = Renewer(gate, quote("w1"), self.runs, lambda run: run in self.held, self._drop, self.lost.append)
 
     def _renew(self, owner: str, tickets: list[Ticket]) -> list[Ticket]:
         self.renewed.append(sorted(ticket.fence for ticket in tickets))

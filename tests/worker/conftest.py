@@ -42,13 +42,13 @@ def crew(pool_crew: Crew) -> Crew:
 @pytest.fixture
 def key(request: pytest.FixtureRequest) -> str:
     """A group of the test's own."""
-    return request.node.name
+    return str(request.node.name)
 
 
 @pytest.fixture
 def make_crew(redis_server: embedded.Server, tmp_path: Path) -> Iterator[Callable[..., Crew]]:
     """Makes a crew of the test's own, for what would harm others or needs settings; its worker is not started."""
-    crews = []
+    crews: list[Crew] = []
 
     def make(
         pool: str = "prefork",

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery.result import AsyncResult
 
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER
 from celery_groupfifo.testing import embedded
@@ -117,6 +118,7 @@ def test_a_ticket_that_was_copied_from_the_broker(crew: Crew, key: str) -> None:
     crew.send(key, 1, "wait", name=key)
     until(lambda: crew.history.group(key))
     (record,) = crew.redis.hvals("{groupfifo:0}:flight")
+    assert isinstance(record, bytes)
     words = record.decode().split()
     ticket = f"gf groupfifo:0 {words[1]} 0 1 {crew.history.group(key)[0].id}"
     result = published(crew, "worker.plain", 902, "headers", **{HEADER: ticket, KEY_HEADER: key})
@@ -141,7 +143,7 @@ def test_so_it_is_where_the_broker_is_not_the_gates_redis(
 def test_what_is_kept_with_a_result(make_crew: Callable[..., Crew], key: str) -> None:
     crew = make_crew(result_extended=True)
     crew.worker.start().ready()
-    kept = []
+    kept: list[AsyncResult] = []
     for deed in ("headers", "fail"):
         result = crew.send(key, len(kept), deed, headers=MINE)
         kept.append(result)

@@ -29,7 +29,7 @@ def followed(crew: Crew, key: str, runs: list[int], first: AsyncResult, state: s
     assert crew.worker.alive
 
 
-def send_three(crew: Crew, key: str, deed: str, **more: object) -> AsyncResult:
+def send_three(crew: Crew, key: str, deed: str, **more: Any) -> AsyncResult:
     first = crew.send(key, 1, deed, **more)
     for number in (2, 3):
         crew.send(key, number)

@@ -16,12 +16,12 @@ def test_what_is_parked_or_released_needs_no_worker(make_crew: Callable[..., Cre
     results = [crew.send(key, number) for number in range(5)]
     crew.app.control.revoke([results[2].id, results[0].id])
     for number in (0, 2):
-        crew.state(results[number], "REVOKED", 0)
+        assert results[number].state == "REVOKED"
     crew.worker.start().ready()
     crew.wait_for(key, [1, 3, 4])
     for number in (1, 3, 4):
         crew.state(results[number], "SUCCESS")
-    crew.state(results[0], "REVOKED", 0)
+    assert results[0].state == "REVOKED"
 
 
 def test_a_group_of_revoked_tasks_leaves_nothing(make_crew: Callable[..., Crew], key: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,10 @@ POOLS = pytest.mark.parametrize(("pool", "each"), [("prefork", 2), ("threads", 2
 GRACE = 10
 
 
+def three_ran(crew: Crew, key: str) -> bool:
+    return len(crew.history.group(key)) == 3
+
+
 class Busy:
     """A worker with its two slots running and more in its hands, and a second one that is not yet started.
 
@@ -25,7 +31,7 @@ class Busy:
     of which the worker has begun already and can't start.
     """
 
-    def __init__(self, crew: Crew, deed: str, **more: object) -> None:
+    def __init__(self, crew: Crew, deed: str, **more: Any) -> None:
         self.crew = crew.ready()
         self.running = [f"run-{number}" for number in range(2)]
         self.waiting = [f"wait-{number}" for number in range(4)]
@@ -59,7 +65,7 @@ def test_warm(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
     busy = Busy(crew, "wait", name="word")
     busy.stop(signal.SIGTERM, "Warm shutdown")
     for key in busy.waiting:
-        until(lambda key=key: len(crew.history.group(key)) == 3, lambda: str(crew.left_over()))
+        until(partial(three_ran, crew, key), lambda: str(crew.left_over()))
     assert busy.first.alive, "the second one did not have to wait for it"
     crew.tell("word")
     assert busy.first.wait() == 0
@@ -76,7 +82,7 @@ def test_soft(make_crew: Callable[..., Crew], pool: str, each: int) -> None:
     busy = Busy(crew, "wait", name="word")
     busy.stop(signal.SIGQUIT, "Initiating Soft Shutdown")
     for key in busy.waiting:
-        until(lambda key=key: len(crew.history.group(key)) == 3, lambda: str(crew.left_over()))
+        until(partial(three_ran, crew, key), lambda: str(crew.left_over()))
     crew.tell("word")
     busy.first.wait()
     busy.all_done()

@@ -75,8 +75,8 @@ def test_a_gate_of_its_own_by_tls(
 ) -> None:
     """The broker is another server, without TLS: what its settings say of TLS is its own affair."""
     crew = crew_by_tls("prefork", groupfifo_url=f"{tls[1]}/3?{made.query}")
-    broker, results = (each.of(redis_server.url) for each in (Database.TLS, Database.TLS_RESULTS))
-    crew.conf.update(broker_url=broker, result_backend=results)
+    broker, backend = (each.of(redis_server.url) for each in (Database.TLS, Database.TLS_RESULTS))
+    crew.conf.update(broker_url=broker, result_backend=backend)
     crew.app.conf.update(crew.conf)
     crew.redis = redis.Redis.from_url(crew.conf["groupfifo_url"])
     crew.worker = crew.another("two")
