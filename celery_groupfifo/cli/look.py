@@ -105,7 +105,7 @@ def stats(groups: Groups, json_: bool) -> None:
     if deepest:
         click.echo(f"{'deepest:':<15}{shown(deepest['key'])} ({count(deepest['depth'])})")
     for name, value in sorted(totals.items()):
-        click.echo(f"{name + ' so far:':<20}{value}")
+        click.echo(f"{name.replace('_', ' ') + ' so far:':<28}{value}")
     return None
 
 

@@ -15,13 +15,13 @@ from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.view import Running, moment, plain
 
-#: Members of `due` that are searched for a group's ETAs.
-APPOINTMENTS = 1000
+#: Scheduled tasks of the gate, the soonest first, that are searched for those of a group.
+SCHEDULED = 1000
 #: Leases that the workers' page shows at most.
 LEASES = 500
 
 #: The columns that a table can be sorted by.
-SORTS = (*ORDERS, "done", "failed")
+SORTS = (*ORDERS, "succeeded", "failed")
 
 
 def groups(
@@ -30,25 +30,25 @@ def groups(
     """Return a page of groups.
 
     Returns:
-        `groups`, and counts of the whole selection: `total` and `matched` groups, `tasks`, and of these `waiting`.
+        `groups`, and counts of the whole selection: `total` and `matched` groups, the `depth` of these, and how many
+        of their tasks are `running`.
     """
     index = board.index()
     rows = index.select(search, state)
     rows.sort(key=lambda row: row.key)
     rows.sort(key=_order(sort), reverse=descending)
-    tasks = sum(row.depth for row in rows)
     return {
         "groups": [_row(group) for group in _read(board, rows[offset : offset + limit])],
         "total": len(index.rows),
         "matched": len(rows),
-        "tasks": tasks,
-        "waiting": tasks - sum(len(row.running) for row in rows),
+        "depth": sum(row.depth for row in rows),
+        "running": sum(len(row.running) for row in rows),
     }
 
 
 def _order(sort: str) -> Any:
-    if sort == "done":
-        return lambda row: outcome_counts.of(row.key).done
+    if sort == "succeeded":
+        return lambda row: outcome_counts.of(row.key).succeeded
     if sort == "failed":
         return lambda row: outcome_counts.of(row.key).failed
     return ORDERS[sort]
@@ -65,7 +65,7 @@ def _read(board: Board, rows: list[Row]) -> Iterable[Group]:
 
 def _row(group: Group) -> dict[str, Any]:
     counts = outcome_counts.of(group.key)
-    return {**plain(group), "done": counts.done, "failed": counts.failed}
+    return {**plain(group), "succeeded": counts.succeeded, "failed": counts.failed}
 
 
 def summary(board: Board) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def summary(board: Board) -> dict[str, Any]:
         "oldest_age": index.oldest,
         "dead_letters": int(board.groups.stats()["dead_letters"]),
         "throughput": board.throughput(),
-        "unread": fleet["unread"] if fleet else [],
+        "unconsumed_queues": fleet["unconsumed_queues"] if fleet else [],
         "workers": len(fleet["queues"]) if fleet else None,
     }
 
@@ -106,7 +106,7 @@ def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers:
         "head": _head(board, found),
         "tasks": tasks(board, key, limit, offset)["tasks"] if found else [],
         "scheduled": _scheduled(board, key) if found else [],
-        "done": counts.done,
+        "succeeded": counts.succeeded,
         "failed": counts.failed,
         "failures": [
             {"task_id": each.task_id, "task": each.task, "worker": each.worker, "when": each.when}
@@ -146,10 +146,10 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
 
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
-    """Return tasks of a group whose ETA has not come, among the next members of `due`."""
+    """Return the scheduled tasks of a group, among the soonest ones of the gate."""
     keys, mine = board.groups.gate.keyspace.of_group(quote(key)), f"e {quote(key)} ".encode()
     soonest = board.reader.one(
-        "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
+        "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=SCHEDULED, withscores=True
     )
     return [
         {"task_id": task_of(member[len(mine) :].decode()), "due": plain(moment(due_ms(score)))}
@@ -173,7 +173,7 @@ def actions(board: Board, limit: int) -> dict[str, Any]:
 
 
 def workers(board: Board) -> dict[str, Any]:
-    """Return `workers` with their queues and leases, and `unread` queues.
+    """Return `workers` with their queues and leases, and `unconsumed_queues`.
 
     Workers that only hold leases, without an answer, are included. Each of `leases` has `key`, `task_id`, `worker`,
     `fence`, `since` and `lease_left` in seconds: the first `LEASES` ones, in the order of their ends.
@@ -196,7 +196,7 @@ def workers(board: Board) -> dict[str, Any]:
         "workers": sorted(found.values(), key=lambda worker: str(worker["name"])),
         "leases": leases[:LEASES],
         "total": len(leases),
-        "unread": fleet["unread"],
+        "unconsumed_queues": fleet["unconsumed_queues"],
     }
 
 

@@ -14,12 +14,10 @@ from typing import Any
 from celery_groupfifo.gate.keys import Keys, Quoted, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
-from celery_groupfifo.groups.reader import FLAGS, Reader
+from celery_groupfifo.groups.reader import FLAGS, STATES_IN_FLIGHT, Reader
 
 #: Groups per call.
 CHUNK = 2000
-#: States of entries in flight, the strongest first, and the resulting state of their group.
-_OWN = (("running", "running"), ("released", "waiting"), ("held", "held"))
 
 
 @dataclass(slots=True)
@@ -30,7 +28,7 @@ class Row:
         at: Number of its partition.
         name: Of the group, quoted.
         key: As the user gave it.
-        depth: Tasks parked and in flight.
+        depth: All of its tasks at the gate.
         state: See `Group.state`.
         since: Time when its oldest task in line was parked, or its head came into its state; ms of Redis, 0: unknown.
         flights: Its entries in flight.
@@ -141,7 +139,7 @@ def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
         if row.flights:
             row.flights.sort(key=lambda flight: flight.fence)
             states = {flight.state for flight in row.flights}
-            row.state = next((word for state, word in _OWN if state in states), row.state)
+            row.state = next((word for state, word in STATES_IN_FLIGHT.items() if state in states), row.state)
             row.since = row.since or row.flights[0].since
 
 

@@ -13,7 +13,7 @@ from celery_groupfifo.groups.listing import STATES
 _Page, _ = adapter.handler_classes()
 
 #: The table's columns by their number.
-_COLUMNS = ("key", "state", "depth", "running", "worker", "age", "done", "failed")
+_COLUMNS = ("key", "state", "depth", "running", "worker", "age", "succeeded", "failed")
 #: Rows per page, at most.
 MOST = 500
 
@@ -116,8 +116,8 @@ class GroupsData(Data):
                 "data": found["groups"],
                 "recordsTotal": found["total"],
                 "recordsFiltered": found["matched"],
-                "tasks": found["tasks"],
-                "waiting": found["waiting"],
+                "depth": found["depth"],
+                "running": found["running"],
                 "summary": summary,
             }
         )

@@ -158,14 +158,14 @@ class Recovery:
         """Return the number of heads of all partitions that are on their way in a queue."""
         return sum(self.store.tickets(keys, queue) for keys in self.keyspace.partitions)
 
-    def ring(
+    def rerelease(
         self,
         keys: Keys,
         queue: str,
         owner: Quoted = NOBODY,
-        seen: int = 0,
+        begun: int = 0,
         oldest: int = 0,
-        rings: int = -1,
+        rereleases: int = -1,
         limit: int = BATCH,
     ) -> int:
         """Release heads of a queue again whose ticket was lost on its way.
@@ -174,19 +174,19 @@ class Recovery:
             keys: Of the partition.
             queue: Its name in the scripts.
             owner: The worker.
-            seen: The highest fence that was begun from the queue, in any partition.
+            begun: The highest fence that was begun from the queue, in any partition.
             oldest: The fence of the queue's oldest head, as the caller saw it: nothing is done when it has changed. 0:
                 any.
-            rings: On other brokers. From 0 on: the queue is quiet, so all of its heads count, and the number says how
-                often they went out without a begin, this time included. -1: only overtaken heads count.
+            rereleases: On other brokers. From 0 on: the queue is quiet, so all of its heads count, and the number says
+                how often they went out without a begin, this time included. -1: only overtaken heads count.
             limit: Heads to release at most.
 
         Returns:
             The number of released heads.
         """
         lists = [] if queue.startswith(ELSEWHERE) else [(queue, unquote(queue))]
-        args: list[Word] = [queue, GRACE_MS, seen, oldest, rings, limit]
-        count, *words = self._run_until_answered("ring", keys, [], owner, lists, args, [])
+        args: list[Word] = [queue, GRACE_MS, begun, oldest, rereleases, limit]
+        count, *words = self._run_until_answered("rerelease", keys, [], owner, lists, args, [])
         self.publish(words)
         return int(count)
 

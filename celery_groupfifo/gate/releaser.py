@@ -2,7 +2,7 @@
 
 On the gate's own Redis the scripts push a ticket themselves, in the step that releases the head. Everywhere else, and
 for a queue that the script was not given, the caller brings it: a crash in between is a lost ticket, which the sweep
-rings again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
+releases again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
 """
 
 from __future__ import annotations

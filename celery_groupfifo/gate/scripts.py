@@ -19,7 +19,7 @@ NAMES = (
     "sweep",
     "advance",
     "surrender",
-    "ring",
+    "rerelease",
     "revoke",
     "lease",
     "pause",

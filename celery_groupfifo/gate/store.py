@@ -183,7 +183,7 @@ class Store:
 
     def begun(self, keys: Keys, queue: str) -> int:
         """Return the highest fence that was begun from a queue, as far as this partition knows; 0: none."""
-        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.seen, queue))
+        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.begins, queue))
         return int((text or b"0").partition(b" ")[0])
 
     def tickets(self, keys: Keys, queue: str) -> int:

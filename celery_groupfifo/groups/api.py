@@ -121,9 +121,10 @@ class Groups:
         """Return counts and totals of the gate.
 
         Returns:
-            `groups`, `paused`, `tasks` (parked and in flight), `parked`, `in_flight`, `released` (tickets at the
-            broker), `appointments`, `dead_letters`, `deepest` ({key, depth} or None) and `totals` since the gate was
-            first used ({parked, finished, held, reclaimed, revoked, …}).
+            The counts of now: `groups`, `paused_groups`, `depth` (all tasks: `parked`, `waiting`, `running` and
+            `held`), `scheduled` (the parked ones that wait until their ETA), `dead_letters`; `deepest` ({key, depth} or
+            None); and `totals` since the gate was first used ({tasks_parked, runs_finished, tasks_revoked, …}). See
+            docs/reference/json-api.md for each.
         """
         return stats.stats(self._reader)
 

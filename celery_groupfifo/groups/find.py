@@ -12,7 +12,7 @@ from celery import Celery, states
 from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, quote, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
-from celery_groupfifo.groups.reader import Reader, running_of
+from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, running_of
 from celery_groupfifo.groups.view import Found, Group, Parked, moment
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def _found(
     entry, where = content.read(text), StoredEntry.parse(text)
     group = flight.group if flight else where.group if where else quote("")
     task = entry.task if entry else ""
-    state, place, due, run = flight.state if flight else "parked", None, hold, None
+    state, place, due, run = STATES_IN_FLIGHT[flight.state] if flight else "parked", None, hold, None
     if flight is not None and flight.stop == "b":
         state = "blocked"
     if flight is not None and flight.state == "running":

@@ -73,8 +73,8 @@ def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, lis
 
     Only workers that consume a queue with tickets, now or before, are asked: others need not have the package.
     """
-    seen = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.seen))
-    ordered = queues_with_heads(app, reader) | _named(app, reader, seen)
+    begun = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.begins))
+    ordered = queues_with_heads(app, reader) | _named(app, reader, begun)
     asked = sorted(worker for worker, names in queues.items() if ordered & set(names))
     answers = workers.ask(lambda inspect: inspect._request("groupfifo_refused"), asked) if asked else {}
     plain = [worker for worker in asked if "error" in (answers.get(worker) or {})]

@@ -195,7 +195,7 @@ def _group(
     flag = next((flag for flag in FLAGS if flag in flags), None)
     said = flags.get(flag or "", {})
     states = {flight.state for flight in flights}
-    own = next((word for state, word in _WORDS if state in states), "waiting" if line[1] else "held")
+    own = next((word for state, word in STATES_IN_FLIGHT.items() if state in states), "waiting" if line[1] else "held")
     oldest = int(line[0].partition(b" ")[0]) / 1000 if line[0] else flights[0].since if flights else None
     at = due.get(f"h {flights[0].id}") if flights else None
     return Group(
@@ -214,8 +214,8 @@ def _group(
     )
 
 
-#: States of entries in flight, the strongest first, and the resulting state of their group.
-_WORDS = (("running", "running"), ("released", "waiting"), ("held", "held"))
+#: The stored states of entries in flight, the strongest first, and their names in views, of the entry and its group.
+STATES_IN_FLIGHT = {"running": "running", "released": "waiting", "held": "held"}
 
 
 def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, str], now: float) -> Running:
@@ -230,4 +230,4 @@ def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, st
     )
 
 
-__all__ = ["FLAGS", "Flight", "Place", "Reader"]
+__all__ = ["FLAGS", "STATES_IN_FLIGHT", "Flight", "Place", "Reader"]

@@ -7,7 +7,7 @@
 - events.py sends signals and events and logs; lines.py completes Celery's own log lines.
 - outbox.py has the unanswered calls to the gate: each call (told.py) goes out on the loop's line (line.py), or with the
   postman (postman.py), whose answers hearing.py hears.
-- renewer.py renews leases, sweeper.py moves due items and lost.py rings lost tickets, publisher.py brings tickets to
+- renewer.py renews leases, sweeper.py moves due items and lost.py finds lost tickets, publisher.py brings tickets to
   other brokers, background.py runs calls that may hang: each in a thread of its own.
 - reconnect.py lets a worker go on after the broker has closed its channel.
 - loop.py calls on the consumer's loop. trace.py runs in the pool, around Celery's own function.

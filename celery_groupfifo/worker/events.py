@@ -79,8 +79,8 @@ class Events:
             moment, ticket = time(), run.ticket
             more = {
                 "lost": ticket.lost,
-                "waited": max(moment - ticket.parked_us / 1e6, 0.0),
-                "released": max(moment - ticket.fence / 1e6, 0.0),
+                "task_wait": max(moment - ticket.parked_us / 1e6, 0.0),
+                "slot_wait": max(moment - ticket.fence / 1e6, 0.0),
                 "handoff": None if handoff is None else now() - handoff,
             }
             self._tell(_BEGUN, run, more, "begins.")
@@ -92,7 +92,7 @@ class Events:
             more = {"outcome": outcome, "seconds": now() - run.since}
             self._tell(_FINISHED, run, more, f"is over: {outcome}.")
         if due is not None and self._heard(_HELD):
-            self._tell(_HELD, run, {"due": due}, f"goes on in {due:.3g} s.")
+            self._tell(_HELD, run, {"delay": due}, f"goes on in {due:.3g} s.")
 
     def blocked(self, run: Run) -> None:
         """Tell that a run has failed for good, and its group halts."""
@@ -123,10 +123,10 @@ class Events:
         logger.warning("%d tasks of lost workers went back to the heads of their groups.", count)
         self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))
 
-    def rung(self, count: int) -> None:
-        """Tell that lost tickets went out again."""
-        logger.warning("%d tickets were lost on their way, and went out again.", count)
-        self._aside(lambda: self._count(signals.group_rung, "rung", count))
+    def tickets_lost(self, count: int) -> None:
+        """Tell that tickets were lost, and their heads released again."""
+        logger.warning("%d tickets were lost on their way to a worker: their tasks were released again.", count)
+        self._aside(lambda: self._count(signals.group_tickets_lost, "tickets-lost", count))
 
     # -- parts ---------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The sweeper: it moves due items, rings lost tickets, and waits for its bell.
+"""The sweeper: it moves due items, looks for lost tickets, and waits for its bell.
 
 It has threads of its own (greenlets where threads are patched), with their own connections: the event loop may stall,
 and its timers stop while it reconnects. It never publishes a ticket or writes a result itself, as brokers and result
@@ -38,8 +38,8 @@ class Told(Protocol):
     def reclaimed(self, count: int) -> None:
         """Tell that heads were taken back from lost workers."""
 
-    def rung(self, count: int) -> None:
-        """Tell that heads were rung again."""
+    def tickets_lost(self, count: int) -> None:
+        """Tell that tickets were lost, and their heads released again."""
 
 
 class Sweeper:
@@ -127,9 +127,9 @@ class Sweeper:
                 if periodic or wakes or now >= self._due_at[keys.tag]:
                     self._sweep(keys, wakes)
             if periodic:
-                rung = self._lost.look()
-                if rung:
-                    self._events.rung(rung)
+                lost = self._lost.look()
+                if lost:
+                    self._events.tickets_lost(lost)
         except BaseException:
             with self._changed:
                 self._sweep_at = now if periodic else self._sweep_at
@@ -181,16 +181,16 @@ class Sweeper:
         tags = {keys.wake: keys.tag for keys in self._gate.keyspace.partitions}
         while not self._stopped.is_set():
             try:
-                rung = store.wait(list(tags), store.patience)
-                if rung is not None and self._stopped.is_set():
-                    store.nudge(rung)  # it was meant for a living worker
+                bell = store.wait(list(tags), store.patience)
+                if bell is not None and self._stopped.is_set():
+                    store.nudge(bell)  # it was meant for a living worker
             except GroupFifoError as error:
                 logger.debug("The bell can't be heard: %s", error)
                 self._stopped.wait(AGAIN_SECONDS)
                 continue
             with self._changed:
-                if rung is not None:
-                    self._woken.add(tags[rung])
+                if bell is not None:
+                    self._woken.add(tags[bell])
                     self._changed.notify_all()
 
 

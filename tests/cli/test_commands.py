@@ -77,7 +77,7 @@ def test_find(shop: Shop, run: Run, run_json: RunJson) -> None:
 def test_stats(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
     assert "groups:        1" in run("stats").stdout
-    assert run_json("stats")["totals"] == {"parked": 1}
+    assert run_json("stats")["totals"] == {"tasks_parked": 1}
 
 
 def test_pause_resume_drain(shop: Shop, run: Run, run_json: RunJson) -> None:
@@ -156,7 +156,7 @@ def test_doctor(shop: Shop, run: Run, run_json: RunJson) -> None:
 def test_watch(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
     said = run("watch", "--times", "2", "--interval", "0.1").stdout
-    assert said.count("1 groups, 0 paused, 0 parked, 1 in flight") == 2 and "waiting" in said
+    assert said.count("1 groups, 0 paused; 1 tasks: 0 parked, 1 waiting, 0 running, 0 held") == 2 and "waiting" in said
     assert run_json("watch", "--times", "1")["groups"][0]["key"] == "k"
 
 
@@ -212,6 +212,6 @@ def test_a_key_that_is_no_text_for_a_terminal(shop: Shop, run: Run) -> None:
 
 def test_metrics(run: Run, run_json: RunJson) -> None:
     said = run("metrics").stdout
-    assert "groupfifo_up 1.0" in said and "groupfifo_parked_tasks " in said
+    assert "groupfifo_up 1.0" in said and 'groupfifo_tasks{state="parked"} ' in said
     assert "groupfifo_up 1.0" in run_json("metrics")["metrics"]
     assert "no HOST:PORT" in run("metrics", "--listen", "here", code=2).stderr

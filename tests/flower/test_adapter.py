@@ -134,4 +134,4 @@ def test_what_was_quiet_for_longest_is_forgotten() -> None:
         outcome_counts.take({"type": "groupfifo-finished", "key": key, "outcome": "success"})
     outcome_counts.take({"type": "groupfifo-begun", "key": "d"})
     outcome_counts.take({"type": "groupfifo-finished", "key": None, "outcome": "success"})
-    assert [outcome_counts.of(key).done for key in "abcd"] == [2, 0, 1, 0]
+    assert [outcome_counts.of(key).succeeded for key in "abcd"] == [2, 0, 1, 0]

@@ -131,7 +131,7 @@ def test_what_workers_tell(client: Any, shop: Shop) -> None:
     for number, outcome in enumerate(["success", "success", "retry", "failure"]):
         client.event(type="groupfifo-finished", key="k", outcome=outcome, uuid=f"u{number}", task="shop.send", **run)
     row = client.get("/api/groups", search="k").json["groups"][0]
-    assert (row["done"], row["failed"]) == (2, 1)
+    assert (row["succeeded"], row["failed"]) == (2, 1)
     failure = client.get("/groups/group/k").json["failures"][0]
     assert (failure["task_id"], failure["task"], failure["worker"], failure["when"]) == (
         "u3",
@@ -153,9 +153,9 @@ def test_tasks_that_flower_knows_are_linked(client: Any, shop: Shop) -> None:
 def test_queues_that_nobody_consumes(client: Any, shop: Shop) -> None:
     shop.send("k", "a", queue="nowhere")
     found = client.get("/api/groups/workers").json
-    assert (found["workers"], found["leases"], found["unread"]) == ([], [], ["nowhere"])
-    assert client.get("/api/groups/summary").json["unread"] == ["nowhere"]
-    assert client.get("/groups/data").json["summary"]["unread"] == ["nowhere"]
+    assert (found["workers"], found["leases"], found["unconsumed_queues"]) == ([], [], ["nowhere"])
+    assert client.get("/api/groups/summary").json["unconsumed_queues"] == ["nowhere"]
+    assert client.get("/groups/data").json["summary"]["unconsumed_queues"] == ["nowhere"]
 
 
 def test_dead_letters_and_history(client: Any, shop: Shop) -> None:

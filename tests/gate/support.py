@@ -129,10 +129,10 @@ class World:
             every.cancelled += swept.cancelled
         return every
 
-    def ring(self, **more: int) -> int:
-        """Look for lost tickets in all queues; how many were rung."""
+    def rerelease(self, **more: int) -> int:
+        """Look for lost tickets in all queues; how many heads were released again."""
         heads = [(keys, head) for keys in self.gate.keyspace.partitions for head in self.gate.every_head(keys)]
-        return sum(self.gate.ring(keys, head.queue, "w1", **more) for keys, head in heads)
+        return sum(self.gate.rerelease(keys, head.queue, "w1", **more) for keys, head in heads)
 
     def run(self, id: str, key: str = "g", queue: str = "q") -> Ticket:
         """Park an entry that becomes the head at once, receive it and begin it."""

@@ -55,7 +55,7 @@ def test_an_id_that_is_parked_released_or_running_is_not_parked_again(world: Wor
     ticket = world.receive()
     world.begin(ticket)
     assert not world.park("a"), "running"
-    assert (world.waiting(), world.depth(), world.stat("parked")) == (["b"], 2, 2)
+    assert (world.waiting(), world.depth(), world.stat("tasks_parked")) == (["b"], 2, 2)
     world.finish(ticket)
     assert world.park("a"), "an id that has ended is free again"
 

@@ -23,14 +23,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.reclaims: list[int] = []
-        self.rings: list[int] = []
+        self.lost: list[int] = []
         self.revoked: list[str] = []
 
     def reclaimed(self, count: int) -> None:
         self.reclaims.append(count)
 
-    def rung(self, count: int) -> None:
-        self.rings.append(count)
+    def tickets_lost(self, count: int) -> None:
+        self.lost.append(count)
 
     def tell(self, gone: list[tuple[str, bytes]]) -> None:
         self.revoked += [id for id, _ in gone]

@@ -158,20 +158,24 @@ def test_find(shop: Shop) -> None:
 def test_stats(shop: Shop) -> None:
     for n in range(3):
         shop.send("k", f"t{n}")
+    shop.send("k", "later", countdown=60)
     shop.send("other", "o")
     shop.groups.pause("other")
     shop.begin()
     stats = shop.groups.stats()
-    assert {name: stats[name] for name in ("groups", "paused", "tasks", "parked", "in_flight", "released")} == {
+    assert {name: value for name, value in stats.items() if name not in ("deepest", "totals")} == {
         "groups": 2,
-        "paused": 1,
-        "tasks": 4,
-        "parked": 2,
-        "in_flight": 2,
-        "released": 0,
+        "paused_groups": 1,
+        "depth": 5,
+        "parked": 3,
+        "scheduled": 1,
+        "waiting": 0,
+        "running": 1,
+        "held": 1,
+        "dead_letters": 0,
     }
-    assert stats["deepest"] == {"key": "k", "depth": 3}
-    assert stats["totals"]["parked"] == 4
+    assert stats["deepest"] == {"key": "k", "depth": 4}
+    assert stats["totals"]["tasks_parked"] == 5
 
 
 def test_a_foreign_key_is_an_error_of_ours(world: World, groups: Groups) -> None:

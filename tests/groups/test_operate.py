@@ -318,7 +318,7 @@ def test_drop_keeps_the_task_and_redrive_brings_it_back(shop: Shop) -> None:
     assert shop.groups.redrive("a", to="head") == "k"
     assert ids(shop) == ["a", "c"], "b is out already"
     assert shop.groups.dead_letters() == []
-    assert shop.world.stat("redriven") == 1
+    assert shop.world.stat("tasks_redriven") == 1
 
 
 def test_redrive_to_the_tail_of_an_empty_group_starts_it(shop: Shop) -> None:

@@ -123,12 +123,12 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
 
 
 def finish_all(world: World) -> list[str]:
-    """A living fleet: sweeps, rings, and runs whatever comes until nothing is left."""
+    """A living fleet: sweeps, releases again, and runs whatever comes until nothing is left."""
     order, quiet = [], 0
     world.redis.delete(world.keys.pulse)
     while quiet < 2 * TTL_MS // 1000 + 5:
         world.sweep(world.lists("q"))
-        world.ring()
+        world.rerelease()
         quiet += 1
         while message := world.pop():
             ticket = ticket_of(message)

@@ -45,8 +45,8 @@ def test_a_queue_that_nobody_consumes_is_not_flooded(
     assert messages <= (1 if tells else 10) * HEADS, f"{messages} for {HEADS} tasks after {MINUTES} minutes"
 
 
-#: A lost ticket is rung again within this time, on a busy machine.
-RUNG = 8.0
+#: The head of a lost ticket is released again within this time, on a busy machine.
+RELEASED_AGAIN = 8.0
 
 
 def test_a_lost_ticket_is_found_behind_a_hundred_queues(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_lost_ticket_is_found_behind_a_hundred_queues(tmp_path: Path) -> None:
         stage.launch(1, options=("-Q", "other", *QUICK)).ready()
         assert stage.redis.llen("z") == 1
         stage.redis.delete("z")
-        until(lambda: stage.redis.llen("z") == 1, stage.describe, RUNG)
+        until(lambda: stage.redis.llen("z") == 1, stage.describe, RELEASED_AGAIN)
 
 
 TASKS, GROUPS = 300, 10

@@ -100,7 +100,7 @@ def test_an_event_names_its_run(run: Any) -> None:
         "attempt": 4,
         "lost": 2,
     }
-    assert fields["waited"] > fields["released"] > 0
+    assert fields["task_wait"] > fields["slot_wait"] > 0
     assert set(dispatcher.buffer_group) == {"task", "groupfifo"}
 
 
@@ -174,7 +174,7 @@ def test_a_line_names_group_fence_and_attempt(run: Any, caplog: pytest.LogCaptur
     assert (said.group, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
 
 
-@pytest.mark.parametrize("name", ["reclaimed", "rung"])
+@pytest.mark.parametrize("name", ["reclaimed", "tickets_lost"])
 def test_a_sweep_does_not_wait_for_receivers(name: str) -> None:
     found: list[int] = []
     aside: list[Any] = []

@@ -139,12 +139,12 @@
         modal.show();
     }
 
-    function warn(unread, workers) {
+    function warn(queues, workers) {
         var text = '';
         if (workers === 0) {
             text = 'No worker answers: nobody takes tasks.';
-        } else if (unread && unread.length) {
-            text = 'Heads of groups wait in queues that no answering worker consumes: ' + unread.join(', ') + '.';
+        } else if (queues && queues.length) {
+            text = 'Heads of groups wait in queues that no answering worker consumes: ' + queues.join(', ') + '.';
         }
         $('#gf-warning').text(text).toggleClass('d-none', !text);
     }
@@ -236,7 +236,7 @@
         $('#gf-m-rate').text(said.throughput.now === null ? '\u2014' : Math.round(said.throughput.now).toLocaleString());
         chart(said.throughput.points);
         $('[data-count]').each(function () { $(this).text(states[this.dataset.count] || 0); });
-        warn(said.unread, said.workers);
+        warn(said.unconsumed_queues, said.workers);
     }
 
     function groupsPage() {
@@ -284,7 +284,7 @@
                     return running.map(function (run) { return workerLink(run.worker); }).join('<br>') || MISSING;
                 }},
                 {data: 'oldest_age', className: 'text-center text-nowrap', render: span},
-                {data: 'done', className: 'text-center', render: function (many) { return many.toLocaleString(); }},
+                {data: 'succeeded', className: 'text-center', render: function (many) { return many.toLocaleString(); }},
                 {data: 'failed', className: 'text-center', render: function (many) { return many.toLocaleString(); }},
                 {data: null, orderable: false, className: 'text-nowrap text-end', render: function (_, type, row) {
                     if (readOnly) {
@@ -317,8 +317,8 @@
                     pause: 'Nothing of them starts any more until they are resumed.',
                     resume: 'Paused ones go on where they stood; draining ones take new tasks.',
                     retry: 'Heads that wait for a retry go out at once.',
-                    drain: 'They refuse new tasks until the ' + count(last.tasks || 0, 'task') + ' they have are done.',
-                    purge: 'Revokes ' + count(last.waiting || 0, 'task') + ' that do not run. This can\u2019t be undone.'
+                    drain: 'They refuse new tasks until the ' + count(last.depth || 0, 'task') + ' they have are done.',
+                    purge: 'Revokes ' + count((last.depth - last.running) || 0, 'task') + ' that do not run. This can\u2019t be undone.'
                 };
             confirmed(verb.charAt(0).toUpperCase() + verb.slice(1) + ' ' + count(many, 'group') + '?',
                 (search || state ? 'Selection: ' + [state, search].filter(Boolean).join(', ') : 'Selection: all groups') +
@@ -350,7 +350,7 @@
             rows.push(['Head', taskLink(found.head) + ' ' + esc(found.head.task || '') +
                 (found.head.due ? ', due ' + when(found.head.due) : '')]);
         }
-        rows.push(['Since Flower started', esc(found.done.toLocaleString() + ' done, ' + found.failed.toLocaleString() +
+        rows.push(['Since Flower started', esc(found.succeeded.toLocaleString() + ' succeeded, ' + found.failed.toLocaleString() +
             ' failed')]);
         var html = rows.map(function (row) {
             return '<div class="detail-row"><dt>' + row[0] + '</dt><dd>' + row[1] + '</dd></div>';
@@ -422,16 +422,16 @@
         redrives(look);
         $('#gf-actions').on('click', '[data-verb]', function () {
             var verb = this.dataset.verb, head = last.group && last.group.head, said = {},
-                waiting = last.group ? last.group.depth - last.running.length : 0, name = visible(key), texts = {
+                notRunning = last.group ? last.group.depth - last.running.length : 0, name = visible(key), texts = {
                     pause: ['Pause 1 group', 'Nothing of group ' + name + ' starts any more until it is resumed; ' +
-                        count(waiting, 'task') + ' wait.'],
+                        count(notRunning, 'task') + ' wait.'],
                     drain: ['Drain 1 group', 'Group ' + name + ' refuses new tasks until the ' +
                         count(last.group ? last.group.depth : 0, 'task') + ' it has are done.'],
                     skip: ['Skip 1 task', 'Revokes task ' + head + ', the head of group ' + name + '. ' +
-                        count(Math.max(waiting - 1, 0), 'task') + ' behind it go on.'],
+                        count(Math.max(notRunning - 1, 0), 'task') + ' behind it go on.'],
                     drop: ['Drop 1 task', 'Sets task ' + head + ', the head of group ' + name +
-                        ', aside among the dead letters. ' + count(Math.max(waiting - 1, 0), 'task') + ' behind it go on.'],
-                    purge: ['Purge ' + count(waiting, 'task'), 'Revokes ' + count(waiting, 'task') + ' of group ' + name +
+                        ', aside among the dead letters. ' + count(Math.max(notRunning - 1, 0), 'task') + ' behind it go on.'],
+                    purge: ['Purge ' + count(notRunning, 'task'), 'Revokes ' + count(notRunning, 'task') + ' of group ' + name +
                         '. What runs is left. This can\u2019t be undone.']
                 };
             function go(reason) {
@@ -473,7 +473,7 @@
 
     function workersPage() {
         poll(function () { return page.dataset.base + '/workers/data'; }, function (found) {
-            warn(found.unread, found.workers.filter(function (worker) { return worker.answers; }).length);
+            warn(found.unconsumed_queues, found.workers.filter(function (worker) { return worker.answers; }).length);
             table('#gf-t-workers', [
                 ['Worker', function (row) { return row.known ? workerLink(row.name) : esc(row.name); }],
                 ['Answers', function (row) {

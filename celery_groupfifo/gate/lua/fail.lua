@@ -60,7 +60,7 @@ else
   end
   advance(lists, waiting, group_key, group, out)
 end
-redis.call('HINCRBY', K.stats, 'finished', 1)
+redis.call('HINCRBY', K.stats, 'runs_finished', 1)
 redis.call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. number(K.ms + due) or ''))
 redis.call('PEXPIRE', calls, keep)
 return { code, '', due, unpack(out) }
