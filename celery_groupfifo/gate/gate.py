@@ -21,7 +21,7 @@ from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import Server
 from celery_groupfifo.gate.servers import gate_server
-from celery_groupfifo.gate.store import Call, Store
+from celery_groupfifo.gate.store import ScriptArguments, Store
 from celery_groupfifo.settings import Settings, read_settings
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
@@ -174,7 +174,7 @@ class Gate(Recovery):
         """
         return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
 
-    def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> Call:
+    def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> ScriptArguments:
         """Return the call of a begin for the outbox, which sends many without waiting for their answers."""
         return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
 
@@ -189,7 +189,7 @@ class Gate(Recovery):
         script, arguments = self.finish_call(call)
         return self.finished(self.store.run(script, *arguments))
 
-    def finish_call(self, call: Finish) -> tuple[str, Call]:
+    def finish_call(self, call: Finish) -> tuple[str, ScriptArguments]:
         """Return the script for the end of a run, and its call; `finished` reads the answer."""
         if call.failure is not None and call.continuation is None:
             return "fail", self._fail_call(call, call.failure)
@@ -202,7 +202,7 @@ class Gate(Recovery):
             args += [entry.queue, entry.cut, entry.message, entry.delay]
         return "finish", (keys, more + [key for _, key in call.lists], args)
 
-    def _fail_call(self, call: Finish, failure: Failure) -> Call:
+    def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
         keys, group = self._keys(call.ticket), quote(call.key)
         more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
         more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
@@ -230,7 +230,7 @@ class Gate(Recovery):
                 call = self.surrender_call(mine[start : start + BATCH], lists)
                 self.publish(self.store.run("surrender", *call)[1:])
 
-    def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> Call:
+    def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> ScriptArguments:
         """Return the call that gives back heads of one partition, at most `BATCH`; see `surrender`."""
         args: list[Any] = [len(lists), *(name for name, _ in lists)]
         for ticket, lost in runs:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 Word = str | bytes | int | float
 
-Call = tuple[Keys, Sequence[str], Sequence[Word]]
+ScriptArguments = tuple[Keys, Sequence[str], Sequence[Word]]
 """One run of a script: the keys of its partition, its own keys, and its own arguments."""
 
 
@@ -103,7 +103,7 @@ class Store:
         values = [self.clock, keys.tag, *args]
         return self.ask(name, lambda: self._scripts.call(name, every, values))
 
-    def run_all(self, name: str, calls: Sequence[Call]) -> list[Any]:
+    def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:
         """Run a script many times in one round trip.
 
         In one transaction: if the script is flushed half-way, no later call may pass after an earlier one has failed.
@@ -125,7 +125,7 @@ class Store:
 
         return self.ask(name, call)
 
-    def _pipelined(self, name: str, calls: Sequence[Call], load: bool = False) -> list[Any]:
+    def _pipelined(self, name: str, calls: Sequence[ScriptArguments], load: bool = False) -> list[Any]:
         sha = scripts.sha(name)
         pipe = self.client.pipeline(transaction=True)
         if load:
@@ -139,7 +139,7 @@ class Store:
                 raise reply
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
 
-    def command(self, name: str, call: Call) -> list[Word]:
+    def command(self, name: str, call: ScriptArguments) -> list[Word]:
         """Return the run of a script as a command, for a caller that sends it on a connection of its own."""
         keys, more, args = call
         count = len(keys.base) + len(more)

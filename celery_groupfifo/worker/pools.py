@@ -38,14 +38,14 @@ class Pool:
         has_processes: True when runs are in processes of their own.
         runs_inline: True when runs are in the consumer's own thread.
         precomputes: True when handing over values of the main process saves time.
-        hears_on_loop: True when the consumer's loop hears the gate's answers; False: a thread does.
+        answers_on_loop: True when the consumer's loop handles the gate's answers; False: a thread does.
     """
 
     waits = False
     runs_inline = False
     has_processes = False
     precomputes = False
-    hears_on_loop = True
+    answers_on_loop = True
 
     def __init__(self, pool: Any, loop: Loop) -> None:
         self.celery, self._loop = pool, loop
@@ -103,7 +103,7 @@ class _AnyThread(Pool):
     """A pool that may be given its tasks from any thread."""
 
     @property
-    def hears_on_loop(self) -> bool:  # type: ignore[override]
+    def answers_on_loop(self) -> bool:  # type: ignore[override]
         """Return whether there is an event loop: without one the consumer looks for calls only every two seconds."""
         return self._loop.hub is not None
 

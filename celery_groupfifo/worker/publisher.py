@@ -29,8 +29,8 @@ from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)
 
-#: After a failure, seconds until the next try; doubled after each further one, up to the second number.
-AGAIN_SECONDS, AGAIN_MOST = 0.5, 5.0
+#: After a failure of the broker, seconds until the next try; doubled after each further one, up to the second number.
+BROKER_RETRY_SECONDS, BROKER_RETRY_MOST = 0.5, 5.0
 #: Seconds at the end to tell the gate of tickets that were not published.
 LEAVE_SECONDS = 1.0
 #: A proof for written tickets is asked for after so many seconds, tickets, or bytes.
@@ -172,7 +172,7 @@ class Publisher:
             return
         if not self._failures:
             logger.error("The broker takes no tickets: %r It is tried again until it does.", error)
-        pause = min(AGAIN_SECONDS * 2**self._failures, AGAIN_MOST)
+        pause = min(BROKER_RETRY_SECONDS * 2**self._failures, BROKER_RETRY_MOST)
         self._failures += 1
         self._stopped.wait(pause)
 

@@ -21,12 +21,12 @@ from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, ticket_in
 from celery_groupfifo.worker import events
-from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
-from celery_groupfifo.worker.lines import about
+from celery_groupfifo.worker.delivery import Delivery, HandedOffMessage, Unacknowledged
+from celery_groupfifo.worker.gate_call import GateCall
+from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.prefetch import Prefetch
 from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import Run, State
-from celery_groupfifo.worker.told import Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
@@ -149,8 +149,8 @@ class Receiver:
             return
         member.runs.add(run)
         self._prefetch.waits(run)
-        call = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
-        member.outbox.tell(Told("begin", call, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
+        arguments = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
+        member.outbox.send(GateCall("begin", arguments, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
 
     def _put_back(self, message: Any) -> None:
         logger.error(
@@ -161,13 +161,13 @@ class Receiver:
         errors = self._consumer.connection_errors
         self._member.loop.later(FOREIGN_SECONDS, lambda: message.reject_log_error(logger, errors, requeue=True))
 
-    def _begun(self, run: Run, reply: Any, told: Told) -> None:
+    def _begun(self, run: Run, reply: Any, call: GateCall) -> None:
         self._prefetch.answered(run)
         if not reply[0]:
             self._drop(run)
             return
         member = self._member
-        self._begin(run, told.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
+        self._begin(run, call.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket is stale."""
@@ -186,7 +186,7 @@ class Receiver:
         """
         member = self._member
         try:
-            message = HandedMessage(raw, delivery.channel)
+            message = HandedOffMessage(raw, delivery.channel)
             header = message.headers[HEADER]
             ticket = Ticket.parse(header)
             assert ticket is not None, "a script has read it"
@@ -216,7 +216,7 @@ class Receiver:
                 go_on()
             else:  # the loop that would go on with it does not run
                 run.let_go()
-                member.endings.give_back([run])
+                member.endings.surrender([run])
         except Exception as error:
             self._failed(run, error)
         except BaseException:  # the time limit of the greenlet that told the other run's end, for example
@@ -241,7 +241,7 @@ class Receiver:
             if self._member.receiving:
                 self._read(run)
             else:
-                self._member.endings.give_back([run])
+                self._member.endings.surrender([run])
         except Exception as error:
             self._failed(run, error)
         finally:
@@ -253,26 +253,26 @@ class Receiver:
         handle = self._handler(run.name)
         if handle is None:
             consumer.on_unknown_task(None, shown, NotRegistered(run.name))
-            self._member.endings.unread(run, NotRegistered(run.name))
+            self._member.endings.fail_unreadable(run, NotRegistered(run.name))
             return
         try:
-            if isinstance(message, HandedMessage):
+            if isinstance(message, HandedOffMessage):
                 message.accept = consumer.task_consumer.accept
                 if message.errors:
                     message._reraise_error()
             with about(run.continuation):
                 handle(message, None, run.on_ack, run.on_reject, consumer.on_task_message)
         except (InvalidTaskError, ContentDisallowed) as error:
-            self._member.endings.unread(run, error)
+            self._member.endings.fail_unreadable(run, error)
             consumer.on_invalid_task(None, shown, error)
         except DecodeError as error:
-            self._member.endings.unread(run, error)
+            self._member.endings.fail_unreadable(run, error)
             consumer.on_decode_error(shown, error)
         except Exception as error:
             if run.was_requested:
                 raise
             # The message is no task's. Celery would end this worker, and then the next one.
-            self._member.endings.unread(run, error)
+            self._member.endings.fail_unreadable(run, error)
             consumer.on_invalid_task(None, shown, InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}"))
 
     def _handler(self, name: str | None) -> Handler | None:

@@ -15,12 +15,10 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
 logger = get_logger(__name__)
-
-#: After a failure, seconds until the next try.
-AGAIN_SECONDS = 0.5
 
 
 class Renewer:
@@ -110,10 +108,10 @@ class Renewer:
                     self._failing = False
                     logger.info("The gate answers again.")
             except GroupFifoError as error:
-                wait = AGAIN_SECONDS
+                wait = GATE_RETRY_SECONDS
                 if not self._failing:
                     self._failing = True
                     logger.error("%s Leases can't be renewed; it is tried again until it answers.", error)
             except Exception:
-                wait = AGAIN_SECONDS
+                wait = GATE_RETRY_SECONDS
                 logger.exception("Leases were not renewed.")

@@ -27,9 +27,9 @@ from celery_groupfifo.sending.context import continuing
 from celery_groupfifo.sending.options import option_of
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.failures import failure
-from celery_groupfifo.worker.lines import about
+from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
-from celery_groupfifo.worker.run import LEAVING, Run, State
+from celery_groupfifo.worker.run import ENDING, Run, State
 from celery_groupfifo.worker.trace import Carried, split
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             with continuing(run.continuation):
                 super().on_timeout(soft, timeout)
             return
-        if run.state in LEAVING or run.state is State.ENDED:
+        if run.state in ENDING or run.state is State.ENDED:
             return  # the limit has struck while its end was told, which stays its outcome
         lost = run.is_lost
         self._fails(TimeLimitExceeded(timeout))

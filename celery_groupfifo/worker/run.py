@@ -27,8 +27,8 @@ class State(Enum):
     GIVEN = "given to the pool"
     STARTED = "started"
     OVER = "over"
-    TOLD = "told"
-    RETURNED = "given back"
+    FINISHING = "finishing"
+    SURRENDERING = "surrendering"
     LOST = "lost"
     ENDED = "ended"
 
@@ -39,15 +39,17 @@ FOLLOWS: dict[State, frozenset[State]] = {
     State.GIVEN: frozenset({State.BEGUN}),
     State.STARTED: frozenset({State.GIVEN}),
     State.OVER: frozenset({State.BEGUN, State.GIVEN, State.STARTED}),
-    State.TOLD: frozenset({State.OVER}),
-    State.RETURNED: frozenset({State.BEGUN, State.GIVEN, State.OVER}),
+    State.FINISHING: frozenset({State.OVER}),
+    State.SURRENDERING: frozenset({State.BEGUN, State.GIVEN, State.OVER}),
     State.LOST: frozenset({State.BEGUN, State.GIVEN, State.STARTED, State.OVER}),
-    State.ENDED: frozenset({State.RECEIVED, State.TOLD, State.RETURNED, State.LOST}),
+    State.ENDED: frozenset({State.RECEIVED, State.FINISHING, State.SURRENDERING, State.LOST}),
 }
+#: States in which the end is on its way to the gate.
+ENDING = frozenset({State.FINISHING, State.SURRENDERING})
+#: States in which the end is on its way to the gate.
+ENDING = frozenset({State.FINISHING, State.SURRENDERING})
 #: States in which the worker holds the lease, or may hold it: it has to be renewed.
-LEASED = frozenset({State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER, State.TOLD, State.RETURNED})
-#: States in which the gate is being told of the end.
-LEAVING = frozenset({State.TOLD, State.RETURNED})
+LEASED = ENDING | {State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER}
 
 
 class Disposition(Enum):
@@ -161,13 +163,13 @@ class Run:
         self.dying = 0
         return self._enter(State.OVER)
 
-    def told(self) -> bool:
+    def finishing(self) -> bool:
         """Enter the state in which its finish is on the way to the gate."""
-        return self._enter(State.TOLD)
+        return self._enter(State.FINISHING)
 
-    def given_back(self) -> bool:
+    def surrendering(self) -> bool:
         """Enter the state in which it is on the way back to the head of its group."""
-        return self._enter(State.RETURNED)
+        return self._enter(State.SURRENDERING)
 
     def lost(self) -> State | None:
         """Enter the state after the lease was lost; the execution may go on. Returns the state it was in."""
@@ -247,7 +249,7 @@ class Run:
             self.settle()
 
     def settle(self) -> None:
-        """Let the gate be told: the execution is over, or will not be."""
+        """Let the end be sent to the gate: the execution is over, or will not be."""
         self._decided(self)
 
     @property

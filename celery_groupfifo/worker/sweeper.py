@@ -22,17 +22,16 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
+from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.lost import Length, LostTickets
 
 logger = get_logger(__name__)
 
-#: After a failure, seconds until the next try.
-AGAIN_SECONDS = 0.5
 #: Seconds that `stop` waits for a call in progress.
 STOP_SECONDS = 0.5
 
 
-class Told(Protocol):
+class SweepEvents(Protocol):
     """The receiver of a sweeper's reports; see `events.Events`."""
 
     def reclaimed(self, count: int) -> None:
@@ -59,7 +58,7 @@ class Sweeper:
         gate: Gate,
         owner: Quoted,
         lists: Callable[[], Lists],
-        events: Told,
+        events: SweepEvents,
         tell_revoked: Callable[[list[tuple[str, bytes]]], None],
         length: Length | None = None,
     ) -> None:
@@ -170,10 +169,10 @@ class Sweeper:
                 if not self._failing:
                     self._failing = True
                     logger.error("%s It is tried again until it answers; leases stay as they are.", error)
-                again_at = monotonic() + AGAIN_SECONDS
+                again_at = monotonic() + GATE_RETRY_SECONDS
             except Exception:
                 logger.exception("A sweep failed.")
-                again_at = monotonic() + AGAIN_SECONDS
+                again_at = monotonic() + GATE_RETRY_SECONDS
 
     def _listen(self) -> None:
         """Wait for the bells of all partitions; each wakes one worker only."""
@@ -186,7 +185,7 @@ class Sweeper:
                     store.nudge(bell)  # it was meant for a living worker
             except GroupFifoError as error:
                 logger.debug("The bell can't be heard: %s", error)
-                self._stopped.wait(AGAIN_SECONDS)
+                self._stopped.wait(GATE_RETRY_SECONDS)
                 continue
             with self._changed:
                 if bell is not None:

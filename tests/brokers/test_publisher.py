@@ -212,7 +212,7 @@ def test_a_broker_that_is_not_there_is_not_tried_all_the_time(redis_url: str, ca
     try:
         sender.park(*(f"t{number}" for number in range(30)))
         until(lambda: len(tries) >= 3)
-        assert tries[2] - tries[0] >= module.AGAIN_SECONDS * 3
+        assert tries[2] - tries[0] >= module.BROKER_RETRY_SECONDS * 3
         assert sum("The broker takes no tickets" in message for message in caplog.messages) == 1
     finally:
         module.broker_connection = connect_to
@@ -364,7 +364,7 @@ def test_what_rabbitmq_refuses_delays_no_other(
     rabbit.park("a")
     started = time.monotonic()
     taken(rabbitmq_url, "a")
-    assert time.monotonic() - started < module.AGAIN_MOST, "no pause after each"
+    assert time.monotonic() - started < module.BROKER_RETRY_MOST, "no pause after each"
     assert rabbit.unsent() == {f"odd{number}" for number in range(8)}
     assert any("can't be published" in message for message in caplog.messages)
 

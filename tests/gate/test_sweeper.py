@@ -307,7 +307,7 @@ def test_neither_waking_nor_stopping_waits_for_a_call_that_hangs(redis_url: str)
 def test_an_outage_is_told_once_and_its_end_too(
     redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("celery_groupfifo.worker.sweeper.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("celery_groupfifo.worker.sweeper.GATE_RETRY_SECONDS", 0.01)
     gate = build_gate(make_app(redis_url))
     run, tries = gate.store.run, []
 

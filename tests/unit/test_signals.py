@@ -200,7 +200,7 @@ def test_a_thread_of_our_own_leaves_the_sending_of_events_to_the_loop(run: Any) 
     dispatcher, soon = Dispatcher(), list[Any]()
     consumer = SimpleNamespace(hostname="one@host", event_dispatcher=dispatcher)
     told = events.Events(consumer, soon.append, lambda call: call())
-    for name, steps in (("groupfifo-heard", 1), ("MainThread", 0)):
+    for name, steps in (("groupfifo-answers", 1), ("MainThread", 0)):
         soon.clear()
         thread = threading.Thread(target=told.surrendered, args=(run,), name=name)
         thread.start()
