@@ -18,11 +18,11 @@ MOST = 1000
 TURN = 100
 
 
-class Read(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class ReadHandler(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The base of handlers that only read."""
 
 
-class ListGroups(Read):
+class GroupsHandler(ReadHandler):
     """The handler of GET /api/groups."""
 
     @authenticated
@@ -40,7 +40,7 @@ class ListGroups(Read):
         self.write(found)
 
 
-class Summary(Read):
+class SummaryHandler(ReadHandler):
     """The handler of GET /api/groups/summary."""
 
     @authenticated
@@ -50,7 +50,7 @@ class Summary(Read):
         self.write(await self.ask(data.summary))
 
 
-class Letters(Read):
+class DeadLettersHandler(ReadHandler):
     """The handler of GET /api/groups/dead-letters."""
 
     @authenticated
@@ -59,7 +59,7 @@ class Letters(Read):
         self.write(await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1)))
 
 
-class Workers(Read):
+class WorkersHandler(ReadHandler):
     """The handler of GET /api/groups/workers."""
 
     @authenticated
@@ -68,7 +68,7 @@ class Workers(Read):
         self.write(await self.ask(data.workers))
 
 
-class Actions(Read):
+class ActionsHandler(ReadHandler):
     """The handler of GET /api/groups/actions."""
 
     @authenticated
@@ -77,7 +77,7 @@ class Actions(Read):
         self.write(await self.ask(data.actions, max(self.number("limit", 100, MOST), 1)))
 
 
-class Info(Read):
+class GroupHandler(ReadHandler):
     """The handler of GET /api/group/info/KEY."""
 
     @authenticated
@@ -89,7 +89,7 @@ class Info(Read):
         self.write(found)
 
 
-class Tasks(Read):
+class TasksHandler(ReadHandler):
     """The handler of GET /api/group/tasks/KEY."""
 
     @authenticated
@@ -99,7 +99,7 @@ class Tasks(Read):
         self.write(await self.ask(data.tasks, self.key(path), limit, self.number("offset", 0)))
 
 
-class Act(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class GroupActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/group/VERB/KEY."""
 
     @authenticated
@@ -109,7 +109,7 @@ class Act(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
         self.write(await self.ask(act.one, verb, self.key(path), self.said(), self.by))
 
 
-class ActOnMany(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/groups/VERB."""
 
     @authenticated
@@ -128,7 +128,7 @@ class ActOnMany(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-i
         self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})
 
 
-class Redrive(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class RedriveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/groups/redrive."""
 
     @authenticated

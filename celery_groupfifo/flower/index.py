@@ -122,7 +122,7 @@ def _groups(reader: Reader, at: int, keys: Keys) -> Iterator[Row]:
     for page in reader.scan("zscan", keys.depth, CHUNK):
         names = [name for name, _ in page]
         if names:
-            lines = [keys.waiting(Quoted(name)) for name in names]
+            lines = [keys.line(Quoted(name)) for name in names]
             ages = reader.gate.store.run("ages", keys, lines, [len(names), *names])
             for (name, depth), since in zip(page, ages, strict=True):
                 # In line and nothing in flight: the next sweep lets it go on. Not in line: an ETA has not come.

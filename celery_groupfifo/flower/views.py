@@ -18,7 +18,7 @@ _COLUMNS = ("key", "state", "depth", "running", "worker", "age", "succeeded", "f
 MOST = 500
 
 
-class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+class BasePage(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
     """The base of our pages."""
 
     template = ""
@@ -41,31 +41,31 @@ class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
         self.render(template, page=page, states=STATES, **more)
 
 
-class GroupsPage(Page):
+class GroupsPage(BasePage):
     """The page of all groups."""
 
     template = "groupfifo_groups.html"
 
 
-class LettersPage(Page):
+class DeadLettersPage(BasePage):
     """The page of dead letters."""
 
     template = "groupfifo_letters.html"
 
 
-class WorkersPage(Page):
+class WorkersPage(BasePage):
     """The page of workers and their leases."""
 
     template = "groupfifo_workers.html"
 
 
-class ActionsPage(Page):
+class ActionsPage(BasePage):
     """The page of operators' actions."""
 
     template = "groupfifo_actions.html"
 
 
-class GroupPage(Page):
+class GroupPage(BasePage):
     """The page of one group."""
 
     @authenticated
@@ -78,7 +78,7 @@ class GroupPage(Page):
 # -- data ------------------------------------------------------------------
 
 
-class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+class BaseData(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
     """The base of handlers for a page's data. Unlike those of /api they need no flag, only Flower's login."""
 
     def link(self, tasks: Any) -> None:
@@ -90,7 +90,7 @@ class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
                 task["task"] = known.name or ""
 
 
-class GroupsData(Data):
+class GroupsData(BaseData):
     """The data of the groups' table, as DataTables asks for it."""
 
     @authenticated
@@ -126,7 +126,7 @@ class GroupsData(Data):
     post = get
 
 
-class GroupData(Data):
+class GroupData(BaseData):
     """The data of one group."""
 
     @authenticated
@@ -144,7 +144,7 @@ class GroupData(Data):
         self.write(found)
 
 
-class LettersData(Data):
+class DeadLettersData(BaseData):
     """The data of the dead letters' page."""
 
     @authenticated
@@ -155,7 +155,7 @@ class LettersData(Data):
         self.write(found)
 
 
-class WorkersData(Data):
+class WorkersData(BaseData):
     """The data of the workers' page."""
 
     @authenticated
@@ -169,7 +169,7 @@ class WorkersData(Data):
         self.write(found)
 
 
-class ActionsData(Data):
+class ActionsData(BaseData):
     """The data of the actions' page."""
 
     @authenticated

@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 
 class Failover:
-    """The tracker of the server in use, by its place in a list.
+    """The tracker of the server in use, by its position in a list.
 
     Args:
         servers: Connections to each, to try it.
@@ -38,7 +38,7 @@ class Failover:
         self._pid, self._lock = os.getpid(), threading.Lock()
 
     def find(self) -> int:
-        """Return the place of the server in use.
+        """Return the position of the server in use.
 
         Raises:
             redis.ConnectionError: None of them works.
@@ -54,7 +54,7 @@ class Failover:
             return self._used
 
     def last(self) -> int | None:
-        """Return the place of the server in use, without a try; None: not known yet."""
+        """Return the position of the server in use, without a try; None: not known yet."""
         return self._used
 
     def doubt(self) -> None:

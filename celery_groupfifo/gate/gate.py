@@ -19,7 +19,7 @@ from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names, quot
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
 from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
-from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import ScriptArguments, Store
 from celery_groupfifo.settings import Settings, read_settings
@@ -40,7 +40,7 @@ class Gate(Recovery):
     """
 
     def __init__(
-        self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser, server: Server
+        self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser, server: RedisServer
     ) -> None:
         super().__init__(store, keyspace, settings, releaser)
         self.server = server
@@ -111,7 +111,7 @@ class Gate(Recovery):
         return [self._parked(reply, entry, producer) for reply, entry in pairs]
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
-        more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
+        more = [keys.line(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
         if entry.list_key is not None:
             more.append(entry.list_key)
         return more, [
@@ -152,7 +152,7 @@ class Gate(Recovery):
 
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
-        more = [keys.waiting(group), keys.group(group), keys.producer(number.producer), keys.audit]
+        more = [keys.line(group), keys.group(group), keys.producer(number.producer), keys.audit]
         args: list[Any] = [name, group, number.value, PRODUCER_KEEP_MS, note]
         code, *rest = self.store.run("revoke", keys, more, args)
         self._producers.append(Number(number.producer, number.value + 1))
@@ -194,7 +194,7 @@ class Gate(Recovery):
         if call.failure is not None and call.continuation is None:
             return "fail", self._fail_call(call, call.failure)
         keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
+        more = [keys.line(group), keys.group(group), keys.calls(call.owner)]
         args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.owner, call.caller, call.call]
         args += [self.settings.ttl_ms, call.take, self.keep_ms, len(call.lists), *(name for name, _ in call.lists)]
         if call.continuation is not None:
@@ -204,8 +204,8 @@ class Gate(Recovery):
 
     def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
         keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
-        more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
+        more = [keys.line(group), keys.group(group), keys.calls(call.owner)]
+        more += [keys.cancelled(group, call.ticket.fence), *(key for _, key in call.lists)]
         args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.caller, call.call, self.keep_ms]
         args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]

@@ -88,7 +88,7 @@ class Keys:
         self.paused = self._stem + "paused"
         self.audit = self._stem + "audit"
 
-    def waiting(self, group: Quoted) -> str:
+    def line(self, group: Quoted) -> str:
         """Return the list of a group's parked entries."""
         return f"{self._stem}w:{group}"
 
@@ -96,8 +96,8 @@ class Keys:
         """Return the hash of a group's own state."""
         return f"{self._stem}g:{group}"
 
-    def cut(self, group: Quoted, fence: int | str) -> str:
-        """Return the list of what a failed run has cut off its group's line."""
+    def cancelled(self, group: Quoted, fence: int | str) -> str:
+        """Return the list of entries that a failed run cancels."""
         return f"{self._stem}d:{group}:{fence}"
 
     def calls(self, owner: Quoted) -> str:

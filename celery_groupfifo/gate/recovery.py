@@ -116,7 +116,7 @@ class Recovery:
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
         while members:
             some = members[:ADVANCED]
-            places = [key for _, group in some for key in (keys.waiting(group), keys.group(group))]
+            places = [key for _, group in some for key in (keys.line(group), keys.group(group))]
             args: list[Word] = [len(some), len(lists), *names, *(word for pair in some for word in pair)]
             done, next_due, *words = self.store.run("advance", keys, [keys.crowd, *places, *list_keys], args)
             self.publish(words)
@@ -125,7 +125,7 @@ class Recovery:
         return min((answer for answer in answers if answer >= 0), default=-1)
 
     def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
-        more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
+        more = [keys.cancelled(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
         gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH, MOST_BYTES])
         pairs = zip(gone[::2], gone[1::2], strict=True)
         return [(task_of(name.decode()), message_of(text)) for name, text in pairs]

@@ -12,7 +12,7 @@ from kombu.utils import symbol_by_name
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.gate.server import Options, Server, known_options, place_of
+from celery_groupfifo.gate.server import Options, RedisServer, database_of, known_options
 from celery_groupfifo.masks import shown
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
@@ -30,7 +30,7 @@ _PARSERS: Mapping[str, Any] = URL_QUERY_ARGUMENT_PARSERS
 ENCODE = "Write special characters of a password percent-encoded (urllib.parse.quote)."
 
 
-def server_at(url: Any, transport_options: Mapping[str, Any]) -> Server:
+def server_at(url: Any, transport_options: Mapping[str, Any]) -> RedisServer:
     """Return the server that a URL names.
 
     Args:
@@ -52,10 +52,10 @@ def server_at(url: Any, transport_options: Mapping[str, Any]) -> Server:
             "Name one of them, or sentinels (sentinel://host:port;sentinel://host:port), which find the one in charge."
         )
     options = _options(url)
-    return Server(url, place_of(options), options)
+    return RedisServer(url, database_of(options), options)
 
 
-def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -> Server:
+def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -> RedisServer:
     options: Options = {}
     sentinels = []
     for each in every:
@@ -73,7 +73,7 @@ def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -
 
 def sentinel_server(
     url: str, options: Options, sentinels: list[tuple[str, int]], transport_options: Mapping[str, Any]
-) -> Server:
+) -> RedisServer:
     """Return the server that sentinels name.
 
     Args:
@@ -94,8 +94,8 @@ def sentinel_server(
     theirs = dict(transport_options.get("sentinel_kwargs") or {})
     if transport_options.get("min_other_sentinels"):
         theirs["min_other_sentinels"] = transport_options["min_other_sentinels"]
-    place = (tuple(sorted(sentinels)), master, options.get("db") or 0)
-    return Server(url, place, options, sentinels=tuple(sentinels), master=master, sentinel_options=theirs)
+    database = (tuple(sorted(sentinels)), master, options.get("db") or 0)
+    return RedisServer(url, database, options, sentinels=tuple(sentinels), master=master, sentinel_options=theirs)
 
 
 def _options(url: str) -> Options:

@@ -12,7 +12,7 @@ from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.groups import audit, doctor, find, stats, verify
 from celery_groupfifo.groups.explain import Explainer
-from celery_groupfifo.groups.letters import Letters
+from celery_groupfifo.groups.letters import DeadLetters
 from celery_groupfifo.groups.listing import list_groups
 from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.groups.reader import Reader
@@ -43,7 +43,7 @@ class Groups:
         self.gate = gate or gate_of(app)
         self._reader = Reader(self.gate)
         self._operator = Operator(app, self.gate, self._reader)
-        self._letters = Letters(self.gate, self._reader)
+        self._letters = DeadLetters(self.gate, self._reader)
 
     # -- read --------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Groups:
                 second.
         """
         workers = Workers(self.app) if ask_workers else None
-        keys, _ = self._place(key)
+        keys, _ = self._keys_of(key)
         return Explainer(self.app, self._reader, workers).explain(keys, self._get(key), key)
 
     def find(self, task_id: str) -> Found | None:
@@ -279,7 +279,7 @@ class Groups:
 
         Args:
             key: Of the group; None: of all.
-            limit: Letters at most.
+            limit: DeadLetters at most.
 
         Raises:
             InvalidOption: `limit` does not work.
@@ -322,12 +322,12 @@ class Groups:
 
     # -- parts -------------------------------------------------------------
 
-    def _place(self, key: str) -> tuple[Keys, Quoted]:
+    def _keys_of(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(checked_key(key, "this call"))
         return self.gate.keyspace.of_group(group), group
 
     def _get(self, key: str) -> Group | None:
-        keys, group = self._place(key)
+        keys, group = self._keys_of(key)
         found = self._reader.groups(keys, [group], details=True)
         return find.with_error(self.app, found[0]) if found else None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from celery import Celery
 
 from celery_groupfifo.gate.gate import build_gate
-from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.groups.fleet import fleet, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import server
@@ -81,7 +81,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
     )
 
 
-def _way(app: Celery, server: Server) -> Iterator[Check]:
+def _way(app: Celery, server: RedisServer) -> Iterator[Check]:
     """Yield the findings about the connection to the gate."""
     count = 1 + len(server.others)
     yield Check.of(

@@ -52,7 +52,7 @@ def _found(
     elif flight is None:
 
         def build(pipe: Any) -> None:
-            pipe.lpos(keys.waiting(group), f"{where.us if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
+            pipe.lpos(keys.line(group), f"{where.us if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
 
         place, due = reader.ask("find", build)
         state = "scheduled" if place is None and due is not None else "parked"

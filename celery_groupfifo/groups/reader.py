@@ -9,7 +9,7 @@ from typing import Any
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
+from celery_groupfifo.gate.records import Flight, PlaceInLine, StoredEntry
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
 
@@ -20,7 +20,7 @@ PLACES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EntryInLine:
     """An entry at its place in line; `id` is its name, see keys.py."""
 
     number: int
@@ -78,8 +78,8 @@ class Reader:
 
         def first(pipe: Any) -> None:
             for name in names:
-                pipe.hgetall(keys.group(name)).llen(keys.waiting(name))
-                pipe.lindex(keys.waiting(name), 0).zscore(keys.depth, name)
+                pipe.hgetall(keys.group(name)).llen(keys.line(name))
+                pipe.lindex(keys.line(name), 0).zscore(keys.depth, name)
 
         replies, now = self.ask("groups", first), self.now()
         states: list[dict[bytes, bytes]] = replies[::4]
@@ -141,19 +141,19 @@ class Reader:
 
     # -- a line ------------------------------------------------------------
 
-    def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[Place]:
+    def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[EntryInLine]:
         """Yield the places of a line that are not empty, at most `limit` of them, from a place on."""
         given = 0
         while given < limit:
-            items = self.one("lrange", keys.waiting(name), start, start + PLACES - 1)
-            places = [Waiting.parse(item.decode()) for item in items]
+            items = self.one("lrange", keys.line(name), start, start + PLACES - 1)
+            places = [PlaceInLine.parse(item.decode()) for item in items]
             if not places:
                 return
             texts = self.texts(keys, [place.name for place in places])
             for number, ((us, id), text) in enumerate(zip(places, texts, strict=True), start):
                 entry = StoredEntry.parse(text)
                 if text is not None and (entry is None or entry.us == us):
-                    yield Place(number, us, id, text)
+                    yield EntryInLine(number, us, id, text)
                     given += 1
                     if given == limit:
                         return
@@ -230,4 +230,4 @@ def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, st
     )
 
 
-__all__ = ["FLAGS", "STATES_IN_FLIGHT", "Flight", "Place", "Reader"]
+__all__ = ["FLAGS", "STATES_IN_FLIGHT", "EntryInLine", "Flight", "Reader"]

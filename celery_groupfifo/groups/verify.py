@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score, quote, task_of, unquote
-from celery_groupfifo.gate.records import Flight, Waiting
+from celery_groupfifo.gate.records import Flight, PlaceInLine
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Breach
 
@@ -59,7 +59,7 @@ class _State:
     lines: dict[Quoted, set[str]] = field(default_factory=dict)
     records: dict[str, Flight | None] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
-    cut: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
 
 
 def verify(reader: Reader, repair: bool) -> list[Breach]:
@@ -81,7 +81,7 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
 
 def _mend(reader: Reader, keys: Keys, mend: Repair | _Recall) -> None:
     if isinstance(mend, _Recall):
-        more = [keys.waiting(mend.group), keys.group(mend.group)]
+        more = [keys.line(mend.group), keys.group(mend.group)]
         reader.gate.store.run("recall", keys, more, [mend.id, reader.gate.settings.concurrency])
     else:
         now = int(reader.now())
@@ -124,9 +124,11 @@ def _read(reader: Reader, keys: Keys) -> _State:
     state.paused = {Quoted(name) for name, _ in _scan(reader, "zscan", keys.paused)}
     state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
     for member in state.due:
-        if member.startswith("d "):  # cut off its line, to be cancelled
+        if member.startswith("d "):  # taken out of its line, to be cancelled
             _, group, fence = member.split(" ")
-            state.cut |= {item.decode() for item in reader.one("lrange", keys.cut(Quoted(group), fence), 0, -1)}
+            state.cancelled |= {
+                item.decode() for item in reader.one("lrange", keys.cancelled(Quoted(group), fence), 0, -1)
+            }
     named = {record.group for record in state.records.values() if record}
     names = set(state.depth) | state.paused | named | {each.group for each in state.entries.values() if each.group}
     names |= set(_left(reader, keys))
@@ -139,7 +141,7 @@ def _read(reader: Reader, keys: Keys) -> _State:
 def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted]) -> None:
     def build(pipe: Any) -> None:
         for name in names:
-            pipe.hkeys(keys.group(name)).lrange(keys.waiting(name), 0, CHUNK - 1)
+            pipe.hkeys(keys.group(name)).lrange(keys.line(name), 0, CHUNK - 1)
 
     replies = reader.ask("verify", build)
     for name, fields, items in zip(names, replies[::2], replies[1::2], strict=True):
@@ -149,7 +151,7 @@ def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted])
             line |= {item.decode() for item in items}
             if len(items) < CHUNK:
                 break
-            items = reader.one("lrange", keys.waiting(name), start, start + CHUNK - 1)
+            items = reader.one("lrange", keys.line(name), start, start + CHUNK - 1)
             start += CHUNK
         state.lines[name] = line
 
@@ -160,7 +162,7 @@ def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
 
 def _left(reader: Reader, keys: Keys) -> Iterator[Quoted]:
     """Yield groups that have a key of their own. Empty ones are in no index, so this walks over all keys."""
-    stems = [keys.group(quote("")), keys.waiting(quote(""))]
+    stems = [keys.group(quote("")), keys.line(quote(""))]
     for stem in stems:
         cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", stem) + "*"
         while cursor:
@@ -192,7 +194,7 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
 
 def _placed(state: _State, entry: _Entry, id: str) -> bool:
     item = f"{entry.us} {id}"
-    return item in state.lines.get(entry.group, ()) or item in state.cut
+    return item in state.lines.get(entry.group, ()) or item in state.cancelled
 
 
 #: The needs of an entry in flight, by its state: a member of `due` or a ticket of one of these kinds, or a new member
@@ -233,7 +235,7 @@ def _flight_breaches(
 
 
 def _stands(state: _State, item: str) -> bool:
-    us, id = Waiting.parse(item)
+    us, id = PlaceInLine.parse(item)
     return id in state.entries and state.entries[id].us == us
 
 

@@ -19,7 +19,7 @@ from celery_groupfifo.gate import counts
 from celery_groupfifo.gate.counts import TOTALS, Counts
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys
-from celery_groupfifo.gate.records import Waiting
+from celery_groupfifo.gate.records import PlaceInLine
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Snapshots:
 
         def ages(pipe: Any) -> None:
             for name in names:
-                pipe.lindex(keys.waiting(name.decode()), 0)
+                pipe.lindex(keys.line(name.decode()), 0)
 
         firsts = gate.store.read("ages", ages) if names else []
         waiting = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if part.waiting else []
@@ -159,7 +159,7 @@ class Snapshots:
 
     def _age(self, keys: Keys, names: Any, firsts: list[bytes | None], now: float) -> float:
         pairs = zip(names, firsts, strict=True)
-        parked = [(int(Waiting.parse(first.decode()).us), name) for name, first in pairs if first]
+        parked = [(int(PlaceInLine.parse(first.decode()).us), name) for name, first in pairs if first]
         if not parked:
             self._oldest.pop(keys.tag, None)
             return 0.0

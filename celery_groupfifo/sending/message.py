@@ -56,7 +56,7 @@ def build_entry(
             f"immediate=True does not work for {route.task}: it asks the broker to give back what nobody takes "
             "at once, and a task of a group waits for those before it."
         )
-    place = releaser.place(route)
+    destination = releaser.destination(route)
     headers = cleaned(publish["headers"])
     eta = headers.get("eta")
     delay = _delay_ms(app, eta)
@@ -66,7 +66,7 @@ def build_entry(
 
     given = {name: value for name, value in publish["properties"].items() if name not in _TRANSPORTS}
     properties = {**given, "body_encoding": "base64"}
-    if route.priority is not None or place.list_key is not None:  # a virtual transport of kombu always has one
+    if route.priority is not None or destination.list_key is not None:  # a virtual transport of kombu always has one
         properties["priority"] = route.priority or 0
     if (ttl := properties.pop("expiration", None)) is not None and not headers.get("expires"):
         headers["expires"] = (app.now() + timedelta(milliseconds=int(ttl))).isoformat()
@@ -76,16 +76,16 @@ def build_entry(
         "content-encoding": publish["content_encoding"],
         "content-type": publish["content_type"],
     }
-    if place.is_amqp:
+    if destination.is_amqp:
         _check_amqp(route.task, {**properties, "application_headers": headers})
-    if place.list_key is None and (replayed := _replayed(app, publish, route, place.declare)):
+    if destination.list_key is None and (replayed := _replayed(app, publish, route, destination.declare)):
         rest["publish"] = replayed
     front_bytes = front.encode()
     return Entry(
         id=headers["id"],
         key=key,
-        queue=place.queue,
-        list_key=place.list_key,
+        queue=destination.queue,
+        list_key=destination.list_key,
         cut=len(front_bytes),
         message=front_bytes + f"{_open(headers)}, {_open(rest)}".encode(),
         delay=delay,

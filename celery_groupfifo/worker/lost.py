@@ -54,7 +54,7 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _LengthAnswer:
     """The broker's answer, with the state that the question was about: it counts only while that has not changed."""
 
     fence: int
@@ -77,7 +77,7 @@ class LostTickets:
         self._after: dict[str, str] = {}
         self._known: dict[str, dict[str, _Known]] = {}
         self._round: dict[str, dict[str, _Known]] = {}
-        self._answers: dict[tuple[str, str], _Answer] = {}
+        self._answers: dict[tuple[str, str], _LengthAnswer] = {}
         self._background = Background("groupfifo-length")
 
     def look(self) -> int:
@@ -141,11 +141,11 @@ class LostTickets:
             except Exception as error:  # a broker may raise anything
                 logger.debug("The broker does not tell how many messages %s holds: %r", head.queue, error)
                 length = None
-            self._answers[keys.tag, head.queue] = _Answer(head.fence, begun, tickets, length)
+            self._answers[keys.tag, head.queue] = _LengthAnswer(head.fence, begun, tickets, length)
 
         self._background.submit(ask, (keys.tag, head.queue))
 
-    def _answered(self, keys: Keys, head: Head, known: _Known, answer: _Answer, now: float) -> int:
+    def _answered(self, keys: Keys, head: Head, known: _Known, answer: _LengthAnswer, now: float) -> int:
         if answer.length is None:
             if now - known.quiet < min(BOUND * 2.0**head.rereleases, LONGEST):
                 return 0

@@ -113,7 +113,7 @@ class Explorer:
         self.world, self.take, self.tasks = world, take, tasks
         self.groups = Groups(world.app, world.gate)
         keys = world.keys
-        per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
+        per_group = [name(group) for group in GROUPS for name in (keys.line, keys.group)]
         self._names = [*keys.base[:7], *per_group, "q", keys.pulse, keys.crowd, *map(keys.calls, WORKERS)]
         self._look = world.redis.register_script(LOOK)
         self._there: dict[str, bytes] = {}

@@ -48,7 +48,7 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     pipe.hgetall(keys.entries).hgetall(keys.flight).zrange(keys.due, 0, -1, withscores=True)
     pipe.zrange(keys.depth, 0, -1, withscores=True).zrange(keys.on_the_way, 0, -1).hgetall(keys.begins)
     for group in groups:
-        pipe.lrange(keys.waiting(group), 0, -1).hgetall(keys.group(group))
+        pipe.lrange(keys.line(group), 0, -1).hgetall(keys.group(group))
     for queue in queues:
         pipe.lrange(queue, 0, -1)
     entries, flight, due, depth, on_the_way, begins, *rest = pipe.execute()

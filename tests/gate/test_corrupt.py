@@ -120,10 +120,10 @@ def test_revoking_it_stops_no_group(world: World, place: str) -> None:
 
 
 def test_a_foreign_type_under_a_groups_name_is_named_and_parks_nothing(world: World) -> None:
-    world.redis.set(world.keys.waiting("g"), "foreign")
+    world.redis.set(world.keys.line("g"), "foreign")
     with pytest.raises(GroupFifoError, match=r"'park' found a key of another type.*groupfifo_namespace"):
         world.park("a")
-    world.redis.delete(world.keys.waiting("g"))
+    world.redis.delete(world.keys.line("g"))
     assert world.park("a"), "it had not been accepted, so it is no duplicate"
     assert world.queued() == ["a"]
     assert world.depth() == 1

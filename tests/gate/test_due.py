@@ -25,7 +25,7 @@ def revoked(world: World, key: str, count: int) -> None:
     """So many places in line, and none of them holds a task; behind them stands one that does."""
     pipe = world.redis.pipeline()
     for n in range(count):
-        pipe.rpush(world.keys.waiting(key), f"{world.now * 1000} {key}{n}")
+        pipe.rpush(world.keys.line(key), f"{world.now * 1000} {key}{n}")
     pipe.execute()
     world.park(f"last of {key}", key)
 

@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.recovery import GRACE_MS
-from celery_groupfifo.gate.releaser import Place
+from celery_groupfifo.gate.releaser import Destination
 from celery_groupfifo.gate.route import Route
 from tests.gate.support import World, ticket_of
 
@@ -25,8 +25,8 @@ class Elsewhere:
         self.sent: list[Ticket] = []
         self.error: Exception | None = None
 
-    def place(self, route: Route) -> Place:
-        return Place("*" + route.routing_key)
+    def destination(self, route: Route) -> Destination:
+        return Destination("*" + route.routing_key)
 
     def send(self, queue: str, message: bytes, producer: object = None) -> None:
         if self.error is not None:

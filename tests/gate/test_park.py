@@ -82,7 +82,7 @@ def test_many_are_parked_in_order_in_one_round_trip(world: World) -> None:
 
 
 def test_one_bad_entry_of_many_is_named_and_stops_no_other(world: World) -> None:
-    world.redis.set(world.keys.waiting("bad"), "foreign")
+    world.redis.set(world.keys.line("bad"), "foreign")
     entries = [make_entry(world.gate, id, id) for id in ("good1", "bad", "good2")]
     first, bad, last = world.gate.park_all(entries, world.gate.numbers(3))
     assert first is True and last is True

@@ -200,7 +200,7 @@ def test_a_page_of_a_hundred_thousand_groups_costs_a_page(world: World, groups: 
     keys, pipe = world.keys, world.redis.pipeline(transaction=False)
     for n in range(100_000):
         us = (world.now - n) * 1000
-        pipe.zadd(keys.depth, {f"g{n}": 1 + n % 50}).rpush(keys.waiting(f"g{n}"), f"{us} t{n}")
+        pipe.zadd(keys.depth, {f"g{n}": 1 + n % 50}).rpush(keys.line(f"g{n}"), f"{us} t{n}")
         if n % 20_000 == 0:
             pipe.execute()
     pipe.hset(keys.entries, mapping={f"t{n}": "x" for n in range(100_000)})
@@ -225,7 +225,7 @@ def test_places_of_revoked_tasks_cost_a_round_trip_per_hundred(world: World, gro
     groups.pause("g")
     pipe = world.redis.pipeline()
     for n in range(5000):
-        pipe.rpush(world.keys.waiting("g"), f"{world.now * 1000} gone{n}")
+        pipe.rpush(world.keys.line("g"), f"{world.now * 1000} gone{n}")
     pipe.execute()
     world.park("a")
     before = int(world.redis.info("stats")["total_commands_processed"])

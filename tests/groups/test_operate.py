@@ -56,7 +56,7 @@ def test_skip_of_the_last_one_under_a_pause_leaves_no_line(shop: Shop) -> None:
     shop.groups.pause("k")
     shop.send("k", "a")
     shop.groups.skip("k", expected="a")
-    assert not shop.world.redis.exists(shop.world.keys.waiting("k"))
+    assert not shop.world.redis.exists(shop.world.keys.line("k"))
 
 
 def test_skip_walks_over_any_number_of_empty_places(shop: Shop) -> None:

@@ -90,7 +90,7 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
     "depth lost": (three, lambda w: w.redis.delete(w.keys.depth), "Its depth is 0, but it has 3 entries."),
     "orphan": (
         three,
-        lambda w: w.redis.lrem(w.keys.waiting("g"), 0, w.redis.lindex(w.keys.waiting("g"), 0)),
+        lambda w: w.redis.lrem(w.keys.line("g"), 0, w.redis.lindex(w.keys.line("g"), 0)),
         "no line",
     ),
     "orphan after its eta": (
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
     "crowd that runs": (both_run, lambda w: crowd(w, "b", "other"), "It runs, and the group goes on when all have"),
     "flag": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "draining", "{}"), "It is draining, and holds no task"),
     "flag of a block": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "blocked", "{}"), "It is blocked, and"),
-    "places": (nothing, lambda w: w.redis.rpush(w.keys.waiting("g"), *["1 z"] * 250), "Its line holds places of"),
+    "places": (nothing, lambda w: w.redis.rpush(w.keys.line("g"), *["1 z"] * 250), "Its line holds places of"),
     "pause of nothing": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "paused", "{}"), "paused, but not listed"),
     "listed": (three, lambda w: w.redis.zadd(w.keys.paused, {"g": 1}), "listed as paused, but is not"),
     "record": (three, lambda w: w.redis.hset(w.keys.flight, "z", "nonsense"), "its message is gone"),

@@ -105,8 +105,8 @@ def test_the_oldest_task_is_found_among_many_groups(app: Celery) -> None:
     keys, now = gate.keyspace.partitions[0], int(time.time() * 1e6)
     pipe = gate.store.client.pipeline(transaction=False)
     for number in range(5000):
-        pipe.zadd(keys.depth, {f"g{number}": 1}).rpush(keys.waiting(f"g{number}"), f"{now} id")
-    pipe.lset(keys.waiting("g4321"), 0, f"{now - 3_600_000_000} id").execute()
+        pipe.zadd(keys.depth, {f"g{number}": 1}).rpush(keys.line(f"g{number}"), f"{now} id")
+    pipe.lset(keys.line("g4321"), 0, f"{now - 3_600_000_000} id").execute()
     snapshots = metrics.Snapshots(app, max_age=0)
 
     ages = [snapshot.oldest_age for _ in range(14) if (snapshot := snapshots.get()[1])]

@@ -23,13 +23,13 @@ from tests.unit.connecting import app_with, options_of, server_of
 def test_the_broker_where_it_is_a_redis() -> None:
     server = server_of(app_with("redis://:secret@shop:6380/3", "redis://other/1"))
 
-    assert server.place == ("shop", 6380, 3)
+    assert server.database == ("shop", 6380, 3)
     assert server.options["password"] == "secret"
     assert "secret" not in server.shown
 
 
 def test_else_the_result_backend() -> None:
-    assert server_of(app_with("amqp://rabbit//", "redis://other/1")).place == ("other", 6379, 1)
+    assert server_of(app_with("amqp://rabbit//", "redis://other/1")).database == ("other", 6379, 1)
 
 
 def test_else_an_error_that_says_what_to_set() -> None:
@@ -40,7 +40,7 @@ def test_else_an_error_that_says_what_to_set() -> None:
 def test_a_url_of_its_own_wins() -> None:
     app = app_with("redis://shop:6380/3", groupfifo_url="redis://gate:7000/2")
 
-    assert server_of(app).place == ("gate", 7000, 2)
+    assert server_of(app).database == ("gate", 7000, 2)
     assert isinstance(build_gate(app).releaser, KombuReleaser)
     assert not isinstance(build_gate(app).releaser, ListReleaser)
 
@@ -68,7 +68,7 @@ def test_the_same_place_by_another_name_is_the_broker() -> None:
     ],
 )
 def test_every_kind_of_url(url: str, place: tuple[object, ...]) -> None:
-    assert server_of(app_with("amqp://rabbit//", groupfifo_url=url)).place == place
+    assert server_of(app_with("amqp://rabbit//", groupfifo_url=url)).database == place
 
 
 @pytest.mark.parametrize(

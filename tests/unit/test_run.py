@@ -13,7 +13,7 @@ import pytest
 
 import celery_groupfifo
 from celery_groupfifo.gate.model import Ticket
-from celery_groupfifo.worker.run import FOLLOWS, LEASED, ENDING, Disposition, Run, Runs, State
+from celery_groupfifo.worker.run import ENDING, FOLLOWS, LEASED, Disposition, Run, Runs, State
 
 DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
 
