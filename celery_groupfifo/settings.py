@@ -122,7 +122,7 @@ def _namespace(value: Any) -> str | None:
 
 def _url(value: Any) -> str | None:
     if isinstance(value, (list, tuple)):
-        return "one URL: several servers are several gates. Sentinels, which find the one in charge, are joined by ';'"
+        return "one URL: the gate has to be one server. Sentinels, which know the master, are joined by ';'"
     return None if value is None or (isinstance(value, str) and "://" in value) else "a Redis URL"
 
 

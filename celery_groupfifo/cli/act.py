@@ -56,7 +56,7 @@ def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) 
     group = groups.get(key)
     head = expected or group.head
     if head is None:
-        raise UnknownGroup(f"Group {key!r} has no head: all it has waits for an ETA.")
+        raise UnknownGroup(f"Group {key!r} has no head: each of its tasks waits until its ETA.")
     found = groups.find(head)
     name = f"{found.task}[{head}]" if found else head
     rest = count(max(group.depth - 1, 0))
@@ -68,14 +68,14 @@ def skip(groups: Groups, key: str, expected: str | None, reason: str, by: str, y
     """Revoke the head of a group, when it does not run; the next one goes on."""
     head = _head(groups, key, expected, "Revoke", yes)
     groups.skip(key, head, reason, by)
-    return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, id=head)
+    return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, task_id=head)
 
 
 def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
     """Set the head of a group aside among the dead letters; the next one goes on."""
     head = _head(groups, key, expected, "Set aside", yes)
     groups.drop(key, head, reason, by)
-    return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, id=head)
+    return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, task_id=head)
 
 
 def retry(groups: Groups, key: str, by: str, json_: bool) -> int:
@@ -91,9 +91,9 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
     confirm(f"Revoke 1 task, {shown(found.task)}[{shown(id)}] of group {shown(found.key)!r}?", yes)
     if groups.revoke(id, by):
-        return _done(json_, f"Task {id} of group {found.key!r} was revoked.", id=id, key=found.key)
+        return _done(json_, f"Task {id} of group {found.key!r} was revoked.", task_id=id, key=found.key)
     sentence = f"Task {id} of group {found.key!r} runs: end it with celery control revoke, or terminate."
-    return _done(json_, sentence, NOTHING, id=id, key=found.key)
+    return _done(json_, sentence, NOTHING, task_id=id, key=found.key)
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
@@ -109,7 +109,7 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
 def redrive(groups: Groups, id: str, to: str, by: str, json_: bool) -> int:
     """Park a dead letter again."""
     key = groups.redrive(id, to, by)
-    return _done(json_, f"Task {id} is at the {to} of group {key!r}.", id=id, key=key, to=to)
+    return _done(json_, f"Task {id} is at the {to} of group {key!r}.", task_id=id, key=key, to=to)
 
 
 COMMANDS = [

@@ -23,7 +23,7 @@ LETTERS = 200
 def _text(said: Said, name: str) -> str:
     value = said.get(name, "")
     if not isinstance(value, str):
-        raise InvalidOption(f"{name}={value!r} does not work: give a text.")
+        raise InvalidOption(f"{name}={value!r} does not work: set it to a text.")
     return value
 
 
@@ -31,7 +31,7 @@ def _expected(said: Said, verb: str) -> str:
     expected = _text(said, "expected")
     if not expected:
         raise InvalidOption(
-            f"{verb} needs `expected`, the id of the head as you saw it: another may be the head by now."
+            f"{verb} needs `expected`, the id of the head as you saw it: another task may be the head by now."
         )
     return expected
 
@@ -108,9 +108,11 @@ def selected(board: Board, said: Said) -> list[str]:
     keys = [row.key for row in board.index(fresh=True).select(_text(said, "search"), _text(said, "state"))]
     agreed = said.get("count")
     if not isinstance(agreed, int) or isinstance(agreed, bool):
-        raise InvalidOption(f"count={agreed!r} does not work: give the number of groups that you mean to touch.")
+        raise InvalidOption(f"count={agreed!r} does not work: set it to the number of groups that you want to change.")
     if len(keys) > agreed:
-        raise WrongState(f"{len(keys)} groups match by now, not {agreed}: nothing was done. Look again.")
+        raise WrongState(
+            f"{len(keys)} groups match by now, not {agreed}: nothing was done. Check the selection, and try again."
+        )
     return keys
 
 
@@ -147,7 +149,7 @@ def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
         return _redrive_many(board, said["ids"], to, by)
     id = _text(said, "id")
     if not id:
-        raise InvalidOption("redrive needs `id`, of the task.")
+        raise InvalidOption("redrive needs `id`, the id of the task.")
     key = board.groups.redrive(id, to, by)
     board.index_kept.forget()
     return {"message": f"Task {id} is at the {to} of group {key!r}.", "key": key}

@@ -49,7 +49,7 @@ def hook() -> None:
 
         options.add_parse_callback(_when_parsed)
     except Exception:
-        logger.exception("Flower will have no Groups tab.")
+        logger.exception("Flower has no Groups tab.")
 
 
 def _when_parsed() -> None:
@@ -69,7 +69,9 @@ def install() -> None:
         try:
             part()
         except Exception:
-            logger.exception("This Flower can't have the part %r of celery-groupfifo; it goes on without it.", name)
+            logger.exception(
+                "The part %r of celery-groupfifo does not work with this Flower, which starts without it.", name
+            )
 
 
 # -- parts -----------------------------------------------------------------
@@ -146,7 +148,7 @@ def _events() -> None:
                 try:
                     listener(self, event)
                 except Exception:
-                    logger.exception("An event could not be taken in.")
+                    logger.exception("An event of a worker could not be handled.")
 
     EventsState.event = event
 

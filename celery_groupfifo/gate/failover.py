@@ -81,8 +81,8 @@ class Failover:
     def _use(self, server: int) -> None:
         if self._used not in (None, server):
             logger.warning(
-                "The gate has moved from %s to %s, as the broker's list of servers has it. If that one does not hold "
-                "the same data, what is parked at the first waits there.",
+                "The gate has moved from %s to %s, the next server in the broker's list. If that one does not hold "
+                "the same data, tasks that are parked at the first one wait there.",
                 self._names[self._used or 0],
                 self._names[server],
             )

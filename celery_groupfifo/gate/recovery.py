@@ -210,15 +210,22 @@ class Recovery:
                 self.releaser.send(queue.decode(), message, producer)
             # A broker may raise anything, and the answer of the gate's step must not be lost.
             except Exception as error:
-                logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
+                logger.warning(
+                    "A ticket for queue %s could not be published; the next sweep releases its task again: %r",
+                    queue.decode(),
+                    error,
+                )
                 self.unsent(message)
 
     def unsent(self, message: bytes) -> bool:
-        """Let the next sweep release a ticket again that did not reach the broker. False: the gate can't be told."""
+        """Let the next sweep release a task again whose ticket did not reach the broker. False: the gate is away."""
         try:
             if (ticket := ticket_of(message)) is not None:
                 self.store.mark_unsent(self._keys(ticket), ticket.entry)
         except GateUnavailable as error:
-            logger.warning("A ticket counts as lost on its way: %s", error)
+            logger.warning(
+                "A ticket could not be published. Its task is released again when the ticket counts as lost: %s",
+                error,
+            )
             return False
         return True

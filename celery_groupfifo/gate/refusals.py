@@ -112,7 +112,7 @@ def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
             "groupfifo_url to another one."
         )
     if isinstance(error, InvalidResponse):
-        return UnsupportedServer(f"What answers at {shown} is no Redis ('{name}'): {text}")
+        return UnsupportedServer(f"The server at {shown} is not Redis ('{name}'): {text}")
     if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
         return ScriptRefused(
             f"Redis at {shown} refused '{name}': {text}. Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."

@@ -167,7 +167,7 @@ def several(route: Route, queues: Sequence[str]) -> InvalidRoute:
     return InvalidRoute(
         f"{route.task} was not sent: exchange {route.exchange!r} gives routing key {route.routing_key!r} to "
         f"{len(queues)} queues ({', '.join(sorted(queues))}), and copies of a task can't be kept in order. Use a "
-        "routing key that one queue takes."
+        "routing key that leads to one queue."
     )
 
 
@@ -176,6 +176,6 @@ def broadcast(route: Route, queues: Sequence[Queue]) -> InvalidRoute:
     names = sorted({getattr(queue, "alias", None) or queue.name for queue in queues}) or [route.exchange]
     return InvalidRoute(
         f"{route.task} was not sent: {', '.join(map(repr, names))} is a broadcast queue (fanout exchange "
-        f"{route.exchange!r}), and a task of which every worker gets a copy can't be ordered. Route it to another "
+        f"{route.exchange!r}), and a task that every worker gets can't be ordered. Route it to another "
         "queue (queue=…, task_routes), or broadcast a task without a group."
     )

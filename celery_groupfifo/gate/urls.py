@@ -48,8 +48,8 @@ def server_at(url: Any, transport_options: Mapping[str, Any]) -> RedisServer:
         return _watched(url, every, transport_options)
     if len(every) > 1:
         raise InvalidSetting(
-            f"groupfifo_url = {shown(url)!r} does not work: order needs one gate, and several servers are several. "
-            "Name one of them, or sentinels (sentinel://host:port;sentinel://host:port), which find the one in charge."
+            f"groupfifo_url = {shown(url)!r} does not work: the gate has to be one server. "
+            "Name one of them, or sentinels (sentinel://host:port;sentinel://host:port), which know the master."
         )
     options = _options(url)
     return RedisServer(url, database_of(options), options)
@@ -134,7 +134,7 @@ def _queried(url: str, scheme: str, name: str, value: str) -> Options:
     """Return the options for one `?name=value`."""
     wrong = f"{shown(url)!r} does not work: {name} "
     if name == "decode_responses":
-        raise InvalidSetting(wrong + "is not for the gate, whose answers are bytes. Leave it out.")
+        raise InvalidSetting(wrong + "does not work, as the gate reads bytes: leave it out.")
     if name == "credential_provider":
         return {name: _credential_provider(url, value)}
     if name.startswith("ssl_") and scheme not in ("rediss", "sentinel"):
@@ -149,7 +149,9 @@ def _queried(url: str, scheme: str, name: str, value: str) -> Options:
     if name == "protocol" and value not in ("2", "3"):
         raise InvalidSetting(wrong + "may be 2 or 3.")
     if name not in _QUERIES and not (name.startswith("ssl_") and name in known_options(redis.SSLConnection)):
-        raise InvalidSetting(wrong + f"is no option of a connection to Redis. Those are {', '.join(sorted(_QUERIES))}.")
+        raise InvalidSetting(
+            wrong + f"is no option of a connection to Redis. The options are {', '.join(sorted(_QUERIES))}."
+        )
     try:
         return {name: _PARSERS.get(name, str)(value)}
     except (TypeError, ValueError):

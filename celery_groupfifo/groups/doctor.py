@@ -56,7 +56,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         "prefetch",
         0 < prefetch <= 4,
         f"worker_prefetch_multiplier is {prefetch}.",
-        "What a worker has prefetched waits for its slots, while others may be idle; the heads of groups too.",
+        "Tasks that a worker has prefetched wait for its slots while other workers may be idle, heads of groups too.",
         "Set worker_prefetch_multiplier = 1.",
     )
     timeout = float(dict(app.conf.broker_transport_options or {}).get("visibility_timeout", 3600))
@@ -90,7 +90,7 @@ def _way(app: Celery, server: RedisServer) -> Iterator[Check]:
         f"The broker's URL is a list of {count} servers, and the gate is at the one that works."
         if count > 1
         else "The gate has one address, or sentinels that name it.",
-        "Unless they hold the same data each of them is a gate of its own: after a failover tasks of a group wait at "
+        "Unless they hold the same data, each of them is a gate of its own: after a failover tasks of a group wait at "
         "both, and processes that disagree about it run them at the same time.",
         "Use sentinels or an address that moves, or set groupfifo_url to one of them.",
         unsafe=True,

@@ -17,7 +17,7 @@ from celery_groupfifo.groups.view import Group, Running
 from celery_groupfifo.groups.workers import Workers
 
 #: Members of `due` that are searched for the next ETA of a group.
-APPOINTMENTS = 1000
+SCHEDULED = 1000
 
 
 class Explainer:
@@ -140,7 +140,7 @@ class Explainer:
 
     def _scheduled(self, keys: Keys, group: Group) -> str:
         soonest = self._reader.one(
-            "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=APPOINTMENTS, withscores=True
+            "zrangebyscore", keys.due, due_score("e", 0), "+inf", start=0, num=SCHEDULED, withscores=True
         )
         mine = f"e {quote(group.key)} ".encode()
         for member, score in soonest:

@@ -96,7 +96,7 @@ def with_error(app: Celery, group: Group) -> Group:
     try:
         meta = app.backend.get_task_meta(group.head)
     except Exception as error:  # any backend may raise anything, and its answer is optional
-        logger.debug("The result backend does not tell of %s: %r", group.head, error)
+        logger.debug("The result backend has no answer about task %s: %r", group.head, error)
         return group
     result = meta.get("result")
     if meta.get("status") != states.RETRY or not isinstance(result, BaseException):

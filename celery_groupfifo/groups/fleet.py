@@ -34,8 +34,8 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
         "workers",
         bool(queues),
         f"Workers that answer: {len(queues)}." if queues else "No worker answers.",
-        "Nobody takes tasks, ends holds or takes back what lost workers had.",
-        "Start a worker, or look whether workers and this command share the broker.",
+        "No worker takes tasks, releases held ones, or takes back the tasks of lost workers.",
+        "Start a worker, or check that workers and this command use the same broker.",
     )
     consumed = {queue for names in queues.values() for queue in names}
     idle = sorted(queues_with_heads(app, reader) - consumed)
@@ -92,11 +92,11 @@ def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, lis
     yield Check.of(
         "refused",
         not refused,
-        "What workers could not tell the gate yet: "
+        "Calls to the gate that failed and are repeated: "
         + (", ".join(f"{count} on {worker}" for worker, count in sorted(refused.items())) or "nothing")
         + ".",
-        "Their groups stand still until the gate has taken it, or the lease is over.",
-        "Look at the way from these workers to the gate's Redis, and at its log. They try again by themselves.",
+        "Their groups stand still until the gate has taken the call, or the lease is over.",
+        "Check the network from these workers to the gate's Redis, and its log. The workers try again by themselves.",
     )
 
 

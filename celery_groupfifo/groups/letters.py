@@ -80,7 +80,7 @@ class DeadLetters:
         key, group = unquote(letter.group), letter.group
         if content.read(letter.text) is None:
             raise GroupFifoError(
-                f"The dead letter of task {task_id} can't be read ({letter.reason}): send the task anew instead."
+                f"The dead letter of task {task_id} can't be read ({letter.reason}): send the task again instead."
             )
         note = audit.note("redrive", key, by, task_id=task_id, to=to)
         calls, entry = ActionCalls(self._gate, keys, note), letter.text.partition(b" ")[2]
@@ -89,9 +89,9 @@ class DeadLetters:
         if code == -1:
             raise DuplicateTask(f"Task {task_id} is parked or running already: its dead letter stays.")
         if code == -2:
-            raise GroupDraining(f"Group {key!r} is draining: it takes no tasks. Resume it first.")
+            raise GroupDraining(f"Group {key!r} is draining, and takes no tasks: resume it first.")
         if code == 0:
-            raise UnknownTask(f"The dead letter of task {task_id} is gone: somebody else has redriven it.")
+            raise UnknownTask(f"The dead letter of task {task_id} is gone: it was redriven meanwhile.")
         calls.publish(words)
         audit.log(note, f"{task_id} to the {to}")
 

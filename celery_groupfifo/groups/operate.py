@@ -77,11 +77,11 @@ class Operator:
         while code == 0:  # each call drops up to 100 places of revoked tasks
             code, *words = calls.run("skip", [keys.line(group), keys.group(group)], group, quote(expected), bury)
         if code == -1:
-            raise UnknownGroup(f"Group {key!r} holds no task that could be its head: nothing was done.")
+            raise UnknownGroup(f"Group {key!r} has no head: nothing was done.")
         if code == -2:
             raise HeadChanged(
                 f"The head of group {key!r} is {task_of(words[0].decode())}, not {expected}: nothing was done. "
-                "Look at it again."
+                "Check it, and try again."
             )
         if code == -3:
             raise WrongState(
@@ -99,7 +99,7 @@ class Operator:
         calls = ActionCalls(self._gate, keys, note)
         code, *words = calls.run("retry", [keys.group(group)])
         if code == -2:
-            raise WrongState(f"Group {key!r} is paused: resume it, then its head goes out when it is due.")
+            raise WrongState(f"Group {key!r} is paused: resume it first.")
         if code == -1:
             raise WrongState(f"Group {key!r} holds no head that waits for its retry or has failed: nothing was done.")
         calls.publish(words)

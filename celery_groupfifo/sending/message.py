@@ -53,8 +53,8 @@ def build_entry(
     """
     if publish.get("immediate"):
         raise InvalidOption(
-            f"immediate=True does not work for {route.task}: it asks the broker to give back what nobody takes "
-            "at once, and a task of a group waits for those before it."
+            f"immediate=True does not work for {route.task}: it asks the broker to return a message that no "
+            "consumer takes at once, and a task of a group may have to wait. Leave it out."
         )
     destination = releaser.destination(route)
     headers = cleaned(publish["headers"])

@@ -166,7 +166,7 @@ class Endings:
         if run.is_lost:
             self._end(run)  # Celery has dropped it, so no other caller will end it
             return
-        said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
+        said = f"is held by neither the pool nor Celery (its state was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
         if run.state in ENDING:
             self._member.runs.remove(run)  # its call is gone, too: its lease runs out
@@ -201,7 +201,8 @@ class Endings:
             self._member.consumer.pool.terminate_job(run.pid, 9)
         except NotImplementedError:
             logger.warning(
-                "groupfifo_on_lease_lost = 'terminate' can't end task %s: its pool has no way.", run.ticket.id
+                "groupfifo_on_lease_lost = 'terminate' can't end task %s: its pool can't terminate tasks.",
+                run.ticket.id,
             )
 
     def _end(self, run: Run) -> None:

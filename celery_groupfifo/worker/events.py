@@ -120,7 +120,7 @@ class Events:
 
     def reclaimed(self, count: int) -> None:
         """Tell that heads of lost workers were taken back."""
-        logger.warning("%d tasks of lost workers went back to the heads of their groups.", count)
+        logger.warning("%d tasks of lost workers were taken back to the heads of their groups.", count)
         self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))
 
     def tickets_lost(self, count: int) -> None:
@@ -184,7 +184,7 @@ def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: A
     """
     if logger.isEnabledFor(level):
         values = (task or "Task", what["task_id"], what["key"], what["fence"], what["attempt"])
-        extra = {"group": what["key"], **{name: what[name] for name in ("task_id", "fence", "attempt")}}
+        extra = {"group_key": what["key"], **{name: what[name] for name in ("task_id", "fence", "attempt")}}
         logger.log(level, _LINE, *values, said, extra=extra, **more)
 
 

@@ -143,10 +143,10 @@ def _in_order(member: Member) -> Iterable[Run]:
 def _named(run: Run) -> Answer:
     ticket = run.ticket
     return {
-        "id": ticket.id,
+        "task_id": ticket.id,
         "fence": ticket.fence,
         "lost": ticket.lost,
-        "group": run.key,
+        "key": run.key,
         "task": run.name,
         "attempt": run.attempt,
     }

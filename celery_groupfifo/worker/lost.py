@@ -139,7 +139,7 @@ class LostTickets:
             try:
                 length = self._length(head.queue)
             except Exception as error:  # a broker may raise anything
-                logger.debug("The broker does not tell how many messages %s holds: %r", head.queue, error)
+                logger.debug("The length of queue %s is not known: %r", head.queue, error)
                 length = None
             self._answers[keys.tag, head.queue] = _LengthAnswer(head.fence, begun, tickets, length)
 

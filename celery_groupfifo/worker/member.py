@@ -205,7 +205,7 @@ class Member:
                 blind_since = monotonic() if blind_since is None else blind_since
                 lives = monotonic() - blind_since < UNCHECKED_SECONDS
                 if not lives:
-                    logger.exception("Can't see whether process %d is gone.", run.dying)
+                    logger.exception("Can't check whether process %d is gone.", run.dying)
             if lives:
                 self.loop.later(CHILD_CHECK_SECONDS, partial(look, blind_since))
             else:
@@ -293,4 +293,6 @@ class Member:
         try:
             self.gate.forget(self.owner)
         except GroupFifoError as error:
-            logger.debug("The last calls of this worker stay for a while: %s", error)
+            logger.debug(
+                "The gate keeps the last calls of this worker for a while, as they could not be removed: %s", error
+            )

@@ -113,10 +113,10 @@ class Receiver:
         if not is_grouped(self._consumer.app.tasks.get(headers.get("task"))):
             return False
         own = ticket_in(headers) is not None
-        said = "is dropped: what waits at the gate goes out again" if own else "runs, outside of its group's line"
+        said = "is dropped, because the task itself waits at the gate" if own else "runs outside of its group's line"
         logger.log(
             ERROR if own else WARNING,
-            "Task %s[%s] came with a ticket that the gate has not put there, %r. It %s.",
+            "Task %s[%s] came with a ticket that the gate has not put into its message: %r. It %s.",
             headers.get("task"),
             headers.get("id"),
             headers[HEADER],
@@ -132,7 +132,7 @@ class Receiver:
             logger.warning(
                 "Task %s[%s] came without a ticket: it was not sent through the gate, and runs outside of its group's "
                 "line. Whoever sends it needs celery_groupfifo, and the task's own code or group_key=… with the call. "
-                "Further ones of this task are not told.",
+                "Further messages of this task are not logged.",
                 name,
                 headers.get("id"),
             )
@@ -154,8 +154,8 @@ class Receiver:
 
     def _put_back(self, message: Any) -> None:
         logger.error(
-            "A ticket of another gate came in: %r. Apps that share a queue need the same groupfifo_namespace and "
-            "groupfifo_partitions. It goes back to the queue.",
+            "The ticket %r belongs to another gate, and goes back to its queue. Give apps that share a queue the same "
+            "groupfifo_namespace and groupfifo_partitions.",
             message.headers[HEADER],
         )
         errors = self._consumer.connection_errors

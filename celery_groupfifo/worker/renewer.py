@@ -95,7 +95,7 @@ class Renewer:
         try:
             return not self._is_held(run)
         except Exception:  # a pool that can't tell of one job must not cost the others their leases
-            logger.exception("Can't see who has %r: its lease is renewed.", run)
+            logger.exception("Can't check whether %r still runs: its lease is renewed.", run)
             return False
 
     def _run(self) -> None:
@@ -111,7 +111,7 @@ class Renewer:
                 wait = GATE_RETRY_SECONDS
                 if not self._failing:
                     self._failing = True
-                    logger.error("%s Leases can't be renewed; it is tried again until it answers.", error)
+                    logger.error("%s Leases can't be renewed until it answers; the renewer tries again.", error)
             except Exception:
                 wait = GATE_RETRY_SECONDS
                 logger.exception("Leases were not renewed.")

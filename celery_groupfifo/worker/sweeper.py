@@ -168,7 +168,7 @@ class Sweeper:
             except GroupFifoError as error:
                 if not self._failing:
                     self._failing = True
-                    logger.error("%s It is tried again until it answers; leases stay as they are.", error)
+                    logger.error("%s Sweeps are tried again until it answers; leases stay as they are.", error)
                 again_at = monotonic() + GATE_RETRY_SECONDS
             except Exception:
                 logger.exception("A sweep failed.")
@@ -184,7 +184,7 @@ class Sweeper:
                 if bell is not None and self._stopped.is_set():
                     store.nudge(bell)  # it was meant for a living worker
             except GroupFifoError as error:
-                logger.debug("The bell can't be heard: %s", error)
+                logger.debug("The worker can't wait for its wake-up list: %s", error)
                 self._stopped.wait(GATE_RETRY_SECONDS)
                 continue
             with self._changed:

@@ -150,7 +150,7 @@ class _Guard:
             gate = gate_of(current_app, "groupfifo-late", timeout=PATIENCE_SECONDS, patient=False)
             lost = gate.lease(self._ticket) is None
         except GateUnavailable as error:
-            logger.warning("Can't ask whether the lease of group %r is lost: %s", self._key, error)
+            logger.warning("Can't check whether the lease of group %r is lost: %s", self._key, error)
             return
         if lost:
             self.refused = True

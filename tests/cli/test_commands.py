@@ -111,7 +111,7 @@ def test_skip_and_drop_are_guarded_by_the_head(shop: Shop, run: Run, run_json: R
     assert "The head of group 'k' is a, not b" in run("skip", "k", "--expected", "b", "--yes", code=1).stderr
     asked = run("skip", "k", input="y\n")
     assert "Revoke 1 task, shop.send[a], the head of group 'k'? 3 tasks behind it go on." in asked.stderr
-    assert run_json("drop", "k", "--yes", "--reason", "poison")["id"] == "b"
+    assert run_json("drop", "k", "--yes", "--reason", "poison")["task_id"] == "b"
     assert "dropped: poison" in run("dead-letters").stdout
     assert run_json("dead-letters", "k")[0]["id"] == "b"
     assert run("redrive", "b", "--to", "head").stdout == "Task b is at the head of group 'k'.\n"
@@ -198,7 +198,7 @@ def test_a_result_backend_that_is_away_is_a_sentence(
     shop.send("k", "b")
     monkeypatch.setattr(shop.task.backend, "mark_as_revoked", away)
     said = run(*words, "--yes", code=1).stderr
-    assert said.startswith("Error: ") and "taken out of the gate, but the result backend can't be told" in said
+    assert said.startswith("Error: ") and "taken out of the gate, but the result backend does not know" in said
     assert "no route" in said and shop.world.depth("k") == (0 if words[0] == "purge" else 1)
     assert [action.what for action in shop.groups.actions()] == [words[0]]
 

@@ -323,7 +323,7 @@ def test_an_outage_is_told_once_and_its_end_too(
     sweeper.start()
     until(lambda: "The gate answers again." in caplog.messages)
     assert [message for message in caplog.messages if "tried again" in message] == [
-        "away. It is tried again until it answers; leases stay as they are."
+        "away. Sweeps are tried again until it answers; leases stay as they are."
     ]
     sweeper.stop()
     gate.store.client.close()

@@ -122,7 +122,7 @@ class Fixed(redis.CredentialProvider):
         ("redis://h/x/y", "no database"),
         ("redis://h#x", "a '#'"),
         ("unix://run/redis.sock", "three slashes"),
-        ("redis://h?decode_responses=true", "decode_responses is not for the gate"),
+        ("redis://h?decode_responses=true", "decode_responses does not work, as the gate reads bytes"),
         ("redis://h?max_conections=4", "max_conections is no option"),
         ("redis://h?parser_class=x", "parser_class is no option"),
         ("redis://h?socket_timeout=soon", "socket_timeout has a value that can't be read"),
@@ -131,7 +131,7 @@ class Fixed(redis.CredentialProvider):
         ("rediss://h?ssl_cert_reqs=maybe", "may be none, optional, required"),
         ("redis://h?credential_provider=nowhere.Such", "can't be made: ModuleNotFoundError"),
         ("redis://h?credential_provider=os.getcwd", "makes no redis.CredentialProvider"),
-        ("redis://a;redis://b", "order needs one gate"),
+        ("redis://a;redis://b", "the gate has to be one server"),
         ("sentinel://a;sentinel://b", "needs the name of the master"),
         ("sentinel://a/1;sentinel://b/2", "contradicts itself"),
     ],
@@ -144,7 +144,7 @@ def test_a_wrong_url_is_quoted(url: str, said: str) -> None:
 
 
 def test_a_list_of_urls_is_no_gate() -> None:
-    with pytest.raises(InvalidSetting, match="several servers are several gates"):
+    with pytest.raises(InvalidSetting, match="the gate has to be one server"):
         server_of(app_with("redis://h", groupfifo_url=["redis://h"]))
 
 

@@ -60,7 +60,7 @@ def test_it_names_the_group_and_the_fence(caplog: pytest.LogCaptureFixture, line
     with continuing(RUN):
         record = logged(caplog, text, [CONTEXT])
     assert record.getMessage() == expected
-    assert (record.__dict__["group"], record.__dict__["fence"]) == (RUN.key, 7)
+    assert (record.__dict__["group_key"], record.__dict__["fence"]) == (RUN.key, 7)
     assert "50%" not in str(record.msg), "one text for all groups: monitors count lines by it"
 
 

@@ -171,7 +171,7 @@ def test_a_line_names_group_fence_and_attempt(run: Any, caplog: pytest.LogCaptur
     assert record.levelno == logging.ERROR
     assert f"a.task[an-id] (group 'a key', fence {TICKET.fence}, attempt 4)" in record.getMessage()
     said: Any = record
-    assert (said.group, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
+    assert (said.group_key, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
 
 
 @pytest.mark.parametrize("name", ["reclaimed", "tickets_lost"])
