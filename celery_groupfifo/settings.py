@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 
 PREFIX = "groupfifo_"
 
@@ -177,7 +177,7 @@ def read_settings(conf: Any) -> Settings:
                 "where config_from_object has namespace='CELERY'."
             ) from None
         if wanted := _CHECKS[name](value):
-            quoted = repr(shown(value) if name == "url" else value)
+            quoted = repr(masked(value) if name == "url" else value)
             raise InvalidSetting(f"{PREFIX}{name} = {quoted} does not work: set it to {wanted}.")
         values[name] = value
     settings = Settings(**values)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import click
 
-from celery_groupfifo.cli.output import as_json, count, shown
+from celery_groupfifo.cli.output import as_json, count, printable
 from celery_groupfifo.cli.root import BY, KEY, NOTHING, REASON, YES, command, confirm, option
 from celery_groupfifo.errors import UnknownGroup, UnknownTask
 from celery_groupfifo.groups import Groups
 
 ID = click.Argument(["id"])
-EXPECTED = option("--expected", help="Id of the head, as you saw it; else the present one is shown.")
+EXPECTED = option("--expected", help="Id of the head, as you saw it; else the present one is printable.")
 
 
 def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
     if json_:
         as_json({"done": code == 0, **said, "sentence": sentence})
     else:
-        click.echo(shown(sentence), err=code != 0)
+        click.echo(printable(sentence), err=code != 0)
     return code
 
 
@@ -46,7 +46,7 @@ def purge(groups: Groups, key: str, reason: str, by: str, yes: bool, json_: bool
     """Revoke every task of a group that does not run."""
     group = groups.get(key)
     waiting = group.depth - len(group.running)
-    confirm(f"Revoke {count(waiting)} of group {shown(key)!r}? What runs is left.", yes)
+    confirm(f"Revoke {count(waiting)} of group {printable(key)!r}? What runs is left.", yes)
     gone = groups.purge(key, reason, by)
     return _done(json_, f"{count(gone)} of group {key!r} were revoked.", 0 if gone else NOTHING, key=key, count=gone)
 
@@ -60,7 +60,7 @@ def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) 
     found = groups.find(head)
     name = f"{found.task}[{head}]" if found else head
     rest = count(max(group.depth - 1, 0))
-    confirm(f"{verb} 1 task, {shown(name)}, the head of group {shown(key)!r}? {rest} behind it go on.", yes)
+    confirm(f"{verb} 1 task, {printable(name)}, the head of group {printable(key)!r}? {rest} behind it go on.", yes)
     return head
 
 
@@ -89,7 +89,7 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
     found = groups.find(id)
     if found is None:
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
-    confirm(f"Revoke 1 task, {shown(found.task)}[{shown(id)}] of group {shown(found.key)!r}?", yes)
+    confirm(f"Revoke 1 task, {printable(found.task)}[{printable(id)}] of group {printable(found.key)!r}?", yes)
     if groups.revoke(id, by):
         return _done(json_, f"Task {id} of group {found.key!r} was revoked.", task_id=id, key=found.key)
     sentence = f"Task {id} of group {found.key!r} runs: end it with celery control revoke, or terminate."
@@ -100,7 +100,9 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
     """Let the parked tasks of one group join the tail of another."""
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
-    confirm(f"Move up to {count(parked)} from group {shown(old)!r} to {shown(new)!r}? What is under way stays.", yes)
+    confirm(
+        f"Move up to {count(parked)} from group {printable(old)!r} to {printable(new)!r}? What is under way stays.", yes
+    )
     moved = groups.move(old, new, reason, by)
     sentence = f"{count(moved)} of group {old!r} joined group {new!r}."
     return _done(json_, sentence, 0 if moved else NOTHING, key=old, to=new, count=moved)

@@ -86,7 +86,7 @@ VERBS: dict[str, Callable[[Groups, str, Said, str], str]] = {
 BULK = ("pause", "resume", "drain", "retry", "purge")
 
 
-def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
+def act_on_group(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
     """Run an action on one group.
 
     Returns:
@@ -98,7 +98,7 @@ def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any
         board.index_kept.forget()
 
 
-def selected(board: Board, said: Said) -> list[str]:
+def select_keys(board: Board, said: Said) -> list[str]:
     """Return the keys of a selection (`search`, `state`), as it is now.
 
     Raises:
@@ -116,7 +116,7 @@ def selected(board: Board, said: Said) -> list[str]:
     return keys
 
 
-def some(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple[int, list[str]]:
+def act_on_groups(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple[int, list[str]]:
     """Run an action on some groups.
 
     Returns:
@@ -172,4 +172,4 @@ def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
     return {"message": message, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
 
 
-__all__ = ["BULK", "ERRORS", "VERBS", "one", "redrive", "selected", "some"]
+__all__ = ["BULK", "ERRORS", "VERBS", "act_on_group", "act_on_groups", "redrive", "select_keys"]

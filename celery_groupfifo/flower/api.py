@@ -106,7 +106,7 @@ class GroupActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type,
     async def post(self, verb: str, path: str) -> None:
         """Run an action; the body is JSON: `reason`, and for skip and drop `expected`, the id of the head."""
         self.refuse_read_only()
-        self.write(await self.ask(act.one, verb, self.key(path), self.said(), self.by))
+        self.write(await self.ask(act.act_on_group, verb, self.key(path), self.json_body(), self.by))
 
 
 class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
@@ -116,12 +116,12 @@ class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, 
     async def post(self, verb: str) -> None:
         """Run an action on all groups of a selection; the body is JSON: `search`, `state`, `count`, `reason`."""
         self.refuse_read_only()
-        said = self.said()
-        keys: list[str] = await self.ask(act.selected, said)
+        said = self.json_body()
+        keys: list[str] = await self.ask(act.select_keys, said)
         done = 0
         errors: list[str] = []
         for start in range(0, len(keys), TURN):  # in turns, so that other requests are served meanwhile
-            more, why = await self.ask(act.some, verb, keys[start : start + TURN], said, self.by)
+            more, why = await self.ask(act.act_on_groups, verb, keys[start : start + TURN], said, self.by)
             done, errors = done + more, errors + why
         message = f"{verb}: done to {done} of {len(keys)} groups."
         answer: dict[str, Any] = {"message": message, "done": done, "matched": len(keys)}
@@ -135,4 +135,4 @@ class RedriveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unu
     async def post(self) -> None:
         """Park dead letters again; the body is JSON: `id`, or `ids` in order; and `to` (head, tail)."""
         self.refuse_read_only()
-        self.write(await self.ask(act.redrive, self.said(), self.by))
+        self.write(await self.ask(act.redrive, self.json_body(), self.by))

@@ -145,7 +145,7 @@ class Board:
                 logger.debug("No totals: %s", error)
             await asyncio.sleep(SAMPLE)
 
-    def looked(self) -> bool:
+    def note_visit(self) -> bool:
         """Note a visit of the page; return True when the sampling has to be started."""
         idle = monotonic() - self._looked >= UNSEEN if self._looked else True
         self._looked = monotonic()

@@ -63,7 +63,7 @@ class GateHandler:
         if board is None:
             board = Board(adapter.celery_app(self.application))
             setattr(self.application, _BOARD, board)
-        if board.looked():
+        if board.note_visit():
             board.sampling = asyncio.ensure_future(board.keep_sampling())
         return board
 
@@ -116,7 +116,7 @@ class GateHandler:
             )
         return key
 
-    def said(self) -> dict[str, Any]:
+    def json_body(self) -> dict[str, Any]:
         """Return the request's body, a JSON object; an empty one when there is none."""
         if not self.request.body:
             return {}

@@ -15,7 +15,7 @@ TOTALS = {
     "tasks_held": "Retries and replacements that the gate stored with the end of a run.",
     "tasks_blocked": "Tasks that failed for good and blocked their group.",
     "tasks_reclaimed": "Heads taken back from lost workers.",
-    "tasks_surrendered": "Heads given back by workers that stopped, were disconnected or lost a child.",
+    "tasks_surrendered": "Heads surrendered by workers that stopped, were disconnected or lost a child.",
     "tickets_lost": "Tickets that did not reach a worker; their heads were released again.",
     "tasks_revoked": "Tasks taken out at the gate before they ran.",
     "tasks_dead_lettered": "Tasks that became dead letters: dropped, failed under `dead_letter`, or unreadable.",

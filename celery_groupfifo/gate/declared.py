@@ -16,7 +16,7 @@ _QUEUE = (
 )
 
 
-def described(entities: Iterable[Entity]) -> list[dict[str, Any]]:
+def describe_entities(entities: Iterable[Entity]) -> list[dict[str, Any]]:
     """Describe entities as JSON, without kombu's defaults.
 
     Queues that another process can't declare are left out: those of one connection, and those that the broker names.
@@ -24,8 +24,8 @@ def described(entities: Iterable[Entity]) -> list[dict[str, Any]]:
     return [_queue(entity) if isinstance(entity, Queue) else _exchange(entity) for entity in entities if _can(entity)]
 
 
-def entities(descriptions: Iterable[Mapping[str, Any]]) -> list[Entity]:
-    """Make the entities of `described` again."""
+def restore_entities(descriptions: Iterable[Mapping[str, Any]]) -> list[Entity]:
+    """Make the entities of `describe_entities` again."""
     return [_made_queue(each) if "queue" in each else _made_exchange(each) for each in descriptions]
 
 

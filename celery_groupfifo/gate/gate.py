@@ -231,7 +231,7 @@ class Gate(Recovery):
                 self.publish(self.store.run("surrender", *call)[1:])
 
     def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> ScriptArguments:
-        """Return the call that gives back heads of one partition, at most `BATCH`; see `surrender`."""
+        """Return the call that surrenders heads of one partition, at most `BATCH`; see `surrender`."""
         args: list[Any] = [len(lists), *(name for name, _ in lists)]
         for ticket, lost in runs:
             args += [ticket.entry, ticket.fence, int(lost)]

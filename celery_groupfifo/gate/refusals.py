@@ -97,7 +97,7 @@ def is_unreachable(error: GroupFifoError) -> bool:
     return isinstance(error, GateUnavailable) and not error.answered
 
 
-def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
+def wrap_error(name: str, error: RedisError, shown: str) -> GroupFifoError:
     """Turn an error of Redis into one of ours.
 
     Args:

@@ -20,7 +20,7 @@ from kombu.messaging import Producer
 from kombu.transport import virtual
 from kombu.utils.json import loads
 
-from celery_groupfifo.gate.declared import entities
+from celery_groupfifo.gate.declared import restore_entities
 from celery_groupfifo.gate.keys import queue_of_list, quote, unquote
 from celery_groupfifo.gate.route import Entity, Known, Route, bound_queues, one_queue
 from celery_groupfifo.gate.server import RedisServer
@@ -173,11 +173,11 @@ class ListReleaser(KombuReleaser):
             return bound_queues(held.channel, route) if route.exchange else [route.routing_key]
 
         with self._app.producer_or_acquire(_of_kombu(route.producer)) as held:
-            queues: list[str] = ensured(held, look, route.retry_policy)
+            queues: list[str] = call_with_retries(held, look, route.retry_policy)
             if not queues and declare:  # the server may have lost its data since this connection declared them
                 held.connection.collect()
                 held.revive(held.connection.default_channel)
-                queues = ensured(held, look, route.retry_policy)
+                queues = call_with_retries(held, look, route.retry_policy)
         return one_queue(route, queues)
 
     def list_key(self, queue: str, priority: Any) -> str:
@@ -211,7 +211,7 @@ def _of_kombu(producer: Any) -> Any:
     return producer if isinstance(producer, Producer) else None
 
 
-def ensured(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | None) -> Any:
+def call_with_retries(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | None) -> Any:
     """ScriptArguments with kombu's policy for publishing: after an error, the producer has a new channel.
 
     Args:
@@ -270,7 +270,7 @@ def publish_ticket(
         body = b64decode(body)
     priority = properties.pop("priority", None)
     said = payload.get("publish") or {}
-    declare = [entity for entity in entities(said.get("declare", ())) if entity.name not in undeclared]
+    declare = [entity for entity in restore_entities(said.get("declare", ())) if entity.name not in undeclared]
     route = {
         "exchange": info.get("exchange") or "",
         "routing_key": info.get("routing_key") or "",
@@ -295,7 +295,7 @@ def publish_ticket(
 
     if policy is not None:
         policy = said.get("retry", policy)
-    ensured(producer, publish, policy)
+    call_with_retries(producer, publish, policy)
 
 
 def _at_most(seconds: float | None, patience: float | None) -> float | None:

@@ -21,7 +21,7 @@ from celery_groupfifo.errors import InvalidSetting
 from celery_groupfifo.gate.connections import Connections, Master
 from celery_groupfifo.gate.failover import Failover
 from celery_groupfifo.gate.sentinels import PATIENCE, SentinelMaster
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class RedisServer:
     @property
     def shown(self) -> str:
         """Return the URL without its password."""
-        return shown(self.url)
+        return masked(self.url)
 
     @property
     def is_private(self) -> bool:

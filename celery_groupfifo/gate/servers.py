@@ -22,7 +22,7 @@ from redis.sentinel import SentinelManagedConnection
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.gate.server import Options, RedisServer, database_of
 from celery_groupfifo.gate.urls import ENCODE, SCHEMES, sentinel_server, server_at
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 from celery_groupfifo.settings import Settings
 
 #: Seconds that the broker may take for one step, where it is not the gate's Redis.
@@ -81,9 +81,9 @@ def broker_server(app: Celery) -> RedisServer | None:
         connection = app.connection_for_write()
         elsewhere = connection.transport.driver_type != "redis"
     except (KeyError, TypeError) as error:  # a transport or an option that kombu does not know
-        raise InvalidSetting(f"The broker's URL {shown(url)!r} does not work with kombu: {error}") from error
+        raise InvalidSetting(f"The broker's URL {masked(url)!r} does not work with kombu: {error}") from error
     except ValueError:  # its text may quote a part of a password
-        raise InvalidSetting(f"The broker's URL {shown(url)!r} can't be read. {ENCODE}") from None
+        raise InvalidSetting(f"The broker's URL {masked(url)!r} can't be read. {ENCODE}") from None
     if elsewhere:
         return None
     options = dict(connection.transport_options)
@@ -219,7 +219,7 @@ class Brokers:
 
     def __init__(self, app: Celery) -> None:
         connection = app.connection_for_write()
-        self._shown = shown(connection.as_uri())
+        self._shown = masked(connection.as_uri())
         self._known = {_broker(connection), *(_broker(connection) for _ in _alternates(connection))}
         self._seen: set[Any] = set()
 
@@ -247,7 +247,7 @@ class Brokers:
             return
         if _broker(connection) not in self._known:
             raise InvalidOption(
-                f"The connection of this call leads to {shown(connection.as_uri())}, and the broker of its app is "
+                f"The connection of this call leads to {masked(connection.as_uri())}, and the broker of its app is "
                 f"{self._shown}: a task that waits for its turn is sent by another process, which does not have this "
                 "connection. Send it from an app with that broker (Celery(broker=…)), or without connection= and "
                 "producer=."

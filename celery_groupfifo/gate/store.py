@@ -19,7 +19,7 @@ from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.evaluator import Evaluator
 from celery_groupfifo.gate.keys import Keys, due_score
 from celery_groupfifo.gate.records import StoredEntry
-from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, told
+from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, wrap_error
 
 T = TypeVar("T")
 
@@ -215,10 +215,10 @@ class Store:
         """Return the seconds that `wait` may take at most: less than the client waits for an answer."""
         return self.timeout / 2
 
-    def nudge(self, key: str) -> None:
+    def ring_bell(self, key: str) -> None:
         """End one `wait` on the list `key`."""
         pipe = self.client.pipeline(transaction=False)
-        self.ask("nudge", lambda: pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute())
+        self.ask("ring_bell", lambda: pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute())
 
     def forget(self, *keys: str) -> None:
         """Delete keys."""
@@ -237,5 +237,5 @@ class Store:
         return checked_version(str(self.client.info("server")["redis_version"]))
 
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
-        """Turn an error of Redis into one of ours, see `told`."""
-        return told(name, error, self.shown)
+        """Turn an error of Redis into one of ours, see `wrap_error`."""
+        return wrap_error(name, error, self.shown)

@@ -95,7 +95,7 @@ class Groups:
         """
         _count("limit", limit, 1)
         _count("offset", offset, 0)
-        return find.tasks(self._reader, checked_key(key, "this call"), limit, offset)
+        return find.tasks_in_line(self._reader, checked_key(key, "this call"), limit, offset)
 
     def explain(self, key: str, ask_workers: bool = True) -> str:
         """Say in one sentence why the group moves or does not, and when next.
@@ -219,8 +219,8 @@ class Groups:
         Raises:
             HeadChanged, WrongState, UnknownGroup: See `skip`.
         """
-        bury = "dropped" + (f": {reason}" if reason else "")
-        self._operator.skip(checked_key(key, "this call"), expected, reason, by, bury)
+        dead_letter = "dropped" + (f": {reason}" if reason else "")
+        self._operator.skip(checked_key(key, "this call"), expected, reason, by, dead_letter)
 
     def retry(self, key: str, by: str = "") -> None:
         """Release a waiting or blocked head now: one that waits for its retry, or whose failure blocks the group.
@@ -245,10 +245,10 @@ class Groups:
             False when it is not at the gate, or runs: then use `app.control.revoke`. Also when its failure blocks its
             group: that ends with `retry`, `skip` or `drop`.
         """
-        found = sorted(find.every(self._reader, task_id), key=lambda found: found.state == "running")
+        found = sorted(find.find_all(self._reader, task_id), key=lambda found: found.state == "running")
         if not found:
             return False
-        note = audit.note("revoke", found[0].key, by, task_id=task_id)
+        note = audit.new_note("revoke", found[0].key, by, task_id=task_id)
         done = revoke_parked(self.app, task_id, note)
         if done:
             audit.log(note, task_id)

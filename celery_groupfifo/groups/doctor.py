@@ -8,16 +8,16 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.server import RedisServer
-from celery_groupfifo.groups.fleet import fleet, queues_with_heads
+from celery_groupfifo.groups.fleet import check_workers, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.server import server
+from celery_groupfifo.groups.server import check_server
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.sending.grouping import is_ordered_class
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
     """Run all checks, see `Groups.doctor`."""
-    return [*server(reader), *_app(app, reader), *fleet(app, reader)]
+    return [*check_server(reader), *_app(app, reader), *check_workers(app, reader)]
 
 
 def unsafe_findings(app: Celery) -> list[Check]:
@@ -32,7 +32,7 @@ def unsafe_findings(app: Celery) -> list[Check]:
     gate = build_gate(app, "groupfifo-doctor")
     try:
         reader = Reader(gate)
-        return [check for check in (*server(reader), *_app(app, reader)) if check.unsafe]
+        return [check for check in (*check_server(reader), *_app(app, reader)) if check.unsafe]
     finally:
         gate.store.close()
 

@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 def find(reader: Reader, task_id: str) -> Found | None:
     """Find a task, see `Groups.find`."""
-    return next(every(reader, task_id), None)
+    return next(find_all(reader, task_id), None)
 
 
-def every(reader: Reader, task_id: str) -> Iterator[Found]:
+def find_all(reader: Reader, task_id: str) -> Iterator[Found]:
     """Yield each entry of a task at the gate: its run, and its continuation under the same id with another key."""
     names = entry_names(task_id)
     for keys in reader.partitions:
@@ -68,7 +68,7 @@ def _found(
     )
 
 
-def tasks(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
+def tasks_in_line(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
     """Return the tasks in line, see `Groups.tasks`."""
     group = quote(key)
     keys = reader.gate.keyspace.of_group(group)

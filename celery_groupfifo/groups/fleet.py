@@ -26,7 +26,7 @@ SHARED = (
 )
 
 
-def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
+def check_workers(app: Celery, reader: Reader) -> Iterator[Check]:
     """Yield every check of the workers."""
     workers = Workers(app)
     queues = workers.queues()
@@ -48,7 +48,7 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
         "Groups whose head is in such a queue stand still.",
         "Start a worker with -Q for them, or route the tasks to a queue that is consumed.",
     )
-    yield from package(app, reader, workers, queues)
+    yield from check_package(app, reader, workers, queues)
     if queues:
         yield _settings(app, workers)
 
@@ -68,7 +68,7 @@ def _named(app: Celery, reader: Reader, names: Iterable[str]) -> set[str]:
     return found
 
 
-def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
+def check_package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
     """Check that every worker that gets tickets knows them, and has told the gate all of its ends.
 
     Only workers that consume a queue with tickets, now or before, are asked: others need not have the package.

@@ -82,7 +82,7 @@ class DeadLetters:
             raise GroupFifoError(
                 f"The dead letter of task {task_id} can't be read ({letter.reason}): send the task again instead."
             )
-        note = audit.note("redrive", key, by, task_id=task_id, to=to)
+        note = audit.new_note("redrive", key, by, task_id=task_id, to=to)
         calls, entry = ActionCalls(self._gate, keys, note), letter.text.partition(b" ")[2]
         more = [keys.line(group), keys.group(group)]
         code, *words = calls.run("redrive", more, group, letter.id, letter.stored, entry, int(to == "head"))

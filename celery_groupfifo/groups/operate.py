@@ -41,7 +41,7 @@ class Operator:
     def pause(self, key: str, reason: str, by: str) -> bool:
         """Pause a group, see `Groups.pause`."""
         keys, group = self._keys_of(key)
-        note = audit.note("pause", key, by, reason)
+        note = audit.new_note("pause", key, by, reason)
         calls = ActionCalls(self._gate, keys, note)
         reply = calls.run("pause", [keys.paused, keys.group(group)], group, _flag(reason, by))
         audit.log(note)
@@ -50,7 +50,7 @@ class Operator:
     def resume(self, key: str, by: str) -> bool:
         """Resume a group, see `Groups.resume`."""
         keys, group = self._keys_of(key)
-        note = audit.note("resume", key, by)
+        note = audit.new_note("resume", key, by)
         calls = ActionCalls(self._gate, keys, note)
         code, *words = calls.run("resume", [keys.paused, keys.line(group), keys.group(group)], group)
         calls.publish(words)
@@ -61,7 +61,7 @@ class Operator:
     def drain(self, key: str, reason: str, by: str) -> bool:
         """Drain a group, see `Groups.drain`."""
         keys, group = self._keys_of(key)
-        note = audit.note("drain", key, by, reason)
+        note = audit.new_note("drain", key, by, reason)
         reply = ActionCalls(self._gate, keys, note).run("drain", [keys.group(group)], group, _flag(reason, by))
         if int(reply[0]):
             audit.log(note)
@@ -69,13 +69,13 @@ class Operator:
 
     # -- the head ----------------------------------------------------------
 
-    def skip(self, key: str, expected: str, reason: str, by: str, bury: str = "") -> None:
-        """Skip a head, see `Groups.skip`; with a reason to `bury` it, drop it, see `Groups.drop`."""
+    def skip(self, key: str, expected: str, reason: str, by: str, dead_letter: str = "") -> None:
+        """Skip a head, see `Groups.skip`; with a reason for a `dead_letter`, drop it, see `Groups.drop`."""
         keys, group = self._keys_of(key)
-        note = audit.note("drop" if bury else "skip", key, by, reason, task_id=expected)
+        note = audit.new_note("drop" if dead_letter else "skip", key, by, reason, task_id=expected)
         calls, code, words = ActionCalls(self._gate, keys, note), 0, []
         while code == 0:  # each call drops up to 100 places of revoked tasks
-            code, *words = calls.run("skip", [keys.line(group), keys.group(group)], group, quote(expected), bury)
+            code, *words = calls.run("skip", [keys.line(group), keys.group(group)], group, quote(expected), dead_letter)
         if code == -1:
             raise UnknownGroup(f"Group {key!r} has no head: nothing was done.")
         if code == -2:
@@ -95,7 +95,7 @@ class Operator:
     def retry(self, key: str, by: str) -> None:
         """Release a head, see `Groups.retry`."""
         keys, group = self._keys_of(key)
-        note = audit.note("retry", key, by)
+        note = audit.new_note("retry", key, by)
         calls = ActionCalls(self._gate, keys, note)
         code, *words = calls.run("retry", [keys.group(group)])
         if code == -2:
@@ -110,7 +110,7 @@ class Operator:
     def purge(self, key: str, reason: str, by: str) -> int:
         """Revoke the tasks of a group, see `Groups.purge`."""
         keys, group = self._keys_of(key)
-        note = audit.note("purge", key, by, reason)
+        note = audit.new_note("purge", key, by, reason)
         calls, places = ActionCalls(self._gate, keys, note), [keys.line(group), keys.group(group)]
         bound, more, total = 0, 1, 0
         while more:
@@ -146,7 +146,7 @@ class Operator:
                 f"Groups {old!r} and {new!r} are in different partitions ({keys.tag}, {there.tag}) of the gate, which "
                 "one atomic step can't span: choose a key of the same partition, or send the tasks again."
             )
-        note = audit.note("move", old, by, reason, to=new)
+        note = audit.new_note("move", old, by, reason, to=new)
         more = [keys.line(group), keys.group(group), keys.line(into), keys.group(into)]
         calls, bound, total = ActionCalls(self._gate, keys, note), self._reader.now() * 1000, 0
         while True:
@@ -201,4 +201,4 @@ class Operator:
 
 def _flag(reason: str, by: str) -> str:
     """Return a flag as JSON, open for the time that the script adds."""
-    return json.dumps({"reason": reason, "by": by or audit.who()})[:-1] + ", "
+    return json.dumps({"reason": reason, "by": by or audit.current_user()})[:-1] + ", "

@@ -18,7 +18,7 @@ SKEW = 2.0
 Info = dict[str, Any]
 
 
-def server(reader: Reader) -> Iterator[Check]:
+def check_server(reader: Reader) -> Iterator[Check]:
     """Yield every check of the server."""
     info: Info = reader.one("info")
     yield _version(info)

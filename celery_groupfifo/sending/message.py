@@ -18,7 +18,7 @@ from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import JSONEncoder
 
 from celery_groupfifo.errors import InvalidOption
-from celery_groupfifo.gate.declared import described
+from celery_groupfifo.gate.declared import describe_entities
 from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.releaser import Releaser
 from celery_groupfifo.gate.route import Entity, Route
@@ -111,7 +111,7 @@ def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
 def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Sequence[Entity]) -> dict[str, Any]:
     """Return what the ticket's publisher has to know beside the message; usual values are left out."""
     said: dict[str, Any] = {name: publish[name] for name in _REPLAYED if publish.get(name)}
-    if told := described(declare):
+    if told := describe_entities(declare):
         said["declare"] = told
     usual = dict(app.conf.task_publish_retry_policy) if app.conf.task_publish_retry else None
     policy = None if route.retry_policy is None else {**route.retry_policy}

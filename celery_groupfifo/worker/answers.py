@@ -53,7 +53,7 @@ class AnswerDispatcher:
 
     @property
     def outside_loop(self) -> bool:
-        """Return whether the caller handles an answer for the loop in the thread: a task that begins is given back."""
+        """Return whether the caller handles an answer for the loop in the thread: a task that begins is surrendered."""
         return self._on_loop and self._thread.here
 
     def stop(self, within: float) -> bool:

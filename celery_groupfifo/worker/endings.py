@@ -122,7 +122,7 @@ class Endings:
     def fail_unreadable(self, run: Run, error: Exception) -> None:
         """Fail a run with an unreadable message, or an unknown task."""
         task = self._member.consumer.app.tasks.get(run.name)
-        run.comes_to("failure", failure(self._member, run.message.headers, task, error))
+        run.set_outcome("failure", failure(self._member, run.message.headers, task, error))
         run.on_reject(logger, ())
 
     # -- not over ------------------------------------------------------------------
@@ -152,8 +152,8 @@ class Endings:
 
     def fail_to_start(self, run: Run) -> None:
         """End a run that could not reach the pool: it counts as one that ended with its worker."""
-        run.ends_with_worker()
-        run.is_undecided()
+        run.mark_worker_lost()
+        run.clear_decision()
         self.settle(run)
 
     def dropped(self, run: Run) -> None:
@@ -173,9 +173,9 @@ class Endings:
             run.delivery.close()
             return
         if run.state is State.STARTED:
-            run.ends_with_worker()
+            run.mark_worker_lost()
         if run.state is not State.OVER:
-            run.is_undecided()
+            run.clear_decision()
         self.settle(run)
 
     # -- lost ----------------------------------------------------------------------

@@ -231,11 +231,11 @@ class Member:
         self.answers.pause()
         self.outbox.detach()
         self.loop.stop()
-        self.loop.run_soon()  # answers that the loop was to handle: a task that begins now is given back
+        self.loop.run_soon()  # answers that the loop was to handle: a task that begins now is surrendered
         self.surrender_unstarted()
 
     def leave(self) -> None:
-        """Take no more tasks, and give back at once runs that have not begun: a soft shutdown begins.
+        """Take no more tasks, and surrender at once runs that have not begun: a soft shutdown begins.
 
         In a thread of its own, as the main thread is in a signal handler, and spends the whole time of grace there. So
         the loop neither sends nor hears anything meanwhile.

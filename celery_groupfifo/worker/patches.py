@@ -213,7 +213,7 @@ TABLE = (
     Patch(
         "shutdowns",
         "celery.worker.WorkController.wait_for_soft_shutdown",
-        "what has not started goes back when a soft shutdown begins, not when it is over",
+        "what has not started is surrendered when a soft shutdown begins, not when it is over",
         True,
         REFUSES,
         _shutdowns,

@@ -220,7 +220,7 @@ class Receiver:
         except Exception as error:
             self._failed(run, error)
         except BaseException:  # the time limit of the greenlet that told the other run's end, for example
-            run.let_go()  # no code goes on with it: it is given back
+            run.let_go()  # no code goes on with it: it is surrendered
             raise
 
     def _failed(self, run: Run, error: Exception) -> None:
@@ -237,7 +237,7 @@ class Receiver:
         """Let Celery make a request of a message, and give it to the pool, if its run has still begun."""
         try:
             if run.state is not State.BEGUN:
-                return  # given back or lost, while it waited here
+                return  # surrendered or lost, while it waited here
             if self._member.receiving:
                 self._read(run)
             else:

@@ -200,11 +200,11 @@ class Run:
         """Note that our code has passed the run on to Celery, or back."""
         self.in_hand = False
 
-    def requested(self, request: Any) -> None:
+    def set_request(self, request: Any) -> None:
         """Note the request that Celery has made of the run."""
         self._request = weakref.ref(request)
 
-    def pooled(self, job: Callable[[], Any]) -> None:
+    def set_job(self, job: Callable[[], Any]) -> None:
         """Note the job that the pool has made of the run, which `job` finds."""
         self.job = job
 
@@ -212,23 +212,23 @@ class Run:
         """Note the time of a call that renewed the lease."""
         self.renewed = since
 
-    def dies(self, pid: int) -> None:
+    def set_dying(self, pid: int) -> None:
         """Note that the execution was stopped, and is over when this child process is gone."""
         self.dying = pid
 
-    def comes_to(self, outcome: str, failure: Failure | None = None) -> None:
+    def set_outcome(self, outcome: str, failure: Failure | None = None) -> None:
         """Note the outcome of the execution, in one word, and the failure unless its policy is `continue`."""
         self.outcome, self.failure = outcome, failure or self.failure
 
-    def goes_on_as(self, entry: Entry | None) -> None:
+    def set_continuation(self, entry: Entry | None) -> None:
         """Note the retry or replacement to store with the end of the run."""
         self.continuation.entry = entry
 
-    def ends_with_worker(self) -> None:
+    def mark_worker_lost(self) -> None:
         """Note that the run ended with its process, or with another fault that must not come back for ever."""
         self.worker_lost = True
 
-    def is_undecided(self) -> None:
+    def clear_decision(self) -> None:
         """Note that the run has no outcome, whatever Celery has said: it goes back to the head of its group."""
         self.disposition = None
 

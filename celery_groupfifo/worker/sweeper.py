@@ -182,7 +182,7 @@ class Sweeper:
             try:
                 bell = store.wait(list(tags), store.patience)
                 if bell is not None and self._stopped.is_set():
-                    store.nudge(bell)  # it was meant for a living worker
+                    store.ring_bell(bell)  # it was meant for a living worker
             except GroupFifoError as error:
                 logger.debug("The worker can't wait for its wake-up list: %s", error)
                 self._stopped.wait(GATE_RETRY_SECONDS)

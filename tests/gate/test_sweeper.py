@@ -335,6 +335,6 @@ def test_a_bell_that_comes_after_the_stop_is_given_on(redis_url: str) -> None:
     sweeper.start()
     until(lambda: int(store.client.info("clients")["blocked_clients"]) >= 1)
     sweeper.stop()
-    store.nudge(wake)
+    store.ring_bell(wake)
     until(lambda: store.client.llen(wake) == 1)
     store.client.close()

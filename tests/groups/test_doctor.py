@@ -137,7 +137,7 @@ def test_replication(own: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         own.world.redis.config_set("min-replicas-to-write", 1)
         assert examine(own)["replication"].ok
         shop = Shop(f"{other.url}/0")
-        role = next(check for check in server.server(Reader(shop.world.gate)) if check.name == "role")
+        role = next(check for check in server.check_server(Reader(shop.world.gate)) if check.name == "role")
         assert not role.ok and role.unsafe and "slave" in role.what
         shop.world.close()
         replica.replicaof("NO", "ONE")

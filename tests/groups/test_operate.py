@@ -87,7 +87,7 @@ def test_skip_of_a_running_head_says_what_to_do(shop: Shop) -> None:
 
 
 def test_skip_of_an_empty_group(shop: Shop) -> None:
-    with pytest.raises(UnknownGroup, match="Group 'k' holds no task"):
+    with pytest.raises(UnknownGroup, match="Group 'k' has no head"):
         shop.groups.skip("k", expected="a")
 
 

@@ -750,7 +750,7 @@ PUBLISHING = (
     Mutant(
         "whoever publishes a ticket declares nothing",
         "gate/releaser.py",
-        'for entity in entities(said.get("declare", ()))',
+        'for entity in restore_entities(said.get("declare", ()))',
         "for entity in []",
         (BROKERS + "test_options.py::test_what_was_declared_is_as_the_sender_has_it",),
     ),

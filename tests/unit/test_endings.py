@@ -186,7 +186,7 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
 def test_an_end_that_celery_still_deals_with_is_in_its_hands(worker: Worker) -> None:
     """Timeline: Celery tells the result backend of a failure before it acknowledges, and the backend hangs."""
     run, request = worker.add(1, State.OVER), Request()
-    run.requested(request)
+    run.set_request(request)
     renewer = worker.renewer()
     for _ in range(4):
         renewer.pass_once()
@@ -205,7 +205,7 @@ def test_whether_a_dropped_run_counts_as_one_whose_process_was_lost(
 ) -> None:
     run = worker.add(1, state)
     if before:
-        run.ends_with_worker()
+        run.mark_worker_lost()
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
     assert run.state is State.SURRENDERING and run.worker_lost is wanted
@@ -248,7 +248,7 @@ def test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended(
 def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> None:
     """Timeline: the lease of a run is lost, and the pool forgets it without a word: a flush at a reconnect, say."""
     run, request = worker.add(1), Request()
-    run.requested(request)
+    run.set_request(request)
     renewer = worker.renewer(lost=(1,))
     worker.pool_has.add(run)
     renewer.pass_once()
@@ -258,7 +258,7 @@ def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> N
         renewer.pass_once()
     until(lambda: not len(worker.aside))
     assert run.is_lost and worker.runs.of(run.header) is run, "Celery may yet give it to the pool"
-    run.requested(Request())  # Celery's is gone
+    run.set_request(Request())  # Celery's is gone
     for _ in range(3):
         renewer.pass_once()
     until(lambda: not len(worker.aside))

@@ -64,7 +64,7 @@ def run(settled: list[Run]) -> Run:
     for each in WAYS[State.STARTED]:
         step(run, each)
     run.on_ack(None, ())
-    run.dies(11)
+    run.set_dying(11)
     return run
 
 

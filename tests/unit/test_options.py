@@ -36,7 +36,9 @@ MISPLACED = [("groupfifo_on_failure", "group_on_failure"), ("groupfifo_group_key
 
 @pytest.mark.parametrize(("name", "nearest"), MISSPELT + MISPLACED)
 def test_a_misspelt_option_of_a_task_names_the_nearest(app: Celery, name: str, nearest: str) -> None:
-    with pytest.raises(InvalidOption, match=f"no option {name}.* on send: the nearest one is {nearest}"):
+    with pytest.raises(
+        InvalidOption, match=f"option {name}, set on send, does not exist: the nearest one is {nearest}"
+    ):
         made(app, **{name: 1})
 
 

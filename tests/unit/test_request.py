@@ -119,7 +119,7 @@ def test_a_time_limit_of_a_lost_run_is_not_stored() -> None:
 def test_a_time_limit_that_strikes_while_the_end_is_told_changes_nothing() -> None:
     told = Told()
     stored = told.backend(ConnectionError("away"))
-    told.run.comes_to("success")
+    told.run.set_outcome("success")
     assert told.run.over() and told.run.finishing()
     told.request.on_timeout(False, 3.0)
     assert stored == [] and told.settled == [] and told.run.outcome == "success" and told.run.failure is None

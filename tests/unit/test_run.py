@@ -190,7 +190,7 @@ def test_a_request_that_nobody_holds_is_gone() -> None:
     assert run.request is None and not run.was_requested
     request = Request()
     request.run = run
-    run.requested(request)
+    run.set_request(request)
     assert run.request is request
     del request
     gc.collect()
