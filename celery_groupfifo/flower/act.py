@@ -90,10 +90,10 @@ def act_on_group(board: Board, verb: str, key: str, said: Said, by: str) -> dict
     """Run an action on one group.
 
     Returns:
-        `message`, a sentence, and `key`.
+        `sentence`, and `key`.
     """
     try:
-        return {"message": VERBS[verb](board.groups, key, said, by), "key": key}
+        return {"sentence": VERBS[verb](board.groups, key, said, by), "key": key}
     finally:
         board.index_kept.forget()
 
@@ -142,7 +142,7 @@ def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
     """Park a dead letter (`id`) again, `to` the head or the tail; or many (`ids`), in this order.
 
     Returns:
-        `message`, a sentence, and `key`; for many `done`, `refused`, and the `errors` of the first of these.
+        `sentence`, and `key`; for many `done`, `refused`, and the `errors` of the first of these.
     """
     to = _text(said, "to") or "tail"
     if "ids" in said:
@@ -152,7 +152,7 @@ def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
         raise InvalidOption("redrive needs `id`, the id of the task.")
     key = board.groups.redrive(id, to, by)
     board.index_kept.forget()
-    return {"message": f"Task {id} is at the {to} of group {key!r}.", "key": key}
+    return {"sentence": f"Task {id} is at the {to} of group {key!r}.", "key": key}
 
 
 def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
             errors.append(str(error))
     board.index_kept.forget()
     done = len(ids) - len(errors)
-    message = f"redrive: {done} of {len(ids)} tasks are at the {to}s of their groups."
-    return {"message": message, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
+    sentence = f"redrive: {done} of {len(ids)} tasks are at the {to}s of their groups."
+    return {"sentence": sentence, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
 
 
 __all__ = ["BULK", "ERRORS", "VERBS", "act_on_group", "act_on_groups", "redrive", "select_keys"]

@@ -85,7 +85,7 @@ class GroupHandler(ReadHandler):
         """Answer with one group; 404 when it is empty."""
         found = await self.ask(data.group, self.key(path), 50, 0, True)
         if found["group"] is None:
-            raise HTTPError(404, found["explain"])
+            raise HTTPError(404, found["sentence"])
         self.write(found)
 
 
@@ -123,8 +123,8 @@ class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, 
         for start in range(0, len(keys), TURN):  # in turns, so that other requests are served meanwhile
             more, why = await self.ask(act.act_on_groups, verb, keys[start : start + TURN], said, self.by)
             done, errors = done + more, errors + why
-        message = f"{verb}: done to {done} of {len(keys)} groups."
-        answer: dict[str, Any] = {"message": message, "done": done, "matched": len(keys)}
+        sentence = f"{verb}: done to {done} of {len(keys)} groups."
+        answer: dict[str, Any] = {"sentence": sentence, "done": done, "matched": len(keys)}
         self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})
 
 

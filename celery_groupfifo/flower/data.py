@@ -100,7 +100,7 @@ def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers:
     actions = [action for action in board.groups.actions(1000) if key in (action.key, action.more.get("to"))]
     return {
         "key": key,
-        "explain": board.groups.explain(key, ask_workers),
+        "sentence": board.groups.explain(key, ask_workers),
         "group": None if found is None else plain(found),
         "running": [_run(board, key, run) for run in found.running] if found else [],
         "head": _head(board, found),

@@ -111,8 +111,8 @@ def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
 def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Sequence[Entity]) -> dict[str, Any]:
     """Return what the ticket's publisher has to know beside the message; usual values are left out."""
     said: dict[str, Any] = {name: publish[name] for name in _REPLAYED if publish.get(name)}
-    if told := describe_entities(declare):
-        said["declare"] = told
+    if described := describe_entities(declare):
+        said["declare"] = described
     usual = dict(app.conf.task_publish_retry_policy) if app.conf.task_publish_retry else None
     policy = None if route.retry_policy is None else {**route.retry_policy}
     if policy != usual:

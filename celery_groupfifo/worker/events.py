@@ -75,7 +75,7 @@ class Events:
             run: The run that begins.
             handoff: Time when the run that brought it was over; None: it came through the broker.
         """
-        if self._heard(_BEGUN):
+        if self._has_receivers(_BEGUN):
             moment, ticket = time(), run.ticket
             more = {
                 "lost": ticket.lost,
@@ -87,11 +87,11 @@ class Events:
 
     def finished(self, run: Run, due: float | None) -> None:
         """Tell that the gate has finished a run; `due`: seconds until its continuation may start."""
-        if self._heard(_FINISHED):
+        if self._has_receivers(_FINISHED):
             outcome = outcome_of(run, due)
             more = {"outcome": outcome, "seconds": now() - run.since}
             self._tell(_FINISHED, run, more, f"is over: {outcome}.")
-        if due is not None and self._heard(_HELD):
+        if due is not None and self._has_receivers(_HELD):
             self._tell(_HELD, run, {"delay": due}, f"goes on in {due:.3g} s.")
 
     def blocked(self, run: Run) -> None:
@@ -102,7 +102,7 @@ class Events:
 
     def surrendered(self, run: Run) -> None:
         """Tell that a run goes back to the head of its group."""
-        if self._heard(_SURRENDERED):
+        if self._has_receivers(_SURRENDERED):
             said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
             self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said)
 
@@ -113,7 +113,7 @@ class Events:
 
     def stale(self, run: Run) -> None:
         """Tell that a delivery had a stale ticket."""
-        if self._heard(_STALE):
+        if self._has_receivers(_STALE):
             self._tell(_STALE, run, {}, "came with a stale ticket.")
 
     # -- of many runs, from the sweeper's thread, which does not wait for receivers
@@ -130,7 +130,7 @@ class Events:
 
     # -- parts ---------------------------------------------------------------
 
-    def _heard(self, kind: _Kind) -> bool:
+    def _has_receivers(self, kind: _Kind) -> bool:
         return bool(kind.signal.receivers) or logger.isEnabledFor(kind.level) or self._dispatcher() is not None
 
     def _dispatcher(self) -> Any:
@@ -168,7 +168,7 @@ class Events:
             return
         try:
             dispatcher.send(f"{EVENT_GROUP}-{event}", **fields)
-        except Exception as error:  # a monitor that can't be told must not hold a group
+        except Exception as error:  # a monitor that can't be reached must not hold a group
             logger.debug("An event was not sent: %r", error)
 
 

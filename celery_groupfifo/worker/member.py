@@ -227,7 +227,7 @@ class Member:
         self.sweeper.start()
 
     def pause(self) -> None:
-        """Give back runs that have not started: the connection is lost or the worker stops, and Celery forgets them."""
+        """Surrender runs that have not started: the connection is lost or the worker stops, and Celery forgets them."""
         self.answers.pause()
         self.outbox.detach()
         self.loop.stop()
@@ -238,7 +238,7 @@ class Member:
         """Take no more tasks, and surrender at once runs that have not begun: a soft shutdown begins.
 
         In a thread of its own, as the main thread is in a signal handler, and spends the whole time of grace there. So
-        the loop neither sends nor hears anything meanwhile.
+        the loop neither sends calls nor handles answers meanwhile.
         """
         self._leaving = True
         if getattr(self.consumer.pool, "is_green", False):
@@ -252,7 +252,7 @@ class Member:
         threading.Thread(target=leave, name="groupfifo-leave", daemon=True).start()
 
     def surrender_unstarted(self) -> None:
-        """Give back the runs that no process or thread of the pool has."""
+        """Surrender the runs that no process or thread of the pool has."""
         back = [run for run in self.runs if self._is_unstarted(run)]
         if back:
             self.endings.surrender(back)

@@ -65,7 +65,7 @@ class Pool:
     def _target(self, target: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         # A child process reports an exception outside of a task (a result that can't be stored, for example) as the
         # task's failure. A thread or a greenlet just ends, and no callback would be called.
-        return partial(_told, options.get("error_callback"), in_pool(target))
+        return partial(_run_reporting, options.get("error_callback"), in_pool(target))
 
     def start(self, jobs: Callable[[], list[Any]]) -> None:
         """Prepare a started pool; `jobs` returns the jobs of ours that it was given."""
@@ -224,7 +224,9 @@ def _is_done(job: Any) -> bool:
     return False
 
 
-def _told(failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _run_reporting(
+    failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     try:
         return target(*args, **kwargs)
     except Exception:

@@ -60,7 +60,7 @@ class Publisher:
 
     Args:
         app: The app of the broker.
-        gate: Told of tickets that were not published. The publisher's own: it closes its connections at the end.
+        gate: Learns which tickets were not published. The publisher's own: it closes its connections at the end.
     """
 
     def __init__(self, app: Celery, gate: Gate) -> None:
@@ -123,7 +123,7 @@ class Publisher:
     def _leave(self, left: Iterable[_Ticket]) -> None:
         for ticket in left:
             if not self._gate.unsent(ticket.message):
-                break  # the gate can't be told of the others either
+                break  # the gate can't learn of the others either
         self._gate.store.close()
 
     def _submit(self, ticket: _Ticket) -> None:

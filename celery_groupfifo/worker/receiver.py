@@ -182,7 +182,7 @@ class Receiver:
         Args:
             raw: Its message.
             delivery: The broker's delivery under the chain of runs.
-            since: Time when that end was told first: the lease may run since then.
+            since: Time when that end was sent first: the lease may run since then.
         """
         member = self._member
         try:
@@ -219,7 +219,7 @@ class Receiver:
                 member.endings.surrender([run])
         except Exception as error:
             self._failed(run, error)
-        except BaseException:  # the time limit of the greenlet that told the other run's end, for example
+        except BaseException:  # the time limit of the greenlet that sent the other run's end, for example
             run.let_go()  # no code goes on with it: it is surrendered
             raise
 

@@ -112,7 +112,7 @@ class GroupRequest(Request):  # type: ignore[misc]
                 super().on_timeout(soft, timeout)
             return
         if run.state in ENDING or run.state is State.ENDED:
-            return  # the limit has struck while its end was told, which stays its outcome
+            return  # the limit has struck while its end was on its way, which stays its outcome
         lost = run.is_lost
         self._fails(TimeLimitExceeded(timeout))
         try:

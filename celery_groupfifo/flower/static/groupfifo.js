@@ -119,7 +119,7 @@
         $.ajax({
             type: 'POST', url: page.dataset.prefix + path, data: JSON.stringify(said), contentType: 'application/json',
             dataType: 'json',
-            success: function (reply) { toast(reply.message, !reply.refused); then(); },
+            success: function (reply) { toast(reply.sentence, !reply.refused); then(); },
             error: function (reply) { toast(reply.responseText || 'Flower is unreachable', false); then(); }
         });
     }
@@ -336,7 +336,7 @@
     // -- one group -------------------------------------------------------------
 
     function about(found) {
-        var group = found.group, rows = [['Why', esc(found.explain)]];
+        var group = found.group, rows = [['Why', esc(found.sentence)]];
         if (group) {
             rows.push(['State', badge(group.state) + (group.by ? ' by ' + esc(group.by) : '') +
                 (group.reason ? ', because: ' + esc(group.reason) : '')]);
