@@ -41,9 +41,9 @@ from celery_groupfifo.signals import (
     group_lease_lost,
     group_parked,
     group_reclaimed,
-    group_rung,
     group_stale,
     group_surrendered,
+    group_tickets_lost,
 )
 from celery_groupfifo.task import GroupFifoTask, GroupRun
 
@@ -85,9 +85,9 @@ __all__ = [
     "group_lease_lost",
     "group_parked",
     "group_reclaimed",
-    "group_rung",
     "group_stale",
     "group_surrendered",
+    "group_tickets_lost",
     "park_many",
     "signals",
 ]

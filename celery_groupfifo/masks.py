@@ -21,10 +21,10 @@ _USER = re.compile(r"^([A-Za-z+]*://)?(?:([^:@/?#]*)(:))?.*@", re.DOTALL)
 _QUERY = re.compile(r"([?&][^=&?]*(?:pass|user|secret|token)[^=&?]*=)[^&]*(?:&[^=&]*(?=&|$))*", re.IGNORECASE)
 
 
-def shown(url: Any) -> str:
+def masked(url: Any) -> str:
     """Return a URL without its password, even when it is a wrong one. Of a list, each of its URLs."""
     if isinstance(url, (list, tuple)):
-        return ";".join(map(shown, url))
+        return ";".join(map(masked, url))
     return ";".join(map(_masked, _NEXT.split(str(url))))
 
 
@@ -50,7 +50,7 @@ def hook() -> None:
 
     def filter_hidden_settings(conf: Any) -> Any:
         return {
-            name: shown(value) if value and str(name).lower().endswith(SETTING) else value
+            name: masked(value) if value and str(name).lower().endswith(SETTING) else value
             for name, value in filter_settings(conf).items()
         }
 
@@ -58,4 +58,4 @@ def hook() -> None:
     celery_utils.filter_hidden_settings = filter_hidden_settings
 
 
-__all__ = ["hook", "shown"]
+__all__ = ["hook", "masked"]

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 
 PREFIX = "groupfifo_"
 
@@ -122,7 +122,7 @@ def _namespace(value: Any) -> str | None:
 
 def _url(value: Any) -> str | None:
     if isinstance(value, (list, tuple)):
-        return "one URL: several servers are several gates. Sentinels, which find the one in charge, are joined by ';'"
+        return "one URL: the gate has to be one server. Sentinels, which know the master, are joined by ';'"
     return None if value is None or (isinstance(value, str) and "://" in value) else "a Redis URL"
 
 
@@ -177,7 +177,7 @@ def read_settings(conf: Any) -> Settings:
                 "where config_from_object has namespace='CELERY'."
             ) from None
         if wanted := _CHECKS[name](value):
-            quoted = repr(shown(value) if name == "url" else value)
+            quoted = repr(masked(value) if name == "url" else value)
             raise InvalidSetting(f"{PREFIX}{name} = {quoted} does not work: set it to {wanted}.")
         values[name] = value
     settings = Settings(**values)

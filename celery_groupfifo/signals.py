@@ -5,8 +5,8 @@ short; an exception of a receiver is logged and has no other effect. A signal wi
 empty list.
 
 All arguments are keywords. `key` is the group's key as the user gave it, `task_id` the task's id, `fence` the run's
-number, `attempt` counts retries from 1, `worker` is the node's name. Seconds between events on two machines (`waited`,
-`released`) come from two clocks, that of Redis and the worker's, and are never below zero.
+number, `attempt` counts retries from 1, `worker` is the node's name. Seconds between events on two machines
+(`task_wait`, `slot_wait`) come from two clocks, that of Redis and the worker's, and are never below zero.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _RUN = frozenset({"key", "task_id", "fence", "attempt", "worker"})
 group_parked = Signal(name="group_parked", providing_args={"key", "task_id", "delay"})
 
 #: A worker has taken the lease for a run; it starts as soon as the pool has a slot. Sender: the task's name.
-#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `lost` (workers lost with it before), `waited` (seconds
-#: since it was parked), `released` (seconds since it became the head that may start), `handoff` (seconds from the end
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `lost` (workers lost with it before), `task_wait`
+#: (seconds since it was parked), `slot_wait` (seconds since its head was released), `handoff` (seconds from the end
 #: of the run that brought it to its own begin; None: it came through the broker).
-group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "waited", "released", "handoff"})
+group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "task_wait", "slot_wait", "handoff"})
 
 #: A run is over and the gate has taken note: the group has moved on, is held, or is blocked. Sender: the task's name.
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `outcome` (`success`, `failure`, `retry`, `replaced`,
@@ -35,8 +35,8 @@ group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome",
 
 #: The group waits for the continuation of a run: its retry, or the task that replaced it. Sent after group_finished.
 #: Sender: the task's name.
-#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `due` (seconds until the continuation may start).
-group_held = Signal(name="group_held", providing_args={*_RUN, "due"})
+#: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `delay` (seconds until the continuation may start).
+group_held = Signal(name="group_held", providing_args={*_RUN, "delay"})
 
 #: A task has failed for good, and its group halts until it is retried, skipped or dropped (`group_on_failure="block"`).
 #: Sent after group_finished. Sender: the task's name.
@@ -59,6 +59,6 @@ group_lease_lost = Signal(name="group_lease_lost", providing_args=set(_RUN))
 #: Heads of lost workers were taken back. Sent in the worker that swept. Arguments: `count`, `worker`.
 group_reclaimed = Signal(name="group_reclaimed", providing_args={"count", "worker"})
 
-#: Tickets were lost on their way to a worker, and went out again. Sent in the worker that swept.
+#: Tickets did not reach a worker, and their heads were released again. Sent in the worker that swept.
 #: Arguments: `count`, `worker`.
-group_rung = Signal(name="group_rung", providing_args={"count", "worker"})
+group_tickets_lost = Signal(name="group_tickets_lost", providing_args={"count", "worker"})

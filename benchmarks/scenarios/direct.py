@@ -15,7 +15,7 @@ from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
 from celery_groupfifo.gate.pipelined import Pipelined
-from celery_groupfifo.gate.store import Call
+from celery_groupfifo.gate.store import ScriptArguments
 
 QUEUE = "celery"
 #: First number of the groups that wait beside the measured ones.
@@ -53,7 +53,7 @@ class DirectGate:
         answers = map(self.gate.finished, self._ask([self.gate.finish_call(call) for call in calls]))
         return [_ticket(answer.taken) for answer in answers if answer.taken is not None]
 
-    def _ask(self, calls: Sequence[tuple[str, Call]]) -> list[Any]:
+    def _ask(self, calls: Sequence[tuple[str, ScriptArguments]]) -> list[Any]:
         sent = self._line.send([self.gate.store.command(script, call) for script, call in calls])
         answers: list[Any] = []
         while len(answers) < len(calls):

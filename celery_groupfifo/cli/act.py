@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from celery_groupfifo.cli.output import as_json, shown
+from celery_groupfifo.cli.output import as_json, printable
 from celery_groupfifo.cli.root import BY, ID, KEY, NOTHING, REASON, YES, GroupFifoCommand, command, confirm, option
 from celery_groupfifo.errors import UnknownGroup, UnknownTask
 from celery_groupfifo.groups import Groups, verbs
@@ -21,7 +21,7 @@ def _tell(json_: bool, outcome: Outcome) -> int:
     if json_:
         as_json({"done": outcome.done, **outcome.values, "sentence": outcome.sentence})
     else:
-        click.echo(shown(outcome.sentence), err=not outcome.done)
+        click.echo(printable(outcome.sentence), err=not outcome.done)
     return 0 if outcome.done else NOTHING
 
 
@@ -55,16 +55,16 @@ def _agreed(groups: Groups, verb: Verb, order: Order, yes: bool) -> Order:
         order = order._replace(expected=order.expected or _head(group))
         found = groups.find(order.expected)
         head = f"{found.task}[{order.expected}]" if found else order.expected
-    waiting = group.depth - len(group.running)
-    numbers = {"depth": group.depth, "waiting": waiting, "behind": max(waiting - 1, 0)}
+    not_running = group.depth - len(group.running)
+    numbers = {"depth": group.depth, "not_running": not_running, "behind": max(not_running - 1, 0)}
     words = {name: count(number) for name, number in numbers.items()}
-    confirm(verb.asks.format(key=repr(shown(group.key)), head=shown(head), **words), yes)
+    confirm(verb.asks.format(key=repr(printable(group.key)), head=printable(head), **words), yes)
     return order
 
 
 def _head(group: Group) -> str:
     if group.head is None:
-        raise UnknownGroup(f"Group {group.key!r} has no head: all it has waits for an ETA.")
+        raise UnknownGroup(f"Group {group.key!r} has no head: each of its tasks waits until its ETA.")
     return group.head
 
 
@@ -76,17 +76,19 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
     found = groups.find(id)
     if found is None:
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
-    confirm(f"Revoke 1 task, {shown(found.task)}[{shown(id)}] of group {shown(found.key)!r}?", yes)
+    confirm(f"Revoke 1 task, {printable(found.task)}[{printable(id)}] of group {printable(found.key)!r}?", yes)
     done = groups.revoke(id, by)
     state = "was revoked" if done else "runs: end it with celery control revoke, or terminate"
-    return _tell(json_, Outcome(done, f"Task {id} of group {found.key!r} {state}.", {"id": id, "key": found.key}))
+    return _tell(json_, Outcome(done, f"Task {id} of group {found.key!r} {state}.", {"task_id": id, "key": found.key}))
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
     """Let the parked tasks of one group join the tail of another."""
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
-    confirm(f"Move up to {count(parked)} from group {shown(old)!r} to {shown(new)!r}? What is under way stays.", yes)
+    confirm(
+        f"Move up to {count(parked)} from group {printable(old)!r} to {printable(new)!r}? What is under way stays.", yes
+    )
     moved = groups.move(old, new, reason, by)
     sentence = f"{count(moved)} of group {old!r} joined group {new!r}."
     return _tell(json_, Outcome(moved > 0, sentence, {"key": old, "to": new, "count": moved}))

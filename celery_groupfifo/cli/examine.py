@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from celery_groupfifo.cli.output import as_json, shown
+from celery_groupfifo.cli.output import as_json, printable
 from celery_groupfifo.cli.root import NOTHING, YES, command, confirm, option
 from celery_groupfifo.groups import Breach, Groups
 from celery_groupfifo.groups.view import count
@@ -31,7 +31,7 @@ def verify(groups: Groups, repair: bool, yes: bool, json_: bool) -> int:
 def _print(breaches: list[Breach]) -> None:
     for breach in breaches:
         where = f"group {breach.key!r}" + (f", task {breach.task_id}" if breach.task_id else "")
-        click.echo(shown(f"{breach.name}: {where}: {breach.what}"))
+        click.echo(printable(f"{breach.name}: {where}: {breach.what}"))
         if breach.repair:
             click.echo(f"  {'repaired' if breach.repaired else 'repair'}: {breach.repair}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, shown, table, when
+from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, printable, table, when
 from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, command, limit, option
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups
@@ -30,23 +30,23 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
     if json_:
         return as_json({"group": group, "tasks": tasks})
     said = {
-        "key": shown(group.key),
+        "key": printable(group.key),
         "state": group.state,
         "depth": group.depth,
         "head": group.head or "-",
         "oldest": age(group.oldest_age),
-        "reason": shown(group.reason),
-        "by": shown(group.by),
+        "reason": printable(group.reason),
+        "by": printable(group.by),
         "since": when(group.since) if group.since else "",
         "due": when(group.due) if group.due else "",
-        "last error": shown(group.last_error or ""),
+        "last error": printable(group.last_error or ""),
     }
     for name, value in said.items():
         if value != "":
             click.echo(f"{name + ':':<12}{value}")
     for run in group.running:
         click.echo(
-            f"{'running:':<12}{shown(run.task)}[{run.task_id}] on {run.worker} since {when(run.since)}, "
+            f"{'running:':<12}{printable(run.task)}[{run.task_id}] on {run.worker} since {when(run.since)}, "
             f"fence {run.fence}, lease {run.lease_left:.1f}s"
         )
     if tasks:
@@ -68,7 +68,7 @@ def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
     if json_:
         as_json({"key": key, "state": state, "sentence": sentence})
     else:
-        click.echo(shown(sentence))
+        click.echo(printable(sentence))
     return NOTHING if state == "empty" else 0
 
 
@@ -79,9 +79,9 @@ def find(groups: Groups, id: str, json_: bool) -> int:
         as_json({"found": found})
         return 0 if found else NOTHING
     if found is None:
-        click.echo(f"Task {shown(id)} is not at the gate: it has ended, or was never sent.", err=True)
+        click.echo(f"Task {printable(id)} is not at the gate: it has ended, or was never sent.", err=True)
         return NOTHING
-    text = f"Task {shown(found.task)}[{shown(found.task_id)}] of group {found.key!r} is {found.state}"
+    text = f"Task {printable(found.task)}[{printable(found.task_id)}] of group {found.key!r} is {found.state}"
     if found.place is not None:
         text += f", with {count(found.place)} before it in line"
     if found.running is not None:
@@ -101,9 +101,9 @@ def stats(groups: Groups, json_: bool) -> None:
     for name, value in said.items():
         click.echo(f"{name.replace('_', ' ') + ':':<15}{value}")
     if deepest:
-        click.echo(f"{'deepest:':<15}{shown(deepest['key'])} ({count(deepest['depth'])})")
+        click.echo(f"{'deepest:':<15}{printable(deepest['key'])} ({count(deepest['depth'])})")
     for name, value in sorted(totals.items()):
-        click.echo(f"{name + ' so far:':<20}{value}")
+        click.echo(f"{name.replace('_', ' ') + ' so far:':<28}{value}")
     return None
 
 

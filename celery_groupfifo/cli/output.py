@@ -17,7 +17,7 @@ def as_json(value: Any) -> None:
     click.echo(json.dumps(plain(value), ensure_ascii=False, default=str))
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text that is safe on a terminal: one with unprintable characters is escaped."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
@@ -30,7 +30,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Return the lines that `table` prints."""
-    cells = [[shown(str(cell)) for cell in row] for row in rows]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     if not cells:
         return []
     widths = [max(len(row[at]) for row in [list(head), *cells]) for at in range(len(head))]

@@ -42,14 +42,14 @@ def _snapshot(groups: Groups, state: str | None, sort: str, limit: int) -> dict[
     return {"stats": groups.stats(), "groups": list(groups.list(state, sort, limit))}
 
 
-def _summary(seen: dict[str, Any]) -> str:
-    if "error" in seen:
-        return str(seen["error"])
-    said = seen["stats"]
+def _summary(snapshot: dict[str, Any]) -> str:
+    if "error" in snapshot:
+        return str(snapshot["error"])
+    said = snapshot["stats"]
     return (
-        f"{time.strftime('%H:%M:%S')}  {said['groups']} groups, {said['paused']} paused, {said['parked']} parked, "
-        f"{said['in_flight']} in flight, {said['dead_letters']} dead letters, "
-        f"{said['totals'].get('finished', 0)} finished so far"
+        f"{time.strftime('%H:%M:%S')}  {said['groups']} groups, {said['paused_groups']} paused; {said['depth']} tasks: "
+        f"{said['parked']} parked, {said['waiting']} waiting, {said['running']} running, {said['held']} held; "
+        f"{said['dead_letters']} dead letters; {said['totals'].get('runs_finished', 0)} runs finished so far"
     )
 
 
@@ -67,13 +67,13 @@ def _screen(json_: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
             pass
         else:
             with Live(auto_refresh=False) as live:
-                yield lambda seen: live.update(Text("\n".join(_page(seen))), refresh=True)
+                yield lambda snapshot: live.update(Text("\n".join(_page(snapshot))), refresh=True)
             return
-    yield lambda seen: click.echo("\n".join(_page(seen)))
+    yield lambda snapshot: click.echo("\n".join(_page(snapshot)))
 
 
-def _page(seen: dict[str, Any]) -> list[str]:
-    return [_summary(seen), *lines(GROUP_HEAD, map(group_row, seen["groups"]))]
+def _page(snapshot: dict[str, Any]) -> list[str]:
+    return [_summary(snapshot), *lines(GROUP_HEAD, map(group_row, snapshot["groups"]))]
 
 
 COMMANDS = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from celery.utils.nodenames import gethostname
 
-from celery_groupfifo.cluster.processes import Process, table
+from celery_groupfifo.cluster.processes import ProcessInfo, table
 
 #: Kept, as Python warns of a process object that is dropped while its process runs. Workers outlive this command.
 _started: list[subprocess.Popen[bytes]] = []
@@ -56,7 +56,7 @@ class Instance:
         found = table().get(process.pid)
         self.pid_file.write_text(f"{process.pid}\n{found.started if found else '-'}\n")
 
-    def process(self, processes: Mapping[int, Process] | None = None) -> Process | None:
+    def process(self, processes: Mapping[int, ProcessInfo] | None = None) -> ProcessInfo | None:
         """Return the living process of the pid file; None when it has ended or its pid is another's by now.
 
         Args:
@@ -83,7 +83,7 @@ class Instance:
             with suppress(ProcessLookupError):
                 os.killpg(process.group, signal.SIGKILL)
 
-    def megabytes(self, processes: Mapping[int, Process]) -> int:
+    def megabytes(self, processes: Mapping[int, ProcessInfo]) -> int:
         """Return the resident memory of the worker and its children."""
         own = self.process(processes)
         group = own.group if own else None

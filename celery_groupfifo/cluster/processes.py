@@ -12,7 +12,7 @@ _PROC = Path("/proc")
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-class Process(NamedTuple):
+class ProcessInfo(NamedTuple):
     """One process.
 
     Attributes:
@@ -28,13 +28,13 @@ class Process(NamedTuple):
     kilobytes: int
 
 
-def table() -> dict[int, Process]:
+def table() -> dict[int, ProcessInfo]:
     """Return all living processes by pid, without ended ones that their parent has not waited for."""
     found = _from_proc() if (_PROC / "self" / "stat").exists() else _from_ps()
     return {process.pid: process for process in found}
 
 
-def _from_proc() -> Iterator[Process]:
+def _from_proc() -> Iterator[ProcessInfo]:
     for directory in _PROC.iterdir():
         if directory.name.isdigit():
             try:
@@ -43,10 +43,10 @@ def _from_proc() -> Iterator[Process]:
                 continue
             words = text[text.rindex(")") + 2 :].split()  # the name, in brackets, may hold anything
             if words[0] not in "ZX":
-                yield Process(int(directory.name), int(words[2]), words[19], int(words[21]) * _PAGE_KB)
+                yield ProcessInfo(int(directory.name), int(words[2]), words[19], int(words[21]) * _PAGE_KB)
 
 
-def _from_ps() -> Iterator[Process]:
+def _from_ps() -> Iterator[ProcessInfo]:
     command = ["ps", "-A", "-o", "pid=,pgid=,rss=,stat=,lstart="]
     environment = {**os.environ, "LC_ALL": "C"}
     for line in subprocess.run(
@@ -54,4 +54,4 @@ def _from_ps() -> Iterator[Process]:
     ).stdout.splitlines():
         pid, group, kilobytes, state, started = line.split(None, 4)
         if state[0] not in "ZX":
-            yield Process(int(pid), int(group), started.strip(), int(kilobytes))
+            yield ProcessInfo(int(pid), int(group), started.strip(), int(kilobytes))

@@ -8,7 +8,7 @@ from celery_groupfifo.cluster.manager import Cluster, ClusterError
 from celery_groupfifo.cluster.processes import table
 
 
-class Line(NamedTuple):
+class InstanceStatus(NamedTuple):
     """One instance.
 
     Attributes:
@@ -28,7 +28,7 @@ class Line(NamedTuple):
     megabytes: int
 
 
-def look(cluster: Cluster) -> tuple[list[Line], str]:
+def look(cluster: Cluster) -> tuple[list[InstanceStatus], str]:
     """Return the state of each instance, and why none answers when the broker can't be reached."""
     instances, processes = cluster.instances(), table()
     nodes = [each.node for each in instances if each.process(processes)]
@@ -42,7 +42,7 @@ def look(cluster: Cluster) -> tuple[list[Line], str]:
     for each in instances:
         process, pool = each.process(processes), stats.get(each.node, {}).get("pool", {})
         lines.append(
-            Line(
+            InstanceStatus(
                 each.name,
                 process.pid if process else None,
                 each.node in stats,
@@ -54,7 +54,7 @@ def look(cluster: Cluster) -> tuple[list[Line], str]:
     return lines, trouble
 
 
-def shown(lines: list[Line]) -> str:
+def shown(lines: list[InstanceStatus]) -> str:
     """Return a table for people."""
     if not lines:
         return "Nothing is running here."

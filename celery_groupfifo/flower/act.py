@@ -20,7 +20,7 @@ LETTERS = 200
 def _text(said: Said, name: str) -> str:
     value = said.get(name, "")
     if not isinstance(value, str):
-        raise InvalidOption(f"{name}={value!r} does not work: give a text.")
+        raise InvalidOption(f"{name}={value!r} does not work: set it to a text.")
     return value
 
 
@@ -33,7 +33,7 @@ def _order(name: str, key: str, said: Said, by: str) -> Order:
     expected = _text(said, "expected")
     if VERBS[name].on_head and not expected:
         raise InvalidOption(
-            f"{name} needs `expected`, the id of the head as you saw it: another may be the head by now."
+            f"{name} needs `expected`, the id of the head as you saw it: another task may be the head by now."
         )
     return Order(key, expected, _text(said, "reason"), by)
 
@@ -53,20 +53,20 @@ QUESTIONS = {
 }
 
 
-def one(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
+def act_on_group(board: Board, verb: str, key: str, said: Said, by: str) -> dict[str, Any]:
     """Run an action on one group.
 
     Returns:
-        `message`, a sentence, and `key`.
+        `sentence`, and `key`.
     """
     try:
         outcome = VERBS[verb].run(board.groups, _order(verb, key, said, by))
-        return {"message": outcome.sentence, "key": key}
+        return {"sentence": outcome.sentence, "key": key}
     finally:
         board.index_kept.forget()
 
 
-def selected(board: Board, said: Said) -> list[str]:
+def select_keys(board: Board, said: Said) -> list[str]:
     """Return the keys of a selection (`search`, `state`), as it is now.
 
     Raises:
@@ -76,13 +76,15 @@ def selected(board: Board, said: Said) -> list[str]:
     keys = [row.key for row in board.index(fresh=True).select(_text(said, "search"), _text(said, "state"))]
     agreed = said.get("count")
     if not isinstance(agreed, int) or isinstance(agreed, bool):
-        raise InvalidOption(f"count={agreed!r} does not work: give the number of groups that you mean to touch.")
+        raise InvalidOption(f"count={agreed!r} does not work: set it to the number of groups that you want to change.")
     if len(keys) > agreed:
-        raise WrongState(f"{len(keys)} groups match by now, not {agreed}: nothing was done. Look again.")
+        raise WrongState(
+            f"{len(keys)} groups match by now, not {agreed}: nothing was done. Check the selection, and try again."
+        )
     return keys
 
 
-def some(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple[int, list[str]]:
+def act_on_groups(board: Board, verb: str, keys: list[str], said: Said, by: str) -> tuple[int, list[str]]:
     """Run an action on some groups.
 
     Returns:
@@ -108,17 +110,17 @@ def redrive(board: Board, said: Said, by: str) -> dict[str, Any]:
     """Park a dead letter (`id`) again, `to` the head or the tail; or many (`ids`), in this order.
 
     Returns:
-        `message`, a sentence, and `key`; for many `done`, `refused`, and the `errors` of the first of these.
+        `sentence`, and `key`; for many `done`, `refused`, and the `errors` of the first of these.
     """
     to = _text(said, "to") or "tail"
     if "ids" in said:
         return _redrive_many(board, said["ids"], to, by)
     id = _text(said, "id")
     if not id:
-        raise InvalidOption("redrive needs `id`, of the task.")
+        raise InvalidOption("redrive needs `id`, the id of the task.")
     outcome = verbs.redrive(board.groups, id, to, by)
     board.index_kept.forget()
-    return {"message": outcome.sentence, "key": outcome.values["key"]}
+    return {"sentence": outcome.sentence, "key": outcome.values["key"]}
 
 
 def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
@@ -134,8 +136,8 @@ def _redrive_many(board: Board, ids: Any, to: str, by: str) -> dict[str, Any]:
             errors.append(str(error))
     board.index_kept.forget()
     done = len(ids) - len(errors)
-    message = f"redrive: {done} of {len(ids)} tasks are at the {to}s of their groups."
-    return {"message": message, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
+    sentence = f"redrive: {done} of {len(ids)} tasks are at the {to}s of their groups."
+    return {"sentence": sentence, "done": done, "refused": len(errors), "errors": errors[:ERRORS]}
 
 
-__all__ = ["BULK", "ERRORS", "QUESTIONS", "VERBS", "one", "redrive", "selected", "some"]
+__all__ = ["BULK", "ERRORS", "QUESTIONS", "VERBS", "act_on_group", "act_on_groups", "redrive", "select_keys"]

@@ -57,7 +57,7 @@ def hook() -> None:
 
         options.add_parse_callback(_when_parsed)
     except Exception:  # every `celery …` command comes here, and must run whatever tornado is installed
-        logger.exception("Flower will have no Groups tab.")
+        logger.exception("Flower has no Groups tab.")
 
 
 def _when_parsed() -> None:
@@ -77,7 +77,9 @@ def install() -> None:
         try:
             part()
         except Exception:  # another version of Flower may lack anything that a part needs
-            logger.exception("This Flower can't have the part %r of celery-groupfifo; it goes on without it.", name)
+            logger.exception(
+                "The part %r of celery-groupfifo does not work with this Flower, which starts without it.", name
+            )
 
 
 # -- parts -----------------------------------------------------------------
@@ -154,7 +156,7 @@ def _events() -> None:
                 try:
                     listener(self, event)
                 except Exception:  # an event may hold anything, and Flower's own loop must go on
-                    logger.exception("An event could not be taken in.")
+                    logger.exception("An event of a worker could not be handled.")
 
     EventsState.event = event
 

@@ -18,11 +18,11 @@ MOST = 1000
 TURN = 100
 
 
-class Read(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class ReadHandler(GateHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The base of handlers that only read."""
 
 
-class ListGroups(Read):
+class GroupsHandler(ReadHandler):
     """The handler of GET /api/groups."""
 
     @authenticated
@@ -40,7 +40,7 @@ class ListGroups(Read):
         self.write(found)
 
 
-class Summary(Read):
+class SummaryHandler(ReadHandler):
     """The handler of GET /api/groups/summary."""
 
     @authenticated
@@ -50,7 +50,7 @@ class Summary(Read):
         self.write(await self.ask(data.summary))
 
 
-class Letters(Read):
+class DeadLettersHandler(ReadHandler):
     """The handler of GET /api/groups/dead-letters."""
 
     @authenticated
@@ -59,7 +59,7 @@ class Letters(Read):
         self.write(await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1)))
 
 
-class Workers(Read):
+class WorkersHandler(ReadHandler):
     """The handler of GET /api/groups/workers."""
 
     @authenticated
@@ -68,7 +68,7 @@ class Workers(Read):
         self.write(await self.ask(data.workers))
 
 
-class Actions(Read):
+class ActionsHandler(ReadHandler):
     """The handler of GET /api/groups/actions."""
 
     @authenticated
@@ -77,7 +77,7 @@ class Actions(Read):
         self.write(await self.ask(data.actions, max(self.number("limit", 100, MOST), 1)))
 
 
-class Info(Read):
+class GroupHandler(ReadHandler):
     """The handler of GET /api/group/info/KEY."""
 
     @authenticated
@@ -85,11 +85,11 @@ class Info(Read):
         """Answer with one group; 404 when it is empty."""
         found = await self.ask(data.group, self.key(path), 50, 0, True)
         if found["group"] is None:
-            raise HTTPError(404, found["explain"])
+            raise HTTPError(404, found["sentence"])
         self.write(found)
 
 
-class Tasks(Read):
+class TasksHandler(ReadHandler):
     """The handler of GET /api/group/tasks/KEY."""
 
     @authenticated
@@ -99,40 +99,40 @@ class Tasks(Read):
         self.write(await self.ask(data.tasks, self.key(path), limit, self.number("offset", 0)))
 
 
-class Act(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class GroupActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/group/VERB/KEY."""
 
     @authenticated
     async def post(self, verb: str, path: str) -> None:
         """Run an action; the body is JSON: `reason`, and for skip and drop `expected`, the id of the head."""
         self.refuse_read_only()
-        self.write(await self.ask(act.one, verb, self.key(path), self.said(), self.by))
+        self.write(await self.ask(act.act_on_group, verb, self.key(path), self.json_body(), self.by))
 
 
-class ActOnMany(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/groups/VERB."""
 
     @authenticated
     async def post(self, verb: str) -> None:
         """Run an action on all groups of a selection; the body is JSON: `search`, `state`, `count`, `reason`."""
         self.refuse_read_only()
-        said = self.said()
-        keys: list[str] = await self.ask(act.selected, said)
+        said = self.json_body()
+        keys: list[str] = await self.ask(act.select_keys, said)
         done = 0
         errors: list[str] = []
         for start in range(0, len(keys), TURN):  # in turns, so that other requests are served meanwhile
-            more, why = await self.ask(act.some, verb, keys[start : start + TURN], said, self.by)
+            more, why = await self.ask(act.act_on_groups, verb, keys[start : start + TURN], said, self.by)
             done, errors = done + more, errors + why
-        message = f"{verb}: done to {done} of {len(keys)} groups."
-        answer: dict[str, Any] = {"message": message, "done": done, "matched": len(keys)}
+        sentence = f"{verb}: done to {done} of {len(keys)} groups."
+        answer: dict[str, Any] = {"sentence": sentence, "done": done, "matched": len(keys)}
         self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})
 
 
-class Redrive(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+class RedriveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/groups/redrive."""
 
     @authenticated
     async def post(self) -> None:
         """Park dead letters again; the body is JSON: `id`, or `ids` in order; and `to` (head, tail)."""
         self.refuse_read_only()
-        self.write(await self.ask(act.redrive, self.said(), self.by))
+        self.write(await self.ask(act.redrive, self.json_body(), self.by))

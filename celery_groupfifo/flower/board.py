@@ -145,7 +145,7 @@ class Board:
                 logger.debug("No totals: %s", error)
             await asyncio.sleep(SAMPLE)
 
-    def looked(self) -> bool:
+    def note_visit(self) -> bool:
         """Note a visit of the page; return True when the sampling has to be started."""
         idle = monotonic() - self._looked >= UNSEEN if self._looked else True
         self._looked = monotonic()
@@ -175,7 +175,7 @@ class Board:
 
     def sample(self) -> None:
         """Store the gate's total of ended runs."""
-        self._samples.append((time(), int(self.groups.stats()["totals"].get("finished", 0))))
+        self._samples.append((time(), int(self.groups.stats()["totals"].get("runs_finished", 0))))
 
     def throughput(self) -> dict[str, Any]:
         """Return ended runs per minute: `now` (None: not known yet), and `points` [[Unix time, rate]]."""
@@ -194,7 +194,7 @@ class Board:
     # -- the workers -------------------------------------------------------
 
     def fleet(self) -> dict[str, Any]:
-        """Return `queues` {worker: names} of answering workers, and `unread`: unconsumed queues with heads."""
+        """Return `queues` {worker: names} of answering workers, and `unconsumed_queues`: those with heads."""
         self._fleet_known = self.fleet_kept.get()
         return self._fleet_known
 
@@ -218,7 +218,7 @@ class Board:
         queues = Workers(self.app).queues()
         consumed = {name for names in queues.values() for name in names}
         heads = queues_with_heads(self.app, self.reader)
-        return {"queues": queues, "unread": sorted(heads - consumed)}
+        return {"queues": queues, "unconsumed_queues": sorted(heads - consumed)}
 
 
 __all__ = ["Board", "Kept"]

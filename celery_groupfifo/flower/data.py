@@ -19,7 +19,7 @@ from celery_groupfifo.groups.view import Running, moment, plain
 LEASES = 500
 
 #: The columns that a table can be sorted by.
-SORTS = (*ORDERS, "done", "failed")
+SORTS = (*ORDERS, "succeeded", "failed")
 
 
 def groups(
@@ -28,25 +28,25 @@ def groups(
     """Return a page of groups.
 
     Returns:
-        `groups`, and counts of the whole selection: `total` and `matched` groups, `tasks`, and of these `waiting`.
+        `groups`, and counts of the whole selection: `total` and `matched` groups, the `depth` of these, and how many
+        of their tasks are `running`.
     """
     index = board.index()
     rows = index.select(search, state)
     rows.sort(key=lambda row: row.key)
     rows.sort(key=_order(sort), reverse=descending)
-    tasks = sum(row.depth for row in rows)
     return {
         "groups": [_row(group) for group in _read(board, rows[offset : offset + limit])],
         "total": len(index.rows),
         "matched": len(rows),
-        "tasks": tasks,
-        "waiting": tasks - sum(len(row.running) for row in rows),
+        "depth": sum(row.depth for row in rows),
+        "running": sum(len(row.running) for row in rows),
     }
 
 
 def _order(sort: str) -> Any:
-    if sort == "done":
-        return lambda row: outcome_counts.of(row.key).done
+    if sort == "succeeded":
+        return lambda row: outcome_counts.of(row.key).succeeded
     if sort == "failed":
         return lambda row: outcome_counts.of(row.key).failed
     return ORDERS[sort]
@@ -63,7 +63,7 @@ def _read(board: Board, rows: list[Row]) -> Iterable[Group]:
 
 def _row(group: Group) -> dict[str, Any]:
     counts = outcome_counts.of(group.key)
-    return {**plain(group), "done": counts.done, "failed": counts.failed}
+    return {**plain(group), "succeeded": counts.succeeded, "failed": counts.failed}
 
 
 def summary(board: Board) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def summary(board: Board) -> dict[str, Any]:
         "oldest_age": index.oldest,
         "dead_letters": int(board.groups.stats()["dead_letters"]),
         "throughput": board.throughput(),
-        "unread": fleet["unread"] if fleet else [],
+        "unconsumed_queues": fleet["unconsumed_queues"] if fleet else [],
         "workers": len(fleet["queues"]) if fleet else None,
     }
 
@@ -98,13 +98,13 @@ def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers:
     actions = [action for action in board.groups.actions(1000) if key in (action.key, action.more.get("to"))]
     return {
         "key": key,
-        "explain": board.groups.explain(key, ask_workers),
+        "sentence": board.groups.explain(key, ask_workers),
         "group": None if found is None else plain(found),
         "running": [_run(board, key, run) for run in found.running] if found else [],
         "head": _head(board, found),
         "tasks": tasks(board, key, limit, offset)["tasks"] if found else [],
         "scheduled": _scheduled(board, key) if found else [],
-        "done": counts.done,
+        "succeeded": counts.succeeded,
         "failed": counts.failed,
         "failures": [
             {"task_id": each.task_id, "task": each.task, "worker": each.worker, "when": each.when}
@@ -144,7 +144,7 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
 
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
-    """Return tasks of a group whose ETA has not come, see `Reader.scheduled`."""
+    """Return the scheduled tasks of a group, see `Reader.scheduled`."""
     found = board.reader.scheduled(board.groups.gate.keyspace.of_group(quote(key)), quote(key))
     return [{"task_id": task_id, "due": plain(moment(ms))} for task_id, ms in found]
 
@@ -164,7 +164,7 @@ def actions(board: Board, limit: int) -> dict[str, Any]:
 
 
 def workers(board: Board) -> dict[str, Any]:
-    """Return `workers` with their queues and leases, and `unread` queues.
+    """Return `workers` with their queues and leases, and `unconsumed_queues`.
 
     Workers that only hold leases, without an answer, are included. Each of `leases` has `key`, `task_id`, `worker`,
     `fence`, `since` and `lease_left` in seconds: the first `LEASES` ones, in the order of their ends.
@@ -187,7 +187,7 @@ def workers(board: Board) -> dict[str, Any]:
         "workers": sorted(found.values(), key=lambda worker: str(worker["name"])),
         "leases": leases[:LEASES],
         "total": len(leases),
-        "unread": fleet["unread"],
+        "unconsumed_queues": fleet["unconsumed_queues"],
     }
 
 

@@ -63,7 +63,7 @@ class GateHandler:
         if board is None:
             board = Board(adapter.celery_app(self.application))
             setattr(self.application, _BOARD, board)
-        if board.looked():
+        if board.note_visit():
             board.sampling = asyncio.ensure_future(board.keep_sampling())
         return board
 
@@ -91,7 +91,7 @@ class GateHandler:
         try:
             return str(values[-1].decode("utf-8"))
         except UnicodeDecodeError as error:
-            raise HTTPError(400, f"{name} is no UTF-8.") from error
+            raise HTTPError(400, f"{name} is not UTF-8.") from error
 
     def number(self, name: str, default: int, most: int = 1_000_000_000) -> int:
         """Return a parameter that is a whole number from 0 on, `most` at most."""
@@ -111,19 +111,21 @@ class GateHandler:
         """Return the group's key: from the path, or from `?key=` where a path can't carry it (`.` and `..`)."""
         key = path or self.word("key")
         if not key:
-            raise HTTPError(400, "Which group? Put its key behind the last slash, percent-encoded, or into ?key=.")
+            raise HTTPError(
+                400, "The group's key is missing: put it behind the last slash, percent-encoded, or into ?key=."
+            )
         return key
 
-    def said(self) -> dict[str, Any]:
+    def json_body(self) -> dict[str, Any]:
         """Return the request's body, a JSON object; an empty one when there is none."""
         if not self.request.body:
             return {}
         try:
             said = json_decode(self.request.body)
         except ValueError as error:
-            raise HTTPError(400, "The body is no JSON.") from error
+            raise HTTPError(400, "The body is not JSON.") from error
         if not isinstance(said, dict):
-            raise HTTPError(400, "The body is no JSON object.")
+            raise HTTPError(400, "The body is not a JSON object.")
         return said
 
     def known(self, task_id: str) -> bool:

@@ -28,7 +28,7 @@ class Row:
         at: Number of its partition.
         name: Of the group, quoted.
         key: As the user gave it.
-        depth: Tasks parked and in flight.
+        depth: All of its tasks at the gate.
         state: See `Group.state`.
         since: Time when its oldest task in line was parked, or its head came into its state; ms of Redis, 0: unknown.
         flights: Its entries in flight.
@@ -122,7 +122,7 @@ def _groups(reader: Reader, at: int, keys: Keys) -> Iterator[Row]:
     for page in reader.scan("zscan", keys.depth, CHUNK):
         names = [name for name, _ in page]
         if names:
-            lines = [keys.waiting(Quoted(name)) for name in names]
+            lines = [keys.line(Quoted(name)) for name in names]
             ages = reader.gate.store.run("ages", keys, lines, [len(names), *names])
             for (name, depth), since in zip(page, ages, strict=True):
                 # In line and nothing in flight: the next sweep lets it go on. Not in line: an ETA has not come.

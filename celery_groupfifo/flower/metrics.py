@@ -21,7 +21,7 @@ from celery_groupfifo.metrics.snapshot import Snapshot, Snapshots
 EVERY = 5.0
 
 
-class Background(Collector):
+class BackgroundCollector(Collector):
     """The gate's metrics as they were last read; it never waits.
 
     Args:
@@ -60,10 +60,10 @@ class Background(Collector):
                 return
 
 
-_installed: Background | None = None
+_installed: BackgroundCollector | None = None
 
 
-def install(app: Celery, registry: CollectorRegistry = REGISTRY, every: float = EVERY) -> Background:
+def install(app: Celery, registry: CollectorRegistry = REGISTRY, every: float = EVERY) -> BackgroundCollector:
     """Put the metrics of an app's gate into a registry, in place of those put there before.
 
     Args:
@@ -83,7 +83,7 @@ def install(app: Celery, registry: CollectorRegistry = REGISTRY, every: float = 
         with suppress(KeyError):
             registry.unregister(_installed)
         _installed = None
-    collector = Background(Snapshots(app, max_age=every / 2), every)
+    collector = BackgroundCollector(Snapshots(app, max_age=every / 2), every)
     registry.register(collector)
     collector.start()
     _installed = collector

@@ -13,7 +13,7 @@ FAILURES = 10
 
 
 @dataclass(slots=True)
-class Failure:
+class FailedRun:
     """A run that failed for good.
 
     Attributes:
@@ -30,18 +30,18 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Counts:
+class GroupOutcomes:
     """The outcomes of one group.
 
     Attributes:
-        done: Runs that succeeded.
+        succeeded: Runs that succeeded.
         failed: Runs that failed for good.
         failures: The last of those, newest first.
     """
 
-    done: int = 0
+    succeeded: int = 0
     failed: int = 0
-    failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=FAILURES))
+    failures: deque[FailedRun] = field(default_factory=lambda: deque(maxlen=FAILURES))
 
 
 class OutcomeCounts:
@@ -53,27 +53,27 @@ class OutcomeCounts:
 
     def __init__(self, most: int = GROUPS) -> None:
         self._most = most
-        self._groups: OrderedDict[str, Counts] = OrderedDict()
+        self._groups: OrderedDict[str, GroupOutcomes] = OrderedDict()
 
     def take(self, event: dict[str, Any]) -> None:
         """Count an event of a worker; only ends of runs count."""
         key, outcome = event.get("key"), event.get("outcome")
         if event.get("type") != "groupfifo-finished" or not isinstance(key, str):
             return
-        counts = self._groups.setdefault(key, Counts())
+        counts = self._groups.setdefault(key, GroupOutcomes())
         self._groups.move_to_end(key)
         if outcome == "success":
-            counts.done += 1
+            counts.succeeded += 1
         elif outcome == "failure":
             counts.failed += 1
             id, task, worker = (str(event.get(name) or "") for name in ("uuid", "task", "hostname"))
-            counts.failures.appendleft(Failure(id, task, worker, float(event.get("timestamp") or 0)))
+            counts.failures.appendleft(FailedRun(id, task, worker, float(event.get("timestamp") or 0)))
         if len(self._groups) > self._most:
             self._groups.popitem(last=False)
 
-    def of(self, key: str) -> Counts:
+    def of(self, key: str) -> GroupOutcomes:
         """Return the counts of a group; zeros for an unknown one."""
-        return self._groups.get(key) or Counts()
+        return self._groups.get(key) or GroupOutcomes()
 
 
 #: Of this process, in which one Flower runs.

@@ -14,12 +14,12 @@ from celery_groupfifo.groups.listing import STATES
 _Page, _ = adapter.handler_classes()
 
 #: The table's columns by their number.
-_COLUMNS = ("key", "state", "depth", "running", "worker", "age", "done", "failed")
+_COLUMNS = ("key", "state", "depth", "running", "worker", "age", "succeeded", "failed")
 #: Rows per page, at most.
 MOST = 500
 
 
-class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+class BasePage(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
     """The base of our pages. `name` is in the names of its template and of its element."""
 
     name = ""
@@ -45,31 +45,31 @@ class Page(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
         self.render(f"groupfifo_{self.name}.html", page=page, states=STATES, **more)
 
 
-class GroupsPage(Page):
+class GroupsPage(BasePage):
     """The page of all groups."""
 
     name = "groups"
 
 
-class LettersPage(Page):
+class DeadLettersPage(BasePage):
     """The page of dead letters."""
 
     name = "letters"
 
 
-class WorkersPage(Page):
+class WorkersPage(BasePage):
     """The page of workers and their leases."""
 
     name = "workers"
 
 
-class ActionsPage(Page):
+class ActionsPage(BasePage):
     """The page of operators' actions."""
 
     name = "actions"
 
 
-class GroupPage(Page):
+class GroupPage(BasePage):
     """The page of one group."""
 
     name = "group"
@@ -84,7 +84,7 @@ class GroupPage(Page):
 # -- data ------------------------------------------------------------------
 
 
-class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
+class BaseData(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
     """The base of handlers for a page's data. Unlike those of /api they need no flag, only Flower's login."""
 
     def link(self, tasks: Any) -> None:
@@ -96,7 +96,7 @@ class Data(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ignore]
                 task["task"] = known.name or ""
 
 
-class GroupsData(Data):
+class GroupsData(BaseData):
     """The data of the groups' table, as DataTables asks for it."""
 
     @authenticated
@@ -122,8 +122,8 @@ class GroupsData(Data):
                 "data": found["groups"],
                 "recordsTotal": found["total"],
                 "recordsFiltered": found["matched"],
-                "tasks": found["tasks"],
-                "waiting": found["waiting"],
+                "depth": found["depth"],
+                "running": found["running"],
                 "summary": summary,
             }
         )
@@ -132,7 +132,7 @@ class GroupsData(Data):
     post = get
 
 
-class GroupData(Data):
+class GroupData(BaseData):
     """The data of one group."""
 
     @authenticated
@@ -150,7 +150,7 @@ class GroupData(Data):
         self.write(found)
 
 
-class LettersData(Data):
+class DeadLettersData(BaseData):
     """The data of the dead letters' page."""
 
     @authenticated
@@ -161,7 +161,7 @@ class LettersData(Data):
         self.write(found)
 
 
-class WorkersData(Data):
+class WorkersData(BaseData):
     """The data of the workers' page."""
 
     @authenticated
@@ -175,7 +175,7 @@ class WorkersData(Data):
         self.write(found)
 
 
-class ActionsData(Data):
+class ActionsData(BaseData):
     """The data of the actions' page."""
 
     @authenticated

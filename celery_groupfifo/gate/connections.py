@@ -25,25 +25,25 @@ _NO_NAME = re.compile(r"'client(\|setname)?'", re.IGNORECASE)
 #: Idle connections that are kept. A burst opens as many as it needs; further ones are closed when they come back.
 KEPT = 16
 
-Place = Any
-"""The place of a server, as its `Master` names it."""
+Location = Any
+"""The location of a server, as its `Master` names it."""
 
 
 class Master(Protocol):
     """The tracker of a server that may move; see sentinels.py and failover.py."""
 
-    def find(self) -> Place:
-        """Return the current place of the server.
+    def find(self) -> Location:
+        """Return the current location of the server.
 
         Raises:
             redis.ConnectionError: It is not known.
         """
 
-    def last(self) -> Place | None:
-        """Return the last known place, at which kept connections are good; None: not known yet."""
+    def last(self) -> Location | None:
+        """Return the last known location, at which kept connections are good; None: not known yet."""
 
     def doubt(self) -> None:
-        """Note that connections to the place have failed."""
+        """Note that connections to the location have failed."""
 
 
 #: Stands for this process: comparing objects is cheaper than asking the system for a pid at every call.
@@ -72,7 +72,7 @@ class Connections:
     Args:
         options: For the connection, as redis-py names them; with its `connection_class`.
         master: Finds the server; None: it is where the options say.
-        at: Returns the options for a place that the master names.
+        at: Returns the options for a location that the master names.
 
     Attributes:
         generation: Changes whenever all connections made before are distrusted. A caller that holds one for long asks
@@ -84,10 +84,10 @@ class Connections:
         self,
         options: dict[str, Any],
         master: Master | None = None,
-        at: Callable[[Place], dict[str, Any]] | None = None,
+        at: Callable[[Location], dict[str, Any]] | None = None,
     ) -> None:
         self._options, self._master, self._at = dict(options), master, at
-        self._place: Place | None = None
+        self._location: Location | None = None
         self._idle = _Idle()
         self._numbers = count(1)
         self._named = True
@@ -104,9 +104,9 @@ class Connections:
         """
         options = self._options
         if self._master is not None and self._at is not None:
-            place = self._master.find()
-            self._lead_to(place)
-            options = self._at(place)
+            location = self._master.find()
+            self._lead_to(location)
+            options = self._at(location)
         self._mine()
         generation = self.generation
         connection = _class_of(options)(**_arguments(options))
@@ -145,9 +145,9 @@ class Connections:
         same: bool = connection.groupfifo_generation == self.generation
         return same
 
-    def _lead_to(self, place: Place | None) -> None:
-        if place is not None and place != self._place:
-            self._place = place
+    def _lead_to(self, location: Location | None) -> None:
+        if location is not None and location != self._location:
+            self._location = location
             self._distrust_all()
 
     # -- for one call ------------------------------------------------------

@@ -16,7 +16,7 @@ _QUEUE = (
 )
 
 
-def described(entities: Iterable[Entity]) -> list[dict[str, Any]]:
+def describe_entities(entities: Iterable[Entity]) -> list[dict[str, Any]]:
     """Describe entities as JSON, without kombu's defaults.
 
     Queues that another process can't declare are left out: those of one connection, and those that the broker names.
@@ -24,8 +24,8 @@ def described(entities: Iterable[Entity]) -> list[dict[str, Any]]:
     return [_queue(entity) if isinstance(entity, Queue) else _exchange(entity) for entity in entities if _can(entity)]
 
 
-def entities(descriptions: Iterable[Mapping[str, Any]]) -> list[Entity]:
-    """Make the entities of `described` again."""
+def restore_entities(descriptions: Iterable[Mapping[str, Any]]) -> list[Entity]:
+    """Make the entities of `describe_entities` again."""
     return [_made_queue(each) if "queue" in each else _made_exchange(each) for each in descriptions]
 
 
@@ -33,35 +33,36 @@ def _can(entity: Entity) -> bool:
     return bool(entity.name) and not getattr(entity, "exclusive", False)
 
 
-def _told(entity: Any, kind: type, names: Iterable[str]) -> dict[str, Any]:
+def _described(entity: Any, kind: type, names: Iterable[str]) -> dict[str, Any]:
     values = {name: getattr(entity, name) for name in names}
     return {name: value for name, value in values.items() if value not in (None, {}, getattr(kind, name, None))}
 
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:
-    return {"exchange": _told(exchange, Exchange, _EXCHANGE)}
+    return {"exchange": _described(exchange, Exchange, _EXCHANGE)}
 
 
 def _queue(queue: Queue) -> dict[str, Any]:
-    told: dict[str, Any] = {"queue": _told(queue, Queue, _QUEUE)}
+    description: dict[str, Any] = {"queue": _described(queue, Queue, _QUEUE)}
     if queue.exchange is not None and queue.exchange.name:
-        told |= _exchange(queue.exchange)
+        description |= _exchange(queue.exchange)
     if queue.bindings:
-        told["bindings"] = [
+        description["bindings"] = [
             _exchange(each.exchange) | {"key": each.routing_key, "arguments": each.arguments}
             for each in queue.bindings
             if each.exchange is not None
         ]
-    return told
+    return description
 
 
-def _made_exchange(told: Mapping[str, Any]) -> Exchange:
-    return Exchange(**told["exchange"])
+def _made_exchange(description: Mapping[str, Any]) -> Exchange:
+    return Exchange(**description["exchange"])
 
 
-def _made_queue(told: Mapping[str, Any]) -> Queue:
+def _made_queue(description: Mapping[str, Any]) -> Queue:
     bindings = [
-        binding(_made_exchange(each), each.get("key"), each.get("arguments")) for each in told.get("bindings", ())
+        binding(_made_exchange(each), each.get("key"), each.get("arguments"))
+        for each in description.get("bindings", ())
     ]
-    exchange = _made_exchange(told) if "exchange" in told else None
-    return Queue(exchange=exchange, bindings=bindings or None, **told["queue"])
+    exchange = _made_exchange(description) if "exchange" in description else None
+    return Queue(exchange=exchange, bindings=bindings or None, **description["queue"])

@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 
 class Failover:
-    """The tracker of the server in use, by its place in a list.
+    """The tracker of the server in use, by its position in a list.
 
     Args:
         servers: Connections to each, to try it.
@@ -38,7 +38,7 @@ class Failover:
         self._pid, self._lock = os.getpid(), threading.Lock()
 
     def find(self) -> int:
-        """Return the place of the server in use.
+        """Return the position of the server in use.
 
         Raises:
             redis.ConnectionError: None of them works.
@@ -54,7 +54,7 @@ class Failover:
             return self._used
 
     def last(self) -> int | None:
-        """Return the place of the server in use, without a try; None: not known yet."""
+        """Return the position of the server in use, without a try; None: not known yet."""
         return self._used
 
     def doubt(self) -> None:
@@ -81,8 +81,8 @@ class Failover:
     def _use(self, server: int) -> None:
         if self._used not in (None, server):
             logger.warning(
-                "The gate has moved from %s to %s, as the broker's list of servers has it. If that one does not hold "
-                "the same data, what is parked at the first waits there.",
+                "The gate has moved from %s to %s, the next server in the broker's list. If that one does not hold "
+                "the same data, tasks that are parked at the first one wait there.",
                 self._names[self._used or 0],
                 self._names[server],
             )

@@ -19,9 +19,9 @@ from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names, quot
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
 from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
-from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
-from celery_groupfifo.gate.store import Call, Store
+from celery_groupfifo.gate.store import ScriptArguments, Store
 from celery_groupfifo.settings import Settings, read_settings
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
@@ -40,7 +40,7 @@ class Gate(Recovery):
     """
 
     def __init__(
-        self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser, server: Server
+        self, store: Store, keyspace: Keyspace, settings: Settings, releaser: Releaser, server: RedisServer
     ) -> None:
         super().__init__(store, keyspace, settings, releaser)
         self.server = server
@@ -111,7 +111,7 @@ class Gate(Recovery):
         return [self._parked(reply, entry, producer) for reply, entry in pairs]
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
-        more = [keys.waiting(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
+        more = [keys.line(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
         if entry.list_key is not None:
             more.append(entry.list_key)
         return more, [
@@ -152,7 +152,7 @@ class Gate(Recovery):
 
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
-        more = [keys.waiting(group), keys.group(group), keys.producer(number.producer), keys.audit]
+        more = [keys.line(group), keys.group(group), keys.producer(number.producer), keys.audit]
         args: list[Any] = [name, group, number.value, PRODUCER_KEEP_MS, note]
         code, *rest = self.store.run("revoke", keys, more, args)
         self._producers.append(Number(number.producer, number.value + 1))
@@ -174,7 +174,7 @@ class Gate(Recovery):
         """
         return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
 
-    def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> Call:
+    def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> ScriptArguments:
         """Return the call of a begin for the outbox, which sends many without waiting for their answers."""
         return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
 
@@ -189,12 +189,12 @@ class Gate(Recovery):
         script, arguments = self.finish_call(call)
         return self.finished(self.store.run(script, *arguments))
 
-    def finish_call(self, call: Finish) -> tuple[str, Call]:
+    def finish_call(self, call: Finish) -> tuple[str, ScriptArguments]:
         """Return the script for the end of a run, and its call; `finished` reads the answer."""
         if call.failure is not None and call.continuation is None:
             return "fail", self._fail_call(call, call.failure)
         keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
+        more = [keys.line(group), keys.group(group), keys.calls(call.owner)]
         args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.owner, call.caller, call.call]
         args += [self.settings.ttl_ms, call.take, self.keep_ms, len(call.lists), *(name for name, _ in call.lists)]
         if call.continuation is not None:
@@ -202,10 +202,10 @@ class Gate(Recovery):
             args += [entry.queue, entry.cut, entry.message, entry.delay]
         return "finish", (keys, more + [key for _, key in call.lists], args)
 
-    def _fail_call(self, call: Finish, failure: Failure) -> Call:
+    def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
         keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.waiting(group), keys.group(group), keys.calls(call.owner)]
-        more += [keys.cut(group, call.ticket.fence), *(key for _, key in call.lists)]
+        more = [keys.line(group), keys.group(group), keys.calls(call.owner)]
+        more += [keys.cancelled(group, call.ticket.fence), *(key for _, key in call.lists)]
         args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.caller, call.call, self.keep_ms]
         args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]
@@ -230,8 +230,8 @@ class Gate(Recovery):
                 call = self.surrender_call(mine[start : start + BATCH], lists)
                 self.publish(self.store.run("surrender", *call)[1:])
 
-    def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> Call:
-        """Return the call that gives back heads of one partition, at most `BATCH`; see `surrender`."""
+    def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> ScriptArguments:
+        """Return the call that surrenders heads of one partition, at most `BATCH`; see `surrender`."""
         args: list[Any] = [len(lists), *(name for name, _ in lists)]
         for ticket, lost in runs:
             args += [ticket.entry, ticket.fence, int(lost)]

@@ -20,7 +20,7 @@ _STRING = re.compile(r"'[^']*'")
 _BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 
 
-def unpacked(script: str, table: str) -> str:
+def unpack_table(script: str, table: str) -> str:
     """Replace each field of a table in a script by a local variable, and drop lines that set an unread one.
 
     Args:
@@ -40,7 +40,7 @@ def unpacked(script: str, table: str) -> str:
     return field.sub(rf"{table}_\1", text) + "\n"
 
 
-def inlined(script: str) -> str:
+def inline_functions(script: str) -> str:
     """Return an equal script with fewer functions, and without comments.
 
     A function is inlined when its one `return` ends it, and every call of it is a line of its own: `f(…)`, `a, b =

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~:@/,=+-]+")
 _SAFE = ":@/,=+"
 
 #: The order of the keys that every script gets first; see lua/lib/keys.lua.
-BASE = ("entries", "flight", "due", "depth", "on_the_way", "seen", "fence", "stats", "dead")
+BASE = ("entries", "flight", "due", "depth", "on_the_way", "begins", "fence", "stats", "dead")
 
 
 Quoted = NewType("Quoted", str)
@@ -81,14 +81,14 @@ class Keys:
         self._stem = f"{prefix}{{{self.tag}}}:"
         self.base: list[str] = [self._stem + name for name in BASE]
         self.entries, self.flight, self.due, self.depth, self.on_the_way = self.base[:5]
-        self.seen, self.fence, self.stats, self.dead = self.base[5:]
+        self.begins, self.fence, self.stats, self.dead = self.base[5:]
         self.wake = self._stem + "wake"
         self.pulse = self._stem + "pulse"
         self.crowd = self._stem + "crowd"
         self.paused = self._stem + "paused"
         self.audit = self._stem + "audit"
 
-    def waiting(self, group: Quoted) -> str:
+    def line(self, group: Quoted) -> str:
         """Return the list of a group's parked entries."""
         return f"{self._stem}w:{group}"
 
@@ -96,8 +96,8 @@ class Keys:
         """Return the hash of a group's own state."""
         return f"{self._stem}g:{group}"
 
-    def cut(self, group: Quoted, fence: int | str) -> str:
-        """Return the list of what a failed run has cut off its group's line."""
+    def cancelled(self, group: Quoted, fence: int | str) -> str:
+        """Return the list of entries that a failed run cancels."""
         return f"{self._stem}d:{group}:{fence}"
 
     def calls(self, owner: Quoted) -> str:

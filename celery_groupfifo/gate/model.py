@@ -194,22 +194,22 @@ class Head(NamedTuple):
     Attributes:
         queue: Its name in the scripts.
         fence: Of its ticket.
-        seen: Record of the begins from the queue, see lua/lib/keys.lua; empty: there was none.
+        begins: Record of the begins from the queue, see lua/lib/keys.lua; empty: there was none.
     """
 
     queue: str
     fence: int
-    seen: str
+    begins: str
 
     @property
     def begun(self) -> int:
         """Return the highest fence that was begun from the queue; 0: none."""
-        return int(self.seen.partition(" ")[0] or 0)
+        return int(self.begins.partition(" ")[0] or 0)
 
     @property
-    def rings(self) -> int:
-        """Return how often the queue's heads have gone out again on another broker since the last begin."""
-        words = self.seen.split(" ")
+    def rereleases(self) -> int:
+        """Return how often the queue's heads were released again on another broker since the last begin."""
+        words = self.begins.split(" ")
         return int(words[2]) if len(words) > 2 else 0
 
 

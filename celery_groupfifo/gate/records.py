@@ -90,14 +90,14 @@ def ticket_of(message: bytes) -> Ticket | None:
     return Ticket.parse(words[5].decode()) if len(words) > 6 else None
 
 
-class Waiting(NamedTuple):
+class PlaceInLine(NamedTuple):
     """`<parked µs> <entry>`: a place in line."""
 
     us: str
     name: str
 
     @classmethod
-    def parse(cls, item: str) -> Waiting:
+    def parse(cls, item: str) -> PlaceInLine:
         """Read one."""
         us, _, name = item.partition(" ")
         return cls(us, name)
@@ -139,7 +139,7 @@ class Flight:
         return unquote(self.owner).rpartition("/")[0] or unquote(self.owner)
 
 
-class BuriedEntry(NamedTuple):
+class StoredDeadLetter(NamedTuple):
     """A dead letter: JSON of group, entry, reason and time (ms), a line feed, and the stored entry."""
 
     group: Quoted
@@ -149,7 +149,7 @@ class BuriedEntry(NamedTuple):
     entry: bytes
 
     @classmethod
-    def parse(cls, stored: bytes) -> BuriedEntry | None:
+    def parse(cls, stored: bytes) -> StoredDeadLetter | None:
         """Read one; None when it is none."""
         line, _, entry = stored.partition(b"\n")
         try:

@@ -116,7 +116,7 @@ class Recovery:
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
         while members:
             some = members[:ADVANCED]
-            places = [key for _, group in some for key in (keys.waiting(group), keys.group(group))]
+            places = [key for _, group in some for key in (keys.line(group), keys.group(group))]
             args: list[Word] = [len(some), len(lists), *names, *(word for pair in some for word in pair)]
             done, next_due, *words = self.store.run("advance", keys, [keys.crowd, *places, *list_keys], args)
             self.publish(words)
@@ -125,7 +125,7 @@ class Recovery:
         return min((answer for answer in answers if answer >= 0), default=-1)
 
     def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
-        more = [keys.cut(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
+        more = [keys.cancelled(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
         gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH, MOST_BYTES])
         pairs = zip(gone[::2], gone[1::2], strict=True)
         return [(task_of(name.decode()), message_of(text)) for name, text in pairs]
@@ -158,14 +158,14 @@ class Recovery:
         """Return the number of heads of all partitions that are on their way in a queue."""
         return sum(self.store.tickets(keys, queue) for keys in self.keyspace.partitions)
 
-    def ring(
+    def rerelease(
         self,
         keys: Keys,
         queue: str,
         owner: Quoted = NOBODY,
-        seen: int = 0,
+        begun: int = 0,
         oldest: int = 0,
-        rings: int = -1,
+        rereleases: int = -1,
         limit: int = BATCH,
     ) -> int:
         """Release heads of a queue again whose ticket was lost on its way.
@@ -174,19 +174,19 @@ class Recovery:
             keys: Of the partition.
             queue: Its name in the scripts.
             owner: The worker.
-            seen: The highest fence that was begun from the queue, in any partition.
+            begun: The highest fence that was begun from the queue, in any partition.
             oldest: The fence of the queue's oldest head, as the caller saw it: nothing is done when it has changed. 0:
                 any.
-            rings: On other brokers. From 0 on: the queue is quiet, so all of its heads count, and the number says how
-                often they went out without a begin, this time included. -1: only overtaken heads count.
+            rereleases: On other brokers. From 0 on: the queue is quiet, so all of its heads count, and the number says
+                how often they went out without a begin, this time included. -1: only overtaken heads count.
             limit: Heads to release at most.
 
         Returns:
             The number of released heads.
         """
         lists = [] if queue.startswith(ELSEWHERE) else [(queue, unquote(queue))]
-        args: list[Word] = [queue, GRACE_MS, seen, oldest, rings, limit]
-        count, *words = self._run_until_answered("ring", keys, [], owner, lists, args, [])
+        args: list[Word] = [queue, GRACE_MS, begun, oldest, rereleases, limit]
+        count, *words = self._run_until_answered("rerelease", keys, [], owner, lists, args, [])
         self.publish(words)
         return int(count)
 
@@ -210,15 +210,22 @@ class Recovery:
                 self.releaser.send(queue.decode(), message, producer)
             # A broker may raise anything, and the answer of the gate's step must not be lost.
             except Exception as error:
-                logger.warning("A ticket for queue %s waits for the next sweep: %r", queue.decode(), error)
+                logger.warning(
+                    "A ticket for queue %s could not be published; the next sweep releases its task again: %r",
+                    queue.decode(),
+                    error,
+                )
                 self.unsent(message)
 
     def unsent(self, message: bytes) -> bool:
-        """Let the next sweep release a ticket again that did not reach the broker. False: the gate can't be told."""
+        """Let the next sweep release a task again whose ticket did not reach the broker. False: the gate is away."""
         try:
             if (ticket := ticket_of(message)) is not None:
                 self.store.mark_unsent(self._keys(ticket), ticket.entry)
         except GateUnavailable as error:
-            logger.warning("A ticket counts as lost on its way: %s", error)
+            logger.warning(
+                "A ticket could not be published. Its task is released again when the ticket counts as lost: %s",
+                error,
+            )
             return False
         return True

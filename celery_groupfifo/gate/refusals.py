@@ -97,7 +97,7 @@ def is_unreachable(error: GroupFifoError) -> bool:
     return isinstance(error, GateUnavailable) and not error.answered
 
 
-def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
+def wrap_error(name: str, error: RedisError, shown: str) -> GroupFifoError:
     """Turn an error of Redis into one of ours.
 
     Args:
@@ -112,7 +112,7 @@ def told(name: str, error: RedisError, shown: str) -> GroupFifoError:
             "groupfifo_url to another one."
         )
     if isinstance(error, InvalidResponse):
-        return UnsupportedServer(f"What answers at {shown} is no Redis ('{name}'): {text}")
+        return UnsupportedServer(f"The server at {shown} is not Redis ('{name}'): {text}")
     if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
         return ScriptRefused(
             f"Redis at {shown} refused '{name}': {text}. Allow the user EVALSHA, SCRIPT LOAD and the gate's keys."

@@ -2,7 +2,7 @@
 
 On the gate's own Redis the scripts push a ticket themselves, in the step that releases the head. Everywhere else, and
 for a queue that the script was not given, the caller brings it: a crash in between is a lost ticket, which the sweep
-rings again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
+releases again. A worker leaves it to a thread of its own, see worker/publisher.py: its broker may hang.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from kombu.messaging import Producer
 from kombu.transport import virtual
 from kombu.utils.json import loads
 
-from celery_groupfifo.gate.declared import entities
+from celery_groupfifo.gate.declared import restore_entities
 from celery_groupfifo.gate.keys import queue_of_list, quote, unquote
 from celery_groupfifo.gate.route import Entity, Known, Route, bound_queues, one_queue
-from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import Brokers, broker_server
 from celery_groupfifo.gate.store import Store
 
@@ -34,8 +34,8 @@ Send = Callable[[str, bytes], None]
 """Takes a ticket that a script could not push; see `Releaser.send`."""
 
 
-class Place(NamedTuple):
-    """The place that tickets of a route go to.
+class Destination(NamedTuple):
+    """The destination of the tickets of a route.
 
     Attributes:
         queue: The queue's name in the scripts.
@@ -56,8 +56,8 @@ class Releaser(Protocol):
     #: True when a finish may take the worker's next ticket from the broker's lists in the same step.
     takes: bool
 
-    def place(self, route: Route) -> Place:
-        """Return the place that tickets of a route go to.
+    def destination(self, route: Route) -> Destination:
+        """Return the destination of the tickets of a route.
 
         Raises:
             InvalidRoute: They would go to no queue, or to several.
@@ -106,17 +106,17 @@ class KombuReleaser:
             self._brokers = Brokers(self._app)
         self._brokers.check(producer)
 
-    def place(self, route: Route) -> Place:
-        """Return the place of a route, see `Releaser`."""
+    def destination(self, route: Route) -> Destination:
+        """Return the destination of a route, see `Releaser`."""
         is_amqp = self._transport.driver_type == "amqp"
         if not route.exchange:
-            return Place(ELSEWHERE + quote(route.routing_key), None, route.declare, is_amqp)
+            return Destination(ELSEWHERE + quote(route.routing_key), None, route.declare, is_amqp)
         known = Known(self._app, route)
         queue = known.queue()
         declare = list(route.declare)
         if known.exchange is not None and isinstance(self._transport, virtual.Transport):
             declare.append(known.exchange)  # its type is known only where it was declared
-        return Place(ELSEWHERE + quote(queue or route.routing_key), None, declare, is_amqp)
+        return Destination(ELSEWHERE + quote(queue or route.routing_key), None, declare, is_amqp)
 
     @cached_property
     def _transport(self) -> Any:
@@ -151,8 +151,8 @@ class ListReleaser(KombuReleaser):
         super().__init__(app, send)
         self._store, self._prefix, self._steps, self._separator = store, prefix, steps, separator
 
-    def place(self, route: Route) -> Place:
-        """Return the place of a route, see `Releaser`."""
+    def destination(self, route: Route) -> Destination:
+        """Return the destination of a route, see `Releaser`."""
         queue = route.routing_key
         declare = [entity for entity in route.declare if not _comes_with_its_list(entity, route)]
         if route.exchange:
@@ -162,7 +162,7 @@ class ListReleaser(KombuReleaser):
         if route.exchange or declare:
             queue = self._bound(route, declare)
         key = self.list_key(queue, route.priority)
-        return Place(queue_of_list(key), key)
+        return Destination(queue_of_list(key), key)
 
     def _bound(self, route: Route, declare: Sequence[Entity]) -> str:
         """Declare entities and return the one bound queue, from the broker's bindings, as kombu's own publish does."""
@@ -173,11 +173,11 @@ class ListReleaser(KombuReleaser):
             return bound_queues(held.channel, route) if route.exchange else [route.routing_key]
 
         with self._app.producer_or_acquire(_of_kombu(route.producer)) as held:
-            queues: list[str] = ensured(held, look, route.retry_policy)
+            queues: list[str] = call_with_retries(held, look, route.retry_policy)
             if not queues and declare:  # the server may have lost its data since this connection declared them
                 held.connection.collect()
                 held.revive(held.connection.default_channel)
-                queues = ensured(held, look, route.retry_policy)
+                queues = call_with_retries(held, look, route.retry_policy)
         return one_queue(route, queues)
 
     def list_key(self, queue: str, priority: Any) -> str:
@@ -211,8 +211,8 @@ def _of_kombu(producer: Any) -> Any:
     return producer if isinstance(producer, Producer) else None
 
 
-def ensured(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | None) -> Any:
-    """Call with kombu's policy for publishing: after an error, the producer has a new channel.
+def call_with_retries(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | None) -> Any:
+    """ScriptArguments with kombu's policy for publishing: after an error, the producer has a new channel.
 
     Args:
         producer: The one that `call` uses.
@@ -270,7 +270,7 @@ def publish_ticket(
         body = b64decode(body)
     priority = properties.pop("priority", None)
     said = payload.get("publish") or {}
-    declare = [entity for entity in entities(said.get("declare", ())) if entity.name not in undeclared]
+    declare = [entity for entity in restore_entities(said.get("declare", ())) if entity.name not in undeclared]
     route = {
         "exchange": info.get("exchange") or "",
         "routing_key": info.get("routing_key") or "",
@@ -295,14 +295,14 @@ def publish_ticket(
 
     if policy is not None:
         policy = said.get("retry", policy)
-    ensured(producer, publish, policy)
+    call_with_retries(producer, publish, policy)
 
 
 def _at_most(seconds: float | None, patience: float | None) -> float | None:
     return seconds if seconds is None or patience is None else min(seconds, patience)
 
 
-def releaser_of(app: Celery, store: Store, server: Server, send: Send | None) -> Releaser:
+def releaser_of(app: Celery, store: Store, server: RedisServer, send: Send | None) -> Releaser:
     """Return the releaser of a gate.
 
     Args:
@@ -312,7 +312,7 @@ def releaser_of(app: Celery, store: Store, server: Server, send: Send | None) ->
         send: See `KombuReleaser`.
     """
     broker = broker_server(app)
-    if broker is None or broker.place != server.place:
+    if broker is None or broker.database != server.database:
         return KombuReleaser(app, send)
     options = dict(app.conf.broker_transport_options or {})
     steps = sorted(int(step) for step in options.get("priority_steps") or (0, 3, 6, 9))

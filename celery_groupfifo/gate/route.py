@@ -72,12 +72,12 @@ class Known:
         route = self._route
         kind = self.exchange.type if self.exchange is not None else None
         if kind == "fanout":
-            raise broadcast(route, [queue for queue in self._queues.values() if self._is_bound(queue, "fanout")])
+            raise broadcast_error(route, [queue for queue in self._queues.values() if self._is_bound(queue, "fanout")])
         if kind not in _MATCHES:
             return None
         bound = [queue for queue in self._queues.values() if self._is_bound(queue, str(kind))]
         if len(bound) > 1:
-            raise several(route, [queue.name for queue in bound])
+            raise several_queues_error(route, [queue.name for queue in bound])
         return bound[0].name if bound else None
 
     def _is_bound(self, queue: Queue, kind: str) -> bool:
@@ -127,7 +127,7 @@ class _Recorder:
         self.queues.append(queue)
 
     def _put_fanout(self, *args: Any, **options: Any) -> None:
-        raise broadcast(self._route, [])
+        raise broadcast_error(self._route, [])
 
 
 def bound_queues(channel: Any, route: Route) -> list[str]:
@@ -158,24 +158,24 @@ def one_queue(route: Route, queues: Sequence[str]) -> str:
             f"{route.routing_key!r}. Name the queue (queue=…, task_routes), or start a worker that consumes it."
         )
     if len(queues) > 1:
-        raise several(route, queues)
+        raise several_queues_error(route, queues)
     return queues[0]
 
 
-def several(route: Route, queues: Sequence[str]) -> InvalidRoute:
+def several_queues_error(route: Route, queues: Sequence[str]) -> InvalidRoute:
     """Return the error for a message that several queues get."""
     return InvalidRoute(
         f"{route.task} was not sent: exchange {route.exchange!r} gives routing key {route.routing_key!r} to "
         f"{len(queues)} queues ({', '.join(sorted(queues))}), and copies of a task can't be kept in order. Use a "
-        "routing key that one queue takes."
+        "routing key that leads to one queue."
     )
 
 
-def broadcast(route: Route, queues: Sequence[Queue]) -> InvalidRoute:
+def broadcast_error(route: Route, queues: Sequence[Queue]) -> InvalidRoute:
     """Return the error for a message that every worker gets."""
     names = sorted({getattr(queue, "alias", None) or queue.name for queue in queues}) or [route.exchange]
     return InvalidRoute(
         f"{route.task} was not sent: {', '.join(map(repr, names))} is a broadcast queue (fanout exchange "
-        f"{route.exchange!r}), and a task of which every worker gets a copy can't be ordered. Route it to another "
+        f"{route.exchange!r}), and a task that every worker gets can't be ordered. Route it to another "
         "queue (queue=…, task_routes), or broadcast a task without a group."
     )

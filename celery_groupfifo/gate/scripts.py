@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-from celery_groupfifo.gate.inline import inlined, unpacked
+from celery_groupfifo.gate.inline import inline_functions, unpack_table
 
 #: Every operation of the gate, by the name of its file.
 NAMES = (
@@ -19,7 +19,7 @@ NAMES = (
     "sweep",
     "advance",
     "surrender",
-    "ring",
+    "rerelease",
     "revoke",
     "lease",
     "pause",
@@ -52,7 +52,7 @@ def source(name: str) -> str:
             lines.append(line)
     # Saves two look-ups in each of some thirty commands: a fortieth of a script's time.
     text = "\n".join(lines).replace("redis.call(", "redis_call(")
-    return unpacked(inlined("local redis_call = redis.call\n" + text), "K")
+    return unpack_table(inline_functions("local redis_call = redis.call\n" + text), "K")
 
 
 @cache

@@ -73,7 +73,7 @@ class SentinelMaster:
 
     def _ask(self) -> None:
         self._asked, self._error = monotonic(), None
-        answers: list[_Answer] = []
+        answers: list[_MasterAnswer] = []
         for place, sentinel in enumerate(self._sentinels):
             try:
                 answer = _question(sentinel, self._name)
@@ -104,7 +104,7 @@ class SentinelMaster:
         return self._lock
 
 
-class _Answer(NamedTuple):
+class _MasterAnswer(NamedTuple):
     """A sentinel's answer about a master; `works` is True when the sentinel sees it up."""
 
     address: Address
@@ -113,7 +113,7 @@ class _Answer(NamedTuple):
     works: bool
 
 
-def _question(sentinel: Connections, name: str) -> _Answer:
+def _question(sentinel: Connections, name: str) -> _MasterAnswer:
     connection = sentinel.take()
     try:
         connection.send_command("SENTINEL", "MASTER", name)
@@ -125,4 +125,6 @@ def _question(sentinel: Connections, name: str) -> _Answer:
     said = dict(zip(words[::2], words[1::2], strict=True))
     flags = set(said["flags"].split(","))
     works = "master" in flags and not flags & {"s_down", "o_down"}
-    return _Answer((said["ip"], int(said["port"])), int(said["config-epoch"]), int(said["num-other-sentinels"]), works)
+    return _MasterAnswer(
+        (said["ip"], int(said["port"])), int(said["config-epoch"]), int(said["num-other-sentinels"]), works
+    )

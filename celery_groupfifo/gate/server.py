@@ -21,7 +21,7 @@ from celery_groupfifo.errors import InvalidSetting
 from celery_groupfifo.gate.connections import Connections, Master
 from celery_groupfifo.gate.failover import Failover
 from celery_groupfifo.gate.sentinels import PATIENCE, SentinelMaster
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 
 T = TypeVar("T")
 
@@ -30,12 +30,12 @@ Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Server:
+class RedisServer:
     """A Redis, a database of it, and how to reach it.
 
     Attributes:
         url: As the user wrote it; the URLs of a list are joined by `;`.
-        place: Equal for two URLs of the same database.
+        database: Equal for two URLs of the same database.
         options: Of a connection.
         others: Of connections to the further servers of a list, in its order.
         sentinels: `(host, port)` of each sentinel; empty: none.
@@ -46,7 +46,7 @@ class Server:
     """
 
     url: str = field(repr=False)
-    place: tuple[Any, ...]
+    database: tuple[Any, ...]
     options: Options = field(compare=False, repr=False)
     others: tuple[Options, ...] = field(default=(), compare=False, repr=False)
     sentinels: tuple[tuple[str, int], ...] = ()
@@ -57,7 +57,7 @@ class Server:
     @property
     def shown(self) -> str:
         """Return the URL without its password."""
-        return shown(self.url)
+        return masked(self.url)
 
     @property
     def is_private(self) -> bool:
@@ -85,9 +85,9 @@ class Server:
 
     def follow(self, options: Options) -> None:
         """Use, of a list of servers, the one that a connection of the broker leads to, by its options."""
-        places = [place_of(each) for each in (self.options, *self.others)]
-        if place_of(options) in places:
-            self._failover().follow(places.index(place_of(options)))
+        databases = [database_of(each) for each in (self.options, *self.others)]
+        if database_of(options) in databases:
+            self._failover().follow(databases.index(database_of(options)))
 
     def _sentinel_master(self) -> Master:
         options = dict(self.sentinel_options)
@@ -101,7 +101,9 @@ class Server:
 
     def _failover(self) -> Failover:
         every = [bounded(each, FAILOVER_PATIENCE, "groupfifo-failover") for each in (self.options, *self.others)]
-        names = [f"{host}:{port}/{db}" for host, port, db in (place_of(each) for each in (self.options, *self.others))]
+        names = [
+            f"{host}:{port}/{db}" for host, port, db in (database_of(each) for each in (self.options, *self.others))
+        ]
         return _shared(self.url, lambda: Failover([Connections(each) for each in every], names))
 
 
@@ -120,7 +122,7 @@ def _led(options: Options, address: tuple[str, int]) -> Options:
     return {**options, "host": address[0], "port": address[1]}
 
 
-def place_of(options: Mapping[str, Any]) -> tuple[Any, ...]:
+def database_of(options: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return a value that is equal for two ways to the same database."""
     if "path" in options:
         return "", options["path"], options.get("db") or 0
@@ -170,7 +172,7 @@ def bounded(options: Options, timeout: float, name: str = "") -> Options:
         made = {"socket_keepalive": True, "socket_keepalive_options": keepalive, **made}
     unknown = sorted(set(made) - known_options(made.get("connection_class", redis.Connection)))
     if unknown:
-        raise InvalidSetting(f"A connection to Redis has no option {', '.join(unknown)}: leave it out.")
+        raise InvalidSetting(f"Unknown option of a connection to Redis: {', '.join(unknown)}: leave it out.")
     shortest = max(LEAST_TIMEOUT, float(made.get("socket_timeout") or timeout))
     names = [each for each in (made.get("client_name"), name) if each]
     return {

@@ -20,9 +20,9 @@ from kombu.utils.url import url_to_parts
 from redis.sentinel import SentinelManagedConnection
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
-from celery_groupfifo.gate.server import Options, Server, place_of
+from celery_groupfifo.gate.server import Options, RedisServer, database_of
 from celery_groupfifo.gate.urls import ENCODE, SCHEMES, sentinel_server, server_at
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 from celery_groupfifo.settings import Settings
 
 #: Seconds that the broker may take for one step, where it is not the gate's Redis.
@@ -33,7 +33,7 @@ _REMEDY = (
 )
 
 
-def gate_server(app: Celery, settings: Settings) -> Server:
+def gate_server(app: Celery, settings: Settings) -> RedisServer:
     """Return the gate's Redis: `groupfifo_url`, else the broker's, else the result backend's.
 
     Raises:
@@ -48,16 +48,16 @@ def gate_server(app: Celery, settings: Settings) -> Server:
     conf = app.conf
     sentinels = {**(conf.result_backend_transport_options or {}), **(conf.broker_transport_options or {})}
     own = server_at(settings.url, sentinels)
-    if broker is not None and broker.place == own.place:
+    if broker is not None and broker.database == own.database:
         return _as_said(own, broker)
     with suppress(ValueError, ImproperlyConfigured):  # Celery refuses the backend's settings where they are used
         backend = _backend_server(app)
-        if backend is not None and backend.place == own.place:
+        if backend is not None and backend.database == own.database:
             return _as_said(own, backend)
     return own
 
 
-def _as_said(own: Server, shared: Server) -> Server:
+def _as_said(own: RedisServer, shared: RedisServer) -> RedisServer:
     """Return a server that is shared with the broker or the backend; options in the gate's own URL win."""
     options = dict(shared.options)
     if {"username", "password", "credential_provider"} & own.options.keys():
@@ -69,7 +69,7 @@ def _as_said(own: Server, shared: Server) -> Server:
 # -- the broker ------------------------------------------------------------------
 
 
-def broker_server(app: Celery) -> Server | None:
+def broker_server(app: Celery) -> RedisServer | None:
     """Return the broker's Redis; None when the broker is another one, or may become it by a failover.
 
     Raises:
@@ -81,9 +81,9 @@ def broker_server(app: Celery) -> Server | None:
         connection = app.connection_for_write()
         elsewhere = connection.transport.driver_type != "redis"
     except (KeyError, TypeError) as error:  # a transport or an option that kombu does not know
-        raise InvalidSetting(f"The broker's URL {shown(url)!r} does not work with kombu: {error}") from error
+        raise InvalidSetting(f"The broker's URL {masked(url)!r} does not work with kombu: {error}") from error
     except ValueError:  # its text may quote a part of a password
-        raise InvalidSetting(f"The broker's URL {shown(url)!r} can't be read. {ENCODE}") from None
+        raise InvalidSetting(f"The broker's URL {masked(url)!r} can't be read. {ENCODE}") from None
     if elsewhere:
         return None
     options = dict(connection.transport_options)
@@ -96,14 +96,14 @@ def broker_server(app: Celery) -> Server | None:
         if connection.transport.driver_type != "redis":
             return None
         others.append(connection_options(connection))
-    places = {place_of(each): each for each in (first, *others)}
+    databases = {database_of(each): each for each in (first, *others)}
     if "://" not in url:
-        url = "redis://{}:{}/{}".format(*place_of(first))
-    place = place_of(first) if len(places) == 1 else tuple(places)
-    return Server(url, place, first, tuple(places.values())[1:], prefix=prefix)
+        url = "redis://{}:{}/{}".format(*database_of(first))
+    database = database_of(first) if len(databases) == 1 else tuple(databases)
+    return RedisServer(url, database, first, tuple(databases.values())[1:], prefix=prefix)
 
 
-def follow(server: Server, connection: Any) -> None:
+def follow(server: RedisServer, connection: Any) -> None:
     """Follow a worker's connection to the broker in a list of servers, as it reads the lists there."""
     if server.others:
         server.follow(connection_options(connection))
@@ -160,7 +160,7 @@ def _may_be_backend(app: Celery) -> bool:
     return isinstance(url, str) and url.partition("://")[0] in SCHEMES
 
 
-def _backend_server(app: Celery) -> Server | None:
+def _backend_server(app: Celery) -> RedisServer | None:
     """Return the result backend's Redis; None when it is something else."""
     backend = app.backend if _may_be_backend(app) else None
     if not isinstance(backend, RedisBackend):
@@ -173,7 +173,7 @@ def _backend_server(app: Celery) -> Server | None:
     if hosts is not None:
         sentinels = [(each["host"], each["port"]) for each in hosts]
         return replace(sentinel_server(url, options, sentinels, backend._transport_options), prefix=prefix)
-    return Server(url, place_of(options), options, prefix=prefix)
+    return RedisServer(url, database_of(options), options, prefix=prefix)
 
 
 # -- connections to the broker -------------------------------------------------------
@@ -182,7 +182,7 @@ def _backend_server(app: Celery) -> Server | None:
 def broker_connection(app: Celery) -> Any:
     """Open a connection to the broker for the caller alone, with an end to each of its waits.
 
-    kombu's transports wait without end in most places.
+    kombu's transports wait without end in most databases.
 
     Raises:
         Exception: Any error of the broker's transport.
@@ -219,7 +219,7 @@ class Brokers:
 
     def __init__(self, app: Celery) -> None:
         connection = app.connection_for_write()
-        self._shown = shown(connection.as_uri())
+        self._shown = masked(connection.as_uri())
         self._known = {_broker(connection), *(_broker(connection) for _ in _alternates(connection))}
         self._seen: set[Any] = set()
 
@@ -247,7 +247,7 @@ class Brokers:
             return
         if _broker(connection) not in self._known:
             raise InvalidOption(
-                f"The connection of this call leads to {shown(connection.as_uri())}, and the broker of its app is "
+                f"The connection of this call leads to {masked(connection.as_uri())}, and the broker of its app is "
                 f"{self._shown}: a task that waits for its turn is sent by another process, which does not have this "
                 "connection. Send it from an app with that broker (Celery(broker=…)), or without connection= and "
                 "producer=."

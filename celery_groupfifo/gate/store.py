@@ -19,13 +19,13 @@ from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.evaluator import Evaluator
 from celery_groupfifo.gate.keys import Keys, due_score
 from celery_groupfifo.gate.records import StoredEntry
-from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, told
+from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, wrap_error
 
 T = TypeVar("T")
 
 Word = str | bytes | int | float
 
-Call = tuple[Keys, Sequence[str], Sequence[Word]]
+ScriptArguments = tuple[Keys, Sequence[str], Sequence[Word]]
 """One run of a script: the keys of its partition, its own keys, and its own arguments."""
 
 
@@ -103,7 +103,7 @@ class Store:
         values = [self.clock, keys.tag, *args]
         return self.ask(name, lambda: self._scripts.call(name, every, values))
 
-    def run_all(self, name: str, calls: Sequence[Call]) -> list[Any]:
+    def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:
         """Run a script many times in one round trip.
 
         In one transaction: if the script is flushed half-way, no later call may pass after an earlier one has failed.
@@ -125,7 +125,7 @@ class Store:
 
         return self.ask(name, call)
 
-    def _pipelined(self, name: str, calls: Sequence[Call], load: bool = False) -> list[Any]:
+    def _pipelined(self, name: str, calls: Sequence[ScriptArguments], load: bool = False) -> list[Any]:
         sha = scripts.sha(name)
         pipe = self.client.pipeline(transaction=True)
         if load:
@@ -139,7 +139,7 @@ class Store:
                 raise reply
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
 
-    def command(self, name: str, call: Call) -> list[Word]:
+    def command(self, name: str, call: ScriptArguments) -> list[Word]:
         """Return the run of a script as a command, for a caller that sends it on a connection of its own."""
         keys, more, args = call
         count = len(keys.base) + len(more)
@@ -183,7 +183,7 @@ class Store:
 
     def begun(self, keys: Keys, queue: str) -> int:
         """Return the highest fence that was begun from a queue, as far as this partition knows; 0: none."""
-        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.seen, queue))
+        text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.begins, queue))
         return int((text or b"0").partition(b" ")[0])
 
     def tickets(self, keys: Keys, queue: str) -> int:
@@ -215,10 +215,10 @@ class Store:
         """Return the seconds that `wait` may take at most: less than the client waits for an answer."""
         return self.timeout / 2
 
-    def nudge(self, key: str) -> None:
+    def ring_bell(self, key: str) -> None:
         """End one `wait` on the list `key`."""
         pipe = self.client.pipeline(transaction=False)
-        self.ask("nudge", lambda: pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute())
+        self.ask("ring_bell", lambda: pipe.lpush(key, "1").ltrim(key, 0, 0).pexpire(key, 5000).execute())
 
     def forget(self, *keys: str) -> None:
         """Delete keys."""
@@ -237,5 +237,5 @@ class Store:
         return checked_version(str(self.client.info("server")["redis_version"]))
 
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
-        """Turn an error of Redis into one of ours, see `told`."""
-        return told(name, error, self.shown)
+        """Turn an error of Redis into one of ours, see `wrap_error`."""
+        return wrap_error(name, error, self.shown)

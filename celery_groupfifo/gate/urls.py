@@ -12,8 +12,8 @@ from kombu.utils import symbol_by_name
 from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.gate.server import Options, Server, known_options, place_of
-from celery_groupfifo.masks import shown
+from celery_groupfifo.gate.server import Options, RedisServer, database_of, known_options
+from celery_groupfifo.masks import masked
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
 _SOCKETS = ("unix", "redis+socket")
@@ -30,7 +30,7 @@ _PARSERS: Mapping[str, Any] = URL_QUERY_ARGUMENT_PARSERS
 ENCODE = "Write special characters of a password percent-encoded (urllib.parse.quote)."
 
 
-def server_at(url: Any, transport_options: Mapping[str, Any]) -> Server:
+def server_at(url: Any, transport_options: Mapping[str, Any]) -> RedisServer:
     """Return the server that a URL names.
 
     Args:
@@ -42,20 +42,20 @@ def server_at(url: Any, transport_options: Mapping[str, Any]) -> Server:
     """
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
-        raise InvalidSetting(f"{shown(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
+        raise InvalidSetting(f"{masked(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
     every = re.split(r";(?=[a-z+]+://)", url)
     if scheme == "sentinel":
         return _watched(url, every, transport_options)
     if len(every) > 1:
         raise InvalidSetting(
-            f"groupfifo_url = {shown(url)!r} does not work: order needs one gate, and several servers are several. "
-            "Name one of them, or sentinels (sentinel://host:port;sentinel://host:port), which find the one in charge."
+            f"groupfifo_url = {masked(url)!r} does not work: the gate has to be one server. "
+            "Name one of them, or sentinels (sentinel://host:port;sentinel://host:port), which know the master."
         )
     options = _options(url)
-    return Server(url, place_of(options), options)
+    return RedisServer(url, database_of(options), options)
 
 
-def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -> Server:
+def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -> RedisServer:
     options: Options = {}
     sentinels = []
     for each in every:
@@ -63,7 +63,7 @@ def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -
         sentinels.append((said.pop("host", "localhost"), said.pop("port", _SENTINEL_PORT)))
         if any(options.setdefault(name, value) != value for name, value in said.items()):
             raise InvalidSetting(
-                f"{shown(url)!r} contradicts itself: database, user, password and options are those of the master "
+                f"{masked(url)!r} contradicts itself: database, user, password and options are those of the master "
                 "that the sentinels name, so they are the same in each URL."
             )
     if any(name.startswith("ssl_") for name in options):
@@ -73,7 +73,7 @@ def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -
 
 def sentinel_server(
     url: str, options: Options, sentinels: list[tuple[str, int]], transport_options: Mapping[str, Any]
-) -> Server:
+) -> RedisServer:
     """Return the server that sentinels name.
 
     Args:
@@ -88,14 +88,14 @@ def sentinel_server(
     master = transport_options.get("master_name")
     if not master:
         raise InvalidSetting(
-            f"{shown(url)!r} needs the name of the master: broker_transport_options = {{'master_name': …}}, or "
+            f"{masked(url)!r} needs the name of the master: broker_transport_options = {{'master_name': …}}, or "
             "result_backend_transport_options where the result backend has it."
         )
     theirs = dict(transport_options.get("sentinel_kwargs") or {})
     if transport_options.get("min_other_sentinels"):
         theirs["min_other_sentinels"] = transport_options["min_other_sentinels"]
-    place = (tuple(sorted(sentinels)), master, options.get("db") or 0)
-    return Server(url, place, options, sentinels=tuple(sentinels), master=master, sentinel_options=theirs)
+    database = (tuple(sorted(sentinels)), master, options.get("db") or 0)
+    return RedisServer(url, database, options, sentinels=tuple(sentinels), master=master, sentinel_options=theirs)
 
 
 def _options(url: str) -> Options:
@@ -105,17 +105,21 @@ def _options(url: str) -> Options:
         port = parts.port
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:  # its text may quote a part of a password
-        raise InvalidSetting(f"{shown(url)!r} can't be read as the URL of a Redis. {ENCODE}") from None
+        raise InvalidSetting(f"{masked(url)!r} can't be read as the URL of a Redis. {ENCODE}") from None
     if parts.fragment:
-        raise InvalidSetting(f"{shown(url)!r} has a '#'. {ENCODE}")
+        raise InvalidSetting(f"{masked(url)!r} has a '#'. {ENCODE}")
     options: Options = {}
     if parts.scheme in _SOCKETS:
         if parts.hostname or not parts.path.strip("/"):
-            raise InvalidSetting(f"{shown(url)!r} names no socket: its path follows three slashes, as in unix:///path.")
+            raise InvalidSetting(
+                f"{masked(url)!r} names no socket: its path follows three slashes, as in unix:///path."
+            )
         options |= {"path": unquote(parts.path), "connection_class": redis.UnixDomainSocketConnection}
     else:
         if not re.fullmatch(r"/?\d*/?", parts.path):
-            raise InvalidSetting(f"{shown(url)!r} names no database: use a number, as in redis://host:port/0. {ENCODE}")
+            raise InvalidSetting(
+                f"{masked(url)!r} names no database: use a number, as in redis://host:port/0. {ENCODE}"
+            )
         options |= {"host": parts.hostname and unquote(parts.hostname), "port": port}
         options["db"] = int(parts.path.strip("/")) if parts.path.strip("/") else None
     if parts.scheme == "rediss":
@@ -132,9 +136,9 @@ def _options(url: str) -> Options:
 
 def _queried(url: str, scheme: str, name: str, value: str) -> Options:
     """Return the options for one `?name=value`."""
-    wrong = f"{shown(url)!r} does not work: {name} "
+    wrong = f"{masked(url)!r} does not work: {name} "
     if name == "decode_responses":
-        raise InvalidSetting(wrong + "is not for the gate, whose answers are bytes. Leave it out.")
+        raise InvalidSetting(wrong + "does not work, as the gate reads bytes: leave it out.")
     if name == "credential_provider":
         return {name: _credential_provider(url, value)}
     if name.startswith("ssl_") and scheme not in ("rediss", "sentinel"):
@@ -149,7 +153,9 @@ def _queried(url: str, scheme: str, name: str, value: str) -> Options:
     if name == "protocol" and value not in ("2", "3"):
         raise InvalidSetting(wrong + "may be 2 or 3.")
     if name not in _QUERIES and not (name.startswith("ssl_") and name in known_options(redis.SSLConnection)):
-        raise InvalidSetting(wrong + f"is no option of a connection to Redis. Those are {', '.join(sorted(_QUERIES))}.")
+        raise InvalidSetting(
+            wrong + f"is no option of a connection to Redis. The options are {', '.join(sorted(_QUERIES))}."
+        )
     try:
         return {name: _PARSERS.get(name, str)(value)}
     except (TypeError, ValueError):
@@ -157,7 +163,7 @@ def _queried(url: str, scheme: str, name: str, value: str) -> Options:
 
 
 def _credential_provider(url: str, path: str) -> Any:
-    wrong = f"{shown(url)!r} does not work: credential_provider {path!r} "
+    wrong = f"{masked(url)!r} does not work: credential_provider {path!r} "
     try:
         made = symbol_by_name(path)()
     except Exception as error:  # the user's code may raise anything

@@ -12,7 +12,7 @@ from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.groups import audit, doctor, find, stats, verify
 from celery_groupfifo.groups.explain import Explainer
-from celery_groupfifo.groups.letters import Letters
+from celery_groupfifo.groups.letters import DeadLetters
 from celery_groupfifo.groups.listing import list_groups
 from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.groups.reader import Reader
@@ -44,7 +44,7 @@ class Groups:
         self.gate = gate or gate_of(app)
         self._reader = Reader(self.gate)
         self._operator = Operator(app, self.gate, self._reader)
-        self._letters = Letters(self.gate, self._reader)
+        self._letters = DeadLetters(self.gate, self._reader)
 
     # -- read --------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Groups:
         """
         check_number("limit", limit, 1)
         check_number("offset", offset, 0)
-        return find.tasks(self._reader, checked_key(key, "this call"), limit, offset)
+        return find.tasks_in_line(self._reader, checked_key(key, "this call"), limit, offset)
 
     def explain(self, key: str, ask_workers: bool = True) -> str:
         """Say in one sentence why the group moves or does not, and when next.
@@ -107,7 +107,7 @@ class Groups:
                 second.
         """
         workers = Workers(self.app) if ask_workers else None
-        keys, _ = self._place(key)
+        keys, _ = self._keys_of(key)
         return Explainer(self.app, self._reader, workers).explain(keys, self._get(key), key)
 
     def find(self, task_id: str) -> Found | None:
@@ -122,9 +122,10 @@ class Groups:
         """Return counts and totals of the gate.
 
         Returns:
-            `groups`, `paused`, `tasks` (parked and in flight), `parked`, `in_flight`, `released` (tickets at the
-            broker), `appointments`, `dead_letters`, `deepest` ({key, depth} or None) and `totals` since the gate was
-            first used ({parked, finished, held, reclaimed, revoked, …}).
+            The counts of now: `groups`, `paused_groups`, `depth` (all tasks: `parked`, `waiting`, `running` and
+            `held`), `scheduled` (the parked ones that wait until their ETA), `dead_letters`; `deepest` ({key, depth} or
+            None); and `totals` since the gate was first used ({tasks_parked, runs_finished, tasks_revoked, …}). See
+            docs/reference/json-api.md for each.
         """
         return stats.stats(self._reader)
 
@@ -219,8 +220,8 @@ class Groups:
         Raises:
             HeadChanged, WrongState, UnknownGroup: See `skip`.
         """
-        bury = "dropped" + (f": {reason}" if reason else "")
-        self._operator.skip(checked_key(key, "this call"), expected, reason, by, bury)
+        dead_letter = "dropped" + (f": {reason}" if reason else "")
+        self._operator.skip(checked_key(key, "this call"), expected, reason, by, dead_letter)
 
     def retry(self, key: str, by: str = "") -> None:
         """Release a waiting or blocked head now: one that waits for its retry, or whose failure blocks the group.
@@ -245,10 +246,10 @@ class Groups:
             False when it is not at the gate, or runs: then use `app.control.revoke`. Also when its failure blocks its
             group: that ends with `retry`, `skip` or `drop`.
         """
-        found = sorted(find.every(self._reader, task_id), key=lambda found: found.state == "running")
+        found = sorted(find.find_all(self._reader, task_id), key=lambda found: found.state == "running")
         if not found:
             return False
-        note = audit.note("revoke", found[0].key, by, task_id=task_id)
+        note = audit.new_note("revoke", found[0].key, by, task_id=task_id)
         done = revoke_parked(self.app, task_id, note)
         if done:
             audit.log(note, task_id)
@@ -279,7 +280,7 @@ class Groups:
 
         Args:
             key: Of the group; None: of all.
-            limit: Letters at most.
+            limit: DeadLetters at most.
 
         Raises:
             InvalidOption: `limit` does not work.
@@ -322,11 +323,11 @@ class Groups:
 
     # -- parts -------------------------------------------------------------
 
-    def _place(self, key: str) -> tuple[Keys, Quoted]:
+    def _keys_of(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(checked_key(key, "this call"))
         return self.gate.keyspace.of_group(group), group
 
     def _get(self, key: str) -> Group | None:
-        keys, group = self._place(key)
+        keys, group = self._keys_of(key)
         found = self._reader.groups(keys, [group], details=True)
         return find.with_error(self.app, found[0]) if found else None

@@ -14,7 +14,7 @@ from celery_groupfifo.groups.view import Action, moment
 logger = logging.getLogger("celery_groupfifo.audit")
 
 
-def who() -> str:
+def current_user() -> str:
     """Return the user of this process, for actions that name no operator."""
     try:
         user = getpass.getuser()
@@ -23,9 +23,9 @@ def who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def note(what: str, key: str, by: str = "", reason: str = "", **more: Any) -> str:
+def new_note(what: str, key: str, by: str = "", reason: str = "", **more: Any) -> str:
     """Return the note of an action for its script, which adds the time."""
-    said = {"by": by or who(), "what": what, "key": key, "reason": reason, **more}
+    said = {"by": by or current_user(), "what": what, "key": key, "reason": reason, **more}
     return json.dumps({name: value for name, value in said.items() if value not in ("", None)})
 
 
@@ -55,4 +55,4 @@ def actions(reader: Reader, limit: int) -> list[Action]:
     return sorted(found, key=lambda action: action.when, reverse=True)[:limit]
 
 
-__all__ = ["actions", "log", "note", "who"]
+__all__ = ["actions", "current_user", "log", "new_note"]

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from celery import Celery
 
 from celery_groupfifo.gate.gate import build_gate
-from celery_groupfifo.gate.server import Server
+from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import connection_options
-from celery_groupfifo.groups.fleet import fleet, queues_with_heads
+from celery_groupfifo.groups.fleet import check_workers, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.server import server
+from celery_groupfifo.groups.server import check_server
 from celery_groupfifo.groups.view import Check
 from celery_groupfifo.sending.grouping import is_ordered_class
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
     """Run all checks, see `Groups.doctor`."""
-    return [*server(reader), *_app(app, reader), *fleet(app, reader)]
+    return [*check_server(reader), *_app(app, reader), *check_workers(app, reader)]
 
 
 def unsafe_findings(app: Celery) -> list[Check]:
@@ -33,7 +33,7 @@ def unsafe_findings(app: Celery) -> list[Check]:
     gate = build_gate(app, "groupfifo-doctor")
     try:
         reader = Reader(gate)
-        return [check for check in (*server(reader), *_app(app, reader)) if check.unsafe]
+        return [check for check in (*check_server(reader), *_app(app, reader)) if check.unsafe]
     finally:
         gate.store.close()
 
@@ -57,7 +57,7 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         "prefetch",
         0 < prefetch <= 4,
         f"worker_prefetch_multiplier is {prefetch}.",
-        "What a worker has prefetched waits for its slots, while others may be idle; the heads of groups too.",
+        "Tasks that a worker has prefetched wait for its slots while other workers may be idle, heads of groups too.",
         "Set worker_prefetch_multiplier = 1.",
     )
     yield from _broker(app, gate.settings.lease_ttl)
@@ -98,7 +98,7 @@ def _broker(app: Celery, lease: float) -> Iterator[Check]:
     )
 
 
-def _way(app: Celery, server: Server) -> Iterator[Check]:
+def _way(app: Celery, server: RedisServer) -> Iterator[Check]:
     """Yield the findings about the connection to the gate."""
     count = 1 + len(server.others)
     yield Check.of(
@@ -107,7 +107,7 @@ def _way(app: Celery, server: Server) -> Iterator[Check]:
         f"The broker's URL is a list of {count} servers, and the gate is at the one that works."
         if count > 1
         else "The gate has one address, or sentinels that name it.",
-        "Unless they hold the same data each of them is a gate of its own: after a failover tasks of a group wait at "
+        "Unless they hold the same data, each of them is a gate of its own: after a failover tasks of a group wait at "
         "both, and processes that disagree about it run them at the same time.",
         "Use sentinels or an address that moves, or set groupfifo_url to one of them.",
         unsafe=True,

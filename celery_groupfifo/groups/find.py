@@ -12,7 +12,7 @@ from celery import Celery, states
 from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, quote, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
-from celery_groupfifo.groups.reader import Reader, running_of
+from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, running_of
 from celery_groupfifo.groups.view import Found, Group, Parked, moment
 
 logger = logging.getLogger(__name__)
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 def find(reader: Reader, task_id: str) -> Found | None:
     """Find a task, see `Groups.find`."""
-    return next(every(reader, task_id), None)
+    return next(find_all(reader, task_id), None)
 
 
-def every(reader: Reader, task_id: str) -> Iterator[Found]:
+def find_all(reader: Reader, task_id: str) -> Iterator[Found]:
     """Yield each entry of a task at the gate: its run, and its continuation under the same id with another key."""
     names = entry_names(task_id)
     for keys in reader.partitions:
@@ -44,7 +44,7 @@ def _found(
     entry, where = content.read(text), StoredEntry.parse(text)
     group = flight.group if flight else where.group if where else quote("")
     task = entry.task if entry else ""
-    state, place, due, run = flight.state if flight else "parked", None, hold, None
+    state, place, due, run = STATES_IN_FLIGHT[flight.state] if flight else "parked", None, hold, None
     if flight is not None and flight.stop == "b":
         state = "blocked"
     if flight is not None and flight.state == "running":
@@ -52,7 +52,7 @@ def _found(
     elif flight is None:
 
         def build(pipe: Any) -> None:
-            pipe.lpos(keys.waiting(group), f"{where.us if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
+            pipe.lpos(keys.line(group), f"{where.us if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
 
         place, due = reader.ask("find", build)
         state = "scheduled" if place is None and due is not None else "parked"
@@ -68,7 +68,7 @@ def _found(
     )
 
 
-def tasks(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
+def tasks_in_line(reader: Reader, key: str, limit: int, offset: int) -> list[Parked]:
     """Return the tasks in line, see `Groups.tasks`."""
     group = quote(key)
     keys = reader.gate.keyspace.of_group(group)
@@ -96,7 +96,7 @@ def with_error(app: Celery, group: Group) -> Group:
     try:
         meta = app.backend.get_task_meta(group.head)
     except Exception as error:  # any backend may raise anything, and its answer is optional
-        logger.debug("The result backend does not tell of %s: %r", group.head, error)
+        logger.debug("The result backend has no answer about task %s: %r", group.head, error)
         return group
     result = meta.get("result")
     if meta.get("status") != states.RETRY or not isinstance(result, BaseException):

@@ -24,7 +24,7 @@ SHARED = (
 )
 
 
-def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
+def check_workers(app: Celery, reader: Reader) -> Iterator[Check]:
     """Yield every check of the workers."""
     workers = Workers(app)
     queues = workers.queues()
@@ -32,8 +32,8 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
         "workers",
         bool(queues),
         f"Workers that answer: {len(queues)}." if queues else "No worker answers.",
-        "Nobody takes tasks, ends holds or takes back what lost workers had.",
-        "Start a worker, or look whether workers and this command share the broker.",
+        "No worker takes tasks, releases held ones, or takes back the tasks of lost workers.",
+        "Start a worker, or check that workers and this command use the same broker.",
     )
     consumed = {queue for names in queues.values() for queue in names}
     idle = sorted(queues_with_heads(app, reader) - consumed)
@@ -46,7 +46,7 @@ def fleet(app: Celery, reader: Reader) -> Iterator[Check]:
         "Groups whose head is in such a queue stand still.",
         "Start a worker with -Q for them, or route the tasks to a queue that is consumed.",
     )
-    yield from package(app, reader, workers, queues)
+    yield from check_package(app, reader, workers, queues)
     if queues:
         yield _settings(app, workers)
 
@@ -57,13 +57,13 @@ def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
     return {reader.queue_name(app, head.queue) for head in heads}
 
 
-def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
+def check_package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
     """Check that every worker that gets tickets knows them, and has told the gate all of its ends.
 
     Only workers that consume a queue with tickets, now or before, are asked: others need not have the package.
     """
-    seen = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.seen))
-    ordered = queues_with_heads(app, reader) | {reader.queue_name(app, name) for name in seen}
+    begun = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.begins))
+    ordered = queues_with_heads(app, reader) | {reader.queue_name(app, name) for name in begun}
     asked = sorted(worker for worker, names in queues.items() if ordered & set(names))
     answers = workers.refused(asked)
     plain = workers.unaware(answers)
@@ -81,11 +81,11 @@ def package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, lis
     yield Check.of(
         "refused",
         not refused,
-        "What workers could not tell the gate yet: "
+        "Calls to the gate that failed and are repeated: "
         + (", ".join(f"{count} on {worker}" for worker, count in sorted(refused.items())) or "nothing")
         + ".",
-        "Their groups stand still until the gate has taken it, or the lease is over.",
-        "Look at the way from these workers to the gate's Redis, and at its log. They try again by themselves.",
+        "Their groups stand still until the gate has taken the call, or the lease is over.",
+        "Check the network from these workers to the gate's Redis, and its log. The workers try again by themselves.",
     )
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, InvalidOption, UnknownTask
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
-from celery_groupfifo.gate.records import BuriedEntry
+from celery_groupfifo.gate.records import StoredDeadLetter
 from celery_groupfifo.groups import audit, content
-from celery_groupfifo.groups.calls import Calls
+from celery_groupfifo.groups.action_calls import ActionCalls
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import DeadLetter, moment
 
-#: Letters per round trip.
+#: DeadLetters per round trip.
 CHUNK = 100
 
 
@@ -46,7 +46,7 @@ class Letter:
         )
 
 
-class Letters:
+class DeadLetters:
     """The dead letters of a gate."""
 
     def __init__(self, gate: Gate, reader: Reader) -> None:
@@ -80,18 +80,18 @@ class Letters:
         key, group = unquote(letter.group), letter.group
         if content.read(letter.text) is None:
             raise GroupFifoError(
-                f"The dead letter of task {task_id} can't be read ({letter.reason}): send the task anew instead."
+                f"The dead letter of task {task_id} can't be read ({letter.reason}): send the task again instead."
             )
-        note = audit.note("redrive", key, by, task_id=task_id, to=to)
-        calls, entry = Calls(self._gate, keys, note), letter.text.partition(b" ")[2]
-        more = [keys.waiting(group), keys.group(group)]
+        note = audit.new_note("redrive", key, by, task_id=task_id, to=to)
+        calls, entry = ActionCalls(self._gate, keys, note), letter.text.partition(b" ")[2]
+        more = [keys.line(group), keys.group(group)]
         code, *words = calls.run("redrive", more, group, letter.id, letter.stored, entry, int(to == "head"))
         if code == -1:
             raise DuplicateTask(f"Task {task_id} is parked or running already: its dead letter stays.")
         if code == -2:
-            raise GroupDraining(f"Group {key!r} is draining: it takes no tasks. Resume it first.")
+            raise GroupDraining(f"Group {key!r} is draining, and takes no tasks: resume it first.")
         if code == 0:
-            raise UnknownTask(f"The dead letter of task {task_id} is gone: somebody else has redriven it.")
+            raise UnknownTask(f"The dead letter of task {task_id} is gone: it was redriven meanwhile.")
         calls.publish(words)
         audit.log(note, f"{task_id} to the {to}")
 
@@ -104,7 +104,7 @@ class Letters:
         while True:
             stored = self._reader.one("lrange", keys.dead, start, start + CHUNK - 1)
             for number, each in enumerate(stored, start):
-                known = BuriedEntry.parse(each)
+                known = StoredDeadLetter.parse(each)
                 if known is not None:
                     yield Letter(each, number, *known)
             if len(stored) < CHUNK:

@@ -122,7 +122,7 @@ def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
     for pairs in reader.scan("zscan", keys.depth, SINCE):
         names = [Quoted(name) for name, _ in pairs]
         if names:
-            lines = [keys.waiting(name) for name in names]
+            lines = [keys.line(name) for name in names]
             ages.update(zip(names, reader.gate.store.run("ages", keys, lines, [len(names), *names]), strict=True))
     if not all(ages.values()):
         for records in reader.scan("hscan", keys.flight, SINCE):

@@ -11,10 +11,10 @@ from celery import Celery
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
-from celery_groupfifo.gate.records import StoredEntry, Waiting, message_of
+from celery_groupfifo.gate.records import PlaceInLine, StoredEntry, message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
-from celery_groupfifo.groups.calls import Calls
+from celery_groupfifo.groups.action_calls import ActionCalls
 from celery_groupfifo.groups.reader import PLACES, Reader
 from celery_groupfifo.sending.revoke import tell_revoked
 
@@ -40,19 +40,19 @@ class Operator:
 
     def pause(self, key: str, reason: str, by: str) -> bool:
         """Pause a group, see `Groups.pause`."""
-        keys, group = self._place(key)
-        note = audit.note("pause", key, by, reason)
-        calls = Calls(self._gate, keys, note)
+        keys, group = self._keys_of(key)
+        note = audit.new_note("pause", key, by, reason)
+        calls = ActionCalls(self._gate, keys, note)
         reply = calls.run("pause", [keys.paused, keys.group(group)], group, _flag(reason, by))
         audit.log(note)
         return int(reply[0]) == 1
 
     def resume(self, key: str, by: str) -> bool:
         """Resume a group, see `Groups.resume`."""
-        keys, group = self._place(key)
-        note = audit.note("resume", key, by)
-        calls = Calls(self._gate, keys, note)
-        code, *words = calls.run("resume", [keys.paused, keys.waiting(group), keys.group(group)], group)
+        keys, group = self._keys_of(key)
+        note = audit.new_note("resume", key, by)
+        calls = ActionCalls(self._gate, keys, note)
+        code, *words = calls.run("resume", [keys.paused, keys.line(group), keys.group(group)], group)
         calls.publish(words)
         if int(code) == 1:
             audit.log(note)
@@ -60,28 +60,28 @@ class Operator:
 
     def drain(self, key: str, reason: str, by: str) -> bool:
         """Drain a group, see `Groups.drain`."""
-        keys, group = self._place(key)
-        note = audit.note("drain", key, by, reason)
-        reply = Calls(self._gate, keys, note).run("drain", [keys.group(group)], group, _flag(reason, by))
+        keys, group = self._keys_of(key)
+        note = audit.new_note("drain", key, by, reason)
+        reply = ActionCalls(self._gate, keys, note).run("drain", [keys.group(group)], group, _flag(reason, by))
         if int(reply[0]):
             audit.log(note)
         return int(reply[0]) > 0
 
     # -- the head ----------------------------------------------------------
 
-    def skip(self, key: str, expected: str, reason: str, by: str, bury: str = "") -> None:
-        """Skip a head, see `Groups.skip`; with a reason to `bury` it, drop it, see `Groups.drop`."""
-        keys, group = self._place(key)
-        note = audit.note("drop" if bury else "skip", key, by, reason, task_id=expected)
-        calls, code, words = Calls(self._gate, keys, note), 0, []
+    def skip(self, key: str, expected: str, reason: str, by: str, dead_letter: str = "") -> None:
+        """Skip a head, see `Groups.skip`; with a reason for a `dead_letter`, drop it, see `Groups.drop`."""
+        keys, group = self._keys_of(key)
+        note = audit.new_note("drop" if dead_letter else "skip", key, by, reason, task_id=expected)
+        calls, code, words = ActionCalls(self._gate, keys, note), 0, []
         while code == 0:  # each call drops up to 100 places of revoked tasks
-            code, *words = calls.run("skip", [keys.waiting(group), keys.group(group)], group, quote(expected), bury)
+            code, *words = calls.run("skip", [keys.line(group), keys.group(group)], group, quote(expected), dead_letter)
         if code == -1:
-            raise UnknownGroup(f"Group {key!r} holds no task that could be its head: nothing was done.")
+            raise UnknownGroup(f"Group {key!r} has no head: nothing was done.")
         if code == -2:
             raise HeadChanged(
                 f"The head of group {key!r} is {task_of(words[0].decode())}, not {expected}: nothing was done. "
-                "Look at it again."
+                "Check it, and try again."
             )
         if code == -3:
             raise WrongState(
@@ -94,12 +94,12 @@ class Operator:
 
     def retry(self, key: str, by: str) -> None:
         """Release a head, see `Groups.retry`."""
-        keys, group = self._place(key)
-        note = audit.note("retry", key, by)
-        calls = Calls(self._gate, keys, note)
+        keys, group = self._keys_of(key)
+        note = audit.new_note("retry", key, by)
+        calls = ActionCalls(self._gate, keys, note)
         code, *words = calls.run("retry", [keys.group(group)])
         if code == -2:
-            raise WrongState(f"Group {key!r} is paused: resume it, then its head goes out when it is due.")
+            raise WrongState(f"Group {key!r} is paused: resume it first.")
         if code == -1:
             raise WrongState(f"Group {key!r} holds no head that waits for its retry or has failed: nothing was done.")
         calls.publish(words)
@@ -109,9 +109,9 @@ class Operator:
 
     def purge(self, key: str, reason: str, by: str) -> int:
         """Revoke the tasks of a group, see `Groups.purge`."""
-        keys, group = self._place(key)
-        note = audit.note("purge", key, by, reason)
-        calls, places = Calls(self._gate, keys, note), [keys.waiting(group), keys.group(group)]
+        keys, group = self._keys_of(key)
+        note = audit.new_note("purge", key, by, reason)
+        calls, places = ActionCalls(self._gate, keys, note), [keys.line(group), keys.group(group)]
         bound, more, total = 0, 1, 0
         while more:
             bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, MOST_BYTES, noted=bound != 0)
@@ -137,8 +137,8 @@ class Operator:
 
     def move(self, old: str, new: str, reason: str, by: str) -> int:
         """Move the tasks of a group, see `Groups.move`."""
-        keys, group = self._place(old)
-        there, into = self._place(new)
+        keys, group = self._keys_of(old)
+        there, into = self._keys_of(new)
         if group == into:
             raise GroupFifoError(f"Group {old!r} can't be moved into itself.")
         if there is not keys:
@@ -146,9 +146,9 @@ class Operator:
                 f"Groups {old!r} and {new!r} are in different partitions ({keys.tag}, {there.tag}) of the gate, which "
                 "one atomic step can't span: choose a key of the same partition, or send the tasks again."
             )
-        note = audit.note("move", old, by, reason, to=new)
-        more = [keys.waiting(group), keys.group(group), keys.waiting(into), keys.group(into)]
-        calls, bound, total = Calls(self._gate, keys, note), self._reader.now() * 1000, 0
+        note = audit.new_note("move", old, by, reason, to=new)
+        more = [keys.line(group), keys.group(group), keys.line(into), keys.group(into)]
+        calls, bound, total = ActionCalls(self._gate, keys, note), self._reader.now() * 1000, 0
         while True:
             triples, count = self._movable(keys, group, new, bound)
             if not triples:
@@ -166,8 +166,8 @@ class Operator:
 
     def _movable(self, keys: Keys, group: Quoted, new: str, bound: float) -> tuple[list[Any], int]:
         """Return places at the head of a line in the form for lua/move.lua, and their number."""
-        items = self._reader.one("lrange", keys.waiting(group), 0, PLACES - 1)
-        places = [Waiting.parse(item.decode()) for item in items]
+        items = self._reader.one("lrange", keys.line(group), 0, PLACES - 1)
+        places = [PlaceInLine.parse(item.decode()) for item in items]
         triples: list[Any] = []
         size = 0
         for (us, id), text in zip(places, self._reader.texts(keys, [place.name for place in places]), strict=True):
@@ -190,7 +190,7 @@ class Operator:
 
     # -- parts -------------------------------------------------------------
 
-    def _place(self, key: str) -> tuple[Keys, Quoted]:
+    def _keys_of(self, key: str) -> tuple[Keys, Quoted]:
         group = quote(key)
         return self._gate.keyspace.of_group(group), group
 
@@ -201,4 +201,4 @@ class Operator:
 
 def _flag(reason: str, by: str) -> str:
     """Return a flag as JSON, open for the time that the script adds."""
-    return json.dumps({"reason": reason, "by": by or audit.who()})[:-1] + ", "
+    return json.dumps({"reason": reason, "by": by or audit.current_user()})[:-1] + ", "

@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
+from celery_groupfifo.gate.records import Flight, PlaceInLine, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
@@ -25,7 +25,7 @@ SCHEDULED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EntryInLine:
     """An entry at its place in line; `id` is its name, see keys.py."""
 
     number: int
@@ -83,8 +83,8 @@ class Reader:
 
         def first(pipe: Any) -> None:
             for name in names:
-                pipe.hgetall(keys.group(name)).llen(keys.waiting(name))
-                pipe.lindex(keys.waiting(name), 0).zscore(keys.depth, name)
+                pipe.hgetall(keys.group(name)).llen(keys.line(name))
+                pipe.lindex(keys.line(name), 0).zscore(keys.depth, name)
 
         replies, now = self.ask("groups", first), self.now()
         states: list[dict[bytes, bytes]] = replies[::4]
@@ -146,19 +146,19 @@ class Reader:
 
     # -- a line ------------------------------------------------------------
 
-    def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[Place]:
+    def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[EntryInLine]:
         """Yield the places of a line that are not empty, at most `limit` of them, from a place on."""
         given = 0
         while given < limit:
-            items = self.one("lrange", keys.waiting(name), start, start + PLACES - 1)
-            places = [Waiting.parse(item.decode()) for item in items]
+            items = self.one("lrange", keys.line(name), start, start + PLACES - 1)
+            places = [PlaceInLine.parse(item.decode()) for item in items]
             if not places:
                 return
             texts = self.texts(keys, [place.name for place in places])
             for number, ((us, id), text) in enumerate(zip(places, texts, strict=True), start):
                 entry = StoredEntry.parse(text)
                 if text is not None and (entry is None or entry.us == us):
-                    yield Place(number, us, id, text)
+                    yield EntryInLine(number, us, id, text)
                     given += 1
                     if given == limit:
                         return
@@ -203,14 +203,14 @@ class Reader:
         return list(self.one("hmget", keys.entries, ids)) if ids else []
 
 
-#: States of entries in flight, the strongest first, and the resulting state of their group.
-_STATES = (("running", "running"), ("released", "waiting"), ("held", "held"))
+#: The stored states of entries in flight, the strongest first, and their names in views, of the entry and its group.
+STATES_IN_FLIGHT = {"running": "running", "released": "waiting", "held": "held"}
 
 
 def state_of(flights: Iterable[Flight], without: str) -> str:
     """Return the state of a group that has no flag, by its entries in flight; `without` one of these."""
     states = {flight.state for flight in flights}
-    return next((group for flight, group in _STATES if flight in states), without)
+    return next((name for state, name in STATES_IN_FLIGHT.items() if state in states), without)
 
 
 def _flag(text: bytes) -> dict[str, Any]:
@@ -265,4 +265,4 @@ def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, st
     )
 
 
-__all__ = ["FLAGS", "Flight", "Place", "Reader", "state_of"]
+__all__ = ["FLAGS", "STATES_IN_FLIGHT", "EntryInLine", "Flight", "Reader", "state_of"]

@@ -18,7 +18,7 @@ SKEW = 2.0
 Info = dict[str, Any]
 
 
-def server(reader: Reader) -> Iterator[Check]:
+def check_server(reader: Reader) -> Iterator[Check]:
     """Yield every check of the server."""
     info: Info = reader.one("info")
     yield _version(info)
@@ -59,8 +59,8 @@ def _memory(info: Info) -> Iterator[Check]:
         "memory",
         not most or used < FULL * most,
         f"{_mb(used)} are used{of}.",
-        "A full server refuses new tasks; on a full machine the system ends it.",
-        "Give it more memory, or find what fills it: `groupfifo list` shows the deepest groups first.",
+        "A full server refuses new tasks; on a full machine the system kills it.",
+        "Give it more memory, or find out what fills it: `groupfifo list` shows the deepest groups first.",
     )
 
 
@@ -81,8 +81,8 @@ def _replication(reader: Reader, info: Info) -> Iterator[Check]:
             "replication",
             not watched,
             "Sentinels watch the server, and it has no replica." if watched else "The server has no replica.",
-            "When it fails, there is nothing to fail over to.",
-            "Bring a replica back.",
+            "When the master fails, no replica can take over.",
+            "Start a replica.",
         )
         return
     yield Check.of(
@@ -112,8 +112,7 @@ def _persistence(reader: Reader, info: Info) -> Check:
         "persistence",
         said == "the append-only file",
         f"The server keeps {said}.",
-        "The gate is the source of truth: when the server restarts, what it has not written is lost, tasks that were "
-        "parked among it.",
+        "When the server restarts, everything that it has not written to disk is lost, parked tasks too.",
         "Look at its disk and its log." if failed else "Set appendonly yes with appendfsync everysec.",
         unsafe=True,
     )
@@ -127,8 +126,8 @@ def _clock(reader: Reader) -> Check:
         "clock",
         abs(skew) < SKEW,
         f"The clocks of this machine and of the server differ by {abs(skew):.1f} s.",
-        "The order of groups takes no clock, but an ETA is turned into a delay by the sender's.",
-        "Let both keep their time by NTP.",
+        "The order of groups uses no clock, but the sender turns an ETA into a delay by its own.",
+        "Synchronise both by NTP.",
     )
 
 

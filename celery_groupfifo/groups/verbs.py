@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
     Attributes:
         done: False when there was nothing to do.
         sentence: It says what was done.
-        values: The same for a program: `key`, `id`, `count`, …
+        values: The same for a program: `key`, `task_id`, `count`, …
     """
 
     done: bool
@@ -51,9 +51,9 @@ class Verb:
         does: A sentence for a list of verbs.
         run: Runs it.
         asks: The question before it. `{key}` stands for the quoted key, `{head}` for the task, and for numbers of tasks
-            `{depth}`, `{waiting}` (all that do not run) and `{behind}` (the head). Empty: nothing is worth a question.
+            `{depth}`, `{not_running}` and `{behind}` (the head). Empty: nothing is worth a question.
         asks_many: The question before it is done to many groups: `{groups}` stands for their number, `{depth}` and
-            `{waiting}` for tasks of all. Empty: it needs the head that the operator saw, so it is for one group.
+            `{not_running}` for tasks of all. Empty: it needs the head that the operator saw, so it is for one group.
         destroys: Tasks are taken out of the line.
         on_head: It is for the head that the operator saw.
         reasoned: The audit keeps a reason for it.
@@ -94,13 +94,13 @@ def _drain(groups: Groups, order: Order) -> Outcome:
 def _skip(groups: Groups, order: Order) -> Outcome:
     groups.skip(order.key, order.expected, order.reason, order.by)
     sentence = f"Task {order.expected} of group {order.key!r} was revoked; the next one goes on."
-    return Outcome(True, sentence, {"key": order.key, "id": order.expected})
+    return Outcome(True, sentence, {"key": order.key, "task_id": order.expected})
 
 
 def _drop(groups: Groups, order: Order) -> Outcome:
     groups.drop(order.key, order.expected, order.reason, order.by)
     sentence = f"Task {order.expected} of group {order.key!r} is a dead letter; the next one goes on."
-    return Outcome(True, sentence, {"key": order.key, "id": order.expected})
+    return Outcome(True, sentence, {"key": order.key, "task_id": order.expected})
 
 
 def _purge(groups: Groups, order: Order) -> Outcome:
@@ -114,7 +114,7 @@ VERBS: dict[str, Verb] = {
     "pause": Verb(
         "Let nothing of a group start any more, until it is resumed.",
         _pause,
-        "Pause group {key}? Nothing of it starts any more until it is resumed. {waiting} would wait.",
+        "Pause group {key}? Nothing of it starts any more until it is resumed. {not_running} would wait.",
         "Pause {groups}? Nothing of them starts any more until they are resumed.",
     ),
     "resume": Verb(
@@ -152,8 +152,8 @@ VERBS: dict[str, Verb] = {
     "purge": Verb(
         "Revoke every task of a group that does not run.",
         _purge,
-        "Revoke {waiting} of group {key}? What runs is left. This can't be undone.",
-        "Revoke {waiting} of {groups}? What runs is left. This can't be undone.",
+        "Revoke {not_running} of group {key}? What runs is left. This can't be undone.",
+        "Revoke {not_running} of {groups}? What runs is left. This can't be undone.",
         destroys=True,
     ),
 }
@@ -162,4 +162,4 @@ VERBS: dict[str, Verb] = {
 def redrive(groups: Groups, task_id: str, to: str, by: str) -> Outcome:
     """Park a dead letter again, see `Groups.redrive`."""
     key = groups.redrive(task_id, to, by)
-    return Outcome(True, f"Task {task_id} is at the {to} of group {key!r}.", {"id": task_id, "key": key, "to": to})
+    return Outcome(True, f"Task {task_id} is at the {to} of group {key!r}.", {"task_id": task_id, "key": key, "to": to})

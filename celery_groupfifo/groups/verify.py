@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score, quote, task_of, unquote
-from celery_groupfifo.gate.records import Flight, Waiting
+from celery_groupfifo.gate.records import Flight, PlaceInLine
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Breach
 
@@ -59,7 +59,7 @@ class _State:
     lines: dict[Quoted, set[str]] = field(default_factory=dict)
     records: dict[str, Flight | None] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
-    cut: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
 
 
 def verify(reader: Reader, repair: bool) -> list[Breach]:
@@ -81,7 +81,7 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
 
 def _mend(reader: Reader, keys: Keys, mend: Repair | _Recall) -> None:
     if isinstance(mend, _Recall):
-        more = [keys.waiting(mend.group), keys.group(mend.group)]
+        more = [keys.line(mend.group), keys.group(mend.group)]
         reader.gate.store.run("recall", keys, more, [mend.id, reader.gate.settings.concurrency])
     else:
         now = int(reader.now())
@@ -95,13 +95,13 @@ def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | _Recall
     counts = Counter(entry.group for entry in state.entries.values())
     for group in state.fields:
         yield from _group_breaches(keys, state, group, counts[group])
-        yield from _crowd(state, group, reader.gate.settings.concurrency)
+        yield from _over_concurrency(state, group, reader.gate.settings.concurrency)
     for id, record in state.records.items():
         if id not in state.entries:
             yield from _lonely_record(keys, state, id, record)
 
 
-def _appointment(keys: Keys, member: str) -> Repair:
+def _make_due(keys: Keys, member: str) -> Repair:
     """Return a repair by the next sweep, unless the member is in `due` already."""
     return lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)}, nx=True)
 
@@ -124,9 +124,11 @@ def _read(reader: Reader, keys: Keys) -> _State:
     state.paused = {Quoted(name) for name, _ in _scan(reader, "zscan", keys.paused)}
     state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
     for member in state.due:
-        if member.startswith("d "):  # cut off its line, to be cancelled
+        if member.startswith("d "):  # taken out of its line, to be cancelled
             _, group, fence = member.split(" ")
-            state.cut |= {item.decode() for item in reader.one("lrange", keys.cut(Quoted(group), fence), 0, -1)}
+            state.cancelled |= {
+                item.decode() for item in reader.one("lrange", keys.cancelled(Quoted(group), fence), 0, -1)
+            }
     named = {record.group for record in state.records.values() if record}
     names = set(state.depth) | state.paused | named | {each.group for each in state.entries.values() if each.group}
     names |= set(_left(reader, keys))
@@ -139,7 +141,7 @@ def _read(reader: Reader, keys: Keys) -> _State:
 def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted]) -> None:
     def build(pipe: Any) -> None:
         for name in names:
-            pipe.hkeys(keys.group(name)).lrange(keys.waiting(name), 0, CHUNK - 1)
+            pipe.hkeys(keys.group(name)).lrange(keys.line(name), 0, CHUNK - 1)
 
     replies = reader.ask("verify", build)
     for name, fields, items in zip(names, replies[::2], replies[1::2], strict=True):
@@ -149,7 +151,7 @@ def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted])
             line |= {item.decode() for item in items}
             if len(items) < CHUNK:
                 break
-            items = reader.one("lrange", keys.waiting(name), start, start + CHUNK - 1)
+            items = reader.one("lrange", keys.line(name), start, start + CHUNK - 1)
             start += CHUNK
         state.lines[name] = line
 
@@ -160,7 +162,7 @@ def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
 
 def _left(reader: Reader, keys: Keys) -> Iterator[Quoted]:
     """Yield groups that have a key of their own. Empty ones are in no index, so this walks over all keys."""
-    stems = [keys.group(quote("")), keys.waiting(quote(""))]
+    stems = [keys.group(quote("")), keys.line(quote(""))]
     for stem in stems:
         cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", stem) + "*"
         while cursor:
@@ -183,8 +185,8 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
     elif flight is None and "e" not in entry.kinds and not _placed(state, entry, id):
         member = f"e {entry.group} {id}"
         yield (
-            breach("orphan", "It stands in no line and has no appointment.", "It joins the tail of its line."),
-            _appointment(keys, member),
+            breach("orphan", "It stands in no line and has no ETA.", "It joins the tail of its line."),
+            _make_due(keys, member),
         )
     elif flight is not None:
         yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
@@ -192,7 +194,7 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
 
 def _placed(state: _State, entry: _Entry, id: str) -> bool:
     item = f"{entry.us} {id}"
-    return item in state.lines.get(entry.group, ()) or item in state.cut
+    return item in state.lines.get(entry.group, ()) or item in state.cancelled
 
 
 #: The needs of an entry in flight, by its state: a member of `due` or a ticket of one of these kinds, or a new member
@@ -200,7 +202,7 @@ def _placed(state: _State, entry: _Entry, id: str) -> bool:
 _NEEDS = {
     "running": ("lease", "l", "l", "It runs without a lease that ends.", "Its lease ends now, unless it is renewed."),
     "released": ("ticket", "gr", "r", "It is released, but its ticket is not known.", "It is released again."),
-    "held": ("hold", "h", "h", "It is held without an appointment.", "It goes out now."),
+    "held": ("hold", "h", "h", "It is held without a time at which it goes out.", "It goes out now."),
 }
 
 
@@ -211,29 +213,31 @@ def _flight_breaches(
     fields = state.fields.get(group, set())
     if f"f {id}" not in fields:
         yield (
-            breach("slot", "It is under way, but its group does not know it.", "Its group is told."),
+            breach("unlinked", "It is under way, but its group does not name it.", "Its name is added to its group."),
             lambda pipe, now: pipe.hset(keys.group(group), f"f {id}", 1),
         )
     stopped = flight.state == "held" and flight.stop != "-"
     name, any_of, kind, what, repair = _NEEDS.get(flight.state, ("", "", "", "", ""))
     if name and not stopped and not set(any_of) & set(kinds):
-        yield breach(name, what, repair), _appointment(keys, f"{kind} {id}")
+        yield breach(name, what, repair), _make_due(keys, f"{kind} {id}")
     if flight.stop == "p" and "paused" not in fields:
         flag = '{"reason": "found stopped without a pause", "by": "verify"}'
         yield (
-            breach("stop", "It is stopped by a pause that its group does not know.", "Its group is paused: resume it."),
+            breach("stop", "It is stopped by a pause, but its group is not paused.", "Its group is paused: resume it."),
             lambda pipe, now: pipe.hset(keys.group(group), "paused", flag).zadd(keys.paused, {group: now}),
         )
     if flight.stop == "b" and "blocked" not in fields:
         said = json.dumps({"reason": "found blocked without a word", "by": "verify", "task_id": flight.task_id})
         yield (
-            breach("halt", "It has failed and blocks its group, which does not know it.", "Its group is told."),
+            breach(
+                "halt", "It has failed and blocks its group, but the group is not blocked.", "The group is blocked."
+            ),
             lambda pipe, now: pipe.hset(keys.group(group), "blocked", said),
         )
 
 
 def _stands(state: _State, item: str) -> bool:
-    us, id = Waiting.parse(item)
+    us, id = PlaceInLine.parse(item)
     return id in state.entries and state.entries[id].us == us
 
 
@@ -254,16 +258,20 @@ def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Ite
     if standing and not flying and not {"paused", "blocked"} & fields and f"a {group}" not in state.due:
         yield (
             breach("stuck", "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."),
-            _appointment(keys, f"a {group}"),
+            _make_due(keys, f"a {group}"),
         )
     for id in flying:
         if state.records.get(id) is None and f"x {group} {id}" not in state.due:
             yield (
                 replace(
-                    breach("ghost", "It holds a slot and is not under way.", "Its slot is given back."),
+                    breach(
+                        "dangling",
+                        "Its group names it as under way, but it is not.",
+                        "Its name is removed from its group.",
+                    ),
                     task_id=task_of(id),
                 ),
-                _appointment(keys, f"x {group} {id}"),
+                _make_due(keys, f"x {group} {id}"),
             )
     if "blocked" in fields and count and not any(_blocks(state, id) for id in flying):
 
@@ -277,7 +285,7 @@ def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Ite
         def list_again(pipe: Any, now: int) -> None:
             pipe.zadd(keys.paused, {group: now}) if "paused" in fields else pipe.zrem(keys.paused, group)
 
-        yield breach("listed", f"It is {at}.", "The list is set right."), list_again
+        yield breach("paused_list", f"It is {at}.", "The list is set right."), list_again
     if not count and not depth and not flying:
         yield from _left_over(keys, state, group, breach)
 
@@ -287,13 +295,13 @@ def _blocks(state: _State, id: str) -> bool:
     return record is not None and record.stop == "b"
 
 
-def _crowd(state: _State, group: Quoted, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
+def _over_concurrency(state: _State, group: Quoted, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
     """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest."""
     ids = [field[2:] for field in state.fields[group] if field.startswith("f ")]
     records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
     records.sort(key=lambda record: (record.state != "running", record.fence))
     for record in records[limit:]:
-        breach = Breach("crowd", unquote(group), record.task_id, f"It is one of {len(records)} under way.", "")
+        breach = Breach("concurrency", unquote(group), record.task_id, f"It is one of {len(records)} under way.", "")
         if record.state == "running":
             what = f"{breach.what} It runs, and the group goes on when all have ended, or their workers are lost."
             yield replace(breach, what=what), None
@@ -313,7 +321,7 @@ def _left_over(
     if state.lines[group] and f"a {group}" not in state.due and "paused" not in state.fields[group]:
         yield (
             breach("places", "Its line holds places of tasks that are gone.", "The next sweep removes them."),
-            _appointment(keys, f"a {group}"),
+            _make_due(keys, f"a {group}"),
         )
 
 

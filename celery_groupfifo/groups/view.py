@@ -54,7 +54,7 @@ class Group:
         key: As the user gave it.
         state: `running`, `waiting` (its head is at the broker), `held` (its head, or all its tasks, wait for their
             time), `paused`, `blocked`, `draining`.
-        depth: Tasks parked and in flight.
+        depth: All of its tasks at the gate.
         head: Id of the task that is next or under way; None when all of its tasks wait for an ETA.
         running: Its runs.
         oldest_age: Seconds that the oldest task in line waits; without one, that the head is in its state.
@@ -111,8 +111,8 @@ class Found:
     Attributes:
         task_id: Of the task.
         key: Of its group.
-        state: `parked`, `scheduled` (its ETA has not come), `released`, `running`, `held`, `blocked` (it has
-            failed, and its group waits for an operator).
+        state: `parked`, `scheduled` (its ETA has not come), `waiting` (for a slot), `running`, `held`,
+            `blocked` (it has failed, and its group waits for an operator).
         task: Its name.
         place: Number of tasks before it in line, when it is parked; else None.
         parked_at: Time when the gate accepted it; None when its entry can't be read.

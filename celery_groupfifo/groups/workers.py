@@ -31,7 +31,7 @@ class Workers:
         """Return the process that runs a task; None when its worker does not say."""
         leases = self.ask(lambda inspect: inspect._request("groupfifo_leases"), [worker]).get(worker)
         for lease in leases if isinstance(leases, list) else ():
-            if lease["id"] == task_id:
+            if lease["task_id"] == task_id:
                 return None if lease["pid"] is None else int(lease["pid"])
         return None
 

@@ -8,19 +8,8 @@ from celery import Celery
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
-from celery_groupfifo.metrics.snapshot import TOTALS, Snapshot, Snapshots
-
-#: Name and help of the metric of each total. `finished` is `runs_finished`, as a worker has `tasks_finished`.
-_TOTALS = {
-    "parked": ("groupfifo_tasks_parked", "Tasks that the gate accepted."),
-    "finished": ("groupfifo_runs_finished", "Runs that came to an end; a retried task has several."),
-    "held": ("groupfifo_tasks_held", "Continuations (retries, replaced tasks) that the gate stored."),
-    "reclaimed": ("groupfifo_tasks_reclaimed", "Heads taken back from lost workers."),
-    "surrendered": ("groupfifo_tasks_surrendered", "Heads given back by workers that stopped or lost a child."),
-    "rung": ("groupfifo_tickets_rung", "Tickets that were lost on their way and went out again."),
-    "revoked": ("groupfifo_tasks_revoked", "Tasks taken out at the gate before they ran."),
-    "buried": ("groupfifo_tasks_buried", "Entries that could not be read and went to the dead letters."),
-}
+from celery_groupfifo.gate.counts import TOTALS
+from celery_groupfifo.metrics.snapshot import Snapshot, Snapshots
 
 
 class GateCollector(Collector):
@@ -54,25 +43,28 @@ def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
     yield GaugeMetricFamily("groupfifo_up", "Whether the gate's Redis answers; if not, the rest is old.", int(up))
     if now is None:
         return
-    groups = GaugeMetricFamily("groupfifo_groups", "Live groups by the state of their head.", labels=["state"])
+    groups = GaugeMetricFamily("groupfifo_groups", "Groups that hold a task, by their state.", labels=["state"])
+    tasks = GaugeMetricFamily("groupfifo_tasks", "Tasks at the gate, by their state.", labels=["state"])
     for state in ("running", "waiting", "held"):
         groups.add_metric([state], now.groups.get(state, 0))
+    for state in ("parked", "waiting", "running", "held"):
+        tasks.add_metric([state], getattr(now.counts, state))
     yield groups
-    yield GaugeMetricFamily("groupfifo_paused_groups", "Groups that an operator has paused.", now.paused)
+    yield tasks
     yield GaugeMetricFamily(
-        "groupfifo_parked_tasks",
-        "Tasks that are not under way: in line, or waiting for their ETA.",
-        now.parked,
+        "groupfifo_scheduled_tasks", "Parked tasks that wait until their ETA.", now.counts.scheduled
     )
-    yield GaugeMetricFamily("groupfifo_running_tasks", "Tasks whose lease a worker holds.", now.running)
     yield GaugeMetricFamily(
-        "groupfifo_oldest_parked_task_age_seconds",
-        "Age of the oldest task that waits for its turn or a slot.",
-        now.oldest,
+        "groupfifo_paused_groups", "Groups that an operator has paused, empty ones too.", now.counts.paused_groups
     )
-    yield GaugeMetricFamily("groupfifo_dead_letters", "Dead letters.", now.dead)
-    for name in TOTALS:
-        yield CounterMetricFamily(*_TOTALS[name], value=now.totals.get(name, 0))
+    yield GaugeMetricFamily(
+        "groupfifo_oldest_task_age_seconds",
+        "Age of the oldest task in line, or of the oldest release that waits for a slot.",
+        now.oldest_age,
+    )
+    yield GaugeMetricFamily("groupfifo_dead_letters", "Dead letters.", now.counts.dead_letters)
+    for name, said in TOTALS.items():
+        yield CounterMetricFamily(f"groupfifo_{name}", said, value=now.totals.get(name, 0))
 
 
 def register(app: Celery, registry: CollectorRegistry = REGISTRY, max_age: float = 5.0) -> GateCollector:

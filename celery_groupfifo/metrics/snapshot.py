@@ -15,9 +15,11 @@ from typing import Any
 
 from celery import Celery
 
+from celery_groupfifo.gate import counts
+from celery_groupfifo.gate.counts import TOTALS, Counts
 from celery_groupfifo.gate.gate import Gate, build_gate
-from celery_groupfifo.gate.keys import Keys, due_score
-from celery_groupfifo.gate.records import Waiting
+from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.records import PlaceInLine
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +27,6 @@ logger = logging.getLogger(__name__)
 DEEPEST, WALKED = 200, 800
 #: Queues whose oldest ticket is read.
 MOST_QUEUES = 20
-#: Totals that the gate keeps, see the scripts.
-TOTALS = ("parked", "finished", "held", "reclaimed", "surrendered", "rung", "revoked", "buried")
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,17 @@ class Snapshot:
     """The gate at one moment.
 
     Attributes:
-        groups: Live groups by the state of their head: `running`; `waiting`, for a free slot; `held`: nothing may
-            start now, since a retry, an ETA or the end of a pause is awaited.
-        paused: Groups that an operator has paused; while they hold tasks they are counted in `groups`, too.
-        parked: Tasks that are not under way: in line, or waiting for their ETA.
-        running: Tasks whose lease a worker holds.
-        oldest: Seconds since the oldest task in line was parked, or the oldest head that waits for a slot was
+        counts: Of groups and tasks.
+        groups: Groups that hold a task by the state of their head: `running`; `waiting`, for a free slot; `held`:
+            nothing may start now, since a retry, an ETA or the end of a pause is awaited.
+        oldest_age: Seconds since the oldest task in line was parked, or the oldest head that waits for a slot was
             released, whichever is longer; see `Snapshots`.
-        dead: Dead letters.
         totals: Since the gate's first task, by name.
     """
 
+    counts: Counts = field(default_factory=Counts)
     groups: dict[str, int] = field(default_factory=dict)
-    paused: int = 0
-    parked: int = 0
-    running: int = 0
-    oldest: float = 0.0
-    dead: int = 0
+    oldest_age: float = 0.0
     totals: dict[str, int] = field(default_factory=dict)
 
 
@@ -126,45 +120,38 @@ class Snapshots:
             groups = {state: groups.get(state, 0) + count for state, count in part.groups.items()}
             totals = {name: totals[name] + part.totals.get(name, 0) for name in totals}
         return Snapshot(
+            counts=counts.total(part.counts for part in parts),
             groups=groups,
-            paused=sum(part.paused for part in parts),
-            parked=sum(part.parked for part in parts),
-            running=sum(part.running for part in parts),
-            oldest=max(part.oldest for part in parts),
-            dead=sum(part.dead for part in parts),
+            oldest_age=max(part.oldest_age for part in parts),
             totals=totals,
         )
 
     def _read_partition(self, gate: Gate, keys: Keys) -> Snapshot:
-        def counts(pipe: Any) -> None:
-            pipe.time().hlen(keys.entries).hlen(keys.flight).zcard(keys.depth).zcard(keys.on_the_way)
-            pipe.zcard(keys.paused).llen(keys.dead).hgetall(keys.stats)
+        def first(pipe: Any) -> None:
+            counts.ask(pipe, keys)
+            pipe.time().hgetall(keys.stats)
             pipe.zrange(keys.depth, 0, DEEPEST - 1, desc=True)
             pipe.zscan(keys.depth, cursor=self._cursors.get(keys.tag, 0), count=WALKED)
 
-        read = gate.store.read("counts", counts)
-        (seconds, us), entries, flights, depth, released, paused, dead, stats, deepest, (cursor, walked) = read
+        *replies, (seconds, us), stored, deepest, (cursor, walked) = gate.store.read("counts", first)
+        part = counts.parse(replies)
         self._cursors[keys.tag] = int(cursor)
 
         now = seconds + us / 1e6
         names = dict.fromkeys([*self._known(keys), *deepest, *(name for name, _ in walked)])
 
         def ages(pipe: Any) -> None:
-            pipe.zcount(keys.due, due_score("l", 0), f"({due_score('h', 0)}")  # leases
             for name in names:
-                pipe.lindex(keys.waiting(name.decode()), 0)
+                pipe.lindex(keys.line(name.decode()), 0)
 
-        running, *firsts = gate.store.read("ages", ages)
-
-        waiting = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if released else []
+        firsts = gate.store.read("ages", ages) if names else []
+        waiting = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if part.waiting else []
+        held = max(part.groups - part.running - part.waiting, 0)
         return Snapshot(
-            groups={"running": running, "waiting": released, "held": max(depth - running - released, 0)},
-            paused=paused,
-            parked=max(entries - flights, 0),
-            running=running,
-            oldest=max(self._age(keys, names, firsts, now), *waiting, 0.0),
-            dead=dead,
-            totals={name.decode(): int(value) for name, value in stats.items()},
+            counts=part,
+            groups={"running": part.running, "waiting": part.waiting, "held": held},
+            oldest_age=max(self._age(keys, names, firsts, now), *waiting, 0.0),
+            totals={name.decode(): int(value) for name, value in stored.items()},
         )
 
     def _known(self, keys: Keys) -> list[bytes]:
@@ -172,7 +159,7 @@ class Snapshots:
 
     def _age(self, keys: Keys, names: Any, firsts: list[bytes | None], now: float) -> float:
         pairs = zip(names, firsts, strict=True)
-        parked = [(int(Waiting.parse(first.decode()).us), name) for name, first in pairs if first]
+        parked = [(int(PlaceInLine.parse(first.decode()).us), name) for name, first in pairs if first]
         if not parked:
             self._oldest.pop(keys.tag, None)
             return 0.0

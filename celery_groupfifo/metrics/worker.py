@@ -28,9 +28,9 @@ class WorkerMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.finished = Counter(
-            "groupfifo_tasks_finished", "Runs that ended, by outcome.", ["task", "outcome"], registry=registry
+            "groupfifo_run_outcomes", "Runs that ended, by outcome.", ["task", "outcome"], registry=registry
         )
-        self.wait = Histogram(
+        self.task_wait = Histogram(
             "groupfifo_task_wait_seconds",
             "From the park of a task to its first begin.",
             ["task"],
@@ -68,12 +68,12 @@ class WorkerMetrics:
             signal.connect(receiver, weak=False)
 
     def on_begun(
-        self, sender: Any, attempt: int, lost: int, waited: float, released: float, handoff: float | None, **_: Any
+        self, sender: Any, attempt: int, lost: int, task_wait: float, slot_wait: float, handoff: float | None, **_: Any
     ) -> None:
         """Count a begin and its waits."""
         if attempt == 1 and lost == 0:
-            self.wait.labels(str(sender)).observe(waited)
-        self.slot_wait.observe(released)
+            self.task_wait.labels(str(sender)).observe(task_wait)
+        self.slot_wait.observe(slot_wait)
         if handoff is not None:
             self.handoff.observe(handoff)
 

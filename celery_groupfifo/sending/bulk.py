@@ -102,12 +102,10 @@ class _Batch:
     def add(self, signature: Signature) -> None:
         """Compose the entry of a signature, without parking it."""
         if not isinstance(signature, Signature) or type(signature) is not Signature:
-            raise InvalidOption(f"{signature!r} is no signature of one task: send it with its own apply_async.")
+            raise InvalidOption(f"{signature!r} is not the signature of one task: send it with its own apply_async.")
         app = signature.app
         if self._app is not None and self._app is not app:
-            raise InvalidOption(
-                f"{signature!r} belongs to another app: send its signatures with a park_many of their own."
-            )
+            raise InvalidOption(f"{signature!r} belongs to another app: send them with a park_many of their own.")
         if self._app is None or self._composer is None:
             self._app, self._composer = app, Composer(app)
         if self._pooled is None:

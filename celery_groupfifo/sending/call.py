@@ -130,7 +130,7 @@ def check_app(app: Celery, name: str) -> None:
         app.finalize(auto=True)  # a shared task is not bound before
     if not hasattr(app, INSTALLED):
         raise InvalidSetting(
-            f"{name} is sent to a group, but the app {app.main or ''!r} does not use groups yet. Base a task on "
+            f"{name} is sent to a group, but the app {app.main or ''!r} does not use groups. Base a task on "
             "GroupFifoTask, or call GroupFifo(app) where the app is made: its workers need that, too."
         )
 

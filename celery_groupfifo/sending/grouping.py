@@ -75,7 +75,8 @@ def checked_key(key: object, task_name: str) -> str:
         raise InvalidGroupKey(f"The group key of {task_name}, {key!r}, can't be encoded: {error}.") from error
     if size > MAX_BYTES:
         raise InvalidGroupKey(
-            f"The group key of {task_name} has {size} bytes ({key[:40]!r}…): {MAX_BYTES} are allowed. Use a hash of it."
+            f"The group key of {task_name} has {size} bytes ({key[:40]!r}…): {MAX_BYTES} are allowed. "
+            "Use a hash of the key."
         )
     return key
 

@@ -18,7 +18,7 @@ from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import JSONEncoder
 
 from celery_groupfifo.errors import InvalidOption
-from celery_groupfifo.gate.declared import described
+from celery_groupfifo.gate.declared import describe_entities
 from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.releaser import Releaser
 from celery_groupfifo.gate.route import Entity, Route
@@ -53,10 +53,10 @@ def build_entry(
     """
     if publish.get("immediate"):
         raise InvalidOption(
-            f"immediate=True does not work for {route.task}: it asks the broker to give back what nobody takes "
-            "at once, and a task of a group waits for those before it."
+            f"immediate=True does not work for {route.task}: it asks the broker to return a message that no "
+            "consumer takes at once, and a task of a group may have to wait. Leave it out."
         )
-    place = releaser.place(route)
+    destination = releaser.destination(route)
     headers = cleaned(publish["headers"])
     eta = headers.get("eta")
     delay = _delay_ms(app, eta)
@@ -66,7 +66,7 @@ def build_entry(
 
     given = {name: value for name, value in publish["properties"].items() if name not in _TRANSPORTS}
     properties = {**given, "body_encoding": "base64"}
-    if route.priority is not None or place.list_key is not None:  # a virtual transport of kombu always has one
+    if route.priority is not None or destination.list_key is not None:  # a virtual transport of kombu always has one
         properties["priority"] = route.priority or 0
     if (ttl := properties.pop("expiration", None)) is not None and not headers.get("expires"):
         headers["expires"] = (app.now() + timedelta(milliseconds=int(ttl))).isoformat()
@@ -76,16 +76,16 @@ def build_entry(
         "content-encoding": publish["content_encoding"],
         "content-type": publish["content_type"],
     }
-    if place.is_amqp:
+    if destination.is_amqp:
         _check_amqp(route.task, {**properties, "application_headers": headers})
-    if place.list_key is None and (replayed := _replayed(app, publish, route, place.declare)):
+    if destination.list_key is None and (replayed := _replayed(app, publish, route, destination.declare)):
         rest["publish"] = replayed
     front_bytes = front.encode()
     return Entry(
         id=headers["id"],
         key=key,
-        queue=place.queue,
-        list_key=place.list_key,
+        queue=destination.queue,
+        list_key=destination.list_key,
         cut=len(front_bytes),
         message=front_bytes + f"{_open(headers)}, {_open(rest)}".encode(),
         delay=delay,
@@ -111,8 +111,8 @@ def _check_amqp(task: str, properties: Mapping[str, Any]) -> None:
 def _replayed(app: Celery, publish: Mapping[str, Any], route: Route, declare: Sequence[Entity]) -> dict[str, Any]:
     """Return what the ticket's publisher has to know beside the message; usual values are left out."""
     said: dict[str, Any] = {name: publish[name] for name in _REPLAYED if publish.get(name)}
-    if told := described(declare):
-        said["declare"] = told
+    if described := describe_entities(declare):
+        said["declare"] = described
     usual = dict(app.conf.task_publish_retry_policy) if app.conf.task_publish_retry else None
     policy = None if route.retry_policy is None else {**route.retry_policy}
     if policy != usual:

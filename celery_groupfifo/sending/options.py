@@ -37,7 +37,7 @@ def check_names(names: Iterable[str], place: str) -> None:
         if name.startswith(_OURS) and name not in NAMES and name not in _CELERYS:
             (nearest,) = get_close_matches(name, sorted(NAMES), 1, cutoff=0.0)
             raise InvalidOption(
-                f"There is no option {name}, which is given {place}: the nearest one is {nearest}. "
+                f"The option {name}, set {place}, does not exist: the nearest one is {nearest}. "
                 f"The options are: {', '.join(sorted(each for each in NAMES if OPTIONS.get(each) not in SINGLE))}."
             )
 
@@ -77,7 +77,7 @@ def check_task(task: Any) -> None:
 def _check_code(said: Mapping[str, Any], place: str) -> None:
     for name in OPTIONS:
         if not _is_value(said.get(name)):
-            raise InvalidOption(f"{name} {place} is {said[name]!r}: it has to be a value, no property or method.")
+            raise InvalidOption(f"{name} {place} is {said[name]!r}: set it to a value, not to a property or a method.")
 
 
 def _is_value(value: object) -> bool:

@@ -64,7 +64,7 @@ def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
             _mark(app, task_id, raw)
         except Exception as error:  # any backend may raise anything
             raise GroupFifoError(
-                f"{len(gone)} tasks were taken out of the gate, but the result backend can't be told of "
+                f"{len(gone)} tasks were taken out of the gate, but the result backend does not know of "
                 f"{len(gone) - number} of them, from {task_id} on: their state stays as it was. ({error!r})"
             ) from error
     tell_monitors(app, [task_id for task_id, _ in gone])
@@ -85,7 +85,7 @@ def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
             dispatcher = app.events.Dispatcher(enabled=False, hostname=name, buffer_while_offline=False)
             dispatcher.publish(REVOKED, {"uuids": list(task_ids)}, producer, retry=False)
     except Exception as error:  # a monitor that can't be told must not stop an operator
-        logger.debug("Monitors were not told of %d revoked tasks: %r", len(task_ids), error)
+        logger.debug("The event for %d revoked tasks was not sent: %r", len(task_ids), error)
 
 
 def _mark(app: Celery, task_id: str, raw: bytes) -> None:
@@ -112,7 +112,10 @@ def _request(raw: bytes, task_id: str) -> Context:
         args, kwargs, embed = body
         return Context(cleaned(headers), args=args, kwargs=kwargs, **embed)
     except Exception:  # a stored message may be broken in any way, and the others are to be told
-        logger.exception("The parked message of %s can't be read; its chord and error callbacks are not told.", task_id)
+        logger.exception(
+            "The message of task %s can't be read: its chord and error callbacks do not learn of the revoke.",
+            task_id,
+        )
         return Context(id=task_id, task=None)
 
 

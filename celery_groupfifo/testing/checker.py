@@ -25,12 +25,12 @@ from typing import NamedTuple
 
 from celery_groupfifo.testing.history import Event
 from celery_groupfifo.testing.summary import Summary, summary
-from celery_groupfifo.testing.timeline import Run, Timeline
+from celery_groupfifo.testing.timeline import RecordedRun, Timeline
 
-__all__ = ["Breach", "Summary", "Verdict", "check", "summary"]
+__all__ = ["Summary", "Verdict", "Violation", "check", "summary"]
 
 
-class Breach(NamedTuple):
+class Violation(NamedTuple):
     """One offence, with its group, its task and a sentence."""
 
     group: str
@@ -42,12 +42,12 @@ class Breach(NamedTuple):
 class Verdict:
     """The offenders of each property; see the module's docstring for the rules."""
 
-    overlap: list[Breach]
-    overlap_zombie: list[Breach]
-    order: list[Breach]
-    lost: list[Breach]
-    repeat: list[Breach]
-    fence: list[Breach]
+    overlap: list[Violation]
+    overlap_zombie: list[Violation]
+    order: list[Violation]
+    lost: list[Violation]
+    repeat: list[Violation]
+    fence: list[Violation]
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -83,16 +83,16 @@ def check(events: Iterable[Event], *, drained: bool = True, concurrency: int = 1
     )
 
 
-def _overlaps(timeline: Timeline, concurrency: int) -> tuple[list[Breach], list[Breach]]:
-    plain: list[Breach] = []
-    zombie: list[Breach] = []
+def _overlaps(timeline: Timeline, concurrency: int) -> tuple[list[Violation], list[Violation]]:
+    plain: list[Violation] = []
+    zombie: list[Violation] = []
     for group, runs in timeline.runs.items():
-        live: list[Run] = []
+        live: list[RecordedRun] = []
         for run in runs:
             live = [other for other in live if other.end > run.start]
             sound = [other for other in live if not timeline.zombie(other)]
             others = ", ".join(_name(other) for other in live)
-            breach = Breach(group, run.seq, f"{_name(run)} started while {others} had not ended")
+            breach = Violation(group, run.seq, f"{_name(run)} started while {others} had not ended")
             if len(live) >= concurrency:
                 excused = len(sound) < concurrency or timeline.zombie(run)
                 (zombie if excused else plain).append(breach)
@@ -100,8 +100,8 @@ def _overlaps(timeline: Timeline, concurrency: int) -> tuple[list[Breach], list[
     return plain, zombie
 
 
-def _order(timeline: Timeline, *, strict: bool) -> list[Breach]:
-    breaches: list[Breach] = []
+def _order(timeline: Timeline, *, strict: bool) -> list[Violation]:
+    breaches: list[Violation] = []
     for group in {**timeline.sent, **timeline.runs}:
         by_seq = _by_seq(timeline, group)
         known = set(timeline.sent.get(group, ())) | set(by_seq)
@@ -111,11 +111,11 @@ def _order(timeline: Timeline, *, strict: bool) -> list[Breach]:
                 gone = (group, earlier) in timeline.gone
                 note = _out_of_line(by_seq.get(earlier, []), by_seq[later][0], strict=strict, gone=gone)
                 if note:
-                    breaches.append(Breach(group, later, f"{_name(by_seq[later][0])} started {note}"))
+                    breaches.append(Violation(group, later, f"{_name(by_seq[later][0])} started {note}"))
     return breaches
 
 
-def _out_of_line(runs: list[Run], later: Run, *, strict: bool, gone: bool) -> str | None:
+def _out_of_line(runs: list[RecordedRun], later: RecordedRun, *, strict: bool, gone: bool) -> str | None:
     """Say what is wrong with the first start of a task, given the runs of the one before it; None: it is right."""
     if not runs:
         return "though the one before it never did"
@@ -133,8 +133,8 @@ def _out_of_line(runs: list[Run], later: Run, *, strict: bool, gone: bool) -> st
     return None
 
 
-def _lost(timeline: Timeline) -> list[Breach]:
-    breaches: list[Breach] = []
+def _lost(timeline: Timeline) -> list[Violation]:
+    breaches: list[Violation] = []
     for group, sent in timeline.sent.items():
         by_seq = _by_seq(timeline, group)
         for seq in sent:
@@ -142,38 +142,38 @@ def _lost(timeline: Timeline) -> list[Breach]:
             if (group, seq) in timeline.gone or any(run.final for run in runs):
                 continue
             fate = f"last seen as {_name(runs[-1])}: {runs[-1].outcome}" if runs else "never started"
-            breaches.append(Breach(group, seq, f"#{seq} was sent, {fate}"))
+            breaches.append(Violation(group, seq, f"#{seq} was sent, {fate}"))
     return breaches
 
 
-def _repeats(timeline: Timeline) -> list[Breach]:
+def _repeats(timeline: Timeline) -> list[Violation]:
     return [
-        Breach(run.group, run.seq, f"{_name(again)} repeats {_name(run)} ({run.outcome}) for no recorded reason")
+        Violation(run.group, run.seq, f"{_name(again)} repeats {_name(run)} ({run.outcome}) for no recorded reason")
         for run, again in timeline.repeats()
         if timeline.reason(run, again) is None
     ]
 
 
-def _fences(timeline: Timeline) -> list[Breach]:
-    breaches: list[Breach] = []
+def _fences(timeline: Timeline) -> list[Violation]:
+    breaches: list[Violation] = []
     for group, runs in timeline.runs.items():
         sound = [run for run in runs if not timeline.zombie(run)]
         breaches += [
-            Breach(group, later.seq, f"{_name(later)} started after {_name(earlier)}: its fence is not higher")
+            Violation(group, later.seq, f"{_name(later)} started after {_name(earlier)}: its fence is not higher")
             for earlier, later in pairwise(sound)
             if later.fence <= earlier.fence
         ]
     return breaches
 
 
-def _by_seq(timeline: Timeline, group: str) -> dict[int, list[Run]]:
+def _by_seq(timeline: Timeline, group: str) -> dict[int, list[RecordedRun]]:
     # A zombie's run does not count: its completion is refused, and another run of its task does the work.
-    by_seq: dict[int, list[Run]] = defaultdict(list)
+    by_seq: dict[int, list[RecordedRun]] = defaultdict(list)
     for run in timeline.runs.get(group, ()):
         if not timeline.zombie(run):
             by_seq[run.seq].append(run)
     return by_seq
 
 
-def _name(run: Run) -> str:
+def _name(run: RecordedRun) -> str:
     return f"#{run.seq} (fence {run.fence}, {run.worker} pid {run.pid})"

@@ -34,7 +34,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 from celery_groupfifo.testing.children import Guard, dying_with_us, free_port
 
 URL_VARIABLE = "GROUPFIFO_REDIS_URL"
@@ -295,13 +295,13 @@ def _use(url: str, source: str) -> Server:
             info = client.info("server")
     except (redis.RedisError, ValueError) as error:
         raise EmbeddedServerError(
-            f"The Redis server at {shown(url)} ({source}) does not answer: {error}. "
+            f"The Redis server at {masked(url)} ({source}) does not answer: {error}. "
             f"Start it, correct the URL, or unset {URL_VARIABLE} to have one started."
         ) from error
     name, version = "Valkey", info.get("valkey_version")
     if version is None:
         name, version = "Redis", info["redis_version"]
-    return Server(url, parts.port or 6379, f"{name} {version} ({source}) at {shown(url)}")
+    return Server(url, parts.port or 6379, f"{name} {version} ({source}) at {masked(url)}")
 
 
 def _client(url: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from celery_groupfifo.testing.history import Event
-from celery_groupfifo.testing.timeline import KILLED, Run, Timeline
+from celery_groupfifo.testing.timeline import KILLED, RecordedRun, Timeline
 
 
 @dataclass
@@ -69,7 +69,7 @@ def summary(events: Iterable[Event]) -> Summary:
     )
 
 
-def _worker(name: str, timeline: Timeline, runs: list[Run]) -> WorkerSummary:
+def _worker(name: str, timeline: Timeline, runs: list[RecordedRun]) -> WorkerSummary:
     return WorkerSummary(
         name=name,
         runs=len(runs),
@@ -80,7 +80,7 @@ def _worker(name: str, timeline: Timeline, runs: list[Run]) -> WorkerSummary:
     )
 
 
-def _most_at_once(runs: Iterable[Run]) -> int:
+def _most_at_once(runs: Iterable[RecordedRun]) -> int:
     # At equal times an end comes before a start: False sorts first.
     steps = sorted([(run.start, True) for run in runs] + [(run.end, False) for run in runs])
     most = now = 0

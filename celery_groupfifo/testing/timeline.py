@@ -21,7 +21,7 @@ THAW_SECONDS: Final = 1.0
 
 
 @dataclass
-class Run:
+class RecordedRun:
     """One execution of a task body.
 
     `end` is infinite for a run without a recorded end; for a killed one it is the moment by which the process was dead.
@@ -57,7 +57,7 @@ class Span:
 class Timeline:
     """The events, sorted out. Build it with `Timeline.of`."""
 
-    runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    runs: dict[str, list[RecordedRun]] = field(default_factory=lambda: defaultdict(list))
     sent: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     gone: set[tuple[str, int]] = field(default_factory=set)
     workers: set[str] = field(default_factory=set)
@@ -77,7 +77,7 @@ class Timeline:
             The runs of each group in order of their starts, the sent tasks, and the faults.
         """
         timeline = cls()
-        running: dict[tuple[int, str, int, int], Run] = {}
+        running: dict[tuple[int, str, int, int], RecordedRun] = {}
         ordered = sorted(events, key=lambda event: float(event["t"]))
         for event in ordered:
             timeline._add(event, running)
@@ -87,7 +87,7 @@ class Timeline:
             timeline.first, timeline.last = float(ordered[0]["t"]), float(ordered[-1]["t"])
         return timeline
 
-    def _add(self, event: Event, running: dict[tuple[int, str, int, int], Run]) -> None:
+    def _add(self, event: Event, running: dict[tuple[int, str, int, int], RecordedRun]) -> None:
         kind, now = event["ev"], float(event["t"])
         if kind == "sent":
             self.sent[event["group"]].append(event["seq"])
@@ -111,25 +111,25 @@ class Timeline:
                 ended.end = now
                 ended.outcome = OK if event["ok"] else event["reason"]
 
-    def _close(self, run: Run) -> None:
+    def _close(self, run: RecordedRun) -> None:
         # The later of the two kill records counts: only then was the process certainly dead.
         kill = self.kills.get(run.pid)
         if kill and kill.last >= run.start:
             run.end, run.outcome = kill.last, KILLED
 
-    def killed(self, run: Run, before: float = math.inf) -> bool:
+    def killed(self, run: RecordedRun, before: float = math.inf) -> bool:
         """Return whether the process of a run was killed after the run's start, and before another moment."""
         kill = self.kills.get(run.pid)
         return kill is not None and kill.last >= run.start and kill.first <= before
 
-    def paused(self, run: Run, before: float = math.inf) -> bool:
+    def paused(self, run: RecordedRun, before: float = math.inf) -> bool:
         """Return whether the process of a run was stopped during the run, or right before its start."""
         return any(
             pause.first <= min(run.end, before) and pause.last + THAW_SECONDS >= run.start
             for pause in self.pauses.get(run.pid, ())
         )
 
-    def zombie(self, run: Run) -> bool:
+    def zombie(self, run: RecordedRun) -> bool:
         """Return whether a run belongs to a paused process and was overtaken by a newer holder of its group.
 
         No lease can prevent this: the process was stopped for longer than its lease, another one took over with a
@@ -139,19 +139,19 @@ class Timeline:
             return False
         return any(other.fence > run.fence and other.start < run.end for other in self.runs[run.group])
 
-    def repeats(self) -> Iterator[tuple[Run, Run]]:
+    def repeats(self) -> Iterator[tuple[RecordedRun, RecordedRun]]:
         """Yield each further run of a task with the run before it.
 
         Before it means: with the next lower fence; a paused process may start late.
         """
-        tasks: dict[tuple[str, int], list[Run]] = defaultdict(list)
+        tasks: dict[tuple[str, int], list[RecordedRun]] = defaultdict(list)
         for runs in self.runs.values():
             for run in runs:
                 tasks[run.group, run.seq].append(run)
         for runs in tasks.values():
             yield from pairwise(sorted(runs, key=lambda run: (run.fence, run.start)))
 
-    def reason(self, run: Run, again: Run) -> str | None:
+    def reason(self, run: RecordedRun, again: RecordedRun) -> str | None:
         """Return the reason of a task's further run.
 
         Args:
@@ -168,8 +168,8 @@ class Timeline:
         return "paused" if self.paused(run, before=again.start) else None
 
 
-def _run(event: Event) -> Run:
-    return Run(
+def _run(event: Event) -> RecordedRun:
+    return RecordedRun(
         group=event["group"],
         seq=event["seq"],
         fence=event["fence"],

@@ -4,10 +4,10 @@
 - run.py is one run and the states of its life; delivery.py is the broker's message under a chain of runs.
 - receiver.py leads a run from its message to the pool (prefetch.py makes room for plain tasks meanwhile, precomputed.py
   saves the pool work), request.py sees every outcome, failures.py reads a failure's policy, endings.py ends the run.
-- events.py sends signals and events and logs; lines.py completes Celery's own log lines.
-- outbox.py has the unanswered calls to the gate: each call (told.py) goes out on the loop's line (line.py), or with the
-  postman (postman.py), whose answers hearing.py hears.
-- renewer.py renews leases, sweeper.py moves due items and lost.py rings lost tickets, publisher.py brings tickets to
+- events.py sends signals and events and logs; log_context.py completes Celery's own log lines.
+- outbox.py has the unanswered calls to the gate: each call (gate_call.py) goes out on the loop's connection
+  (loop_connection.py), or with the postman (postman.py), whose answers go to answers.py.
+- renewer.py renews leases, sweeper.py moves due items and lost.py finds lost tickets, publisher.py brings tickets to
   other brokers, background.py runs calls that may hang: each in a thread of its own. outage.py logs for them when the
   gate is away.
 - reconnect.py lets a worker go on after the broker has closed its channel.

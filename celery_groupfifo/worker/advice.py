@@ -35,6 +35,6 @@ def tell(examine: Callable[[Any], Iterable[Any]], app: Any) -> None:
         for check in examine(app):
             logger.warning("Unsafe (%s): %s %s Remedy: %s", check.name, check.what, check.why, check.remedy)
     except GroupFifoError as error:
-        logger.info("What is around the gate was not examined: %s", error)
+        logger.info("The surroundings of the gate could not be checked: %s", error)
     except Exception:  # a thread that only advises: its errors are logged, and the worker goes on
-        logger.exception("What is around the gate was not examined.")
+        logger.exception("The surroundings of the gate could not be checked.")

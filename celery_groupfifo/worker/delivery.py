@@ -57,7 +57,7 @@ class Unacknowledged:
     ack = reject = requeue = ack_log_error = reject_log_error = _nothing
 
 
-class HandedMessage(Message):
+class HandedOffMessage(Message):
     """A message that came with the end of another run: there is nothing to acknowledge at the broker."""
 
     def __init__(self, raw: bytes, channel: Any) -> None:

@@ -1,4 +1,4 @@
-"""The endings of a run: the gate is told, or the run goes back to the head of its group, or its lease is lost."""
+"""The endings of a run: it is finished at the gate, or surrendered to the head of its group, or its lease is lost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from celery_groupfifo.gate.model import Finish, Finished
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.worker import broker, events
 from celery_groupfifo.worker.failures import failure
-from celery_groupfifo.worker.run import LEAVING, Run, State
-from celery_groupfifo.worker.told import Told
+from celery_groupfifo.worker.gate_call import GateCall
+from celery_groupfifo.worker.run import ENDING, Run, State
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -40,21 +40,21 @@ class Endings:
     # -- over --------------------------------------------------------------------
 
     def settle(self, run: Run) -> None:
-        """Tell the gate how a run ended. Only the first call for a run does anything."""
-        if run.state in LEAVING or run.state is State.ENDED:
+        """Send the gate the end of a run. Only the first call for a run does anything."""
+        if run.state in ENDING or run.state is State.ENDED:
             return
         if run.is_lost:
             self._end(run)
             return
         run.over()
         if not run.done:
-            self.give_back([run])
-        elif run.told():
-            self._tell(run)
+            self.surrender([run])
+        elif run.finishing():
+            self._finish(run)
         elif run.is_lost:
             self._end(run)  # its lease was lost a moment ago
 
-    def _tell(self, run: Run) -> None:
+    def _finish(self, run: Run) -> None:
         member, ticket = self._member, run.ticket
         take = self._may_take(run.delivery)
         finish = Finish(
@@ -68,8 +68,9 @@ class Endings:
             failure=run.failure,
             continuation=run.continuation.entry,
         )
-        script, call = member.gate.finish_call(finish)
-        member.outbox.tell(Told(script, call, partial(self._finished, run, finish), [run]), wait=member.may_wait)
+        script, arguments = member.gate.finish_call(finish)
+        call = GateCall(script, arguments, partial(self._finished, run, finish), [run])
+        member.outbox.send(call, wait=member.may_wait)
 
     def _caller(self) -> str:
         """Return the name of a caller without an open call: see lua/finish.lua."""
@@ -91,21 +92,21 @@ class Endings:
         settings = member.gate.settings
         return delivery.runs < settings.burst and now() - delivery.since < settings.burst_seconds
 
-    def _finished(self, run: Run, finish: Finish, reply: Any, told: Told) -> None:
+    def _finished(self, run: Run, finish: Finish, reply: Any, call: GateCall) -> None:
         member = self._member
         self._callers.append(finish.caller)
         run.ended()
         member.runs.remove(run)
         answer = member.gate.finished(reply)
         try:
-            self._tell_of(run, finish, answer)
+            self._report(run, finish, answer)
         finally:  # also after an exception (a greenlet's time limit, for example) the chain has to go on or end
             if answer.taken is None:
                 run.delivery.close()
             else:
-                member.receiver.hand_off(answer.taken, run.delivery, told.since)
+                member.receiver.hand_off(answer.taken, run.delivery, call.since)
 
-    def _tell_of(self, run: Run, finish: Finish, answer: Finished) -> None:
+    def _report(self, run: Run, finish: Finish, answer: Finished) -> None:
         member = self._member
         if answer.stale:
             member.events.lease_lost(run)
@@ -118,32 +119,32 @@ class Endings:
         elif finish.failure is not None and finish.failure.policy == "cancel_rest":
             member.sweeper.wake_in(0.0)  # the sweep cancels the rest
 
-    def unread(self, run: Run, error: Exception) -> None:
+    def fail_unreadable(self, run: Run, error: Exception) -> None:
         """Fail a run with an unreadable message, or an unknown task."""
         task = self._member.consumer.app.tasks.get(run.name)
-        run.comes_to("failure", failure(self._member, run.message.headers, task, error))
+        run.set_outcome("failure", failure(self._member, run.message.headers, task, error))
         run.on_reject(logger, ())
 
     # -- not over ------------------------------------------------------------------
 
-    def give_back(self, runs: Iterable[Run]) -> None:
-        """Let runs without an outcome go back to the heads of their groups."""
+    def surrender(self, runs: Iterable[Run]) -> None:
+        """Surrender runs without an outcome: they go back to the heads of their groups."""
         member = self._member
         back = []
         for run in runs:
-            if run.given_back():
+            if run.surrendering():
                 back.append(run)
             elif run.is_lost:
                 self._end(run)  # its lease was lost a moment ago
         for some in _together(back):
-            call = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
-            told = Told("surrender", call, partial(self._returned, some), some, anywhere=True)
-            member.outbox.tell(told, wait=member.may_wait)
+            arguments = member.gate.surrender_call([(run.ticket, run.worker_lost) for run in some], member.lists.all())
+            call = GateCall("surrender", arguments, partial(self._surrendered, some), some, anywhere=True)
+            member.outbox.send(call, wait=member.may_wait)
         for run in back:
             member.events.surrendered(run)
             run.delivery.close()
 
-    def _returned(self, runs: list[Run], reply: Any, told: Told) -> None:
+    def _surrendered(self, runs: list[Run], reply: Any, call: GateCall) -> None:
         for run in runs:
             run.ended()
             self._member.runs.remove(run)
@@ -151,12 +152,12 @@ class Endings:
 
     def fail_to_start(self, run: Run) -> None:
         """End a run that could not reach the pool: it counts as one that ended with its worker."""
-        run.ends_with_worker()
-        run.is_undecided()
+        run.mark_worker_lost()
+        run.clear_decision()
         self.settle(run)
 
     def dropped(self, run: Run) -> None:
-        """Give back, soon, a run that neither the pool nor Celery nor a call to the gate has any more."""
+        """Surrender, soon, a run that neither the pool nor Celery nor a call to the gate has any more."""
         self._member.aside.submit(partial(self._drop, run), key=run)
 
     def _drop(self, run: Run) -> None:
@@ -165,16 +166,16 @@ class Endings:
         if run.is_lost:
             self._end(run)  # Celery has dropped it, so no other caller will end it
             return
-        said = f"is in nobody's hands (it was {run.state.value}): it goes back to its group."
+        said = f"is held by neither the pool nor Celery (its state was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
-        if run.state in LEAVING:
+        if run.state in ENDING:
             self._member.runs.remove(run)  # its call is gone, too: its lease runs out
             run.delivery.close()
             return
         if run.state is State.STARTED:
-            run.ends_with_worker()
+            run.mark_worker_lost()
         if run.state is not State.OVER:
-            run.is_undecided()
+            run.clear_decision()
         self.settle(run)
 
     # -- lost ----------------------------------------------------------------------
@@ -200,7 +201,8 @@ class Endings:
             self._member.consumer.pool.terminate_job(run.pid, 9)
         except NotImplementedError:
             logger.warning(
-                "groupfifo_on_lease_lost = 'terminate' can't end task %s: its pool has no way.", run.ticket.id
+                "groupfifo_on_lease_lost = 'terminate' can't end task %s: its pool can't terminate tasks.",
+                run.ticket.id,
             )
 
     def _end(self, run: Run) -> None:
@@ -210,7 +212,7 @@ class Endings:
 
 
 def _together(runs: list[Run]) -> Iterable[list[Run]]:
-    """Split runs into parts that one call can give back: of one partition each, and of limited size."""
+    """Split runs into parts that one call can surrender: of one partition each, and of limited size."""
     by_tag: dict[str, list[Run]] = {}
     for run in runs:
         by_tag.setdefault(run.ticket.tag, []).append(run)

@@ -75,24 +75,24 @@ class Events:
             run: The run that begins.
             handoff: Time when the run that brought it was over; None: it came through the broker.
         """
-        if self._heard(_BEGUN):
+        if self._has_receivers(_BEGUN):
             moment, ticket = time(), run.ticket
             more = {
                 "lost": ticket.lost,
-                "waited": max(moment - ticket.parked_us / 1e6, 0.0),
-                "released": max(moment - ticket.fence / 1e6, 0.0),
+                "task_wait": max(moment - ticket.parked_us / 1e6, 0.0),
+                "slot_wait": max(moment - ticket.fence / 1e6, 0.0),
                 "handoff": None if handoff is None else now() - handoff,
             }
             self._tell(_BEGUN, run, more, "begins.")
 
     def finished(self, run: Run, due: float | None) -> None:
         """Tell that the gate has finished a run; `due`: seconds until its continuation may start."""
-        if self._heard(_FINISHED):
+        if self._has_receivers(_FINISHED):
             outcome = outcome_of(run, due)
             more = {"outcome": outcome, "seconds": now() - run.since}
             self._tell(_FINISHED, run, more, f"is over: {outcome}.")
-        if due is not None and self._heard(_HELD):
-            self._tell(_HELD, run, {"due": due}, f"goes on in {due:.3g} s.")
+        if due is not None and self._has_receivers(_HELD):
+            self._tell(_HELD, run, {"delay": due}, f"goes on in {due:.3g} s.")
 
     def blocked(self, run: Run) -> None:
         """Tell that a run has failed for good, and its group halts."""
@@ -102,7 +102,7 @@ class Events:
 
     def surrendered(self, run: Run) -> None:
         """Tell that a run goes back to the head of its group."""
-        if self._heard(_SURRENDERED):
+        if self._has_receivers(_SURRENDERED):
             said = "goes back to the head of its group" + (": its process was lost." if run.worker_lost else ".")
             self._tell(_SURRENDERED, run, {"worker_lost": run.worker_lost}, said)
 
@@ -113,24 +113,24 @@ class Events:
 
     def stale(self, run: Run) -> None:
         """Tell that a delivery had a stale ticket."""
-        if self._heard(_STALE):
+        if self._has_receivers(_STALE):
             self._tell(_STALE, run, {}, "came with a stale ticket.")
 
     # -- of many runs, from the sweeper's thread, which does not wait for receivers
 
     def reclaimed(self, count: int) -> None:
         """Tell that heads of lost workers were taken back."""
-        logger.warning("%d tasks of lost workers went back to the heads of their groups.", count)
+        logger.warning("%d tasks of lost workers were taken back to the heads of their groups.", count)
         self._aside(lambda: self._count(signals.group_reclaimed, "reclaimed", count))
 
-    def rung(self, count: int) -> None:
-        """Tell that lost tickets went out again."""
-        logger.warning("%d tickets were lost on their way, and went out again.", count)
-        self._aside(lambda: self._count(signals.group_rung, "rung", count))
+    def tickets_lost(self, count: int) -> None:
+        """Tell that tickets were lost, and their heads released again."""
+        logger.warning("%d tickets were lost on their way to a worker: their tasks were released again.", count)
+        self._aside(lambda: self._count(signals.group_tickets_lost, "tickets-lost", count))
 
     # -- parts ---------------------------------------------------------------
 
-    def _heard(self, kind: _Kind) -> bool:
+    def _has_receivers(self, kind: _Kind) -> bool:
         return bool(kind.signal.receivers) or logger.isEnabledFor(kind.level) or self._dispatcher() is not None
 
     def _dispatcher(self) -> Any:
@@ -168,7 +168,7 @@ class Events:
             return
         try:
             dispatcher.send(f"{EVENT_GROUP}-{event}", **fields)
-        except Exception as error:  # a monitor that can't be told must not hold a group
+        except Exception as error:  # a monitor that can't be reached must not hold a group
             logger.debug("An event was not sent: %r", error)
 
 
@@ -184,7 +184,7 @@ def log(level: int, said: str, task: str | None, what: dict[str, Any], **more: A
     """
     if logger.isEnabledFor(level):
         values = (task or "Task", what["task_id"], what["key"], what["fence"], what["attempt"])
-        extra = {"group": what["key"], **{name: what[name] for name in ("task_id", "fence", "attempt")}}
+        extra = {"group_key": what["key"], **{name: what[name] for name in ("task_id", "fence", "attempt")}}
         logger.log(level, _LINE, *values, said, extra=extra, **more)
 
 

@@ -33,8 +33,8 @@ STATES = {
     State.GIVEN: "waiting for a slot",
     State.STARTED: "running",
     State.OVER: "ending",
-    State.TOLD: "ending",
-    State.RETURNED: "ending",
+    State.FINISHING: "ending",
+    State.SURRENDERING: "ending",
     State.LOST: "lost",
     State.ENDED: "ended",
 }
@@ -129,9 +129,9 @@ def _chains(member: Member) -> list[Answer]:
 
 def _refused(member: Member) -> Answer:
     calls = [
-        {"call": told.script, "why": str(told.refused or ""), **_named(run)}
-        for told in member.outbox.kept()
-        for run in told.runs
+        {"call": call.script, "why": str(call.refused or ""), **_named(run)}
+        for call in member.outbox.kept()
+        for run in call.runs
     ]
     return {"calls": calls}
 
@@ -143,10 +143,10 @@ def _in_order(member: Member) -> Iterable[Run]:
 def _named(run: Run) -> Answer:
     ticket = run.ticket
     return {
-        "id": ticket.id,
+        "task_id": ticket.id,
         "fence": ticket.fence,
         "lost": ticket.lost,
-        "group": run.key,
+        "key": run.key,
         "task": run.name,
         "attempt": run.attempt,
     }

@@ -1,7 +1,7 @@
-"""The search for tickets that were lost on their way, which are rung again.
+"""The search for tickets that were lost on their way, whose heads are released again.
 
-A head is rung only when this worker has seen it stand still, by its own monotonic clock: a jump of the clock of Redis
-neither makes a ticket look lost, nor hides a lost one.
+A head is released again only when this worker has seen it stand still, by its own monotonic clock: a jump of the clock
+of Redis neither makes a ticket look lost, nor hides a lost one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ logger = get_logger(__name__)
 
 #: Queues of a partition that one look reads; the next look goes on behind them.
 PAGE = 100
-#: Heads that one call rings.
-RUNG = 50
+#: Heads that one call releases again.
+MOST_HEADS = 50
 #: Seconds without a begin after which a queue of another broker may have lost its tickets.
 BOUND = 60.0
-#: If the broker can't tell the length of a queue, that time doubles with each ring, up to these seconds.
+#: If the broker can't tell the length of a queue, that time doubles with each release, up to these seconds.
 LONGEST = 3600.0
 
 Length = Callable[[str], int | None]
@@ -54,7 +54,7 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _LengthAnswer:
     """The broker's answer, with the state that the question was about: it counts only while that has not changed."""
 
     fence: int
@@ -77,14 +77,14 @@ class LostTickets:
         self._after: dict[str, str] = {}
         self._known: dict[str, dict[str, _Known]] = {}
         self._round: dict[str, dict[str, _Known]] = {}
-        self._answers: dict[tuple[str, str], _Answer] = {}
+        self._answers: dict[tuple[str, str], _LengthAnswer] = {}
         self._background = Background("groupfifo-length")
 
     def look(self) -> int:
-        """Look at a page of each partition's queues, and ring lost tickets.
+        """Look at a page of each partition's queues, and release the heads of lost tickets again.
 
         Returns:
-            The number of rung heads.
+            The number of lost tickets.
 
         Raises:
             GroupFifoError: Redis could not do its part.
@@ -100,23 +100,23 @@ class LostTickets:
         ends = len(page) < PAGE
         self._after[keys.tag] = "" if ends else page[-1].queue
         known, this_round = self._known.get(keys.tag, {}), self._round.setdefault(keys.tag, {})
-        rung = 0
+        lost = 0
         for head in page:
             before = known.get(head.queue)
             if before is None or before.fence != head.fence:
                 before = _Known(head.fence, now, head.begun, now)
             this_round[head.queue] = before
             if now - before.since >= GRACE_MS / 1000:
-                rung += self._overdue(keys, head, before, now)
+                lost += self._overdue(keys, head, before, now)
         if ends:  # a queue that was not seen in the round has no heads any more
             self._known[keys.tag] = self._round.pop(keys.tag)
-        return rung
+        return lost
 
     def _overdue(self, keys: Keys, head: Head, known: _Known, now: float) -> int:
-        """Ring the head of a queue that has been on its way for longer than the grace, if it counts as lost."""
+        """Release the oldest head of a queue again, overdue by now, if its ticket counts as lost."""
         begun = max(head.begun, self._gate.begun(head.queue) if len(self._gate.keyspace.partitions) > 1 else 0)
         if not head.queue.startswith(ELSEWHERE) or head.fence < begun:
-            return self._gate.ring(keys, head.queue, self._owner, begun)
+            return self._gate.rerelease(keys, head.queue, self._owner, begun)
         if known.begun != begun:
             known.begun, known.quiet = begun, now
         if now - known.quiet < BOUND:
@@ -139,27 +139,27 @@ class LostTickets:
             try:
                 length = self._length(head.queue)
             except Exception as error:  # a broker may raise anything
-                logger.debug("The broker does not tell how many messages %s holds: %r", head.queue, error)
+                logger.debug("The length of queue %s is not known: %r", head.queue, error)
                 length = None
-            self._answers[keys.tag, head.queue] = _Answer(head.fence, begun, tickets, length)
+            self._answers[keys.tag, head.queue] = _LengthAnswer(head.fence, begun, tickets, length)
 
         self._background.submit(ask, (keys.tag, head.queue))
 
-    def _answered(self, keys: Keys, head: Head, known: _Known, answer: _Answer, now: float) -> int:
+    def _answered(self, keys: Keys, head: Head, known: _Known, answer: _LengthAnswer, now: float) -> int:
         if answer.length is None:
-            if now - known.quiet < min(BOUND * 2.0**head.rings, LONGEST):
+            if now - known.quiet < min(BOUND * 2.0**head.rereleases, LONGEST):
                 return 0
-            missing, rings = answer.tickets, head.rings + 1
+            missing, rereleases = answer.tickets, head.rereleases + 1
         else:
-            missing, rings = answer.tickets - answer.length, 0
+            missing, rereleases = answer.tickets - answer.length, 0
         for other in self._gate.keyspace.partitions:
             self._answers.pop((other.tag, head.queue), None)  # the queue holds more messages from now on
-        rung, oldest = 0, head.fence
-        while missing > rung:
-            some = self._gate.ring(
-                keys, head.queue, self._owner, answer.begun, oldest, rings, limit=min(missing - rung, RUNG)
+        lost, oldest = 0, head.fence
+        while missing > lost:
+            some = self._gate.rerelease(
+                keys, head.queue, self._owner, answer.begun, oldest, rereleases, limit=min(missing - lost, MOST_HEADS)
             )
-            rung, oldest = rung + some, 0
-            if some < RUNG:
+            lost, oldest = lost + some, 0
+            if some < MOST_HEADS:
                 break
-        return rung
+        return lost

@@ -20,10 +20,10 @@ from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.sending.revoke import tell_revoked
 from celery_groupfifo.worker import events
+from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists
 from celery_groupfifo.worker.endings import Endings
-from celery_groupfifo.worker.hearing import Hearing
 from celery_groupfifo.worker.inspect import members
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox
@@ -32,7 +32,7 @@ from celery_groupfifo.worker.pools import pool_of
 from celery_groupfifo.worker.publisher import Publisher
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.renewer import Renewer
-from celery_groupfifo.worker.run import LEAVING, Run, Runs, State
+from celery_groupfifo.worker.run import ENDING, Run, Runs, State
 from celery_groupfifo.worker.sweeper import Sweeper
 
 logger = get_logger(__name__)
@@ -40,11 +40,11 @@ logger = get_logger(__name__)
 #: Where runs are in the consumer's own loop, a chain of them yields to the loop after this time.
 TURN_SECONDS = 0.5
 #: Seconds between two checks whether a killed child is gone.
-LOOK_SECONDS = 0.01
+CHILD_CHECK_SECONDS = 0.01
 #: Seconds after which it counts as gone when the check fails.
-BLIND_SECONDS = 1.0
+UNCHECKED_SECONDS = 1.0
 #: Seconds that a thread of the pool waits for an answer of the gate, before the postman takes over its call.
-PATIENCE_SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 #: Seconds that an ending worker waits for the next answer of the gate; leases without an answer run out. Then it waits
 #: as long for calls that may hang: signal receivers, the result backend, the broker.
 FAREWELL_SECONDS = 1.5
@@ -80,7 +80,7 @@ class Member:
         members[consumer] = self
         self.consumer = consumer
         self.publisher = Publisher(consumer.app, make("groupfifo-publisher"))
-        self.gate = make("groupfifo-worker", PATIENCE_SECONDS, patient=False, send=self.publisher.send)
+        self.gate = make("groupfifo-worker", ANSWER_SECONDS, patient=False, send=self.publisher.send)
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
         self.tuning = Tuning(consumer, self.gate.settings.tuning)
         self.runs = Runs()
@@ -89,11 +89,11 @@ class Member:
         self.pool.precomputes = self.pool.has_processes and "bodies" in self.tuning
         self.lists = ConsumedLists(consumer, self.gate.releaser.takes and "lists" in self.tuning)
         self.aside = Background("groupfifo-aside")
-        self.hearing = Hearing(self.loop, self.pool.hears_on_loop)
+        self.answers = AnswerDispatcher(self.loop, self.pool.answers_on_loop)
         self.events = events.Events(consumer, self.loop.soon, self.aside.submit)
         patient, inline = make("groupfifo-postman").store, self.pool.runs_inline
-        self.outbox = Outbox(self.loop, self.gate.store, patient, self.hearing.hear, inline)
-        self.outbox.uses_line = "sockets" in self.tuning
+        self.outbox = Outbox(self.loop, self.gate.store, patient, self.answers.dispatch, inline)
+        self.outbox.uses_loop_connection = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
@@ -138,7 +138,7 @@ class Member:
     @property
     def receiving(self) -> bool:
         """Return whether a task may be given to the pool now."""
-        outside = self.hearing.paused or self.hearing.outside
+        outside = self.answers.paused or self.answers.outside_loop
         return not (outside or self.stopping) and self.consumer.task_consumer is not None
 
     @property
@@ -146,10 +146,10 @@ class Member:
         """Return whether the caller may wait a moment for the gate.
 
         The main loop may not, unless it runs the tasks itself; nor a thread of our own, where the answer would then be
-        heard; and in a stopping worker no caller may.
+        handled; and in a stopping worker no caller may.
         """
         inside = self.pool.runs_inline or not self.loop.is_main
-        aside = self.aside.here or self.hearing.aside
+        aside = self.aside.here or self.answers.in_thread
         return self.pool.waits and inside and not aside and not self.stopping
 
     def is_ticket(self, tag: str) -> bool:
@@ -159,7 +159,7 @@ class Member:
 
     def is_held(self, run: Run) -> bool:
         """Return whether our own code, Celery, the pool, or a call to the gate still has a run."""
-        if run.state in LEAVING:
+        if run.state in ENDING:
             return self.outbox.has(run)
         if run.state is State.RECEIVED:
             return True  # its begin is on its way, and may have taken effect
@@ -203,11 +203,11 @@ class Member:
                 lives, blind_since = self.pool.alive(run.dying), None
             except Exception:  # the pool is Celery's or anybody's: after a while the child counts as gone
                 blind_since = monotonic() if blind_since is None else blind_since
-                lives = monotonic() - blind_since < BLIND_SECONDS
+                lives = monotonic() - blind_since < UNCHECKED_SECONDS
                 if not lives:
-                    logger.exception("Can't see whether process %d is gone.", run.dying)
+                    logger.exception("Can't check whether process %d is gone.", run.dying)
             if lives:
-                self.loop.later(LOOK_SECONDS, partial(look, blind_since))
+                self.loop.later(CHILD_CHECK_SECONDS, partial(look, blind_since))
             else:
                 run.over()
                 run.settle()
@@ -220,42 +220,42 @@ class Member:
         """Take part: the consumer is about to run, for the first time or with a new connection."""
         self.pool.start(self._jobs)
         self.receiver.start()
-        self.hearing.go_on()
+        self.answers.go_on()
         self.loop.start()
         self.outbox.attach()
         self.renewer.start()
         self.sweeper.start()
 
     def pause(self) -> None:
-        """Give back runs that have not started: the connection is lost or the worker stops, and Celery forgets them."""
-        self.hearing.pause()
+        """Surrender runs that have not started: the connection is lost or the worker stops, and Celery forgets them."""
+        self.answers.pause()
         self.outbox.detach()
         self.loop.stop()
-        self.loop.run_soon()  # answers that the loop was to hear: a task that begins now is given back
-        self.give_back_unstarted()
+        self.loop.run_soon()  # answers that the loop was to handle: a task that begins now is surrendered
+        self.surrender_unstarted()
 
     def leave(self) -> None:
-        """Take no more tasks, and give back at once runs that have not begun: a soft shutdown begins.
+        """Take no more tasks, and surrender at once runs that have not begun: a soft shutdown begins.
 
         In a thread of its own, as the main thread is in a signal handler, and spends the whole time of grace there. So
-        the loop neither sends nor hears anything meanwhile.
+        the loop neither sends calls nor handles answers meanwhile.
         """
         self._leaving = True
         if getattr(self.consumer.pool, "is_green", False):
             return  # a signal handler must not block there, and the loop goes on
-        self.hearing.pause()
+        self.answers.pause()
 
         def leave() -> None:
             self.outbox.abandon_loop()
-            self.give_back_unstarted()
+            self.surrender_unstarted()
 
         threading.Thread(target=leave, name="groupfifo-leave", daemon=True).start()
 
-    def give_back_unstarted(self) -> None:
-        """Give back the runs that no process or thread of the pool has."""
+    def surrender_unstarted(self) -> None:
+        """Surrender the runs that no process or thread of the pool has."""
         back = [run for run in self.runs if self._is_unstarted(run)]
         if back:
-            self.endings.give_back(back)
+            self.endings.surrender(back)
 
     def _is_unstarted(self, run: Run) -> bool:
         if run.state is State.GIVEN:
@@ -268,20 +268,20 @@ class Member:
 
     def close(self) -> None:
         """Tell the gate the rest: the pool is down. This waits a limited time."""
-        self.hearing.pause()
+        self.answers.pause()
         self.loop.close()
         for run in self.runs:
             if run.done:
                 run.settle()
-        self.endings.give_back([run for run in self.runs if self._come_to_nothing(run)])
-        told = self.outbox.close(FAREWELL_SECONDS)
+        self.endings.surrender([run for run in self.runs if self._come_to_nothing(run)])
+        answered = self.outbox.close(FAREWELL_SECONDS)
         self.renewer.stop()
         self.sweeper.stop()
         end = monotonic() + FAREWELL_SECONDS
-        for work in (self.hearing, self.aside, self.backend, self.publisher):
+        for work in (self.answers, self.aside, self.backend, self.publisher):
             work.stop(max(end - monotonic(), 0.0))
         self.pool.stop()
-        if told:
+        if answered:
             self._forget()
 
     def _come_to_nothing(self, run: Run) -> bool:
@@ -293,4 +293,6 @@ class Member:
         try:
             self.gate.forget(self.owner)
         except GroupFifoError as error:
-            logger.debug("The last calls of this worker stay for a while: %s", error)
+            logger.debug(
+                "The gate keeps the last calls of this worker for a while, as they could not be removed: %s", error
+            )

@@ -30,7 +30,7 @@ from kombu.transport import virtual
 from redis.connection import AbstractConnection
 
 from celery_groupfifo.errors import InvalidSetting
-from celery_groupfifo.worker import broker, lines, pools, prefork, reconnect
+from celery_groupfifo.worker import broker, log_context, pools, prefork, reconnect
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -171,7 +171,7 @@ def _sockets(consumer: Any) -> Iterator[str]:
 
 def _lines(consumer: Any) -> Iterator[str]:
     used = {module.logger.name for module in (strategy, trace, celery_request)}
-    yield from (f"logger {name}" for name in lines.LOGGERS if name not in used)
+    yield from (f"logger {name}" for name in log_context.LOGGERS if name not in used)
 
 
 TABLE = (
@@ -213,7 +213,7 @@ TABLE = (
     Patch(
         "shutdowns",
         "celery.worker.WorkController.wait_for_soft_shutdown",
-        "what has not started goes back when a soft shutdown begins, not when it is over",
+        "what has not started is surrendered when a soft shutdown begins, not when it is over",
         True,
         REFUSES,
         _shutdowns,
@@ -350,7 +350,7 @@ class Tuning:
 def install(consumer: Any, member: Member) -> None:
     """Make the changes, before the consumer starts."""
     check(consumer)
-    lines.install()
+    log_context.install()
     member.receiver.install()
     member.pool.install()
     if member.pool.has_processes and "pipes" in member.tuning:

@@ -38,14 +38,14 @@ class Pool:
         has_processes: True when runs are in processes of their own.
         runs_inline: True when runs are in the consumer's own thread.
         precomputes: True when handing over values of the main process saves time.
-        hears_on_loop: True when the consumer's loop hears the gate's answers; False: a thread does.
+        answers_on_loop: True when the consumer's loop handles the gate's answers; False: a thread does.
     """
 
     waits = False
     runs_inline = False
     has_processes = False
     precomputes = False
-    hears_on_loop = True
+    answers_on_loop = True
 
     def __init__(self, pool: Any, loop: Loop) -> None:
         self.celery, self._loop = pool, loop
@@ -65,7 +65,7 @@ class Pool:
     def _target(self, target: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         # A child process reports an exception outside of a task (a result that can't be stored, for example) as the
         # task's failure. A thread or a greenlet just ends, and no callback would be called.
-        return partial(_told, options.get("error_callback"), in_pool(target))
+        return partial(_run_reporting, options.get("error_callback"), in_pool(target))
 
     def start(self, jobs: Callable[[], list[Any]]) -> None:
         """Prepare a started pool; `jobs` returns the jobs of ours that it was given."""
@@ -103,7 +103,7 @@ class _AnyThread(Pool):
     """A pool that may be given its tasks from any thread."""
 
     @property
-    def hears_on_loop(self) -> bool:  # type: ignore[override]
+    def answers_on_loop(self) -> bool:  # type: ignore[override]
         """Return whether there is an event loop: without one the consumer looks for calls only every two seconds."""
         return self._loop.hub is not None
 
@@ -224,7 +224,9 @@ def _is_done(job: Any) -> bool:
     return False
 
 
-def _told(failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _run_reporting(
+    failed: Callable[[ExceptionInfo], None] | None, target: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     try:
         return target(*args, **kwargs)
     except Exception:  # the job may raise anything; it is told as in other pools, and raised on

@@ -1,4 +1,4 @@
-"""The postman: a thread that tells the gate the calls that failed in another way, until they are answered."""
+"""The postman: a thread that repeats the calls to the gate that failed in another way, until they are answered."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
-from celery_groupfifo.worker.told import PassOn, Told
+from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS, GateCall, PassOn
 
 if TYPE_CHECKING:
-    from celery_groupfifo.worker.line import Line
+    from celery_groupfifo.worker.loop_connection import LoopConnection
 
 logger = get_logger(__name__)
 
-#: Seconds between two tries, while the gate can't be reached or refuses a call; and between two checks of the line.
-AGAIN_SECONDS = 0.5
+#: Seconds between two checks of the loop's connection.
+CHECK_SECONDS = 0.5
 
 
 class Postman:
@@ -31,7 +31,7 @@ class Postman:
 
     Args:
         store: Scripts for calls that no caller waits for.
-        line: The line, which the postman opens and checks.
+        connection: Of the loop; the postman opens and checks it.
         changed: Guards the lists of calls.
         pass_on: Runs, in the right thread, the step that an answer leads to.
 
@@ -42,14 +42,14 @@ class Postman:
     def __init__(
         self,
         store: Store,
-        line: Line,
+        connection: LoopConnection,
         changed: threading.Condition,
         pass_on: PassOn,
     ) -> None:
-        self._store, self._line, self._changed, self._pass_on = store, line, changed, pass_on
-        self._kept: deque[Told] = deque()
-        self._carried: Told | None = None
-        self._unheard: set[Told] = set()
+        self._store, self._connection, self._changed, self._pass_on = store, connection, changed, pass_on
+        self._kept: deque[GateCall] = deque()
+        self._carried: GateCall | None = None
+        self._unhandled: set[GateCall] = set()
         self._hurried = threading.Event()
         self._thread: threading.Thread | None = None
         self._answers = 0
@@ -57,7 +57,7 @@ class Postman:
         self._closed = False
         self.reachable = True
 
-    def keep(self, calls: Sequence[Told], first: bool = False) -> None:
+    def keep(self, calls: Sequence[GateCall], first: bool = False) -> None:
         """Take calls; `first`: before those that are kept already."""
         with self._changed:
             if first:
@@ -68,30 +68,30 @@ class Postman:
                 self.wake()
 
     def wake(self) -> None:
-        """Wake the thread for a call, or for a line to open."""
+        """Wake the thread for a call, or to open the connection."""
         with self._changed:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._carry, name="groupfifo-postman", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
-    def calls(self) -> list[Told]:
-        """Return the calls that are still to be told. The caller holds `changed`."""
+    def calls(self) -> list[GateCall]:
+        """Return the calls that are not answered. The caller holds `changed`."""
         return [*([] if self._carried is None else [self._carried]), *self._kept]
 
-    def unheard(self) -> list[Told]:
-        """Return the calls whose answer has come, and is not heard yet. The caller holds `changed`."""
-        return list(self._unheard)
+    def unhandled(self) -> list[GateCall]:
+        """Return the calls whose answer has come, and is not handled yet. The caller holds `changed`."""
+        return list(self._unhandled)
 
     def close(self, patience: float, left: Callable[[], int]) -> bool:
         """Take no more calls, and wait for the open ones, as long as answers come.
 
         Args:
             patience: Seconds to wait for the next answer.
-            left: Returns the number of calls that are open, or not heard.
+            left: Returns the number of calls that are open, or whose answer is not handled.
 
         Returns:
-            False when some were not answered or heard.
+            False when some were not answered or handled.
         """
         self._hurried.set()
         with self._changed:
@@ -111,76 +111,76 @@ class Postman:
     def _carry(self) -> None:
         while not self._closed:
             try:
-                self._line.look()
+                self._connection.look()
                 with self._changed:
-                    if not (self._kept or self._closed or self._line.wanted):
-                        self._changed.wait(AGAIN_SECONDS if self._line.attached else None)
+                    if not (self._kept or self._closed or self._connection.wanted):
+                        self._changed.wait(CHECK_SECONDS if self._connection.attached else None)
                 refused = self._deliver()
-                if self._line.wanted and not self._closed:
-                    self._line.open()
+                if self._connection.wanted and not self._closed:
+                    self._connection.open()
                 self.reachable = True
                 self._said = ""
             except GroupFifoError as error:
                 self.reachable, refused = not is_unreachable(error), True
                 level = DEBUG if isinstance(error, GateUnavailable) or str(error) == self._said else ERROR
-                logger.log(level, "The gate can't be told: %s It is tried again.", error)
+                logger.log(level, "A call to the gate failed, and is repeated: %s", error)
                 self._said = str(error)
             except Exception:  # the only thread that still carries these calls must not end
                 refused = True
-                logger.exception("What is told to the gate waits.")
-            self._line.tried()
+                logger.exception("A call to the gate failed, and is repeated.")
+            self._connection.tried()
             if refused:
-                self._hurried.wait(AGAIN_SECONDS)
+                self._hurried.wait(GATE_RETRY_SECONDS)
                 self._hurried.clear()
 
     def _deliver(self) -> bool:
-        """Tell every kept call once, and wait for the answers. Returns whether some were refused."""
+        """Make every kept call once, and wait for the answers. Returns whether some were refused."""
         refused = False
         with self._changed:  # begins come last, as no runs have their leases yet
-            self._kept = deque(sorted(self._kept, key=lambda told: told.script == "begin"))
+            self._kept = deque(sorted(self._kept, key=lambda call: call.script == "begin"))
         for _ in range(len(self._kept)):
-            told = self._next()
-            if told is None:
+            call = self._next()
+            if call is None:
                 break
             try:
-                reply = self._store.run(told.script, *told.call)
+                reply = self._store.run(call.script, *call.arguments)
             except GroupFifoError as error:
                 if is_unreachable(error):
-                    self._put_down(told, first=True)
+                    self._put_down(call, first=True)
                     raise
                 refused = True  # others may pass, and free the memory that this one lacks
-                told.refuse_again(error)
-                self._put_down(told)
+                call.refuse_again(error)
+                self._put_down(call)
             except BaseException:  # also when a greenlet is killed: the call is kept, and made once more
-                self._put_down(told)
+                self._put_down(call)
                 raise
             else:
-                self._answered(told)
-                self._pass_on(partial(self._hear, told, reply), told.anywhere)
+                self._answered(call)
+                self._pass_on(partial(self._handle, call, reply), call.anywhere)
         return refused
 
-    def _hear(self, told: Told, reply: Any) -> None:
+    def _handle(self, call: GateCall, reply: Any) -> None:
         try:
-            told.hear(reply)
+            call.answer(reply)
         finally:
             with self._changed:
-                self._unheard.discard(told)
+                self._unhandled.discard(call)
                 self._changed.notify_all()
 
-    def _next(self) -> Told | None:
+    def _next(self) -> GateCall | None:
         with self._changed:
             self._carried = self._kept.popleft() if self._kept else None
             return self._carried
 
-    def _answered(self, told: Told) -> None:
+    def _answered(self, call: GateCall) -> None:
         with self._changed:
             self._answers += 1
-            self._unheard.add(told)
+            self._unhandled.add(call)
             self._put_down(None)
 
-    def _put_down(self, told: Told | None, first: bool = False) -> None:
+    def _put_down(self, call: GateCall | None, first: bool = False) -> None:
         with self._changed:
             self._carried = None
-            if told is not None and not self._closed:
-                (self._kept.appendleft if first else self._kept.append)(told)
+            if call is not None and not self._closed:
+                (self._kept.appendleft if first else self._kept.append)(call)
             self._changed.notify_all()

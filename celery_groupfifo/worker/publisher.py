@@ -29,8 +29,8 @@ from celery_groupfifo.worker.background import Background
 
 logger = get_logger(__name__)
 
-#: After a failure, seconds until the next try; doubled after each further one, up to the second number.
-AGAIN_SECONDS, AGAIN_MOST = 0.5, 5.0
+#: After a failure of the broker, seconds until the next try; doubled after each further one, up to the second number.
+BROKER_RETRY_SECONDS, BROKER_RETRY_MOST = 0.5, 5.0
 #: Seconds at the end to tell the gate of tickets that were not published.
 LEAVE_SECONDS = 1.0
 #: A proof for written tickets is asked for after so many seconds, tickets, or bytes.
@@ -60,7 +60,7 @@ class Publisher:
 
     Args:
         app: The app of the broker.
-        gate: Told of tickets that were not published. The publisher's own: it closes its connections at the end.
+        gate: Learns which tickets were not published. The publisher's own: it closes its connections at the end.
     """
 
     def __init__(self, app: Celery, gate: Gate) -> None:
@@ -123,7 +123,7 @@ class Publisher:
     def _leave(self, left: Iterable[_Ticket]) -> None:
         for ticket in left:
             if not self._gate.unsent(ticket.message):
-                break  # the gate can't be told of the others either
+                break  # the gate can't learn of the others either
         self._gate.store.close()
 
     def _submit(self, ticket: _Ticket) -> None:
@@ -171,8 +171,8 @@ class Publisher:
             logger.warning("Ticket %s can't be published, and goes out again: %r", ticket.key[1], error)
             return
         if not self._failures:
-            logger.error("The broker takes no tickets: %r It is tried again until it does.", error)
-        pause = min(AGAIN_SECONDS * 2**self._failures, AGAIN_MOST)
+            logger.error("The broker takes no tickets (%r). The worker tries again until it does.", error)
+        pause = min(BROKER_RETRY_SECONDS * 2**self._failures, BROKER_RETRY_MOST)
         self._failures += 1
         self._stopped.wait(pause)
 
@@ -224,7 +224,11 @@ class _Link:
                 self.prove()
 
     def _use_as_it_is(self, refused: DeclarationRefused) -> None:
-        logger.warning("The broker has another %s than a task's sender: it is used as it is. %s", refused.name, refused)
+        logger.warning(
+            "The %s at the broker differs from the one that the task's sender declares; it is used as it is. %s",
+            refused.name,
+            refused,
+        )
         self._undeclared.add(refused.name)
 
     def rest(self) -> float | None:
@@ -237,7 +241,7 @@ class _Link:
             if self._producer is not None and self._unproven:
                 self._ask()
         except Exception as error:  # a broker may raise anything
-            logger.debug("What was published last is published again: %r", error)
+            logger.debug("The last tickets are published again, as the broker may have lost them: %r", error)
             self._drop()
 
     def taken_lost(self) -> Iterable[_Ticket]:
@@ -295,7 +299,7 @@ class _Link:
             try:
                 connection.collect()
             except Exception as error:  # it is broken, and may raise anything when it is closed
-                logger.debug("A connection to the broker was not closed in good order: %r", error)
+                logger.debug("A connection to the broker could not be closed: %r", error)
 
 
 def _returned(error: Exception, exchange: str, routing_key: str, message: Any) -> None:

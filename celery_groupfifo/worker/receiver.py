@@ -21,12 +21,12 @@ from celery_groupfifo.gate.model import HEADER, Ticket
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, ticket_in
 from celery_groupfifo.worker import events
-from celery_groupfifo.worker.delivery import Delivery, HandedMessage, Unacknowledged
-from celery_groupfifo.worker.lines import about
+from celery_groupfifo.worker.delivery import Delivery, HandedOffMessage, Unacknowledged
+from celery_groupfifo.worker.gate_call import GateCall
+from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.prefetch import Prefetch
 from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import Run, State
-from celery_groupfifo.worker.told import Told
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
@@ -113,10 +113,10 @@ class Receiver:
         if not is_grouped(self._consumer.app.tasks.get(headers.get("task"))):
             return False
         own = ticket_in(headers) is not None
-        said = "is dropped: what waits at the gate goes out again" if own else "runs, outside of its group's line"
+        said = "is dropped, because the task itself waits at the gate" if own else "runs outside of its group's line"
         logger.log(
             ERROR if own else WARNING,
-            "Task %s[%s] came with a ticket that the gate has not put there, %r. It %s.",
+            "Task %s[%s] came with a ticket that the gate has not put into its message: %r. It %s.",
             headers.get("task"),
             headers.get("id"),
             headers[HEADER],
@@ -132,7 +132,7 @@ class Receiver:
             logger.warning(
                 "Task %s[%s] came without a ticket: it was not sent through the gate, and runs outside of its group's "
                 "line. Whoever sends it needs celery_groupfifo, and the task's own code or group_key=… with the call. "
-                "Further ones of this task are not told.",
+                "Further messages of this task are not logged.",
                 name,
                 headers.get("id"),
             )
@@ -149,25 +149,25 @@ class Receiver:
             return
         member.runs.add(run)
         self._prefetch.waits(run)
-        call = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
-        member.outbox.tell(Told("begin", call, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
+        arguments = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
+        member.outbox.send(GateCall("begin", arguments, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
 
     def _put_back(self, message: Any) -> None:
         logger.error(
-            "A ticket of another gate came in: %r. Apps that share a queue need the same groupfifo_namespace and "
-            "groupfifo_partitions. It goes back to the queue.",
+            "The ticket %r belongs to another gate, and goes back to its queue. Give apps that share a queue the same "
+            "groupfifo_namespace and groupfifo_partitions.",
             message.headers[HEADER],
         )
         errors = self._consumer.connection_errors
         self._member.loop.later(FOREIGN_SECONDS, lambda: message.reject_log_error(logger, errors, requeue=True))
 
-    def _begun(self, run: Run, reply: Any, told: Told) -> None:
+    def _begun(self, run: Run, reply: Any, call: GateCall) -> None:
         self._prefetch.answered(run)
         if not reply[0]:
             self._drop(run)
             return
         member = self._member
-        self._begin(run, told.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
+        self._begin(run, call.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket is stale."""
@@ -182,11 +182,11 @@ class Receiver:
         Args:
             raw: Its message.
             delivery: The broker's delivery under the chain of runs.
-            since: Time when that end was told first: the lease may run since then.
+            since: Time when that end was sent first: the lease may run since then.
         """
         member = self._member
         try:
-            message = HandedMessage(raw, delivery.channel)
+            message = HandedOffMessage(raw, delivery.channel)
             header = message.headers[HEADER]
             ticket = Ticket.parse(header)
             assert ticket is not None, "a script has read it"
@@ -216,11 +216,11 @@ class Receiver:
                 go_on()
             else:  # the loop that would go on with it does not run
                 run.let_go()
-                member.endings.give_back([run])
-        except Exception as error:  # a receiver of a signal may raise anything: the run is given back
+                member.endings.surrender([run])
+        except Exception as error:  # a receiver of a signal may raise anything: the run is surrendered
             self._failed(run, error)
-        except BaseException:  # the time limit of the greenlet that told the other run's end, for example
-            run.let_go()  # no code goes on with it: it is given back
+        except BaseException:  # the time limit of the greenlet that sent the other run's end, for example
+            run.let_go()  # no code goes on with it: it is surrendered
             raise
 
     def _failed(self, run: Run, error: Exception) -> None:
@@ -237,12 +237,12 @@ class Receiver:
         """Let Celery make a request of a message, and give it to the pool, if its run has still begun."""
         try:
             if run.state is not State.BEGUN:
-                return  # given back or lost, while it waited here
+                return  # surrendered or lost, while it waited here
             if self._member.receiving:
                 self._read(run)
             else:
-                self._member.endings.give_back([run])
-        except Exception as error:  # the pool, or code around Celery's own: the run is given back
+                self._member.endings.surrender([run])
+        except Exception as error:  # the pool, or code around Celery's own: the run is surrendered
             self._failed(run, error)
         finally:
             run.let_go()
@@ -253,26 +253,26 @@ class Receiver:
         handle = self._handler(run.name)
         if handle is None:
             consumer.on_unknown_task(None, shown, NotRegistered(run.name))
-            self._member.endings.unread(run, NotRegistered(run.name))
+            self._member.endings.fail_unreadable(run, NotRegistered(run.name))
             return
         try:
-            if isinstance(message, HandedMessage):
+            if isinstance(message, HandedOffMessage):
                 message.accept = consumer.task_consumer.accept
                 if message.errors:
                     message._reraise_error()
             with about(run.continuation):
                 handle(message, None, run.on_ack, run.on_reject, consumer.on_task_message)
         except (InvalidTaskError, ContentDisallowed) as error:
-            self._member.endings.unread(run, error)
+            self._member.endings.fail_unreadable(run, error)
             consumer.on_invalid_task(None, shown, error)
         except DecodeError as error:
-            self._member.endings.unread(run, error)
+            self._member.endings.fail_unreadable(run, error)
             consumer.on_decode_error(shown, error)
         # The message is no task's, and breaks Celery's code anywhere: it would end this worker, and then the next one.
         except Exception as error:
             if run.was_requested:
                 raise
-            self._member.endings.unread(run, error)
+            self._member.endings.fail_unreadable(run, error)
             consumer.on_invalid_task(None, shown, InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}"))
 
     def _handler(self, name: str | None) -> Handler | None:

@@ -15,13 +15,11 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.outage import Outage
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
 logger = get_logger(__name__)
-
-#: After a failure, seconds until the next try.
-AGAIN_SECONDS = 0.5
 
 
 class Renewer:
@@ -98,7 +96,7 @@ class Renewer:
         try:
             return not self._is_held(run)
         except Exception:  # a pool that can't tell of one job must not cost the others their leases
-            logger.exception("Can't see who has %r: its lease is renewed.", run)
+            logger.exception("Can't check whether %r still runs: its lease is renewed.", run)
             return False
 
     def _run(self) -> None:
@@ -109,8 +107,8 @@ class Renewer:
                 self.pass_once()
                 self._outage.is_over()
             except GroupFifoError as error:
-                wait = AGAIN_SECONDS
+                wait = GATE_RETRY_SECONDS
                 self._outage.goes_on(error)
             except Exception:  # leases end when this thread does
-                wait = AGAIN_SECONDS
+                wait = GATE_RETRY_SECONDS
                 logger.exception("Leases were not renewed.")

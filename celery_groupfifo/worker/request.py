@@ -27,10 +27,10 @@ from celery_groupfifo.sending.context import continuing
 from celery_groupfifo.sending.options import option_of
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.failures import failure
-from celery_groupfifo.worker.lines import about
+from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
-from celery_groupfifo.worker.run import LEAVING, Run, State
-from celery_groupfifo.worker.trace import Carried, split
+from celery_groupfifo.worker.run import ENDING, Run, State
+from celery_groupfifo.worker.trace import Carried, split_result
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -71,7 +71,7 @@ class GroupRequest(Request):  # type: ignore[misc]
         assert run is not None, "a run is kept from its begin on"
         self.run = run
         super().__init__(message, **options)
-        run.requested(self)
+        run.set_request(self)
         request = self._request_dict
         request["eta"] = request.get(ETA_HEADER)  # the task may read the ETA, but must not wait for it
         for name in HEADERS:
@@ -111,8 +111,8 @@ class GroupRequest(Request):  # type: ignore[misc]
             with continuing(run.continuation):
                 super().on_timeout(soft, timeout)
             return
-        if run.state in LEAVING or run.state is State.ENDED:
-            return  # the limit has struck while its end was told, which stays its outcome
+        if run.state in ENDING or run.state is State.ENDED:
+            return  # the limit has struck while its end was on its way, which stays its outcome
         lost = run.is_lost
         self._fails(TimeLimitExceeded(timeout))
         try:
@@ -148,11 +148,11 @@ class GroupRequest(Request):  # type: ignore[misc]
             # gone, but Celery before 5.7 takes the exception for a failure.
             exc_info = _lost_info(f"Worker exited prematurely: {error!r}.")
             error = exc_info.exception.exc
-        run.comes_to(next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure"))
+        run.set_outcome(next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure"))
         if run.outcome == "failure":
             self._fails(error)
         if isinstance(error, TimeLimitExceeded) and self.member.pool.has_processes and self.worker_pid:
-            run.dies(self.worker_pid)  # Celery calls before it kills the child
+            run.set_dying(self.worker_pid)  # Celery calls before it kills the child
             try:
                 with continuing(run.continuation):
                     super().on_failure(exc_info, send_failed_event, return_ok)
@@ -163,9 +163,9 @@ class GroupRequest(Request):  # type: ignore[misc]
         run.over()
         gone = isinstance(error, (WorkerLostError, SystemExit, MemoryError))
         if self._already_cancelled and (gone or isinstance(error, Terminated)):
-            run.is_undecided()  # stopped with the worker, on purpose: it goes back
+            run.clear_decision()  # stopped with the worker, on purpose: it goes back
         elif gone:
-            run.ends_with_worker()
+            run.mark_worker_lost()
         try:
             if lost or (isinstance(error, EXITS) and not unasked):
                 # Another run's task by now, or ended on purpose: no state is stored, no event sent.
@@ -183,7 +183,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             run.settle()
 
     def _fails(self, error: BaseException) -> None:
-        self.run.comes_to("failure", failure(self.member, self.run.message.headers, self._task, error))
+        self.run.set_outcome("failure", failure(self.member, self.run.message.headers, self._task, error))
 
     @property
     def max_lost(self) -> int:
@@ -252,13 +252,13 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(result, tuple):
             # A SystemExit in a thread or greenlet: Celery passes an ExceptionInfo here, and can't unpack it.
             return self.on_failure(result)
-        result, entry = split(result)
-        run.goes_on_as(entry)
+        result, entry = split_result(result)
+        run.set_continuation(entry)
         lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED
         run.over()
-        run.comes_to("success")  # unless on_failure follows
+        run.set_outcome("success")  # unless on_failure follows
         if stopped:
-            run.is_undecided()  # with the worker, on purpose: it goes back
+            run.clear_decision()  # with the worker, on purpose: it goes back
         try:
             return state.task_ready(self) if lost or stopped else inner(self, result, **kwargs)
         finally:
@@ -274,10 +274,10 @@ def _wrap_execute(inner: Callable[..., Any]) -> Callable[..., Any]:
             if run.ticket.lost >= self.max_lost and not run.is_lost and not self.revoked():
                 self.fail_as_lost()
             if not run.given():
-                raise TaskRevokedError(self.id)  # failed, or given back meanwhile: it is another run's
+                raise TaskRevokedError(self.id)  # failed, or surrendered meanwhile: it is another run's
             job = inner(self, pool, **kwargs)
         if job is not None:
-            run.pooled(self.member.pool.reference(job))
+            run.set_job(self.member.pool.reference(job))
         return job
 
     return execute_using_pool

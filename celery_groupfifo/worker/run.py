@@ -27,8 +27,8 @@ class State(Enum):
     GIVEN = "given to the pool"
     STARTED = "started"
     OVER = "over"
-    TOLD = "told"
-    RETURNED = "given back"
+    FINISHING = "finishing"
+    SURRENDERING = "surrendering"
     LOST = "lost"
     ENDED = "ended"
 
@@ -39,15 +39,17 @@ FOLLOWS: dict[State, frozenset[State]] = {
     State.GIVEN: frozenset({State.BEGUN}),
     State.STARTED: frozenset({State.GIVEN}),
     State.OVER: frozenset({State.BEGUN, State.GIVEN, State.STARTED}),
-    State.TOLD: frozenset({State.OVER}),
-    State.RETURNED: frozenset({State.BEGUN, State.GIVEN, State.OVER}),
+    State.FINISHING: frozenset({State.OVER}),
+    State.SURRENDERING: frozenset({State.BEGUN, State.GIVEN, State.OVER}),
     State.LOST: frozenset({State.BEGUN, State.GIVEN, State.STARTED, State.OVER}),
-    State.ENDED: frozenset({State.RECEIVED, State.TOLD, State.RETURNED, State.LOST}),
+    State.ENDED: frozenset({State.RECEIVED, State.FINISHING, State.SURRENDERING, State.LOST}),
 }
+#: States in which the end is on its way to the gate.
+ENDING = frozenset({State.FINISHING, State.SURRENDERING})
+#: States in which the end is on its way to the gate.
+ENDING = frozenset({State.FINISHING, State.SURRENDERING})
 #: States in which the worker holds the lease, or may hold it: it has to be renewed.
-LEASED = frozenset({State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER, State.TOLD, State.RETURNED})
-#: States in which the gate is being told of the end.
-LEAVING = frozenset({State.TOLD, State.RETURNED})
+LEASED = ENDING | {State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER}
 
 
 class Disposition(Enum):
@@ -161,13 +163,13 @@ class Run:
         self.dying = 0
         return self._enter(State.OVER)
 
-    def told(self) -> bool:
+    def finishing(self) -> bool:
         """Enter the state in which its finish is on the way to the gate."""
-        return self._enter(State.TOLD)
+        return self._enter(State.FINISHING)
 
-    def given_back(self) -> bool:
+    def surrendering(self) -> bool:
         """Enter the state in which it is on the way back to the head of its group."""
-        return self._enter(State.RETURNED)
+        return self._enter(State.SURRENDERING)
 
     def lost(self) -> State | None:
         """Enter the state after the lease was lost; the execution may go on. Returns the state it was in."""
@@ -198,11 +200,11 @@ class Run:
         """Note that our code has passed the run on to Celery, or back."""
         self.in_hand = False
 
-    def requested(self, request: Any) -> None:
+    def set_request(self, request: Any) -> None:
         """Note the request that Celery has made of the run."""
         self._request = weakref.ref(request)
 
-    def pooled(self, job: Callable[[], Any]) -> None:
+    def set_job(self, job: Callable[[], Any]) -> None:
         """Note the job that the pool has made of the run, which `job` finds."""
         self.job = job
 
@@ -210,23 +212,23 @@ class Run:
         """Note the time of a call that renewed the lease."""
         self.renewed = since
 
-    def dies(self, pid: int) -> None:
+    def set_dying(self, pid: int) -> None:
         """Note that the execution was stopped, and is over when this child process is gone."""
         self.dying = pid
 
-    def comes_to(self, outcome: str, failure: Failure | None = None) -> None:
+    def set_outcome(self, outcome: str, failure: Failure | None = None) -> None:
         """Note the outcome of the execution, in one word, and the failure unless its policy is `continue`."""
         self.outcome, self.failure = outcome, failure or self.failure
 
-    def goes_on_as(self, entry: Entry | None) -> None:
+    def set_continuation(self, entry: Entry | None) -> None:
         """Note the retry or replacement to store with the end of the run."""
         self.continuation.entry = entry
 
-    def ends_with_worker(self) -> None:
+    def mark_worker_lost(self) -> None:
         """Note that the run ended with its process, or with another fault that must not come back for ever."""
         self.worker_lost = True
 
-    def is_undecided(self) -> None:
+    def clear_decision(self) -> None:
         """Note that the run has no outcome, whatever Celery has said: it goes back to the head of its group."""
         self.disposition = None
 
@@ -247,7 +249,7 @@ class Run:
             self.settle()
 
     def settle(self) -> None:
-        """Let the gate be told: the execution is over, or will not be."""
+        """Let the end be sent to the gate: the execution is over, or will not be."""
         self._decided(self)
 
     @property

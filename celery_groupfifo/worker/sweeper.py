@@ -1,4 +1,4 @@
-"""The sweeper: it moves due items, rings lost tickets, and waits for its bell.
+"""The sweeper: it moves due items, looks for lost tickets, and waits for its bell.
 
 It has threads of its own (greenlets where threads are patched), with their own connections: the event loop may stall,
 and its timers stop while it reconnects. It never publishes a ticket or writes a result itself, as brokers and result
@@ -22,25 +22,24 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
+from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.lost import Length, LostTickets
 from celery_groupfifo.worker.outage import Outage
 
 logger = get_logger(__name__)
 
-#: After a failure, seconds until the next try.
-AGAIN_SECONDS = 0.5
 #: Seconds that `stop` waits for a call in progress.
 STOP_SECONDS = 0.5
 
 
-class Told(Protocol):
+class SweepEvents(Protocol):
     """The receiver of a sweeper's reports; see `events.Events`."""
 
     def reclaimed(self, count: int) -> None:
         """Tell that heads were taken back from lost workers."""
 
-    def rung(self, count: int) -> None:
-        """Tell that heads were rung again."""
+    def tickets_lost(self, count: int) -> None:
+        """Tell that tickets were lost, and their heads released again."""
 
 
 class Sweeper:
@@ -60,7 +59,7 @@ class Sweeper:
         gate: Gate,
         owner: Quoted,
         lists: Callable[[], Lists],
-        events: Told,
+        events: SweepEvents,
         tell_revoked: Callable[[list[tuple[str, bytes]]], None],
         length: Length | None = None,
     ) -> None:
@@ -128,9 +127,9 @@ class Sweeper:
                 if periodic or wakes or now >= self._due_at[keys.tag]:
                     self._sweep(keys, wakes)
             if periodic:
-                rung = self._lost.look()
-                if rung:
-                    self._events.rung(rung)
+                lost = self._lost.look()
+                if lost:
+                    self._events.tickets_lost(lost)
         except BaseException:  # also when a greenlet is killed: what was due is due still
             with self._changed:
                 self._sweep_at = now if periodic else self._sweep_at
@@ -167,10 +166,10 @@ class Sweeper:
                 self._outage.is_over()
             except GroupFifoError as error:
                 self._outage.goes_on(error)
-                again_at = monotonic() + AGAIN_SECONDS
+                again_at = monotonic() + GATE_RETRY_SECONDS
             except Exception:  # lost workers' groups stand still when this thread ends
                 logger.exception("A sweep failed.")
-                again_at = monotonic() + AGAIN_SECONDS
+                again_at = monotonic() + GATE_RETRY_SECONDS
 
     def _listen(self) -> None:
         """Wait for the bells of all partitions; each wakes one worker only."""
@@ -178,16 +177,16 @@ class Sweeper:
         tags = {keys.wake: keys.tag for keys in self._gate.keyspace.partitions}
         while not self._stopped.is_set():
             try:
-                rung = store.wait(list(tags), store.patience)
-                if rung is not None and self._stopped.is_set():
-                    store.nudge(rung)  # it was meant for a living worker
+                bell = store.wait(list(tags), store.patience)
+                if bell is not None and self._stopped.is_set():
+                    store.ring_bell(bell)  # it was meant for a living worker
             except GroupFifoError as error:
-                logger.debug("The bell can't be heard: %s", error)
-                self._stopped.wait(AGAIN_SECONDS)
+                logger.debug("The worker can't wait for its wake-up list: %s", error)
+                self._stopped.wait(GATE_RETRY_SECONDS)
                 continue
             with self._changed:
-                if rung is not None:
-                    self._woken.add(tags[rung])
+                if bell is not None:
+                    self._woken.add(tags[bell])
                     self._changed.notify_all()
 
 

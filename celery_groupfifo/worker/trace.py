@@ -36,20 +36,20 @@ Target = Callable[..., Any]
 
 def in_pool(target: Target) -> Target:
     """Return the function that a pool runs in place of Celery's."""
-    return _KNOWN.get(target) or partial(traced, target)
+    return _KNOWN.get(target) or partial(run_traced, target)
 
 
-def fast(*args: Any) -> Any:
+def run_fast(*args: Any) -> Any:
     """Run Celery's `fast_trace_task`. A function with a name is sent to a child in few bytes."""
-    return traced(fast_trace_task, *args)
+    return run_traced(fast_trace_task, *args)
 
 
-def full(*args: Any) -> Any:
+def run_full(*args: Any) -> Any:
     """Run Celery's `trace_task_ret`."""
-    return traced(trace_task_ret, *args)
+    return run_traced(trace_task_ret, *args)
 
 
-_KNOWN = {fast_trace_task: fast, trace_task_ret: full}
+_KNOWN = {fast_trace_task: run_fast, trace_task_ret: run_full}
 
 
 Carried = tuple[str, str, int, Any, float, float]
@@ -57,7 +57,7 @@ Carried = tuple[str, str, int, Any, float, float]
 started (see `clock`), and its length (s). It is no part of Celery's request, which tasks read and send on."""
 
 
-def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
+def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
     """Run a task of a group.
 
     Args:
@@ -94,8 +94,8 @@ def traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
     return result if entry is None else (*result, entry)
 
 
-def split(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
-    """Split a result of `traced` into Celery's and the continuation."""
+def split_result(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
+    """Split a result of `run_traced` into Celery's and the continuation."""
     return (result[:3], result[3]) if len(result) > 3 else (result, None)
 
 
@@ -145,12 +145,12 @@ class _Guard:
         """
         since, seconds = self._begun
         if now() - since <= seconds:
-            return  # before its lease is over, a run can only have lost its group when it was given back by mistake
+            return  # before its lease is over, a run can only have lost its group when it was surrendered by mistake
         try:
             gate = gate_of(current_app, "groupfifo-late", timeout=PATIENCE_SECONDS, patient=False)
             lost = gate.lease(self._ticket) is None
         except GateUnavailable as error:
-            logger.warning("Can't ask whether the lease of group %r is lost: %s", self._key, error)
+            logger.warning("Can't check whether the lease of group %r is lost: %s", self._key, error)
             return
         if lost:
             self.refused = True

@@ -137,7 +137,7 @@ def assert_in_order(stage: Stage) -> None:
     assert checker.check(events).broken == ()
     assert not list(stage.redis.scan_iter("{groupfifo:0}:[wg]:*"))
     assert not stage.redis.exists(
-        "{groupfifo:0}:entries", "{groupfifo:0}:flight", "{groupfifo:0}:due", "{groupfifo:0}:rung"
+        "{groupfifo:0}:entries", "{groupfifo:0}:flight", "{groupfifo:0}:due", "{groupfifo:0}:on_the_way"
     )
 
 

@@ -219,7 +219,7 @@ def test_a_broker_that_is_not_there_is_not_tried_all_the_time(redis_url: str, ca
     try:
         sender.park(*(f"t{number}" for number in range(30)))
         until(lambda: len(tries) >= 3)
-        assert tries[2] - tries[0] >= module.AGAIN_SECONDS * 3
+        assert tries[2] - tries[0] >= module.BROKER_RETRY_SECONDS * 3
         assert sum("The broker takes no tickets" in message for message in caplog.messages) == 1
     finally:
         module.broker_connection = connect_to
@@ -373,7 +373,7 @@ def test_what_rabbitmq_refuses_delays_no_other(
     rabbit.park("a")
     started = time.monotonic()
     taken(rabbitmq_url, "a")
-    assert time.monotonic() - started < 3 * module.AGAIN_MOST, "a pause after each would be six times as long"
+    assert time.monotonic() - started < 3 * module.BROKER_RETRY_MOST, "a pause after each would be six times as long"
     assert rabbit.unsent() == {f"odd{number}" for number in range(8)}
     assert any("can't be published" in message for message in caplog.messages)
 

@@ -22,7 +22,7 @@ from tests.results import let_go
 from tests.waiting import HUNG, until
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "seen", "pulse", "wake")
+LASTING = ("fence", "stats", "begins", "pulse", "wake")
 QUEUE = "celery"
 CALL_OPTIONS = {
     "countdown",

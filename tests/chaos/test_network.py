@@ -71,7 +71,7 @@ CALLERS: dict[str, Callable[[Stage, str], None]] = {
     "sweep": _wait_for_the_heart,
     "advance": _delay,
     "surrender": _break_the_connection,
-    "ring": _purge,
+    "rerelease": _purge,
     "revoke": _revoke,
     "lease": _outlast,
 }

@@ -17,7 +17,7 @@ from tests.chaos.stage import QUEUE, Stage
 from tests.chaos.verdict import assert_sound
 from tests.waiting import until
 
-#: A purged head is rung again after 3 to 5 s, and before this on the slowest machine; elsewhere it takes a minute.
+#: A purged head is released again after 3 to 5 s, and before this on the slowest machine; elsewhere it takes a minute.
 RUNG_WITHIN = 20.0
 
 
@@ -152,7 +152,7 @@ def test_fences_stay_above_all_earlier_ones_when_redis_is_emptied(stage: Stage) 
     until(lambda: not stage.left(), stage.describe)
 
 
-def test_a_purged_queue_is_rung_again(stage: Stage) -> None:
+def test_a_purged_queue_is_released_again(stage: Stage) -> None:
     stage.start(1, slots=2)
     for group in range(12):
         stage.send(f"g{group}", 1, "wait", name="go")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from celery_groupfifo.testing.checker import check, summary
 from celery_groupfifo.testing.history import Event
 from celery_groupfifo.testing.summary import Summary
-from celery_groupfifo.testing.timeline import FAILED, OK, Run, Span, Timeline
+from celery_groupfifo.testing.timeline import FAILED, OK, RecordedRun, Span, Timeline
 from tests.chaos.effects import Effect, out_of_order
 from tests.chaos.stage import Stage
 
@@ -61,7 +61,7 @@ def _repeats(timeline: Timeline, cuts: list[Span]) -> list[object]:
     return [f"{again} repeats {run}" for run, again in timeline.repeats() if not _excused(timeline, run, again, cuts)]
 
 
-def _excused(timeline: Timeline, run: Run, again: Run, cuts: list[Span]) -> bool:
+def _excused(timeline: Timeline, run: RecordedRun, again: RecordedRun, cuts: list[Span]) -> bool:
     if run.outcome not in (OK, FAILED):
         return timeline.reason(run, again) is not None
     cut_off = any(cut.first <= run.end <= cut.last + RECONNECT_SECONDS for cut in cuts)
@@ -69,12 +69,12 @@ def _excused(timeline: Timeline, run: Run, again: Run, cuts: list[Span]) -> bool
     return any(_close(run, span, untold) for span in _faults(timeline, run))
 
 
-def _faults(timeline: Timeline, run: Run) -> list[Span]:
+def _faults(timeline: Timeline, run: RecordedRun) -> list[Span]:
     kill = timeline.kills.get(run.pid)
     return [*([kill] if kill else []), *timeline.pauses.get(run.pid, ())]
 
 
-def _close(run: Run, span: Span, untold: float) -> bool:
+def _close(run: RecordedRun, span: Span, untold: float) -> bool:
     return span.first - untold <= run.end and run.start <= span.last
 
 

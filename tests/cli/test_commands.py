@@ -77,7 +77,7 @@ def test_find(shop: Shop, run: Run, run_json: RunJson) -> None:
 def test_stats(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
     assert "groups:        1" in run("stats").stdout
-    assert run_json("stats")["totals"] == {"parked": 1}
+    assert run_json("stats")["totals"] == {"tasks_parked": 1}
 
 
 def test_pause_resume_drain(shop: Shop, run: Run, run_json: RunJson) -> None:
@@ -113,7 +113,7 @@ def test_skip_and_drop_are_guarded_by_the_head(shop: Shop, run: Run, run_json: R
     assert (
         "Revoke 1 task, shop.send[a], the head of group 'k'? The group goes on with 3 tasks behind it." in asked.stderr
     )
-    assert run_json("drop", "k", "--yes", "--reason", "poison")["id"] == "b"
+    assert run_json("drop", "k", "--yes", "--reason", "poison")["task_id"] == "b"
     assert "dropped: poison" in run("dead-letters").stdout
     assert run_json("dead-letters", "k")[0]["id"] == "b"
     assert run("redrive", "b", "--to", "head").stdout == "Task b is at the head of group 'k'.\n"
@@ -158,7 +158,7 @@ def test_doctor(shop: Shop, run: Run, run_json: RunJson) -> None:
 def test_watch(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
     said = run("watch", "--times", "2", "--interval", "0.1").stdout
-    assert said.count("1 groups, 0 paused, 0 parked, 1 in flight") == 2 and "waiting" in said
+    assert said.count("1 groups, 0 paused; 1 tasks: 0 parked, 1 waiting, 0 running, 0 held") == 2 and "waiting" in said
     assert run_json("watch", "--times", "1")["groups"][0]["key"] == "k"
 
 
@@ -200,7 +200,7 @@ def test_a_result_backend_that_is_away_is_a_sentence(
     shop.send("k", "b")
     monkeypatch.setattr(shop.task.backend, "mark_as_revoked", away)
     said = run(*words, "--yes", code=1).stderr
-    assert said.startswith("Error: ") and "taken out of the gate, but the result backend can't be told" in said
+    assert said.startswith("Error: ") and "taken out of the gate, but the result backend does not know" in said
     assert "no route" in said and shop.world.depth("k") == (0 if words[0] == "purge" else 1)
     assert [action.what for action in shop.groups.actions()] == [words[0]]
 
@@ -214,6 +214,6 @@ def test_a_key_that_is_no_text_for_a_terminal(shop: Shop, run: Run) -> None:
 
 def test_metrics(run: Run, run_json: RunJson) -> None:
     said = run("metrics").stdout
-    assert "groupfifo_up 1.0" in said and "groupfifo_parked_tasks " in said
+    assert "groupfifo_up 1.0" in said and 'groupfifo_tasks{state="parked"} ' in said
     assert "groupfifo_up 1.0" in run_json("metrics")["metrics"]
     assert "no HOST:PORT" in run("metrics", "--listen", "here", code=2).stderr

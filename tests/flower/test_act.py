@@ -12,11 +12,11 @@ from tests.flower.conftest import Make, Shop
 
 def test_pause_and_resume(client: Any, shop: Shop) -> None:
     shop.send("k", "a")
-    assert client.post("/api/group/pause/k", {"reason": "wait"}).json["message"] == "Group 'k' is paused."
+    assert client.post("/api/group/pause/k", {"reason": "wait"}).json["sentence"] == "Group 'k' is paused."
     group = shop.groups.get("k")
     assert (group.state, group.reason) == ("paused", "wait")
     assert group.by == "anonymous (Flower, from 127.0.0.1)"
-    assert client.post("/api/group/resume/k").json["message"] == "Group 'k' goes on."
+    assert client.post("/api/group/resume/k").json["sentence"] == "Group 'k' goes on."
     assert shop.groups.get("k").state == "waiting"
 
 
@@ -55,12 +55,12 @@ def test_redrive_of_many_keeps_their_order(client: Any, shop: Shop) -> None:
 
 def test_drain_retry_and_purge(client: Any, shop: Shop) -> None:
     shop.send("k", "a", "b", "c")
-    assert client.post("/api/group/drain/k").json["message"] == "Group 'k' is draining."
+    assert client.post("/api/group/drain/k").json["sentence"] == "Group 'k' is draining."
     answer = client.post("/api/group/retry/k")
     assert answer.status == 409 and "holds no head" in answer.text
-    assert client.post("/api/group/purge/k").json["message"] == "3 tasks of group 'k' were revoked."
+    assert client.post("/api/group/purge/k").json["sentence"] == "3 tasks of group 'k' were revoked."
     assert list(shop.groups.list()) == []
-    assert "is empty" in client.post("/api/group/drain/k").json["message"]
+    assert "is empty" in client.post("/api/group/drain/k").json["sentence"]
 
 
 def test_a_whole_selection(client: Any, shop: Shop) -> None:

@@ -25,7 +25,7 @@ def board(monkeypatch: pytest.MonkeyPatch, clock: dict[str, float]) -> Any:
         finished = 0
 
         def stats(self) -> dict[str, Any]:
-            return {"totals": {"finished": self.finished} if self.finished else {}}
+            return {"totals": {"runs_finished": self.finished} if self.finished else {}}
 
     counted = Counted()
     monkeypatch.setattr(Board, "groups", counted)

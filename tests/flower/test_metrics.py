@@ -73,7 +73,7 @@ def test_a_scrape_reads_nothing(redis_url: str) -> None:
             return super().get()
 
     registry = CollectorRegistry()
-    collector = metrics.Background(Counted(app), every=60)
+    collector = metrics.BackgroundCollector(Counted(app), every=60)
     registry.register(collector)
     assert "groupfifo_up 0.0" in generate_latest(registry).decode()
     assert not asked

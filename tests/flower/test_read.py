@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +14,9 @@ import pytest
 from celery_groupfifo import park_many
 from celery_groupfifo.flower.http import in_path
 from celery_groupfifo.flower.index import CHUNK
+from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.gate.records import ticket_of
+from celery_groupfifo.groups import view
 from tests.flower.conftest import HOSTILE, Shop
 
 
@@ -113,7 +119,7 @@ def _check_hostile(client: Any, key: str) -> None:
 def test_one_group(client: Any, shop: Shop) -> None:
     shop.send("k", "a", "b", "c")
     found = client.get("/groups/group/k", limit=1).json
-    assert found["explain"].startswith("Group 'k' waits for a slot")
+    assert found["sentence"].startswith("Group 'k' waits for a slot")
     assert found["head"]["task_id"] == "a" and found["head"]["attempt"] == 1 and found["head"]["args"] == "('k', 0)"
     assert [(task["task_id"], task["task"], task["args"]) for task in found["tasks"]] == [
         ("b", "shop.send", "('k', 1)")
@@ -126,7 +132,7 @@ def test_one_group(client: Any, shop: Shop) -> None:
 
 def test_an_empty_group(client: Any) -> None:
     found = client.get("/groups/group/nothing")
-    assert found.status == 200 and found.json["group"] is None and "is empty" in found.json["explain"]
+    assert found.status == 200 and found.json["group"] is None and "is empty" in found.json["sentence"]
     answer = client.get("/api/group/info/nothing")
     assert answer.status == 404 and "is empty" in answer.text
     assert client.get("/api/group/info/").status == 400
@@ -140,7 +146,7 @@ def test_what_workers_tell(client: Any, shop: Shop) -> None:
     for number, outcome in enumerate(["success", "success", "retry", "failure"]):
         client.event(type="groupfifo-finished", key="k", outcome=outcome, uuid=f"u{number}", task="shop.send", **run)
     row = client.get("/api/groups", search="k").json["groups"][0]
-    assert (row["done"], row["failed"]) == (2, 1)
+    assert (row["succeeded"], row["failed"]) == (2, 1)
     failure = client.get("/groups/group/k").json["failures"][0]
     assert (failure["task_id"], failure["task"], failure["worker"], failure["when"]) == (
         "u3",
@@ -162,9 +168,9 @@ def test_tasks_that_flower_knows_are_linked(client: Any, shop: Shop) -> None:
 def test_queues_that_nobody_consumes(client: Any, shop: Shop) -> None:
     shop.send("k", "a", queue="nowhere")
     found = client.get("/api/groups/workers").json
-    assert (found["workers"], found["leases"], found["unread"]) == ([], [], ["nowhere"])
-    assert client.get("/api/groups/summary").json["unread"] == ["nowhere"]
-    assert client.get("/groups/data").json["summary"]["unread"] == ["nowhere"]
+    assert (found["workers"], found["leases"], found["unconsumed_queues"]) == ([], [], ["nowhere"])
+    assert client.get("/api/groups/summary").json["unconsumed_queues"] == ["nowhere"]
+    assert client.get("/groups/data").json["summary"]["unconsumed_queues"] == ["nowhere"]
 
 
 def test_dead_letters_and_history(client: Any, shop: Shop) -> None:
@@ -175,3 +181,38 @@ def test_dead_letters_and_history(client: Any, shop: Shop) -> None:
     assert client.get("/api/groups/dead-letters", key="other").json["dead_letters"] == []
     for found in (client.get("/groups/actions/data").json, client.get("/groups/group/k").json):
         assert [(action["what"], action["by"]) for action in found["actions"]] == [("drop", "anna")]
+
+
+def fields_of(value: Any) -> set[str]:
+    """Return the names of all fields in a JSON value."""
+    if isinstance(value, dict):
+        return {*value, *(name for each in value.values() for name in fields_of(each))}
+    return {name for each in value for name in fields_of(each)} if isinstance(value, list) else set()
+
+
+def test_each_field_is_in_the_docs(client: Any, shop: Shop) -> None:
+    shop.send("k", "a", "b")
+    shop.send("j", "c", "d")
+    gate = shop.groups.gate
+    ticket = ticket_of(gate.store.client.rpop("celery"))
+    assert ticket is not None and gate.begin(ticket, Quoted("one@test/1"))
+    shop.send("later", "e", countdown=60)
+    shop.groups.drop("j", "c")
+    run = {"hostname": "one@test", "clock": 1, "local_received": 1.0, "timestamp": 5.0, "utcoffset": 0, "pid": 1}
+    client.event(type="groupfifo-finished", key="k", outcome="failure", uuid="u", task="shop.send", **run)
+    found: set[str] = set()
+    for path in (
+        "groups",
+        "groups/dead-letters",
+        "groups/workers",
+        "groups/actions",
+        "group/info/k",
+        "group/info/later",
+    ):
+        found |= fields_of(client.get(f"/api/{path}").json)
+    found |= fields_of(client.get("/api/group/tasks/k").json)
+    found |= {*client.get("/api/groups/summary").json, *client.post("/api/group/pause/k").json}
+    found |= {*client.post("/api/groups/resume", {"count": 9}).json}
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "json-api.md").read_text("utf-8")
+    views = {each.name for kind in vars(view).values() if is_dataclass(kind) for each in fields(kind)}
+    assert found - views <= set(re.findall(r"`(\w+)`", page))

@@ -61,7 +61,7 @@ def test_a_task_that_ended_stays_as_it_is(state: State) -> None:
 def test_the_group_of_a_run(state: State, kind: str) -> None:
     hear(state, kind, uuid="1", key="moved")
     hear(state, kind, uuid="unknown", key="k")
-    hear(state, "groupfifo-rung", count=3)
+    hear(state, "groupfifo-tickets-lost", count=3)
 
     assert state.tasks["1"].group_key == "moved"
     assert list(state.tasks) == ["1"]

@@ -113,7 +113,7 @@ class Explorer:
         self.world, self.take, self.tasks = world, take, tasks
         self.groups = Groups(world.app, world.gate)
         keys = world.keys
-        per_group = [name(group) for group in GROUPS for name in (keys.waiting, keys.group)]
+        per_group = [name(group) for group in GROUPS for name in (keys.line, keys.group)]
         self._names = [*keys.base[:7], *per_group, "q", keys.pulse, keys.crowd, *map(keys.calls, WORKERS)]
         self._look = world.redis.register_script(LOOK)
         self._there: dict[str, bytes] = {}
@@ -129,7 +129,7 @@ class Explorer:
         self.moves = 0
 
     def run(self, recover: bool = True) -> None:
-        """Walk. Without `recover` neither sweep nor ring ever help."""
+        """Walk. Without `recover` neither sweep nor rerelease ever help."""
         stack = [(self.root, self._key(self.root))]
         self.edges[stack[0][1]] = set()
         while stack:
@@ -282,7 +282,7 @@ class Explorer:
             if any(state == "running" and fence not in held for fence, state in states.items()):
                 yield "lapse", ""
             if any(state == "released" and fence not in queued for fence, state in states.items()):
-                yield "ring", ""
+                yield "rerelease", ""
             if list(states.values()).count("held") > len(node.view.blocked):
                 yield "due", ""
 
@@ -442,9 +442,9 @@ class Explorer:
         self.world.sweep(self.world.lists("q"))
         return node
 
-    def _ring(self, node: Node, _: object) -> Node:
+    def _rerelease(self, node: Node, _: object) -> Node:
         self.world.tick(GRACE_MS + 1)
-        self.world.ring()
+        self.world.rerelease()
         return node
 
     # -- what always holds ---------------------------------------------------

@@ -35,8 +35,8 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
         },
         "depth": depth,
-        "rung": {run.id: (run.queue, run.fence) for run in flights if run.state == "released"},
-        "seen": dict(model.seen),
+        "on_the_way": {run.id: (run.queue, run.fence) for run in flights if run.state == "released"},
+        "begins": dict(model.seen),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
 
@@ -46,12 +46,12 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     keys = world.keys
     pipe = world.redis.pipeline(transaction=False)
     pipe.hgetall(keys.entries).hgetall(keys.flight).zrange(keys.due, 0, -1, withscores=True)
-    pipe.zrange(keys.depth, 0, -1, withscores=True).zrange(keys.on_the_way, 0, -1).hgetall(keys.seen)
+    pipe.zrange(keys.depth, 0, -1, withscores=True).zrange(keys.on_the_way, 0, -1).hgetall(keys.begins)
     for group in groups:
-        pipe.lrange(keys.waiting(group), 0, -1).hgetall(keys.group(group))
+        pipe.lrange(keys.line(group), 0, -1).hgetall(keys.group(group))
     for queue in queues:
         pipe.lrange(queue, 0, -1)
-    entries, flight, due, depth, rung, seen, *rest = pipe.execute()
+    entries, flight, due, depth, on_the_way, begins, *rest = pipe.execute()
     texts = {id.decode(): text.split(b"\n", 1)[0].decode().split(" ") for id, text in entries.items()}
     view: View = {
         "entries": {id: (words[1], words[2]) for id, words in texts.items()},
@@ -60,17 +60,17 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "group": {},
         "due": {kind: {} for kind in "elhd"},
         "depth": {group.decode(): int(count) for group, count in depth},
-        "rung": {},
-        "seen": {queue.decode(): int(text.split(b" ")[0]) for queue, text in seen.items()},
+        "on_the_way": {},
+        "begins": {queue.decode(): int(text.split(b" ")[0]) for queue, text in begins.items()},
         "lists": {},
     }
     for member, when in due:
         kind, *_, id = member.decode().split(" ")
         view["due"].setdefault(kind, {})[id] = int(due_ms(when))
         assert when == due_score(member.decode(), due_ms(when)), "in the range of its kind"
-    for member in rung:
+    for member in on_the_way:
         queue, fence, id = member.decode().split(" ")
-        view["rung"][id] = (queue, int(fence))
+        view["on_the_way"][id] = (queue, int(fence))
     for group in groups:
         items, state = rest.pop(0), rest.pop(0)
         places = [item.decode().split(" ") for item in items]

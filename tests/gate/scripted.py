@@ -109,7 +109,7 @@ def _cancel(world: World) -> Call:
     world.park("c")
     world.gate.finish(world.failing(ticket, "g", "cancel_rest"))
     keys, member = world.keys, f"d g {ticket.fence}"
-    more = [keys.cut("g", ticket.fence), keys.answer("x"), keys.group("g")]
+    more = [keys.cancelled("g", ticket.fence), keys.answer("x"), keys.group("g")]
     return lambda: world.gate.store.run("cancel", keys, more, [member, "g", 1, 1, 1000])
 
 
@@ -161,12 +161,12 @@ def _heads(world: World) -> Call:
     return lambda: world.gate.heads(world.keys)
 
 
-def _ring(world: World) -> Call:
+def _rerelease(world: World) -> Call:
     world.park("a", "A")
     world.park("b", "B")
     world.redis.delete("q")
     world.tick(GRACE_MS + 1)
-    return lambda: bool(world.gate.ring(world.keys, "q", "w1")) and False  # a repeated call counts none
+    return lambda: bool(world.gate.rerelease(world.keys, "q", "w1")) and False  # a repeated call counts none
 
 
 def _elsewhere(world: World) -> Call:
@@ -174,7 +174,7 @@ def _elsewhere(world: World) -> Call:
     entry.queue, entry.list_key = "*away", None
     world.gate.park(entry, world.gate.number())
     world.tick(GRACE_MS + 1)
-    return lambda: bool(world.gate.ring(world.keys, "*away", "w1", rings=1)) and False
+    return lambda: bool(world.gate.rerelease(world.keys, "*away", "w1", rereleases=1)) and False
 
 
 def _revoke(world: World) -> Call:
@@ -206,8 +206,8 @@ CASES = [
     Case("advance", _advance("q")),
     Case("advance", _advance(), "to publish"),
     Case("heads", _heads),
-    Case("ring", _ring),
-    Case("ring", _elsewhere, "to publish"),
+    Case("rerelease", _rerelease),
+    Case("rerelease", _elsewhere, "to publish"),
     Case("revoke", _revoke),
 ]
 

@@ -29,7 +29,7 @@ def make_entry(
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
     front = f'{info}, "priority": {priority}}}, '.encode()
     rest = json.dumps({"id": id, "task": "t"})[1:] + ", " + json.dumps({"body": body})[1:]
-    place = gate.releaser.place(Route("", queue, priority))
+    place = gate.releaser.destination(Route("", queue, priority))
     return Entry(id, key, place.queue, place.list_key, len(front), front + rest.encode(), delay)
 
 
@@ -129,10 +129,10 @@ class World:
             every.cancelled += swept.cancelled
         return every
 
-    def ring(self, **more: int) -> int:
-        """Look for lost tickets in all queues; how many were rung."""
+    def rerelease(self, **more: int) -> int:
+        """Look for lost tickets in all queues; how many heads were released again."""
         heads = [(keys, head) for keys in self.gate.keyspace.partitions for head in self.gate.every_head(keys)]
-        return sum(self.gate.ring(keys, head.queue, "w1", **more) for keys, head in heads)
+        return sum(self.gate.rerelease(keys, head.queue, "w1", **more) for keys, head in heads)
 
     def run(self, id: str, key: str = "g", queue: str = "q") -> Ticket:
         """Park an entry that becomes the head at once, receive it and begin it."""
@@ -174,7 +174,7 @@ class World:
     def waiting(self, key: str = "g") -> list[str]:
         """The parked ids of a group, in order, places of revoked ones left out."""
         found = []
-        for item in self.redis.lrange(self.keys.waiting(quote(key)), 0, -1):
+        for item in self.redis.lrange(self.keys.line(quote(key)), 0, -1):
             us, id = item.split(b" ", 1)
             text = self.redis.hget(self.keys.entries, id)
             if text is not None and text.startswith(us + b" "):

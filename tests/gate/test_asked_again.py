@@ -110,11 +110,11 @@ def advance(away: Away) -> Call:
     return lambda: world.gate._advance(world.keys, [("e g a", "g")], ())
 
 
-def ring(away: Away) -> Call:
+def rerelease(away: Away) -> Call:
     world, _ = away
     world.park("a")
     world.tick(GRACE_MS + 1)
-    return lambda: world.gate.ring(world.keys, "*q", "w1", rings=1)
+    return lambda: world.gate.rerelease(world.keys, "*q", "w1", rereleases=1)
 
 
 PREPARED = {
@@ -128,7 +128,7 @@ PREPARED = {
     "sweep: hold": held,
     "sweep: unsent": unsent,
     "advance": advance,
-    "ring": ring,
+    "rerelease": rerelease,
 }
 
 
@@ -166,7 +166,7 @@ def test_nothing_is_remembered_where_the_script_pushes_the_tickets(world: World)
     world.sweep(world.lists("q"))
     world.redis.delete("q")
     world.tick(GRACE_MS + 1)
-    assert world.ring() == 1
+    assert world.rerelease() == 1
     assert set(world.redis.hkeys(world.keys.calls("w1"))) == {b"main"}
 
 

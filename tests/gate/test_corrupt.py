@@ -32,7 +32,7 @@ def test_many_in_a_row(world: World) -> None:
     world.finish(ticket)
     assert world.queued() == ["last"]
     assert [known[1] for known, _ in world.dead()] == [f"bad{n}" for n in reversed(range(5))]
-    assert world.stat("buried") == 5
+    assert world.stat("tasks_dead_lettered") == 5
 
 
 def test_a_whole_group_leaves_only_dead_letters(world: World) -> None:
@@ -48,7 +48,7 @@ def sweep_on(world: World, ms: int) -> None:
     for _ in range(0, ms, 1000):
         world.tick(1000)
         world.sweep(world.lists("q"))
-        world.ring()
+        world.rerelease()
 
 
 @pytest.mark.parametrize("damage", ["corrupt", "missing"])
@@ -120,10 +120,10 @@ def test_revoking_it_stops_no_group(world: World, place: str) -> None:
 
 
 def test_a_foreign_type_under_a_groups_name_is_named_and_parks_nothing(world: World) -> None:
-    world.redis.set(world.keys.waiting("g"), "foreign")
+    world.redis.set(world.keys.line("g"), "foreign")
     with pytest.raises(GroupFifoError, match=r"'park' found a key of another type.*groupfifo_namespace"):
         world.park("a")
-    world.redis.delete(world.keys.waiting("g"))
+    world.redis.delete(world.keys.line("g"))
     assert world.park("a"), "it had not been accepted, so it is no duplicate"
     assert world.queued() == ["a"]
     assert world.depth() == 1
@@ -150,7 +150,7 @@ def test_a_record_of_a_flight_that_nobody_can_read_stops_no_group(world: World, 
     world.finish(ticket)
     world.tick(60_000)
     world.sweep()
-    world.ring()
+    world.rerelease()
     assert world.residue() == {}, "what the sweeps come by"
 
 

@@ -64,7 +64,7 @@ def test_a_hostile_id_lives_a_whole_life(world: World, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=name)
-def test_a_hostile_id_is_delayed_held_reclaimed_rung_and_revoked(world: World, text: str) -> None:
+def test_a_hostile_id_is_delayed_held_reclaimed_released_again_and_revoked(world: World, text: str) -> None:
     world.park(text, delay=1000)
     world.tick(1000)
     world.sweep()
@@ -75,7 +75,7 @@ def test_a_hostile_id_is_delayed_held_reclaimed_rung_and_revoked(world: World, t
     world.sweep()
     world.receive()
     world.tick(4000)
-    assert world.ring() == 1
+    assert world.rerelease() == 1
     assert world.receive().id == text
     assert world.gate.revoke(text)
     assert world.residue() == {}
@@ -108,7 +108,7 @@ def test_a_hostile_queue_and_worker(world: World, text: str) -> None:
     world.gate.surrender([(taken, False)], world.lists(text))
     world.redis.delete(text)
     world.tick(4000)
-    assert world.ring() == 1
+    assert world.rerelease() == 1
     assert world.queued(text) == ["b"]
 
 

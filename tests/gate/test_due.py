@@ -25,7 +25,7 @@ def revoked(world: World, key: str, count: int) -> None:
     """So many places in line, and none of them holds a task; behind them stands one that does."""
     pipe = world.redis.pipeline()
     for n in range(count):
-        pipe.rpush(world.keys.waiting(key), f"{world.now * 1000} {key}{n}")
+        pipe.rpush(world.keys.line(key), f"{world.now * 1000} {key}{n}")
     pipe.execute()
     world.park(f"last of {key}", key)
 
@@ -45,7 +45,7 @@ def test_each_kind_gets_a_share_of_a_call(world: World) -> None:
         world.hold(world.run(f"h{n}", f"H{n}"), 1000, f"H{n}")
     etas(world, BATCH + 20)
     world.gate.store.mark_unsent(world.keys, "nothing")
-    world.redis.delete(world.keys.seen)  # nobody serves the queue: there is room for all
+    world.redis.delete(world.keys.begins)  # nobody serves the queue: there is room for all
     world.tick(1000)
     swept = world.sweep(world.lists("other"))
     assert len(swept.named) in (49, 50) and swept.next_due == 0

@@ -20,7 +20,7 @@ def say(capsys: pytest.CaptureFixture[str], explorer: Explorer) -> None:
 
 
 @pytest.mark.parametrize("take", ["lists", "own", "none"])
-def test_without_faults_nothing_needs_a_sweep_or_a_ring(
+def test_without_faults_nothing_needs_a_sweep_or_a_rerelease(
     world: World, capsys: pytest.CaptureFixture[str], take: str
 ) -> None:
     """No lost wake-up: wherever a schedule ends, all tasks have."""

@@ -20,7 +20,7 @@ def test_a_blocked_group_halts_with_the_failed_one_as_its_head(world: World) -> 
     assert (done.stale, done.blocked, done.taken, done.due) == (False, True, None, None)
     world.park("c")
     world.idle_sweeps(3 * TTL_MS)
-    world.ring()
+    world.rerelease()
     assert (world.queued(), world.waiting(), world.depth()) == ([], ["b", "c"], 3)
     flag = json.loads(world.redis.hget(world.keys.group("g"), "blocked"))
     assert flag["reason"] == "ValueError: boom"
@@ -130,7 +130,7 @@ def test_the_same_failure_again_gives_the_same_answer(world: World, policy: str)
     first = world.gate.finish(call)
     world.park("b")
     assert world.gate.finish(call) == first
-    assert world.stat("finished") == 1
+    assert world.stat("runs_finished") == 1
 
 
 def test_a_run_that_was_replaced_has_not_failed_for_good(world: World) -> None:

@@ -90,7 +90,7 @@ def calls(gate: Gate) -> dict[str, Callable[[], object]]:
         "script": lambda: gate.park(make_entry(gate, "a", "a"), gate.number()),
         "scripts": lambda: gate.park_all([make_entry(gate, "b", "b")], gate.numbers(1)),
         "push": lambda: gate.store.push("q", b"x"),
-        "nudge": lambda: gate.store.nudge("bell"),
+        "ring_bell": lambda: gate.store.ring_bell("bell"),
         "wait": lambda: gate.store.wait("nothing", 0.1),
         "forget": lambda: gate.store.forget("nothing"),
         "read": lambda: reader.one("getdel", "nothing"),
@@ -102,7 +102,7 @@ def calls(gate: Gate) -> dict[str, Callable[[], object]]:
     [
         (happens, path)
         for happens in (demote, cut_off, deserted, closed_to_us)
-        for path in ("script", "scripts", "push", "nudge", "wait", "forget", "read")
+        for path in ("script", "scripts", "push", "ring_bell", "wait", "forget", "read")
         if (happens, path) != (deserted, "wait")  # a list that stays empty needs no write
     ],
 )

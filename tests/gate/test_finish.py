@@ -136,7 +136,7 @@ def test_the_own_successor_is_begun_at_once_when_nobody_is_before_it(world: Worl
     world.redis.delete("last")
     world.finish(taken, "A")
     world.tick(GRACE_MS + 1)
-    assert world.ring() == 1, "only the one that was lost: the successor was on no way"
+    assert world.rerelease() == 1, "only the one that was lost: the successor was on no way"
 
 
 def test_the_own_successor_waits_for_the_lists_before_its_own(world: World) -> None:
@@ -185,7 +185,7 @@ def test_the_same_finish_again_gives_the_same_answer(world: World) -> None:
     world.park("c", "C")
     assert world.gate.finish(call) == first, "the same task, not the next one"
     assert world.queued() == ["c"]
-    assert world.stat("finished") == 1
+    assert world.stat("runs_finished") == 1
 
 
 def test_the_same_finish_again_takes_nothing_that_was_lost_meanwhile(world: World) -> None:

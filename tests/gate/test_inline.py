@@ -7,7 +7,7 @@ import re
 import pytest
 
 from celery_groupfifo.gate import scripts
-from celery_groupfifo.gate.inline import inlined, unpacked
+from celery_groupfifo.gate.inline import inline_functions, unpack_table
 from tests.gate.support import World
 from tests.gate.test_script_headers import FILES, PARTS, text
 
@@ -131,25 +131,28 @@ SCRIPTS = {
 def test_it_gives_the_same(world: World, case: str) -> None:
     functions, calls, stay = SCRIPTS[case]
     script = "".join(LIBRARY[name] for name in functions.split()) + calls + "\n"
-    short = inlined(script)
+    short = inline_functions(script)
     assert re.findall(r"local function (\w+)", short) == stay.split()
     assert world.redis.eval(short, 0) == world.redis.eval(script, 0)
 
 
 def test_comments_are_left_out_and_strings_are_not() -> None:
-    assert inlined("-- of the file\nlocal x = ' - -' -- of the line\n\nreturn x\n") == "local x = ' - -'\nreturn x\n"
+    assert (
+        inline_functions("-- of the file\nlocal x = ' - -' -- of the line\n\nreturn x\n")
+        == "local x = ' - -'\nreturn x\n"
+    )
 
 
 def test_fields_become_variables() -> None:
     script = "local T = {}\nT.a = ARGV[1]\nT.b = 2\nT.ab = 3\nif T.a == '' then\n  T.a = T.b\nend\nreturn T.a\n"
-    assert unpacked(script, "T") == (
+    assert unpack_table(script, "T") == (
         "local T_a, T_b\nT_a = ARGV[1]\nT_b = 2\nif T_a == '' then\n  T_a = T_b\nend\nreturn T_a\n"
     )
 
 
 def test_other_tables_stay() -> None:
     script = "local T = {}\nT.a = { T = 1 }\nlocal xT = { a = 2 }\nreturn { T.a.T, xT.a }\n"
-    assert unpacked(script, "T") == "local T_a\nT_a = { T = 1 }\nlocal xT = { a = 2 }\nreturn { T_a.T, xT.a }\n"
+    assert unpack_table(script, "T") == "local T_a\nT_a = { T = 1 }\nlocal xT = { a = 2 }\nreturn { T_a.T, xT.a }\n"
 
 
 def test_the_hot_ones_have_no_function_on_their_way() -> None:

@@ -34,7 +34,7 @@ def far(redis_url: str, proxy: Proxy) -> Iterator[World]:
 #: Where the second answer tells less than the first, and what that costs.
 COSTS = {
     "sweep": "what was named is left alone for the time of its claim",
-    "advance": "a ticket for a list that was not given is rung later",
+    "advance": "a ticket for a list that was not given is released again later",
     "revoke": "it finds the entry gone",
 }
 

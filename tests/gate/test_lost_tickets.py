@@ -17,7 +17,7 @@ from tests.gate.support import World, ticket_of
 from tests.gate.test_other_brokers import Elsewhere
 from tests.waiting import until
 
-#: After how many seconds a ticket is rung that is known to be lost.
+#: After how many seconds the head of a ticket is released again that is known to be lost.
 SOON = (2, 3, 4)
 
 
@@ -40,7 +40,7 @@ class Look:
         return self.length(queue)
 
     def pass_(self, seconds: float, tickets: LostTickets | None = None) -> list[int]:
-        """Look for so long; after how many seconds something was rung, as often as it was."""
+        """Look for so long; after how many seconds something was released again, as often as it was."""
         found = []
         for second in range(int(seconds)):
             found += [second] * (tickets or self.tickets).look()
@@ -57,7 +57,7 @@ def look(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Look]:
     look.tickets.stop()
 
 
-def test_a_purged_queue_is_rung_within_five_seconds(world: World, look: Look) -> None:
+def test_a_purged_queue_is_released_again_within_five_seconds(world: World, look: Look) -> None:
     for key in "AB":
         world.park(key, key)
     look.pass_(1)
@@ -205,11 +205,11 @@ def test_two_workers_ring_once_between_them(away: Away) -> None:
         look.world.park(f"t{number}", f"k{number}")
     look.length = lambda queue: 7
     other = look.another("w2")
-    rung = 0
+    lost = 0
     for _ in range(int(BOUND) + 5):
-        rung += len(look.pass_(1)) + other.look()
+        lost += len(look.pass_(1)) + other.look()
         until(lambda: not len(other._background))
-    assert rung == 3
+    assert lost == 3
     other.stop()
 
 
@@ -217,8 +217,8 @@ def test_where_the_broker_cannot_tell_it_waits_twice_as_long_each_time(away: Awa
     look, broker = away
     for number in range(60):
         look.world.park(f"t{number}", f"k{number}")
-    rings = sorted(set(look.pass_(4 * BOUND)))
-    assert len(rings) == 2 and rings[0] <= BOUND + 5 and 2 * BOUND <= rings[1] - rings[0] <= 2 * BOUND + 10
+    times = sorted(set(look.pass_(4 * BOUND)))
+    assert len(times) == 2 and times[0] <= BOUND + 5 and 2 * BOUND <= times[1] - times[0] <= 2 * BOUND + 10
     assert len(broker.sent) == 60 * 3
     assert BOUND * 2**6 > LONGEST
 
@@ -239,11 +239,11 @@ def test_all_workers_share_the_waiting(away: Away) -> None:
     look.pass_(BOUND + 5)
     assert len(broker.sent) == 2
     other = look.another("w2")
-    assert look.pass_(BOUND + 5, other) == [], "it has seen nobody ring, but it knows"
+    assert look.pass_(BOUND + 5, other) == [], "it has seen nobody do it, but it knows"
     other.stop()
 
 
-def test_an_overtaken_ticket_is_rung_whatever_the_length(away: Away) -> None:
+def test_an_overtaken_ticket_is_released_again_whatever_the_length(away: Away) -> None:
     look, broker = away
     look.world.park("a", "A")
     look.world.park("b", "B")
@@ -298,7 +298,7 @@ def test_an_answer_counts_only_while_nothing_has_moved(away: Away) -> None:
     assert len(broker.sent) == 2
 
 
-def test_the_ticket_that_was_rung_is_the_one_that_counts(away: Away) -> None:
+def test_the_ticket_that_was_released_again_is_the_one_that_counts(away: Away) -> None:
     look, broker = away
     look.world.park("a")
     look.length = lambda queue: 0
@@ -308,7 +308,7 @@ def test_the_ticket_that_was_rung_is_the_one_that_counts(away: Away) -> None:
     assert look.world.begin(second)
 
 
-def test_ticket_of_reads_what_was_rung(world: World, look: Look) -> None:
+def test_ticket_of_reads_what_was_released_again(world: World, look: Look) -> None:
     world.park("a")
     world.redis.delete("q")
     look.pass_(6)

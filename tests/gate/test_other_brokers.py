@@ -1,4 +1,4 @@
-"""A broker that is not the gate's Redis: the caller brings the tickets, and a crash on the way costs a ring."""
+"""A broker that is not the gate's Redis: the caller brings the tickets, and a crash on the way costs a release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.recovery import GRACE_MS
-from celery_groupfifo.gate.releaser import Place
+from celery_groupfifo.gate.releaser import Destination
 from celery_groupfifo.gate.route import Route
 from tests.gate.support import World, ticket_of
 
@@ -25,8 +25,8 @@ class Elsewhere:
         self.sent: list[Ticket] = []
         self.error: Exception | None = None
 
-    def place(self, route: Route) -> Place:
-        return Place("*" + route.routing_key)
+    def destination(self, route: Route) -> Destination:
+        return Destination("*" + route.routing_key)
 
     def send(self, queue: str, message: bytes, producer: object = None) -> None:
         if self.error is not None:
@@ -73,19 +73,19 @@ def test_own_hands_over_without_the_broker(away: tuple[World, Elsewhere]) -> Non
     taken = ticket_of(world.finish(broker.sent[0], take="own").taken or b"")
     assert (taken.id, broker.ids()) == ("b", ["a"])
     world.tick(GRACE_MS * 2)
-    assert world.ring(rings=1) == 0, "it is not on its way"
+    assert world.rerelease(rereleases=1) == 0, "it is not on its way"
     world.finish(taken)
     assert world.residue() == {}
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), GateUnavailable("away")])
-def test_a_ticket_that_cannot_be_brought_is_rung_later(away: tuple[World, Elsewhere], error: Exception) -> None:
+def test_a_ticket_that_cannot_be_brought_is_released_later(away: tuple[World, Elsewhere], error: Exception) -> None:
     world, broker = away
     broker.error = error
     assert world.park("a"), "it is accepted: the gate is the truth"
     broker.error = None
     world.tick(GRACE_MS + 1)
-    assert world.ring(rings=1) == 1
+    assert world.rerelease(rereleases=1) == 1
     assert broker.ids() == ["a"]
 
 
@@ -98,17 +98,17 @@ def test_an_unforeseen_error_of_the_broker_does_not_lose_what_was_done(away: tup
     assert not world.finish(broker.sent[0]).stale
     broker.error = None
     world.tick(GRACE_MS + 1)
-    assert world.ring(rings=1) == 1
+    assert world.rerelease(rereleases=1) == 1
     assert broker.ids() == ["a", "b"]
 
 
-def test_an_overtaken_ticket_is_rung_after_the_grace(away: tuple[World, Elsewhere]) -> None:
+def test_an_overtaken_ticket_is_released_again_after_the_grace(away: tuple[World, Elsewhere]) -> None:
     world, broker = away
     world.park("a", "A")
     world.park("b", "B")
     world.begin(broker.sent[1])
     world.tick(GRACE_MS + 1)
-    assert world.ring() == 1
+    assert world.rerelease() == 1
     assert broker.ids() == ["a", "b", "a"]
 
 
@@ -120,4 +120,4 @@ def test_a_busy_queue_is_left_alone(away: tuple[World, Elsewhere]) -> None:
         world.park(f"t{n}", f"g{n}")
     world.tick(1)
     world.begin(broker.sent[0])
-    assert world.ring() == 0, "the queue moves, and all others came later"
+    assert world.rerelease() == 0, "the queue moves, and all others came later"

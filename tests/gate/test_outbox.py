@@ -20,11 +20,11 @@ from celery_groupfifo.gate.keys import Keyspace
 from celery_groupfifo.gate.model import Finished, Ticket
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.testing import embedded
-from celery_groupfifo.worker.hearing import Hearing
-from celery_groupfifo.worker.line import TOGETHER
+from celery_groupfifo.worker.answers import AnswerDispatcher
+from celery_groupfifo.worker.gate_call import GateCall
 from celery_groupfifo.worker.loop import Loop
+from celery_groupfifo.worker.loop_connection import TOGETHER
 from celery_groupfifo.worker.outbox import Outbox
-from celery_groupfifo.worker.told import Told
 from tests.gate.support import World, make_entry, ticket_of
 from tests.proxy import Proxy
 from tests.waiting import until
@@ -49,7 +49,7 @@ class Turning:
         self.gate = build_gate(world.app, "tests", timeout)
         self.gate.store.clock = world.gate.store.clock
         self.outbox = Outbox(self.loop, self.gate.store, self.gate.store, self._hear, inline)
-        self.outbox.uses_line = line
+        self.outbox.uses_loop_connection = line
         self._callers = 0
         self.start()
 
@@ -57,8 +57,8 @@ class Turning:
         self.loop.start()
         self.outbox.attach()
         self._turns = self.hub.create_loop()
-        if self.outbox.uses_line:
-            until(lambda: self.outbox._line._connection is not None)
+        if self.outbox.uses_loop_connection:
+            until(lambda: self.outbox._connection._connection is not None)
 
     def _hear(self, step: Any, anywhere: bool) -> None:
         step() if self.ending else self.loop.soon(step)
@@ -69,22 +69,22 @@ class Turning:
         self._callers += 1
         finish.caller = f"c{self._callers}"
         script, call = self.gate.finish_call(finish)
-        self.outbox.tell(self.told(script, call, ticket, lambda reply: self.gate.finished(reply)), wait)
+        self.outbox.send(self.told(script, call, ticket, lambda reply: self.gate.finished(reply)), wait)
 
     def begin(self, ticket: Ticket) -> None:
         """Ask for a lease."""
         call = self.gate.begin_call(ticket, "w1", self.gate.call_name())
-        self.outbox.tell(self.told("begin", call, ticket, lambda reply: bool(reply[0])), False)
+        self.outbox.send(self.told("begin", call, ticket, lambda reply: bool(reply[0])), False)
 
-    def told(self, script: str, call: Any, ticket: Ticket, read: Any) -> Told:
-        def heard(reply: Any, told: Told) -> None:
+    def told(self, script: str, call: Any, ticket: Ticket, read: Any) -> GateCall:
+        def heard(reply: Any, call: GateCall) -> None:
             assert ticket.id not in self.answers, "heard once"
             self.answers[ticket.id] = read(reply)
             self.threads[ticket.id] = threading.get_ident()
-            self.since[ticket.id] = told.since
+            self.since[ticket.id] = call.since
 
         run: Any = SimpleNamespace(ticket=ticket, key="?")
-        return Told(script, call, heard, [run])
+        return GateCall(script, call, heard, [run])
 
     def turn(self, answers: int) -> None:
         """Turn the loop until so many answers are in."""
@@ -151,7 +151,7 @@ def test_every_kind_of_call_is_answered(world: World, turning: Turning) -> None:
     received = world.receive()
     turning.finish(kept, "A")
     call = turning.gate.surrender_call([(back, False)], world.lists("q"))
-    turning.outbox.tell(turning.told("surrender", call, back, lambda reply: int(reply[0])))
+    turning.outbox.send(turning.told("surrender", call, back, lambda reply: int(reply[0])))
     turning.begin(received)
     turning.finish(failed, "D", failure=world.failing(kept, "D").failure)
     turning.turn(answers=4)
@@ -200,11 +200,11 @@ def test_what_a_busy_loop_has_not_heard_is_answered_all_the_same(
     """Timeline: answers have come, and the loop is busy for longer than an answer may take, with the first of them."""
     world = World(redis_url)
     turning = Turning(world, timeout=0.5)
-    line, looked = turning.outbox._line, list[Any]()
+    line, looked = turning.outbox._connection, list[Any]()
     tickets = {each: world.run(each, each) for each in "abc"}
     heard = turning.told
 
-    def told(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+    def told(script: str, call: Any, ticket: Ticket, read: Any) -> GateCall:
         def busy(reply: Any) -> Any:
             time.sleep(0.6)  # longer than the timeout
             line.look()
@@ -252,7 +252,7 @@ def test_a_continuation_larger_than_a_socket_takes_at_once(world: World, lined: 
 
 def test_while_a_socket_takes_nothing_it_is_tried_by_one_timer(world: World, lined: Turning) -> None:
     """Timeline: Redis hangs with a full socket, and the loop goes on to tell; it must not spend its time with that."""
-    connection: Any = lined.outbox._line._connection
+    connection: Any = lined.outbox._connection._connection
     socket, tried = connection._socket, list[int]()
 
     class Full:
@@ -342,11 +342,11 @@ def test_a_refused_call_is_repeated_and_holds_up_no_other(world: World, turning:
     _, more, args = turning.gate.begin_call(fine, "w1", "x")
     other = Keyspace("", "other", 1).partitions[0]
     world.redis.set(other.flight, "no hash")
-    turning.outbox.tell(turning.told("begin", (other, more, args), odd, lambda reply: bool(reply[0])))
+    turning.outbox.send(turning.told("begin", (other, more, args), odd, lambda reply: bool(reply[0])))
     turning.finish(fine, "B")
     turning.turn(answers=1)
     assert list(turning.answers) == ["b"]
-    turning.until(lambda: any(told.refused for told in turning.outbox.kept()))
+    turning.until(lambda: any(call.refused for call in turning.outbox.kept()))
     world.redis.delete(other.flight)
     turning.turn(answers=2)
     assert turning.answers["a"] is False
@@ -379,7 +379,7 @@ def tell_what_a_full_redis_refuses(turning: Turning) -> None:
     """Tell a call that needs memory; those of a worker free some with their first write."""
     keys, entry = turning.world.keys, make_entry(turning.gate, "a", "A")
     call = (keys, *turning.gate._park_call(keys, entry, turning.gate.number(), replaces=False))
-    turning.outbox.tell(turning.told("park", call, Ticket("groupfifo:0", 1, 0, 1, "a"), lambda reply: reply[0] == 1))
+    turning.outbox.send(turning.told("park", call, Ticket("groupfifo:0", 1, 0, 1, "a"), lambda reply: reply[0] == 1))
 
 
 def test_a_full_redis_is_told_of_the_ends_that_free_memory(world: World, turning: Turning) -> None:
@@ -387,8 +387,8 @@ def test_a_full_redis_is_told_of_the_ends_that_free_memory(world: World, turning
     tickets = {key: world.run(key, key) for key in "bc"}
     with full(world):
         tell_what_a_full_redis_refuses(turning)
-        turning.until(lambda: any(told.refused for told in turning.outbox.kept()))
-        turning.outbox._line.drop()  # so that the postman has all of them
+        turning.until(lambda: any(call.refused for call in turning.outbox.kept()))
+        turning.outbox._connection.drop()  # so that the postman has all of them
         for key, ticket in tickets.items():
             turning.finish(ticket, key)
         turning.turn(answers=2)
@@ -402,18 +402,18 @@ def test_a_full_redis_takes_a_surrender_of_nothing(world: World, turning: Turnin
     world.finish(ticket, "A")
     with full(world):
         call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
-        turning.outbox.tell(turning.told("surrender", call, ticket, lambda reply: int(reply[0])))
+        turning.outbox.send(turning.told("surrender", call, ticket, lambda reply: int(reply[0])))
         turning.turn(answers=1)
     assert turning.answers == {"a": 0}
 
 
 def test_while_redis_is_full_the_line_stays(world: World, lined: Turning) -> None:
-    line = lined.outbox._line._connection
+    line = lined.outbox._connection._connection
     world.run("b", "B")
     with full(world):
         tell_what_a_full_redis_refuses(lined)
         lined.until(lambda: lined.outbox.kept())
-        assert lined.outbox._line._connection is line, "another connection would lead to the same server"
+        assert lined.outbox._connection._connection is line, "another connection would lead to the same server"
     lined.turn(answers=1)
 
 
@@ -436,7 +436,7 @@ def test_the_postman_takes_over_what_a_loop_that_stands_still_has_not_sent_or_no
     """Timeline: a soft shutdown begins, whose signal handler lasts for long, in the middle of a turn."""
     for each in "abcd":
         lined.finish(world.run(each, each), each)
-    lined.outbox._line.hand_over()
+    lined.outbox._connection.requeue()
     until(lambda: not len(lined.outbox))
     assert world.residue() == {} and lined.answers == {}
     lined.turn(answers=4)
@@ -454,8 +454,8 @@ def test_the_postman_carries_ends_before_begins(world: World) -> None:
     turning.gate.store.run = noted  # type: ignore[method-assign]
     running = world.run("b", "B")
     world.park("a", "A")
-    calls: list[Told] = []
-    turning.outbox.tell = lambda told, wait: calls.append(told)  # type: ignore[method-assign]
+    calls: list[GateCall] = []
+    turning.outbox.send = lambda call, wait: calls.append(call)  # type: ignore[method-assign]
     turning.begin(world.receive())
     turning.finish(running, "B")
     turning.outbox._keep(calls)
@@ -508,13 +508,13 @@ def test_what_was_answered_together_with_a_call_that_strikes_is_not_lost(world: 
     tickets, before = {each: world.run(each, each) for each in "abc"}, evaluations(world)
     told = lined.told
 
-    def striking(script: str, call: Any, ticket: Ticket, read: Any) -> Told:
+    def striking(script: str, call: Any, ticket: Ticket, read: Any) -> GateCall:
         made = told(script, call, ticket, read)
         if ticket.id == "a":
-            made.heard = strike
+            made.on_answer = strike
         return made
 
-    def strike(reply: Any, told: Told) -> None:
+    def strike(reply: Any, call: GateCall) -> None:
         raise Strikes
 
     lined.told = striking  # type: ignore[method-assign]
@@ -604,32 +604,32 @@ def test_the_end_waits_for_what_is_out_but_not_for_ever(redis_url: str) -> None:
 def test_what_an_answer_leads_to_is_told_before_the_end(world: World) -> None:
     """Timeline: a worker ends, and then the gate grants a begin: the task goes back, as nobody runs it any more."""
     turning, steps = Turning(world, line=False), list[str]()
-    hearing = Hearing(turning.loop, True)
-    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
+    answers = AnswerDispatcher(turning.loop, True)
+    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, answers.dispatch)
     world.park("a", "A")
     ticket = world.receive()
 
-    def begun(reply: Any, told: Told) -> None:
+    def begun(reply: Any, call: GateCall) -> None:
         steps.append("begun")
         time.sleep(0.1)  # what is heard takes its time
-        call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
-        outbox.tell(Told("surrender", call, lambda reply, told: steps.append("back"), told.runs))
+        arguments = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+        outbox.send(GateCall("surrender", arguments, lambda reply, call: steps.append("back"), call.runs))
 
-    call = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())
-    outbox.tell(Told("begin", call, begun, [SimpleNamespace(ticket=ticket, key="A")]))  # type: ignore[list-item]
+    arguments = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())
+    outbox.send(GateCall("begin", arguments, begun, [SimpleNamespace(ticket=ticket, key="A")]))  # type: ignore[list-item]
     assert outbox.close(patience=60)
     assert steps == ["begun", "back"] and world.queued() == ["a"]
-    hearing.stop(5)
+    answers.stop(5)
     turning.close()
 
 
 def test_who_hangs_when_an_answer_is_heard_keeps_no_worker_from_its_end(world: World) -> None:
     turning, go_on = Turning(world, line=False), threading.Event()
-    hearing = Hearing(turning.loop, True)
-    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, hearing.hear)
+    answers = AnswerDispatcher(turning.loop, True)
+    outbox = Outbox(turning.loop, turning.gate.store, turning.gate.store, answers.dispatch)
     ticket = world.run("a", "A")
     call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
-    outbox.tell(Told("surrender", call, lambda reply, told: go_on.wait(120), []))
+    outbox.send(GateCall("surrender", call, lambda reply, call: go_on.wait(120), []))
     assert not outbox.close(patience=0.2)
     go_on.set()
     turning.close()
@@ -638,7 +638,7 @@ def test_who_hangs_when_an_answer_is_heard_keeps_no_worker_from_its_end(world: W
 def test_a_call_whose_caller_waits_for_the_answer_is_out(world: World, turning: Turning) -> None:
     """Else the renewer takes its run for one that nobody has, and its lease runs out meanwhile."""
     ticket, run = world.run("a", "A"), turning.gate.store.run
-    out: list[tuple[int, list[Told]]] = []
+    out: list[tuple[int, list[GateCall]]] = []
 
     def slowly(*call: Any) -> Any:
         out.append((len(turning.outbox), turning.outbox.unanswered()))
@@ -649,7 +649,7 @@ def test_a_call_whose_caller_waits_for_the_answer_is_out(world: World, turning: 
     thread.start()
     thread.join()
     ((number, calls),) = out
-    assert number == 1 and [told.script for told in calls] == ["finish"]
+    assert number == 1 and [call.script for call in calls] == ["finish"]
     assert not len(turning.outbox) and not turning.outbox.unanswered()
 
 
@@ -663,7 +663,7 @@ def test_what_is_told_while_the_line_is_opened_is_not_overtaken_on_it(
     world: World, lined: Turning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Timeline: a worker starts, and what comes in before its line is open would go by the postman, more slowly."""
-    opened, line = threading.Event(), lined.outbox._line
+    opened, line = threading.Event(), lined.outbox._connection
     lined.outbox.detach()
     real = Pipelined.open
 
@@ -701,7 +701,7 @@ def test_what_waits_for_a_line_that_can_not_be_opened_goes_by_the_postman(
 
 def test_a_signal_handler_that_tells_in_the_middle_of_a_write_sends_nothing_twice(world: World, lined: Turning) -> None:
     """Timeline: the socket has taken some calls, and before that is noted the main thread is interrupted."""
-    connection: Any = lined.outbox._line._connection
+    connection: Any = lined.outbox._connection._connection
     socket, handled, text = connection._socket, list[str](), bytearray()
 
     class Interrupted:
@@ -731,10 +731,10 @@ def test_a_call_that_can_not_be_sent_spoils_no_other(world: World, lined: Turnin
     keys, more, _ = lined.gate.begin_call(first, "w1", lined.gate.call_name())
     odd: Any = Ticket(first.tag, 1, 0, 1, "odd")
     lined.begin(first)
-    lined.outbox.tell(lined.told("begin", (keys, more, [object()]), odd, lambda reply: True))
+    lined.outbox.send(lined.told("begin", (keys, more, [object()]), odd, lambda reply: True))
     lined.begin(second)
     lined.until(lambda: set(lined.answers) == {"a", "b"})
-    assert [told.runs[0].ticket.id for told in lined.outbox.unanswered()] == ["odd"]
+    assert [call.runs[0].ticket.id for call in lined.outbox.unanswered()] == ["odd"]
 
 
 def test_a_line_that_is_refused_for_good_is_told_once(
@@ -772,15 +772,15 @@ def test_while_the_open_calls_can_not_be_seen_each_run_counts_as_held(world: Wor
 
 def test_a_loop_that_is_abandoned_gets_no_more_calls(world: World, lined: Turning) -> None:
     """Timeline: a soft shutdown is over, and in the same signal handler a cold one tells the ends of runs."""
-    hearing = Hearing(lined.loop, True)
-    outbox = Outbox(lined.loop, lined.gate.store, lined.gate.store, hearing.hear)
+    answers = AnswerDispatcher(lined.loop, True)
+    outbox = Outbox(lined.loop, lined.gate.store, lined.gate.store, answers.dispatch)
     outbox.attach()
-    until(lambda: outbox._line._connection is not None)
+    until(lambda: outbox._connection._connection is not None)
     outbox.abandon_loop()
     ticket = released(world, "a")
     call = lined.gate.begin_call(ticket, "w1", lined.gate.call_name())
-    outbox.tell(lined.told("begin", call, ticket, lambda reply: bool(reply[0])))
+    outbox.send(lined.told("begin", call, ticket, lambda reply: bool(reply[0])))
     until(lambda: lined.answers == {"a": True})
     assert lined.threads["a"] != threading.get_ident(), "heard without a turn of the loop"
     assert outbox.close(patience=60)
-    hearing.stop(1.0)
+    answers.stop(1.0)

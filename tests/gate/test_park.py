@@ -55,7 +55,7 @@ def test_an_id_that_is_parked_released_or_running_is_not_parked_again(world: Wor
     ticket = world.receive()
     world.begin(ticket)
     assert not world.park("a"), "running"
-    assert (world.waiting(), world.depth(), world.stat("parked")) == (["b"], 2, 2)
+    assert (world.waiting(), world.depth(), world.stat("tasks_parked")) == (["b"], 2, 2)
     world.finish(ticket)
     assert world.park("a"), "an id that has ended is free again"
 
@@ -82,7 +82,7 @@ def test_many_are_parked_in_order_in_one_round_trip(world: World) -> None:
 
 
 def test_one_bad_entry_of_many_is_named_and_stops_no_other(world: World) -> None:
-    world.redis.set(world.keys.waiting("bad"), "foreign")
+    world.redis.set(world.keys.line("bad"), "foreign")
     entries = [make_entry(world.gate, id, id) for id in ("good1", "bad", "good2")]
     first, bad, last = world.gate.park_all(entries, world.gate.numbers(3))
     assert first is True and last is True

@@ -160,12 +160,12 @@ def test_revoking_finds_it_after_the_original_has_ended(world: World) -> None:
     assert world.gate.revoke("a", group="B") is not None
 
 
-def test_a_lost_ticket_of_it_is_rung_again(world: World) -> None:
+def test_a_lost_ticket_of_it_is_released_again(world: World) -> None:
     world.run("a", "A")
     world.replace("a", "B")
     world.redis.delete("q")
     world.tick(4000)
-    assert world.ring() == 1
+    assert world.rerelease() == 1
     assert begun(world).entry == "a;r"
 
 

@@ -81,7 +81,7 @@ def test_an_old_redis_says_so() -> None:
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"ERROR\r\n"], ids=["http", "memcached"])
 def test_another_kind_of_server_is_no_redis(said: bytes) -> None:
-    with answering({}, said) as port, pytest.raises(UnsupportedServer, match=rf"127\.0\.0\.1:{port}/0 is no Redis"):
+    with answering({}, said) as port, pytest.raises(UnsupportedServer, match=rf"127\.0\.0\.1:{port}/0 is not Redis"):
         send_to(port)
 
 

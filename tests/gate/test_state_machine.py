@@ -303,10 +303,10 @@ class GateMachine(RuleBasedStateMachine):
         self.revoked |= cancelled
 
     @rule(replayed=REPLAYED)
-    def ring(self, replayed: bool) -> None:
+    def rerelease(self, replayed: bool) -> None:
         with self.replaying(replayed):
-            rung = self.world.ring()
-        assert rung == self.model.ring() * (not replayed)
+            lost = self.world.rerelease()
+        assert lost == self.model.rerelease() * (not replayed)
 
     @rule(ms=st.sampled_from([1000, GRACE_MS + 1, TTL_MS // 2, TTL_MS + 1, -20]))
     def tick(self, ms: int) -> None:
@@ -383,7 +383,7 @@ class GateMachine(RuleBasedStateMachine):
                     self.groups.retry(key)
                     self.model.retry(key)
             self.pass_time(GRACE_MS)
-            self.ring(False)
+            self.rerelease(False)
             self.sweep(QUEUES, False)
         assert not self.model.entries, "something never started"
         self.the_server_agrees_with_the_model()

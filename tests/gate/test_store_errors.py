@@ -146,7 +146,7 @@ def test_a_full_redis_keeps_a_head_whose_queue_the_finisher_does_not_declare(own
     assert not own.finish(ticket).stale, "that the ticket can't be brought is no failure of the finish"
     own.redis.config_set("maxmemory", 0)
     own.tick(GRACE_MS + 1)
-    assert own.ring() == 1
+    assert own.rerelease() == 1
     assert own.queued() == ["b"]
 
 

@@ -16,7 +16,7 @@ def test_a_dead_workers_head_goes_out_again_with_a_new_fence(world: World) -> No
     again = world.receive()
     assert (again.id, again.lost) == ("a", 1) and again.fence > ticket.fence
     assert world.waiting() == ["b"]
-    assert world.stat("reclaimed") == 1
+    assert world.stat("tasks_reclaimed") == 1
     assert world.gate.renew("w1", [ticket]) == [ticket], "the old owner is told"
 
 
@@ -31,7 +31,7 @@ def test_a_dead_workers_head_does_not_wait_behind_a_backlog(world: World) -> Non
     again = world.receive()
     assert (again.id, world.begin(again)) == ("lost", True)
     world.tick(GRACE_MS + 1)
-    assert world.ring() == 0, "what it has passed is not overtaken"
+    assert world.rerelease() == 0, "what it has passed is not overtaken"
     world.gate.surrender([(again, True)], world.lists("q"))
     assert world.queued()[:2] == ["lost", "t0"], "also when only its process was lost"
 

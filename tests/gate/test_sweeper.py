@@ -23,14 +23,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.reclaims: list[int] = []
-        self.rings: list[int] = []
+        self.lost: list[int] = []
         self.revoked: list[str] = []
 
     def reclaimed(self, count: int) -> None:
         self.reclaims.append(count)
 
-    def rung(self, count: int) -> None:
-        self.rings.append(count)
+    def tickets_lost(self, count: int) -> None:
+        self.lost.append(count)
 
     def tell(self, gone: list[tuple[str, bytes]]) -> None:
         self.revoked += [id for id, _ in gone]
@@ -311,7 +311,7 @@ def test_neither_waking_nor_stopping_waits_for_a_call_that_hangs(redis_url: str)
 def test_an_outage_is_told_once_and_its_end_too(
     redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("celery_groupfifo.worker.sweeper.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("celery_groupfifo.worker.sweeper.GATE_RETRY_SECONDS", 0.01)
     gate = build_gate(make_app(redis_url))
     run, tries = gate.store.run, []
 
@@ -327,7 +327,7 @@ def test_an_outage_is_told_once_and_its_end_too(
     sweeper.start()
     until(lambda: "The gate answers again." in caplog.messages)
     assert [message for message in caplog.messages if "tried again" in message] == [
-        "away. It is tried again until it answers; leases stay as they are."
+        "away. Sweeps are tried again until it answers; leases stay as they are."
     ]
     sweeper.stop()
     gate.store.client.close()
@@ -339,6 +339,6 @@ def test_a_bell_that_comes_after_the_stop_is_given_on(redis_url: str) -> None:
     sweeper.start()
     until(lambda: int(store.client.info("clients")["blocked_clients"]) >= 1)
     sweeper.stop()
-    store.nudge(wake)
+    store.ring_bell(wake)
     until(lambda: store.client.llen(wake) == 1)
     store.client.close()

@@ -17,7 +17,7 @@ from celery_groupfifo import GroupFifoTask, GroupRun
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.worker import trace
-from celery_groupfifo.worker.trace import in_pool, split
+from celery_groupfifo.worker.trace import in_pool, split_result
 from tests.gate.support import World
 
 LEASE = 30.0
@@ -66,7 +66,7 @@ class Tasks:
         header = f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} {ticket.entry}"
         carried = (header, "g", 0, options, now() - ago, LEASE)
         request = {"id": ticket.id, "task": name, "delivery_info": {"exchange": "", "routing_key": "q"}, **more}
-        return split(in_pool(trace_task_ret)(name, ticket.id, request, (["k"], {}, {}), None, None, carried))
+        return split_result(in_pool(trace_task_ret)(name, ticket.id, request, (["k"], {}, {}), None, None, carried))
 
     def state(self) -> str:
         return str(self.app.AsyncResult(self.ticket.id).state)

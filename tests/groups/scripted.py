@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from celery_groupfifo.groups.calls import Calls
+from celery_groupfifo.groups.action_calls import ActionCalls
 from tests.gate.scripted import Call, Case
 from tests.gate.support import World
 
@@ -14,7 +14,7 @@ FLAG = '{"reason": "test", '
 
 
 def _run(world: World, name: str, more: list[str], *args: Any) -> Call:
-    calls = Calls(world.gate, world.keys, NOTE)
+    calls = ActionCalls(world.gate, world.keys, NOTE)
     return lambda: calls.run(name, more, *args)
 
 
@@ -32,7 +32,7 @@ def pause(world: World) -> Call:
 def resume(world: World) -> Call:
     _before(world, pause(world))
     keys = world.keys
-    return _run(world, "resume", [keys.paused, keys.waiting("g"), keys.group("g")], "g")
+    return _run(world, "resume", [keys.paused, keys.line("g"), keys.group("g")], "g")
 
 
 def drain(world: World) -> Call:
@@ -44,7 +44,7 @@ def skip(reason: str) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         world.park("a")
         world.park("b")
-        return _run(world, "skip", [world.keys.waiting("g"), world.keys.group("g")], "g", "a", reason)
+        return _run(world, "skip", [world.keys.line("g"), world.keys.group("g")], "g", "a", reason)
 
     return prepare
 
@@ -53,13 +53,13 @@ def skip_paused(world: World) -> Call:
     _before(world, pause(world))
     _before(world, skip("")(world))
     world.park("c")
-    return _run(world, "skip", [world.keys.waiting("g"), world.keys.group("g")], "g", "b", "")
+    return _run(world, "skip", [world.keys.line("g"), world.keys.group("g")], "g", "b", "")
 
 
 def purge(world: World) -> Call:
     world.park("a")
     world.park("b")
-    return _run(world, "purge", [world.keys.waiting("g"), world.keys.group("g")], "g", 0, 100, 1000)
+    return _run(world, "purge", [world.keys.line("g"), world.keys.group("g")], "g", 0, 100, 1000)
 
 
 def retry(world: World) -> Call:
@@ -72,9 +72,9 @@ def move(world: World) -> Call:
     world.run("a")
     world.park("b")
     keys = world.keys
-    us = world.redis.lindex(keys.waiting("g"), 0).split(b" ")[0]
+    us = world.redis.lindex(keys.line("g"), 0).split(b" ")[0]
     text = world.redis.hget(keys.entries, "b")
-    more = [keys.waiting("g"), keys.group("g"), keys.waiting("h"), keys.group("h")]
+    more = [keys.line("g"), keys.group("g"), keys.line("h"), keys.group("h")]
     return _run(world, "move", more, "g", "h", us, "b", text.replace(b" g ", b" h ", 1))
 
 
@@ -82,7 +82,7 @@ def redrive(world: World) -> Call:
     _before(world, skip("dropped")(world))
     letter = world.redis.lindex(world.keys.dead, 0)
     entry = letter.partition(b"\n")[2].partition(b" ")[2]
-    more = [world.keys.waiting("g"), world.keys.group("g")]
+    more = [world.keys.line("g"), world.keys.group("g")]
     return _run(world, "redrive", more, "g", "a", letter, entry, 1)
 
 
@@ -90,7 +90,7 @@ def ages(world: World) -> Call:
     world.run("a", "A")
     world.park("a2", "A")
     world.run("b", "B")
-    lines = [world.keys.waiting(group) for group in "AB"]
+    lines = [world.keys.line(group) for group in "AB"]
     return lambda: world.gate.store.run("ages", world.keys, lines, [2, "A", "B"])
 
 
@@ -104,7 +104,7 @@ def recall(world: World) -> Call:
     world.run("a")
     world.park("b", "other")
     crowd(world, "b", "other")
-    more = [world.keys.waiting("g"), world.keys.group("g")]
+    more = [world.keys.line("g"), world.keys.group("g")]
     return lambda: world.gate.store.run("recall", world.keys, more, ["b", 1])
 
 

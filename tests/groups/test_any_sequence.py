@@ -127,13 +127,13 @@ class Machine(RuleBasedStateMachine):
         id = list(self.runs)[pick % len(self.runs)]
         self.world.gate.surrender([(self.runs.pop(id), lost)], self.world.lists("q"))
 
-    @rule(ms=st.sampled_from([1000, 4000]), ring=st.booleans())
-    def time_goes_by(self, ms: int, ring: bool) -> None:
+    @rule(ms=st.sampled_from([1000, 4000]), rerelease=st.booleans())
+    def time_goes_by(self, ms: int, rerelease: bool) -> None:
         self.world.tick(ms)
         self.world.gate.renew("w1", list(self.runs.values()))
         self.world.sweep(self.world.lists("q"))
-        if ring:
-            self.world.ring()
+        if rerelease:
+            self.world.rerelease()
 
     @rule()
     def all_workers_are_lost(self) -> None:

@@ -64,7 +64,7 @@ def test_it_is_set_aside_and_the_group_goes_on(world: World, groups: Groups, blo
     assert (world.queued(), world.depth()) == (["b"], 1)
     assert groups.get("g").state == "waiting"
     assert [letter.id for letter in groups.dead_letters()] == (["a"] if act == "drop" else [])
-    assert world.stat("revoked") == 0, "it has failed, nobody revoked it"
+    assert world.stat("tasks_revoked") == 0, "it has failed, nobody revoked it"
 
 
 def test_a_dropped_one_is_redriven(world: World, groups: Groups, blocked: Ticket) -> None:

@@ -65,11 +65,11 @@ def test_a_lease_and_its_chain(redis_server: embedded.Server, make_crew: MakeCre
     until(lambda: crew.history.numbers("k") == [0, 1, 2])
     run = crew.history.group("k")[-1]
     lease = only(ask(crew, "groupfifo_leases"))
-    assert (lease["group"], lease["task"], lease["id"]) == ("k", "worker.act", result.id)
+    assert (lease["key"], lease["task"], lease["task_id"]) == ("k", "worker.act", result.id)
     assert (lease["fence"], lease["pid"], lease["attempt"], lease["lost"]) == (run.fence, run.pid, 1, 0)
     assert lease["state"] == "running" and 0 < lease["lease_left"] <= 30 and "T" in lease["since"]
     chain = only(ask(crew, "groupfifo_chains"))
-    assert (chain["id"], chain["group"]) == (result.id, "k") and 1 <= chain["runs"] <= 3
+    assert (chain["task_id"], chain["key"]) == (result.id, "k") and 1 <= chain["runs"] <= 3
     every = ask(crew, "groupfifo")
     assert every["leases"][0]["fence"] == run.fence and every["chains"][0]["delivery"] == chain["delivery"]
     assert every["namespace"] == "groupfifo" and every["gate"] == f"{redis_server.url}/11" and not every["stopping"]
@@ -87,7 +87,7 @@ def test_a_run_that_waits_for_a_slot(redis_server: embedded.Server, make_crew: M
         crew.send(f"k{number}", number, task="limited")
     until(lambda: len(ask(crew, "groupfifo_leases")) == 1 and len(crew.history.runs) == 1)
     lease = only(ask(crew, "groupfifo_leases"))
-    assert (lease["group"], lease["state"], lease["pid"]) == ("k1", "waiting for a slot", None)
+    assert (lease["key"], lease["state"], lease["pid"]) == ("k1", "waiting for a slot", None)
 
 
 def test_a_second_attempt_and_a_long_chain(redis_server: embedded.Server, make_crew: MakeCrew) -> None:
@@ -119,7 +119,7 @@ def test_what_redis_could_not_take(make_crew: MakeCrew, pool: str, redis_server:
             crew.tell("go")
             until(lambda: ask(crew, "groupfifo_refused")["calls"])
             refused = only(ask(crew, "groupfifo_refused")["calls"])
-            assert (refused["group"], refused["task"], refused["attempt"]) == ("k", "worker.act", 1)
+            assert (refused["key"], refused["task"], refused["attempt"]) == ("k", "worker.act", 1)
             assert refused["call"] == "finish" and "NOREPLICAS" in refused["why"]
             assert only(ask(crew, "groupfifo_leases"))["state"] == "ending"
             checks = {check.name: check for check in Groups(crew.app).doctor()}
@@ -172,6 +172,6 @@ def test_on_the_command_line(redis_server: embedded.Server, make_crew: MakeCrew)
     crew.send("k", 0, "wait", name="go")
     until(lambda: crew.history.numbers("k") == [0])
     answer = json.loads(celery(crew, "inspect", "groupfifo_leases", "--json", "-t", "5", "-d", NODE))
-    assert only(answer[NODE])["group"] == "k"
+    assert only(answer[NODE])["key"] == "k"
     assert "sweeping" in celery(crew, "control", "groupfifo_sweep", "-t", "5", "-d", NODE)
     crew.tell("go")

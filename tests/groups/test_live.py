@@ -145,4 +145,4 @@ def test_in_the_end_everything_stored_is_as_it_should_be(crew: Crew, groups: Gro
     until(lambda: not groups.list(), lambda: str(groups.list()))
     assert groups.verify() == []
     left = set(crew.left_over())
-    assert left <= {"audit", "rung"} | {name for name in left if name.startswith("o:")}
+    assert left <= {"audit"} | {name for name in left if name.startswith("o:")}

@@ -158,20 +158,24 @@ def test_find(shop: Shop) -> None:
 def test_stats(shop: Shop) -> None:
     for n in range(3):
         shop.send("k", f"t{n}")
+    shop.send("k", "later", countdown=60)
     shop.send("other", "o")
     shop.groups.pause("other")
     shop.begin()
     stats = shop.groups.stats()
-    assert {name: stats[name] for name in ("groups", "paused", "tasks", "parked", "in_flight", "released")} == {
+    assert {name: value for name, value in stats.items() if name not in ("deepest", "totals")} == {
         "groups": 2,
-        "paused": 1,
-        "tasks": 4,
-        "parked": 2,
-        "in_flight": 2,
-        "released": 0,
+        "paused_groups": 1,
+        "depth": 5,
+        "parked": 3,
+        "scheduled": 1,
+        "waiting": 0,
+        "running": 1,
+        "held": 1,
+        "dead_letters": 0,
     }
-    assert stats["deepest"] == {"key": "k", "depth": 3}
-    assert stats["totals"]["parked"] == 4
+    assert stats["deepest"] == {"key": "k", "depth": 4}
+    assert stats["totals"]["tasks_parked"] == 5
 
 
 def test_a_foreign_key_is_an_error_of_ours(world: World, groups: Groups) -> None:
@@ -196,7 +200,7 @@ def test_a_page_of_a_hundred_thousand_groups_costs_a_page(world: World, groups: 
     keys, pipe = world.keys, world.redis.pipeline(transaction=False)
     for n in range(100_000):
         us = (world.now - n) * 1000
-        pipe.zadd(keys.depth, {f"g{n}": 1 + n % 50}).rpush(keys.waiting(f"g{n}"), f"{us} t{n}")
+        pipe.zadd(keys.depth, {f"g{n}": 1 + n % 50}).rpush(keys.line(f"g{n}"), f"{us} t{n}")
         if n % 20_000 == 0:
             pipe.execute()
     pipe.hset(keys.entries, mapping={f"t{n}": "x" for n in range(100_000)})
@@ -221,7 +225,7 @@ def test_places_of_revoked_tasks_cost_a_round_trip_per_hundred(world: World, gro
     groups.pause("g")
     pipe = world.redis.pipeline()
     for n in range(5000):
-        pipe.rpush(world.keys.waiting("g"), f"{world.now * 1000} gone{n}")
+        pipe.rpush(world.keys.line("g"), f"{world.now * 1000} gone{n}")
     pipe.execute()
     world.park("a")
     before = int(world.redis.info("stats")["total_commands_processed"])

@@ -119,7 +119,7 @@ def test_a_breach_names_the_task(shop: Shop) -> None:
     replaced(shop)
     shop.world.redis.hdel(shop.world.keys.group("B"), "f a;r")
     [breach] = shop.groups.verify(repair=True)
-    assert (breach.name, breach.key, breach.task_id) == ("slot", "B", "a")
+    assert (breach.name, breach.key, breach.task_id) == ("unlinked", "B", "a")
     assert shop.groups.verify() == []
 
 

@@ -56,7 +56,7 @@ def test_skip_of_the_last_one_under_a_pause_leaves_no_line(shop: Shop) -> None:
     shop.groups.pause("k")
     shop.send("k", "a")
     shop.groups.skip("k", expected="a")
-    assert not shop.world.redis.exists(shop.world.keys.waiting("k"))
+    assert not shop.world.redis.exists(shop.world.keys.line("k"))
 
 
 def test_skip_walks_over_any_number_of_empty_places(shop: Shop) -> None:
@@ -87,7 +87,7 @@ def test_skip_of_a_running_head_says_what_to_do(shop: Shop) -> None:
 
 
 def test_skip_of_an_empty_group(shop: Shop) -> None:
-    with pytest.raises(UnknownGroup, match="Group 'k' holds no task"):
+    with pytest.raises(UnknownGroup, match="Group 'k' has no head"):
         shop.groups.skip("k", expected="a")
 
 
@@ -318,7 +318,7 @@ def test_drop_keeps_the_task_and_redrive_brings_it_back(shop: Shop) -> None:
     assert shop.groups.redrive("a", to="head") == "k"
     assert ids(shop) == ["a", "c"], "b is out already"
     assert shop.groups.dead_letters() == []
-    assert shop.world.stat("redriven") == 1
+    assert shop.world.stat("tasks_redriven") == 1
 
 
 def test_redrive_to_the_tail_of_an_empty_group_starts_it(shop: Shop) -> None:

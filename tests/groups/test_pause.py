@@ -113,12 +113,12 @@ def test_resume_while_it_runs_leaves_no_trace_of_the_pause(world: World, groups:
     assert world.queued() == ["b"]
 
 
-def test_a_lost_ticket_is_not_rung_under_a_pause(world: World, groups: Groups) -> None:
+def test_a_lost_ticket_is_not_released_again_under_a_pause(world: World, groups: Groups) -> None:
     world.park("a")
     world.redis.delete("q")
     groups.pause("g")
     world.tick(10_000)
-    assert world.ring() == 0
+    assert world.rerelease() == 0
     world.gate.store.mark_unsent(world.keys, "a")
     world.sweep(world.lists("q"))
     assert world.queued() == []

@@ -90,45 +90,49 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
     "depth lost": (three, lambda w: w.redis.delete(w.keys.depth), "Its depth is 0, but it has 3 entries."),
     "orphan": (
         three,
-        lambda w: w.redis.lrem(w.keys.waiting("g"), 0, w.redis.lindex(w.keys.waiting("g"), 0)),
+        lambda w: w.redis.lrem(w.keys.line("g"), 0, w.redis.lindex(w.keys.line("g"), 0)),
         "no line",
     ),
     "orphan after its eta": (
         lambda w: w.park("a", delay=1000) and None,
         lambda w: w.redis.zrem(w.keys.due, "e g a"),
-        "It stands in no line and has no appointment.",
+        "It stands in no line and has no ETA.",
     ),
     "stuck": (three, lambda w: end_by_hand(w, "a"), "Tasks stand in its line, and nothing of it is under way."),
     "lease": (three, lambda w: w.redis.zrem(w.keys.due, "l a"), "It runs without a lease that ends."),
     "ticket": (lambda w: w.park("a") and None, lambda w: w.redis.delete(w.keys.on_the_way), "its ticket is not known"),
-    "hold": (held, lambda w: w.redis.zrem(w.keys.due, "h a"), "It is held without an appointment."),
-    "slot": (three, lambda w: w.redis.hdel(w.keys.group("g"), "f a"), "its group does not know it"),
-    "ghost": (three, lambda w: w.redis.hset(w.keys.group("g"), "f z", 1), "It holds a slot and is not under way."),
+    "hold": (held, lambda w: w.redis.zrem(w.keys.due, "h a"), "It is held without a time at which it goes out."),
+    "unlinked": (three, lambda w: w.redis.hdel(w.keys.group("g"), "f a"), "its group does not name it"),
+    "dangling": (
+        three,
+        lambda w: w.redis.hset(w.keys.group("g"), "f z", 1),
+        "Its group names it as under way, but it is not.",
+    ),
     "stop": (
         three,
         lambda w: w.redis.hset(w.keys.flight, "a", w.redis.hget(w.keys.flight, "a").replace(b" - - g", b" - p g")),
-        "It is stopped by a pause that its group does not know.",
+        "It is stopped by a pause, but its group is not paused.",
     ),
-    "crowd": (two_groups, lambda w: crowd(w, "b", "other"), "It is one of 2 under way."),
+    "concurrency": (two_groups, lambda w: crowd(w, "b", "other"), "It is one of 2 under way."),
     "crowd of held ones": (held_and_another, lambda w: crowd(w, "z", "other"), "It is one of 2 under way."),
     "crowd that runs": (both_run, lambda w: crowd(w, "b", "other"), "It runs, and the group goes on when all have"),
     "flag": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "draining", "{}"), "It is draining, and holds no task"),
     "flag of a block": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "blocked", "{}"), "It is blocked, and"),
-    "places": (nothing, lambda w: w.redis.rpush(w.keys.waiting("g"), *["1 z"] * 250), "Its line holds places of"),
+    "places": (nothing, lambda w: w.redis.rpush(w.keys.line("g"), *["1 z"] * 250), "Its line holds places of"),
     "pause of nothing": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "paused", "{}"), "paused, but not listed"),
-    "listed": (three, lambda w: w.redis.zadd(w.keys.paused, {"g": 1}), "listed as paused, but is not"),
+    "paused_list": (three, lambda w: w.redis.zadd(w.keys.paused, {"g": 1}), "listed as paused, but is not"),
     "record": (three, lambda w: w.redis.hset(w.keys.flight, "z", "nonsense"), "its message is gone"),
     "message": (held, lambda w: w.redis.hdel(w.keys.entries, "a"), "its message is gone"),
 }
 
 
 def finish_all(world: World) -> list[str]:
-    """A living fleet: sweeps, rings, and runs whatever comes until nothing is left."""
+    """A living fleet: sweeps, releases again, and runs whatever comes until nothing is left."""
     order, quiet = [], 0
     world.redis.delete(world.keys.pulse)
     while quiet < 2 * TTL_MS // 1000 + 5:
         world.sweep(world.lists("q"))
-        world.ring()
+        world.rerelease()
         quiet += 1
         while message := world.pop():
             ticket = ticket_of(message)
@@ -166,7 +170,7 @@ def test_a_recalled_entry_runs_next(world: World, groups: Groups) -> None:
     two_groups(world)
     crowd(world, "b", "other")
     (found,) = groups.verify(repair=True)
-    assert (found.name, found.task_id, found.repaired) == ("crowd", "b", True)
+    assert (found.name, found.task_id, found.repaired) == ("concurrency", "b", True)
     assert not world.begin(world.receive()), "its ticket counts no more"
     assert world.waiting() == ["b", "c"]
 
@@ -184,7 +188,7 @@ def test_an_entry_that_begins_before_it_is_recalled_runs_on(world: World, groups
 
     world.gate.store.run = begin_in_between  # type: ignore[method-assign, assignment]
     groups.verify(repair=True)
-    assert [breach.name for breach in groups.verify()] == ["crowd"]
+    assert [breach.name for breach in groups.verify()] == ["concurrency"]
     assert not any(breach.repair for breach in groups.verify())
 
 
@@ -209,4 +213,4 @@ def test_many_entries_and_partitions_are_walked(world: World, groups: Groups) ->
         world.park(f"t{n}", f"g{n % 7}")
     assert groups.verify() == []
     world.redis.hdel(world.keys.flight, "t3")
-    assert {breach.name for breach in groups.verify()} == {"ghost", "orphan"}
+    assert {breach.name for breach in groups.verify()} == {"dangling", "orphan"}

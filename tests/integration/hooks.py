@@ -17,7 +17,7 @@ import redis
 from tests.integration.left import left_over
 
 GATED = os.environ.get("SUITE_GATED") == "1"
-#: Seconds that the worker has at the end for what its tests left to it: a purged ticket is rung again after three.
+#: Seconds that the worker has at the end for what its tests left to it: a purged ticket goes out again after three.
 END_SECONDS = 60.0
 
 #: What ordered tasks do differently on purpose; one of these that passes is a failure.

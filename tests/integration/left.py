@@ -18,7 +18,7 @@ def left_over(client: redis.Redis) -> dict[str, list[str]]:
     """
     waits = _waits(client)
     groups = {client.hget(KEYS.entries, task).split(b" ")[1] for task in waits if client.hexists(KEYS.entries, task)}
-    prefixes = (KEYS.waiting(""), KEYS.group(""))
+    prefixes = (KEYS.line(""), KEYS.group(""))
     left = {
         KEYS.entries: [task for task in client.hkeys(KEYS.entries) if task not in waits],
         KEYS.flight: [k + b" = " + v for k, v in client.hgetall(KEYS.flight).items() if k not in waits],

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 from celery_groupfifo import metrics, signals
 from tests.worker.app import DIRECTORY
 
-NAMES = ("begun", "finished", "held", "surrendered", "stale", "lease_lost", "reclaimed", "rung")
+NAMES = ("begun", "finished", "held", "surrendered", "stale", "lease_lost", "reclaimed", "tickets_lost")
 
 registry = CollectorRegistry()
 metrics.observe(registry)

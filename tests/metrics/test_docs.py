@@ -28,7 +28,7 @@ def series() -> set[str]:
     registry = CollectorRegistry()
     registry.register(_Gate())
     worker = WorkerMetrics(registry)
-    worker.on_begun("task", attempt=1, lost=0, waited=0.0, released=0.0, handoff=0.0)
+    worker.on_begun("task", attempt=1, lost=0, task_wait=0.0, slot_wait=0.0, handoff=0.0)
     worker.on_finished("task", outcome="success")
     text = generate_latest(registry).decode()
     return {re.split(r"[ {]", line)[0] for line in text.splitlines() if not line.startswith("#")}

@@ -77,8 +77,11 @@ def test_groups_by_state(app: Celery) -> None:
     assert found['groupfifo_groups{state="running"}'] == 1
     assert found['groupfifo_groups{state="waiting"}'] == 2
     assert found['groupfifo_groups{state="held"}'] == 1
-    assert found["groupfifo_running_tasks"] == 1
-    assert found["groupfifo_parked_tasks"] == 4, "as `stats` says: in line, or with an ETA"
+    assert found['groupfifo_tasks{state="running"}'] == 1
+    assert found['groupfifo_tasks{state="waiting"}'] == 2
+    assert found['groupfifo_tasks{state="held"}'] == 0
+    assert found['groupfifo_tasks{state="parked"}'] == 4, "in line, or with an ETA"
+    assert found["groupfifo_scheduled_tasks"] == 1
     assert found["groupfifo_tasks_parked_total"] == 7
 
 
@@ -88,7 +91,7 @@ def test_the_oldest_task_waits_in_line(app: Celery) -> None:
     begin(app)
     time.sleep(0.2)
 
-    assert 0.2 <= values(app)["groupfifo_oldest_parked_task_age_seconds"] < 60
+    assert 0.2 <= values(app)["groupfifo_oldest_task_age_seconds"] < 60
 
 
 def test_the_oldest_task_waits_for_a_slot(app: Celery) -> None:
@@ -96,7 +99,7 @@ def test_the_oldest_task_waits_for_a_slot(app: Celery) -> None:
     app.tasks[TASK].delay("a", 1)
     time.sleep(0.2)
 
-    assert 0.2 <= values(app)["groupfifo_oldest_parked_task_age_seconds"] < 60
+    assert 0.2 <= values(app)["groupfifo_oldest_task_age_seconds"] < 60
 
 
 def test_the_oldest_task_is_found_among_many_groups(app: Celery) -> None:
@@ -105,11 +108,11 @@ def test_the_oldest_task_is_found_among_many_groups(app: Celery) -> None:
     keys, now = gate.keyspace.partitions[0], int(time.time() * 1e6)
     pipe = gate.store.client.pipeline(transaction=False)
     for number in range(5000):
-        pipe.zadd(keys.depth, {f"g{number}": 1}).rpush(keys.waiting(quote(f"g{number}")), f"{now} id")
-    pipe.lset(keys.waiting(quote("g4321")), 0, f"{now - 3_600_000_000} id").execute()
+        pipe.zadd(keys.depth, {f"g{number}": 1}).rpush(keys.line(quote(f"g{number}")), f"{now} id")
+    pipe.lset(keys.line(quote("g4321")), 0, f"{now - 3_600_000_000} id").execute()
     snapshots = metrics.Snapshots(app, max_age=0)
 
-    ages = [snapshot.oldest for _ in range(14) if (snapshot := snapshots.get()[1])]
+    ages = [snapshot.oldest_age for _ in range(14) if (snapshot := snapshots.get()[1])]
     assert len(ages) == 14
     assert ages[-1] >= 3600
 
@@ -117,10 +120,10 @@ def test_the_oldest_task_is_found_among_many_groups(app: Celery) -> None:
 def test_totals_come_from_the_gate(app: Celery) -> None:
     keys = gate_of(app).keyspace.partitions[0]
     app.tasks[TASK].delay("a", 1)
-    gate_of(app).store.client.hset(keys.stats, mapping={"rung": 3, "reclaimed": 5, "unknown": 7})
+    gate_of(app).store.client.hset(keys.stats, mapping={"tickets_lost": 3, "tasks_reclaimed": 5, "unknown": 7})
     found = values(app)
 
-    assert (found["groupfifo_tickets_rung_total"], found["groupfifo_tasks_reclaimed_total"]) == (3, 5)
+    assert (found["groupfifo_tickets_lost_total"], found["groupfifo_tasks_reclaimed_total"]) == (3, 5)
 
 
 def test_a_stalled_redis_costs_less_than_a_timeout_of_the_gate(tmp_path: Path) -> None:
@@ -164,7 +167,7 @@ def test_a_snapshot_serves_for_a_while(app: Celery) -> None:
     generate_latest(registry)
     app.tasks[TASK].delay("a", 1)
 
-    assert parsed(generate_latest(registry).decode())["groupfifo_parked_tasks"] == 0
+    assert parsed(generate_latest(registry).decode())['groupfifo_tasks{state="waiting"}'] == 0
 
 
 def test_metrics_are_served(app: Celery) -> None:

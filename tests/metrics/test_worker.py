@@ -82,7 +82,7 @@ def test_each_run_is_told(crew: Crew, deed: str, outcomes: list[str]) -> None:
             result.id,
             "loud@test",
         )
-    assert 0 <= begun[0]["released"] <= begun[0]["waited"] < time.monotonic() - since, "in seconds"
+    assert 0 <= begun[0]["slot_wait"] <= begun[0]["task_wait"] < time.monotonic() - since, "in seconds"
     assert begun[0]["handoff"] is None
 
 
@@ -179,8 +179,8 @@ def test_a_worker_counts_its_runs(crew: Crew) -> None:
 
     text = (crew.directory / "metrics").read_text()
     for line in (
-        'groupfifo_tasks_finished_total{outcome="success",task="worker.act"} 3.0',
-        'groupfifo_tasks_finished_total{outcome="failure",task="worker.act"} 1.0',
+        'groupfifo_run_outcomes_total{outcome="success",task="worker.act"} 3.0',
+        'groupfifo_run_outcomes_total{outcome="failure",task="worker.act"} 1.0',
         'groupfifo_task_wait_seconds_count{task="worker.act"} 4.0',
         "groupfifo_slot_wait_seconds_count 4.0",
         "groupfifo_handoff_seconds_count 3.0",

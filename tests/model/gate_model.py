@@ -36,7 +36,7 @@ class Flight:
     owner: str = "-"
     until: int = 0
     due: int | None = None
-    rung_at: int = 0
+    on_the_way_at: int = 0
     blocks: bool = False
 
 
@@ -281,7 +281,7 @@ class GateModel:
                 self._advance(group, lists)
         return 0 if replayed else reclaimed
 
-    def ring(self) -> int:
+    def rerelease(self) -> int:
         """Heads that are released, and whose ticket can't be in its list any more, go out again."""
         lost, found = [], set()
         before = self.now * 1000 - self.grace * 1000

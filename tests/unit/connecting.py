@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.gate.server import Server, bounded
+from celery_groupfifo.gate.server import RedisServer, bounded
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.settings import read_settings
 
@@ -17,7 +17,7 @@ def app_with(broker: str, backend: str | None = None, **conf: Any) -> Celery:
     return app
 
 
-def server_of(app: Celery) -> Server:
+def server_of(app: Celery) -> RedisServer:
     return gate_server(app, read_settings(app.conf))
 
 

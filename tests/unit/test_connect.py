@@ -23,13 +23,13 @@ from tests.unit.connecting import app_with, options_of, server_of
 def test_the_broker_where_it_is_a_redis() -> None:
     server = server_of(app_with("redis://:secret@shop:6380/3", "redis://other/1"))
 
-    assert server.place == ("shop", 6380, 3)
+    assert server.database == ("shop", 6380, 3)
     assert server.options["password"] == "secret"
     assert "secret" not in server.shown
 
 
 def test_else_the_result_backend() -> None:
-    assert server_of(app_with("amqp://rabbit//", "redis://other/1")).place == ("other", 6379, 1)
+    assert server_of(app_with("amqp://rabbit//", "redis://other/1")).database == ("other", 6379, 1)
 
 
 def test_else_an_error_that_says_what_to_set() -> None:
@@ -40,7 +40,7 @@ def test_else_an_error_that_says_what_to_set() -> None:
 def test_a_url_of_its_own_wins() -> None:
     app = app_with("redis://shop:6380/3", groupfifo_url="redis://gate:7000/2")
 
-    assert server_of(app).place == ("gate", 7000, 2)
+    assert server_of(app).database == ("gate", 7000, 2)
     assert isinstance(build_gate(app).releaser, KombuReleaser)
     assert not isinstance(build_gate(app).releaser, ListReleaser)
 
@@ -68,7 +68,7 @@ def test_the_same_place_by_another_name_is_the_broker() -> None:
     ],
 )
 def test_every_kind_of_url(url: str, place: tuple[object, ...]) -> None:
-    assert server_of(app_with("amqp://rabbit//", groupfifo_url=url)).place == place
+    assert server_of(app_with("amqp://rabbit//", groupfifo_url=url)).database == place
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ class Fixed(redis.CredentialProvider):
         ("redis://h/x/y", "no database"),
         ("redis://h#x", "a '#'"),
         ("unix://run/redis.sock", "three slashes"),
-        ("redis://h?decode_responses=true", "decode_responses is not for the gate"),
+        ("redis://h?decode_responses=true", "decode_responses does not work, as the gate reads bytes"),
         ("redis://h?max_conections=4", "max_conections is no option"),
         ("redis://h?parser_class=x", "parser_class is no option"),
         ("redis://h?socket_timeout=soon", "socket_timeout has a value that can't be read"),
@@ -131,7 +131,7 @@ class Fixed(redis.CredentialProvider):
         ("rediss://h?ssl_cert_reqs=maybe", "may be none, optional, required"),
         ("redis://h?credential_provider=nowhere.Such", "can't be made: ModuleNotFoundError"),
         ("redis://h?credential_provider=os.getcwd", "makes no redis.CredentialProvider"),
-        ("redis://a;redis://b", "order needs one gate"),
+        ("redis://a;redis://b", "the gate has to be one server"),
         ("sentinel://a;sentinel://b", "needs the name of the master"),
         ("sentinel://a/1;sentinel://b/2", "contradicts itself"),
     ],
@@ -144,7 +144,7 @@ def test_a_wrong_url_is_quoted(url: str, said: str) -> None:
 
 
 def test_a_list_of_urls_is_no_gate() -> None:
-    with pytest.raises(InvalidSetting, match="several servers are several gates"):
+    with pytest.raises(InvalidSetting, match="the gate has to be one server"):
         server_of(app_with("redis://h", groupfifo_url=["redis://h"]))
 
 

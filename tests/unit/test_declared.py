@@ -10,7 +10,7 @@ from kombu.common import Broadcast
 from kombu.entity import binding
 from kombu.utils.json import dumps, loads
 
-from celery_groupfifo.gate.declared import described, entities
+from celery_groupfifo.gate.declared import describe_entities, restore_entities
 
 MEDIA = Exchange("media", type="topic", durable=False, arguments={"alternate-exchange": "rest"})
 ENTITIES = [
@@ -53,23 +53,23 @@ def declaring(entity: Any) -> list[str]:
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
 def test_what_is_made_again_declares_the_same(entity: Any) -> None:
-    told = loads(dumps(described([entity])))
-    [again] = entities(told)
+    told = loads(dumps(describe_entities([entity])))
+    [again] = restore_entities(told)
     assert declaring(again) == declaring(entity)
     assert again.can_cache_declaration == entity.can_cache_declaration
 
 
 def test_what_is_usual_is_not_told() -> None:
-    assert described([Queue("celery", Exchange("celery"), "celery")]) == [
+    assert describe_entities([Queue("celery", Exchange("celery"), "celery")]) == [
         {"queue": {"name": "celery", "routing_key": "celery"}, "exchange": {"name": "celery"}}
     ]
 
 
 def test_what_no_other_process_can_declare_is_left_out() -> None:
-    assert described([Queue("mine", exclusive=True), Queue(""), Queue("ours")]) == [{"queue": {"name": "ours"}}]
+    assert describe_entities([Queue("mine", exclusive=True), Queue(""), Queue("ours")]) == [{"queue": {"name": "ours"}}]
 
 
 def test_a_subclass_is_told_as_what_it_declares() -> None:
-    [again] = entities(described([Broadcast("everyone", queue="q1")]))
+    [again] = restore_entities(describe_entities([Broadcast("everyone", queue="q1")]))
     assert isinstance(again, Queue)
     assert (again.name, again.auto_delete, again.exchange.type) == ("q1", True, "fanout")

@@ -33,13 +33,13 @@ class Worker:
     """A member as far as endings need it; its gate hears everything and answers nothing.
 
     Attributes:
-        told: The script of each call, and whether its caller would have waited.
+        sent: The script of each call, and whether its caller would have waited.
         closed: The runs whose delivery was closed.
     """
 
     def __init__(self) -> None:
         self.runs, self.aside = Runs(), Background("test-aside")
-        self.told: list[tuple[str, bool]] = []
+        self.sent: list[tuple[str, bool]] = []
         self.calls: list[Any] = []
         self.closed: list[Run] = []
         self.soon: list[Any] = []
@@ -61,16 +61,16 @@ class Worker:
                 surrender_call=lambda back, lists: ("k", [], [lost for _, lost in back]),
             ),
             lists=SimpleNamespace(beside=lambda message: [], all=lambda: []),
-            outbox=SimpleNamespace(tell=self._tell, has=lambda run: any(run in told.runs for told in self.calls)),
+            outbox=SimpleNamespace(send=self._send, has=lambda run: any(run in call.runs for call in self.calls)),
             pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
             loop=SimpleNamespace(is_main=False),
-            hearing=SimpleNamespace(aside=False),
+            answers=SimpleNamespace(in_thread=False),
         )
         self.member, self.endings = member, Endings(member)
 
-    def _tell(self, told: Any, wait: bool) -> None:
-        self.told.append((told.script, wait))
-        self.calls.append(told)
+    def _send(self, call: Any, wait: bool) -> None:
+        self.sent.append((call.script, wait))
+        self.calls.append(call)
 
     def add(self, fence: int, state: State = State.STARTED) -> Run:
         run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence}")
@@ -124,7 +124,7 @@ def test_the_renewer_waits_for_no_receiver_of_a_signal(worker: Worker, signal: A
         until(lambda: not len(worker.aside))
         signal.disconnect(hang)
     assert len(threads) == 2 and passes not in threads
-    wanted = State.LOST if signal is signals.group_lease_lost else State.RETURNED
+    wanted = State.LOST if signal is signals.group_lease_lost else State.SURRENDERING
     assert [run.state for run in bad] == [wanted, wanted]
 
 
@@ -134,7 +134,7 @@ def test_where_tasks_run_inline_none_is_started_by_what_the_renewer_has_seen(wor
     step(run, State.OVER)
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
-    assert worker.told == [("finish", False)], "whoever waits for the answer goes on with the next task"
+    assert worker.sent == [("finish", False)], "whoever waits for the answer goes on with the next task"
 
 
 def test_what_goes_on_after_it_was_missed_is_left_alone(worker: Worker) -> None:
@@ -146,12 +146,12 @@ def test_what_goes_on_after_it_was_missed_is_left_alone(worker: Worker) -> None:
     worker.endings.settle(run)
     busy.set()
     until(lambda: not len(worker.aside))
-    assert run.state is State.TOLD and worker.told == [("finish", True)]
+    assert run.state is State.FINISHING and worker.sent == [("finish", True)]
     assert worker.runs.of(run.header) is run and not worker.closed
 
 
 def test_a_run_whose_call_is_gone_keeps_no_place_among_the_prefetched(worker: Worker) -> None:
-    run = worker.add(1, State.TOLD)
+    run = worker.add(1, State.FINISHING)
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
     assert worker.closed == [run] and worker.runs.of(run.header) is None
@@ -178,7 +178,7 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
     signals.group_finished.connect(strike)
     try:
         with pytest.raises(Strikes):
-            worker.calls[0].heard([], worker.calls[0])
+            worker.calls[0].on_answer([], worker.calls[0])
     finally:
         signals.group_finished.disconnect(strike)
     assert (worker.closed, handed) == (([run], []) if taken is None else ([], [taken]))
@@ -187,14 +187,14 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
 def test_an_end_that_celery_still_deals_with_is_in_its_hands(worker: Worker) -> None:
     """Timeline: Celery tells the result backend of a failure before it acknowledges, and the backend hangs."""
     run, request = worker.add(1, State.OVER), Request()
-    run.requested(request)
+    run.set_request(request)
     renewer = worker.renewer()
     for _ in range(4):
         renewer.pass_once()
     until(lambda: not len(worker.aside))
-    assert run.state is State.OVER and run.renewed > 0 and not worker.told
+    assert run.state is State.OVER and run.renewed > 0 and not worker.sent
     run.on_reject(None, None)
-    assert worker.told == [("finish", True)]
+    assert worker.sent == [("finish", True)]
 
 
 @pytest.mark.parametrize(
@@ -206,10 +206,10 @@ def test_whether_a_dropped_run_counts_as_one_whose_process_was_lost(
 ) -> None:
     run = worker.add(1, state)
     if before:
-        run.ends_with_worker()
+        run.mark_worker_lost()
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
-    assert run.state is State.RETURNED and run.worker_lost is wanted
+    assert run.state is State.SURRENDERING and run.worker_lost is wanted
 
 
 @pytest.mark.parametrize("disposition", [Disposition.ACK, None], ids=["told", "given back"])
@@ -225,7 +225,7 @@ def test_a_lease_that_is_lost_just_when_a_run_ends_leaves_nothing_behind(
     monkeypatch.setattr(Run, "over", lost_then)
     run.disposition = disposition
     worker.endings.settle(run)
-    assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs) and not worker.told
+    assert run.state is State.ENDED and worker.closed == [run] and not len(worker.runs) and not worker.sent
 
 
 def test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended(
@@ -249,7 +249,7 @@ def test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended(
 def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> None:
     """Timeline: the lease of a run is lost, and the pool forgets it without a word: a flush at a reconnect, say."""
     run, request = worker.add(1), Request()
-    run.requested(request)
+    run.set_request(request)
     renewer = worker.renewer(lost=(1,))
     worker.pool_has.add(run)
     renewer.pass_once()
@@ -259,7 +259,7 @@ def test_a_lost_run_that_celery_drops_leaves_nothing_behind(worker: Worker) -> N
         renewer.pass_once()
     until(lambda: not len(worker.aside))
     assert run.is_lost and worker.runs.of(run.header) is run, "Celery may yet give it to the pool"
-    run.requested(Request())  # Celery's is gone
+    run.set_request(Request())  # Celery's is gone
     for _ in range(3):
         renewer.pass_once()
     until(lambda: not len(worker.aside))

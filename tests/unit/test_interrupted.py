@@ -22,7 +22,7 @@ Interrupted = tuple[Any, Callable[[], object]]
 
 def transition() -> Interrupted:
     run = run_in(State.OVER)
-    return run._lock, run.told
+    return run._lock, run.finishing
 
 
 def lists() -> Interrupted:

@@ -31,7 +31,7 @@ HOSTILE = [
 
 def test_hostile_texts_stay_apart() -> None:
     keys = Keys("", "groupfifo", 0)
-    names = {name for text in HOSTILE for name in (keys.waiting(quote(text)), keys.group(quote(text)))}
+    names = {name for text in HOSTILE for name in (keys.line(quote(text)), keys.group(quote(text)))}
 
     assert len(names) == 2 * len(HOSTILE)
 
@@ -53,7 +53,7 @@ def test_all_keys_of_a_partition_share_a_hash_tag() -> None:
         keys.wake,
         keys.pulse,
         keys.crowd,
-        keys.waiting(quote("g")),
+        keys.line(quote("g")),
         keys.group(quote("g")),
         keys.calls(quote("w")),
         keys.producer("p"),

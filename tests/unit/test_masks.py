@@ -9,14 +9,14 @@ from celery import Celery
 
 from celery_groupfifo import InvalidSetting
 from celery_groupfifo.gate.gate import build_gate
-from celery_groupfifo.masks import shown
+from celery_groupfifo.masks import masked
 from celery_groupfifo.settings import read_settings
 
 SECRET, REST = "geheim", "nis"
 
 
 @pytest.mark.parametrize(
-    ("url", "masked"),
+    ("url", "wanted"),
     [
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
         ("redis://[::1]:6379/0?db=1", "redis://[::1]:6379/0?db=1"),
@@ -43,8 +43,8 @@ SECRET, REST = "geheim", "nis"
         ("geheim@shop:6379", "**@shop:6379"),
     ],
 )
-def test_no_part_of_a_password_is_shown(url: Any, masked: str) -> None:
-    assert shown(url) == masked
+def test_no_part_of_a_password_is_shown(url: Any, wanted: str) -> None:
+    assert masked(url) == wanted
 
 
 def app_with(**conf: Any) -> Celery:

@@ -65,7 +65,7 @@ def run(settled: list[Run]) -> Run:
     for each in WAYS[State.STARTED]:
         step(run, each)
     run.on_ack(None, ())
-    run.dies(11)
+    run.set_dying(11)
     return run
 
 
@@ -84,7 +84,7 @@ def test_one_whose_child_can_not_be_seen_is_over_after_a_while(
 ) -> None:
     looks = Looks(monkeypatch, AttributeError("_is_alive"))
     looks.wait_for(run)
-    assert looks.time >= member.BLIND_SECONDS
+    assert looks.time >= member.UNCHECKED_SECONDS
     assert settled == [run] and run.state is State.OVER and not run.dying
 
 
@@ -105,9 +105,9 @@ def test_while_a_signal_handler_holds_the_loop_others_do_its_part(green: bool) -
 
     worker: Any = SimpleNamespace(
         consumer=SimpleNamespace(pool=SimpleNamespace(is_green=green)),
-        hearing=SimpleNamespace(pause=noted("paused")),
+        answers=SimpleNamespace(pause=noted("paused")),
         outbox=SimpleNamespace(abandon_loop=noted("handed over")),
-        give_back_unstarted=noted("given back"),
+        surrender_unstarted=noted("given back"),
     )
     Member.leave(worker)
     wanted = [] if green else [("paused", True), ("handed over", False), ("given back", False)]
@@ -115,16 +115,16 @@ def test_while_a_signal_handler_holds_the_loop_others_do_its_part(green: bool) -
     assert worker._leaving and done == wanted
 
 
-@pytest.mark.parametrize("which", ["hearing", "aside", "backend"])
+@pytest.mark.parametrize("which", ["answers", "aside", "backend"])
 def test_what_has_to_be_told_is_told_before_a_worker_ends(which: str) -> None:
     """Timeline: a lease was lost, or a task was revoked at the gate, and whoever hears of it takes a moment."""
-    told, works = list[str](), {name: Background(name) for name in ("hearing", "aside", "backend")}
+    told, works = list[str](), {name: Background(name) for name in ("answers", "aside", "backend")}
     stops = SimpleNamespace(stop=lambda *within: None, close=lambda *patience: False)
     worker: Any = SimpleNamespace(
         **works, loop=stops, runs=[], outbox=stops, renewer=stops, sweeper=stops, publisher=stops, pool=stops
     )
-    worker.endings = SimpleNamespace(give_back=lambda runs: None)
-    worker.hearing.pause = lambda: None
+    worker.endings = SimpleNamespace(surrender=lambda runs: None)
+    worker.answers.pause = lambda: None
     for number in (1, 2):
         works[which].submit(partial(time.sleep, 0.05))
         works[which].submit(partial(told.append, f"{which} {number}"))
@@ -134,11 +134,11 @@ def test_what_has_to_be_told_is_told_before_a_worker_ends(which: str) -> None:
 
 def test_who_hangs_keeps_a_worker_from_ending_for_a_moment_only() -> None:
     end = threading.Event()
-    works = {name: Background(name) for name in ("hearing", "aside", "backend", "publisher")}
+    works = {name: Background(name) for name in ("answers", "aside", "backend", "publisher")}
     stops = SimpleNamespace(stop=lambda *within: None, close=lambda *patience: False)
     worker: Any = SimpleNamespace(**works, loop=stops, runs=[], outbox=stops, renewer=stops, sweeper=stops, pool=stops)
-    worker.endings = SimpleNamespace(give_back=lambda runs: None)
-    worker.hearing.pause = lambda: None
+    worker.endings = SimpleNamespace(surrender=lambda runs: None)
+    worker.answers.pause = lambda: None
     waits: list[float] = []
 
     def noted(within: float, stop: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo.worker.hearing import Hearing
+from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.pools import Prefork, Threads
 from celery_groupfifo.worker.request import GroupRequest
@@ -24,10 +24,10 @@ def without_loop() -> Loop:
 @pytest.mark.parametrize("give", ["give", "pass_on"])
 def test_what_waits_for_a_place_in_a_full_prefork_pool_holds_up_no_answer(give: str) -> None:
     pool, place = Prefork(SimpleNamespace(), without_loop()), threading.Event()
-    hearing, heard = Hearing(without_loop(), pool.hears_on_loop), threading.Event()
+    answers, heard = AnswerDispatcher(without_loop(), pool.answers_on_loop), threading.Event()
     given: list[bool] = []
-    hearing.hear(lambda: getattr(pool, give)(lambda: given.append(place.wait(20))))
-    hearing.hear(heard.set)
+    answers.dispatch(lambda: getattr(pool, give)(lambda: given.append(place.wait(20))))
+    answers.dispatch(heard.set)
     assert heard.wait(60) and not given
     place.set()
     until(lambda: given == [True])

@@ -85,7 +85,7 @@ def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
     headers = request(groupfifo="a ticket", groupfifo_key="g", groupfifo_max_lost=2, mine=1)
     message = Message(body, content_type="application/json", content_encoding="utf-8", accept={"application/json"})
     message.headers = headers
-    run = SimpleNamespace(since=3.0, requested=lambda request: None)
+    run = SimpleNamespace(since=3.0, set_request=lambda request: None)
     app = Celery(set_as_current=False)
 
     @app.task(name="a task", shared=False)

@@ -68,7 +68,7 @@ def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
     assert not run.in_hand
 
 
-@pytest.mark.parametrize("became", [State.RETURNED, State.LOST])
+@pytest.mark.parametrize("became", [State.SURRENDERING, State.LOST])
 def test_one_that_was_given_back_while_it_waited_is_not_shown_to_celery(became: State) -> None:
     """Timeline: it waits for its place in a full pool, and a soft shutdown gives it back."""
     worker, run, later = Worker("strategy"), make_run(), list[Run]()

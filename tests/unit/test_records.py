@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_groupfifo.gate.keys import Quoted, quote
-from celery_groupfifo.gate.records import BuriedEntry, Flight, StoredEntry, Waiting, message_of, ticket_of
+from celery_groupfifo.gate.records import Flight, PlaceInLine, StoredDeadLetter, StoredEntry, message_of, ticket_of
 
 MESSAGE = b'}, "body": "x"}, "groupfifo_key": "a b", "task": "t"}, "rest": 1}'
 CUT = MESSAGE.index(b'"groupfifo_key"')
@@ -57,14 +57,14 @@ def test_a_record_of_what_is_under_way() -> None:
 
 
 def test_a_place_in_line() -> None:
-    assert Waiting.parse("1800 id;r") == Waiting("1800", "id;r")
+    assert PlaceInLine.parse("1800 id;r") == PlaceInLine("1800", "id;r")
 
 
 def test_a_dead_letter() -> None:
     stored = json.dumps(["g", "id", "why", "1800.5"]).encode() + b"\n1 g q 0\nmessage"
-    assert BuriedEntry.parse(stored) == BuriedEntry(Quoted("g"), "id", "why", 1800, b"1 g q 0\nmessage")
+    assert StoredDeadLetter.parse(stored) == StoredDeadLetter(Quoted("g"), "id", "why", 1800, b"1 g q 0\nmessage")
     for other in (b"", b"[1]", b'["g", "id", "why", "soon"]', b'["g", "id", "why", "Infinity"]', b"{}"):
-        assert BuriedEntry.parse(other) is None
+        assert StoredDeadLetter.parse(other) is None
 
 
 def test_a_ticket_in_a_message() -> None:

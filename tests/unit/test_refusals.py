@@ -7,7 +7,7 @@ import redis
 from redis._parsers.base import BaseParser
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
-from celery_groupfifo.gate.refusals import Kind, is_unreachable, kind_of, told
+from celery_groupfifo.gate.refusals import Kind, is_unreachable, kind_of, wrap_error
 
 SHOWN = "redis://shop:6379/0"
 #: As Redis 6.2 tells what a command inside a script has raised, and as the scripts tell what they have caught.
@@ -43,14 +43,14 @@ def parsed(line: str) -> redis.RedisError:
 def test_another_server_may_do_it(line: str) -> None:
     error = parsed(line)
     assert kind_of(error) is Kind.ELSEWHERE and kind_of(error).distrusted and kind_of(error).repeated
-    assert isinstance(told("park", error, SHOWN), ScriptRefused if "NOPERM" in line else GateUnavailable)
+    assert isinstance(wrap_error("park", error, SHOWN), ScriptRefused if "NOPERM" in line else GateUnavailable)
 
 
 @pytest.mark.parametrize("line", ["NOAUTH Authentication required.", "WRONGPASS invalid username-password pair"])
 def test_a_new_connection_authenticates_anew(line: str) -> None:
     error = parsed(line)
     assert kind_of(error).distrusted and kind_of(error).repeated
-    assert isinstance(told("park", error, SHOWN), GateUnavailable)
+    assert isinstance(wrap_error("park", error, SHOWN), GateUnavailable)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_new_connection_authenticates_anew(line: str) -> None:
 def test_a_script_that_was_forbidden_half_way_is_not_repeated(line: str) -> None:
     error = parsed(line)
     assert kind_of(error) is Kind.HALF_DONE and kind_of(error).distrusted and not kind_of(error).repeated
-    assert isinstance(told("park", error, SHOWN), ScriptRefused)
+    assert isinstance(wrap_error("park", error, SHOWN), ScriptRefused)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_script_that_was_forbidden_half_way_is_not_repeated(line: str) -> None
 def test_the_right_server_can_not_for_the_moment(line: str) -> None:
     error = parsed(line)
     assert kind_of(error) is Kind.MEANT and not kind_of(error).distrusted and not kind_of(error).repeated
-    unavailable = told("park", error, SHOWN)
+    unavailable = wrap_error("park", error, SHOWN)
     assert isinstance(unavailable, GateUnavailable) and unavailable.answered
 
 
@@ -89,11 +89,11 @@ def test_the_right_server_can_not_for_the_moment(line: str) -> None:
 def test_the_call_is_wrong(line: str) -> None:
     error = parsed(line)
     assert kind_of(error) is Kind.MEANT
-    assert type(told("park", error, SHOWN)) is GroupFifoError
+    assert type(wrap_error("park", error, SHOWN)) is GroupFifoError
 
 
 def test_lost_and_late() -> None:
-    lost = told("park", redis.ConnectionError("Connection closed by server."), SHOWN)
+    lost = wrap_error("park", redis.ConnectionError("Connection closed by server."), SHOWN)
     assert isinstance(lost, GateUnavailable) and not lost.answered
     assert kind_of(redis.ConnectionError("Connection closed by server.")) is Kind.LOST
     assert kind_of(redis.TimeoutError("Timeout reading from shop:6379")) is Kind.LATE
@@ -105,5 +105,5 @@ def test_what_redis_py_can_not_send_is_the_calls_own_fault() -> None:
     """A server that is away would be waited for, for ever, and all other calls with it."""
     error = redis.DataError("Invalid input of type: 'object'.")
     assert kind_of(error) is Kind.MEANT
-    found = told("begin", error, SHOWN)
+    found = wrap_error("begin", error, SHOWN)
     assert not isinstance(found, GateUnavailable) and not is_unreachable(found)

@@ -68,7 +68,7 @@ class Told:
 
     def _settle(self, run: Run) -> None:
         self.settled.append(run.disposition)
-        run.told()
+        run.finishing()
 
     def backend(self, error: BaseException) -> list[Any]:
         """Let the result backend raise. Returns what it was told."""
@@ -94,7 +94,7 @@ def test_a_time_limit_ends_a_run_though_its_failure_can_not_be_stored(error: Bas
     else:
         with pytest.raises(Strikes):
             told.request.on_timeout(False, 3.0)
-    assert stored and told.run.state is State.TOLD and len(told.settled) == 1
+    assert stored and told.run.state is State.FINISHING and len(told.settled) == 1
     assert told.run.outcome == "failure"
     assert told.run.failure == Failure("block", "t", "TimeLimitExceeded: TimeLimitExceeded(3.0,)", "w")
     if isinstance(error, Exception) or not acks_late:
@@ -119,8 +119,8 @@ def test_a_time_limit_of_a_lost_run_is_not_stored() -> None:
 def test_a_time_limit_that_strikes_while_the_end_is_told_changes_nothing() -> None:
     told = Told()
     stored = told.backend(ConnectionError("away"))
-    told.run.comes_to("success")
-    assert told.run.over() and told.run.told()
+    told.run.set_outcome("success")
+    assert told.run.over() and told.run.finishing()
     told.request.on_timeout(False, 3.0)
     assert stored == [] and told.settled == [] and told.run.outcome == "success" and told.run.failure is None
 
@@ -134,4 +134,4 @@ def test_a_rejection_counts_though_a_time_limit_strikes_while_it_is_stored() -> 
         info = ExceptionInfo()
     with suppress(Strikes):  # Celery 5.7 stores it
         told.request.on_failure(info)
-    assert told.run.state is State.TOLD and set(told.settled) == {Disposition.REJECT}
+    assert told.run.state is State.FINISHING and set(told.settled) == {Disposition.REJECT}

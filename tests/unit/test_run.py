@@ -13,7 +13,7 @@ import pytest
 
 import celery_groupfifo
 from celery_groupfifo.gate.model import Ticket
-from celery_groupfifo.worker.run import FOLLOWS, LEASED, LEAVING, Disposition, Run, Runs, State
+from celery_groupfifo.worker.run import ENDING, FOLLOWS, LEASED, Disposition, Run, Runs, State
 
 DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
 
@@ -24,8 +24,8 @@ WAYS: dict[State, tuple[State, ...]] = {
     State.GIVEN: (State.BEGUN, State.GIVEN),
     State.STARTED: (State.BEGUN, State.GIVEN, State.STARTED),
     State.OVER: (State.BEGUN, State.OVER),
-    State.TOLD: (State.BEGUN, State.OVER, State.TOLD),
-    State.RETURNED: (State.BEGUN, State.RETURNED),
+    State.FINISHING: (State.BEGUN, State.OVER, State.FINISHING),
+    State.SURRENDERING: (State.BEGUN, State.SURRENDERING),
     State.LOST: (State.BEGUN, State.LOST),
     State.ENDED: (State.ENDED,),
 }
@@ -38,12 +38,12 @@ EDGES = {
     "e": (State.STARTED, State.OVER),
     "f": (State.GIVEN, State.OVER),
     "g": (State.BEGUN, State.OVER),
-    "h": (State.OVER, State.TOLD),
-    "i": (State.OVER, State.RETURNED),
-    "j": (State.GIVEN, State.RETURNED),
-    "k": (State.BEGUN, State.RETURNED),
-    "l": (State.TOLD, State.ENDED),
-    "m": (State.RETURNED, State.ENDED),
+    "h": (State.OVER, State.FINISHING),
+    "i": (State.OVER, State.SURRENDERING),
+    "j": (State.GIVEN, State.SURRENDERING),
+    "k": (State.BEGUN, State.SURRENDERING),
+    "l": (State.FINISHING, State.ENDED),
+    "m": (State.SURRENDERING, State.ENDED),
     "n": (State.BEGUN, State.LOST),
     "o": (State.GIVEN, State.LOST),
     "p": (State.STARTED, State.LOST),
@@ -73,8 +73,8 @@ def step(run: Run, state: State) -> bool:
         State.GIVEN: run.given,
         State.STARTED: lambda: run.started(11),
         State.OVER: run.over,
-        State.TOLD: run.told,
-        State.RETURNED: run.given_back,
+        State.FINISHING: run.finishing,
+        State.SURRENDERING: run.surrendering,
         State.LOST: run.lost,
         State.ENDED: run.ended,
     }
@@ -104,7 +104,7 @@ def test_no_other_edge_can(edge: tuple[State, State]) -> None:
 
 def test_the_table_has_the_edges_of_the_diagram_and_no_others() -> None:
     assert {(before, after) for after, states in FOLLOWS.items() for before in states} == set(EDGES.values())
-    assert LEAVING < LEASED
+    assert ENDING < LEASED
     assert State.LOST not in LEASED and State.ENDED not in LEASED
 
 
@@ -124,7 +124,7 @@ def test_of_many_threads_one_walks_an_edge() -> None:
 
     def walk() -> None:
         start.wait()
-        walked.append(run.told())
+        walked.append(run.finishing())
 
     threads = [threading.Thread(target=walk) for _ in range(16)]
     for thread in threads:
@@ -149,10 +149,10 @@ class Struck(frozenset[State]):
 def test_a_signal_handler_in_the_midst_of_a_transition_is_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timeline: the main thread looks whether a run may be told, and SIGQUIT ends the pool, which tells it."""
     run, told = run_in(State.OVER), []
-    struck = Struck(FOLLOWS[State.TOLD])
-    struck.handler = lambda: told.append(run.told())
-    monkeypatch.setitem(FOLLOWS, State.TOLD, struck)
-    told.append(run.told())
+    struck = Struck(FOLLOWS[State.FINISHING])
+    struck.handler = lambda: told.append(run.finishing())
+    monkeypatch.setitem(FOLLOWS, State.FINISHING, struck)
+    told.append(run.finishing())
     assert told == [True, False]
 
 
@@ -190,7 +190,7 @@ def test_a_request_that_nobody_holds_is_gone() -> None:
     assert run.request is None and not run.was_requested
     request = Request()
     request.run = run
-    run.requested(request)
+    run.set_request(request)
     assert run.request is request
     del request
     gc.collect()

@@ -56,13 +56,13 @@ def test_tls_of_the_broker(broker: str, conf: dict[str, Any], options: dict[str,
 def test_settings_that_name_the_broker_in_parts() -> None:
     app = app_with("redis://", broker_user="user", broker_password="pw", broker_port=7000, broker_vhost="3")
     server = server_of(app)
-    assert server.place == ("127.0.0.1", 7000, 3)
+    assert server.database == ("127.0.0.1", 7000, 3)
     assert (server.options["username"], server.options["password"]) == ("user", "pw")
 
 
 def test_a_broker_by_its_transport() -> None:
     app = app_with("shop", broker_transport="redis", broker_vhost="2")
-    assert server_of(app).place == ("shop", 6379, 2)
+    assert server_of(app).database == ("shop", 6379, 2)
     assert server_of(app).shown == "redis://shop:6379/2"
 
 
@@ -98,7 +98,7 @@ def test_a_url_of_the_broker_that_kombu_does_not_take(url: str, said: str) -> No
 def test_a_socket_of_the_broker() -> None:
     app = app_with("redis+socket://:pw@/run/redis.sock?virtual_host=4", broker_transport_options=TIMES)
     made = options_of(app)
-    assert server_of(app).place == ("", "/run/redis.sock", 4)
+    assert server_of(app).database == ("", "/run/redis.sock", 4)
     assert (made["password"], made["connection_class"]) == ("pw", redis.UnixDomainSocketConnection)
     assert "socket_keepalive" not in made and "host" not in made
 
@@ -106,7 +106,7 @@ def test_a_socket_of_the_broker() -> None:
 @pytest.mark.parametrize("broker", [["redis://:pw@h/1"], "redis://:pw@h/1", ["redis://:pw@h/1", "redis://:pw@h/1"]])
 def test_a_list_of_one(broker: Any) -> None:
     app = app_with("memory://", broker_url=broker)
-    assert server_of(app).place == ("h", 6379, 1) and not server_of(app).others
+    assert server_of(app).database == ("h", 6379, 1) and not server_of(app).others
     assert isinstance(build_gate(app).releaser, ListReleaser)
 
 
@@ -114,7 +114,7 @@ def test_a_list_of_one(broker: Any) -> None:
 def test_a_list_of_several(broker: Any) -> None:
     app = app_with("memory://", broker_url=broker)
     server = server_of(app)
-    assert server.place == (("a", 6379, 0), ("b", 7, 2))
+    assert server.database == (("a", 6379, 0), ("b", 7, 2))
     assert [each["password"] for each in (server.options, *server.others)] == ["a", "b"]
     assert server.shown == "redis://:**@a;redis://:**@b:7/2"
     assert isinstance(build_gate(app).releaser, ListReleaser)
@@ -130,7 +130,7 @@ def test_a_list_of_which_one_is_no_redis() -> None:
 
 def test_the_server_to_write_to_counts() -> None:
     app = app_with("redis://a", broker_write_url="redis://b/2", broker_read_url="redis://c/2")
-    assert server_of(app).place == ("b", 6379, 2)
+    assert server_of(app).database == ("b", 6379, 2)
 
 
 # -- what the result backend's settings say -----------------------------------------
@@ -188,7 +188,7 @@ def test_on_the_result_backends_database_its_settings_count() -> None:
 
 def test_a_result_backend_that_celery_refuses_stops_no_gate_elsewhere() -> None:
     app = app_with("amqp://rabbit//", "rediss://:pw@h/3", groupfifo_url="redis://gate/3")
-    assert server_of(app).place == ("gate", 6379, 3)
+    assert server_of(app).database == ("gate", 6379, 3)
 
 
 def test_elsewhere_nothing_of_the_brokers_settings_counts() -> None:
@@ -211,7 +211,7 @@ def test_sentinels_of_its_own_by_tls() -> None:
 
 def test_an_option_that_redis_py_does_not_have() -> None:
     server = server_of(app_with("redis://h", broker_use_ssl={"ca_certs": "/ca"}))
-    with pytest.raises(InvalidSetting, match="no option ca_certs"):
+    with pytest.raises(InvalidSetting, match="Unknown option of a connection to Redis: ca_certs"):
         server.connections(1.0, "me")
 
 
@@ -246,4 +246,4 @@ def test_a_global_key_prefix_is_in_front_of_every_key() -> None:
     gate = build_gate(app_with("redis://localhost:1/0", broker_transport_options={"global_keyprefix": "app1:"}))
 
     assert gate.keyspace.partitions[0].entries == "app1:{groupfifo:0}:entries"
-    assert gate.releaser.place(Route("", "mail", 6))[:2] == ("app1:mail%06%166", "app1:mail\x06\x166")
+    assert gate.releaser.destination(Route("", "mail", 6))[:2] == ("app1:mail%06%166", "app1:mail\x06\x166")

@@ -100,7 +100,7 @@ def test_an_event_names_its_run(run: Any) -> None:
         "attempt": 4,
         "lost": 2,
     }
-    assert fields["waited"] > fields["released"] > 0
+    assert fields["task_wait"] > fields["slot_wait"] > 0
     assert set(dispatcher.buffer_group) == {"task", "groupfifo"}
 
 
@@ -171,10 +171,10 @@ def test_a_line_names_group_fence_and_attempt(run: Any, caplog: pytest.LogCaptur
     assert record.levelno == logging.ERROR
     assert f"a.task[an-id] (group 'a key', fence {TICKET.fence}, attempt 4)" in record.getMessage()
     said: Any = record
-    assert (said.group, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
+    assert (said.group_key, said.fence, said.attempt, said.task_id) == ("a key", TICKET.fence, 4, "an-id")
 
 
-@pytest.mark.parametrize("name", ["reclaimed", "rung"])
+@pytest.mark.parametrize("name", ["reclaimed", "tickets_lost"])
 def test_a_sweep_does_not_wait_for_receivers(name: str) -> None:
     found: list[int] = []
     aside: list[Any] = []
@@ -200,7 +200,7 @@ def test_a_thread_of_our_own_leaves_the_sending_of_events_to_the_loop(run: Any) 
     dispatcher, soon = Dispatcher(), list[Any]()
     consumer = SimpleNamespace(hostname="one@host", event_dispatcher=dispatcher)
     told = events.Events(consumer, soon.append, lambda call: call())
-    for name, steps in (("groupfifo-heard", 1), ("MainThread", 0)):
+    for name, steps in (("groupfifo-answers", 1), ("MainThread", 0)):
         soon.clear()
         thread = threading.Thread(target=told.surrendered, args=(run,), name=name)
         thread.start()

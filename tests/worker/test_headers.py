@@ -97,12 +97,12 @@ def test_a_plain_task_with_a_forged_ticket_is_plain(crew: Crew, forged: str) -> 
 @on("prefork", "threads")
 @pytest.mark.parametrize("forged", FORGED)
 def test_on_an_ordered_task_it_begins_nothing_and_is_told(crew: Crew, key: str, forged: str) -> None:
-    """What may be the gate's own copy is dropped: what waits at the gate goes out again. Else it runs, as it came."""
+    """What may be the gate's own copy is dropped, as the task waits at the gate. Else it runs, as it came."""
     crew.send(key, 1, "wait", name=key)
     until(lambda: crew.history.group(key))
     result = published(crew, "worker.act", key, 902, "headers", **FORGED[forged])
     dropped = forged.startswith("its own")
-    said = f"worker.act[{result.id}] came with a ticket that the gate has not put there"
+    said = f"worker.act[{result.id}] came with a ticket that the gate has not put into its message"
     until(lambda: said in crew.worker.log, lambda: crew.worker.log[-2000:])
     if not dropped:
         assert result.get(timeout=60) == MINE

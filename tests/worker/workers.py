@@ -30,7 +30,7 @@ OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "priority", 
 OPTIONS |= {"group_max_lost", "group_on_failure", "headers"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
-LASTING = ("fence", "stats", "seen", "pulse", "wake", "audit")
+LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
 
 
 def on(*pools: str) -> pytest.MarkDecorator:

@@ -120,7 +120,7 @@
         $.ajax({
             type: 'POST', url: page.dataset.prefix + path, data: JSON.stringify(said), contentType: 'application/json',
             dataType: 'json',
-            success: function (reply) { toast(reply.message, !reply.refused); then(); },
+            success: function (reply) { toast(reply.sentence, !reply.refused); then(); },
             error: function (reply) { toast(reply.responseText || 'Flower is unreachable', false); then(); }
         });
     }
@@ -149,12 +149,12 @@
             verb.charAt(0).toUpperCase() + verb.slice(1), asked.destroys, asked.reasoned, then);
     }
 
-    function warn(unread, workers) {
+    function warn(queues, workers) {
         var text = '';
         if (workers === 0) {
             text = 'No worker answers: nobody takes tasks.';
-        } else if (unread && unread.length) {
-            text = 'Heads of groups wait in queues that no answering worker consumes: ' + unread.join(', ') + '.';
+        } else if (queues && queues.length) {
+            text = 'Heads of groups wait in queues that no answering worker consumes: ' + queues.join(', ') + '.';
         }
         $('#gf-warning').text(text).toggleClass('d-none', !text);
     }
@@ -246,7 +246,7 @@
         $('#gf-m-rate').text(said.throughput.now === null ? '\u2014' : Math.round(said.throughput.now).toLocaleString());
         chart(said.throughput.points);
         $('[data-count]').each(function () { $(this).text(states[this.dataset.count] || 0); });
-        warn(said.unread, said.workers);
+        warn(said.unconsumed_queues, said.workers);
     }
 
     function groupsPage() {
@@ -294,7 +294,7 @@
                     return running.map(function (run) { return workerLink(run.worker); }).join('<br>') || MISSING;
                 }},
                 {data: 'oldest_age', className: 'text-center text-nowrap', render: span},
-                {data: 'done', className: 'text-center', render: function (many) { return many.toLocaleString(); }},
+                {data: 'succeeded', className: 'text-center', render: function (many) { return many.toLocaleString(); }},
                 {data: 'failed', className: 'text-center', render: function (many) { return many.toLocaleString(); }},
                 {data: null, orderable: false, className: 'text-nowrap text-end', render: function (_, type, row) {
                     if (readOnly) {
@@ -325,8 +325,8 @@
             var verb = this.dataset.bulk, many = last.recordsFiltered || 0, search = grid.search(),
                 said = {search: search, state: state, count: many},
                 words = {
-                    groups: count(many, 'group'), depth: count(last.tasks || 0, 'task'),
-                    waiting: count(last.waiting || 0, 'task'),
+                    groups: count(many, 'group'), depth: count(last.depth || 0, 'task'),
+                    not_running: count(last.depth - last.running || 0, 'task'),
                     selection: [state, search].filter(Boolean).join(', ') || 'all groups'
                 };
             confirmedVerb(verb, QUESTIONS[verb].many + '\nSelection: {selection}.', words, function (reason) {
@@ -342,7 +342,7 @@
     // -- one group -------------------------------------------------------------
 
     function about(found) {
-        var group = found.group, rows = [['Why', esc(found.explain)]];
+        var group = found.group, rows = [['Why', esc(found.sentence)]];
         if (group) {
             rows.push(['State', badge(group.state) + (group.by ? ' by ' + esc(group.by) : '') +
                 (group.reason ? ', because: ' + esc(group.reason) : '')]);
@@ -356,7 +356,7 @@
             rows.push(['Head', taskLink(found.head) + ' ' + esc(found.head.task || '') +
                 (found.head.due ? ', due ' + when(found.head.due) : '')]);
         }
-        rows.push(['Since Flower started', esc(found.done.toLocaleString() + ' done, ' + found.failed.toLocaleString() +
+        rows.push(['Since Flower started', esc(found.succeeded.toLocaleString() + ' succeeded, ' + found.failed.toLocaleString() +
             ' failed')]);
         var html = rows.map(function (row) {
             return '<div class="detail-row"><dt>' + row[0] + '</dt><dd>' + row[1] + '</dd></div>';
@@ -428,11 +428,11 @@
         redrives(look);
         $('#gf-actions').on('click', '[data-verb]', function () {
             var verb = this.dataset.verb, group = last.group, head = group && group.head, said = {},
-                name = last.head && last.head.task, waiting = group ? group.depth - last.running.length : 0,
+                name = last.head && last.head.task, notRunning = group ? group.depth - last.running.length : 0,
                 words = {
                     key: "'" + visible(key) + "'", head: name ? name + '[' + head + ']' : head,
-                    depth: count(group ? group.depth : 0, 'task'), waiting: count(waiting, 'task'),
-                    behind: count(Math.max(waiting - 1, 0), 'task')
+                    depth: count(group ? group.depth : 0, 'task'), not_running: count(notRunning, 'task'),
+                    behind: count(Math.max(notRunning - 1, 0), 'task')
                 };
             function go(reason) {
                 said.reason = reason || '';
@@ -473,7 +473,7 @@
 
     function workersPage() {
         poll(function () { return page.dataset.base + '/workers/data'; }, function (found) {
-            warn(found.unread, found.workers.filter(function (worker) { return worker.answers; }).length);
+            warn(found.unconsumed_queues, found.workers.filter(function (worker) { return worker.answers; }).length);
             table('#gf-t-workers', [
                 ['Worker', function (row) { return row.known ? workerLink(row.name) : esc(row.name); }],
                 ['Answers', function (row) {

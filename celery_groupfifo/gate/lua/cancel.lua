@@ -1,7 +1,7 @@
 -- cancel: end entries that a failed run has cut off their line, a number per call; see fail.lua.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] cut    (list)   places, head first
+-- KEYS[10] cancelled (list)   places, head first
 -- KEYS[11] answer (string) of this action's last call
 -- KEYS[12] group  (hash)
 -- ARGV[1-2]       clock, tag
@@ -13,7 +13,7 @@
 -- Returns {[id, entry]...} taken out
 -- Complexity O(limit · log groups)
 --@include keys flight release advance operate
-local cut, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+local cancelled, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
 local member, group, call, limit, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local before = answered(answer, call)
@@ -22,7 +22,7 @@ if before then
 end
 local gone, bytes = {}, 0
 for _ = 1, limit do
-  local item = bytes < most and redis.call('LPOP', cut)
+  local item = bytes < most and redis.call('LPOP', cancelled)
   if not item then
     break
   end
@@ -34,7 +34,7 @@ for _ = 1, limit do
     bytes = bytes + #text
   end
 end
-if redis.call('EXISTS', cut) == 1 then
+if redis.call('EXISTS', cancelled) == 1 then
   redis.call('ZADD', K.due, K.REST + K.ms, member)
 else
   redis.call('ZREM', K.due, member)

@@ -4,7 +4,7 @@
 -- KEYS[10] waiting  (list)  of the group
 -- KEYS[11] group    (hash)
 -- KEYS[12] calls    (hash)  caller -> "<call> - [<when its continuation is due, ms>]", of this worker
--- KEYS[13] cut      (list)  of this run: the entries to cancel
+-- KEYS[13] cancelled (list)  of this run: the entries to cancel
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
@@ -21,7 +21,7 @@
 -- Returns {code, '', due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
 --@include keys flight release resume advance operate again
-local waiting, group_key, calls, cut = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local waiting, group_key, calls, cancelled = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
@@ -55,12 +55,12 @@ else
   free_slot(group_key, id)
   count_out(group)
   if policy == 'cancel_rest' and redis.call('LLEN', waiting) > 0 then
-    redis.call('RENAME', waiting, cut)
+    redis.call('RENAME', waiting, cancelled)
     redis.call('ZADD', K.due, K.REST + K.ms, 'd ' .. group .. ' ' .. fence)
   end
   advance(lists, waiting, group_key, group, out)
 end
-redis.call('HINCRBY', K.stats, 'finished', 1)
+redis.call('HINCRBY', K.stats, 'runs_finished', 1)
 redis.call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. number(K.ms + due) or ''))
 redis.call('PEXPIRE', calls, keep)
 return { code, '', due, unpack(out) }

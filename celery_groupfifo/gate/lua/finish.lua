@@ -59,7 +59,7 @@ if stored ~= '-' or ARGV[after] then
   local r = read_flight(id)
   if ARGV[after] then
     continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])
-    redis.call('HINCRBY', K.stats, 'held', 1)
+    redis.call('HINCRBY', K.stats, 'tasks_held', 1)
   end
   due = math.max(tonumber(r.due) - K.ms, 0)
   told = ' ' .. string.format('%.0f', K.ms + due)
@@ -84,7 +84,7 @@ elseif head then
   local lists = named_lists(13, 13, named)
   release(lists, head, '0', group, entry, out)
 end
-redis.call('HINCRBY', K.stats, 'finished', 1)
+redis.call('HINCRBY', K.stats, 'runs_finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
   redis.call('PEXPIRE', calls, keep) -- a new caller; renewals extend it from now on
 end

@@ -69,7 +69,7 @@ if joins and (known and not first or first and not is_free) then
 end
 redis.call('SET', producer, ARGV[9], 'PX', keep)
 redis.call('ZINCRBY', K.depth, 1, group)
-redis.call('HINCRBY', K.stats, 'parked', 1)
+redis.call('HINCRBY', K.stats, 'tasks_parked', 1)
 if delay > 0 then
   local at = K.ETAS + K.ms + delay
   local sooner = redis.call('ZRANGEBYSCORE', K.due, K.ETAS, at, 'LIMIT', 0, 1)

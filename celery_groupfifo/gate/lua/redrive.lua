@@ -41,7 +41,7 @@ else
   redis.call('RPUSH', waiting, us .. ' ' .. id)
 end
 redis.call('ZINCRBY', K.depth, 1, group)
-redis.call('HINCRBY', K.stats, 'redriven', 1)
+redis.call('HINCRBY', K.stats, 'tasks_redriven', 1)
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])
 return answering(answer, ARGV[4], { 1, unpack(out) })

@@ -38,7 +38,7 @@ redis.call('HDEL', K.entries, id)
 redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id)
 redis.call('SET', producer, ARGV[5], 'PX', keep)
 count_out(group)
-redis.call('HINCRBY', K.stats, 'revoked', 1)
+redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
 if r then
   redis.call('HDEL', K.flight, id)
   redis.call('ZREM', K.due, 'h ' .. id)

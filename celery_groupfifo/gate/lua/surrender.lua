@@ -24,6 +24,6 @@ for i = 4 + count, #ARGV, 3 do
   end
 end
 if given > 0 then -- a full Redis refuses it, unless memory was freed before
-  redis.call('HINCRBY', K.stats, 'surrendered', given)
+  redis.call('HINCRBY', K.stats, 'tasks_surrendered', given)
 end
 return { given, unpack(out) }

@@ -73,7 +73,7 @@ if asked ~= '' then
   remember(calls, 'sweep', call, asked, keep)
 end
 if reclaimed > 0 then
-  redis.call('HINCRBY', K.stats, 'reclaimed', reclaimed)
+  redis.call('HINCRBY', K.stats, 'tasks_reclaimed', reclaimed)
 end
 left = watches and due > 0 and soonest() or left
 local reply = { watches and next_due(left) or -1, reclaimed, #named / 2, unpack(named) }

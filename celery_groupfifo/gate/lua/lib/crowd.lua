@@ -10,7 +10,7 @@ local rooms, crowded, turned_away = {}, {}, false
 local function room_in(lists, queue)
   local room = rooms[queue]
   if not room then
-    local at = string.match(redis.call('HGET', K.seen, queue) or '', '^%d+ (%d+)')
+    local at = string.match(redis.call('HGET', K.begins, queue) or '', '^%d+ (%d+)')
     local served = lists[queue] or at and K.ms - at < SERVED
     room = math.huge
     if served then

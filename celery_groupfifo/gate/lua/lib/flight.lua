@@ -61,8 +61,8 @@ local function lease(id, fence, lost, owner, call, ttl, rest)
 end
 
 -- The ticket has reached a worker, which begins its task. Returns its group; nothing when the ticket counts no more.
--- noted: older ones of the same list that are still on their way were lost, see ring.lua. One that went to the list's
--- front tells nothing of them.
+-- noted: older ones of the same list that are still on their way were lost, see rerelease.lua. One that went to the
+-- list's front tells nothing of them.
 local function begin_run(id, fence, owner, call, ttl, noted)
   local text = redis.call('HGET', K.flight, id)
   local drawn, lost, rest, group, queue =
@@ -70,9 +70,9 @@ local function begin_run(id, fence, owner, call, ttl, noted)
   local counts = drawn == fence
   if counts then
     redis.call('ZREM', K.on_the_way, queue .. ' ' .. fence .. ' ' .. id)
-    local seen = noted and lost == '0' and (string.match(redis.call('HGET', K.seen, queue) or '', '^%d+') or '0')
-    if seen and tonumber(seen) < tonumber(fence) then
-      redis.call('HSET', K.seen, queue, fence .. ' ' .. K.ms_text)
+    local begun = noted and lost == '0' and (string.match(redis.call('HGET', K.begins, queue) or '', '^%d+') or '0')
+    if begun and tonumber(begun) < tonumber(fence) then
+      redis.call('HSET', K.begins, queue, fence .. ' ' .. K.ms_text)
     end
     lease(id, fence, lost, owner, call, ttl, string.sub(text, rest))
   end

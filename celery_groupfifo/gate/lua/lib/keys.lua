@@ -12,7 +12,7 @@
 --                           4e14   "h id", "a group" that wait for room, see lib/crowd.lua: no time moves them
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
 -- KEYS[5] on_the_way (zset)   "<queue> <fence> <id>" of heads released and not yet begun, score 0
--- KEYS[6] seen    (hash)    queue -> "<highest fence begun> <when, ms> [<rings since>]", see ring.lua
+-- KEYS[6] begins  (hash)    queue -> "<highest fence begun> <when, ms> [<rereleases since>]", see rerelease.lua
 -- KEYS[7] fence   (string)  the last fence drawn
 -- KEYS[8] stats   (hash)    totals
 -- KEYS[9] dead    (list)    dead letters, newest first
@@ -24,7 +24,7 @@ K.flight = KEYS[2]
 K.due = KEYS[3]
 K.depth = KEYS[4]
 K.on_the_way = KEYS[5]
-K.seen = KEYS[6]
+K.begins = KEYS[6]
 K.fence = KEYS[7]
 K.stats = KEYS[8]
 K.dead = KEYS[9]

@@ -53,7 +53,7 @@ local function block(id, r, group_key, flag)
   r.state, r.owner, r.call, r.stop, r.since = 'held', '-', '-', 'b', K.ms_text
   write_flight(id, r)
   redis.call('HSET', group_key, 'blocked', stamped(flag))
-  redis.call('HINCRBY', K.stats, 'blocked', 1)
+  redis.call('HINCRBY', K.stats, 'tasks_blocked', 1)
 end
 
 -- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
@@ -72,7 +72,7 @@ local function withdraw(id, group_key, group)
   if failed then
     redis.call('HDEL', group_key, 'blocked')
   else
-    redis.call('HINCRBY', K.stats, 'revoked', 1)
+    redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
   end
   return text or '', failed
 end

@@ -38,7 +38,7 @@ local function bury(id, group, reason, text)
   redis.call('LPUSH', K.dead, cjson.encode({ group, id, reason, K.ms_text }) .. '\n' .. (text or ''))
   redis.call('HDEL', K.entries, id)
   redis.call('HDEL', K.flight, id)
-  redis.call('HINCRBY', K.stats, 'buried', 1)
+  redis.call('HINCRBY', K.stats, 'tasks_dead_lettered', 1)
 end
 
 local function count_out(group)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo.worker.hearing import Hearing
+from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.pools import Prefork, Threads
 from tests.waiting import until
 
@@ -31,53 +31,55 @@ def loop() -> Loop:
 
 
 @pytest.fixture
-def hearing(loop: Loop) -> Iterator[Hearing]:
-    hearing = Hearing(loop, True)  # type: ignore[arg-type]
-    yield hearing
-    hearing.stop(0.0)
+def answers(loop: Loop) -> Iterator[AnswerDispatcher]:
+    answers = AnswerDispatcher(loop, True)  # type: ignore[arg-type]
+    yield answers
+    answers.stop(0.0)
 
 
-def test_the_loop_hears_while_it_runs(loop: Loop, hearing: Hearing) -> None:
-    hearing.go_on()
-    hearing.hear(step := lambda: None)
+def test_the_loop_hears_while_it_runs(loop: Loop, answers: AnswerDispatcher) -> None:
+    answers.go_on()
+    answers.dispatch(step := lambda: None)
     assert loop.steps == [step]
 
 
-def test_what_needs_no_loop_is_heard_though_that_stands_still(loop: Loop, hearing: Hearing) -> None:
+def test_what_needs_no_loop_is_heard_though_that_stands_still(loop: Loop, answers: AnswerDispatcher) -> None:
     """What came back has to be published, also while the loop waits for a broker that hangs."""
     heard: list[int] = []
-    hearing.go_on()
-    hearing.hear(lambda: heard.append(1), anywhere=True)
+    answers.go_on()
+    answers.dispatch(lambda: heard.append(1), anywhere=True)
     until(lambda: heard == [1])
     assert not loop.steps
 
 
-def test_while_it_does_not_a_thread_hears_and_the_postman_waits_for_nobody(loop: Loop, hearing: Hearing) -> None:
+def test_while_it_does_not_a_thread_does_and_the_postman_waits_for_nobody(
+    loop: Loop, answers: AnswerDispatcher
+) -> None:
     """Timeline: the first answer leads to something that hangs for a while."""
     heard: list[int] = []
     go_on = threading.Event()
-    hearing.hear(lambda: heard.append(0) if go_on.wait(20) else None)
+    answers.dispatch(lambda: heard.append(0) if go_on.wait(20) else None)
     for number in (1, 2):
-        hearing.hear(partial(heard.append, number))
+        answers.dispatch(partial(heard.append, number))
     assert heard == [] and not loop.steps
     go_on.set()
     until(lambda: heard == [0, 1, 2])
 
 
-def test_an_answer_that_was_taken_for_a_paused_loop_stays_outside_of_it(hearing: Hearing) -> None:
+def test_an_answer_that_was_taken_for_a_paused_loop_stays_outside_of_it(answers: AnswerDispatcher) -> None:
     """Timeline: the loop is paused, a begin is heard, and the loop goes on before that has done what it says."""
     outside: list[bool] = []
 
     def step() -> None:
-        hearing.go_on()
-        outside.append(hearing.outside)
+        answers.go_on()
+        outside.append(answers.outside_loop)
 
-    hearing.hear(step)
+    answers.dispatch(step)
     until(lambda: outside == [True])
-    assert not hearing.outside and not hearing.paused
+    assert not answers.outside_loop and not answers.paused
 
 
-def test_no_answer_falls_between_a_loop_and_its_pause(loop: Loop, hearing: Hearing) -> None:
+def test_no_answer_falls_between_a_loop_and_its_pause(loop: Loop, answers: AnswerDispatcher) -> None:
     """Timeline: an answer is just being passed to the loop when that is paused; it must be there by then."""
     passing, pausing, left = threading.Event(), threading.Event(), list[int]()
     soon = loop.soon
@@ -88,13 +90,13 @@ def test_no_answer_falls_between_a_loop_and_its_pause(loop: Loop, hearing: Heari
         soon(step)
 
     loop.soon = slowly  # type: ignore[method-assign]
-    hearing.go_on()
-    postman = threading.Thread(target=hearing.hear, args=(lambda: None,))
+    answers.go_on()
+    postman = threading.Thread(target=answers.dispatch, args=(lambda: None,))
     postman.start()
     assert passing.wait(20)
 
     def pause() -> None:
-        hearing.pause()
+        answers.pause()
         left.append(len(loop.steps))
 
     main = threading.Thread(target=pause)
@@ -111,4 +113,4 @@ def test_no_answer_falls_between_a_loop_and_its_pause(loop: Loop, hearing: Heari
 @pytest.mark.parametrize("has_loop", [True, False])
 def test_a_pool_that_may_be_given_tasks_from_any_thread_needs_no_loop(kind: Any, has_loop: bool) -> None:
     pool = kind(SimpleNamespace(), SimpleNamespace(hub=object() if has_loop else None))
-    assert pool.hears_on_loop is has_loop
+    assert pool.answers_on_loop is has_loop

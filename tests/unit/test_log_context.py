@@ -12,7 +12,7 @@ from celery.worker import request, strategy
 
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.sending.context import Continuation, continuing
-from celery_groupfifo.worker import lines
+from celery_groupfifo.worker import log_context
 
 RUN = Continuation(Ticket("groupfifo:0", 7, 0, 1, "an-id"), "50% of\n'us'", 0)
 SAID = r"""(group "50% of\n'us'", fence 7)"""
@@ -21,18 +21,18 @@ CONTEXT = {"id": "an-id", "name": "send", "return_value": "1%", "runtime": 2, "e
 
 @pytest.fixture(autouse=True)
 def installed() -> Iterator[None]:
-    lines.install()
-    lines.install()  # a second worker of the process
+    log_context.install()
+    log_context.install()  # a second worker of the process
     yield
-    for name in lines.LOGGERS:
-        logging.getLogger(name).removeFilter(lines._COMPLETION)
+    for name in log_context.LOGGERS:
+        logging.getLogger(name).removeFilter(log_context._COMPLETION)
 
 
 def test_the_loggers_are_those_of_celerys_modules() -> None:
     modules = (strategy, trace, request)
-    assert sorted(lines.LOGGERS) == sorted(module.logger.name for module in modules)
+    assert sorted(log_context.LOGGERS) == sorted(module.logger.name for module in modules)
     for module in modules:
-        assert module.logger.filters == [lines._COMPLETION]
+        assert module.logger.filters == [log_context._COMPLETION]
 
 
 LINES = {
@@ -60,7 +60,7 @@ def test_it_names_the_group_and_the_fence(caplog: pytest.LogCaptureFixture, line
     with continuing(RUN):
         record = logged(caplog, text, [CONTEXT])
     assert record.getMessage() == expected
-    assert (record.__dict__["group"], record.__dict__["fence"]) == (RUN.key, 7)
+    assert (record.__dict__["group_key"], record.__dict__["fence"]) == (RUN.key, 7)
     assert "50%" not in str(record.msg), "one text for all groups: monitors count lines by it"
 
 
@@ -81,7 +81,7 @@ def test_it_names_the_group_and_the_fence(caplog: pytest.LogCaptureFixture, line
     ],
 )
 def test_lines_with_arguments_by_place(caplog: pytest.LogCaptureFixture, text: str, args: Any, expected: str) -> None:
-    with lines.about(RUN):
+    with log_context.about(RUN):
         assert logged(caplog, text, args).getMessage() == expected
 
 
@@ -102,7 +102,7 @@ def test_a_line_that_names_no_task(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_lines_about_another_task_stay_as_they_are(caplog: pytest.LogCaptureFixture, text: str, args: Any) -> None:
     """As of a task that a run calls in place."""
-    with continuing(RUN), lines.about(RUN):
+    with continuing(RUN), log_context.about(RUN):
         record = logged(caplog, text, args)
     assert record.msg == text
     assert record.args == (args[0] if isinstance(args[0], Mapping) else args)

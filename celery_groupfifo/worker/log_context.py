@@ -61,7 +61,7 @@ def _complete(record: logging.LogRecord, run: Continuation) -> None:
     else:
         return
     record.msg = f"{record.msg}{more}"
-    record.group, record.fence = run.key, run.ticket.fence
+    record.group_key, record.fence = run.key, run.ticket.fence
 
 
 _COMPLETION = _Completion()

@@ -1,4 +1,4 @@
-"""The hearing of answers that have come to the postman: what follows an answer may hang, and the postman must not."""
+"""The handling of answers that have come to the postman: what follows an answer may hang, and the postman must not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
 
 
-class Hearing:
+class AnswerDispatcher:
     """A dispatcher of answers: to the consumer's loop while that runs, else to a thread of its own.
 
     Args:
@@ -25,17 +25,17 @@ class Hearing:
 
     def __init__(self, loop: Loop, on_loop: bool) -> None:
         self._loop, self._on_loop = loop, on_loop
-        self._aside = Background("groupfifo-heard")
+        self._thread = Background("groupfifo-answers")
         self._changing = threading.RLock()
         self.paused = True
 
-    def hear(self, step: Callable[[], Any], anywhere: bool = False) -> None:
+    def dispatch(self, step: Callable[[], Any], anywhere: bool = False) -> None:
         """Run the step that an answer leads to; `anywhere`: it needs no loop. For the postman's thread."""
         with self._changing:
             if self._on_loop and not (self.paused or anywhere):
                 self._loop.soon(step)
                 return
-        self._aside.submit(step)
+        self._thread.submit(step)
 
     def pause(self) -> None:
         """Give no more answers to the loop. Those that it already has are still to be run."""
@@ -47,15 +47,15 @@ class Hearing:
         self.paused = False
 
     @property
-    def aside(self) -> bool:
-        """Return whether the caller hears an answer in the thread, which must not wait for another answer."""
-        return self._aside.here
+    def in_thread(self) -> bool:
+        """Return whether the caller handles an answer in the thread, which must not wait for another answer."""
+        return self._thread.here
 
     @property
-    def outside(self) -> bool:
-        """Return whether the caller hears an answer for the loop in the thread: a task that begins is given back."""
-        return self._on_loop and self._aside.here
+    def outside_loop(self) -> bool:
+        """Return whether the caller handles an answer for the loop in the thread: a task that begins is surrendered."""
+        return self._on_loop and self._thread.here
 
     def stop(self, within: float) -> bool:
         """Take no more answers, and wait some seconds for those that have come. Returns False when some were left."""
-        return self._aside.stop(within)
+        return self._thread.stop(within)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from celery_groupfifo.gate.pipelined import Pipelined
-from celery_groupfifo.worker.line import Line
-from celery_groupfifo.worker.told import Told
+from celery_groupfifo.worker.gate_call import GateCall
+from celery_groupfifo.worker.loop_connection import LoopConnection
 
 
 class Connection:
@@ -50,24 +50,24 @@ class Hub:
 
 def test_the_next_connection_may_have_the_number_of_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answers are heard all the same: the number of a socket that is closed is the next one's."""
-    hub, opened, kept = Hub(), list[Connection](), list[Told]()
+    hub, opened, kept = Hub(), list[Connection](), list[GateCall]()
     loop: Any = SimpleNamespace(hub=hub, here=True, soon=lambda step: step(), later=lambda seconds, step: None)
     store: Any = SimpleNamespace(command=lambda script, call: [script], timeout=1.0)
-    line = Line(loop, store, threading.Condition(), lambda calls, first: kept.extend(calls))
+    connection = LoopConnection(loop, store, threading.Condition(), lambda calls, first: kept.extend(calls))
 
     def make(*args: Any) -> Connection:
         opened.append(Connection())
         return opened[-1]
 
     monkeypatch.setattr(Pipelined, "open", make)
-    line.attach()
+    connection.attach()
     for number in range(2):
-        line.open()
-        line.tried()
-        told = Told("begin", ("k", [], []), lambda reply, told: None, [])  # type: ignore[arg-type]
-        line.tell(told)
+        connection.open()
+        connection.tried()
+        call = GateCall("begin", ("k", [], []), lambda reply, call: None, [])  # type: ignore[arg-type]
+        connection.send(call)
         (flush,) = hub.on_tick
         flush()
         assert opened[number].commands == 1 and hub.readers == {7: (opened[number],)}
-        line.drop()
-        assert kept.pop() is told and not hub.readers
+        connection.drop()
+        assert kept.pop() is call and not hub.readers

@@ -11,7 +11,7 @@ from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys
 
 
-class Calls:
+class ActionCalls:
     """One action.
 
     Args:

@@ -1,7 +1,7 @@
-"""The line: the connection on which the consumer's loop tells the gate, without waiting.
+"""The connection on which the consumer's loop calls the gate, without waiting.
 
 Calls go out a few at a time, and the loop reads their answers when they come. A call that can't go out here, or was not
-answered, is handed over to be told in another way.
+answered, goes to the postman's queue.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
-from celery_groupfifo.worker.told import Told
+from celery_groupfifo.worker.gate_call import GateCall
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
@@ -33,18 +33,18 @@ TOGETHER = 3
 #: Seconds until the rest of a write to a full socket is sent.
 FLUSH_SECONDS = 0.005
 
-#: The scripts that are called on the line.
+#: The scripts that are called on the connection.
 SCRIPTS = ("begin", "finish", "fail", "surrender")
 
 
-class Line:
-    """The line of one worker.
+class LoopConnection:
+    """The connection of one worker's loop to the gate.
 
-    `attach`, `detach` and `tell` are for the loop's thread only.
+    `attach`, `detach` and `send` are for the loop's thread only.
 
     Args:
         loop: The consumer's.
-        store: Its scripts; opening the line waits for its server.
+        store: Its scripts; opening the connection waits for its server.
         changed: Guards the lists of calls here and behind `keep`.
         keep: Takes calls that can't go out here; its second argument is True to put them before the calls it has.
         together: Calls that go out together at most.
@@ -55,31 +55,31 @@ class Line:
         loop: Loop,
         store: Store,
         changed: threading.Condition,
-        keep: Callable[[Sequence[Told], bool], None],
+        keep: Callable[[Sequence[GateCall], bool], None],
         together: int = TOGETHER,
     ) -> None:
         self._loop, self._store, self._changed, self._keep = loop, store, changed, keep
         self._together = together
-        self._pending: list[Told] = []
-        self._sent: deque[Told] = deque()
-        self._answered: deque[tuple[Told, Any]] = deque()
+        self._pending: list[GateCall] = []
+        self._sent: deque[GateCall] = deque()
+        self._answered: deque[tuple[GateCall, Any]] = deque()
         self._connection: Pipelined | None = None
         self._reading: int | None = None
         self._attached = self._opening = self._writing = self._resting = False
 
     @property
     def here(self) -> bool:
-        """Return whether the caller may use the line."""
+        """Return whether the caller may use the connection."""
         return self._attached and self._loop.here
 
     @property
     def attached(self) -> bool:
-        """Return whether the loop uses the line when it is open."""
+        """Return whether the loop uses the connection when it is open."""
         return self._attached
 
-    def calls(self) -> list[Told]:
-        """Return the calls that are on the line."""
-        return [*self._pending, *self._sent, *(told for told, _ in self._answered)]
+    def calls(self) -> list[GateCall]:
+        """Return the calls that are on the connection."""
+        return [*self._pending, *self._sent, *(call for call, _ in self._answered)]
 
     def attach(self) -> None:
         """Use the loop: it runs, or is about to."""
@@ -87,26 +87,26 @@ class Line:
         self._loop.hub.on_tick.add(self._flush)
 
     def detach(self) -> None:
-        """Stop using the loop, which does not run for a while, and hand over the open calls."""
+        """Stop using the loop, which does not run for a while, and requeue the open calls with the postman."""
         if not self._attached:
             return
         self._attached = self._opening = False
         self._loop.hub.on_tick.discard(self._flush)
-        self.hand_over()
+        self.requeue()
 
     # -- sending ---------------------------------------------------------------
 
-    def tell(self, told: Told) -> None:
+    def send(self, call: GateCall) -> None:
         """Send a call, together with others of this turn."""
-        self._pending.append(told)
+        self._pending.append(call)
         if len(self._pending) >= self._together:
             self._flush()
 
     def _flush(self) -> None:
         """Send the pending calls: when there are enough, and in each turn of the loop before it sleeps.
 
-        While the line is being opened they wait: else the first ones would take another way, and later ones overtake
-        them here.
+        While the connection is being opened they wait: else the first ones would take another way, and later ones
+        overtake them here.
         """
         if not self._pending or self._opening or self._writing:
             return  # a signal handler leaves it to the write that it has interrupted
@@ -120,16 +120,16 @@ class Line:
                     return
                 self._sent.extend(batch)
             sent = monotonic()
-            for told in batch:
-                told.sent = sent
+            for call in batch:
+                call.sent = sent
             self._write(connection, batch)
         finally:
             self._writing = False
 
-    def _write(self, connection: Pipelined, calls: Sequence[Told] = ()) -> None:
+    def _write(self, connection: Pipelined, calls: Sequence[GateCall] = ()) -> None:
         """Send calls, behind the rest of an earlier write to a full socket."""
         try:
-            commands = [self._store.command(told.script, told.call) for told in calls]
+            commands = [self._store.command(call.script, call.arguments) for call in calls]
             self._listen(connection, connection.send(commands))
         except GroupFifoError as error:
             self._lost(error)
@@ -157,10 +157,10 @@ class Line:
             finally:
                 self._writing = False
 
-    # -- hearing ---------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------
 
     def _readable(self, connection: Pipelined) -> None:
-        """Hear the answers that have come; called by the loop."""
+        """Handle the answers that have come; called by the loop."""
         if connection is not self._connection:
             return
         try:
@@ -170,34 +170,34 @@ class Line:
             return
         with self._changed:
             if connection is not self._connection:
-                return  # its calls have been handed over
+                return  # its calls have been requeued
             self._answered.extend((self._sent.popleft(), reply) for reply in replies if self._sent)
-        self._hear()
+        self._handle()
 
-    def _hear(self) -> None:
-        """Let answers be heard, one by one: one may take as long as a run, where the loop itself runs the tasks."""
+    def _handle(self) -> None:
+        """Handle answers, one by one: one may take as long as a run, where the loop itself runs the tasks."""
         while True:
             with self._changed:
                 if not self._answered:
                     return
-                told, reply = self._answered.popleft()
+                call, reply = self._answered.popleft()
             if isinstance(reply, GroupFifoError):
-                told.refuse(reply)
-                self._keep([told], False)
+                call.refuse(reply)
+                self._keep([call], False)
                 if is_unreachable(reply):  # perhaps only this connection: its server may be the master no more
                     self.drop()
             else:
-                told.hear(reply)
+                call.answer(reply)
 
     # -- open and closed ---------------------------------------------------------
 
     @property
     def wanted(self) -> bool:
-        """Return whether the line is to be opened."""
+        """Return whether the connection is to be opened."""
         return self._attached and self._connection is None
 
     def open(self) -> None:
-        """Open the line, unless it is not wanted any more afterwards. This waits.
+        """Open the connection, unless it is not wanted any more afterwards. This waits.
 
         Raises:
             GroupFifoError: Redis can't be reached, or refuses.
@@ -210,13 +210,13 @@ class Line:
         connection.close()
 
     def tried(self) -> None:
-        """Go on with waiting calls: the line was opened, or can't be."""
+        """Go on with waiting calls: the connection was opened, or can't be."""
         if self._opening:
             self._opening = False
             self._loop.soon(self._flush)
 
     def look(self) -> None:
-        """Drop the line when it leads to the wrong server, or an answer is overdue. This may wait, for a Sentinel."""
+        """Drop a connection to the wrong server, or with an overdue answer. This may wait, for a Sentinel."""
         if (connection := self._connection) is None:
             return
         if not connection.trusted:
@@ -226,24 +226,24 @@ class Line:
         except IndexError:
             return
         if overdue and not connection.readable:  # else the loop is only busy
-            logger.warning("The gate has not answered for %g s: its calls go out again.", self._store.timeout)
+            logger.warning("The gate has not answered for %g s: the calls are sent again.", self._store.timeout)
             self.drop()
 
     def abandon(self) -> None:
         """Do without the loop for good: it stands still. From any thread."""
         self._attached = self._opening = False
-        self.hand_over()
+        self.requeue()
 
-    def hand_over(self) -> None:
-        """Drop the line, and hand over all calls, also those that have not gone out. From any thread."""
+    def requeue(self) -> None:
+        """Drop the connection, and requeue all calls with the postman, unsent ones too. From any thread."""
         self.drop()
         with self._changed:
             pending, self._pending = self._pending, []
-            self._keep([*(told for told, _ in self._answered), *pending], False)
+            self._keep([*(call for call, _ in self._answered), *pending], False)
             self._answered.clear()
 
     def drop(self) -> None:
-        """Close the connection, and hand over its unanswered calls. From any thread."""
+        """Close the connection, and requeue its unanswered calls with the postman. From any thread."""
         with self._changed:
             connection, self._connection = self._connection, None
             sent = list(self._sent)
@@ -256,7 +256,7 @@ class Line:
             self._loop.soon(partial(self._close, connection))
 
     def _lost(self, error: GroupFifoError) -> None:
-        logger.debug("The line to the gate is lost: %s", error)
+        logger.debug("The connection of the loop to the gate is lost: %s", error)
         self.drop()
 
     def _close(self, connection: Pipelined) -> None:
