@@ -10,7 +10,7 @@ from celery_groupfifo.errors import UnknownGroup, UnknownTask
 from celery_groupfifo.groups import Groups
 
 ID = click.Argument(["id"])
-EXPECTED = option("--expected", help="Id of the head, as you saw it; else the present one is printable.")
+EXPECTED = option("--expected", help="Id of the head that you mean; by default the present head.")
 
 
 def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
@@ -22,21 +22,21 @@ def _done(json_: bool, sentence: str, code: int = 0, **said: object) -> int:
 
 
 def pause(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
-    """Let nothing of a group start any more, until it is resumed."""
+    """Stop a group: none of its tasks starts until it is resumed."""
     new = groups.pause(key, reason, by)
     state = "is paused" if new else "was paused already; who and why are the new ones"
     return _done(json_, f"Group {key!r} {state}.", key=key)
 
 
 def resume(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Let a paused or draining group go on."""
+    """Resume a paused or draining group."""
     if groups.resume(key, by):
         return _done(json_, f"Group {key!r} goes on.", key=key)
     return _done(json_, f"Group {key!r} was neither paused nor draining: nothing was done.", NOTHING, key=key)
 
 
 def drain(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
-    """Refuse new tasks of a group, and finish the rest."""
+    """Refuse new tasks of a group, and finish its present ones."""
     if groups.drain(key, reason, by):
         return _done(json_, f"Group {key!r} is draining.", key=key)
     return _done(json_, f"Group {key!r} is empty: there is nothing to drain.", NOTHING, key=key)
@@ -45,8 +45,8 @@ def drain(groups: Groups, key: str, reason: str, by: str, json_: bool) -> int:
 def purge(groups: Groups, key: str, reason: str, by: str, yes: bool, json_: bool) -> int:
     """Revoke every task of a group that does not run."""
     group = groups.get(key)
-    waiting = group.depth - len(group.running)
-    confirm(f"Revoke {count(waiting)} of group {printable(key)!r}? What runs is left.", yes)
+    not_running = group.depth - len(group.running)
+    confirm(f"Revoke {count(not_running)} of group {printable(key)!r}? What runs is left.", yes)
     gone = groups.purge(key, reason, by)
     return _done(json_, f"{count(gone)} of group {key!r} were revoked.", 0 if gone else NOTHING, key=key, count=gone)
 
@@ -65,21 +65,21 @@ def _head(groups: Groups, key: str, expected: str | None, verb: str, yes: bool) 
 
 
 def skip(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Revoke the head of a group, when it does not run; the next one goes on."""
+    """Revoke the head of a group, unless it runs. The next task starts."""
     head = _head(groups, key, expected, "Revoke", yes)
     groups.skip(key, head, reason, by)
     return _done(json_, f"Task {head} of group {key!r} was revoked; the next one goes on.", key=key, task_id=head)
 
 
 def drop(groups: Groups, key: str, expected: str | None, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Set the head of a group aside among the dead letters; the next one goes on."""
+    """Make the head of a group a dead letter, unless it runs. The next task starts."""
     head = _head(groups, key, expected, "Set aside", yes)
     groups.drop(key, head, reason, by)
     return _done(json_, f"Task {head} of group {key!r} is a dead letter; the next one goes on.", key=key, task_id=head)
 
 
 def retry(groups: Groups, key: str, by: str, json_: bool) -> int:
-    """Release a waiting or blocked head now."""
+    """Release a held or blocked head now."""
     groups.retry(key, by)
     return _done(json_, f"The head of group {key!r} was released.", key=key)
 
@@ -97,7 +97,7 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Let the parked tasks of one group join the tail of another."""
+    """Move the parked tasks of one group to the tail of another."""
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
     confirm(
@@ -128,7 +128,13 @@ COMMANDS = [
         "redrive",
         redrive,
         ID,
-        option("--to", type=click.Choice(["head", "tail"]), default="tail", show_default=True, help="Its place."),
+        option(
+            "--to",
+            type=click.Choice(["head", "tail"]),
+            default="tail",
+            show_default=True,
+            help="Where it joins the line.",
+        ),
         BY,
     ),
 ]

@@ -10,7 +10,7 @@ from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.listing import SORTS, STATES
 
-LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+LIMIT = option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The largest number of items.")
 
 
 def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str | None, json_: bool) -> None:
@@ -61,7 +61,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
-    """Say in one sentence why a group moves or does not, and when next."""
+    """Explain in one sentence why a group moves or does not, and when it moves next."""
     sentence = groups.explain(key, ask_workers=not no_workers)
     try:
         state = groups.get(key).state
@@ -127,17 +127,23 @@ COMMANDS = [
     command(
         "list",
         list_,
-        option("--state", type=click.Choice(STATES), help="Only groups in this state."),
-        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order."),
+        option("--state", type=click.Choice(STATES), help="List only groups in this state."),
+        option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order of the groups."),
         LIMIT,
-        option("--cursor", help="Where the page before ended."),
+        option("--cursor", help="The cursor that the previous page has printed."),
     ),
     command(
         "show",
         show,
         KEY,
-        option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Tasks in line, at most."),
-        option("--offset", type=click.IntRange(0), default=0, help="From this place in line."),
+        option(
+            "--limit",
+            type=click.IntRange(1),
+            default=20,
+            show_default=True,
+            help="The largest number of tasks in line.",
+        ),
+        option("--offset", type=click.IntRange(0), default=0, help="The first place in line, from 0."),
     ),
     command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
     command("find", find, click.Argument(["id"])),

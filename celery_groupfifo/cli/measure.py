@@ -28,7 +28,7 @@ def metrics(groups: Groups, listen: str | None, json_: bool) -> int:
     try:
         host, port = metrics_command.address(listen)
     except ValueError as error:
-        raise click.UsageError(f"--listen {listen} is no HOST:PORT: {error}.") from error
+        raise click.UsageError(f"--listen {listen} is not HOST:PORT: {error}.") from error
     try:
         serve(groups.app, host, port)
     except OSError as error:
@@ -37,4 +37,6 @@ def metrics(groups: Groups, listen: str | None, json_: bool) -> int:
     return 0
 
 
-COMMANDS = [command("metrics", metrics, option("--listen", metavar="HOST:PORT", help="Serve /metrics there."))]
+COMMANDS = [
+    command("metrics", metrics, option("--listen", metavar="HOST:PORT", help="Serve /metrics at this address."))
+]

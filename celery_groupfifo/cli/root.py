@@ -47,10 +47,10 @@ def option(*names: str, **more: Any) -> click.Option:
 
 
 #: A destructive command asks unless this is given.
-YES = option("--yes", is_flag=True, help="Do not ask.")
+YES = option("--yes", is_flag=True, help="Act without asking.")
 #: Kept in the audit.
-BY = option("--by", default="", help="Who does it; else your user and host.")
-REASON = option("--reason", default="", help="Why; kept in the audit.")
+BY = option("--by", default="", help="Operator, for the audit; by default your user and host.")
+REASON = option("--reason", default="", help="Reason, for the audit.")
 KEY = click.Argument(["key"])
 
 
