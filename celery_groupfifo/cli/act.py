@@ -13,7 +13,7 @@ from celery_groupfifo.groups import Groups, verbs
 from celery_groupfifo.groups.verbs import Order, Outcome, Verb
 from celery_groupfifo.groups.view import Group, count
 
-EXPECTED = option("--expected", default="", help="Id of the head, as you saw it; else the present one is shown.")
+EXPECTED = option("--expected", default="", help="Id of the head that you mean; by default the present head.")
 
 
 def _tell(json_: bool, outcome: Outcome) -> int:
@@ -83,7 +83,7 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
-    """Let the parked tasks of one group join the tail of another."""
+    """Move the parked tasks of one group to the tail of another."""
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
     confirm(
@@ -107,7 +107,13 @@ COMMANDS = [
         "redrive",
         redrive,
         ID,
-        option("--to", type=click.Choice(["head", "tail"]), default="tail", show_default=True, help="Its place."),
+        option(
+            "--to",
+            type=click.Choice(["head", "tail"]),
+            default="tail",
+            show_default=True,
+            help="Where it joins the line.",
+        ),
         BY,
     ),
 ]

@@ -13,18 +13,18 @@ from celery_groupfifo.groups.view import count
 def verify(groups: Groups, repair: bool, yes: bool, json_: bool) -> int:
     """Check the stored state for inconsistencies."""
     breaches = groups.verify()
-    mendable = sum(bool(breach.repair) for breach in breaches)
-    if repair and mendable:
+    repairable = sum(bool(breach.repair) for breach in breaches)
+    if repair and repairable:
         if not json_:
             _print(breaches)
-        confirm(f"Repair {count(mendable, 'breach' if mendable == 1 else 'breache')}?", yes)
+        confirm(f"Repair {count(repairable, 'breach' if repairable == 1 else 'breache')}?", yes)
         breaches = groups.verify(repair=True)
     if json_:
         as_json(breaches)
     elif breaches:
         _print(breaches)
     else:
-        click.echo("Everything is as it should be.")
+        click.echo("The stored state has no inconsistency.")
     return NOTHING if breaches else 0
 
 
@@ -52,6 +52,6 @@ def doctor(groups: Groups, json_: bool) -> int:
 
 
 COMMANDS = [
-    command("verify", verify, option("--repair", is_flag=True, help="Repair what can be repaired."), YES),
+    command("verify", verify, option("--repair", is_flag=True, help="Repair the breaches that can be repaired."), YES),
     command("doctor", doctor),
 ]

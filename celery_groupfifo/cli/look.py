@@ -59,7 +59,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
-    """Say in one sentence why a group moves or does not, and when next."""
+    """Explain in one sentence why a group moves or does not, and when it moves next."""
     sentence = groups.explain(key, ask_workers=not no_workers)
     try:
         state = groups.get(key).state
@@ -127,18 +127,23 @@ COMMANDS = [
         list_,
         STATE,
         SORT,
-        limit(100, "Groups at most."),
-        option("--cursor", help="Where the page before ended."),
+        limit(100, "The largest number of groups."),
+        option("--cursor", help="The cursor that the previous page has printed."),
     ),
     command(
         "show",
         show,
         KEY,
-        limit(20, "Tasks in line, at most."),
-        option("--offset", type=click.IntRange(0), default=0, help="From this place in line."),
+        limit(20, "The largest number of tasks in line."),
+        option("--offset", type=click.IntRange(0), default=0, help="The first place in line, from 0."),
     ),
     command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
     command("find", find, ID),
     command("stats", stats),
-    command("dead-letters", dead_letters, click.Argument(["key"], required=False), limit(100, "Letters at most.")),
+    command(
+        "dead-letters",
+        dead_letters,
+        click.Argument(["key"], required=False),
+        limit(100, "The largest number of dead letters."),
+    ),
 ]

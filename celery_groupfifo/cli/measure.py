@@ -25,8 +25,10 @@ def metrics(groups: Groups, listen: str | None, json_: bool) -> int:
     try:
         at = None if listen is None else metrics_command.address(listen)
     except ValueError as error:
-        raise click.UsageError(f"--listen {listen} is no HOST:PORT: {error}.") from error
+        raise click.UsageError(f"--listen {listen} is not HOST:PORT: {error}.") from error
     return metrics_command.run(groups.app, at)
 
 
-COMMANDS = [command("metrics", metrics, option("--listen", metavar="HOST:PORT", help="Serve /metrics there."))]
+COMMANDS = [
+    command("metrics", metrics, option("--listen", metavar="HOST:PORT", help="Serve /metrics at this address."))
+]

@@ -56,14 +56,14 @@ def option(*names: str, **more: Any) -> click.Option:
 
 
 #: A destructive command asks unless this is given.
-YES = option("--yes", is_flag=True, help="Do not ask.")
+YES = option("--yes", is_flag=True, help="Act without asking.")
 #: Kept in the audit.
-BY = option("--by", default="", help="Who does it; default: your user and host.")
-REASON = option("--reason", default="", help="Why; kept in the audit.")
+BY = option("--by", default="", help="Operator, for the audit; by default your user and host.")
+REASON = option("--reason", default="", help="Reason, for the audit.")
 KEY = click.Argument(["key"])
 ID = click.Argument(["id"])
-STATE = option("--state", type=click.Choice(STATES), help="Only groups in this state.")
-SORT = option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order.")
+STATE = option("--state", type=click.Choice(STATES), help="List only groups in this state.")
+SORT = option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order of the groups.")
 
 
 def limit(default: int, help: str) -> click.Option:

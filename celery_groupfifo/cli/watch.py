@@ -14,12 +14,13 @@ from celery_groupfifo.cli.output import GROUP_HEAD, as_json, group_row, lines
 from celery_groupfifo.cli.root import SORT, STATE, command, limit, option
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.groups import Groups
+from celery_groupfifo.groups.view import count
 
 
 def watch(
     groups: Groups, state: str | None, sort: str, limit: int, interval: float, times: int | None, json_: bool
 ) -> None:
-    """Show the groups in their order, live on a terminal, else as lines."""
+    """Show the groups again and again: live on a terminal, else as lines."""
     done = 0
     with _screen(json_) as put:
         try:
@@ -46,10 +47,11 @@ def _summary(snapshot: dict[str, Any]) -> str:
     if "error" in snapshot:
         return str(snapshot["error"])
     said = snapshot["stats"]
+    groups, runs = count(said["groups"], "group"), count(said["totals"].get("runs_finished", 0), "run")
     return (
-        f"{time.strftime('%H:%M:%S')}  {said['groups']} groups, {said['paused_groups']} paused; {said['depth']} tasks: "
+        f"{time.strftime('%H:%M:%S')}  {groups}, {said['paused_groups']} paused; {count(said['depth'])}: "
         f"{said['parked']} parked, {said['waiting']} waiting, {said['running']} running, {said['held']} held; "
-        f"{said['dead_letters']} dead letters; {said['totals'].get('runs_finished', 0)} runs finished so far"
+        f"{count(said['dead_letters'], 'dead letter')}; {runs} finished so far"
     )
 
 
@@ -82,8 +84,14 @@ COMMANDS = [
         watch,
         STATE,
         SORT,
-        limit(20, "Groups at once."),
-        option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks."),
-        option("--times", type=click.IntRange(1), help="So many looks; else until it is interrupted."),
+        limit(20, "The largest number of groups."),
+        option(
+            "--interval",
+            type=click.FloatRange(0.1),
+            default=1.0,
+            show_default=True,
+            help="Seconds between two readings.",
+        ),
+        option("--times", type=click.IntRange(1), help="Number of readings; by default until it is interrupted."),
     )
 ]

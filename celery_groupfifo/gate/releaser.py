@@ -212,7 +212,7 @@ def _of_kombu(producer: Any) -> Any:
 
 
 def call_with_retries(producer: Any, call: Callable[[], Any], policy: Mapping[str, Any] | None) -> Any:
-    """ScriptArguments with kombu's policy for publishing: after an error, the producer has a new channel.
+    """Call with kombu's policy for publishing: after an error, the producer has a new channel.
 
     Args:
         producer: The one that `call` uses.

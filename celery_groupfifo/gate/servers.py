@@ -182,7 +182,7 @@ def _backend_server(app: Celery) -> RedisServer | None:
 def broker_connection(app: Celery) -> Any:
     """Open a connection to the broker for the caller alone, with an end to each of its waits.
 
-    kombu's transports wait without end in most databases.
+    kombu's transports wait without end in most places.
 
     Raises:
         Exception: Any error of the broker's transport.

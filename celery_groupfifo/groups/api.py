@@ -224,7 +224,7 @@ class Groups:
         self._operator.skip(checked_key(key, "this call"), expected, reason, by, dead_letter)
 
     def retry(self, key: str, by: str = "") -> None:
-        """Release a waiting or blocked head now: one that waits for its retry, or whose failure blocks the group.
+        """Release a held or blocked head now: one that waits for its retry, or whose failure blocks the group.
 
         Args:
             key: Of the group.
@@ -280,7 +280,7 @@ class Groups:
 
         Args:
             key: Of the group; None: of all.
-            limit: DeadLetters at most.
+            limit: Dead letters at most.
 
         Raises:
             InvalidOption: `limit` does not work.

@@ -14,7 +14,7 @@ from celery_groupfifo.groups.action_calls import ActionCalls
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import DeadLetter, moment
 
-#: DeadLetters per round trip.
+#: Dead letters per round trip.
 CHUNK = 100
 
 

@@ -112,38 +112,38 @@ def _purge(groups: Groups, order: Order) -> Outcome:
 #: In the order of what they change.
 VERBS: dict[str, Verb] = {
     "pause": Verb(
-        "Let nothing of a group start any more, until it is resumed.",
+        "Stop a group: none of its tasks starts until it is resumed.",
         _pause,
         "Pause group {key}? Nothing of it starts any more until it is resumed. {not_running} would wait.",
         "Pause {groups}? Nothing of them starts any more until they are resumed.",
     ),
     "resume": Verb(
-        "Let a paused or draining group go on.",
+        "Resume a paused or draining group.",
         _resume,
         asks_many="Resume {groups}? Paused ones go on where they stood; draining ones take new tasks.",
         reasoned=False,
     ),
     "retry": Verb(
-        "Release a waiting or blocked head now.",
+        "Release a held or blocked head now.",
         _retry,
         asks_many="Retry in {groups}? Heads that wait for a retry, or that have failed, are released now.",
         reasoned=False,
     ),
     "drain": Verb(
-        "Refuse new tasks of a group, and finish the rest.",
+        "Refuse new tasks of a group, and finish its present ones.",
         _drain,
         "Drain group {key}? It refuses new tasks until it has ended {depth}.",
         "Drain {groups}? They refuse new tasks until they have ended {depth}.",
     ),
     "skip": Verb(
-        "Revoke the head of a group, when it does not run; the next one goes on.",
+        "Revoke the head of a group, unless it runs. The next task starts.",
         _skip,
         "Revoke 1 task, {head}, the head of group {key}? The group goes on with {behind} behind it.",
         destroys=True,
         on_head=True,
     ),
     "drop": Verb(
-        "Set the head of a group aside among the dead letters; the next one goes on.",
+        "Make the head of a group a dead letter, unless it runs. The next task starts.",
         _drop,
         "Set aside 1 task, {head}, the head of group {key}? The group goes on with {behind} behind it.",
         destroys=True,

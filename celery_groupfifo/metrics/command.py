@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-A", "--app", required=True, help="the Celery app, as for `celery -A`")
     parser.add_argument(
-        "--listen", metavar="HOST:PORT", type=address, help="serve /metrics there; else print them once"
+        "--listen", metavar="HOST:PORT", type=address, help="serve /metrics at this address; by default print them once"
     )
     options = parser.parse_args(arguments)
     try:

@@ -85,7 +85,7 @@ def groupfifo_refused(state: Any, **kwargs: Any) -> Any:
 
 @control_command()
 def groupfifo_sweep(state: Any, **kwargs: Any) -> Answer:
-    """Sweep now: due items go out, and heads of lost workers are taken back."""
+    """Sweep now: release due tasks, and reclaim the heads of lost workers."""
     member = _member(state)
     if member is None:
         return nok(NO_MEMBER)  # type: ignore[no-any-return]

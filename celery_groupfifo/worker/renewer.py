@@ -49,7 +49,7 @@ class Renewer:
         self._suspects: set[Run] = set()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._outage = Outage(logger, "Leases can't be renewed; it is tried again until it answers.")
+        self._outage = Outage(logger, "Leases can't be renewed until it answers; the renewer tries again.")
 
     def start(self) -> None:
         """Start to renew, unless it is started already."""

@@ -75,7 +75,7 @@ class Sweeper:
         self._due_at = {keys.tag: inf for keys in gate.keyspace.partitions}
         self._woken: set[str] = set()
         self._stopped = threading.Event()
-        self._outage = Outage(logger, "It is tried again until it answers; leases stay as they are.")
+        self._outage = Outage(logger, "Sweeps are tried again until it answers; leases stay as they are.")
         self._thread: threading.Thread | None = None
 
     # -- from any thread ---------------------------------------------------

@@ -137,7 +137,7 @@ def test_retry_and_move_and_revoke(shop: Shop, run: Run, run_json: RunJson) -> N
 
 
 def test_verify(shop: Shop, run: Run, run_json: RunJson) -> None:
-    assert run("verify").stdout == "Everything is as it should be.\n"
+    assert run("verify").stdout == "The stored state has no inconsistency.\n"
     shop.send("k", "a")
     shop.world.redis.zadd(shop.world.keys.depth, {"k": 5})
     found = run("verify", code=1).stdout
@@ -145,7 +145,7 @@ def test_verify(shop: Shop, run: Run, run_json: RunJson) -> None:
     assert run_json("verify", code=1)[0]["repaired"] is False
     run("verify", "--repair", code=1)
     assert run("verify", "--repair", "--yes", code=1).stdout.count("repaired: ") == 1
-    assert run("verify").stdout == "Everything is as it should be.\n"
+    assert run("verify").stdout == "The stored state has no inconsistency.\n"
 
 
 def test_doctor(shop: Shop, run: Run, run_json: RunJson) -> None:
@@ -158,7 +158,7 @@ def test_doctor(shop: Shop, run: Run, run_json: RunJson) -> None:
 def test_watch(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
     said = run("watch", "--times", "2", "--interval", "0.1").stdout
-    assert said.count("1 groups, 0 paused; 1 tasks: 0 parked, 1 waiting, 0 running, 0 held") == 2 and "waiting" in said
+    assert said.count("1 group, 0 paused; 1 task: 0 parked, 1 waiting, 0 running, 0 held") == 2 and "waiting" in said
     assert run_json("watch", "--times", "1")["groups"][0]["key"] == "k"
 
 
@@ -216,4 +216,4 @@ def test_metrics(run: Run, run_json: RunJson) -> None:
     said = run("metrics").stdout
     assert "groupfifo_up 1.0" in said and 'groupfifo_tasks{state="parked"} ' in said
     assert "groupfifo_up 1.0" in run_json("metrics")["metrics"]
-    assert "no HOST:PORT" in run("metrics", "--listen", "here", code=2).stderr
+    assert "not HOST:PORT" in run("metrics", "--listen", "here", code=2).stderr
