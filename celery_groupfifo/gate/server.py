@@ -172,7 +172,7 @@ def bounded(options: Options, timeout: float, name: str = "") -> Options:
         made = {"socket_keepalive": True, "socket_keepalive_options": keepalive, **made}
     unknown = sorted(set(made) - known_options(made.get("connection_class", redis.Connection)))
     if unknown:
-        raise InvalidSetting(f"Unknown option of a connection to Redis: {', '.join(unknown)}: leave it out.")
+        raise InvalidSetting(f"Unknown option of a connection to Redis: {', '.join(unknown)}. Leave it out.")
     shortest = max(LEAST_TIMEOUT, float(made.get("socket_timeout") or timeout))
     names = [each for each in (made.get("client_name"), name) if each]
     return {

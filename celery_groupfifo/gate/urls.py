@@ -138,7 +138,7 @@ def _queried(url: str, scheme: str, name: str, value: str) -> Options:
     """Return the options for one `?name=value`."""
     wrong = f"{masked(url)!r} does not work: {name} "
     if name == "decode_responses":
-        raise InvalidSetting(wrong + "does not work, as the gate reads bytes: leave it out.")
+        raise InvalidSetting(wrong + "can't be set, as the gate reads bytes: leave it out.")
     if name == "credential_provider":
         return {name: _credential_provider(url, value)}
     if name.startswith("ssl_") and scheme not in ("rediss", "sentinel"):

@@ -105,7 +105,7 @@ class _Batch:
             raise InvalidOption(f"{signature!r} is not the signature of one task: send it with its own apply_async.")
         app = signature.app
         if self._app is not None and self._app is not app:
-            raise InvalidOption(f"{signature!r} belongs to another app: send them with a park_many of their own.")
+            raise InvalidOption(f"{signature!r} belongs to another app: send it with another call of park_many.")
         if self._app is None or self._composer is None:
             self._app, self._composer = app, Composer(app)
         if self._pooled is None:

@@ -272,14 +272,14 @@ SCRIPTS = (
         ),
     ),
     Mutant(
-        "where the broker can't tell, a quiet queue is released again every minute",
+        "where the broker can't tell, the heads of a quiet queue are released again every minute",
         "worker/lost.py",
         "BOUND * 2.0**head.rereleases",
         "BOUND",
         (GATE + "test_lost_tickets.py::test_where_the_broker_cannot_tell_it_waits_twice_as_long_each_time",),
     ),
     Mutant(
-        "each worker releases a queue again that another one has just released",
+        "each worker releases the heads of a queue again that another one has just released",
         "gate/lua/rerelease.lua",
         "  if at == 1 and oldest ~= '0' and oldest ~= fence or counts",
         "  if counts",
@@ -503,7 +503,7 @@ MODULES = (
     Mutant(
         "celery report shows the password of the gate's URL",
         "masks.py",
-        "name: shown(value) if value",
+        "name: masked(value) if value",
         "name: value if value",
         ("tests/unit/test_masks.py::test_celery_hides_it_too",),
     ),
@@ -863,9 +863,9 @@ NAMES = (
     ),
     Mutant(
         "a plain task is sent with a header of the gate",
-        "sending/publish.py",
-        '        options["headers"] = cleaned(headers)\n    clean(message.headers)\n',
-        "        pass\n    clean(message.headers)\n",
+        "sending/call.py",
+        '        options["headers"] = cleaned(headers)\n',
+        "",
         (GATE + "test_headers.py::test_a_plain_task_has_none",),
     ),
     Mutant(
@@ -884,7 +884,7 @@ NAMES = (
     ),
     Mutant(
         "a misspelt option is sent as a property of the message",
-        "sending/publish.py",
+        "sending/call.py",
         '    check_names(options, f"with a call of {name}")\n',
         "",
         (UNIT + "test_options.py::test_a_misspelt_option_of_a_call_names_the_nearest",),

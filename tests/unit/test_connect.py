@@ -122,7 +122,7 @@ class Fixed(redis.CredentialProvider):
         ("redis://h/x/y", "no database"),
         ("redis://h#x", "a '#'"),
         ("unix://run/redis.sock", "three slashes"),
-        ("redis://h?decode_responses=true", "decode_responses does not work, as the gate reads bytes"),
+        ("redis://h?decode_responses=true", "decode_responses can't be set, as the gate reads bytes"),
         ("redis://h?max_conections=4", "max_conections is no option"),
         ("redis://h?parser_class=x", "parser_class is no option"),
         ("redis://h?socket_timeout=soon", "socket_timeout has a value that can't be read"),
