@@ -46,6 +46,7 @@ REST = (
     "cli/test_passwords",
     "cluster",
     "conformance",
+    "docs/test_tutorial",
     "e2e/test_demo",
     "e2e/test_faults",
     "e2e/test_nodes",

@@ -1,21 +1,17 @@
-"""The examples run as they stand, against a server of their own."""
+"""The examples run as they are, against a server of their own."""
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 from celery_groupfifo.testing import embedded
-from tests.docs.commands import commands
-from tests.docs.pages import PAGES, ROOT, TUTORIAL, blocks, files, name
+from tests.docs.pages import DOCS, PAGES, TUTORIAL, files, name
+from tests.docs.project import Project
 
 #: Libraries that the tests' environment does not have: what imports them is only type-checked.
 ABSENT = re.compile(r"^(?:from|import) (?:django|fastapi)\b", re.MULTILINE)
@@ -25,8 +21,6 @@ FILES = [
     for file, code in files(page).items()
     if not ABSENT.search(code) and not file.startswith(("test_", "conftest"))
 ]
-#: The steps of the tutorial that need no worker: from "Send tasks" to "Pause and resume".
-STEPS = ("## 5.", "## 8.")
 
 
 @pytest.fixture(scope="module")
@@ -36,52 +30,30 @@ def server() -> Iterator[embedded.Server]:
 
 
 @pytest.fixture
-def project(server: embedded.Server, tmp_path: Path) -> Path:
-    """A directory for the files of a page; the server is empty."""
+def empty(server: embedded.Server) -> embedded.Server:
+    """The server, without data of other pages."""
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    return tmp_path
-
-
-def write(page: Path, server: embedded.Server, project: Path) -> None:
-    for file, code in files(page).items():
-        (project / file).write_text(re.sub(r"redis://localhost:\d+", server.url, code), "utf-8")
-
-
-def run(project: Path, *words: str, **variables: str) -> str:
-    """Run a command in a project, and return its output; it has to end well."""
-    environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    command = [sys.executable, *(["-m", "celery", *words[1:]] if words[0] == "celery" else words[1:])]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return server
 
 
 @pytest.mark.parametrize(("page", "file"), FILES)
-def test_an_example_runs(page: Path, file: str, server: embedded.Server, project: Path) -> None:
-    write(page, server, project)
-    run(project, "python", "-W", "error:::celery_groupfifo", file)
+def test_an_example_runs(page: Path, file: str, empty: embedded.Server, tmp_path: Path) -> None:
+    Project(page, tmp_path, empty).run("python", "-W", "error:::celery_groupfifo", file)
 
 
-def test_the_tests_of_the_how_to_pass(server: embedded.Server, project: Path) -> None:
-    write(ROOT / "docs" / "how-to" / "testing.md", server, project)
+def test_the_tests_of_the_how_to_pass(empty: embedded.Server, tmp_path: Path) -> None:
+    project = Project(DOCS / "how-to" / "testing.md", tmp_path, empty)
     # as the page says; here pytest-celery is installed
-    said = run(project, "python", "-m", "pytest", "-p", "celery.contrib.pytest", "-p", "no:celery", "-q")
+    said = project.run("python", "-m", "pytest", "-p", "celery.contrib.pytest", "-p", "no:celery", "-q")
     assert "5 passed" in said
 
 
-def test_the_tutorials_commands_say_what_it_shows(server: embedded.Server, project: Path) -> None:
-    write(TUTORIAL, server, project)
-    text = TUTORIAL.read_text("utf-8")
-    first, last = (text[: text.index(step)].count("\n") for step in STEPS)
-    shown = 0
-    for block in blocks(text):
-        if block.language != "console" or not first < block.line < last or "flower" in block.code:
-            continue
-        for said in re.split(r"^\$ ", block.code, flags=re.MULTILINE)[1:]:
-            line, _, output = said.partition("\n")
-            (words,) = commands(line)
-            answer = run(project, *words)
-            assert not output.strip() or answer.strip() == output.strip()
-            shown += bool(output.strip())
-    assert shown >= 2
+def test_commands_of_the_tutorial_say_what_it_shows(empty: embedded.Server, tmp_path: Path) -> None:
+    """Those that need no worker: from "Send tasks" to "Pause and resume"."""
+    project = Project(TUTORIAL, tmp_path, empty)
+    steps = project.commands("python send.py", "celery -A shop groupfifo", after="## 5.", before="## 8.")
+    for words, output in steps:
+        said = project.run(*words)
+        assert not output or said.strip() == output
+    assert [output for _, output in steps if output] == ["Group 'anna' is paused.", "Group 'anna' goes on."]
