@@ -1,7 +1,9 @@
 """The Groups tab of Flower.
 
-- adapter.py attaches our parts to Flower, routes.py has the addresses, http.py the common base of the handlers.
+- adapter.py puts our parts into Flower, routes.py has the addresses, http.py the common base of the handlers, which ask
+  the running Flower by running.py.
 - views.py has the pages, data.py and api.py answer, act.py runs the buttons' actions; board.py runs them in threads.
+  kept.py keeps what takes long.
 - index.py lists all groups, outcome_counts.py counts ends of runs by group.
 - tasks.py extends Flower's Tasks page, metrics.py its `/metrics`. templates/ and static/ are the pages.
 

@@ -1,8 +1,8 @@
-"""The adapter to Flower: its hooks, its options and its state, used by the other files here.
+"""The parts of ours that are put into Flower when it starts.
 
 Flower has no plugins. These parts of it are used: the list `flower.urls.handlers` and the dict `flower.urls.settings`,
-which `Flower(...)` reads; the classes of its handlers; and from an application its options, its state of events and its
-Celery app. Each part of `PARTS` may fail by itself: the log says why, and Flower starts without it.
+which `Flower(...)` reads; its state of events, its Tasks page and its constructor. Each part of `PARTS` may fail by
+itself: the log says why, and Flower starts without it.
 
 Every `celery …` command loads this module. So Flower, tornado and Prometheus, which may be missing, and what needs them
 are imported where they are used.
@@ -13,9 +13,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from base64 import b64decode
-from binascii import Error as NotBase64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -189,7 +187,7 @@ def _metrics() -> None:
         try:
             from celery_groupfifo.flower import metrics
 
-            metrics.install(celery_app(self))
+            metrics.install(self.capp)
         except Exception:  # the library may be missing, or its registry hold the names: Flower starts all the same
             logger.exception("This Flower has no metrics of celery-groupfifo.")
 
@@ -216,53 +214,3 @@ def _pattern(rule: Any) -> str:
     if isinstance(rule, tuple):
         return str(rule[0])
     return str(getattr(getattr(rule, "regex", None), "pattern", ""))
-
-
-# -- requests of our handlers ----------------------------------------------
-
-
-def handler_classes() -> tuple[Any, Any]:
-    """Return Flower's base classes of a page's handler and of an API's."""
-    from flower.api import BaseApiHandler
-    from flower.views import BaseHandler
-
-    return BaseHandler, BaseApiHandler
-
-
-def celery_app(application: Any) -> Any:
-    """Return the Celery app of this Flower."""
-    return application.capp
-
-
-def read_only(application: Any) -> bool:
-    """Return whether Flower was started with --read-only."""
-    return bool(getattr(application.options, "read_only", False))
-
-
-def autorefresh(application: Any) -> bool:
-    """Return whether pages reload themselves (--auto-refresh)."""
-    return bool(getattr(application.options, "auto_refresh", True))
-
-
-def known_task(application: Any, task_id: str) -> Any:
-    """Return Flower's record of a task; None when it has no page of it."""
-    return application.events.state.tasks.get(task_id)
-
-
-def workers(application: Any) -> Iterator[tuple[str, bool]]:
-    """Yield the workers that Flower has heard of, and whether each is alive."""
-    for name, worker in list(application.events.state.workers.items()):
-        yield name, bool(worker.alive)
-
-
-def user(handler: Any) -> str:
-    """Return the user of a request: the name of OAuth, else of basic auth; without a login `anonymous`."""
-    if isinstance(handler.current_user, str):
-        return handler.current_user
-    scheme, _, credentials = handler.request.headers.get("Authorization", "").partition(" ")
-    if scheme != "Basic" or not handler.application.options.basic_auth:
-        return "anonymous"
-    try:
-        return b64decode(credentials).decode().partition(":")[0]
-    except (NotBase64, UnicodeDecodeError):
-        return "anonymous"

@@ -6,11 +6,11 @@ from typing import Any
 
 from tornado.web import HTTPError, authenticated
 
-from celery_groupfifo.flower import act, adapter, data
+from celery_groupfifo.flower import act, data, running
 from celery_groupfifo.flower.http import ActionHandler, GateHandler
 from celery_groupfifo.groups.listing import STATES
 
-_, _Api = adapter.handler_classes()
+_Api = running.ApiHandler
 
 #: Groups per answer at most.
 MOST = 1000

@@ -20,6 +20,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.flower.index import Index, read_index
+from celery_groupfifo.flower.kept import Kept
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.doctor import queues_with_heads
@@ -36,68 +37,10 @@ PATIENCE = 10.0
 THREADS = 6
 #: Seconds that an index serves at least; a slow one serves ten times as long as its reading took.
 INDEX_AGE = 1.0
-#: A reading that takes more than LONG seconds serves STALE seconds longer, while it is renewed.
-LONG, STALE = 0.2, 15.0
 #: Seconds that the workers' answers serve.
 FLEET_AGE = 10.0
 #: Seconds between two readings of the totals, readings that are kept, and seconds that they go on without a visitor.
 SAMPLE, SAMPLES, UNSEEN = 10.0, 91, 900.0
-
-
-class Kept:
-    """A value that is read when it is asked for and too old; concurrent callers share one reading.
-
-    Where reading takes long, callers get the old value a little longer, and it is renewed in the background.
-
-    Args:
-        read: Reads it; may raise.
-        age: Seconds that it serves at least.
-        share: It serves this many times as long as its reading took, too.
-    """
-
-    def __init__(self, read: Callable[[], Any], age: float, share: float = 10.0) -> None:
-        self._read, self._age, self._share = read, age, share
-        self._lock = threading.Lock()
-        self._value: Any = None
-        self._until = self._stale_until = 0.0
-
-    def get(self) -> Any:
-        """Return the value, read again when it is too old."""
-        if not self.old:
-            return self._value
-        if monotonic() < self._stale_until:
-            if self._lock.acquire(blocking=False):  # no thread renews it
-                threading.Thread(target=self._renew_behind, name="groupfifo-flower", daemon=True).start()
-            return self._value
-        with self._lock:
-            if self.old:
-                self._renew()
-            return self._value
-
-    def _renew(self) -> None:
-        start = monotonic()
-        self._value = self._read()
-        took = monotonic() - start
-        self._until = monotonic() + max(self._age, self._share * took)
-        self._stale_until = self._until + STALE if took > LONG else 0.0
-
-    def _renew_behind(self) -> None:
-        """Renew the value, and release the lock that the caller has taken."""
-        try:
-            self._renew()
-        except Exception as error:  # in the background: whoever asks when the old value is over gets the error
-            logger.debug("Not renewed: %s", error)
-        finally:
-            self._lock.release()
-
-    @property
-    def old(self) -> bool:
-        """Return whether the value is to be read again."""
-        return monotonic() >= self._until
-
-    def forget(self) -> None:
-        """Have the value read again when it is next asked for."""
-        self._until = self._stale_until = 0.0
 
 
 class Board:
@@ -221,4 +164,4 @@ class Board:
         return {"queues": queues, "unconsumed_queues": sorted(heads - consumed)}
 
 
-__all__ = ["Board", "Kept"]
+__all__ = ["Board"]

@@ -22,7 +22,7 @@ from celery_groupfifo.errors import (
     UnknownGroup,
     UnknownTask,
 )
-from celery_groupfifo.flower import adapter
+from celery_groupfifo.flower import running
 from celery_groupfifo.flower.board import Board
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class GateHandler:
         """Return the board of this Flower, made at first use."""
         board = getattr(self.application, _BOARD, None)
         if board is None:
-            board = Board(adapter.celery_app(self.application))
+            board = Board(running.celery_app(self.application))
             setattr(self.application, _BOARD, board)
         if board.note_visit():
             board.sampling = asyncio.ensure_future(board.keep_sampling())
@@ -130,7 +130,7 @@ class GateHandler:
 
     def known(self, task_id: str) -> bool:
         """Return whether Flower has a page of a task."""
-        return adapter.known_task(self.application, task_id) is not None
+        return running.known_task(self.application, task_id) is not None
 
 
 class ActionHandler(GateHandler):
@@ -152,13 +152,13 @@ class ActionHandler(GateHandler):
 
     def refuse_read_only(self) -> None:
         """Refuse the request where Flower was started with --read-only."""
-        if adapter.read_only(self.application):
+        if running.read_only(self.application):
             raise HTTPError(403, "Read only mode is enabled")
 
     @property
     def by(self) -> str:
         """Return the user for the audit."""
-        return f"{adapter.user(self)} (Flower, from {self.request.remote_ip})"
+        return f"{running.user(self)} (Flower, from {self.request.remote_ip})"
 
 
 def in_path(key: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from tornado.escape import json_encode
 from tornado.web import authenticated
 
-from celery_groupfifo.flower import act, adapter, data
+from celery_groupfifo.flower import act, data, running
 from celery_groupfifo.flower.http import GateHandler, in_path
 from celery_groupfifo.groups.listing import STATES
 
-_Page, _ = adapter.handler_classes()
+_Page = running.PageHandler
 
 #: The table's columns by their number.
 _COLUMNS = ("key", "state", "depth", "running", "worker", "age", "succeeded", "failed")
@@ -37,8 +37,8 @@ class BasePage(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ign
             "base": base,
             "group": self.reverse_url("group", "").rstrip("/") + "/",
             "prefix": base[: -len("/groups")],
-            "read_only": adapter.read_only(self.application),
-            "autorefresh": adapter.autorefresh(self.application),
+            "read_only": running.read_only(self.application),
+            "autorefresh": running.autorefresh(self.application),
             "questions": json_encode(act.QUESTIONS),
             "bulk": act.BULK,
         }
@@ -90,7 +90,7 @@ class BaseData(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ign
     def link(self, tasks: Any) -> None:
         """Mark the tasks that Flower has a page of, and add the names it knows."""
         for task in tasks:
-            known = adapter.known_task(self.application, task["task_id" if "task_id" in task else "id"])
+            known = running.known_task(self.application, task["task_id" if "task_id" in task else "id"])
             task["known"] = known is not None
             if known is not None and not task.get("task"):
                 task["task"] = known.name or ""
@@ -145,7 +145,7 @@ class GroupData(BaseData):
         if found["head"]:
             self.link([found["head"]])
         for failure in found["failures"]:
-            known = adapter.known_task(self.application, failure["task_id"])
+            known = running.known_task(self.application, failure["task_id"])
             failure["exception"] = str(getattr(known, "exception", "") or "")
         self.write(found)
 
@@ -169,7 +169,7 @@ class WorkersData(BaseData):
         """Answer with workers that answer, that Flower knows, or that hold leases."""
         found = await self.ask(data.workers)
         self.link(found["leases"])
-        known = dict(adapter.workers(self.application))
+        known = dict(running.workers(self.application))
         for worker in found["workers"]:
             worker["known"] = worker["name"] in known
         self.write(found)
