@@ -25,7 +25,7 @@ TIERS = {
     "rest": frozenset({Tier.REST}),
 }
 
-FAST = ("unit", "mutants", "gate")
+FAST = ("unit", "mutants", "lua", "gate")
 #: They start servers or proxies, or take their time.
 MAIN = tuple(
     f"gate/test_{name}"

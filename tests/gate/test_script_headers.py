@@ -5,19 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 
 import pytest
 
 from celery_groupfifo.gate import gate, recovery, scripts
 from celery_groupfifo.gate.keys import BASE
+from lua import build
 from tests.gate.scripted import CASES, Case, Made, recorded
 from tests.gate.support import World
 
-LUA = files("celery_groupfifo.gate") / "lua"
+LUA = build.ROOT / build.SOURCES
 SHARED_KEYS, SHARED_ARGS = len(BASE), 2
-FILES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
-PARTS = sorted(path.name for path in (LUA / "lib").iterdir())
+FILES = sorted(path.stem for path in LUA.glob("*.lua"))
+PARTS = sorted(f"lib/{path.stem}" for path in (LUA / "lib").glob("*.lua"))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def text(name: str) -> str:
 def header(name: str) -> list[str]:
     lines = []
     for line in text(name).splitlines():
-        if not line.startswith("--") or line.startswith(scripts.INCLUDE):
+        if not line.startswith("--") or line.startswith(build.INCLUDE):
             break
         lines.append(line)
     return lines
@@ -84,10 +84,6 @@ def used(name: str, kind: str) -> Said:
     return Said(frozenset(single), frozenset(open_from))
 
 
-def test_every_file_is_a_script_and_the_other_way_round() -> None:
-    assert sorted(scripts.NAMES) == FILES
-
-
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
     source = inspect.getsource(gate) + inspect.getsource(recovery)
     called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
@@ -114,15 +110,6 @@ def test_the_header_is_whole(name: str) -> None:
             assert re.search(r"\w+ +\((text|bytes|number|count|ms|us|0 \| 1)\)", line), line
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_shared_parts_are_declared_before_they_are_used(name: str) -> None:
-    includes = [line for line in text(name).splitlines() if line.startswith(scripts.INCLUDE)]
-    assert len(includes) == 1
-    parts = includes[0].removeprefix(scripts.INCLUDE).split()
-    assert parts[0] == "keys" and {f"{part}.lua" for part in parts} <= set(PARTS)
-    assert scripts.INCLUDE not in scripts.source(name)
-
-
 def test_the_shared_keys_are_those_of_python_in_the_same_order() -> None:
     listed = re.findall(r"^-- KEYS\[(\d+)\] (\w+) +\((?:list|hash|zset|string)\)", text("lib/keys"), re.M)
     assert listed == [(str(index), name) for index, name in enumerate(BASE, 1)]
@@ -130,7 +117,7 @@ def test_the_shared_keys_are_those_of_python_in_the_same_order() -> None:
     assert bound == [(name, str(index)) for index, name in enumerate(BASE, 1)]
 
 
-@pytest.mark.parametrize("name", [*FILES, *(f"lib/{part.removesuffix('.lua')}" for part in PARTS)])
+@pytest.mark.parametrize("name", [*FILES, *PARTS])
 def test_a_file_is_short(name: str) -> None:
     assert len(code(text(name))) <= 60
 

@@ -1,3 +1,5 @@
+-- Made of lua/skip.lua by `make scripts`: change that file, not this one.
+--
 -- skip: take out the head of a group, if it is the one that the caller saw and does not run; the next one goes on.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
@@ -15,11 +17,115 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(in flight + log groups)
---@include keys flight release advance operate
+local redis_call = redis.call
+local K_entries = KEYS[1]
+local K_flight = KEYS[2]
+local K_due = KEYS[3]
+local K_depth = KEYS[4]
+local K_on_the_way = KEYS[5]
+local K_fence = KEYS[7]
+local K_stats = KEYS[8]
+local K_dead = KEYS[9]
+local K_tag = ARGV[2]
+-- The time, as number and as text.
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.format('%06d', time[2])
+end
+local K_ms_text = string.sub(K_us_text, 1, -4)
+local K_us = tonumber(K_us_text)
+local K_ms = tonumber(K_ms_text)
+-- The starts of the ranges of due.
+local K_REST = 3e14
+local function read_flight(id)
+  local text = redis_call('HGET', K_flight, id)
+  local state, fence, lost, since, owner, call, due, stop, group, queue =
+    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+  local r
+  if state then
+    r = {
+      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+      due = due, stop = stop, group = group, queue = queue,
+    }
+  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  end
+  return r
+end
+local TICKET = '{"properties": {"delivery_tag": "'
+local INFO = '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+local steps = 100 -- empty places that one call may walk over
+local KEPT = 1000 -- actions that are remembered
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local function in_flight(group_key)
+  local ids = {}
+  for _, field in ipairs(redis_call('HKEYS', group_key)) do
+    if string.sub(field, 1, 2) == 'f ' then
+      ids[#ids + 1] = string.sub(field, 3)
+    end
+  end
+  return ids
+end
+-- Returns the task, quoted, that an entry's name stands for; see keys.py.
+local function task(name)
+  return string.match(name, '^[^;]*')
+end
+-- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
+local function standing(us, id)
+  local read_entry_4, read_entry_5
+  do -- read_entry(id)
+    local text = redis_call('HGET', K_entries, id)
+    local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+    local entry, corrupt
+    if us then
+      entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    elseif text then
+      corrupt = text
+    end
+    read_entry_4, read_entry_5 = entry, corrupt
+  end
+  local entry, corrupt = read_entry_4, read_entry_5
+  return entry and entry.us == us and entry.text or corrupt
+end
+-- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
+-- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
+local function withdraw(id, group_key, group)
+  local r, text = read_flight(id), redis_call('HGET', K_entries, id)
+  local failed = r and r.stop == 'b'
+  redis_call('HDEL', K_entries, id)
+  redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
+  if r then
+    redis_call('HDEL', K_flight, id)
+    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+  end
+  do -- free_slot(group_key, id)
+    redis_call('HDEL', group_key, 'f ' .. id)
+  end
+  do -- count_out(group)
+    if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
+      redis_call('ZREM', K_depth, group)
+    end
+  end
+  if failed then
+    redis_call('HDEL', group_key, 'blocked')
+  else
+    redis_call('HINCRBY', K_stats, 'revoked', 1)
+  end
+  return text or '', failed
+end
+
 local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, id, reason = ARGV[5], ARGV[6], ARGV[7]
 
-local before = answered(answer, ARGV[4])
+local answered_11
+do -- answered(answer, ARGV[4])
+  local call = ARGV[4]
+  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+  answered_11 = before == call and cmsgpack.unpack(packed) or nil
+end
+local before = answered_11
 if before then
   return before
 end
@@ -29,7 +135,7 @@ for _, each in ipairs(ids) do
 end
 if #ids == 0 then -- it is paused: the head is the first in line
   for _ = 1, steps do
-    local item = redis.call('LINDEX', waiting, 0)
+    local item = redis_call('LINDEX', waiting, 0)
     if not item then
       return { -1 }
     end
@@ -38,7 +144,7 @@ if #ids == 0 then -- it is paused: the head is the first in line
       ids, name = { first }, task(first) == id and first or nil
       break
     end
-    redis.call('LPOP', waiting)
+    redis_call('LPOP', waiting)
   end
   if #ids == 0 then
     return { 0 }
@@ -52,12 +158,141 @@ if r and r.state == 'running' then
   return { -3 }
 end
 if not r then
-  redis.call('LPOP', waiting)
+  redis_call('LPOP', waiting)
 end
 local out, text, failed = {}, withdraw(name, group_key, group)
 if reason ~= '' then
-  bury(name, group, reason, text)
+  do -- bury(name, group, reason, text)
+    local id = name
+    redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
+    redis_call('HDEL', K_entries, id)
+    redis_call('HDEL', K_flight, id)
+    redis_call('HINCRBY', K_stats, 'buried', 1)
+  end
 end
-advance({}, waiting, group_key, group, out)
-note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, failed and '' or text, unpack(out) })
+do -- advance({}, waiting, group_key, group, out)
+  local lists, group = {}, group
+  local next_head_9, next_head_10
+  do -- next_head(waiting, group_key, group)
+    local group = group
+    local head, entry, corrupt
+    local is_free, draining = redis_call('HLEN', group_key) == 0, false
+    if not is_free then
+      local free_7, free_8
+      do -- free(group_key)
+        local is_free, draining = true, false
+        for _, field in ipairs(redis_call('HKEYS', group_key)) do
+          if field == 'draining' then
+            draining = true
+          else
+            is_free = false
+          end
+        end
+        free_7, free_8 = is_free, draining
+      end
+      is_free, draining = free_7, free_8
+    end
+    local item = is_free and steps > 0 and redis_call('LPOP', waiting)
+    while item do
+      local us, id = string.match(item, '^(%d+) (.*)$')
+      local read_entry_2, read_entry_3
+      do -- read_entry(id or '')
+        local id = id or ''
+        local text = redis_call('HGET', K_entries, id)
+        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local entry, corrupt
+        if us then
+          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_2, read_entry_3 = entry, corrupt
+      end
+      entry, corrupt = read_entry_2, read_entry_3
+      if entry and entry.us == us then
+        do -- take_slot(group_key, id)
+          redis_call('HSET', group_key, 'f ' .. id, 1)
+        end
+        head = id
+        break
+      elseif corrupt then
+        do -- bury(id, group, 'corrupt', corrupt)
+          local reason, text = 'corrupt', corrupt
+          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
+          redis_call('HDEL', K_entries, id)
+          redis_call('HDEL', K_flight, id)
+          redis_call('HINCRBY', K_stats, 'buried', 1)
+        end
+        do -- count_out(group)
+          if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
+            redis_call('ZREM', K_depth, group)
+          end
+        end
+      end -- else it was revoked: its place is empty
+      steps = steps - 1
+      item = steps > 0 and redis_call('LPOP', waiting)
+    end
+    if is_free and steps == 0 and not head then
+      redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
+    end
+    if draining and not item and steps > 0 then
+      do -- drained(group_key, group)
+        if not redis_call('ZSCORE', K_depth, group) then
+          redis_call('HDEL', group_key, 'draining')
+        end
+      end
+    end
+    next_head_9, next_head_10 = head, entry
+  end
+  local id, entry = next_head_9, next_head_10
+  if id then
+    do -- release(lists, id, '0', group, entry, out)
+      local lost = '0'
+      local queue = entry.queue
+      local draw_fence_1
+      do -- draw_fence()
+        local fence = K_us_text
+        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
+        if last >= K_us then
+          fence = string.format('%.0f', last + 1)
+          redis_call('SET', K_fence, fence)
+        end
+        draw_fence_1 = fence
+      end
+      local fence = draw_fence_1
+      redis_call('HSET', K_flight, id,
+        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+      local compose_6
+      do -- compose(id, entry, fence, lost)
+        local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        local cut = entry.at + entry.cut
+        compose_6 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+      end
+      local message = compose_6
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+      local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+        or redis.pcall('RPUSH', lists[queue], message))
+      if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+        error(pushed.err)
+      elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+        out[#out + 1] = queue
+        out[#out + 1] = message
+      end
+    end
+  end
+end
+do -- note(audit, ARGV[3])
+  local text = ARGV[3]
+  if text ~= '' then
+    redis_call('LPUSH', audit, K_ms_text .. ' ' .. text)
+    redis_call('LTRIM', audit, 0, KEPT - 1)
+  end
+end
+local answering_12
+do -- answering(answer, ARGV[4], { 1, failed and '' or text, unpack(out) })
+  local call, reply = ARGV[4], { 1, failed and '' or text, unpack(out) }
+  redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
+  answering_12 = reply
+end
+return answering_12

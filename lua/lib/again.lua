@@ -1,5 +1,6 @@
 -- Repeats the tickets to publish when an answer was lost and its call is repeated. A second copy of a ticket has the
 -- same fence, and only one of them begins.
+--@include flight release
 
 local function ask_again(lists, id, out)
   local r = read_flight(id)

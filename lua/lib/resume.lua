@@ -1,16 +1,16 @@
 -- Lets an entry in flight go on.
+--@include keys flight release
 local REDELIVERED = '"redelivered": true, '
 
 -- Mark the message as redelivered, as a broker does, until a continuation takes its place.
 local function mark_redelivered(id)
   local e = read_entry(id)
-  if not e or string.sub(e.text, e.at, e.at + #REDELIVERED - 1) == REDELIVERED then
-    return
+  if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+    redis.call('HSET', K.entries, id, table.concat({
+      e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+      REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+    }))
   end
-  redis.call('HSET', K.entries, id, table.concat({
-    e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
-    REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
-  }))
 end
 
 -- Bury an entry whose record can't be read; its group is known from the entry alone.
@@ -39,14 +39,14 @@ local function resume(lists, id, r, out, again)
     if r.stop == '-' then
       redis.call('ZADD', K.due, K.HOLDS + r.due, 'h ' .. id)
     end
-    return
+  else
+    local entry, corrupt = read_entry(id)
+    if entry then
+      release(lists, id, r.lost, r.group, entry, out)
+    else
+      bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+      count_out(r.group)
+      redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)
+    end
   end
-  local entry, corrupt = read_entry(id)
-  if entry then
-    release(lists, id, r.lost, r.group, entry, out)
-    return
-  end
-  bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-  count_out(r.group)
-  redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)
 end

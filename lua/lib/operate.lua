@@ -1,4 +1,5 @@
 -- The common parts of operators' scripts.
+--@include keys flight release advance
 local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 

@@ -1,4 +1,5 @@
 -- Takes the next ticket of the lists that a finishing worker consumes, and begins it in the same step.
+--@include keys flight
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 

@@ -5,6 +5,7 @@
 --
 -- One worker at a time watches. It alone is told when the next member is due, so that not all of them wake for it. The
 -- watch ends by itself unless its holder sweeps; the bell hands it over to the worker it wakes.
+--@include keys flight
 
 -- Returns the time (ms) since when there was no gap, and whether this worker watches.
 local function beat(pulse, ttl, owner, watch, woken)

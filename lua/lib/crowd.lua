@@ -1,6 +1,7 @@
 -- A crowd that comes due at once must not delay other tasks: a queue that is served gets only ROOM tickets ahead of its
 -- begun ones. The others wait for room, in the order in which they came due, and cost nothing meanwhile: the crowd
 -- (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
+--@include keys
 local ROOM = 200 -- tickets on their way in a queue that is served
 local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did

@@ -10,6 +10,7 @@
 --   due     time when a stored continuation may go out (ms), else -. While it runs: a replacement, see park.lua
 --   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), else -
 --   group, queue
+--@include keys
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =

@@ -2,6 +2,7 @@
 --
 -- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and, set by
 -- an operator, the flags "paused" and "draining".
+--@include keys release
 local steps = 100 -- empty places that one call may walk over
 
 -- Remove the flag with the group's last entry: a drained group takes new entries again.

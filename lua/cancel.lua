@@ -1,0 +1,43 @@
+-- cancel: end entries that a failed run has cut off their line, a number per call; see fail.lua.
+--
+-- KEYS[1-9]       the gate's own, see lib/keys.lua
+-- KEYS[10] cut    (list)   places, head first
+-- KEYS[11] answer (string) of this action's last call
+-- KEYS[12] group  (hash)
+-- ARGV[1-2]       clock, tag
+-- ARGV[3] member  (text)   of due
+-- ARGV[4] group   (text)
+-- ARGV[5] call    (number) of this action, from 1
+-- ARGV[6] limit   (count)
+-- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
+-- Returns {[id, entry]...} taken out
+-- Complexity O(limit · log groups)
+--@include keys advance operate
+local cut, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+local member, group, call, limit, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local before = answered(answer, call)
+if before then
+  return before
+end
+local gone, bytes = {}, 0
+for _ = 1, limit do
+  local item = bytes < most and redis.call('LPOP', cut)
+  if not item then
+    break
+  end
+  local us, id = string.match(item, '^(%d+) (.*)$')
+  if standing(us, id or '') then -- else it was revoked
+    local text = withdraw(id, group_key, group)
+    gone[#gone + 1] = id
+    gone[#gone + 1] = text
+    bytes = bytes + #text
+  end
+end
+if redis.call('EXISTS', cut) == 1 then
+  redis.call('ZADD', K.due, K.REST + K.ms, member)
+else
+  redis.call('ZREM', K.due, member)
+  drained(group_key, group)
+end
+return answering(answer, call, gone)
