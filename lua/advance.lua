@@ -41,11 +41,11 @@ while done < many and steps > 0 and bytes < BYTES do
     local head = kind == 'e' and redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')
     bytes = bytes + (first and #first.text or 0)
-    if not first or has_room(KEYS[10], lists, first.queue, 'a ' .. group) then
+    if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       advance(lists, waiting, group_key, group, out)
     end
   end
   done = done + 1
 end
-local pause = next_look()
+local pause = next_sweep()
 return { done, steps > 0 and pause or 0, unpack(out) }

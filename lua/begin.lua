@@ -9,14 +9,14 @@
 -- ARGV[7] ttl     (ms)
 -- Returns {1, group} begun (by this call, now or before) · {0} the ticket is stale
 -- Complexity O(log leases)
---@include flight
+--@include flight burial
 local id, fence, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 
 local group = begin_run(id, fence, owner, call, ttl, true)
 if group then
   return { 1, group }
 end
-local r = read_flight(id)
+local r = read_or_bury(id)
 if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then
   return { 1, r.group }
 end

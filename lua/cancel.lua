@@ -6,20 +6,16 @@
 -- KEYS[12] group  (hash)
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] member  (text)   of due
--- ARGV[4] group   (text)
--- ARGV[5] call    (number) of this action, from 1
+-- ARGV[4] call    (number) of this action, from 1
+-- ARGV[5] group   (text)
 -- ARGV[6] limit   (count)
 -- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
 -- Returns {[id, entry]...} taken out
 -- Complexity O(limit · log groups)
---@include keys advance operate
-local cut, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
-local member, group, call, limit, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+--@include keys advance once operate
+local cut, group_key = KEYS[10], KEYS[12]
+local member, group, limit, most = ARGV[3], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
-local before = answered(answer, call)
-if before then
-  return before
-end
 local gone, bytes = {}, 0
 for _ = 1, limit do
   local item = bytes < most and redis.call('LPOP', cut)
@@ -27,7 +23,7 @@ for _ = 1, limit do
     break
   end
   local us, id = string.match(item, '^(%d+) (.*)$')
-  if standing(us, id or '') then -- else it was revoked
+  if text_in_line(us, id or '') then -- else it was revoked
     local text = withdraw(id, group_key, group)
     gone[#gone + 1] = id
     gone[#gone + 1] = text
@@ -38,6 +34,6 @@ if redis.call('EXISTS', cut) == 1 then
   redis.call('ZADD', K.due, K.REST + K.ms, member)
 else
   redis.call('ZREM', K.due, member)
-  drained(group_key, group)
+  end_drain(group_key, group)
 end
-return answering(answer, call, gone)
+return keep_answer(gone)

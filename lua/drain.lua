@@ -11,17 +11,13 @@
 -- ARGV[6] flag    (text)  operator and reason: JSON, open for the time
 -- Returns {1} draining · {2} it was already · {0} it is empty: there is nothing to drain
 -- Complexity O(1)
---@include keys operate
-local audit, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+--@include keys once operate
+local audit, group_key = KEYS[10], KEYS[12]
 local group, flag = ARGV[5], ARGV[6]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 if not redis.call('ZSCORE', K.depth, group) then
   return { 0 }
 end
 local new = redis.call('HSET', group_key, 'draining', stamped(flag))
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 2 - new })
+return keep_answer({ 2 - new })

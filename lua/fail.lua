@@ -20,12 +20,12 @@
 -- ARGV[13-] queues  (text)  their names
 -- Returns {code, '', due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
---@include keys flight release resume advance operate again
+--@include keys flight release burial resume advance again operate
 local waiting, group_key, calls, cut = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
-local r = read_flight(id)
+local r = read_or_bury(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
   if before ~= call then
@@ -61,6 +61,6 @@ else
   advance(lists, waiting, group_key, group, out)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
-redis.call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. number(K.ms + due) or ''))
+redis.call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. digits(K.ms + due) or ''))
 redis.call('PEXPIRE', calls, keep)
 return { code, '', due, unpack(out) }

@@ -22,18 +22,18 @@
 -- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken, or ''; ms until the continuation is due, or -1; to publish
 -- Complexity O(log groups)
---@include keys flight release resume advance take again
+--@include keys flight release burial resume advance take again
 local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]
 local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local keep, named = ARGV[11], tonumber(ARGV[12])
 
 local after = 13 + named -- the continuation
-local stored = due_while_running(id, fence, group)
+local stored = due_of_run(id, fence, group)
 if not stored then
   local before, taken, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
-    read_flight(id) -- in case the entry can't be read
+    read_or_bury(id)
     return { 0, '', -1 }
   end
   -- A repetition of this call: the same answer, with the message that it took, while its lease lasts.
@@ -56,7 +56,7 @@ redis.call('ZREM', K.due, 'l ' .. id)
 if stored ~= '-' or ARGV[after] then
   local r = read_flight(id)
   if ARGV[after] then
-    continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])
+    store_continuation(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])
     redis.call('HINCRBY', K.stats, 'held', 1)
   end
   due = math.max(tonumber(r.due) - K.ms, 0)
@@ -68,10 +68,10 @@ else
   redis.call('HDEL', K.entries, id)
   free_slot(group_key, id)
   count_out(group)
-  head, entry = next_head(waiting, group_key, group)
+  head, entry = take_head(waiting, group_key, group)
 end
 if take == 'lists' then
-  taken, message = take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)
+  taken, message = begin_next(13, 13, named, owner, call, ttl, head and entry.queue)
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
   local drawn = draw_fence()

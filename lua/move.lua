@@ -16,14 +16,10 @@
 --                                  or '' where the place is empty
 -- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
 -- Complexity O(entries · log groups)
---@include keys release advance operate
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+--@include keys release advance once operate
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, new = ARGV[5], ARGV[6]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 if redis.call('HEXISTS', KEYS[15], 'draining') == 1 then
   return { -1 }
 end
@@ -32,7 +28,7 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local stands = standing(us, id)
+  local stands = text_in_line(us, id)
   if redis.call('LINDEX', waiting, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis.call('LPOP', waiting)
     if stands then
@@ -49,4 +45,4 @@ advance({}, KEYS[14], KEYS[15], new, out)
 if moved > 0 then
   note(audit, ARGV[3])
 end
-return answering(answer, ARGV[4], { moved, unpack(out) })
+return keep_answer({ moved, unpack(out) })

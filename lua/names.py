@@ -16,6 +16,8 @@ _LOCAL = re.compile(r" *local (?!function)([\w, ]+?)(?: =|$)")
 _FUNCTION = re.compile(r"\blocal function (\w+)")
 _PARAMETERS = re.compile(r"\bfunction(?: \w+)?\(([\w, ]*)\)")
 _FOR = re.compile(r" *for ([\w, ]+?) (?:=|in\b)")
+_TARGETS = re.compile(r"[\w., \[\]]+ = ")
+_KEY = re.compile(r"\b\w+ =(?!=)")
 _ASSIGNED = re.compile(r"([\w., ]+?) =(?!=)")
 
 
@@ -82,11 +84,13 @@ def assigned(lines: Iterable[str]) -> set[str]:
 
 @cache
 def used(line: str) -> frozenset[str]:
-    """Return the names in a line, apart from fields, strings, and what it declares itself."""
-    text = strings_removed(code(line))
+    """Return the names in a line, apart from fields and their keys, strings, and what it declares itself."""
+    text = _FOR.sub("", strings_removed(code(line)))
     if _LOCAL.match(text):
         text = text.partition(" =")[2]
-    return frozenset(_NAME.findall(_FOR.sub("", text)))
+    targets = None if text.endswith(",") else _TARGETS.match(text)  # with a comma it is a line of a table
+    start = targets.end() if targets else 0
+    return frozenset(_NAME.findall(text[:start] + _KEY.sub("", text[start:])))
 
 
 def indent(line: str) -> int:

@@ -33,7 +33,7 @@ if count <= tonumber(redis.call('GET', producer) or 0) then
 end
 local us = K.us_text
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
-local is_free, draining = free(group_key)
+local is_free, draining = read_flags(group_key)
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
 local out, joins = {}, delay <= 0 and not draining
@@ -45,11 +45,11 @@ if known then
   if joins and not first then
     redis.call('RPOP', waiting) -- it has its place already
   end
-  local name, r = replaced(id, group, replaces)
+  local name, r = name_replacement(id, group, replaces)
   if not name then
     return { -1 }
   elseif r then
-    continue(name, r, queue, cut, message, delay)
+    store_continuation(name, r, queue, cut, message, delay)
     write_flight(name, r)
     redis.call('SET', producer, ARGV[9], 'PX', keep)
     return { 1 }

@@ -13,18 +13,14 @@
 -- ARGV[6] flag     (text)  operator and reason: JSON, open for the time
 -- Returns {1} paused · {2} it was already; reason and operator are replaced
 -- Complexity O(in flight)
---@include keys flight operate
-local audit, answer, paused, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+--@include keys flight burial once operate
+local audit, paused, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 local new = redis.call('HSET', group_key, 'paused', stamped(flag))
 redis.call('ZADD', paused, K.ms, group)
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_flight(id)
+  local r = read_or_bury(id)
   if r then
     -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. It has the
     -- fence of an entry that is held, so it is stale; resume draws a new one.
@@ -39,4 +35,4 @@ for _, id in ipairs(in_flight(group_key)) do
   end
 end
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 2 - new })
+return keep_answer({ 2 - new })

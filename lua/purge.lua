@@ -15,14 +15,10 @@
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
 --         many were taken out, and which, '' for the entry of one that had failed · to publish
 -- Complexity O(limit · log groups)
---@include keys flight release advance operate
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+--@include keys flight release burial advance once operate
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 if bound == 0 then
   bound = K.us
 end
@@ -43,7 +39,7 @@ for step = 1, limit do
     redis.call('LPUSH', waiting, item)
     break
   end
-  if standing(us, id or '') then
+  if text_in_line(us, id or '') then
     take_out(id)
   end
   if step == limit or bytes >= most then
@@ -53,7 +49,7 @@ for step = 1, limit do
 end
 if more == 0 then -- the head comes last: otherwise the next entry would go out
   for _, id in ipairs(in_flight(group_key)) do
-    local r, entry = read_flight(id), read_entry(id)
+    local r, entry = read_or_bury(id), read_entry(id)
     if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then
       take_out(id)
     end
@@ -61,8 +57,8 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   advance({}, waiting, group_key, group, out)
 end
 note(audit, ARGV[3])
-local reply = { number(bound), more, #gone / 2, unpack(gone) }
+local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-return answering(answer, ARGV[4], reply)
+return keep_answer(reply)

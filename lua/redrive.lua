@@ -16,14 +16,10 @@
 -- Returns {1, [queue, message]...} parked; to publish · {0} there is no such letter (any more)
 --         · {-1} the id is parked or running already · {-2} the group is draining
 -- Complexity O(dead letters)
---@include keys advance operate
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+--@include keys advance once operate
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, id, letter, entry, head = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 if redis.call('HEXISTS', K.entries, id) == 1 then
   return { -1 }
 end
@@ -44,4 +40,4 @@ redis.call('ZINCRBY', K.depth, 1, group)
 redis.call('HINCRBY', K.stats, 'redriven', 1)
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, unpack(out) })
+return keep_answer({ 1, unpack(out) })

@@ -8,12 +8,12 @@
 -- ARGV[5-] id, fence        pairs
 -- Returns the fences whose leases are lost
 -- Complexity O(leases)
---@include keys flight
+--@include keys burial
 local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
 
 local lost = {}
 for i = 5, #ARGV, 2 do
-  local r = read_flight(ARGV[i])
+  local r = read_or_bury(ARGV[i])
   if r and r.state == 'running' and r.fence == ARGV[i + 1] then
     redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. ARGV[i])
   else

@@ -12,21 +12,17 @@
 -- ARGV[5] group     (text)
 -- Returns {1, [queue, message]...} resumed; to publish · {0} it was neither paused nor draining
 -- Complexity O(in flight + log groups)
---@include flight resume advance operate
-local audit, answer, paused, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+--@include flight burial resume advance once operate
+local audit, paused, waiting, group_key = KEYS[10], KEYS[12], KEYS[13], KEYS[14]
 local group = ARGV[5]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 if redis.call('HDEL', group_key, 'paused', 'draining') == 0 then
   return { 0 }
 end
 redis.call('ZREM', paused, group)
 local out = {}
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_flight(id)
+  local r = read_or_bury(id)
   if r and r.stop == 'p' then
     r.stop = '-'
     if r.state == 'running' then
@@ -38,4 +34,4 @@ for _, id in ipairs(in_flight(group_key)) do
 end
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, unpack(out) })
+return keep_answer({ 1, unpack(out) })

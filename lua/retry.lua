@@ -9,17 +9,13 @@
 -- ARGV[4] call    (number) of this action, from 1
 -- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(in flight · log due)
---@include keys flight resume operate
-local audit, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+--@include keys burial resume once operate
+local audit, group_key = KEYS[10], KEYS[12]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 local paused = redis.call('HEXISTS', group_key, 'paused') == 1
 local out, held, stopped = {}, 0, 0
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_flight(id)
+  local r = read_or_bury(id)
   if r and r.state == 'held' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
   elseif r and r.state == 'held' then
@@ -37,4 +33,4 @@ if held == 0 then
   return { stopped > 0 and -2 or -1 }
 end
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, unpack(out) })
+return keep_answer({ 1, unpack(out) })

@@ -19,7 +19,7 @@
 -- ARGV[10] keep   (ms)     how long the calls of a silent worker are remembered
 -- Returns {count, [queue, message]...}: rung again · to publish
 -- Complexity O(limit · log on_the_way)
---@include keys flight release again
+--@include keys flight release burial again
 local SCANNED = 1000 -- messages from the list's end that are searched for one ticket
 local calls, list, queue, grace, seen = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local oldest, rings, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
@@ -43,11 +43,11 @@ local function missing(fence, id, r)
 end
 
 local lists, out, count = { [queue] = list }, {}, 0
-local asked = asked_before(calls, 'ring', call, lists, out)
+local asked = names_again(calls, 'ring', call, lists, out)
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'LIMIT', 0, limit)) do
   local fence, id = string.match(member, ' (%d+) (%S+)$')
-  local r = read_flight(id)
+  local r = read_or_bury(id)
   local counts = r and r.state == 'released' and r.fence == fence
   if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
     break -- another call has rung it; or only younger ones follow
@@ -66,7 +66,7 @@ if asked ~= '' then
   remember(calls, 'ring', call, asked, keep)
 end
 if count > 0 and rings > 0 then
-  redis.call('HSET', K.seen, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. number(rings))
+  redis.call('HSET', K.seen, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rings))
 end
 if count > 0 then
   redis.call('HINCRBY', K.stats, 'rung', count)

@@ -15,17 +15,13 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(in flight + log groups)
---@include flight release advance operate
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+--@include release burial advance once operate
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, id, reason = ARGV[5], ARGV[6], ARGV[7]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 local ids, name = in_flight(group_key), nil
 for _, each in ipairs(ids) do
-  name = task(each) == id and each or name
+  name = task_of(each) == id and each or name
 end
 if #ids == 0 then -- it is paused: the head is the first in line
   for _ = 1, steps do
@@ -34,8 +30,8 @@ if #ids == 0 then -- it is paused: the head is the first in line
       return { -1 }
     end
     local us, first = string.match(item, '^(%d+) (.*)$')
-    if standing(us, first or '') then
-      ids, name = { first }, task(first) == id and first or nil
+    if text_in_line(us, first or '') then
+      ids, name = { first }, task_of(first) == id and first or nil
       break
     end
     redis.call('LPOP', waiting)
@@ -47,7 +43,7 @@ end
 if not name then
   return { -2, ids[1] }
 end
-local r = read_flight(name)
+local r = read_or_bury(name)
 if r and r.state == 'running' then
   return { -3 }
 end
@@ -60,4 +56,4 @@ if reason ~= '' then
 end
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, failed and '' or text, unpack(out) })
+return keep_answer({ 1, failed and '' or text, unpack(out) })

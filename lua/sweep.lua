@@ -20,7 +20,7 @@
 -- Returns {next, reclaimed, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number reclaimed · number of named ones, each a due member and its group · queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys flight release resume again pulse due crowd
+--@include keys flight release burial resume again pulse due crowd
 local STATE = { l = 'running', h = 'held', r = 'released' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, calls = KEYS[10], KEYS[11], KEYS[12]
@@ -29,7 +29,7 @@ local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARG
 
 local since, watches = beat(pulse, ttl, owner, watch, woken)
 local lists, out, named, reclaimed, moved, at = named_lists(13, 12, count), {}, {}, 0, {}, 0
-local asked = asked_before(calls, 'sweep', call, lists, out)
+local asked = names_again(calls, 'sweep', call, lists, out)
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
@@ -37,7 +37,7 @@ while at < #members do -- grows when a crowd comes in
   at = at + 1
   local member = members[at]
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r, before = STATE[kind] and read_flight(name), #out
+  local r, before = STATE[kind] and read_or_bury(name), #out
   if string.find('eaxd', kind, 1, true) then
     local group, id = string.match(name, '^(%S+) ?(.*)$')
     if kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
@@ -51,16 +51,16 @@ while at < #members do -- grows when a crowd comes in
     bring_in(crowd, lists, name, limit + due - #members, members)
   elseif kind == 'c' then
     redis.call('ZREM', K.due, member)
-    bury_flight(name)
+    bury_record(name)
   elseif not r or r.state ~= STATE[kind] then
     redis.call('ZREM', K.due, member)
   elseif kind == 'l' and K.ms - since < ttl then
     redis.call('ZADD', K.due, since + ttl, member)
-  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or has_room(crowd, lists, r.queue, member)) then
+  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or take_room(crowd, lists, r.queue, member)) then
     moved[kind] = (moved[kind] or 0) + redis.call('HSTRLEN', K.entries, name)
     redis.call('ZREM', K.due, member)
     if kind == 'l' then
-      r.lost, reclaimed = number(r.lost + 1), reclaimed + 1
+      r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
     else
       redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. name)
       r.due = '-'

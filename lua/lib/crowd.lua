@@ -23,7 +23,7 @@ local function room_in(lists, queue)
 end
 
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
-local function has_room(crowd, lists, queue, member)
+local function take_room(crowd, lists, queue, member)
   local room = room_in(lists, queue)
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis.call('ZSCORE', K.due, 'q ' .. queue) and true or false
@@ -41,8 +41,8 @@ local function has_room(crowd, lists, queue, member)
   return found
 end
 
--- Returns the ms until the next sweep, when this call has added to a crowd; else -1.
-local function next_look()
+-- Returns the ms until the next sweep when this call has added to a crowd; else -1: it changes nothing about that.
+local function next_sweep()
   local pause = turned_away and SOON or -1
   return pause
 end

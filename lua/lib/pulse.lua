@@ -15,7 +15,7 @@ local function beat(pulse, ttl, owner, watch, woken)
   end
   local left = (tonumber(till) or 0) - K.ms
   if woken == '1' or watcher == owner or left <= 0 or left > watch then
-    watcher, till = owner, number(K.ms + watch)
+    watcher, till = owner, digits(K.ms + watch)
   end
   redis.call('SET', pulse, table.concat({ K.ms_text, since, watcher, till }, ' '))
   return tonumber(since), watcher == owner

@@ -13,19 +13,6 @@ local function mark_redelivered(id)
   end
 end
 
--- Bury an entry whose record can't be read; its group is known from the entry alone.
-local function bury_flight(id)
-  local entry, text = read_entry(id), redis.call('HGET', K.flight, id)
-  if text and not read_flight(id) then
-    bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or text)
-    if entry then
-      count_out(entry.group)
-      redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. entry.group .. ' ' .. id)
-    end
-  end
-  redis.call('ZREM', K.due, 'c ' .. id)
-end
-
 -- Hold an entry with a continuation until it is due, release any other one. An unreadable entry is buried; the sweep,
 -- which knows the group's keys, gives its slot back. again: its run had no outcome.
 local function resume(lists, id, r, out, again)

@@ -46,6 +46,11 @@ def code(source: str) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
+def included(name: str) -> list[str]:
+    line = next(line for line in text(name).splitlines() if line.startswith(build.INCLUDE))
+    return [f"lib/{part}" for part in line.removeprefix(build.INCLUDE).split()]
+
+
 def said(name: str, kind: str) -> Said:
     """What the header says of KEYS or ARGV."""
     single: set[int] = set()
@@ -66,7 +71,7 @@ def said(name: str, kind: str) -> Said:
 
 def used(name: str, kind: str) -> Said:
     """What the code uses, the shared ones included."""
-    body = "\n".join(code(text(name)))
+    body = "\n".join(line for each in (name, *included(name)) for line in code(text(each)))
     shared = SHARED_KEYS if kind == "KEYS" else SHARED_ARGS
     single = set(range(1, shared + 1)) | {int(index) for index in re.findall(rf"{kind}\[(\d+)\]", body)}
     open_from = set()
@@ -75,7 +80,7 @@ def used(name: str, kind: str) -> Said:
     for first_key, _ in re.findall(r"local key, arg = (\d+) \+ 2 \* done, (\d+) \+ named", body):
         open_from.add(first_key if kind == "KEYS" else "..")
     if kind == "KEYS":
-        open_from |= set(re.findall(r"take_ticket\((\d+),", body))
+        open_from |= set(re.findall(r"begin_next\((\d+),", body))
         if "KEYS[i]" in body:
             open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
     else:
@@ -162,7 +167,7 @@ def named_keys(name: str) -> set[str]:
 
 
 #: Shared parts know the keys by the names that scripts hand them over with.
-NAMED = frozenset[str]().union(*(named_keys(name) for name in FILES))
+NAMED = frozenset[str]().union(*(named_keys(name) for name in (*FILES, *PARTS)))
 
 
 @pytest.mark.parametrize("name", FILES)

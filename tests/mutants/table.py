@@ -112,8 +112,8 @@ SCRIPTS = (
     Mutant(
         "a continuation is finished without being stored",
         "lua/finish.lua",
-        "    continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])\n",
-        "    r.due = number(K.ms + ARGV[after + 3])\n",
+        "    store_continuation(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])\n",
+        "    r.due = digits(K.ms + ARGV[after + 3])\n",
         (
             GATE + "test_continuation.py::test_the_continuation_is_a_new_message_and_may_go_elsewhere",
             GATE + "test_exploration.py::test_with_faults_everything_still_ends",
@@ -344,14 +344,14 @@ SCRIPTS = (
     Mutant(
         "a crowd of ETAs takes a whole queue",
         "lua/advance.lua",
-        "    if not first or has_room(KEYS[10], lists, first.queue, 'a ' .. group) then\n",
+        "    if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then\n",
         "    if true then\n",
         (GATE + "test_crowd.py::test_a_served_queue_gets_only_so_much_of_a_crowd",),
     ),
     Mutant(
         "a crowd of retries takes a whole queue",
         "lua/sweep.lua",
-        "(kind ~= 'h' or at > due or has_room(crowd, lists, r.queue, member))",
+        "(kind ~= 'h' or at > due or take_room(crowd, lists, r.queue, member))",
         "true",
         (GATE + "test_crowd.py::test_retries_that_come_due_at_once_are_a_crowd",),
     ),

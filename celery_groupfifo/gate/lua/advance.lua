@@ -66,7 +66,7 @@ local SERVED = 60000 -- ms since a begin, within which a queue counts as served;
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
 local rooms, crowded, turned_away = {}, {}, false
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
-local function has_room(crowd, lists, queue, member)
+local function take_room(crowd, lists, queue, member)
   local room_in_14
   do -- room_in(lists, queue)
     local room = rooms[queue]
@@ -118,14 +118,14 @@ while done < many and steps > 0 and bytes < BYTES do
               local text = redis_call('HGET', K_flight, id)
               local state, fence, lost, since, owner, call, due, stop, group, queue =
                 string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-              local r
+              local r, corrupt
               if state then
                 r = {
                   state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
                   due = due, stop = stop, group = group, queue = queue,
                 }
-              elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-                redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+              elseif text then
+                corrupt = text
               end
               read_flight_1 = r
             end
@@ -177,15 +177,15 @@ while done < many and steps > 0 and bytes < BYTES do
     local head = kind == 'e' and redis_call('HLEN', group_key) == 0 and redis_call('LINDEX', waiting, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')
     bytes = bytes + (first and #first.text or 0)
-    if not first or has_room(KEYS[10], lists, first.queue, 'a ' .. group) then
+    if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, waiting, group_key, group, out)
-        local next_head_12, next_head_13
-        do -- next_head(waiting, group_key, group)
+        local take_head_12, take_head_13
+        do -- take_head(waiting, group_key, group)
           local head, entry, corrupt
           local is_free, draining = redis_call('HLEN', group_key) == 0, false
           if not is_free then
-            local free_10, free_11
-            do -- free(group_key)
+            local read_flags_10, read_flags_11
+            do -- read_flags(group_key)
               local is_free, draining = true, false
               for _, field in ipairs(redis_call('HKEYS', group_key)) do
                 if field == 'draining' then
@@ -194,9 +194,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   is_free = false
                 end
               end
-              free_10, free_11 = is_free, draining
+              read_flags_10, read_flags_11 = is_free, draining
             end
-            is_free, draining = free_10, free_11
+            is_free, draining = read_flags_10, read_flags_11
           end
           local item = is_free and steps > 0 and redis_call('LPOP', waiting)
           while item do
@@ -229,15 +229,15 @@ while done < many and steps > 0 and bytes < BYTES do
             redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
           end
           if draining and not item and steps > 0 then
-            do -- drained(group_key, group)
+            do -- end_drain(group_key, group)
               if not redis_call('ZSCORE', K_depth, group) then
                 redis_call('HDEL', group_key, 'draining')
               end
             end
           end
-          next_head_12, next_head_13 = head, entry
+          take_head_12, take_head_13 = head, entry
         end
-        local id, entry = next_head_12, next_head_13
+        local id, entry = take_head_12, take_head_13
         if id then
           do -- release(lists, id, '0', group, entry, out)
             local lost = '0'
@@ -279,10 +279,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_look_15
-do -- next_look()
+local next_sweep_15
+do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_look_15 = pause
+  next_sweep_15 = pause
 end
-local pause = next_look_15
+local pause = next_sweep_15
 return { done, steps > 0 and pause or 0, unpack(out) }

@@ -29,7 +29,7 @@ local K_REST = 3e14
 
 local id, fence, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 
-local begin_run_2
+local begin_run_3
 do -- begin_run(id, fence, owner, call, ttl, true)
   local noted = true
   local text = redis_call('HGET', K_flight, id)
@@ -49,29 +49,37 @@ do -- begin_run(id, fence, owner, call, ttl, true)
       redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. id)
     end
   end
-  begin_run_2 = counts and group
+  begin_run_3 = counts and group
 end
-local group = begin_run_2
+local group = begin_run_3
 if group then
   return { 1, group }
 end
-local read_flight_1
-do -- read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+local read_or_bury_4
+do -- read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
-  read_flight_1 = r
+  read_or_bury_4 = r
 end
-local r = read_flight_1
+local r = read_or_bury_4
 if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then
   return { 1, r.group }
 end

@@ -8,8 +8,8 @@
 -- KEYS[12] group  (hash)
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] member  (text)   of due
--- ARGV[4] group   (text)
--- ARGV[5] call    (number) of this action, from 1
+-- ARGV[4] call    (number) of this action, from 1
+-- ARGV[5] group   (text)
 -- ARGV[6] limit   (count)
 -- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
 -- Returns {[id, entry]...} taken out
@@ -31,25 +31,39 @@ local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local function read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
   return r
 end
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
-local function standing(us, id)
-  local read_entry_1, read_entry_2
+local function text_in_line(us, id)
+  local read_entry_3, read_entry_4
   do -- read_entry(id)
     local text = redis_call('HGET', K_entries, id)
     local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -59,24 +73,15 @@ local function standing(us, id)
     elseif text then
       corrupt = text
     end
-    read_entry_1, read_entry_2 = entry, corrupt
+    read_entry_3, read_entry_4 = entry, corrupt
   end
-  local entry, corrupt = read_entry_1, read_entry_2
+  local entry, corrupt = read_entry_3, read_entry_4
   return entry and entry.us == us and entry.text or corrupt
 end
 
-local cut, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
-local member, group, call, limit, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local cut, group_key = KEYS[10], KEYS[12]
+local member, group, limit, most = ARGV[3], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
-local answered_3
-do -- answered(answer, call)
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_3 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_3
-if before then
-  return before
-end
 local gone, bytes = {}, 0
 for _ = 1, limit do
   local item = bytes < most and redis_call('LPOP', cut)
@@ -84,10 +89,10 @@ for _ = 1, limit do
     break
   end
   local us, id = string.match(item, '^(%d+) (.*)$')
-  if standing(us, id or '') then -- else it was revoked
-    local withdraw_5
+  if text_in_line(us, id or '') then -- else it was revoked
+    local withdraw_6
     do -- withdraw(id, group_key, group)
-      local r, text = read_flight(id), redis_call('HGET', K_entries, id)
+      local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
       local failed = r and r.stop == 'b'
       redis_call('HDEL', K_entries, id)
       redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -108,9 +113,9 @@ for _ = 1, limit do
       else
         redis_call('HINCRBY', K_stats, 'revoked', 1)
       end
-      withdraw_5 = text or ''
+      withdraw_6 = text or ''
     end
-    local text = withdraw_5
+    local text = withdraw_6
     gone[#gone + 1] = id
     gone[#gone + 1] = text
     bytes = bytes + #text
@@ -120,16 +125,16 @@ if redis_call('EXISTS', cut) == 1 then
   redis_call('ZADD', K_due, K_REST + K_ms, member)
 else
   redis_call('ZREM', K_due, member)
-  do -- drained(group_key, group)
+  do -- end_drain(group_key, group)
     if not redis_call('ZSCORE', K_depth, group) then
       redis_call('HDEL', group_key, 'draining')
     end
   end
 end
-local answering_4
-do -- answering(answer, call, gone)
+local keep_answer_5
+do -- keep_answer(gone)
   local reply = gone
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_4 = reply
+  keep_answer_5 = reply
 end
-return answering_4
+return keep_answer_5

@@ -21,24 +21,22 @@ if K_us_text == '' then
   local time = redis_call('TIME')
   K_us_text = time[1] .. string.format('%06d', time[2])
 end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
-local K_REST = 3e14
+-- Returns the record; nothing when there is none, and its text when it can't be read.
 local function read_flight(id)
   local text = redis_call('HGET', K_flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =
     string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
+  local r, corrupt
   if state then
     r = {
       state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
       due = due, stop = stop, group = group, queue = queue,
     }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  elseif text then
+    corrupt = text
   end
-  return r
+  return r, corrupt
 end
 
 local page = redis_call('HSCAN', K_entries, ARGV[3], 'COUNT', ARGV[4])

@@ -23,26 +23,21 @@ if K_us_text == '' then
 end
 local K_ms_text = string.sub(K_us_text, 1, -4)
 -- The starts of the ranges of due.
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
 end
 
-local audit, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+local audit, group_key = KEYS[10], KEYS[12]
 local group, flag = ARGV[5], ARGV[6]
 
-local answered_1
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_1 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_1
-if before then
-  return before
-end
 if not redis_call('ZSCORE', K_depth, group) then
   return { 0 }
 end
@@ -54,10 +49,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local answering_2
-do -- answering(answer, ARGV[4], { 2 - new })
-  local call, reply = ARGV[4], { 2 - new }
+local keep_answer_1
+do -- keep_answer({ 2 - new })
+  local reply = { 2 - new }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_2 = reply
+  keep_answer_1 = reply
 end
-return answering_2
+return keep_answer_1

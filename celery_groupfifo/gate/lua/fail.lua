@@ -44,7 +44,7 @@ local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_REST = 3e14
-local function number(value)
+local function digits(value)
   return string.format('%.0f', value)
 end
 local TICKET = '{"properties": {"delivery_tag": "'
@@ -69,23 +69,31 @@ local waiting, group_key, calls, cut = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
-local read_flight_2
-do -- read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+local read_or_bury_13
+do -- read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
-  read_flight_2 = r
+  read_or_bury_13 = r
 end
-local r = read_flight_2
+local r = read_or_bury_13
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, at = string.match(redis_call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
   if before ~= call then
@@ -99,24 +107,24 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
       if string.sub(field, 1, 2) == 'f ' then
         do -- ask_again(lists, string.sub(field, 3), out)
           local id = string.sub(field, 3)
-          local read_flight_1
+          local read_flight_3
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
             local state, fence, lost, since, owner, call, due, stop, group, queue =
               string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r
+            local r, corrupt
             if state then
               r = {
                 state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
                 due = due, stop = stop, group = group, queue = queue,
               }
-            elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-              redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+            elseif text then
+              corrupt = text
             end
-            read_flight_1 = r
+            read_flight_3 = r
           end
-          local r = read_flight_1
-          local read_entry_9
+          local r = read_flight_3
+          local read_entry_10
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -126,19 +134,19 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
             elseif text then
               corrupt = text
             end
-            read_entry_9 = entry
+            read_entry_10 = entry
           end
-          local entry = read_entry_9
+          local entry = read_entry_10
           if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_11
+            local compose_12
             do -- compose(id, entry, r.fence, r.lost)
               local fence, lost = r.fence, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_11
+            local message = compose_12
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -158,7 +166,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     redis_call('ZREM', K_due, 'l ' .. id)
     if again and r.due == '-' then
       do -- mark_redelivered(id)
-        local read_entry_4
+        local read_entry_5
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -168,9 +176,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           elseif text then
             corrupt = text
           end
-          read_entry_4 = entry
+          read_entry_5 = entry
         end
-        local e = read_entry_4
+        local e = read_entry_5
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -189,7 +197,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
       end
     else
-      local read_entry_5, read_entry_6
+      local read_entry_6, read_entry_7
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -199,14 +207,14 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         elseif text then
           corrupt = text
         end
-        read_entry_5, read_entry_6 = entry, corrupt
+        read_entry_6, read_entry_7 = entry, corrupt
       end
-      local entry, corrupt = read_entry_5, read_entry_6
+      local entry, corrupt = read_entry_6, read_entry_7
       if entry then
         do -- release(lists, id, r.lost, r.group, entry, out)
           local lost, group = r.lost, r.group
           local queue = entry.queue
-          local draw_fence_3
+          local draw_fence_4
           do -- draw_fence()
             local fence = K_us_text
             local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -214,19 +222,19 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               fence = string.format('%.0f', last + 1)
               redis_call('SET', K_fence, fence)
             end
-            draw_fence_3 = fence
+            draw_fence_4 = fence
           end
-          local fence = draw_fence_3
+          local fence = draw_fence_4
           redis_call('HSET', K_flight, id,
             'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-          local compose_10
+          local compose_11
           do -- compose(id, entry, fence, lost)
             local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
             local cut = entry.at + entry.cut
-            compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_10
+          local message = compose_11
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
           local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -293,14 +301,14 @@ else
   end
   do -- advance(lists, waiting, group_key, group, out)
     local group = group
-    local next_head_14, next_head_15
-    do -- next_head(waiting, group_key, group)
+    local take_head_16, take_head_17
+    do -- take_head(waiting, group_key, group)
       local group = group
       local head, entry, corrupt
       local is_free, draining = redis_call('HLEN', group_key) == 0, false
       if not is_free then
-        local free_12, free_13
-        do -- free(group_key)
+        local read_flags_14, read_flags_15
+        do -- read_flags(group_key)
           local is_free, draining = true, false
           for _, field in ipairs(redis_call('HKEYS', group_key)) do
             if field == 'draining' then
@@ -309,14 +317,14 @@ else
               is_free = false
             end
           end
-          free_12, free_13 = is_free, draining
+          read_flags_14, read_flags_15 = is_free, draining
         end
-        is_free, draining = free_12, free_13
+        is_free, draining = read_flags_14, read_flags_15
       end
       local item = is_free and steps > 0 and redis_call('LPOP', waiting)
       while item do
         local us, id = string.match(item, '^(%d+) (.*)$')
-        local read_entry_7, read_entry_8
+        local read_entry_8, read_entry_9
         do -- read_entry(id or '')
           local id = id or ''
           local text = redis_call('HGET', K_entries, id)
@@ -327,9 +335,9 @@ else
           elseif text then
             corrupt = text
           end
-          read_entry_7, read_entry_8 = entry, corrupt
+          read_entry_8, read_entry_9 = entry, corrupt
         end
-        entry, corrupt = read_entry_7, read_entry_8
+        entry, corrupt = read_entry_8, read_entry_9
         if entry and entry.us == us then
           do -- take_slot(group_key, id)
             redis_call('HSET', group_key, 'f ' .. id, 1)
@@ -357,20 +365,20 @@ else
         redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
       end
       if draining and not item and steps > 0 then
-        do -- drained(group_key, group)
+        do -- end_drain(group_key, group)
           if not redis_call('ZSCORE', K_depth, group) then
             redis_call('HDEL', group_key, 'draining')
           end
         end
       end
-      next_head_14, next_head_15 = head, entry
+      take_head_16, take_head_17 = head, entry
     end
-    local id, entry = next_head_14, next_head_15
+    local id, entry = take_head_16, take_head_17
     if id then
       do -- release(lists, id, '0', group, entry, out)
         local lost = '0'
         local queue = entry.queue
-        local draw_fence_3
+        local draw_fence_4
         do -- draw_fence()
           local fence = K_us_text
           local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -378,19 +386,19 @@ else
             fence = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, fence)
           end
-          draw_fence_3 = fence
+          draw_fence_4 = fence
         end
-        local fence = draw_fence_3
+        local fence = draw_fence_4
         redis_call('HSET', K_flight, id,
           'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-        local compose_10
+        local compose_11
         do -- compose(id, entry, fence, lost)
           local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
-          compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
-        local message = compose_10
+        local message = compose_11
         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
         local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
           or redis.pcall('RPUSH', lists[queue], message))
@@ -405,6 +413,6 @@ else
   end
 end
 redis_call('HINCRBY', K_stats, 'finished', 1)
-redis_call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. number(K_ms + due) or ''))
+redis_call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. digits(K_ms + due) or ''))
 redis_call('PEXPIRE', calls, keep)
 return { code, '', due, unpack(out) }

@@ -61,52 +61,60 @@ local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
 local keep, named = ARGV[11], tonumber(ARGV[12])
 
 local after = 13 + named -- the continuation
-local due_while_running_4
-do -- due_while_running(id, fence, group)
+local due_of_run_6
+do -- due_of_run(id, fence, group)
   local state, drawn, due, of = string.match(redis_call('HGET', K_flight, id) or '',
     '^([^ ]+) ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
-  due_while_running_4 = state == 'running' and drawn == fence and of == group and due
+  due_of_run_6 = state == 'running' and drawn == fence and of == group and due
 end
-local stored = due_while_running_4
+local stored = due_of_run_6
 if not stored then
   local before, taken, at = string.match(redis_call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
-    do -- read_flight(id)
-      local text = redis_call('HGET', K_flight, id)
-      local state, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-      local r
-      if state then
-        r = {
-          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-          due = due, stop = stop, group = group, queue = queue,
-        }
-      elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+    do -- read_or_bury(id)
+      local read_flight_1, read_flight_2
+      do -- read_flight(id)
+        local text = redis_call('HGET', K_flight, id)
+        local state, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local r, corrupt
+        if state then
+          r = {
+            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+            due = due, stop = stop, group = group, queue = queue,
+          }
+        elseif text then
+          corrupt = text
+        end
+        read_flight_1, read_flight_2 = r, corrupt
+      end
+      local r, corrupt = read_flight_1, read_flight_2
+      if corrupt then
         redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
       end
     end
     return { 0, '', -1 }
   end
   -- A repetition of this call: the same answer, with the message that it took, while its lease lasts.
-  local read_flight_2
+  local read_flight_4
   do -- read_flight(taken)
     local id = taken
     local text = redis_call('HGET', K_flight, id)
     local state, fence, lost, since, owner, call, due, stop, group, queue =
       string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
+    local r, corrupt
     if state then
       r = {
         state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
         due = due, stop = stop, group = group, queue = queue,
       }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+    elseif text then
+      corrupt = text
     end
-    read_flight_2 = r
+    read_flight_4 = r
   end
-  local t = read_flight_2
-  local read_entry_15
+  local t = read_flight_4
+  local read_entry_17
   do -- read_entry(taken)
     local id = taken
     local text = redis_call('HGET', K_entries, id)
@@ -117,31 +125,31 @@ if not stored then
     elseif text then
       corrupt = text
     end
-    read_entry_15 = entry
+    read_entry_17 = entry
   end
-  local entry = read_entry_15
+  local entry = read_entry_17
   local due, message = at ~= '' and math.max(tonumber(at) - K_ms, 0) or -1, ''
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
-    local compose_18
+    local compose_20
     do -- compose(taken, entry, t.fence, t.lost)
       local id, fence, lost = taken, t.fence, t.lost
       local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
       local cut = entry.at + entry.cut
-      compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+      compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
-    message = compose_18
+    message = compose_20
   end
-  local named_lists_20
+  local named_lists_22
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
     local lists = {}
     for i = 0, count - 1 do
       lists[ARGV[arg + i]] = KEYS[key + i]
     end
-    named_lists_20 = lists
+    named_lists_22 = lists
   end
-  local lists = named_lists_20
+  local lists = named_lists_22
   local words = {}
   do -- heads_again(lists, group_key, words)
     local out = words
@@ -149,24 +157,24 @@ if not stored then
       if string.sub(field, 1, 2) == 'f ' then
         do -- ask_again(lists, string.sub(field, 3), out)
           local id = string.sub(field, 3)
-          local read_flight_1
+          local read_flight_3
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
             local state, fence, lost, since, owner, call, due, stop, group, queue =
               string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r
+            local r, corrupt
             if state then
               r = {
                 state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
                 due = due, stop = stop, group = group, queue = queue,
               }
-            elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-              redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+            elseif text then
+              corrupt = text
             end
-            read_flight_1 = r
+            read_flight_3 = r
           end
-          local r = read_flight_1
-          local read_entry_14
+          local r = read_flight_3
+          local read_entry_16
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -176,19 +184,19 @@ if not stored then
             elseif text then
               corrupt = text
             end
-            read_entry_14 = entry
+            read_entry_16 = entry
           end
-          local entry = read_entry_14
+          local entry = read_entry_16
           if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_17
+            local compose_19
             do -- compose(id, entry, r.fence, r.lost)
               local fence, lost = r.fence, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_17
+            local message = compose_19
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -204,55 +212,55 @@ local taken, message, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 redis_call('ZREM', K_due, 'l ' .. id)
 if stored ~= '-' or ARGV[after] then
-  local read_flight_3
+  local read_flight_5
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
     local state, fence, lost, since, owner, call, due, stop, group, queue =
       string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
+    local r, corrupt
     if state then
       r = {
         state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
         due = due, stop = stop, group = group, queue = queue,
       }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+    elseif text then
+      corrupt = text
     end
-    read_flight_3 = r
+    read_flight_5 = r
   end
-  local r = read_flight_3
+  local r = read_flight_5
   if ARGV[after] then
-    do -- continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])
+    do -- store_continuation(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])
       local queue, cut, message, delay = ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3]
       local parked = string.match(redis_call('HGET', K_entries, id) or '', '^%d+') or K_us_text
       redis_call('HSET', K_entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
-      local number_5
-      do -- number(K_ms + delay)
+      local digits_7
+      do -- digits(K_ms + delay)
         local value = K_ms + delay
-        number_5 = string.format('%.0f', value)
+        digits_7 = string.format('%.0f', value)
       end
-      r.due = number_5
+      r.due = digits_7
     end
     redis_call('HINCRBY', K_stats, 'held', 1)
   end
   due = math.max(tonumber(r.due) - K_ms, 0)
   told = ' ' .. string.format('%.0f', K_ms + due)
-  local named_lists_21
+  local named_lists_23
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
     local lists = {}
     for i = 0, count - 1 do
       lists[ARGV[arg + i]] = KEYS[key + i]
     end
-    named_lists_21 = lists
+    named_lists_23 = lists
   end
-  local lists = named_lists_21
+  local lists = named_lists_23
   do -- resume(lists, id, r, out)
     local again = nil
     redis_call('ZREM', K_due, 'l ' .. id)
     if again and r.due == '-' then
       do -- mark_redelivered(id)
-        local read_entry_9
+        local read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -262,9 +270,9 @@ if stored ~= '-' or ARGV[after] then
           elseif text then
             corrupt = text
           end
-          read_entry_9 = entry
+          read_entry_11 = entry
         end
-        local e = read_entry_9
+        local e = read_entry_11
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -283,7 +291,7 @@ if stored ~= '-' or ARGV[after] then
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
       end
     else
-      local read_entry_10, read_entry_11
+      local read_entry_12, read_entry_13
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -293,14 +301,14 @@ if stored ~= '-' or ARGV[after] then
         elseif text then
           corrupt = text
         end
-        read_entry_10, read_entry_11 = entry, corrupt
+        read_entry_12, read_entry_13 = entry, corrupt
       end
-      local entry, corrupt = read_entry_10, read_entry_11
+      local entry, corrupt = read_entry_12, read_entry_13
       if entry then
         do -- release(lists, id, r.lost, r.group, entry, out)
           local lost, group = r.lost, r.group
           local queue = entry.queue
-          local draw_fence_6
+          local draw_fence_8
           do -- draw_fence()
             local fence = K_us_text
             local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -308,19 +316,19 @@ if stored ~= '-' or ARGV[after] then
               fence = string.format('%.0f', last + 1)
               redis_call('SET', K_fence, fence)
             end
-            draw_fence_6 = fence
+            draw_fence_8 = fence
           end
-          local fence = draw_fence_6
+          local fence = draw_fence_8
           redis_call('HSET', K_flight, id,
             'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-          local compose_16
+          local compose_18
           do -- compose(id, entry, fence, lost)
             local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
             local cut = entry.at + entry.cut
-            compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_16
+          local message = compose_18
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
           local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -360,14 +368,14 @@ else
       redis_call('ZREM', K_depth, group)
     end
   end
-  local next_head_25, next_head_26
-  do -- next_head(waiting, group_key, group)
+  local take_head_27, take_head_28
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_23, free_24
-      do -- free(group_key)
+      local read_flags_25, read_flags_26
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -376,14 +384,14 @@ else
             is_free = false
           end
         end
-        free_23, free_24 = is_free, draining
+        read_flags_25, read_flags_26 = is_free, draining
       end
-      is_free, draining = free_23, free_24
+      is_free, draining = read_flags_25, read_flags_26
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
       local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_12, read_entry_13
+      local read_entry_14, read_entry_15
       do -- read_entry(id or '')
         local id = id or ''
         local text = redis_call('HGET', K_entries, id)
@@ -394,9 +402,9 @@ else
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_14, read_entry_15 = entry, corrupt
       end
-      entry, corrupt = read_entry_12, read_entry_13
+      entry, corrupt = read_entry_14, read_entry_15
       if entry and entry.us == us then
         do -- take_slot(group_key, id)
           redis_call('HSET', group_key, 'f ' .. id, 1)
@@ -424,19 +432,19 @@ else
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_25, next_head_26 = head, entry
+    take_head_27, take_head_28 = head, entry
   end
-  head, entry = next_head_25, next_head_26
+  head, entry = take_head_27, take_head_28
 end
 if take == 'lists' then
-  local take_ticket_27, take_ticket_28
-  do -- take_ticket(13, 13, named, owner, call, ttl, head and entry.queue)
+  local begin_next_29, begin_next_30
+  do -- begin_next(13, 13, named, owner, call, ttl, head and entry.queue)
     local key, arg, count, owner, call, own = 13, 13, named, owner, call, head and entry.queue
     local taken, message
     local at, dropped = 0, 0
@@ -455,7 +463,7 @@ if take == 'lists' then
           break
         end
         local noted = string.sub(fence, -1) == '0' -- one in ten is enough where what is missing can be looked for
-        local begin_run_8
+        local begin_run_10
         do -- begin_run(id, fence, owner, call, ttl, noted)
           local text = redis_call('HGET', K_flight, id)
           local drawn, lost, rest, group, queue =
@@ -474,36 +482,44 @@ if take == 'lists' then
               redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. id)
             end
           end
-          begin_run_8 = counts and group
+          begin_run_10 = counts and group
         end
-        local group = begin_run_8
+        local group = begin_run_10
         if group then
           taken, message = id, text
           break
         end
-        do -- read_flight(id)
-          local text = redis_call('HGET', K_flight, id)
-          local state, fence, lost, since, owner, call, due, stop, group, queue =
-            string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-          local r
-          if state then
-            r = {
-              state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-              due = due, stop = stop, group = group, queue = queue,
-            }
-          elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+        do -- read_or_bury(id)
+          local read_flight_1, read_flight_2
+          do -- read_flight(id)
+            local text = redis_call('HGET', K_flight, id)
+            local state, fence, lost, since, owner, call, due, stop, group, queue =
+              string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+            local r, corrupt
+            if state then
+              r = {
+                state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+                due = due, stop = stop, group = group, queue = queue,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_flight_1, read_flight_2 = r, corrupt
+          end
+          local r, corrupt = read_flight_1, read_flight_2
+          if corrupt then
             redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
           end
         end
         dropped = dropped + 1
       end
     end
-    take_ticket_27, take_ticket_28 = taken, message
+    begin_next_29, begin_next_30 = taken, message
   end
-  taken, message = take_ticket_27, take_ticket_28
+  taken, message = begin_next_29, begin_next_30
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local draw_fence_7
+  local draw_fence_9
   do -- draw_fence()
     local fence = K_us_text
     local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -511,40 +527,40 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
       fence = string.format('%.0f', last + 1)
       redis_call('SET', K_fence, fence)
     end
-    draw_fence_7 = fence
+    draw_fence_9 = fence
   end
-  local drawn = draw_fence_7
+  local drawn = draw_fence_9
   do -- lease(head, drawn, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
     local id, fence, lost, rest = head, drawn, '0', '- - ' .. group .. ' ' .. entry.queue
     redis_call('HSET', K_flight, id, 'running ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' '
       .. owner .. ' ' .. call .. ' ' .. rest)
     redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. id)
   end
-  local compose_19
+  local compose_21
   do -- compose(head, entry, drawn, '0')
     local id, fence, lost = head, drawn, '0'
     local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
     local cut = entry.at + entry.cut
-    compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+    compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
   end
-  message = compose_19
+  message = compose_21
   taken = head
 elseif head then
-  local named_lists_22
+  local named_lists_24
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
     local lists = {}
     for i = 0, count - 1 do
       lists[ARGV[arg + i]] = KEYS[key + i]
     end
-    named_lists_22 = lists
+    named_lists_24 = lists
   end
-  local lists = named_lists_22
+  local lists = named_lists_24
   do -- release(lists, head, '0', group, entry, out)
     local id, lost = head, '0'
     local queue = entry.queue
-    local draw_fence_6
+    local draw_fence_8
     do -- draw_fence()
       local fence = K_us_text
       local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -552,19 +568,19 @@ elseif head then
         fence = string.format('%.0f', last + 1)
         redis_call('SET', K_fence, fence)
       end
-      draw_fence_6 = fence
+      draw_fence_8 = fence
     end
-    local fence = draw_fence_6
+    local fence = draw_fence_8
     redis_call('HSET', K_flight, id,
       'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-    local compose_16
+    local compose_18
     do -- compose(id, entry, fence, lost)
       local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
       local cut = entry.at + entry.cut
-      compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+      compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
-    local message = compose_16
+    local message = compose_18
     redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
     local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))

@@ -20,7 +20,6 @@ end
 local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
-local K_REST = 3e14
 
 local id, fence = ARGV[3], ARGV[4]
 
@@ -29,14 +28,14 @@ do -- read_flight(id)
   local text = redis_call('HGET', K_flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =
     string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
+  local r, corrupt
   if state then
     r = {
       state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
       due = due, stop = stop, group = group, queue = queue,
     }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  elseif text then
+    corrupt = text
   end
   read_flight_1 = r
 end

@@ -43,22 +43,17 @@ local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, new = ARGV[5], ARGV[6]
 
-local answered_11
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_11 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_11
-if before then
-  return before
-end
 if redis_call('HEXISTS', KEYS[15], 'draining') == 1 then
   return { -1 }
 end
@@ -67,8 +62,8 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local standing_13
-  do -- standing(us, id)
+  local text_in_line_12
+  do -- text_in_line(us, id)
     local us = us
     local read_entry_4, read_entry_5
     do -- read_entry(id)
@@ -83,9 +78,9 @@ for i = 7, #ARGV, 3 do
       read_entry_4, read_entry_5 = entry, corrupt
     end
     local entry, corrupt = read_entry_4, read_entry_5
-    standing_13 = entry and entry.us == us and entry.text or corrupt
+    text_in_line_12 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = standing_13
+  local stands = text_in_line_12
   if redis_call('LINDEX', waiting, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', waiting)
     if stands then
@@ -103,14 +98,14 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, waiting, group_key, group, out)
   local lists, group = {}, group
-  local next_head_9, next_head_10
-  do -- next_head(waiting, group_key, group)
+  local take_head_9, take_head_10
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_7, free_8
-      do -- free(group_key)
+      local read_flags_7, read_flags_8
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -119,9 +114,9 @@ do -- advance({}, waiting, group_key, group, out)
             is_free = false
           end
         end
-        free_7, free_8 = is_free, draining
+        read_flags_7, read_flags_8 = is_free, draining
       end
-      is_free, draining = free_7, free_8
+      is_free, draining = read_flags_7, read_flags_8
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
@@ -167,15 +162,15 @@ do -- advance({}, waiting, group_key, group, out)
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_9, next_head_10 = head, entry
+    take_head_9, take_head_10 = head, entry
   end
-  local id, entry = next_head_9, next_head_10
+  local id, entry = take_head_9, take_head_10
   if id then
     do -- release(lists, id, '0', group, entry, out)
       local lost = '0'
@@ -215,14 +210,14 @@ do -- advance({}, waiting, group_key, group, out)
 end
 do -- advance({}, KEYS[14], KEYS[15], new, out)
   local lists, waiting, group_key, group = {}, KEYS[14], KEYS[15], new
-  local next_head_9, next_head_10
-  do -- next_head(waiting, group_key, group)
+  local take_head_9, take_head_10
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_7, free_8
-      do -- free(group_key)
+      local read_flags_7, read_flags_8
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -231,9 +226,9 @@ do -- advance({}, KEYS[14], KEYS[15], new, out)
             is_free = false
           end
         end
-        free_7, free_8 = is_free, draining
+        read_flags_7, read_flags_8 = is_free, draining
       end
-      is_free, draining = free_7, free_8
+      is_free, draining = read_flags_7, read_flags_8
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
@@ -279,15 +274,15 @@ do -- advance({}, KEYS[14], KEYS[15], new, out)
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_9, next_head_10 = head, entry
+    take_head_9, take_head_10 = head, entry
   end
-  local id, entry = next_head_9, next_head_10
+  local id, entry = take_head_9, take_head_10
   if id then
     do -- release(lists, id, '0', group, entry, out)
       local lost = '0'
@@ -334,10 +329,10 @@ if moved > 0 then
     end
   end
 end
-local answering_12
-do -- answering(answer, ARGV[4], { moved, unpack(out) })
-  local call, reply = ARGV[4], { moved, unpack(out) }
+local keep_answer_11
+do -- keep_answer({ moved, unpack(out) })
+  local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_12 = reply
+  keep_answer_11 = reply
 end
-return answering_12
+return keep_answer_11

@@ -68,14 +68,14 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
             local text = redis_call('HGET', K_flight, id)
             local state, fence, lost, since, owner, call, due, stop, group, queue =
               string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r
+            local r, corrupt
             if state then
               r = {
                 state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
                 due = due, stop = stop, group = group, queue = queue,
               }
-            elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-              redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+            elseif text then
+              corrupt = text
             end
             read_flight_1 = r
           end
@@ -114,8 +114,8 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
 end
 local us = K_us_text
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
-local free_13, free_14
-do -- free(group_key)
+local read_flags_13, read_flags_14
+do -- read_flags(group_key)
   local is_free, draining = true, false
   for _, field in ipairs(redis_call('HKEYS', group_key)) do
     if field == 'draining' then
@@ -124,9 +124,9 @@ do -- free(group_key)
       is_free = false
     end
   end
-  free_13, free_14 = is_free, draining
+  read_flags_13, read_flags_14 = is_free, draining
 end
-local is_free, draining = free_13, free_14
+local is_free, draining = read_flags_13, read_flags_14
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
 local out, joins = {}, delay <= 0 and not draining
@@ -138,26 +138,34 @@ if known then
   if joins and not first then
     redis_call('RPOP', waiting) -- it has its place already
   end
-  local replaced_17, replaced_18
-  do -- replaced(id, group, replaces)
+  local name_replacement_19, name_replacement_20
+  do -- name_replacement(id, group, replaces)
     local group = group
-    local read_flight_2
-    do -- read_flight(id)
-      local text = redis_call('HGET', K_flight, id)
-      local state, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-      local r
-      if state then
-        r = {
-          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-          due = due, stop = stop, group = group, queue = queue,
-        }
-      elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+    local read_or_bury_17
+    do -- read_or_bury(id)
+      local read_flight_2, read_flight_3
+      do -- read_flight(id)
+        local text = redis_call('HGET', K_flight, id)
+        local state, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local r, corrupt
+        if state then
+          r = {
+            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+            due = due, stop = stop, group = group, queue = queue,
+          }
+        elseif text then
+          corrupt = text
+        end
+        read_flight_2, read_flight_3 = r, corrupt
+      end
+      local r, corrupt = read_flight_2, read_flight_3
+      if corrupt then
         redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
       end
-      read_flight_2 = r
+      read_or_bury_17 = r
     end
-    local r = read_flight_2
+    local r = read_or_bury_17
     local name, found = replaces == '1' and r and r.state == 'running' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'running' and r.group == group then
@@ -168,41 +176,49 @@ if known then
         break
       end
       name = name .. ';r'
-      local read_flight_3
-      do -- read_flight(name)
+      local read_or_bury_18
+      do -- read_or_bury(name)
         local id = name
-        local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r
-        if state then
-          r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+        local read_flight_2, read_flight_3
+        do -- read_flight(id)
+          local text = redis_call('HGET', K_flight, id)
+          local state, fence, lost, since, owner, call, due, stop, group, queue =
+            string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          local r, corrupt
+          if state then
+            r = {
+              state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+              due = due, stop = stop, group = group, queue = queue,
+            }
+          elseif text then
+            corrupt = text
+          end
+          read_flight_2, read_flight_3 = r, corrupt
+        end
+        local r, corrupt = read_flight_2, read_flight_3
+        if corrupt then
           redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
         end
-        read_flight_3 = r
+        read_or_bury_18 = r
       end
-      r = read_flight_3
+      r = read_or_bury_18
     end
-    replaced_17, replaced_18 = found, r
+    name_replacement_19, name_replacement_20 = found, r
   end
-  local name, r = replaced_17, replaced_18
+  local name, r = name_replacement_19, name_replacement_20
   if not name then
     return { -1 }
   elseif r then
-    do -- continue(name, r, queue, cut, message, delay)
+    do -- store_continuation(name, r, queue, cut, message, delay)
       local id = name
       local parked = string.match(redis_call('HGET', K_entries, id) or '', '^%d+') or K_us_text
       redis_call('HSET', K_entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
-      local number_4
-      do -- number(K_ms + delay)
+      local digits_4
+      do -- digits(K_ms + delay)
         local value = K_ms + delay
-        number_4 = string.format('%.0f', value)
+        digits_4 = string.format('%.0f', value)
       end
-      r.due = number_4
+      r.due = digits_4
     end
     do -- write_flight(name, r)
       local id = name
@@ -277,14 +293,14 @@ elseif is_free and first then -- no entry is before it
 elseif is_free then
   do -- advance({ [queue] = list }, waiting, group_key, group, out)
     local lists, group = { [queue] = list }, group
-    local next_head_15, next_head_16
-    do -- next_head(waiting, group_key, group)
+    local take_head_15, take_head_16
+    do -- take_head(waiting, group_key, group)
       local group = group
       local head, entry, corrupt
       local is_free, draining = redis_call('HLEN', group_key) == 0, false
       if not is_free then
-        local free_11, free_12
-        do -- free(group_key)
+        local read_flags_11, read_flags_12
+        do -- read_flags(group_key)
           local is_free, draining = true, false
           for _, field in ipairs(redis_call('HKEYS', group_key)) do
             if field == 'draining' then
@@ -293,9 +309,9 @@ elseif is_free then
               is_free = false
             end
           end
-          free_11, free_12 = is_free, draining
+          read_flags_11, read_flags_12 = is_free, draining
         end
-        is_free, draining = free_11, free_12
+        is_free, draining = read_flags_11, read_flags_12
       end
       local item = is_free and steps > 0 and redis_call('LPOP', waiting)
       while item do
@@ -341,15 +357,15 @@ elseif is_free then
         redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
       end
       if draining and not item and steps > 0 then
-        do -- drained(group_key, group)
+        do -- end_drain(group_key, group)
           if not redis_call('ZSCORE', K_depth, group) then
             redis_call('HDEL', group_key, 'draining')
           end
         end
       end
-      next_head_15, next_head_16 = head, entry
+      take_head_15, take_head_16 = head, entry
     end
-    local id, entry = next_head_15, next_head_16
+    local id, entry = take_head_15, take_head_16
     if id then
       do -- release(lists, id, '0', group, entry, out)
         local lost = '0'

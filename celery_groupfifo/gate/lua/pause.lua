@@ -29,8 +29,13 @@ local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
@@ -45,39 +50,37 @@ local function in_flight(group_key)
   return ids
 end
 
-local audit, answer, paused, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local audit, paused, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 
-local answered_2
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_2 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_2
-if before then
-  return before
-end
 local new = redis_call('HSET', group_key, 'paused', stamped(flag))
 redis_call('ZADD', paused, K_ms, group)
 for _, id in ipairs(in_flight(group_key)) do
-  local read_flight_1
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
-    if state then
-      r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+  local read_or_bury_3
+  do -- read_or_bury(id)
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_flight_1 = r
+    read_or_bury_3 = r
   end
-  local r = read_flight_1
+  local r = read_or_bury_3
   if r then
     -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. It has the
     -- fence of an entry that is held, so it is stale; resume draws a new one.
@@ -101,10 +104,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local answering_3
-do -- answering(answer, ARGV[4], { 2 - new })
-  local call, reply = ARGV[4], { 2 - new }
+local keep_answer_4
+do -- keep_answer({ 2 - new })
+  local reply = { 2 - new }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_3 = reply
+  keep_answer_4 = reply
 end
-return answering_3
+return keep_answer_4

@@ -38,22 +38,7 @@ local K_us = tonumber(K_us_text)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local function read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-  end
-  return r
-end
-local function number(value)
+local function digits(value)
   return string.format('%.0f', value)
 end
 local TICKET = '{"properties": {"delivery_tag": "'
@@ -71,9 +56,38 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
+    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  end
+  return r
+end
 local steps = 100 -- empty places that one call may walk over
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 local function in_flight(group_key)
   local ids = {}
   for _, field in ipairs(redis_call('HKEYS', group_key)) do
@@ -84,24 +98,14 @@ local function in_flight(group_key)
   return ids
 end
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
-local function standing(us, id)
+local function text_in_line(us, id)
   local entry, corrupt = read_entry(id)
   return entry and entry.us == us and entry.text or corrupt
 end
 
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local answered_11
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_11 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_11
-if before then
-  return before
-end
 if bound == 0 then
   bound = K_us
 end
@@ -116,11 +120,11 @@ for step = 1, limit do
     redis_call('LPUSH', waiting, item)
     break
   end
-  if standing(us, id or '') then
+  if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_13, withdraw_14
+      local withdraw_14, withdraw_15
       do -- withdraw(id, group_key, group)
-        local r, text = read_flight(id), redis_call('HGET', K_entries, id)
+        local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
         redis_call('HDEL', K_entries, id)
         redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -141,9 +145,9 @@ for step = 1, limit do
         else
           redis_call('HINCRBY', K_stats, 'revoked', 1)
         end
-        withdraw_13, withdraw_14 = text or '', failed
+        withdraw_14, withdraw_15 = text or '', failed
       end
-      local text, failed = withdraw_13, withdraw_14
+      local text, failed = withdraw_14, withdraw_15
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -156,12 +160,12 @@ for step = 1, limit do
 end
 if more == 0 then -- the head comes last: otherwise the next entry would go out
   for _, id in ipairs(in_flight(group_key)) do
-    local r, entry = read_flight(id), read_entry(id)
+    local r, entry = read_or_bury(id), read_entry(id)
     if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then
       do -- take_out(id)
-        local withdraw_13, withdraw_14
+        local withdraw_14, withdraw_15
         do -- withdraw(id, group_key, group)
-          local r, text = read_flight(id), redis_call('HGET', K_entries, id)
+          local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
           local failed = r and r.stop == 'b'
           redis_call('HDEL', K_entries, id)
           redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -182,9 +186,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           else
             redis_call('HINCRBY', K_stats, 'revoked', 1)
           end
-          withdraw_13, withdraw_14 = text or '', failed
+          withdraw_14, withdraw_15 = text or '', failed
         end
-        local text, failed = withdraw_13, withdraw_14
+        local text, failed = withdraw_14, withdraw_15
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -193,13 +197,13 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, waiting, group_key, group, out)
     local lists = {}
-    local next_head_9, next_head_10
-    do -- next_head(waiting, group_key, group)
+    local take_head_11, take_head_12
+    do -- take_head(waiting, group_key, group)
       local head, entry, corrupt
       local is_free, draining = redis_call('HLEN', group_key) == 0, false
       if not is_free then
-        local free_7, free_8
-        do -- free(group_key)
+        local read_flags_9, read_flags_10
+        do -- read_flags(group_key)
           local is_free, draining = true, false
           for _, field in ipairs(redis_call('HKEYS', group_key)) do
             if field == 'draining' then
@@ -208,9 +212,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               is_free = false
             end
           end
-          free_7, free_8 = is_free, draining
+          read_flags_9, read_flags_10 = is_free, draining
         end
-        is_free, draining = free_7, free_8
+        is_free, draining = read_flags_9, read_flags_10
       end
       local item = is_free and steps > 0 and redis_call('LPOP', waiting)
       while item do
@@ -243,20 +247,20 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
       end
       if draining and not item and steps > 0 then
-        do -- drained(group_key, group)
+        do -- end_drain(group_key, group)
           if not redis_call('ZSCORE', K_depth, group) then
             redis_call('HDEL', group_key, 'draining')
           end
         end
       end
-      next_head_9, next_head_10 = head, entry
+      take_head_11, take_head_12 = head, entry
     end
-    local id, entry = next_head_9, next_head_10
+    local id, entry = take_head_11, take_head_12
     if id then
       do -- release(lists, id, '0', group, entry, out)
         local lost = '0'
         local queue = entry.queue
-        local draw_fence_1
+        local draw_fence_3
         do -- draw_fence()
           local fence = K_us_text
           local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -264,19 +268,19 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             fence = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, fence)
           end
-          draw_fence_1 = fence
+          draw_fence_3 = fence
         end
-        local fence = draw_fence_1
+        local fence = draw_fence_3
         redis_call('HSET', K_flight, id,
           'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-        local compose_6
+        local compose_8
         do -- compose(id, entry, fence, lost)
           local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
-          compose_6 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
-        local message = compose_6
+        local message = compose_8
         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
         local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
           or redis.pcall('RPUSH', lists[queue], message))
@@ -297,14 +301,13 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local reply = { number(bound), more, #gone / 2, unpack(gone) }
+local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local answering_12
-do -- answering(answer, ARGV[4], reply)
-  local call = ARGV[4]
+local keep_answer_13
+do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_12 = reply
+  keep_answer_13 = reply
 end
-return answering_12
+return keep_answer_13

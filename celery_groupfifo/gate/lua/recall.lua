@@ -25,21 +25,6 @@ local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local function read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-  end
-  return r
-end
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
@@ -51,6 +36,30 @@ local function read_entry(id)
     corrupt = text
   end
   return entry, corrupt
+end
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
+    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  end
+  return r
 end
 local function in_flight(group_key)
   local ids = {}
@@ -64,7 +73,7 @@ end
 
 local waiting, group_key, id, limit = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4])
 
-local r, entry = read_flight(id), read_entry(id)
+local r, entry = read_or_bury(id), read_entry(id)
 if not entry then
   return 0
 end

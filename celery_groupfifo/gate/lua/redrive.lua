@@ -43,22 +43,17 @@ local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, id, letter, entry, head = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
-local answered_9
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_9 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_9
-if before then
-  return before
-end
 if redis_call('HEXISTS', K_entries, id) == 1 then
   return { -1 }
 end
@@ -79,14 +74,14 @@ redis_call('ZINCRBY', K_depth, 1, group)
 redis_call('HINCRBY', K_stats, 'redriven', 1)
 do -- advance({}, waiting, group_key, group, out)
   local lists, group = {}, group
-  local next_head_7, next_head_8
-  do -- next_head(waiting, group_key, group)
+  local take_head_7, take_head_8
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_5, free_6
-      do -- free(group_key)
+      local read_flags_5, read_flags_6
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -95,9 +90,9 @@ do -- advance({}, waiting, group_key, group, out)
             is_free = false
           end
         end
-        free_5, free_6 = is_free, draining
+        read_flags_5, read_flags_6 = is_free, draining
       end
-      is_free, draining = free_5, free_6
+      is_free, draining = read_flags_5, read_flags_6
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
@@ -143,15 +138,15 @@ do -- advance({}, waiting, group_key, group, out)
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_7, next_head_8 = head, entry
+    take_head_7, take_head_8 = head, entry
   end
-  local id, entry = next_head_7, next_head_8
+  local id, entry = take_head_7, take_head_8
   if id then
     do -- release(lists, id, '0', group, entry, out)
       local lost = '0'
@@ -196,10 +191,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local answering_10
-do -- answering(answer, ARGV[4], { 1, unpack(out) })
-  local call, reply = ARGV[4], { 1, unpack(out) }
+local keep_answer_9
+do -- keep_answer({ 1, unpack(out) })
+  local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_10 = reply
+  keep_answer_9 = reply
 end
-return answering_10
+return keep_answer_9

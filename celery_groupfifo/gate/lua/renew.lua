@@ -28,24 +28,32 @@ local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
 
 local lost = {}
 for i = 5, #ARGV, 2 do
-  local read_flight_1
-  do -- read_flight(ARGV[i])
+  local read_or_bury_3
+  do -- read_or_bury(ARGV[i])
     local id = ARGV[i]
-    local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
-    if state then
-      r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_flight_1 = r
+    read_or_bury_3 = r
   end
-  local r = read_flight_1
+  local r = read_or_bury_3
   if r and r.state == 'running' and r.fence == ARGV[i + 1] then
     redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. ARGV[i])
   else

@@ -41,8 +41,13 @@ local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 local function in_flight(group_key)
   local ids = {}
   for _, field in ipairs(redis_call('HKEYS', group_key)) do
@@ -53,42 +58,40 @@ local function in_flight(group_key)
   return ids
 end
 
-local audit, answer, paused, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local audit, paused, waiting, group_key = KEYS[10], KEYS[12], KEYS[13], KEYS[14]
 local group = ARGV[5]
 
-local answered_13
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_13 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_13
-if before then
-  return before
-end
 if redis_call('HDEL', group_key, 'paused', 'draining') == 0 then
   return { 0 }
 end
 redis_call('ZREM', paused, group)
 local out = {}
 for _, id in ipairs(in_flight(group_key)) do
-  local read_flight_1
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
-    if state then
-      r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+  local read_or_bury_10
+  do -- read_or_bury(id)
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_flight_1 = r
+    read_or_bury_10 = r
   end
-  local r = read_flight_1
+  local r = read_or_bury_10
   if r and r.stop == 'p' then
     r.stop = '-'
     if r.state == 'running' then
@@ -102,7 +105,7 @@ for _, id in ipairs(in_flight(group_key)) do
         redis_call('ZREM', K_due, 'l ' .. id)
         if again and r.due == '-' then
           do -- mark_redelivered(id)
-            local read_entry_3
+            local read_entry_4
             do -- read_entry(id)
               local text = redis_call('HGET', K_entries, id)
               local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -112,9 +115,9 @@ for _, id in ipairs(in_flight(group_key)) do
               elseif text then
                 corrupt = text
               end
-              read_entry_3 = entry
+              read_entry_4 = entry
             end
-            local e = read_entry_3
+            local e = read_entry_4
             if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
               redis_call('HSET', K_entries, id, table.concat({
                 e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -133,7 +136,7 @@ for _, id in ipairs(in_flight(group_key)) do
             redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
           end
         else
-          local read_entry_4, read_entry_5
+          local read_entry_5, read_entry_6
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -143,14 +146,14 @@ for _, id in ipairs(in_flight(group_key)) do
             elseif text then
               corrupt = text
             end
-            read_entry_4, read_entry_5 = entry, corrupt
+            read_entry_5, read_entry_6 = entry, corrupt
           end
-          local entry, corrupt = read_entry_4, read_entry_5
+          local entry, corrupt = read_entry_5, read_entry_6
           if entry then
             do -- release(lists, id, r.lost, r.group, entry, out)
               local lost, group = r.lost, r.group
               local queue = entry.queue
-              local draw_fence_2
+              local draw_fence_3
               do -- draw_fence()
                 local fence = K_us_text
                 local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -158,19 +161,19 @@ for _, id in ipairs(in_flight(group_key)) do
                   fence = string.format('%.0f', last + 1)
                   redis_call('SET', K_fence, fence)
                 end
-                draw_fence_2 = fence
+                draw_fence_3 = fence
               end
-              local fence = draw_fence_2
+              local fence = draw_fence_3
               redis_call('HSET', K_flight, id,
                 'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-              local compose_8
+              local compose_9
               do -- compose(id, entry, fence, lost)
                 local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
                 local cut = entry.at + entry.cut
-                compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_8
+              local message = compose_9
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
               local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -204,14 +207,14 @@ for _, id in ipairs(in_flight(group_key)) do
 end
 do -- advance({}, waiting, group_key, group, out)
   local lists, group = {}, group
-  local next_head_11, next_head_12
-  do -- next_head(waiting, group_key, group)
+  local take_head_13, take_head_14
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_9, free_10
-      do -- free(group_key)
+      local read_flags_11, read_flags_12
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -220,14 +223,14 @@ do -- advance({}, waiting, group_key, group, out)
             is_free = false
           end
         end
-        free_9, free_10 = is_free, draining
+        read_flags_11, read_flags_12 = is_free, draining
       end
-      is_free, draining = free_9, free_10
+      is_free, draining = read_flags_11, read_flags_12
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
       local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_6, read_entry_7
+      local read_entry_7, read_entry_8
       do -- read_entry(id or '')
         local id = id or ''
         local text = redis_call('HGET', K_entries, id)
@@ -238,9 +241,9 @@ do -- advance({}, waiting, group_key, group, out)
         elseif text then
           corrupt = text
         end
-        read_entry_6, read_entry_7 = entry, corrupt
+        read_entry_7, read_entry_8 = entry, corrupt
       end
-      entry, corrupt = read_entry_6, read_entry_7
+      entry, corrupt = read_entry_7, read_entry_8
       if entry and entry.us == us then
         do -- take_slot(group_key, id)
           redis_call('HSET', group_key, 'f ' .. id, 1)
@@ -268,20 +271,20 @@ do -- advance({}, waiting, group_key, group, out)
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_11, next_head_12 = head, entry
+    take_head_13, take_head_14 = head, entry
   end
-  local id, entry = next_head_11, next_head_12
+  local id, entry = take_head_13, take_head_14
   if id then
     do -- release(lists, id, '0', group, entry, out)
       local lost = '0'
       local queue = entry.queue
-      local draw_fence_2
+      local draw_fence_3
       do -- draw_fence()
         local fence = K_us_text
         local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -289,19 +292,19 @@ do -- advance({}, waiting, group_key, group, out)
           fence = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, fence)
         end
-        draw_fence_2 = fence
+        draw_fence_3 = fence
       end
-      local fence = draw_fence_2
+      local fence = draw_fence_3
       redis_call('HSET', K_flight, id,
         'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local compose_8
+      local compose_9
       do -- compose(id, entry, fence, lost)
         local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
         local cut = entry.at + entry.cut
-        compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_8
+      local message = compose_9
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -321,10 +324,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local answering_14
-do -- answering(answer, ARGV[4], { 1, unpack(out) })
-  local call, reply = ARGV[4], { 1, unpack(out) }
+local keep_answer_15
+do -- keep_answer({ 1, unpack(out) })
+  local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_14 = reply
+  keep_answer_15 = reply
 end
-return answering_14
+return keep_answer_15

@@ -37,8 +37,13 @@ local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 local function in_flight(group_key)
   local ids = {}
   for _, field in ipairs(redis_call('HKEYS', group_key)) do
@@ -49,38 +54,36 @@ local function in_flight(group_key)
   return ids
 end
 
-local audit, answer, group_key = KEYS[10], KEYS[11], KEYS[12]
+local audit, group_key = KEYS[10], KEYS[12]
 
-local answered_7
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_7 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_7
-if before then
-  return before
-end
 local paused = redis_call('HEXISTS', group_key, 'paused') == 1
 local out, held, stopped = {}, 0, 0
 for _, id in ipairs(in_flight(group_key)) do
-  local read_flight_1
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
-    if state then
-      r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+  local read_or_bury_8
+  do -- read_or_bury(id)
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_flight_1 = r
+    read_or_bury_8 = r
   end
-  local r = read_flight_1
+  local r = read_or_bury_8
   if r and r.state == 'held' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
   elseif r and r.state == 'held' then
@@ -96,7 +99,7 @@ for _, id in ipairs(in_flight(group_key)) do
       redis_call('ZREM', K_due, 'l ' .. id)
       if again and r.due == '-' then
         do -- mark_redelivered(id)
-          local read_entry_3
+          local read_entry_4
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -106,9 +109,9 @@ for _, id in ipairs(in_flight(group_key)) do
             elseif text then
               corrupt = text
             end
-            read_entry_3 = entry
+            read_entry_4 = entry
           end
-          local e = read_entry_3
+          local e = read_entry_4
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -127,7 +130,7 @@ for _, id in ipairs(in_flight(group_key)) do
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
         end
       else
-        local read_entry_4, read_entry_5
+        local read_entry_5, read_entry_6
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -137,14 +140,14 @@ for _, id in ipairs(in_flight(group_key)) do
           elseif text then
             corrupt = text
           end
-          read_entry_4, read_entry_5 = entry, corrupt
+          read_entry_5, read_entry_6 = entry, corrupt
         end
-        local entry, corrupt = read_entry_4, read_entry_5
+        local entry, corrupt = read_entry_5, read_entry_6
         if entry then
           do -- release(lists, id, r.lost, r.group, entry, out)
             local lost, group = r.lost, r.group
             local queue = entry.queue
-            local draw_fence_2
+            local draw_fence_3
             do -- draw_fence()
               local fence = K_us_text
               local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -152,19 +155,19 @@ for _, id in ipairs(in_flight(group_key)) do
                 fence = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, fence)
               end
-              draw_fence_2 = fence
+              draw_fence_3 = fence
             end
-            local fence = draw_fence_2
+            local fence = draw_fence_3
             redis_call('HSET', K_flight, id,
               'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-            local compose_6
+            local compose_7
             do -- compose(id, entry, fence, lost)
               local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_6 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_7 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_6
+            local message = compose_7
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
             local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
@@ -205,10 +208,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local answering_8
-do -- answering(answer, ARGV[4], { 1, unpack(out) })
-  local call, reply = ARGV[4], { 1, unpack(out) }
+local keep_answer_9
+do -- keep_answer({ 1, unpack(out) })
+  local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_8 = reply
+  keep_answer_9 = reply
 end
-return answering_8
+return keep_answer_9

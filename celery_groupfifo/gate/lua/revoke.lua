@@ -54,24 +54,24 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
       if string.sub(field, 1, 2) == 'f ' then
         do -- ask_again(lists, string.sub(field, 3), out)
           local id = string.sub(field, 3)
-          local read_flight_1
+          local read_flight_3
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
             local state, fence, lost, since, owner, call, due, stop, group, queue =
               string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r
+            local r, corrupt
             if state then
               r = {
                 state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
                 due = due, stop = stop, group = group, queue = queue,
               }
-            elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-              redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+            elseif text then
+              corrupt = text
             end
-            read_flight_1 = r
+            read_flight_3 = r
           end
-          local r = read_flight_1
-          local read_entry_6
+          local r = read_flight_3
+          local read_entry_7
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -81,19 +81,19 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
             elseif text then
               corrupt = text
             end
-            read_entry_6 = entry
+            read_entry_7 = entry
           end
-          local entry = read_entry_6
+          local entry = read_entry_7
           if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_9
+            local compose_10
             do -- compose(id, entry, r.fence, r.lost)
               local fence, lost = r.fence, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_9
+            local message = compose_10
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -103,7 +103,7 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
   end
   return { 1, unpack(words) }
 end
-local read_entry_7
+local read_entry_8
 do -- read_entry(id)
   local text = redis_call('HGET', K_entries, id)
   local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -113,29 +113,37 @@ do -- read_entry(id)
   elseif text then
     corrupt = text
   end
-  read_entry_7 = entry
+  read_entry_8 = entry
 end
-local entry = read_entry_7
+local entry = read_entry_8
 if not entry or entry.group ~= group then -- an unreadable one is buried when its turn comes
   return { 0 }
 end
-local read_flight_2
-do -- read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+local read_or_bury_11
+do -- read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
-  read_flight_2 = r
+  read_or_bury_11 = r
 end
-local r = read_flight_2
+local r = read_or_bury_11
 if r and r.state == 'running' then
   return { 2 }
 elseif r and r.stop == 'b' then -- it has failed: retry, skip or drop decide on it
@@ -161,14 +169,14 @@ if r then
 end
 do -- advance({}, waiting, group_key, group, out)
   local lists, group = {}, group
-  local next_head_12, next_head_13
-  do -- next_head(waiting, group_key, group)
+  local take_head_14, take_head_15
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_10, free_11
-      do -- free(group_key)
+      local read_flags_12, read_flags_13
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -177,14 +185,14 @@ do -- advance({}, waiting, group_key, group, out)
             is_free = false
           end
         end
-        free_10, free_11 = is_free, draining
+        read_flags_12, read_flags_13 = is_free, draining
       end
-      is_free, draining = free_10, free_11
+      is_free, draining = read_flags_12, read_flags_13
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
       local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_4, read_entry_5
+      local read_entry_5, read_entry_6
       do -- read_entry(id or '')
         local id = id or ''
         local text = redis_call('HGET', K_entries, id)
@@ -195,9 +203,9 @@ do -- advance({}, waiting, group_key, group, out)
         elseif text then
           corrupt = text
         end
-        read_entry_4, read_entry_5 = entry, corrupt
+        read_entry_5, read_entry_6 = entry, corrupt
       end
-      entry, corrupt = read_entry_4, read_entry_5
+      entry, corrupt = read_entry_5, read_entry_6
       if entry and entry.us == us then
         do -- take_slot(group_key, id)
           redis_call('HSET', group_key, 'f ' .. id, 1)
@@ -225,20 +233,20 @@ do -- advance({}, waiting, group_key, group, out)
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_12, next_head_13 = head, entry
+    take_head_14, take_head_15 = head, entry
   end
-  local id, entry = next_head_12, next_head_13
+  local id, entry = take_head_14, take_head_15
   if id then
     do -- release(lists, id, '0', group, entry, out)
       local lost = '0'
       local queue = entry.queue
-      local draw_fence_3
+      local draw_fence_4
       do -- draw_fence()
         local fence = K_us_text
         local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -246,19 +254,19 @@ do -- advance({}, waiting, group_key, group, out)
           fence = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, fence)
         end
-        draw_fence_3 = fence
+        draw_fence_4 = fence
       end
-      local fence = draw_fence_3
+      local fence = draw_fence_4
       redis_call('HSET', K_flight, id,
         'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local compose_8
+      local compose_9
       do -- compose(id, entry, fence, lost)
         local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
         local cut = entry.at + entry.cut
-        compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_8
+      local message = compose_9
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))

@@ -41,7 +41,7 @@ local K_us = tonumber(K_us_text)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local function number(value)
+local function digits(value)
   return string.format('%.0f', value)
 end
 local TICKET = '{"properties": {"delivery_tag": "'
@@ -68,100 +68,6 @@ below = not list and rings < 0 and math.min(below, seen) or below
 
 -- Returns whether a list with messages lacks a ticket; the oldest ones are searched for at the list's end.
 local function missing(fence, id, r)
-  local read_entry_5
-  do -- read_entry(id)
-    local text = redis_call('HGET', K_entries, id)
-    local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-    local entry, corrupt
-    if us then
-      entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-    elseif text then
-      corrupt = text
-    end
-    read_entry_5 = entry
-  end
-  local entry = read_entry_5
-  if not list or length == 0 or tonumber(fence) < seen or not entry then
-    return true
-  end
-  local found = redis_call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
-  return not found and length <= SCANNED
-end
-
-local lists, out, count = { [queue] = list }, {}, 0
-local asked_before_9
-do -- asked_before(calls, 'ring', call, lists, out)
-  local kind, call = 'ring', call
-  local before, names = string.match(redis_call('HGET', calls, kind) or '', '^(%S+)(.*)$')
-  names = before == call and names or ''
-  for name in string.gmatch(names, '%S+') do
-    do -- ask_again(lists, name, out)
-      local id = name
-      local read_flight_1
-      do -- read_flight(id)
-        local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r
-        if state then
-          r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-          redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-        end
-        read_flight_1 = r
-      end
-      local r = read_flight_1
-      local read_entry_4
-      do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-        local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-        elseif text then
-          corrupt = text
-        end
-        read_entry_4 = entry
-      end
-      local entry = read_entry_4
-      if r and entry and r.state == 'released' and not lists[r.queue] then
-        local message = compose(id, entry, r.fence, r.lost)
-        out[#out + 1] = r.queue
-        out[#out + 1] = message
-      end
-    end
-  end
-  asked_before_9 = names
-end
-local asked = asked_before_9
-local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
-for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
-  local fence, id = string.match(member, ' (%d+) (%S+)$')
-  local read_flight_2
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
-    if state then
-      r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-    end
-    read_flight_2 = r
-  end
-  local r = read_flight_2
-  local counts = r and r.state == 'released' and r.fence == fence
-  if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
-    break -- another call has rung it; or only younger ones follow
-  end
-  redis_call('ZREM', K_on_the_way, member)
   local read_entry_6
   do -- read_entry(id)
     local text = redis_call('HGET', K_entries, id)
@@ -175,12 +81,114 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     read_entry_6 = entry
   end
   local entry = read_entry_6
+  if not list or length == 0 or tonumber(fence) < seen or not entry then
+    return true
+  end
+  local found = redis_call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
+  return not found and length <= SCANNED
+end
+
+local lists, out, count = { [queue] = list }, {}, 0
+local names_again_11
+do -- names_again(calls, 'ring', call, lists, out)
+  local kind, call = 'ring', call
+  local before, names = string.match(redis_call('HGET', calls, kind) or '', '^(%S+)(.*)$')
+  names = before == call and names or ''
+  for name in string.gmatch(names, '%S+') do
+    do -- ask_again(lists, name, out)
+      local id = name
+      local read_flight_3
+      do -- read_flight(id)
+        local text = redis_call('HGET', K_flight, id)
+        local state, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local r, corrupt
+        if state then
+          r = {
+            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+            due = due, stop = stop, group = group, queue = queue,
+          }
+        elseif text then
+          corrupt = text
+        end
+        read_flight_3 = r
+      end
+      local r = read_flight_3
+      local read_entry_5
+      do -- read_entry(id)
+        local text = redis_call('HGET', K_entries, id)
+        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local entry, corrupt
+        if us then
+          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_5 = entry
+      end
+      local entry = read_entry_5
+      if r and entry and r.state == 'released' and not lists[r.queue] then
+        local message = compose(id, entry, r.fence, r.lost)
+        out[#out + 1] = r.queue
+        out[#out + 1] = message
+      end
+    end
+  end
+  names_again_11 = names
+end
+local asked = names_again_11
+local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
+for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
+  local fence, id = string.match(member, ' (%d+) (%S+)$')
+  local read_or_bury_10
+  do -- read_or_bury(id)
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
+      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+    end
+    read_or_bury_10 = r
+  end
+  local r = read_or_bury_10
+  local counts = r and r.state == 'released' and r.fence == fence
+  if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
+    break -- another call has rung it; or only younger ones follow
+  end
+  redis_call('ZREM', K_on_the_way, member)
+  local read_entry_7
+  do -- read_entry(id)
+    local text = redis_call('HGET', K_entries, id)
+    local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+    local entry, corrupt
+    if us then
+      entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    elseif text then
+      corrupt = text
+    end
+    read_entry_7 = entry
+  end
+  local entry = read_entry_7
   if counts and entry then
     local before = #out
     do -- release(lists, id, r.lost, r.group, entry, out)
       local lost, group = r.lost, r.group
       local queue = entry.queue
-      local draw_fence_3
+      local draw_fence_4
       do -- draw_fence()
         local fence = K_us_text
         local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -188,9 +196,9 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
           fence = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, fence)
         end
-        draw_fence_3 = fence
+        draw_fence_4 = fence
       end
-      local fence = draw_fence_3
+      local fence = draw_fence_4
       redis_call('HSET', K_flight, id,
         'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
       local message = compose(id, entry, fence, lost)
@@ -218,7 +226,7 @@ if asked ~= '' then
   end
 end
 if count > 0 and rings > 0 then
-  redis_call('HSET', K_seen, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. number(rings))
+  redis_call('HSET', K_seen, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rings))
 end
 if count > 0 then
   redis_call('HINCRBY', K_stats, 'rung', count)

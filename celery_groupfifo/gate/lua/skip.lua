@@ -38,27 +38,41 @@ local K_us = tonumber(K_us_text)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local function read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+local TICKET = '{"properties": {"delivery_tag": "'
+local INFO = '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
   return r
 end
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
-local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
-local KEPT = 1000 -- actions that are remembered
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
 local function in_flight(group_key)
   local ids = {}
   for _, field in ipairs(redis_call('HKEYS', group_key)) do
@@ -69,12 +83,12 @@ local function in_flight(group_key)
   return ids
 end
 -- Returns the task, quoted, that an entry's name stands for; see keys.py.
-local function task(name)
+local function task_of(name)
   return string.match(name, '^[^;]*')
 end
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
-local function standing(us, id)
-  local read_entry_4, read_entry_5
+local function text_in_line(us, id)
+  local read_entry_6, read_entry_7
   do -- read_entry(id)
     local text = redis_call('HGET', K_entries, id)
     local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -84,15 +98,15 @@ local function standing(us, id)
     elseif text then
       corrupt = text
     end
-    read_entry_4, read_entry_5 = entry, corrupt
+    read_entry_6, read_entry_7 = entry, corrupt
   end
-  local entry, corrupt = read_entry_4, read_entry_5
+  local entry, corrupt = read_entry_6, read_entry_7
   return entry and entry.us == us and entry.text or corrupt
 end
 -- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
-  local r, text = read_flight(id), redis_call('HGET', K_entries, id)
+  local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
   local failed = r and r.stop == 'b'
   redis_call('HDEL', K_entries, id)
   redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -116,22 +130,12 @@ local function withdraw(id, group_key, group)
   return text or '', failed
 end
 
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, id, reason = ARGV[5], ARGV[6], ARGV[7]
 
-local answered_11
-do -- answered(answer, ARGV[4])
-  local call = ARGV[4]
-  local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-  answered_11 = before == call and cmsgpack.unpack(packed) or nil
-end
-local before = answered_11
-if before then
-  return before
-end
 local ids, name = in_flight(group_key), nil
 for _, each in ipairs(ids) do
-  name = task(each) == id and each or name
+  name = task_of(each) == id and each or name
 end
 if #ids == 0 then -- it is paused: the head is the first in line
   for _ = 1, steps do
@@ -140,8 +144,8 @@ if #ids == 0 then -- it is paused: the head is the first in line
       return { -1 }
     end
     local us, first = string.match(item, '^(%d+) (.*)$')
-    if standing(us, first or '') then
-      ids, name = { first }, task(first) == id and first or nil
+    if text_in_line(us, first or '') then
+      ids, name = { first }, task_of(first) == id and first or nil
       break
     end
     redis_call('LPOP', waiting)
@@ -153,7 +157,7 @@ end
 if not name then
   return { -2, ids[1] }
 end
-local r = read_flight(name)
+local r = read_or_bury(name)
 if r and r.state == 'running' then
   return { -3 }
 end
@@ -172,14 +176,14 @@ if reason ~= '' then
 end
 do -- advance({}, waiting, group_key, group, out)
   local lists, group = {}, group
-  local next_head_9, next_head_10
-  do -- next_head(waiting, group_key, group)
+  local take_head_11, take_head_12
+  do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local free_7, free_8
-      do -- free(group_key)
+      local read_flags_9, read_flags_10
+      do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
           if field == 'draining' then
@@ -188,14 +192,14 @@ do -- advance({}, waiting, group_key, group, out)
             is_free = false
           end
         end
-        free_7, free_8 = is_free, draining
+        read_flags_9, read_flags_10 = is_free, draining
       end
-      is_free, draining = free_7, free_8
+      is_free, draining = read_flags_9, read_flags_10
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
       local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_2, read_entry_3
+      local read_entry_4, read_entry_5
       do -- read_entry(id or '')
         local id = id or ''
         local text = redis_call('HGET', K_entries, id)
@@ -206,9 +210,9 @@ do -- advance({}, waiting, group_key, group, out)
         elseif text then
           corrupt = text
         end
-        read_entry_2, read_entry_3 = entry, corrupt
+        read_entry_4, read_entry_5 = entry, corrupt
       end
-      entry, corrupt = read_entry_2, read_entry_3
+      entry, corrupt = read_entry_4, read_entry_5
       if entry and entry.us == us then
         do -- take_slot(group_key, id)
           redis_call('HSET', group_key, 'f ' .. id, 1)
@@ -236,20 +240,20 @@ do -- advance({}, waiting, group_key, group, out)
       redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     if draining and not item and steps > 0 then
-      do -- drained(group_key, group)
+      do -- end_drain(group_key, group)
         if not redis_call('ZSCORE', K_depth, group) then
           redis_call('HDEL', group_key, 'draining')
         end
       end
     end
-    next_head_9, next_head_10 = head, entry
+    take_head_11, take_head_12 = head, entry
   end
-  local id, entry = next_head_9, next_head_10
+  local id, entry = take_head_11, take_head_12
   if id then
     do -- release(lists, id, '0', group, entry, out)
       local lost = '0'
       local queue = entry.queue
-      local draw_fence_1
+      local draw_fence_3
       do -- draw_fence()
         local fence = K_us_text
         local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -257,19 +261,19 @@ do -- advance({}, waiting, group_key, group, out)
           fence = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, fence)
         end
-        draw_fence_1 = fence
+        draw_fence_3 = fence
       end
-      local fence = draw_fence_1
+      local fence = draw_fence_3
       redis_call('HSET', K_flight, id,
         'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local compose_6
+      local compose_8
       do -- compose(id, entry, fence, lost)
         local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
         local cut = entry.at + entry.cut
-        compose_6 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_6
+      local message = compose_8
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -289,10 +293,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local answering_12
-do -- answering(answer, ARGV[4], { 1, failed and '' or text, unpack(out) })
-  local call, reply = ARGV[4], { 1, failed and '' or text, unpack(out) }
+local keep_answer_13
+do -- keep_answer({ 1, failed and '' or text, unpack(out) })
+  local reply = { 1, failed and '' or text, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  answering_12 = reply
+  keep_answer_13 = reply
 end
-return answering_12
+return keep_answer_13

@@ -50,36 +50,44 @@ local lists, out, given = named_lists(10, 4, count), {}, 0
 
 for i = 4 + count, #ARGV, 3 do
   local id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local read_flight_2
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r
-    if state then
-      r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
+  local read_or_bury_12
+  do -- read_or_bury(id)
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_flight_2 = r
+    read_or_bury_12 = r
   end
-  local r = read_flight_2
+  local r = read_or_bury_12
   if r and r.state == 'running' and r.fence == fence then
-    local number_3
-    do -- number(tonumber(r.lost) + tonumber(lost))
+    local digits_4
+    do -- digits(tonumber(r.lost) + tonumber(lost))
       local value = tonumber(r.lost) + tonumber(lost)
-      number_3 = string.format('%.0f', value)
+      digits_4 = string.format('%.0f', value)
     end
-    r.lost = number_3
+    r.lost = digits_4
     do -- resume(lists, id, r, out, true)
       local again = true
       redis_call('ZREM', K_due, 'l ' .. id)
       if again and r.due == '-' then
         do -- mark_redelivered(id)
-          local read_entry_5
+          local read_entry_6
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -89,9 +97,9 @@ for i = 4 + count, #ARGV, 3 do
             elseif text then
               corrupt = text
             end
-            read_entry_5 = entry
+            read_entry_6 = entry
           end
-          local e = read_entry_5
+          local e = read_entry_6
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -110,7 +118,7 @@ for i = 4 + count, #ARGV, 3 do
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
         end
       else
-        local read_entry_6, read_entry_7
+        local read_entry_7, read_entry_8
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -120,14 +128,14 @@ for i = 4 + count, #ARGV, 3 do
           elseif text then
             corrupt = text
           end
-          read_entry_6, read_entry_7 = entry, corrupt
+          read_entry_7, read_entry_8 = entry, corrupt
         end
-        local entry, corrupt = read_entry_6, read_entry_7
+        local entry, corrupt = read_entry_7, read_entry_8
         if entry then
           do -- release(lists, id, r.lost, r.group, entry, out)
             local lost, group = r.lost, r.group
             local queue = entry.queue
-            local draw_fence_4
+            local draw_fence_5
             do -- draw_fence()
               local fence = K_us_text
               local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -135,19 +143,19 @@ for i = 4 + count, #ARGV, 3 do
                 fence = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, fence)
               end
-              draw_fence_4 = fence
+              draw_fence_5 = fence
             end
-            local fence = draw_fence_4
+            local fence = draw_fence_5
             redis_call('HSET', K_flight, id,
               'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-            local compose_9
+            local compose_10
             do -- compose(id, entry, fence, lost)
               local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_9
+            local message = compose_10
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
             local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
@@ -179,24 +187,24 @@ for i = 4 + count, #ARGV, 3 do
     given = given + 1
   else -- it may be a repetition of this call
     do -- ask_again(lists, id, out)
-      local read_flight_1
+      local read_flight_3
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, fence, lost, since, owner, call, due, stop, group, queue =
           string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r
+        local r, corrupt
         if state then
           r = {
             state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
             due = due, stop = stop, group = group, queue = queue,
           }
-        elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-          redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+        elseif text then
+          corrupt = text
         end
-        read_flight_1 = r
+        read_flight_3 = r
       end
-      local r = read_flight_1
-      local read_entry_8
+      local r = read_flight_3
+      local read_entry_9
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -206,19 +214,19 @@ for i = 4 + count, #ARGV, 3 do
         elseif text then
           corrupt = text
         end
-        read_entry_8 = entry
+        read_entry_9 = entry
       end
-      local entry = read_entry_8
+      local entry = read_entry_9
       if r and entry and r.state == 'released' and not lists[r.queue] then
-        local compose_10
+        local compose_11
         do -- compose(id, entry, r.fence, r.lost)
           local fence, lost = r.fence, r.lost
           local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
-          compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
-        local message = compose_10
+        local message = compose_11
         out[#out + 1] = r.queue
         out[#out + 1] = message
       end

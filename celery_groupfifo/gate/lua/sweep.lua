@@ -47,39 +47,12 @@ local K_HOLDS = 1e14
 local K_ETAS = 2e14
 local K_REST = 3e14
 local K_CROWDS = 4e14
-local function read_flight(id)
-  local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
-  if state then
-    r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
-    }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-  end
-  return r
-end
-local function number(value)
+local function digits(value)
   return string.format('%.0f', value)
 end
 local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
--- Returns the entry; nothing when there is none, and its text when it can't be read.
-local function read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
-  local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-  local entry, corrupt
-  if us then
-    entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-  elseif text then
-    corrupt = text
-  end
-  return entry, corrupt
-end
 -- lists: queue -> key, from `count` keys and as many names.
 local function named_lists(key, arg, count)
   local lists = {}
@@ -87,6 +60,30 @@ local function named_lists(key, arg, count)
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
   return lists
+end
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
+    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  end
+  return r
 end
 local REDELIVERED = '"redelivered": true, '
 local RANGE = 1e14
@@ -137,8 +134,8 @@ local SERVED = 60000 -- ms since a begin, within which a queue counts as served;
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
 local rooms, crowded, turned_away = {}, {}, false
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
-local function has_room(crowd, lists, queue, member)
-  local room_in_9
+local function take_room(crowd, lists, queue, member)
+  local room_in_18
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -150,9 +147,9 @@ local function has_room(crowd, lists, queue, member)
       end
     end
     rooms[queue] = room
-    room_in_9 = room
+    room_in_18 = room
   end
-  local room = room_in_9
+  local room = room_in_18
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -175,7 +172,7 @@ local pulse, crowd, calls = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 
-local beat_6, beat_7
+local beat_15, beat_16
 do -- beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis_call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(K_ms - tonumber(last)) > ttl / 2 then
@@ -183,41 +180,69 @@ do -- beat(pulse, ttl, owner, watch, woken)
   end
   local left = (tonumber(till) or 0) - K_ms
   if woken == '1' or watcher == owner or left <= 0 or left > watch then
-    watcher, till = owner, number(K_ms + watch)
+    watcher, till = owner, digits(K_ms + watch)
   end
   redis_call('SET', pulse, table.concat({ K_ms_text, since, watcher, till }, ' '))
-  beat_6, beat_7 = tonumber(since), watcher == owner
+  beat_15, beat_16 = tonumber(since), watcher == owner
 end
-local since, watches = beat_6, beat_7
+local since, watches = beat_15, beat_16
 local lists, out, named, reclaimed, moved, at = named_lists(13, 12, count), {}, {}, 0, {}, 0
-local asked_before_5
-do -- asked_before(calls, 'sweep', call, lists, out)
-  local kind = 'sweep'
+local names_again_14
+do -- names_again(calls, 'sweep', call, lists, out)
+  local kind, call = 'sweep', call
   local before, names = string.match(redis_call('HGET', calls, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
     do -- ask_again(lists, name, out)
       local id = name
-      local r = read_flight(id)
-      local entry = read_entry(id)
+      local read_flight_5
+      do -- read_flight(id)
+        local text = redis_call('HGET', K_flight, id)
+        local state, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local r, corrupt
+        if state then
+          r = {
+            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+            due = due, stop = stop, group = group, queue = queue,
+          }
+        elseif text then
+          corrupt = text
+        end
+        read_flight_5 = r
+      end
+      local r = read_flight_5
+      local read_entry_11
+      do -- read_entry(id)
+        local text = redis_call('HGET', K_entries, id)
+        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local entry, corrupt
+        if us then
+          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_11 = entry
+      end
+      local entry = read_entry_11
       if r and entry and r.state == 'released' and not lists[r.queue] then
-        local compose_4
+        local compose_13
         do -- compose(id, entry, r.fence, r.lost)
           local fence, lost = r.fence, r.lost
           local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
-          compose_4 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
-        local message = compose_4
+        local message = compose_13
         out[#out + 1] = r.queue
         out[#out + 1] = message
       end
     end
   end
-  asked_before_5 = names
+  names_again_14 = names
 end
-local asked = asked_before_5
+local asked = names_again_14
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
@@ -225,7 +250,7 @@ while at < #members do -- grows when a crowd comes in
   at = at + 1
   local member = members[at]
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r, before = STATE[kind] and read_flight(name), #out
+  local r, before = STATE[kind] and read_or_bury(name), #out
   if string.find('eaxd', kind, 1, true) then
     local group, id = string.match(name, '^(%S+) ?(.*)$')
     if kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
@@ -238,7 +263,7 @@ while at < #members do -- grows when a crowd comes in
   elseif kind == 'q' then
     do -- bring_in(crowd, lists, name, limit + due - #members, members)
       local queue, most = name, limit + due - #members
-      local room_in_10
+      local room_in_19
       do -- room_in(lists, queue)
         local room = rooms[queue]
         if not room then
@@ -250,9 +275,9 @@ while at < #members do -- grows when a crowd comes in
           end
         end
         rooms[queue] = room
-        room_in_10 = room
+        room_in_19 = room
       end
-      local room = room_in_10
+      local room = room_in_19
       local wanted = math.max(math.min(room, most), 0)
       local rows = redis_call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
       for at = 1, math.min(wanted, #rows) do
@@ -273,12 +298,41 @@ while at < #members do -- grows when a crowd comes in
     end
   elseif kind == 'c' then
     redis_call('ZREM', K_due, member)
-    do -- bury_flight(name)
+    do -- bury_record(name)
       local id = name
-      local entry, text = read_entry(id), redis_call('HGET', K_flight, id)
-      if text and not read_flight(id) then
-        do -- bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or text)
-          local group, reason, text = entry and entry.group or '-', 'corrupt', entry and entry.text or text
+      local read_entry_7
+      do -- read_entry(id)
+        local text = redis_call('HGET', K_entries, id)
+        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local entry, corrupt
+        if us then
+          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_7 = entry
+      end
+      local entry = read_entry_7
+      local read_flight_3, read_flight_4
+      do -- read_flight(id)
+        local text = redis_call('HGET', K_flight, id)
+        local state, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local r, corrupt
+        if state then
+          r = {
+            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+            due = due, stop = stop, group = group, queue = queue,
+          }
+        elseif text then
+          corrupt = text
+        end
+        read_flight_3, read_flight_4 = r, corrupt
+      end
+      local _, corrupt = read_flight_3, read_flight_4
+      if corrupt then
+        do -- bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt)
+          local group, reason, text = entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)
           redis_call('HDEL', K_flight, id)
@@ -300,11 +354,11 @@ while at < #members do -- grows when a crowd comes in
     redis_call('ZREM', K_due, member)
   elseif kind == 'l' and K_ms - since < ttl then
     redis_call('ZADD', K_due, since + ttl, member)
-  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or has_room(crowd, lists, r.queue, member)) then
+  elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or take_room(crowd, lists, r.queue, member)) then
     moved[kind] = (moved[kind] or 0) + redis_call('HSTRLEN', K_entries, name)
     redis_call('ZREM', K_due, member)
     if kind == 'l' then
-      r.lost, reclaimed = number(r.lost + 1), reclaimed + 1
+      r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
     else
       redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. name)
       r.due = '-'
@@ -314,7 +368,19 @@ while at < #members do -- grows when a crowd comes in
       redis_call('ZREM', K_due, 'l ' .. id)
       if again and r.due == '-' then
         do -- mark_redelivered(id)
-          local e = read_entry(id)
+          local read_entry_8
+          do -- read_entry(id)
+            local text = redis_call('HGET', K_entries, id)
+            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+            local entry, corrupt
+            if us then
+              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_8 = entry
+          end
+          local e = read_entry_8
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -333,12 +399,24 @@ while at < #members do -- grows when a crowd comes in
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
         end
       else
-        local entry, corrupt = read_entry(id)
+        local read_entry_9, read_entry_10
+        do -- read_entry(id)
+          local text = redis_call('HGET', K_entries, id)
+          local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+          local entry, corrupt
+          if us then
+            entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_9, read_entry_10 = entry, corrupt
+        end
+        local entry, corrupt = read_entry_9, read_entry_10
         if entry then
           do -- release(lists, id, r.lost, r.group, entry, out)
             local lost, group = r.lost, r.group
             local queue = entry.queue
-            local draw_fence_1
+            local draw_fence_6
             do -- draw_fence()
               local fence = K_us_text
               local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
@@ -346,19 +424,19 @@ while at < #members do -- grows when a crowd comes in
                 fence = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, fence)
               end
-              draw_fence_1 = fence
+              draw_fence_6 = fence
             end
-            local fence = draw_fence_1
+            local fence = draw_fence_6
             redis_call('HSET', K_flight, id,
               'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-            local compose_3
+            local compose_12
             do -- compose(id, entry, fence, lost)
               local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_3 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_3
+            local message = compose_12
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
             local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
