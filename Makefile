@@ -83,29 +83,22 @@ ecosystem: venv ## Sentry, OpenTelemetry, Django's libraries and others, with or
 mutants: venv ## Put every known bug back; its tests must notice
 	$(BIN)/python -m tests.mutants
 
+.PHONY: scripts
+scripts: venv ## Make the gate's scripts of their sources in lua/
+	$(BIN)/python -m lua.build
+
 check: venv ## Lint, format, types, layers, Lua
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m lua.build --check
 	@if command -v luacheck >/dev/null; then $(MAKE) --no-print-directory check-lua; \
 	else echo "luacheck is not installed: Lua files not checked"; fi
 
-# Twice: the files by themselves, and the scripts with their shared parts in place, for names defined nowhere.
-check-lua: venv
-	luacheck --quiet celery_groupfifo/gate/lua
-	@$(BIN)/python -c "$$WRITE_LUA" build/lua
-	luacheck --quiet --config .luacheckrc --enable 113 --only 1 -- build/lua
-
-define WRITE_LUA
-import pathlib, sys
-from celery_groupfifo.gate import scripts
-directory = pathlib.Path(sys.argv[1])
-directory.mkdir(parents=True, exist_ok=True)
-for name in scripts.NAMES:
-    (directory / f"{name}.lua").write_text(scripts.source(name), "utf-8")
-endef
-export WRITE_LUA
+# The scripts, too: they show names that no source defines.
+check-lua:
+	luacheck --quiet lua celery_groupfifo/gate/lua
 
 bench: venv ## Measure against plain Celery
 	$(BIN)/python -m benchmarks

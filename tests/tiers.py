@@ -26,7 +26,7 @@ TIERS = {
     "rest": frozenset({Tier.REST}),
 }
 
-FAST = ("unit", "mutants", "gate")
+FAST = ("unit", "mutants", "lua", "gate")
 #: They start servers or proxies, or take their time.
 MAIN = (
     *(

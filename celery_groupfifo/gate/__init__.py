@@ -3,8 +3,8 @@
 - gate.py has the operations on groups, recovery.py those of time and loss: one Lua script each, in lua/.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
   counts of tasks, keys.py the names of keys, clock.py is the clock of leases.
-- store.py calls scripts: scripts.py reads them, inline.py makes them quicker, evaluator.py runs them; pipelined.py is a
-  connection whose owner does not wait. refusals.py reads errors.
+- store.py calls scripts: scripts.py reads them, evaluator.py runs them; pipelined.py is a connection whose owner does
+  not wait. refusals.py reads errors.
 - servers.py finds the gate's Redis among those of an app, server.py and urls.py describe one; connections.py,
   sentinels.py and failover.py lead to it.
 - releaser.py brings tickets to the broker, route.py and declared.py say where to.

@@ -126,7 +126,7 @@ class Recovery:
 
     def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
         more = [keys.cancelled(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
-        gone = self.store.run("cancel", keys, more, [member, group, 1, BATCH, MOST_BYTES])
+        gone = self.store.run("cancel", keys, more, [member, 1, group, BATCH, MOST_BYTES])
         pairs = zip(gone[::2], gone[1::2], strict=True)
         return [(task_of(name.decode()), message_of(text)) for name, text in pairs]
 

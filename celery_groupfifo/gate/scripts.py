@@ -1,12 +1,10 @@
-"""The Lua scripts: one file per operation in `lua/`, shared parts in `lua/lib/`."""
+"""The Lua scripts: one file per operation in `lua/`, made of the sources at the top of the repository."""
 
 from __future__ import annotations
 
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
-
-from celery_groupfifo.gate.inline import inline_functions, unpack_table
 
 #: Every operation of the gate, by the name of its file.
 NAMES = (
@@ -36,23 +34,11 @@ NAMES = (
     "recall",
 )
 
-INCLUDE = "--@include "
-
 
 @cache
 def source(name: str) -> str:
-    """Return the text of a script with its shared parts in place."""
-    lua = files("celery_groupfifo.gate") / "lua"
-    lines = []
-    for line in (lua / f"{name}.lua").read_text("utf-8").splitlines():
-        if line.lstrip().startswith(INCLUDE):
-            parts = line.lstrip().removeprefix(INCLUDE).split()
-            lines += [(lua / "lib" / f"{part}.lua").read_text("utf-8") for part in parts]
-        else:
-            lines.append(line)
-    # Saves two look-ups in each of some thirty commands: a fortieth of a script's time.
-    text = "\n".join(lines).replace("redis.call(", "redis_call(")
-    return unpack_table(inline_functions("local redis_call = redis.call\n" + text), "K")
+    """Return the text of a script."""
+    return (files("celery_groupfifo.gate") / "lua" / f"{name}.lua").read_text("utf-8")
 
 
 @cache

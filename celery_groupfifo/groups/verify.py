@@ -178,9 +178,12 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
         return Breach(name, unquote(entry.group), task_of(id), what, repair)
 
     flight = entry.flight
-    if flight is None and id in state.records:
+    if _unreadable(state, id):
+        repair = "It goes to the dead letters, and its group goes on."
+        yield breach("record", "It is under way, but its record can't be read.", repair), _make_due(keys, f"c {id}")
+    elif flight is None and id in state.records:
         return  # taken out or begun in between: the next reading will tell
-    if not entry.us:
+    elif not entry.us:
         yield breach("unreadable", "Its entry can't be read: it goes to the dead letters when its turn comes."), None
     elif flight is None and "e" not in entry.kinds and not _placed(state, entry, id):
         member = f"e {entry.group} {id}"
@@ -190,6 +193,10 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
         )
     elif flight is not None:
         yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
+
+
+def _unreadable(state: _State, id: str) -> bool:
+    return id in state.entries and id in state.records and state.records[id] is None
 
 
 def _placed(state: _State, entry: _Entry, id: str) -> bool:
@@ -261,7 +268,7 @@ def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Ite
             _make_due(keys, f"a {group}"),
         )
     for id in flying:
-        if state.records.get(id) is None and f"x {group} {id}" not in state.due:
+        if state.records.get(id) is None and not _unreadable(state, id) and f"x {group} {id}" not in state.due:
             yield (
                 replace(
                     breach(

@@ -110,7 +110,7 @@ def _cancel(world: World) -> Call:
     world.gate.finish(world.failing(ticket, "g", "cancel_rest"))
     keys, member = world.keys, f"d g {ticket.fence}"
     more = [keys.cancelled("g", ticket.fence), keys.answer("x"), keys.group("g")]
-    return lambda: world.gate.store.run("cancel", keys, more, [member, "g", 1, 1, 1000])
+    return lambda: world.gate.store.run("cancel", keys, more, [member, 1, "g", 1, 1000])
 
 
 def _renew(world: World) -> Call:

@@ -154,6 +154,36 @@ def test_a_record_of_a_flight_that_nobody_can_read_stops_no_group(world: World, 
     assert world.residue() == {}, "what the sweeps come by"
 
 
+def burials(world: World) -> list[str]:
+    return [name.decode() for name in world.redis.zrange(world.keys.due, 0, -1) if name.startswith(b"c ")]
+
+
+#: Calls that read the record of a running task, and what each of them does.
+LOOKS = {
+    "lease": lambda world, ticket: world.gate.lease(ticket),
+    "census": lambda world, _: world.gate.store.run("census", world.keys, [], [0, 100]),
+}
+ACTS = {
+    "begin": lambda world, ticket: world.begin(ticket),
+    "renew": lambda world, ticket: world.gate.renew("w1", [ticket]),
+    "finish": lambda world, ticket: world.finish(ticket),
+    "fail": lambda world, ticket: world.gate.finish(world.failing(ticket, "g", "block")),
+    "surrender": lambda world, ticket: world.gate.surrender([(ticket, False)]),
+    "revoke": lambda world, _: world.gate.revoke("bad"),
+    "park": lambda world, _: world.replace("bad"),
+}
+
+
+@pytest.mark.parametrize("name", [*LOOKS, *ACTS])
+def test_a_look_at_a_record_that_nobody_can_read_writes_nothing_and_an_act_lets_it_be_buried(
+    world: World, name: str
+) -> None:
+    ticket = world.run("bad")
+    world.redis.hset(world.keys.flight, "bad", "garbage")
+    {**LOOKS, **ACTS}[name](world, ticket)
+    assert burials(world) == (["c bad"] if name in ACTS else [])
+
+
 def test_a_queue_whose_list_is_something_else_parks_all_the_same(world: World) -> None:
     world.redis.set("q", "not a list")
     assert world.park("a")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 
 import pytest
 from celery import Celery
@@ -12,6 +11,7 @@ from celery import Celery
 from celery_groupfifo.errors import GroupDraining
 from celery_groupfifo.gate.keys import NAMES, entry_names, quote, task_of
 from celery_groupfifo.gate.model import Ticket
+from lua import build
 from tests.gate.support import TTL_MS, World, make_entry
 
 
@@ -180,7 +180,7 @@ def test_no_id_is_taken_for_a_longer_name(world: World, id: str) -> None:
 
 
 def test_the_number_of_names_is_that_of_the_script() -> None:
-    script = (files("celery_groupfifo.gate") / "lua" / "lib" / "replace.lua").read_text("utf-8")
+    script = (build.ROOT / build.SOURCES / "lib" / "replace.lua").read_text("utf-8")
     assert re.findall(r"NAMES = (\d+)", script) == [str(NAMES)]
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 
 import pytest
 
 from celery_groupfifo.gate import gate, recovery, scripts
 from celery_groupfifo.gate.keys import BASE
+from lua import build
 from tests.gate.scripted import CASES, Case, Made, recorded
 from tests.gate.support import World
 
-LUA = files("celery_groupfifo.gate") / "lua"
+LUA = build.ROOT / build.SOURCES
 SHARED_KEYS, SHARED_ARGS = len(BASE), 2
-FILES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
-PARTS = sorted(path.name for path in (LUA / "lib").iterdir())
+FILES = sorted(path.stem for path in LUA.glob("*.lua"))
+PARTS = sorted(f"lib/{path.stem}" for path in (LUA / "lib").glob("*.lua"))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def text(name: str) -> str:
 def header(name: str) -> list[str]:
     lines = []
     for line in text(name).splitlines():
-        if not line.startswith("--") or line.startswith(scripts.INCLUDE):
+        if not line.startswith("--") or line.startswith(build.INCLUDE):
             break
         lines.append(line)
     return lines
@@ -44,6 +44,11 @@ def header(name: str) -> list[str]:
 def code(source: str) -> list[str]:
     lines = [re.sub(r"\s*--(?!\[).*", "", line) for line in source.splitlines()]
     return [line for line in lines if line.strip()]
+
+
+def included(name: str) -> list[str]:
+    line = next(line for line in text(name).splitlines() if line.startswith(build.INCLUDE))
+    return [f"lib/{part}" for part in line.removeprefix(build.INCLUDE).split()]
 
 
 def said(name: str, kind: str) -> Said:
@@ -66,7 +71,7 @@ def said(name: str, kind: str) -> Said:
 
 def used(name: str, kind: str) -> Said:
     """What the code uses, the shared ones included."""
-    body = "\n".join(code(text(name)))
+    body = "\n".join(line for each in (name, *included(name)) for line in code(text(each)))
     shared = SHARED_KEYS if kind == "KEYS" else SHARED_ARGS
     single = set(range(1, shared + 1)) | {int(index) for index in re.findall(rf"{kind}\[(\d+)\]", body)}
     open_from = set()
@@ -75,17 +80,13 @@ def used(name: str, kind: str) -> Said:
     for first_key, _ in re.findall(r"local key, arg = (\d+) \+ 2 \* done, (\d+) \+ named", body):
         open_from.add(first_key if kind == "KEYS" else "..")
     if kind == "KEYS":
-        open_from |= set(re.findall(r"take_ticket\((\d+),", body))
+        open_from |= set(re.findall(r"begin_next\((\d+),", body))
         if "KEYS[i]" in body:
             open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
     else:
         open_from |= set(re.findall(r"for i = (\d+), #ARGV", body))
         open_from |= {".." for _ in re.findall(r"for i = \d+ \+ count, #ARGV|ARGV\[after\]", body)}
     return Said(frozenset(single), frozenset(open_from))
-
-
-def test_every_file_is_a_script_and_the_other_way_round() -> None:
-    assert sorted(scripts.NAMES) == FILES
 
 
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
@@ -114,15 +115,6 @@ def test_the_header_is_whole(name: str) -> None:
             assert re.search(r"\w+ +\((text|bytes|number|count|ms|us|0 \| 1)\)", line), line
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_shared_parts_are_declared_before_they_are_used(name: str) -> None:
-    includes = [line for line in text(name).splitlines() if line.startswith(scripts.INCLUDE)]
-    assert len(includes) == 1
-    parts = includes[0].removeprefix(scripts.INCLUDE).split()
-    assert parts[0] == "keys" and {f"{part}.lua" for part in parts} <= set(PARTS)
-    assert scripts.INCLUDE not in scripts.source(name)
-
-
 def test_the_shared_keys_are_those_of_python_in_the_same_order() -> None:
     listed = re.findall(r"^-- KEYS\[(\d+)\] (\w+) +\((?:list|hash|zset|string)\)", text("lib/keys"), re.M)
     assert listed == [(str(index), name) for index, name in enumerate(BASE, 1)]
@@ -130,7 +122,7 @@ def test_the_shared_keys_are_those_of_python_in_the_same_order() -> None:
     assert bound == [(name, str(index)) for index, name in enumerate(BASE, 1)]
 
 
-@pytest.mark.parametrize("name", [*FILES, *(f"lib/{part.removesuffix('.lua')}" for part in PARTS)])
+@pytest.mark.parametrize("name", [*FILES, *PARTS])
 def test_a_file_is_short(name: str) -> None:
     assert len(code(text(name))) <= 60
 
@@ -175,7 +167,7 @@ def named_keys(name: str) -> set[str]:
 
 
 #: Shared parts know the keys by the names that scripts hand them over with.
-NAMED = frozenset[str]().union(*(named_keys(name) for name in FILES))
+NAMED = frozenset[str]().union(*(named_keys(name) for name in (*FILES, *PARTS)))
 
 
 @pytest.mark.parametrize("name", FILES)

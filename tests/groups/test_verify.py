@@ -122,6 +122,7 @@ CASES: dict[str, tuple[Callable[[World], None], Break, str]] = {
     "pause of nothing": (nothing, lambda w: w.redis.hset(w.keys.group("g"), "paused", "{}"), "paused, but not listed"),
     "paused_list": (three, lambda w: w.redis.zadd(w.keys.paused, {"g": 1}), "listed as paused, but is not"),
     "record": (three, lambda w: w.redis.hset(w.keys.flight, "z", "nonsense"), "its message is gone"),
+    "unreadable record": (three, lambda w: w.redis.hset(w.keys.flight, "a", "nonsense"), "its record can't be read"),
     "message": (held, lambda w: w.redis.hdel(w.keys.entries, "a"), "its message is gone"),
 }
 

@@ -10,17 +10,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lua import build
+from lua.names import BuildError
 from tests.mutants.table import Mutant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = "celery_groupfifo"
 #: What the tests need of the tree.
-PARTS = (PACKAGE, "docs", "tests")
+PARTS = (PACKAGE, "docs", "lua", "tests")
 SECONDS = 180
 
 
 class PatchError(Exception):
     """A mutant does not fit the code any more: put its text right."""
+
+
+def file_of(mutant: Mutant, root: Path = REPOSITORY) -> Path:
+    """The file that a mutant changes, in a tree."""
+    return root / mutant.file if mutant.is_lua else root / PACKAGE / mutant.file
 
 
 def patched(mutant: Mutant, text: str) -> str:
@@ -50,14 +57,28 @@ class Copy:
 
     @contextmanager
     def alive(self, mutant: Mutant) -> Iterator[None]:
-        """With the bug put back."""
-        file = self.directory / PACKAGE / mutant.file
+        """With the bug put back.
+
+        Raises:
+            PatchError: It does not fit the code any more.
+        """
+        file = file_of(mutant, self.directory)
         text = file.read_text("utf-8")
         file.write_text(patched(mutant, text), "utf-8")
         try:
+            self._build(mutant)
             yield
         finally:
             file.write_text(text, "utf-8")
+            self._build(mutant)
+
+    def _build(self, mutant: Mutant) -> None:
+        """Make the scripts anew when the bug is in their sources."""
+        if mutant.is_lua:
+            try:
+                build.write(self.directory)
+            except BuildError as error:
+                raise PatchError(f"{mutant.bug}: {error}") from error
 
     def run(self, tests: Sequence[str], seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
         """Run tests on what is in the copy."""

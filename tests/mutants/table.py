@@ -11,7 +11,7 @@ class Mutant:
 
     Attributes:
         bug: In a few words.
-        file: In the package.
+        file: In the package; of the scripts the source, `lua/…`.
         old: What stands there, once.
         new: What stands there instead.
         tests: Each of them must fail.
@@ -23,6 +23,10 @@ class Mutant:
     new: str
     tests: tuple[str, ...]
 
+    @property
+    def is_lua(self) -> bool:
+        return self.file.startswith("lua/")
+
 
 GATE, GROUPS, WORKER, CHAOS = "tests/gate/", "tests/groups/", "tests/worker/", "tests/chaos/"
 STALLS, UNIT = "tests/stalls/", "tests/unit/"
@@ -30,7 +34,7 @@ STALLS, UNIT = "tests/stalls/", "tests/unit/"
 SCRIPTS = (
     Mutant(
         "a retry goes behind its successors",
-        "gate/lua/finish.lua",
+        "lua/finish.lua",
         "  resume(lists, id, r, out)\n",
         "  redis.call('HDEL', K.flight, id)\n"
         "  redis.call('ZREM', K.due, 'l ' .. id)\n"
@@ -41,63 +45,63 @@ SCRIPTS = (
     ),
     Mutant(
         "a cap of one runs two",
-        "gate/lua/lib/advance.lua",
+        "lua/lib/advance.lua",
         "      is_free = false\n",
         "      is_free = string.sub(field, 1, 2) == 'f '\n",
         (GATE + "test_park.py::test_the_first_is_released_and_the_others_wait_in_order",),
     ),
     Mutant(
         "a counter leaks on an outcome that is no success: revoked while parked",
-        "gate/lua/revoke.lua",
+        "lua/revoke.lua",
         "count_out(group)\n",
         "",
         (GATE + "test_revoke.py::test_revoking_all_leaves_nothing_behind",),
     ),
     Mutant(
         "a slot leaks on an outcome that is no success: revoked at the head",
-        "gate/lua/revoke.lua",
+        "lua/revoke.lua",
         "  free_slot(group_key, id)\n",
         "",
         (GATE + "test_revoke.py::test_a_released_head_gives_way_to_the_next",),
     ),
     Mutant(
         "a manual retry bypasses the cap",
-        "gate/lua/retry.lua",
+        "lua/retry.lua",
         "  elseif r and r.state == 'held' then\n",
         "  elseif r then\n",
         (GROUPS + "test_operate.py::test_retry_of_what_is_not_held",),
     ),
     Mutant(
         "an empty place in the line stops the group",
-        "gate/lua/lib/advance.lua",
+        "lua/lib/advance.lua",
         "    end -- else it was revoked: its place is empty\n",
         "    else\n      return nil\n    end\n",
         (GATE + "test_revoke.py::test_a_parked_entry_never_starts",),
     ),
     Mutant(
         "one call walks over any number of empty places",
-        "gate/lua/lib/advance.lua",
+        "lua/lib/advance.lua",
         "    steps = steps - 1\n",
         "",
         (GATE + "test_revoke.py::test_a_walk_over_many_revoked_ones_goes_on_with_the_sweep",),
     ),
     Mutant(
         "a completion is accepted without its fence",
-        "gate/lua/lib/flight.lua",
+        "lua/lib/flight.lua",
         "state == 'running' and drawn == fence and of",
         "state == 'running' and of",
         (GATE + "test_finish.py::test_a_completion_with_an_old_fence_changes_nothing",),
     ),
     Mutant(
         "a retry is accepted without its fence",
-        "gate/lua/finish.lua",
+        "lua/finish.lua",
         "if not stored then\n",
         "if not stored and not ARGV[after] then\n",
         (GATE + "test_continuation.py::test_a_run_that_lost_its_lease_stores_nothing",),
     ),
     Mutant(
         "a finish forgets its continuation",
-        "gate/lua/finish.lua",
+        "lua/finish.lua",
         "if stored ~= '-' or ARGV[after] then\n",
         "if stored ~= '-' then\n",
         (
@@ -107,9 +111,9 @@ SCRIPTS = (
     ),
     Mutant(
         "a continuation is finished without being stored",
-        "gate/lua/finish.lua",
-        "    continue(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])\n",
-        "    r.due = number(K.ms + ARGV[after + 3])\n",
+        "lua/finish.lua",
+        "    store_continuation(id, r, ARGV[after], ARGV[after + 1], ARGV[after + 2], ARGV[after + 3])\n",
+        "    r.due = digits(K.ms + ARGV[after + 3])\n",
         (
             GATE + "test_continuation.py::test_the_continuation_is_a_new_message_and_may_go_elsewhere",
             GATE + "test_exploration.py::test_with_faults_everything_still_ends",
@@ -117,7 +121,7 @@ SCRIPTS = (
     ),
     Mutant(
         "what goes on under a run's id takes its place, also with another key",
-        "gate/lua/lib/replace.lua",
+        "lua/lib/replace.lua",
         "if not name or r and r.state == 'running' and r.group == group then\n",
         "if not name or r and r.state == 'running' then\n",
         (
@@ -127,105 +131,105 @@ SCRIPTS = (
     ),
     Mutant(
         "a clock alone decides which run is newer",
-        "gate/lua/lib/flight.lua",
+        "lua/lib/flight.lua",
         "  if last >= K.us then\n",
         "  if false then\n",
         (GATE + "test_park.py::test_fences_grow_over_an_emptied_redis_and_a_clock_set_back",),
     ),
     Mutant(
         "a counter alone decides which run is newer",
-        "gate/lua/lib/flight.lua",
+        "lua/lib/flight.lua",
         "  if last >= K.us then\n",
         "  if true then\n",
         (GATE + "test_park.py::test_fences_grow_over_an_emptied_redis_and_a_clock_set_back",),
     ),
     Mutant(
         "several ways to recover, and one of them forgets the slot",
-        "gate/lua/lib/resume.lua",
+        "lua/lib/resume.lua",
         "  redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)\n",
         "",
         (GATE + "test_corrupt.py::test_of_a_running_task_that_must_go_out_again",),
     ),
     Mutant(
         "a group that is blocked goes on with its next one",
-        "gate/lua/lib/operate.lua",
+        "lua/lib/operate.lua",
         "  write_flight(id, r)\n  redis.call('HSET', group_key, 'blocked'",
         "  write_flight(id, r)\n  redis.call('HDEL', group_key, 'f ' .. id)\n  redis.call('HSET', group_key, 'blocked'",
         ("tests/groups/test_block.py::test_retry_runs_the_same_task_again_under_a_new_fence",),
     ),
     Mutant(
         "an end of a pause ends a block, too",
-        "gate/lua/resume.lua",
+        "lua/resume.lua",
         "  if r and r.stop == 'p' then\n",
         "  if r and r.stop ~= '-' then\n",
         ("tests/groups/test_block.py::test_a_pause_of_it_changes_nothing_about_the_block",),
     ),
     Mutant(
         "a failure is accepted without its fence",
-        "gate/lua/fail.lua",
+        "lua/fail.lua",
         "if not r or r.fence ~= fence or r.state",
         "if not r or r.state",
         (GATE + "test_fail.py::test_a_failure_with_an_old_fence_changes_nothing",),
     ),
     Mutant(
         "a worker that is lost while it cancels leaves the rest for ever",
-        "gate/lua/sweep.lua",
+        "lua/sweep.lua",
         "      redis.call('ZADD', K.due, (kind == 'e' and K.ETAS or K.REST) + K.ms + claim, member)\n",
         "      redis.call('ZREM', K.due, member)\n",
         (GATE + "test_fail.py::test_what_is_cut_off_ends_also_when_the_sweeping_worker_is_lost",),
     ),
     Mutant(
         "a ticket that may not start stops the queue behind it",
-        "gate/lua/lib/take.lua",
+        "lua/lib/take.lua",
         "      dropped = dropped + 1\n",
-        "      redis.call('RPUSH', KEYS[key + i], message)\n      if true then return nil end\n",
+        "      redis.call('RPUSH', KEYS[key + at], text)\n      break\n",
         (GATE + "test_finish.py::test_stale_tickets_on_the_way_are_dropped",),
     ),
     Mutant(
         "a hand-off ignores a delay",
-        "gate/lua/lib/resume.lua",
+        "lua/lib/resume.lua",
         " or (r.due ~= '-' and tonumber(r.due) > K.ms) then\n",
         " then\n",
         (GATE + "test_continuation.py::test_a_surrendered_run_with_a_replacement_waits_for_its_due_time",),
     ),
     Mutant(
         "a hand-off ignores a pause",
-        "gate/lua/lib/advance.lua",
+        "lua/lib/advance.lua",
         "    else\n      is_free = false\n",
         "    elseif field ~= 'paused' then\n      is_free = false\n",
         (GROUPS + "test_pause.py::test_no_hand_off_of_a_paused_group",),
     ),
     Mutant(
         "a hand-off without a bound starves others",
-        "gate/lua/finish.lua",
+        "lua/finish.lua",
         "if head and (taken == OWN or take == 'own') then",
         "if head and take ~= 'none' then",
         (GATE + "test_finish.py::test_take_from_the_lists_serves_groups_in_the_brokers_order",),
     ),
     Mutant(
         "a hand-off of the own successor passes a list that comes before",
-        "gate/lua/lib/take.lua",
+        "lua/lib/take.lua",
         "      if text == false and ARGV[arg + at] == own then\n",
         "      if own then\n",
         (GATE + "test_finish.py::test_the_own_successor_waits_for_the_lists_before_its_own",),
     ),
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
-        "gate/lua/lib/take.lua",
+        "lua/lib/take.lua",
         "      local group = begin_run(id, fence, owner, call, ttl, noted)\n",
         "      local group = true\n",
         (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),
     Mutant(
         "a task whose enqueue is repeated after a lost reply runs twice",
-        "gate/lua/park.lua",
+        "lua/park.lua",
         "if count <= tonumber(redis.call('GET', producer) or 0) then\n",
         "if false then\n",
         (GATE + "test_lost_replies.py::test_a_task_that_ended_before_the_repetition_does_not_run_again",),
     ),
     Mutant(
         "a begin whose reply was lost is taken for a stale one",
-        "gate/lua/begin.lua",
+        "lua/begin.lua",
         "if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then\n",
         "if false then\n",
         (
@@ -235,7 +239,7 @@ SCRIPTS = (
     ),
     Mutant(
         "a head that a purge has lost is never released again",
-        "gate/lua/rerelease.lua",
+        "lua/rerelease.lua",
         " and not missing(fence, id, r) then\n",
         " then\n",
         (GATE + "test_rerelease.py::test_a_purged_queue_is_released_again_after_the_grace",),
@@ -256,7 +260,7 @@ SCRIPTS = (
     ),
     Mutant(
         "nothing is released again until a clock that was set back has caught up",
-        "gate/lua/rerelease.lua",
+        "lua/rerelease.lua",
         "  below = 9e15 --",
         "  below = below --",
         (GATE + "test_lost_tickets.py::test_a_clock_that_jumps_hides_no_lost_ticket",),
@@ -280,7 +284,7 @@ SCRIPTS = (
     ),
     Mutant(
         "each worker releases the heads of a queue again that another one has just released",
-        "gate/lua/rerelease.lua",
+        "lua/rerelease.lua",
         "  if at == 1 and oldest ~= '0' and oldest ~= fence or counts",
         "  if counts",
         (GATE + "test_rerelease.py::test_who_comes_second_releases_nothing",),
@@ -294,7 +298,7 @@ SCRIPTS = (
     ),
     Mutant(
         "nobody rings the bell for what is due sooner",
-        "gate/lua/park.lua",
+        "lua/park.lua",
         "  if not sooner[1] then\n",
         "  if false then\n",
         (
@@ -304,98 +308,98 @@ SCRIPTS = (
     ),
     Mutant(
         "whom the bell wakes is not told when something is due",
-        "gate/lua/lib/pulse.lua",
+        "lua/lib/pulse.lua",
         "  if woken == '1' or watcher",
         "  if watcher",
         (GATE + "test_sweeper.py::test_a_countdown_that_another_process_parks_is_not_late",),
     ),
     Mutant(
         "every worker wakes for what is due",
-        "gate/lua/sweep.lua",
+        "lua/sweep.lua",
         "watches and next_due(left) or -1",
         "next_due(left)",
         (GATE + "test_sweeper.py::test_only_who_watches_plans_for_what_is_due",),
     ),
     Mutant(
         "a watch lasts for ever",
-        "gate/lua/lib/pulse.lua",
+        "lua/lib/pulse.lua",
         " or left <= 0 or left > watch then",
         " or not watcher then",
         (GATE + "test_sweeper.py::test_a_watch_ends_by_itself",),
     ),
     Mutant(
         "a begin is refused by a full Redis",
-        "gate/lua/lib/flight.lua",
+        "lua/lib/flight.lua",
         "    redis.call('ZREM', K.on_the_way, queue .. ' ' .. fence .. ' ' .. id)\n",
         "",
         (GATE + "test_store_errors.py::test_a_full_redis_still_lets_tasks_end_and_the_next_ones_begin",),
     ),
     Mutant(
         "after an outage living workers' tasks are taken for lost ones",
-        "gate/lua/sweep.lua",
+        "lua/sweep.lua",
         "  elseif kind == 'l' and K.ms - since < ttl then\n",
         "  elseif false then\n",
         (GATE + "test_sweep.py::test_after_a_time_without_sweeps_every_owner_renews_first",),
     ),
     Mutant(
         "a crowd of ETAs takes a whole queue",
-        "gate/lua/advance.lua",
-        "    if not first or has_room(KEYS[10], lists, first.queue, 'a ' .. group) then\n",
+        "lua/advance.lua",
+        "    if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then\n",
         "    if true then\n",
         (GATE + "test_crowd.py::test_a_served_queue_gets_only_so_much_of_a_crowd",),
     ),
     Mutant(
         "a crowd of retries takes a whole queue",
-        "gate/lua/sweep.lua",
-        "(kind ~= 'h' or at > due or has_room(crowd, lists, r.queue, member))",
+        "lua/sweep.lua",
+        "(kind ~= 'h' or at > due or take_room(crowd, lists, r.queue, member))",
         "true",
         (GATE + "test_crowd.py::test_retries_that_come_due_at_once_are_a_crowd",),
     ),
     Mutant(
         "who waits for room stays among what is due",
-        "gate/lua/lib/crowd.lua",
+        "lua/lib/crowd.lua",
         "    redis.call('ZADD', K.due, K.CROWDS + K.ms, member)\n",
         "    redis.call('ZADD', K.due, K.HOLDS + K.ms, member)\n",
         (GATE + "test_crowd.py::test_a_crowd_that_waits_costs_next_to_nothing",),
     ),
     Mutant(
         "a row counts whatever has become of who waited",
-        "gate/lua/lib/crowd.lua",
+        "lua/lib/crowd.lua",
         "tonumber(redis.call('ZSCORE', K.due, member) or 0) == K.CROWDS + ms",
         "true",
         (GATE + "test_crowd.py::test_who_left_the_crowd_in_another_way_counts_no_more",),
     ),
     Mutant(
         "a lost worker's group waits behind every ETA that is due",
-        "gate/lua/lib/keys.lua",
+        "lua/lib/keys.lua",
         "K.ETAS = 2e14\n",
         "K.ETAS = 0\n",
         (GATE + "test_due.py::test_a_lost_workers_head_waits_behind_no_eta",),
     ),
     Mutant(
         "a lost worker's head queues up behind a backlog",
-        "gate/lua/lib/release.lua",
+        "lua/lib/release.lua",
         "    or redis.pcall('RPUSH', lists[queue], message))\n",
         "    or redis.pcall('LPUSH', lists[queue], message))\n",
         (GATE + "test_sweep.py::test_a_dead_workers_head_does_not_wait_behind_a_backlog",),
     ),
     Mutant(
         "what a lost worker's head has passed counts as overtaken",
-        "gate/lua/lib/flight.lua",
+        "lua/lib/flight.lua",
         "noted and lost == '0' and",
         "noted and",
         (GATE + "test_sweep.py::test_a_dead_workers_head_does_not_wait_behind_a_backlog",),
     ),
     Mutant(
         "a kind of what is due takes a whole call",
-        "gate/lua/lib/due.lua",
+        "lua/lib/due.lua",
         "math.floor(limit / (#kinds - at + 1))",
         "limit",
         (GATE + "test_due.py::test_each_kind_gets_a_share_of_a_call",),
     ),
     Mutant(
         "a ticket that the caller should publish is lost with the answer",
-        "gate/lua/lib/again.lua",
+        "lua/lib/again.lua",
         "  if r and entry and r.state == 'released' and not lists[r.queue] then\n",
         "  if false then\n",
         (GATE + "test_asked_again.py::test_the_ticket_reaches_the_broker",),
@@ -923,7 +927,7 @@ STRUCK = (
     ),
     Mutant(
         "a full Redis refuses to take back nothing",
-        "gate/lua/surrender.lua",
+        "lua/surrender.lua",
         "if given > 0 then",
         "if true then",
         (GATE + "test_outbox.py::test_a_full_redis_takes_a_surrender_of_nothing",),
@@ -1147,7 +1151,7 @@ STRUCK = (
     ),
     Mutant(
         "a queue gets a whole crowd before its first begin",
-        "gate/lua/lib/crowd.lua",
+        "lua/lib/crowd.lua",
         "local served = lists[queue] or at and",
         "local served = at and",
         (GATE + "test_crowd.py::test_a_queue_that_the_sweeping_worker_consumes_is_served",),

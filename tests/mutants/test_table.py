@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.mutants.copies import PACKAGE, PARTS, REPOSITORY, patched
+from lua import build
+from tests.mutants.copies import PARTS, REPOSITORY, file_of, patched
 from tests.mutants.table import MUTANTS, Mutant
+
+SOUND = build.scripts(REPOSITORY)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug)
 def test_it_fits_the_code_and_its_tests_exist(mutant: Mutant) -> None:
-    text = (REPOSITORY / PACKAGE / mutant.file).read_text("utf-8")
+    text = file_of(mutant).read_text("utf-8")
     assert patched(mutant, text) != text
     assert mutant.tests
     for test in mutant.tests:
         file, name = test.split("::")
         assert file.startswith(PARTS)
         assert re.search(rf"^def {name}\(", (REPOSITORY / file).read_text("utf-8"), re.MULTILINE), test
+
+
+@pytest.mark.parametrize("mutant", [each for each in MUTANTS if each.is_lua], ids=lambda mutant: mutant.bug)
+def test_it_reaches_what_runs(mutant: Mutant, tmp_path: Path) -> None:
+    """A script without the bug would pass every test."""
+    shutil.copytree(REPOSITORY / build.SOURCES, tmp_path / build.SOURCES)
+    file = file_of(mutant, tmp_path)
+    file.write_text(patched(mutant, file.read_text("utf-8")), "utf-8")
+    assert build.scripts(tmp_path) != SOUND
 
 
 def test_no_bug_is_listed_twice() -> None:

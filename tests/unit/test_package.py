@@ -6,6 +6,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import celery_groupfifo
+from celery_groupfifo.gate import scripts
 
 PACKAGE = Path(celery_groupfifo.__file__).parent
 
@@ -17,6 +18,15 @@ def test_every_file_that_is_no_module_is_named() -> None:
     named = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
     files = {path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert {path for path in files if path.suffix != ".py"} == named
+
+
+def test_the_scripts_are_installed_and_not_their_sources() -> None:
+    setup = ConfigParser(interpolation=None)
+    setup.read(PACKAGE.parent / "setup.cfg")
+    assert setup["options.packages.find"]["include"].split() == ["celery_groupfifo", "celery_groupfifo.*"]
+    made = {path.stem for path in PACKAGE.rglob("*.lua")}
+    assert made == {path.stem for path in PACKAGE.glob("gate/lua/*.lua")} == set(scripts.NAMES)
+    assert "recursive-include lua" in (PACKAGE.parent / "MANIFEST.in").read_text("utf-8"), "the sdist has them"
 
 
 def test_every_folder_of_modules_is_a_package() -> None:

@@ -1,3 +1,5 @@
+-- Made of lua/census.lua by `make scripts`: change that file, not this one.
+--
 -- census: read a page of all entries, each with its traces in the gate's other keys.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
@@ -8,20 +10,48 @@
 --         each entry when it was parked and its group (empty: unreadable), its record in flight, and the kinds of
 --         its members of due and on_the_way: of e l h r g
 -- Complexity O(limit)
---@include keys flight release
-local page = redis.call('HSCAN', K.entries, ARGV[3], 'COUNT', ARGV[4])
+local redis_call = redis.call
+local K_entries = KEYS[1]
+local K_flight = KEYS[2]
+local K_due = KEYS[3]
+local K_on_the_way = KEYS[5]
+-- The time, as number and as text.
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.format('%06d', time[2])
+end
+-- The starts of the ranges of due.
+-- Returns the record; nothing when there is none, and its text when it can't be read.
+local function read_flight(id)
+  local text = redis_call('HGET', K_flight, id)
+  local state, fence, lost, since, owner, call, due, stop, group, queue =
+    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+  local r, corrupt
+  if state then
+    r = {
+      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+      due = due, stop = stop, group = group, queue = queue,
+    }
+  elseif text then
+    corrupt = text
+  end
+  return r, corrupt
+end
+
+local page = redis_call('HSCAN', K_entries, ARGV[3], 'COUNT', ARGV[4])
 local reply = { page[1] }
 for i = 1, #page[2], 2 do
   local id, text = page[2][i], page[2][i + 1]
   local us, group = string.match(text, '^(%d+) (%S+) %S+ %d+\n')
-  local flight, r, kinds = redis.call('HGET', K.flight, id), read_flight(id), ''
+  local flight, r, kinds = redis_call('HGET', K_flight, id), read_flight(id), ''
   for _, kind in ipairs({ 'l', 'h', 'r' }) do
-    kinds = kinds .. (redis.call('ZSCORE', K.due, kind .. ' ' .. id) and kind or '')
+    kinds = kinds .. (redis_call('ZSCORE', K_due, kind .. ' ' .. id) and kind or '')
   end
-  if group and redis.call('ZSCORE', K.due, 'e ' .. group .. ' ' .. id) then
+  if group and redis_call('ZSCORE', K_due, 'e ' .. group .. ' ' .. id) then
     kinds = kinds .. 'e'
   end
-  if r and redis.call('ZSCORE', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id) then
+  if r and redis_call('ZSCORE', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id) then
     kinds = kinds .. 'g'
   end
   for _, word in ipairs({ id, us or '', group or '', flight or '', kinds }) do

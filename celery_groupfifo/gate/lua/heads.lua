@@ -1,3 +1,5 @@
+-- Made of lua/heads.lua by `make scripts`: change that file, not this one.
+--
 -- heads: read a page of the queues in which released heads are on their way.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
@@ -6,19 +8,29 @@
 -- ARGV[4] limit   (count)  queues
 -- Returns {queue, fence, begins}...: of the oldest head in each queue; what was begun from the queue, see lib/keys.lua
 -- Complexity O(limit · log on_the_way)
---@include keys
+local redis_call = redis.call
+local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
+-- The time, as number and as text.
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.format('%06d', time[2])
+end
+-- The starts of the ranges of due.
+
 local after, limit = ARGV[3], tonumber(ARGV[4])
 
 local found, from = {}, after == '' and '-' or '(' .. after .. ' \127'
 for _ = 1, limit do
-  local member = redis.call('ZRANGEBYLEX', K.on_the_way, from, '+', 'LIMIT', 0, 1)[1]
+  local member = redis_call('ZRANGEBYLEX', K_on_the_way, from, '+', 'LIMIT', 0, 1)[1]
   if not member then
     break
   end
   local queue, fence = string.match(member, '^(%S+) (%d+) ')
   found[#found + 1] = queue
   found[#found + 1] = fence
-  found[#found + 1] = redis.call('HGET', K.begins, queue) or ''
+  found[#found + 1] = redis_call('HGET', K_begins, queue) or ''
   from = '(' .. queue .. ' \127'
 end
 return found

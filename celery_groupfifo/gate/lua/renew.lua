@@ -1,3 +1,5 @@
+-- Made of lua/renew.lua by `make scripts`: change that file, not this one.
+--
 -- renew: extend all leases of a worker, in one heartbeat. A lease that is over but not reclaimed is renewed, too.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
@@ -8,17 +10,55 @@
 -- ARGV[5-] id, fence        pairs
 -- Returns the fences whose leases are lost
 -- Complexity O(leases)
---@include keys flight
+local redis_call = redis.call
+local K_flight = KEYS[2]
+local K_due = KEYS[3]
+-- The time, as number and as text.
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.format('%06d', time[2])
+end
+local K_ms_text = string.sub(K_us_text, 1, -4)
+local K_ms = tonumber(K_ms_text)
+-- The starts of the ranges of due.
+local K_REST = 3e14
+
 local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
 
 local lost = {}
 for i = 5, #ARGV, 2 do
-  local r = read_flight(ARGV[i])
+  local read_or_bury_3
+  do -- read_or_bury(ARGV[i])
+    local id = ARGV[i]
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
+      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+    end
+    read_or_bury_3 = r
+  end
+  local r = read_or_bury_3
   if r and r.state == 'running' and r.fence == ARGV[i + 1] then
-    redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. ARGV[i])
+    redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. ARGV[i])
   else
     lost[#lost + 1] = ARGV[i + 1]
   end
 end
-redis.call('PEXPIRE', calls, keep)
+redis_call('PEXPIRE', calls, keep)
 return lost

@@ -1,3 +1,5 @@
+-- Made of lua/resume.lua by `make scripts`: change that file, not this one.
+--
 -- resume: let a paused group go on where it stood, and a draining one take new entries again.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
@@ -12,30 +14,320 @@
 -- ARGV[5] group     (text)
 -- Returns {1, [queue, message]...} resumed; to publish · {0} it was neither paused nor draining
 -- Complexity O(in flight + log groups)
---@include keys flight release resume advance operate
-local audit, answer, paused, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local redis_call = redis.call
+local K_entries = KEYS[1]
+local K_flight = KEYS[2]
+local K_due = KEYS[3]
+local K_depth = KEYS[4]
+local K_on_the_way = KEYS[5]
+local K_fence = KEYS[7]
+local K_stats = KEYS[8]
+local K_dead = KEYS[9]
+local K_tag = ARGV[2]
+-- The time, as number and as text.
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.format('%06d', time[2])
+end
+local K_ms_text = string.sub(K_us_text, 1, -4)
+local K_us = tonumber(K_us_text)
+local K_ms = tonumber(K_ms_text)
+-- The starts of the ranges of due.
+local K_HOLDS = 1e14
+local K_REST = 3e14
+local TICKET = '{"properties": {"delivery_tag": "'
+local INFO = '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+local REDELIVERED = '"redelivered": true, '
+local steps = 100 -- empty places that one call may walk over
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+local function in_flight(group_key)
+  local ids = {}
+  for _, field in ipairs(redis_call('HKEYS', group_key)) do
+    if string.sub(field, 1, 2) == 'f ' then
+      ids[#ids + 1] = string.sub(field, 3)
+    end
+  end
+  return ids
+end
+
+local audit, paused, waiting, group_key = KEYS[10], KEYS[12], KEYS[13], KEYS[14]
 local group = ARGV[5]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
-if redis.call('HDEL', group_key, 'paused', 'draining') == 0 then
+if redis_call('HDEL', group_key, 'paused', 'draining') == 0 then
   return { 0 }
 end
-redis.call('ZREM', paused, group)
+redis_call('ZREM', paused, group)
 local out = {}
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_flight(id)
+  local read_or_bury_10
+  do -- read_or_bury(id)
+    local read_flight_1, read_flight_2
+    do -- read_flight(id)
+      local text = redis_call('HGET', K_flight, id)
+      local state, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local r, corrupt
+      if state then
+        r = {
+          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+          due = due, stop = stop, group = group, queue = queue,
+        }
+      elseif text then
+        corrupt = text
+      end
+      read_flight_1, read_flight_2 = r, corrupt
+    end
+    local r, corrupt = read_flight_1, read_flight_2
+    if corrupt then
+      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+    end
+    read_or_bury_10 = r
+  end
+  local r = read_or_bury_10
   if r and r.stop == 'p' then
     r.stop = '-'
     if r.state == 'running' then
-      write_flight(id, r)
+      do -- write_flight(id, r)
+        redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
+          .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+      end
     else
-      resume({}, id, r, out)
+      do -- resume({}, id, r, out)
+        local lists, again = {}, nil
+        redis_call('ZREM', K_due, 'l ' .. id)
+        if again and r.due == '-' then
+          do -- mark_redelivered(id)
+            local read_entry_4
+            do -- read_entry(id)
+              local text = redis_call('HGET', K_entries, id)
+              local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+              local entry, corrupt
+              if us then
+                entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+              elseif text then
+                corrupt = text
+              end
+              read_entry_4 = entry
+            end
+            local e = read_entry_4
+            if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+              redis_call('HSET', K_entries, id, table.concat({
+                e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+                REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+              }))
+            end
+          end
+        end
+        if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
+          r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
+          do -- write_flight(id, r)
+            redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
+              .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+          end
+          if r.stop == '-' then
+            redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
+          end
+        else
+          local read_entry_5, read_entry_6
+          do -- read_entry(id)
+            local text = redis_call('HGET', K_entries, id)
+            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+            local entry, corrupt
+            if us then
+              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_5, read_entry_6 = entry, corrupt
+          end
+          local entry, corrupt = read_entry_5, read_entry_6
+          if entry then
+            do -- release(lists, id, r.lost, r.group, entry, out)
+              local lost, group = r.lost, r.group
+              local queue = entry.queue
+              local draw_fence_3
+              do -- draw_fence()
+                local fence = K_us_text
+                local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
+                if last >= K_us then
+                  fence = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, fence)
+                end
+                draw_fence_3 = fence
+              end
+              local fence = draw_fence_3
+              redis_call('HSET', K_flight, id,
+                'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+              local compose_9
+              do -- compose(id, entry, fence, lost)
+                local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+                local cut = entry.at + entry.cut
+                compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_9
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+              local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
+          else
+            do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+              local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
+              redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
+              redis_call('HDEL', K_entries, id)
+              redis_call('HDEL', K_flight, id)
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            do -- count_out(r.group)
+              local group = r.group
+              if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
+                redis_call('ZREM', K_depth, group)
+              end
+            end
+            redis_call('ZADD', K_due, K_REST + K_ms, 'x ' .. r.group .. ' ' .. id)
+          end
+        end
+      end
     end
   end
 end
-advance({}, waiting, group_key, group, out)
-note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, unpack(out) })
+do -- advance({}, waiting, group_key, group, out)
+  local lists, group = {}, group
+  local take_head_13, take_head_14
+  do -- take_head(waiting, group_key, group)
+    local group = group
+    local head, entry, corrupt
+    local is_free, draining = redis_call('HLEN', group_key) == 0, false
+    if not is_free then
+      local read_flags_11, read_flags_12
+      do -- read_flags(group_key)
+        local is_free, draining = true, false
+        for _, field in ipairs(redis_call('HKEYS', group_key)) do
+          if field == 'draining' then
+            draining = true
+          else
+            is_free = false
+          end
+        end
+        read_flags_11, read_flags_12 = is_free, draining
+      end
+      is_free, draining = read_flags_11, read_flags_12
+    end
+    local item = is_free and steps > 0 and redis_call('LPOP', waiting)
+    while item do
+      local us, id = string.match(item, '^(%d+) (.*)$')
+      local read_entry_7, read_entry_8
+      do -- read_entry(id or '')
+        local id = id or ''
+        local text = redis_call('HGET', K_entries, id)
+        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local entry, corrupt
+        if us then
+          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_7, read_entry_8 = entry, corrupt
+      end
+      entry, corrupt = read_entry_7, read_entry_8
+      if entry and entry.us == us then
+        do -- take_slot(group_key, id)
+          redis_call('HSET', group_key, 'f ' .. id, 1)
+        end
+        head = id
+        break
+      elseif corrupt then
+        do -- bury(id, group, 'corrupt', corrupt)
+          local reason, text = 'corrupt', corrupt
+          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
+          redis_call('HDEL', K_entries, id)
+          redis_call('HDEL', K_flight, id)
+          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+        end
+        do -- count_out(group)
+          if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
+            redis_call('ZREM', K_depth, group)
+          end
+        end
+      end -- else it was revoked: its place is empty
+      steps = steps - 1
+      item = steps > 0 and redis_call('LPOP', waiting)
+    end
+    if is_free and steps == 0 and not head then
+      redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
+    end
+    if draining and not item and steps > 0 then
+      do -- end_drain(group_key, group)
+        if not redis_call('ZSCORE', K_depth, group) then
+          redis_call('HDEL', group_key, 'draining')
+        end
+      end
+    end
+    take_head_13, take_head_14 = head, entry
+  end
+  local id, entry = take_head_13, take_head_14
+  if id then
+    do -- release(lists, id, '0', group, entry, out)
+      local lost = '0'
+      local queue = entry.queue
+      local draw_fence_3
+      do -- draw_fence()
+        local fence = K_us_text
+        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
+        if last >= K_us then
+          fence = string.format('%.0f', last + 1)
+          redis_call('SET', K_fence, fence)
+        end
+        draw_fence_3 = fence
+      end
+      local fence = draw_fence_3
+      redis_call('HSET', K_flight, id,
+        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+      local compose_9
+      do -- compose(id, entry, fence, lost)
+        local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        local cut = entry.at + entry.cut
+        compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+      end
+      local message = compose_9
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+      local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+        or redis.pcall('RPUSH', lists[queue], message))
+      if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+        error(pushed.err)
+      elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+        out[#out + 1] = queue
+        out[#out + 1] = message
+      end
+    end
+  end
+end
+do -- note(audit, ARGV[3])
+  local text = ARGV[3]
+  if text ~= '' then
+    redis_call('LPUSH', audit, K_ms_text .. ' ' .. text)
+    redis_call('LTRIM', audit, 0, KEPT - 1)
+  end
+end
+local keep_answer_15
+do -- keep_answer({ 1, unpack(out) })
+  local reply = { 1, unpack(out) }
+  redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
+  keep_answer_15 = reply
+end
+return keep_answer_15

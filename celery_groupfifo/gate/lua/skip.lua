@@ -1,3 +1,5 @@
+-- Made of lua/skip.lua by `make scripts`: change that file, not this one.
+--
 -- skip: take out the head of a group, if it is the one that the caller saw and does not run; the next one goes on.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
@@ -15,30 +17,138 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(in flight + log groups)
---@include keys flight release advance operate
-local audit, answer, waiting, group_key = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local redis_call = redis.call
+local K_entries = KEYS[1]
+local K_flight = KEYS[2]
+local K_due = KEYS[3]
+local K_depth = KEYS[4]
+local K_on_the_way = KEYS[5]
+local K_fence = KEYS[7]
+local K_stats = KEYS[8]
+local K_dead = KEYS[9]
+local K_tag = ARGV[2]
+-- The time, as number and as text.
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.format('%06d', time[2])
+end
+local K_ms_text = string.sub(K_us_text, 1, -4)
+local K_us = tonumber(K_us_text)
+local K_ms = tonumber(K_ms_text)
+-- The starts of the ranges of due.
+local K_REST = 3e14
+local TICKET = '{"properties": {"delivery_tag": "'
+local INFO = '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
+        due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
+    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  end
+  return r
+end
+local steps = 100 -- empty places that one call may walk over
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+local function in_flight(group_key)
+  local ids = {}
+  for _, field in ipairs(redis_call('HKEYS', group_key)) do
+    if string.sub(field, 1, 2) == 'f ' then
+      ids[#ids + 1] = string.sub(field, 3)
+    end
+  end
+  return ids
+end
+-- Returns the task, quoted, that an entry's name stands for; see keys.py.
+local function task_of(name)
+  return string.match(name, '^[^;]*')
+end
+-- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
+local function text_in_line(us, id)
+  local read_entry_6, read_entry_7
+  do -- read_entry(id)
+    local text = redis_call('HGET', K_entries, id)
+    local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+    local entry, corrupt
+    if us then
+      entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    elseif text then
+      corrupt = text
+    end
+    read_entry_6, read_entry_7 = entry, corrupt
+  end
+  local entry, corrupt = read_entry_6, read_entry_7
+  return entry and entry.us == us and entry.text or corrupt
+end
+-- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
+-- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
+local function withdraw(id, group_key, group)
+  local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
+  local failed = r and r.stop == 'b'
+  redis_call('HDEL', K_entries, id)
+  redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
+  if r then
+    redis_call('HDEL', K_flight, id)
+    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+  end
+  do -- free_slot(group_key, id)
+    redis_call('HDEL', group_key, 'f ' .. id)
+  end
+  do -- count_out(group)
+    if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
+      redis_call('ZREM', K_depth, group)
+    end
+  end
+  if failed then
+    redis_call('HDEL', group_key, 'blocked')
+  else
+    redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
+  end
+  return text or '', failed
+end
+
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, id, reason = ARGV[5], ARGV[6], ARGV[7]
 
-local before = answered(answer, ARGV[4])
-if before then
-  return before
-end
 local ids, name = in_flight(group_key), nil
 for _, each in ipairs(ids) do
-  name = task(each) == id and each or name
+  name = task_of(each) == id and each or name
 end
 if #ids == 0 then -- it is paused: the head is the first in line
   for _ = 1, steps do
-    local item = redis.call('LINDEX', waiting, 0)
+    local item = redis_call('LINDEX', waiting, 0)
     if not item then
       return { -1 }
     end
     local us, first = string.match(item, '^(%d+) (.*)$')
-    if standing(us, first or '') then
-      ids, name = { first }, task(first) == id and first or nil
+    if text_in_line(us, first or '') then
+      ids, name = { first }, task_of(first) == id and first or nil
       break
     end
-    redis.call('LPOP', waiting)
+    redis_call('LPOP', waiting)
   end
   if #ids == 0 then
     return { 0 }
@@ -47,17 +157,146 @@ end
 if not name then
   return { -2, ids[1] }
 end
-local r = read_flight(name)
+local r = read_or_bury(name)
 if r and r.state == 'running' then
   return { -3 }
 end
 if not r then
-  redis.call('LPOP', waiting)
+  redis_call('LPOP', waiting)
 end
 local out, text, failed = {}, withdraw(name, group_key, group)
 if reason ~= '' then
-  bury(name, group, reason, text)
+  do -- bury(name, group, reason, text)
+    local id = name
+    redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
+    redis_call('HDEL', K_entries, id)
+    redis_call('HDEL', K_flight, id)
+    redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+  end
 end
-advance({}, waiting, group_key, group, out)
-note(audit, ARGV[3])
-return answering(answer, ARGV[4], { 1, failed and '' or text, unpack(out) })
+do -- advance({}, waiting, group_key, group, out)
+  local lists, group = {}, group
+  local take_head_11, take_head_12
+  do -- take_head(waiting, group_key, group)
+    local group = group
+    local head, entry, corrupt
+    local is_free, draining = redis_call('HLEN', group_key) == 0, false
+    if not is_free then
+      local read_flags_9, read_flags_10
+      do -- read_flags(group_key)
+        local is_free, draining = true, false
+        for _, field in ipairs(redis_call('HKEYS', group_key)) do
+          if field == 'draining' then
+            draining = true
+          else
+            is_free = false
+          end
+        end
+        read_flags_9, read_flags_10 = is_free, draining
+      end
+      is_free, draining = read_flags_9, read_flags_10
+    end
+    local item = is_free and steps > 0 and redis_call('LPOP', waiting)
+    while item do
+      local us, id = string.match(item, '^(%d+) (.*)$')
+      local read_entry_4, read_entry_5
+      do -- read_entry(id or '')
+        local id = id or ''
+        local text = redis_call('HGET', K_entries, id)
+        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local entry, corrupt
+        if us then
+          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_4, read_entry_5 = entry, corrupt
+      end
+      entry, corrupt = read_entry_4, read_entry_5
+      if entry and entry.us == us then
+        do -- take_slot(group_key, id)
+          redis_call('HSET', group_key, 'f ' .. id, 1)
+        end
+        head = id
+        break
+      elseif corrupt then
+        do -- bury(id, group, 'corrupt', corrupt)
+          local reason, text = 'corrupt', corrupt
+          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
+          redis_call('HDEL', K_entries, id)
+          redis_call('HDEL', K_flight, id)
+          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+        end
+        do -- count_out(group)
+          if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
+            redis_call('ZREM', K_depth, group)
+          end
+        end
+      end -- else it was revoked: its place is empty
+      steps = steps - 1
+      item = steps > 0 and redis_call('LPOP', waiting)
+    end
+    if is_free and steps == 0 and not head then
+      redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
+    end
+    if draining and not item and steps > 0 then
+      do -- end_drain(group_key, group)
+        if not redis_call('ZSCORE', K_depth, group) then
+          redis_call('HDEL', group_key, 'draining')
+        end
+      end
+    end
+    take_head_11, take_head_12 = head, entry
+  end
+  local id, entry = take_head_11, take_head_12
+  if id then
+    do -- release(lists, id, '0', group, entry, out)
+      local lost = '0'
+      local queue = entry.queue
+      local draw_fence_3
+      do -- draw_fence()
+        local fence = K_us_text
+        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
+        if last >= K_us then
+          fence = string.format('%.0f', last + 1)
+          redis_call('SET', K_fence, fence)
+        end
+        draw_fence_3 = fence
+      end
+      local fence = draw_fence_3
+      redis_call('HSET', K_flight, id,
+        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+      local compose_8
+      do -- compose(id, entry, fence, lost)
+        local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        local cut = entry.at + entry.cut
+        compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+      end
+      local message = compose_8
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+      local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+        or redis.pcall('RPUSH', lists[queue], message))
+      if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+        error(pushed.err)
+      elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+        out[#out + 1] = queue
+        out[#out + 1] = message
+      end
+    end
+  end
+end
+do -- note(audit, ARGV[3])
+  local text = ARGV[3]
+  if text ~= '' then
+    redis_call('LPUSH', audit, K_ms_text .. ' ' .. text)
+    redis_call('LTRIM', audit, 0, KEPT - 1)
+  end
+end
+local keep_answer_13
+do -- keep_answer({ 1, failed and '' or text, unpack(out) })
+  local reply = { 1, failed and '' or text, unpack(out) }
+  redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
+  keep_answer_13 = reply
+end
+return keep_answer_13

@@ -1,18 +1,6 @@
 -- The common parts of operators' scripts.
+--@include keys flight release burial advance
 local KEPT = 1000 -- actions that are remembered
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
-
--- Timeline of a lost reply: the script takes entries out, the connection breaks, the client repeats the call. It gets
--- the same answer, and can store the results of these entries.
-local function answered(answer, call)
-  local before, packed = string.match(redis.call('GET', answer) or '', '^(%d+) (.*)$')
-  return before == call and cmsgpack.unpack(packed) or nil
-end
-
-local function answering(answer, call, reply)
-  redis.call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  return reply
-end
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
 local function note(audit, text)
@@ -38,12 +26,12 @@ local function in_flight(group_key)
 end
 
 -- Returns the task, quoted, that an entry's name stands for; see keys.py.
-local function task(name)
+local function task_of(name)
   return string.match(name, '^[^;]*')
 end
 
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
-local function standing(us, id)
+local function text_in_line(us, id)
   local entry, corrupt = read_entry(id)
   return entry and entry.us == us and entry.text or corrupt
 end
@@ -59,7 +47,7 @@ end
 -- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
-  local r, text = read_flight(id), redis.call('HGET', K.entries, id)
+  local r, text = read_or_bury(id), redis.call('HGET', K.entries, id)
   local failed = r and r.stop == 'b'
   redis.call('HDEL', K.entries, id)
   redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)

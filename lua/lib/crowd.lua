@@ -1,6 +1,7 @@
 -- A crowd that comes due at once must not delay other tasks: a queue that is served gets only ROOM tickets ahead of its
 -- begun ones. The others wait for room, in the order in which they came due, and cost nothing meanwhile: the crowd
 -- (zset) holds "<queue> <ms> <member>", and "q <queue>" in due says when the next ones come in.
+--@include keys
 local ROOM = 200 -- tickets on their way in a queue that is served
 local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
@@ -22,7 +23,7 @@ local function room_in(lists, queue)
 end
 
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
-local function has_room(crowd, lists, queue, member)
+local function take_room(crowd, lists, queue, member)
   local room = room_in(lists, queue)
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis.call('ZSCORE', K.due, 'q ' .. queue) and true or false
@@ -40,8 +41,8 @@ local function has_room(crowd, lists, queue, member)
   return found
 end
 
--- Returns the ms until the next sweep, when this call has added to a crowd; else -1.
-local function next_look()
+-- Returns the ms until the next sweep when this call has added to a crowd; else -1: it changes nothing about that.
+local function next_sweep()
   local pause = turned_away and SOON or -1
   return pause
 end

@@ -1,5 +1,6 @@
 -- Repeats the tickets to publish when an answer was lost and its call is repeated. A second copy of a ticket has the
 -- same fence, and only one of them begins.
+--@include flight release
 
 local function ask_again(lists, id, out)
   local r = read_flight(id)
@@ -19,9 +20,9 @@ local function heads_again(lists, group_key, out)
   end
 end
 
--- Publish again the entries of an earlier run of this call. Their names are kept until the worker's next call:
--- "<call> <name>...". Returns the names, with blanks before each.
-local function asked_before(calls, kind, call, lists, out)
+-- Publish again the tickets of an earlier run of this call. The names of their entries are kept until the worker's next
+-- call: "<call> <name>...". Returns the names, with blanks before each.
+local function names_again(calls, kind, call, lists, out)
   local before, names = string.match(redis.call('HGET', calls, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do

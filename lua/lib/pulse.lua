@@ -5,6 +5,7 @@
 --
 -- One worker at a time watches. It alone is told when the next member is due, so that not all of them wake for it. The
 -- watch ends by itself unless its holder sweeps; the bell hands it over to the worker it wakes.
+--@include keys flight
 
 -- Returns the time (ms) since when there was no gap, and whether this worker watches.
 local function beat(pulse, ttl, owner, watch, woken)
@@ -14,7 +15,7 @@ local function beat(pulse, ttl, owner, watch, woken)
   end
   local left = (tonumber(till) or 0) - K.ms
   if woken == '1' or watcher == owner or left <= 0 or left > watch then
-    watcher, till = owner, number(K.ms + watch)
+    watcher, till = owner, digits(K.ms + watch)
   end
   redis.call('SET', pulse, table.concat({ K.ms_text, since, watcher, till }, ' '))
   return tonumber(since), watcher == owner

@@ -2,6 +2,7 @@
 --
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
 -- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
+--@include keys flight
 local TICKET = '{"properties": {"delivery_tag": "'
 local INFO = '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
@@ -27,10 +28,10 @@ local function compose(id, entry, fence, lost)
 end
 
 -- Store the continuation of a run under its id. It keeps the time at which the entry was parked.
-local function continue(id, r, queue, cut, message, delay)
+local function store_continuation(id, r, queue, cut, message, delay)
   local parked = string.match(redis.call('HGET', K.entries, id) or '', '^%d+') or K.us_text
   redis.call('HSET', K.entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
-  r.due = number(K.ms + delay)
+  r.due = digits(K.ms + delay)
 end
 
 -- Move an unreadable entry to the dead letters; its group goes on.

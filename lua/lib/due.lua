@@ -1,4 +1,5 @@
 -- The due members. Each kind has a range of scores of its own, see lib/keys.lua: no kind waits behind another.
+--@include keys
 local RANGE = 1e14
 
 -- Returns for each kind the ms until its first member is due; nil: it has none.

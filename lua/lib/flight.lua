@@ -10,24 +10,27 @@
 --   due     time when a stored continuation may go out (ms), else -. While it runs: a replacement, see park.lua
 --   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), else -
 --   group, queue
+--@include keys
+-- Returns the record; nothing when there is none, and its text when it can't be read.
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
   local state, fence, lost, since, owner, call, due, stop, group, queue =
     string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-  local r
+  local r, corrupt
   if state then
     r = {
       state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
       due = due, stop = stop, group = group, queue = queue,
     }
-  elseif text then -- unreadable: the sweep buries the entry, and gives its slot back
-    redis.call('ZADD', K.due, K.REST + K.ms, 'c ' .. id)
+  elseif text then
+    corrupt = text
   end
-  return r
+  return r, corrupt
 end
 
--- Whether a run holds its lease; then when its continuation may go out (ms), or '-'. Nothing else is read.
-local function due_while_running(id, fence, group)
+-- Returns when the continuation of a run may go out (ms), '-' when it has none; false when the run has no lease any
+-- more. Nothing else is read.
+local function due_of_run(id, fence, group)
   local state, drawn, due, of = string.match(redis.call('HGET', K.flight, id) or '',
     '^([^ ]+) ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
   return state == 'running' and drawn == fence and of == group and due
@@ -38,7 +41,7 @@ local function write_flight(id, r)
     .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
 end
 
-local function number(value)
+local function digits(value)
   return string.format('%.0f', value)
 end
 

@@ -1,11 +1,12 @@
 -- Takes the next ticket of the lists that a finishing worker consumes, and begins it in the same step.
+--@include keys flight burial
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 
 -- own: the queue of the head that the caller has yet to release; nil: it has none.
 -- Returns id and message; OWN when that head is the next one: the lists up to its own are empty; nothing when all are
 -- empty, or when the next message is not a ticket of this gate: that one keeps its turn, and the broker delivers it.
-local function take_ticket(key, arg, count, owner, call, ttl, own)
+local function begin_next(key, arg, count, owner, call, ttl, own)
   local taken, message
   local at, dropped = 0, 0
   while at < count do
@@ -28,7 +29,7 @@ local function take_ticket(key, arg, count, owner, call, ttl, own)
         taken, message = id, text
         break
       end
-      read_flight(id) -- in case the entry can't be read
+      read_or_bury(id)
       dropped = dropped + 1
     end
   end

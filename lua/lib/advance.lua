@@ -2,17 +2,18 @@
 --
 -- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and, set by
 -- an operator, the flags "paused" and "draining".
+--@include keys release
 local steps = 100 -- empty places that one call may walk over
 
--- Remove the flag with the group's last entry: a drained group takes new entries again.
-local function drained(group_key, group)
+-- Remove the flag "draining" with the group's last entry: a drained group takes new entries again.
+local function end_drain(group_key, group)
   if not redis.call('ZSCORE', K.depth, group) then
     redis.call('HDEL', group_key, 'draining')
   end
 end
 
 -- Returns whether a head may go out (no entry is in flight, and the group is not paused); and whether it drains.
-local function free(group_key)
+local function read_flags(group_key)
   local is_free, draining = true, false
   for _, field in ipairs(redis.call('HKEYS', group_key)) do
     if field == 'draining' then
@@ -28,12 +29,13 @@ local function take_slot(group_key, id)
   redis.call('HSET', group_key, 'f ' .. id, 1)
 end
 
--- Returns id and entry of the new head, whose ticket is not drawn yet; nothing when there is none.
-local function next_head(waiting, group_key, group)
+-- Take the next head of a group out of its line, and give it a slot. Returns its id and entry, whose ticket is not
+-- drawn yet; nothing when there is none.
+local function take_head(waiting, group_key, group)
   local head, entry, corrupt
   local is_free, draining = redis.call('HLEN', group_key) == 0, false
   if not is_free then
-    is_free, draining = free(group_key)
+    is_free, draining = read_flags(group_key)
   end
   local item = is_free and steps > 0 and redis.call('LPOP', waiting)
   while item do
@@ -54,7 +56,7 @@ local function next_head(waiting, group_key, group)
     redis.call('ZADD', K.due, K.REST + K.ms, 'a ' .. group) -- more empty places than that: a sweep goes on
   end
   if draining and not item and steps > 0 then
-    drained(group_key, group)
+    end_drain(group_key, group)
   end
   return head, entry
 end
@@ -64,7 +66,7 @@ local function free_slot(group_key, id)
 end
 
 local function advance(lists, waiting, group_key, group, out)
-  local id, entry = next_head(waiting, group_key, group)
+  local id, entry = take_head(waiting, group_key, group)
   if id then
     release(lists, id, '0', group, entry, out)
   end

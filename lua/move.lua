@@ -1,0 +1,48 @@
+-- move: move entries from the head of one line to the tail of another, in their order.
+--
+-- KEYS[1-9]         the gate's own, see lib/keys.lua
+-- KEYS[10] audit    (list)   the actions of operators, newest first
+-- KEYS[11] answer   (string) of this action's last call
+-- KEYS[12] waiting  (list)   of the old group
+-- KEYS[13] group    (hash)   of the old group
+-- KEYS[14] line     (list)   of the new group
+-- KEYS[15] into     (hash)   of the new group
+-- ARGV[1-2]         clock, tag
+-- ARGV[3] note      (text)   for the audit; empty: it is noted already
+-- ARGV[4] call      (number) of this action, from 1
+-- ARGV[5] group     (text)   the old one
+-- ARGV[6] new       (text)   the new one
+-- ARGV[7-] us, id, entry     of each place that the caller saw; the entry's text for the new group,
+--                                  or '' where the place is empty
+-- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
+-- Complexity O(entries · log groups)
+--@include keys release advance once operate
+local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
+local group, new = ARGV[5], ARGV[6]
+
+if redis.call('HEXISTS', KEYS[15], 'draining') == 1 then
+  return { -1 }
+end
+local moved, out = 0, {}
+for i = 7, #ARGV, 3 do
+  local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
+  -- entry that is not the first any more has gone on by itself.
+  local stands = text_in_line(us, id)
+  if redis.call('LINDEX', waiting, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
+    redis.call('LPOP', waiting)
+    if stands then
+      redis.call('RPUSH', KEYS[14], us .. ' ' .. id)
+      redis.call('HSET', K.entries, id, text)
+      count_out(group)
+      redis.call('ZINCRBY', K.depth, 1, new)
+      moved = moved + 1
+    end
+  end
+end
+advance({}, waiting, group_key, group, out)
+advance({}, KEYS[14], KEYS[15], new, out)
+if moved > 0 then
+  note(audit, ARGV[3])
+end
+return keep_answer({ moved, unpack(out) })

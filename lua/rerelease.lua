@@ -1,0 +1,74 @@
+-- rerelease: release heads again whose ticket was lost on its way, with a new fence.
+--
+-- A list is served in order. So a ticket is lost when a later one of its list was begun, or when the list is empty;
+-- in a list with messages the oldest tickets are searched for. A worker may have popped a ticket and not begun it yet:
+-- hence the grace. A false alarm costs one stale ticket.
+--
+-- KEYS[1-9]       the gate's own, see lib/keys.lua
+-- KEYS[10] calls  (hash)   "rerelease" -> "<call> <name>...": the tickets to publish of this worker's last call
+-- KEYS[11] list   (list)   of the queue; absent on other brokers
+-- ARGV[1-2]       clock, tag
+-- ARGV[3] queue   (text)
+-- ARGV[4] grace   (ms)     since the release
+-- ARGV[5] begun   (number) the highest fence begun from the queue in any partition
+-- ARGV[6] oldest  (number) nothing is done when another head is the oldest by now; 0: any
+-- ARGV[7] rereleases (count) on other brokers, for a quiet queue: all of its heads count, and the number of their
+--                          releases without a begin is stored; -1: only overtaken heads count
+-- ARGV[8] limit   (count)
+-- ARGV[9] call    (text)   the same one until an answer has come
+-- ARGV[10] keep   (ms)     how long the calls of a silent worker are remembered
+-- Returns {count, [queue, message]...}: released again · to publish
+-- Complexity O(limit · log on_the_way)
+--@include keys flight release burial again
+local SCANNED = 1000 -- messages from the list's end that are searched for one ticket
+local calls, list, queue, grace, begun = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local oldest, rereleases, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
+
+local begun_fence, begun_at = string.match(redis.call('HGET', K.begins, queue) or '', '^(%d+) (%d+)')
+begun = math.max(begun, tonumber(begun_fence or 0))
+local below, length = K.us - grace * 1000, list and redis.call('LLEN', list) -- a fence is the time of a release
+if tonumber(redis.call('GET', K.fence) or 0) > K.us + grace * 1000 then
+  below = 9e15 -- the clock was set back: every fence is below this
+end
+below = not list and rereleases < 0 and math.min(below, begun) or below
+
+-- Returns whether a list with messages lacks a ticket; the oldest ones are searched for at the list's end.
+local function missing(fence, id, r)
+  local entry = read_entry(id)
+  if not list or length == 0 or tonumber(fence) < begun or not entry then
+    return true
+  end
+  local found = redis.call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
+  return not found and length <= SCANNED
+end
+
+local lists, out, count = { [queue] = list }, {}, 0
+local asked = names_again(calls, 'rerelease', call, lists, out)
+local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
+for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'LIMIT', 0, limit)) do
+  local fence, id = string.match(member, ' (%d+) (%S+)$')
+  local r = read_or_bury(id)
+  local counts = r and r.state == 'released' and r.fence == fence
+  if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
+    break -- another call has released it again; or only younger ones follow
+  end
+  redis.call('ZREM', K.on_the_way, member)
+  local entry = read_entry(id)
+  if counts and entry then
+    local before = #out
+    release(lists, id, r.lost, r.group, entry, out)
+    count, asked = count + 1, #out > before and asked .. ' ' .. id or asked
+  elseif counts then
+    redis.call('ZADD', K.due, K.REST + K.ms, 'r ' .. id) -- unreadable: the sweep buries it
+  end
+end
+if asked ~= '' then
+  remember(calls, 'rerelease', call, asked, keep)
+end
+if count > 0 and rereleases > 0 then
+  redis.call('HSET', K.begins, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rereleases))
+end
+if count > 0 then
+  redis.call('HINCRBY', K.stats, 'tickets_lost', count)
+end
+return { count, unpack(out) }

@@ -1,0 +1,29 @@
+-- surrender: give back heads of a worker. They go to the broker again at once, with a new fence.
+--
+-- KEYS[1-9]        the gate's own, see lib/keys.lua
+-- KEYS[10-] lists  (list)   the broker's lists that the caller knows
+-- ARGV[1-2]        clock, tag
+-- ARGV[3] named    (count)  lists
+-- ARGV[4-] queues  (text)   their names
+-- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
+-- Returns {count, [queue, message]...}: given back · to publish
+-- Complexity O(entries · log groups)
+--@include keys flight release burial resume again
+local count = tonumber(ARGV[3])
+local lists, out, given = named_lists(10, 4, count), {}, 0
+
+for i = 4 + count, #ARGV, 3 do
+  local id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local r = read_or_bury(id)
+  if r and r.state == 'running' and r.fence == fence then
+    r.lost = digits(tonumber(r.lost) + tonumber(lost))
+    resume(lists, id, r, out, true)
+    given = given + 1
+  else -- it may be a repetition of this call
+    ask_again(lists, id, out)
+  end
+end
+if given > 0 then -- a full Redis refuses it, unless memory was freed before
+  redis.call('HINCRBY', K.stats, 'tasks_surrendered', given)
+end
+return { given, unpack(out) }
