@@ -48,7 +48,7 @@ def unpack_table(script: str, table: str) -> str:
 def inline_functions(script: str, name: str = "script") -> str:
     """Return an equal script with fewer functions.
 
-    A function is inline_functions when its one `return` ends it, and every call of it is a line of its own: `f(…)`, `a, b =
+    A function is inlined when its one `return` ends it, and every call of it is a line of its own: `f(…)`, `a, b =
     f(…)`, `local a, b = f(…)` or `return f(…)`. Other functions stay. What is not used is left out: functions, and
     variables with a plain value.
 
@@ -57,7 +57,7 @@ def inline_functions(script: str, name: str = "script") -> str:
         name: Its name, for messages.
 
     Raises:
-        BuildError: A local variable has the name of a function, or hides a variable that an inline_functions function uses.
+        BuildError: A local variable has the name of a function, or hides a variable that an inlined function uses.
     """
     lines = _without_unused([line.rstrip() for line in script.splitlines()])
     check_functions(name, lines)

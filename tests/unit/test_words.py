@@ -23,7 +23,7 @@ from celery_groupfifo.metrics.snapshot import Snapshot
 
 PACKAGE = Path(celery_groupfifo.__file__).parent
 DOCS = PACKAGE.parent / "docs"
-LUA = PACKAGE / "gate" / "lua"
+LUA = PACKAGE.parent / "lua"
 FILES = sorted(PACKAGE.rglob("*.py"))
 PAGES = [PACKAGE.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
 
