@@ -19,6 +19,9 @@ CUSTOMERS = ("anna", "ben", "carl")
 #: Seconds of the tutorial: five messages of a second, and a lease with a sweep. And what a busy machine adds.
 BATCH, RECOVERY, ROOM = 5, 6, 15
 
+#: Seconds that the retry waits here: nobody waits for them, and on a busy machine ten are soon over.
+PATIENT = 600
+
 _RUN = re.compile(r"(\w+): ([\w ]+) \(fence (\d+), attempt (\d+)\)")
 
 
@@ -69,6 +72,8 @@ class Tutorial:
 def tutorial(tmp_path: Path) -> Iterator[Tutorial]:
     with embedded.start() as server:
         tutorial = Tutorial(Project(TUTORIAL, tmp_path, server))
+        app = tmp_path / "shop.py"
+        app.write_text(app.read_text("utf-8").replace("countdown=10", f"countdown={PATIENT}"), "utf-8")
         yield tutorial
         for worker in tutorial.workers.values():
             worker.kill()
