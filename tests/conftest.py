@@ -10,6 +10,7 @@ import redis
 
 from celery_groupfifo.testing import embedded
 from tests.databases import Database
+from tests.gate.support import World
 from tests.needs import need
 from tests.tiers import TIERS, Tier, holds, tier_of
 
@@ -73,3 +74,20 @@ def redis_url(redis_server: embedded.Server) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def world(redis_url: str) -> Iterator[World]:
+    """A gate on the session's server, and the time, which stands still."""
+    world = World(redis_url)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def own_world() -> Iterator[World]:
+    """One on a server of its own, which a test may ruin, or count on."""
+    with embedded.start(appendonly=False) as server:
+        world = World(f"{server.url}/0")
+        yield world
+        world.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from celery_groupfifo.testing import embedded
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def binary() -> str:
 @contextmanager
 def tls_server(made: Certificates, *options: str) -> Iterator[tuple[embedded.Server, int]]:
     """Start a server; yields it, and its port for TLS. It fails where the server was built without it."""
-    port = embedded._free_port()
+    port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(embedded.BINARY_VARIABLE, binary())
         server = embedded.start(appendonly=False, extra_args=("--tls-port", str(port), *made.server, *options))

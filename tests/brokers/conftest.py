@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
+from tests.ports import free_port
 
 BINARIES = Path("/usr/lib/rabbitmq/bin")
 
@@ -33,7 +27,7 @@ class Node(NamedTuple):
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node of its own: own name, ports and data, on the loopback only."""
     home = tmp_path_factory.mktemp("rabbitmq")
-    port, dist, epmd = (_free_port() for _ in range(3))
+    port, dist, epmd = (free_port() for _ in range(3))
     env = {
         **os.environ,
         "HOME": str(home),

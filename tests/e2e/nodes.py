@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from celery_groupfifo.testing import embedded
+from tests.ports import free_port
 from tests.waiting import HUNG, until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -81,7 +82,7 @@ class LocalContainer:
         self._volumes = volumes
         self._command = list(command or ())
         self._environment = dict(environment or {})
-        self._ports = {name: _free_port() for name in ports or {}}
+        self._ports = {name: free_port() for name in ports or {}}
         self._process: subprocess.Popen[bytes] | None = None
         self.attrs = self._attributes()
         if self._command:
@@ -263,12 +264,6 @@ class LocalDocker:
 
     def _network(self, name: str, **ignored: Any) -> SimpleNamespace:
         return SimpleNamespace(name=name, remove=lambda: None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listening_row(name: str, port: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from celery_groupfifo.testing.embedded import dying_with_us
+from tests.ports import free_port
 from tests.waiting import until
 from tests.worker.app import CONF, DIRECTORY
 from tests.worker.workers import REPOSITORY
@@ -32,9 +32,7 @@ class FlowerProcess:
     def __init__(
         self, directory: Path, conf: dict[str, Any], *options: str, program: tuple[str, ...] = ("-m", "celery")
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         command = [sys.executable, *program, "-A", "tests.worker.app", "flower", "--address=127.0.0.1"]
         self._log = directory / f"flower-{self.port}.log"
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "FLOWER_UNAUTHENTICATED_API": "1"}

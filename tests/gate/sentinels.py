@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from celery_groupfifo.testing import embedded
+from tests.ports import free_port
 from tests.waiting import until
 
 PASSWORD, THEIRS, MASTER = "secret", "theirs", "main"
@@ -44,7 +45,7 @@ class Watched:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.first = self._server(stack)
         self.second = self._server(stack, "--replicaof", "127.0.0.1", str(self.first.port))
-        self.ports = [embedded._free_port() for _ in range(3)]
+        self.ports = [free_port() for _ in range(3)]
         self.sentinels = [stack.enter_context(self._sentinel(folder, port)) for port in self.ports]
         self.app = Celery("watched", broker=self.url, set_as_current=False)
         self.app.conf.broker_transport_options = {"master_name": MASTER, "sentinel_kwargs": {"password": THEIRS}}

@@ -32,12 +32,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(own_world: World) -> World:
     """A world on a server of its own: its connections are counted."""
-    with embedded.start(appendonly=False) as server:
-        world = World(f"{server.url}/0")
-        yield world
-        world.close()
+    return own_world
 
 
 def names(world: World, name: str = "groupfifo") -> list[str]:

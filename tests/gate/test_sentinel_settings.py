@@ -17,6 +17,7 @@ from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.testing import embedded
 from tests.gate.support import make_entry
+from tests.ports import free_port
 from tests.tls_server import Certificates, binary, certificates, tls_server
 from tests.waiting import until
 
@@ -78,7 +79,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 @contextmanager
 def _sentinel(folder: Path, made: Certificates, target: int) -> Iterator[int]:
-    port = embedded._free_port()
+    port = free_port()
     told = {"folder": folder, "made": made, "target": target, "theirs": THEIRS, "master": MASTER, "password": PASSWORD}
     (folder / "conf").write_text(CONFIGURATION.format(port=port, **told))
     command = embedded.dying_with_us([binary(), str(folder / "conf"), "--sentinel"])

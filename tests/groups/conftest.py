@@ -16,13 +16,6 @@ from tests.gate.support import World
 
 
 @pytest.fixture
-def world(redis_url: str) -> Iterator[World]:
-    world = World(redis_url)
-    yield world
-    world.close()
-
-
-@pytest.fixture
 def groups(world: World) -> Groups:
     return Groups(world.app, world.gate)
 

@@ -21,6 +21,7 @@ from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.metrics.command import address
 from celery_groupfifo.testing import embedded
+from tests.ports import free_port
 from tests.waiting import until
 from tests.worker.app import make_app
 
@@ -167,9 +168,7 @@ def test_a_snapshot_serves_for_a_while(app: Celery) -> None:
 
 
 def test_metrics_are_served(app: Celery) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     done = Event()
     thread = Thread(target=metrics.serve, args=(app, "127.0.0.1", port, done))
     thread.start()
