@@ -1,4 +1,4 @@
-"""What tests of every kind share: one server for the session, and an empty database for each test."""
+"""Fixtures for tests of every kind: one server for the session, and an empty database for each test."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Proxy:
     # -- for the links -----------------------------------------------------
 
     def loses(self, data: bytes) -> tuple[bytes, ...] | None:
-        """What is known of a call whose reply is to be lost; counted off."""
+        """Return the words of a call whose reply is to be lost, and count it off."""
         with self._lock:
             for words in self._words:
                 if any(word in data for word in words):

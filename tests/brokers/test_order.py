@@ -65,11 +65,11 @@ class Stage:
         until(lambda: not self.redis.exists("{groupfifo:0}:depth"), lambda: self.workers.log[-4000:])
 
     def events(self) -> list[dict[str, Any]]:
-        """What really happened."""
+        """Return the history of the runs."""
         return history.load([self.folder / "history"])
 
     def ended(self, group: str) -> bool:
-        """Whether a task of a group has ended."""
+        """Return whether a task of a group has ended."""
         return any(event["ev"] == "end" and event["group"] == group for event in self.events())
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class Workers:
 
     @property
     def log(self) -> str:
-        """What all of them have logged."""
+        """Return the logs of all."""
         return "".join(path.read_text() for path in sorted(self._folder.glob("w*.log")))
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ USER, PASSWORD = "gate", "secret"
 
 
 def commands(name: str) -> list[str]:
-    """What the text of a script calls."""
+    """Return the commands that the text of a script calls."""
     return sorted({found.lower() for found in re.findall(r"redis[._]p?call\('(\w+)'", scripts.source(name))})
 
 

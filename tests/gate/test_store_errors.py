@@ -1,4 +1,4 @@
-"""What Redis may say, and what becomes of it: one kind of error, with a name and a remedy."""
+"""Every error of Redis becomes one kind of error, with a name and a remedy."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.waiting import until
 
 
 class Notes:
-    """What a sweeper tells of."""
+    """The things that a sweeper tells of."""
 
     def __init__(self) -> None:
         self.reclaims: list[int] = []

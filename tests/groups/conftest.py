@@ -45,7 +45,7 @@ class Shop:
         return self.task.apply_async((key, 7), task_id=id, **options)
 
     def state(self, id: str) -> str:
-        """What the result backend says."""
+        """Return the state in the result backend."""
         return str(self.app.AsyncResult(id).state)
 
     def begin(self, owner: str = "celery@host/0a1b2c3d") -> Ticket:
