@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +60,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, programs in NEEDED.items():
         if item.get_closest_marker(marker):
             need(*programs)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the tests of this process, and the processes that they start, a TMPDIR in which nothing may be left."""
+    tmp_path_factory.getbasetemp()  # pytest's own is elsewhere, and pytest looks after it
+    folder = Path(tempfile.mkdtemp(prefix="gf-"))  # short: paths of sockets are, too
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+    left = sorted(path.name for path in folder.iterdir())
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"left in TMPDIR: {left}"
 
 
 @pytest.fixture(scope="session")

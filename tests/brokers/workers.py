@@ -37,7 +37,7 @@ class Workers:
             process = subprocess.Popen(
                 dying_with_us([*command, "--without-mingle", "--without-gossip", *options]),
                 cwd=REPOSITORY,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.variables},
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(self._folder), **self.variables},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

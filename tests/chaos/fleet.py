@@ -76,6 +76,7 @@ class Worker:
             CONF: json.dumps(conf),
             DIRECTORY: str(directory),
             POINT: point,
+            "TMPDIR": str(directory),  # a process that is killed removes no folder of its own
             **(environment or {}),
         }
         self._slept = directory / f"{name}.slept" if suspendable else None

@@ -69,6 +69,7 @@ class Worker:
             "PYTHONPATH": str(REPOSITORY),
             CONF: json.dumps(conf),
             DIRECTORY: str(directory),
+            "TMPDIR": str(directory),  # a process that is killed removes no folder of its own
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
