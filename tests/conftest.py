@@ -1,7 +1,9 @@
-"""What tests of every kind share: one server for the session, and an empty database for each test."""
+"""Fixtures for tests of every kind: one server for the session, and an empty database for each test."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import redis
 
 from celery_groupfifo.testing import embedded
 from tests.databases import Database
+from tests.gate.support import World
 from tests.needs import need
 from tests.tiers import TIERS, Tier, holds, tier_of
 
@@ -59,6 +62,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             need(*programs)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the tests of this process, and the processes that they start, a TMPDIR in which nothing may be left."""
+    tmp_path_factory.getbasetemp()  # pytest's own is elsewhere, and pytest looks after it
+    folder = Path(tempfile.mkdtemp(prefix="gf-"))  # short: paths of sockets are, too
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+    left = sorted(path.name for path in folder.iterdir())
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"left in TMPDIR: {left}"
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[embedded.Server]:
     """A server of the session's own; the session fails, rather than skips, where none can be started."""
@@ -73,3 +90,20 @@ def redis_url(redis_server: embedded.Server) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def world(redis_url: str) -> Iterator[World]:
+    """A gate on the session's server, and the time, which stands still."""
+    world = World(redis_url)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def own_world() -> Iterator[World]:
+    """One on a server of its own, which a test may ruin, or count on."""
+    with embedded.start(appendonly=False) as server:
+        world = World(f"{server.url}/0")
+        yield world
+        world.close()

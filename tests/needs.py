@@ -1,4 +1,4 @@
-"""What tests need of the machine beside Python's packages."""
+"""The programs that tests need beside Python's packages."""
 
 from __future__ import annotations
 

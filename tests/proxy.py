@@ -34,6 +34,7 @@ class Proxy:
     Attributes:
         port: To connect to.
         delay: Seconds that each chunk waits, both ways.
+        closed: Whether all connections are black holes; those that are older go on when it is not so any more.
         lost: Replies that were swallowed so far.
     """
 
@@ -42,6 +43,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.delay = 0.0
+        self.closed = False
         self.lost = 0
         self._words: list[tuple[bytes, ...]] = []
         self._links: set[_Link] = set()
@@ -99,7 +101,7 @@ class Proxy:
     # -- for the links -----------------------------------------------------
 
     def loses(self, data: bytes) -> tuple[bytes, ...] | None:
-        """What is known of a call whose reply is to be lost; counted off."""
+        """Return the words of a call whose reply is to be lost, and count it off."""
         with self._lock:
             for words in self._words:
                 if any(word in data for word in words):
@@ -182,7 +184,7 @@ class _Link:
                     if ready is self._client or not self.swallows:
                         return
                     ends.remove(ready)  # the client does not hear of it
-                elif not self.swallows:
+                elif not self.swallows and not self._proxy.closed:
                     self._slow()
                     if not (self._call(data) if ready is self._client else self._reply(data)):
                         return

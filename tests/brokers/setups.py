@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,9 @@ import redis
 from celery import Celery
 from kombu import pools
 
-from celery_groupfifo.testing.children import dying_with_us
 from tests.brokers.routed import make_app
+from tests.brokers.workers import Workers
 from tests.waiting import until
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Setup:
@@ -37,35 +32,21 @@ class Setup:
         self.folder = folder
         history = str(folder / "history")
         said = {"SETUP": name, "BROKER": broker, "GATE": gate, "HISTORY": history, "CONF": json.dumps(conf)}
-        self._environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        self._environment |= {f"ROUTED_{word}": value for word, value in said.items()}
+        variables = {f"ROUTED_{word}": value for word, value in said.items()}
+        self._workers = Workers(folder, "tests.brokers.routed", variables)
         self.app: Celery = make_app(name, broker, gate, history)
         self.redis = redis.Redis.from_url(gate)
-        self._workers: list[subprocess.Popen[bytes]] = []
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         """Start a worker, and wait until it takes tasks."""
-        log = self.folder / f"{len(self._workers)}.log"
-        command = [sys.executable, "-m", "celery", "-A", "tests.brokers.routed", "worker", "-l", "INFO", "-c", "2"]
-        command += ["-n", f"w{len(self._workers)}@test", "--without-mingle", "--without-gossip", *options]
-        with log.open("wb") as out:
-            worker = subprocess.Popen(
-                dying_with_us(command),
-                cwd=REPOSITORY,
-                env=self._environment,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._workers.append(worker)
-        until(lambda: " ready." in log.read_text() or worker.poll() is not None, log.read_text)
-        assert worker.poll() is None, log.read_text()
+        worker = self._workers.start("-c", "2", *options)
+        self._workers.ready()
         return worker
 
     @property
     def log(self) -> str:
         """Return the logs of all workers."""
-        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+        return self._workers.log
 
     def send(self, kind: str, key: str, number: int, *args: Any, **options: Any) -> None:
         """Send a task: grouped or plain."""
@@ -88,9 +69,6 @@ class Setup:
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
-            if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
+        self._workers.close()
         self.app.close()
         self.redis.close()

@@ -53,7 +53,7 @@ class Broker:
 
     @property
     def queued(self) -> list[dict[str, Any]]:
-        """What waits in the list."""
+        """Return the messages in the list."""
         return [json.loads(text)["properties"] for text in self.redis.lrange(QUEUE, 0, -1)]
 
     @property

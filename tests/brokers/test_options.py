@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -15,7 +17,7 @@ from kombu import Connection, Exchange, Queue, pools
 from kombu.transport.pyamqp import Channel
 
 from celery_groupfifo import GroupFifo, GroupFifoTask, Groups, InvalidOption
-from celery_groupfifo.gate.gate import build_gate, gate_of
+from celery_groupfifo.gate.gate import _ATTRIBUTE, build_gate, gate_of
 from celery_groupfifo.gate.releaser import KombuReleaser
 from celery_groupfifo.testing.embedded import Server
 from celery_groupfifo.worker.publisher import Publisher
@@ -99,18 +101,27 @@ def by_a_stranger(app: Celery, send: Callable[[], Any]) -> None:
     other.close()
 
 
-def by_a_worker(app: Celery, send: Callable[[], Any]) -> None:
+@contextmanager
+def publishing(app: Celery) -> Iterator[Celery]:
+    """A stranger whose tickets a publisher brings, as in a worker; at the end it has brought them."""
     other = stranger(app.conf.broker_url, app.conf.groupfifo_url)
     publisher = Publisher(other, build_gate(other, "groupfifo-publisher"))
     gate = build_gate(other, send=publisher.send)
+    setattr(other, _ATTRIBUTE, (os.getpid(), {"groupfifo": gate}))
+    try:
+        yield other
+    finally:
+        done = publisher.stop(within=60)
+        gate.store.close()
+        other.close()
+    assert done, "not all tickets were brought"
+
+
+def by_a_worker(app: Celery, send: Callable[[], Any]) -> None:
     Groups(app).pause("k")
     send()
-    gate_of(other)
-    other.__dict__["_groupfifo_gates"][1]["groupfifo"] = gate
-    Groups(other).resume("k")
-    assert publisher.stop(within=60)
-    gate.store.close()
-    other.close()
+    with publishing(app) as other:
+        Groups(other).resume("k")
 
 
 WAYS = [by_the_sender, by_a_stranger, by_a_worker]
@@ -185,13 +196,9 @@ def test_a_queue_that_is_there_otherwise_is_used_as_it_is(app: Celery, caplog: p
 
 @pytest.mark.rabbitmq
 def test_a_mandatory_ticket_that_nobody_takes_is_logged(app: Celery, caplog: pytest.LogCaptureFixture) -> None:
-    other = stranger(app.conf.broker_url, app.conf.groupfifo_url)
-    publisher = Publisher(other, build_gate(other, "groupfifo-publisher"))
-    gate = build_gate(other, send=publisher.send)
-    other.__dict__["_groupfifo_gates"] = (gate_of(other) and other.__dict__["_groupfifo_gates"][0], {"groupfifo": gate})
     numbers = count()
     nowhere = {"exchange": "amq.topic", "routing_key": "nobody", "mandatory": True}
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), publishing(app) as other:
         other.send_task("t", group_key="a", **nowhere)
 
         def returned() -> bool:
@@ -199,9 +206,6 @@ def test_a_mandatory_ticket_that_nobody_takes_is_logged(app: Celery, caplog: pyt
             return "No queue takes a ticket for exchange 'amq.topic' with routing key 'nobody'" in caplog.text
 
         until(returned)
-    publisher.stop(within=60)
-    gate.store.close()
-    other.close()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -19,10 +17,9 @@ from celery import Celery
 from celery_groupfifo import GroupFifo, park_many
 from celery_groupfifo.testing import checker, history
 from celery_groupfifo.testing.embedded import Server
+from tests.brokers.workers import Workers
 from tests.databases import Database
 from tests.waiting import until
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Stage:
@@ -32,15 +29,9 @@ class Stage:
         self.folder = folder
         for name in ("history", "queue", "control"):
             (folder / name).mkdir()
-        self.environment = {
-            **os.environ,
-            "BROKER_URL": broker,
-            "GATE_URL": gate,
-            "BROKER_FOLDER": str(folder),
-            "PYTHONPATH": str(REPOSITORY),
-        }
+        variables = {"BROKER_URL": broker, "GATE_URL": gate, "BROKER_FOLDER": str(folder)}
+        self.workers = Workers(folder, "tests.brokers.app", variables)
         self.redis = redis.Redis.from_url(gate)
-        self.workers: list[subprocess.Popen[bytes]] = []
         self.app = Celery("sender", broker=broker)
         self.app.conf.update(groupfifo_url=gate, groupfifo_lease_ttl=2, groupfifo_sweep_interval=0.5)
         if broker.startswith("filesystem"):
@@ -53,30 +44,7 @@ class Stage:
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
-        name = f"w{len(self.workers)}"
-        command = [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "tests.brokers.app",
-            "worker",
-            "-n",
-            f"{name}@test",
-            "-l",
-            "INFO",
-        ]
-        with (self.folder / f"{name}.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [*command, "--without-mingle", "--without-gossip", *options],
-                cwd=REPOSITORY,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.workers.append(worker)
-        return worker
+        return self.workers.start(*options)
 
     def send(self, groups: int, tasks: int, seconds: float = 0.0, every: int = 0, named: str = "g") -> None:
         """Park tasks, round robin over the groups; one in `every` fails once and is retried."""
@@ -92,29 +60,21 @@ class Stage:
             )
         park_many(signatures)
 
-    def drained(self, within: float = 40) -> bool:
+    def drained(self) -> None:
         """Wait until no group is left."""
-        end = time.monotonic() + within
-        while self.redis.exists("{groupfifo:0}:depth"):
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.05)
-        return True
+        until(lambda: not self.redis.exists("{groupfifo:0}:depth"), lambda: self.workers.log[-4000:])
 
     def events(self) -> list[dict[str, Any]]:
-        """What really happened."""
+        """Return the history of the runs."""
         return history.load([self.folder / "history"])
 
     def ended(self, group: str) -> bool:
-        """Whether a task of a group has ended."""
+        """Return whether a task of a group has ended."""
         return any(event["ev"] == "end" and event["group"] == group for event in self.events())
 
     def close(self) -> None:
         """Stop what still runs."""
-        for worker in self.workers:
-            if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
+        self.workers.close()
         self.redis.close()
 
 
@@ -148,7 +108,7 @@ def test_rabbitmq_keeps_order_over_two_workers(elsewhere: Stage, pool: str) -> N
         elsewhere.worker("-c", "4", "-P", pool)
     elsewhere.send(groups=20, tasks=20, seconds=0.002, every=17)
 
-    assert elsewhere.drained()
+    elsewhere.drained()
     assert_in_order(elsewhere)
 
 
@@ -156,17 +116,14 @@ def test_rabbitmq_keeps_order_over_two_workers(elsewhere: Stage, pool: str) -> N
 def test_rabbitmq_survives_a_lost_worker(elsewhere: Stage) -> None:
     first, _ = elsewhere.worker("-c", "4"), elsewhere.worker("-c", "4")
     elsewhere.send(groups=12, tasks=15, seconds=0.05)
-    running = time.monotonic() + 30
-    while sum(event["ev"] == "end" for event in elsewhere.events()) < 40:
-        assert time.monotonic() < running
-        time.sleep(0.05)
+    until(lambda: sum(event["ev"] == "end" for event in elsewhere.events()) >= 40)
     killed = {"ev": "kill", "target": [first.pid, *_children(first.pid)], "worker": "w0@test"}
     history.record(elsewhere.folder / "history" / "kills.jsonl", **killed)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     history.record(elsewhere.folder / "history" / "kills.jsonl", **killed)
 
-    assert elsewhere.drained()
+    elsewhere.drained()
     assert_in_order(elsewhere)
 
 
@@ -176,7 +133,7 @@ def test_rabbitmq_hand_off_is_bounded(elsewhere: Stage) -> None:
     elsewhere.send(groups=2, tasks=30)
     elsewhere.worker("-c", "1", "-P", "solo")
 
-    assert elsewhere.drained()
+    elsewhere.drained()
     starts = [event["group"] for event in elsewhere.events() if event["ev"] == "start"]
     assert_in_order(elsewhere)
     assert max(_streaks(starts[:50])) <= 5
@@ -194,7 +151,7 @@ def other_redis(tmp_path: Path, redis_server: Server, redis_url: str) -> Iterato
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_ordered_tasks_that_send_ordered_tasks(other_redis: Stage, pool: str) -> None:
     """Celery has one producer here: a task that held it and waited for another one would stop all of them."""
-    other_redis.environment["BROKER_POOL_LIMIT"] = "1"
+    other_redis.workers.variables["BROKER_POOL_LIMIT"] = "1"
     other_redis.worker("-c", "16", "-P", pool)
     spread = [
         other_redis.app.signature("tests.brokers.app.spread", (f"s{number}", 5), {}, group_key=f"s{number}")
@@ -202,7 +159,7 @@ def test_ordered_tasks_that_send_ordered_tasks(other_redis: Stage, pool: str) ->
     ]
     park_many(spread)
 
-    assert other_redis.drained()
+    other_redis.drained()
     assert sum(event["ev"] == "end" for event in other_redis.events()) == 48 * 5
 
 
@@ -210,7 +167,7 @@ def test_a_broker_of_files_keeps_order(files: Stage) -> None:
     files.worker("-c", "4")
     files.send(groups=8, tasks=10, seconds=0.002, every=13)
 
-    assert files.drained()
+    files.drained()
     assert_in_order(files)
 
 
@@ -222,7 +179,7 @@ def test_an_end_is_told_while_tasks_wait_for_a_full_pool(files: Stage) -> None:
 
     until(lambda: files.ended("short0") and not files.redis.exists("{groupfifo:0}:g:short0"))
     assert not files.ended("long0")
-    assert files.drained()
+    files.drained()
     assert_in_order(files)
 
 

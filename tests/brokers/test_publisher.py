@@ -26,8 +26,8 @@ from celery_groupfifo.testing.children import free_port
 from celery_groupfifo.testing.embedded import Server
 from celery_groupfifo.worker import publisher as module
 from celery_groupfifo.worker.publisher import Publisher
-from tests.brokers.hole import Hole, hole
 from tests.databases import Database
+from tests.proxy import Proxy
 from tests.waiting import until
 
 QUEUE = "tickets"
@@ -192,7 +192,7 @@ def test_one_id_in_two_partitions_is_two_tickets(silent: Sender) -> None:
 def test_what_a_hanging_broker_does_not_take_is_marked_and_the_rest_goes_out_when_it_is_back(
     redis_server: Server, redis_url: str, patience: float
 ) -> None:
-    with hole(redis_server.port) as way, redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as broker:
+    with Proxy(redis_server.port) as way, redis.Redis.from_url(Database.RESULTS.of(redis_server.url)) as broker:
         broker.flushdb()
         sender = Sender(f"redis://127.0.0.1:{way.port}/8", redis_url)
         way.closed = True
@@ -247,7 +247,7 @@ def test_the_end_does_not_wait_for_a_broker_that_hangs(silent: Sender) -> None:
 
 
 def test_the_end_does_not_wait_for_a_gate_that_hangs_as_well(redis_server: Server, redis_url: str) -> None:
-    with hole(redis_server.port) as broker, hole(redis_server.port) as gate:
+    with Proxy(redis_server.port) as broker, Proxy(redis_server.port) as gate:
         database = redis_url.rpartition("/")[2]
         sender = Sender(f"redis://127.0.0.1:{broker.port}/8", f"redis://127.0.0.1:{gate.port}/{database}")
         broker.closed = True
@@ -273,14 +273,14 @@ def rabbit(rabbitmq_url: str, redis_url: str) -> Iterator[Sender]:
 
 
 @pytest.fixture
-def through_a_hole(rabbitmq_url: str, redis_url: str, patience: float) -> Iterator[Callable[..., tuple[Sender, Hole]]]:
+def through_a_hole(rabbitmq_url: str, redis_url: str, patience: float) -> Iterator[Callable[..., tuple[Sender, Proxy]]]:
     port = urlsplit(rabbitmq_url).port
     assert port is not None
-    with Connection(rabbitmq_url) as connection, hole(port) as way:
+    with Connection(rabbitmq_url) as connection, Proxy(port) as way:
         connection.default_channel.queue_delete(QUEUE)
         made: list[Sender] = []
 
-        def make(**options: Any) -> tuple[Sender, Hole]:
+        def make(**options: Any) -> tuple[Sender, Proxy]:
             made.append(Sender(rabbitmq_url.replace(str(port), str(way.port)), redis_url, **options))
             return made[0], way
 

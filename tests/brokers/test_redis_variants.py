@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +15,10 @@ from celery_groupfifo import GroupFifo
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.testing import checker, history
 from celery_groupfifo.testing.embedded import Server
+from tests.brokers.workers import Workers
 from tests.databases import Database
+from tests.waiting import until
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "app1:"
 OPTIONS: dict[str, Any] = {"global_keyprefix": PREFIX, "priority_steps": [0, 5], "sep": "@"}
 
@@ -40,21 +37,17 @@ def variant(redis_server: Server, tmp_path: Path) -> Iterator[Celery]:
 
 
 @pytest.fixture
-def worker(variant: Celery, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def workers(variant: Celery, tmp_path: Path) -> Iterator[Workers]:
     """A worker of two queues."""
-    environment = {
-        **os.environ,
+    variables = {
         "BROKER_URL": variant.conf.broker_url,
         "BROKER_FOLDER": str(tmp_path),
         "BROKER_OPTIONS": json.dumps(OPTIONS),
-        "PYTHONPATH": str(REPOSITORY),
     }
-    command = [sys.executable, "-m", "celery", "-A", "tests.brokers.app", "worker", "-Q", "mail,chat", "-c", "2"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    yield process
-    process.terminate()
-    process.wait(30)
+    workers = Workers(tmp_path, "tests.brokers.app", variables)
+    workers.start("-Q", "mail,chat", "-c", "2")
+    yield workers
+    workers.close()
 
 
 def send(app: Celery, group: str, seq: int, queue: str, priority: int | None = None) -> None:
@@ -72,7 +65,7 @@ def test_tickets_go_to_the_lists_that_kombu_reads(variant: Celery) -> None:
 
 
 def test_order_with_prefix_priorities_and_two_queues_in_one_group(
-    variant: Celery, worker: subprocess.Popen[bytes], tmp_path: Path
+    variant: Celery, workers: Workers, tmp_path: Path
 ) -> None:
     sent = tmp_path / "history" / "sent.jsonl"
     for number in range(120):
@@ -80,10 +73,10 @@ def test_order_with_prefix_priorities_and_two_queues_in_one_group(
         history.record(sent, ev="sent", group=group, seq=seq, id=str(number))
         send(variant, group, seq, "mail" if number % 5 else "chat", priority=number % 10)
     client = gate_of(variant).store.client
-    end = time.monotonic() + 40
-    while client.exists("app1:{groupfifo:0}:depth") or client.hlen("app1:unacked"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(
+        lambda: not client.exists("app1:{groupfifo:0}:depth") and not client.hlen("app1:unacked"),
+        lambda: workers.log[-4000:],
+    )
 
     assert checker.check(history.load([tmp_path / "history"])).broken == ()
     assert not client.exists("app1:mail", "app1:mail@5", "app1:chat", "app1:chat@5")

@@ -1,4 +1,4 @@
-"""What the tasks do to the world: a store that refuses writes of older runs, one SQLite file for each group.
+"""The effects of tasks on the world: a store that refuses writes of older runs, one SQLite file for each group.
 
 A file for each group: a process that is frozen in the middle of a write holds up its own group only.
 """
@@ -57,7 +57,7 @@ class Effects:
             cursor.execute("COMMIT")
 
     def all(self) -> dict[str, list[Effect]]:
-        """What was written, by group, in the order of writing."""
+        """Return all effects by group, in the order of writing."""
         found: dict[str, list[Effect]] = {}
         for path in sorted(self._directory.glob("*.sqlite")):
             with closing(self._open(path.stem)) as db:

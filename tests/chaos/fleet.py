@@ -25,7 +25,7 @@ SUSPENDABLE, SLEPT = Path(__file__).parent / "suspendable", "SUSPENDED_SECONDS"
 
 
 def python_path() -> str:
-    """Where a process finds what we found; what was put first stays first."""
+    """Return the path on which a process finds what we found; what was put first stays first."""
     return os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(REPOSITORY)])
 
 
@@ -76,6 +76,7 @@ class Worker:
             CONF: json.dumps(conf),
             DIRECTORY: str(directory),
             POINT: point,
+            "TMPDIR": str(directory),  # a process that is killed removes no folder of its own
             **(environment or {}),
         }
         self._slept = directory / f"{name}.slept" if suspendable else None

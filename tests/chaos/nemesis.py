@@ -155,7 +155,7 @@ class Nemesis:
     # -- the broker --------------------------------------------------------
 
     def purge(self) -> None:
-        """What waits at the broker is thrown away."""
+        """Throw away the messages that wait at the broker."""
         self.stage.redis.delete(QUEUE)
 
     def deliver_again(self) -> None:

@@ -42,7 +42,7 @@ PATIENT = {"task_publish_retry_policy": PATIENCE}
 
 
 class Watch:
-    """What the history says so far.
+    """The history so far.
 
     Attributes:
         open: Starts without an end, by group, seq and fence.
@@ -88,7 +88,7 @@ class Watch:
         return [each for each in self.look().started if each["group"] == group and seq in (None, each["seq"])]
 
     def missing(self) -> set[tuple[str, int]]:
-        """What was sent and has not ended for good."""
+        """Return the tasks that were sent and have not ended for good."""
         self.look()
         return self.sent - self.done
 
@@ -230,7 +230,7 @@ class Stage:
     # -- the end -----------------------------------------------------------
 
     def left(self) -> Mapping[str, str]:
-        """What the gate holds of groups: nothing, when all have ended."""
+        """Return the keys that the gate holds of groups: none when all have ended."""
         found = {}
         for raw in self.redis.scan_iter(match="{groupfifo:*}:*", count=1000):
             name = raw.decode().split("}:", 1)[1]

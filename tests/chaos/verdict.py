@@ -1,4 +1,4 @@
-"""What must hold after any faults; a breach is an AssertionError that names every offender."""
+"""Judge what must hold after any faults; a breach is an AssertionError that names every offender."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def assert_sound(stage: Stage) -> Summary:
 
 
 def problems(events: list[Event], effects: dict[str, list[Effect]]) -> dict[str, list[object]]:
-    """What is wrong with a history and the effects of its runs: the offenders, by the kind of offence."""
+    """Return the offenders in a history and in the effects of its runs, by the kind of offence."""
     timeline, verdict = Timeline.of(events), check(events)
     found: dict[str, list[object]] = {name: list(getattr(verdict, name)) for name in NAMED}
     found |= {

@@ -36,7 +36,7 @@ def crew(request: pytest.FixtureRequest, redis_server: embedded.Server, tmp_path
 
 
 def celery(crew: Crew, *words: str) -> str:
-    """What a command says."""
+    """Return the output of a command."""
     done = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "tests.worker.app", *words],
         cwd=REPOSITORY,

@@ -31,6 +31,7 @@ class Site:
             **os.environ,
             "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{directory}",
             "REDIS_URL": redis_url,
+            "TMPDIR": str(directory),  # a process that is killed removes no folder of its own
             "DEMO_HISTORY": str(self.history),
         }
         for name in ("APP", "INSTANCES", "WORKER_CONCURRENCY", "WORKER_OPTIONS"):

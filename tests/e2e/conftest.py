@@ -32,7 +32,7 @@ LEASE_TTL = 3.0
 
 @pytest.fixture(scope="session")
 def docker_client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Where nodes run: the one fixture that all of pytest-celery hangs on."""
+    """The place where nodes run: the one fixture that all of pytest-celery hangs on."""
     if request.config.getoption("--nodes") == "docker":
         yield _docker_engine()
         return

@@ -132,7 +132,7 @@ class LocalContainer:
         own = {name: self._outside(str(value)) for name, value in self._environment.items()}
         # The package under test is that of this checkout, as it would be in the image.
         own["PYTHONPATH"] = os.pathsep.join(filter(None, [own.get("PYTHONPATH"), str(REPOSITORY)]))
-        return {**os.environ, **own}
+        return {**os.environ, "TMPDIR": str(self.root), **own}
 
     # docker-py's interface
 

@@ -30,7 +30,12 @@ class Stage:
 
     def __init__(self, directory: Path, url: str, module: str) -> None:
         self.directory, self._module = directory, f"tests.ecosystem.apps.{module}"
-        self._environment = {URL: url, DIRECTORY: str(directory), "PYTHONPATH": str(REPOSITORY)}
+        self._environment = {
+            URL: url,
+            DIRECTORY: str(directory),
+            "PYTHONPATH": str(REPOSITORY),
+            "TMPDIR": str(directory),
+        }
         self._processes: list[Process] = []
 
     def worker(self, *options: str, pool: str = "prefork", **environment: str) -> None:

@@ -21,7 +21,7 @@ from tornado.netutil import bind_sockets
 
 
 class Answer:
-    """What came back."""
+    """An answer of Flower."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status, self.headers, self.text = status, headers, body.decode()

@@ -47,7 +47,7 @@ class FlowerProcess:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """Return its log."""
         return self._log.read_text(errors="replace")
 
     def ready(self) -> FlowerProcess:
@@ -72,7 +72,7 @@ class FlowerProcess:
         return json.loads(self.get(path) or "{}")
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """What it knows of a task; nothing when it does not know it."""
+        """Return what it knows of a task; nothing when it does not know it."""
         return dict(self.json(f"/api/task/info/{task_id}"))
 
     def workers(self) -> list[str]:

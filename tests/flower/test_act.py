@@ -1,4 +1,4 @@
-"""What the buttons do, and whom they obey."""
+"""Buttons act, and obey those who may press them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page's cards count."""
+"""Cards of the page count groups."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,14 +30,18 @@ SCREENSHOTS = Path(__file__).resolve().parents[2] / "artifacts" / "screenshots"
 class Browser:
     """Chromium without a window, at one Flower."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path) -> None:
         self.port = port
+        home = str(folder)  # whatever it writes goes there
         options = webdriver.ChromeOptions()
         options.binary_location = str(shutil.which("chromium"))
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(word)
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        self.driver = webdriver.Chrome(
+            options,
+            webdriver.ChromeService(shutil.which("chromedriver"), env={**os.environ, "HOME": home, "TMPDIR": home}),
+        )
         self.driver.set_window_size(1400, 1000)
 
     def open(self, path: str) -> None:
@@ -91,7 +97,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
     def complaints(self) -> list[str]:
-        """What the browser's console says against the pages."""
+        """Return the complaints of the browser's console about the pages."""
         return [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
 
 
@@ -122,9 +128,10 @@ def flower(crew: Crew) -> Iterator[FlowerProcess]:
 
 @pytest.fixture(scope="module")
 def browser(flower: FlowerProcess) -> Iterator[Browser]:
-    browser = Browser(flower.port)
-    yield browser
-    browser.driver.quit()
+    with tempfile.TemporaryDirectory(prefix="gf-", ignore_cleanup_errors=True) as folder:  # short: of sockets, too
+        browser = Browser(flower.port, Path(folder))
+        yield browser
+        browser.driver.quit()
 
 
 def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:

@@ -1,4 +1,4 @@
-"""What the pages and the API tell."""
+"""Pages and API tell the truth about groups."""
 
 from __future__ import annotations
 

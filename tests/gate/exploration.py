@@ -45,7 +45,7 @@ def group_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Hand:
-    """What a worker has: a ticket that it received, that it runs, or whose begin or finish it has asked for in vain.
+    """A worker's ticket: it received it, runs it, or has asked for its begin or finish in vain.
 
     Attributes:
         begin: Name of the begin that was asked for.

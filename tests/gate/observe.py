@@ -13,7 +13,7 @@ View = dict[str, dict[str, Any]]
 
 
 def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> View:
-    """What the model says."""
+    """Return the model's state."""
     depth: dict[str, int] = {}
     for group, _ in model.entries.values():
         depth[group] = depth.get(group, 0) + 1
@@ -42,7 +42,7 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
 
 
 def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> View:
-    """What the server holds; one round trip. Names are plain here, so quoting changes nothing."""
+    """Return the server's state, in one round trip. Names are plain here, so quoting changes nothing."""
     keys = world.keys
     pipe = world.redis.pipeline(transaction=False)
     pipe.hgetall(keys.entries).hgetall(keys.flight).zrange(keys.due, 0, -1, withscores=True)

@@ -154,7 +154,7 @@ class World:
         return [(quote(queue), queue) for queue in queues]
 
     def pop(self, queue: str = "q") -> bytes | None:
-        """What a consumer of the queue gets next."""
+        """Take the message that a consumer of the queue gets next."""
         message: bytes | None = self.redis.rpop(queue)  # type: ignore[assignment]
         return message
 
@@ -195,7 +195,7 @@ class World:
         return [(json.loads(head), text) for head, text in found]
 
     def residue(self) -> dict[str, Any]:
-        """What is left of groups: empty when all of them have ended."""
+        """Return the keys that are left of groups: none when all of them have ended."""
         left: dict[str, Any] = {}
         stem = f"{{{self.keys.tag}}}:"
         for key in self.redis.scan_iter(match="*", count=1000):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Settings
-from celery_groupfifo.testing import embedded
 from tests.gate.scripted import CASES, Case
 from tests.gate.snapshot import snapshot
 from tests.gate.support import World, make_entry
@@ -24,7 +22,7 @@ USER, PASSWORD = "gate", "secret"
 
 
 def commands(name: str) -> list[str]:
-    """What the text of a script calls."""
+    """Return the commands that the text of a script calls."""
     return sorted({found.lower() for found in re.findall(r"redis[._]p?call\('(\w+)'", scripts.source(name))})
 
 
@@ -61,12 +59,9 @@ class Allowed(Store):
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(own_world: World) -> World:
     """A world on a server whose users are ours to change."""
-    with embedded.start(appendonly=False) as server:
-        world = World(f"{server.url}/0")
-        yield world
-        world.close()
+    return own_world
 
 
 def test_every_script_needs_no_more_than_its_keys_and_commands(world: World) -> None:

@@ -32,12 +32,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(own_world: World) -> World:
     """A world on a server of its own: its connections are counted."""
-    with embedded.start(appendonly=False) as server:
-        world = World(f"{server.url}/0")
-        yield world
-        world.close()
+    return own_world
 
 
 def names(world: World, name: str = "groupfifo") -> list[str]:
@@ -185,7 +182,7 @@ def test_a_child_has_its_own(world: World) -> None:
 
 
 def works(gate: Gate) -> bool:
-    """Whether parks and reads get through, on a kept connection as well."""
+    """Park and read, on a kept connection as well; returns True when all got through."""
     parked = [gate.park(make_entry(gate, f"t{n}", f"g{n}"), gate.number()) for n in range(2)]
     return parked == [True, True] and gate.store.version() >= (6, 2) and len(gate.store.connections._idle) == 1
 

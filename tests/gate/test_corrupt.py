@@ -1,4 +1,4 @@
-"""What nobody can read goes to the dead letters, and its group goes on."""
+"""An entry that nobody can read goes to the dead letters, and its group goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes due at once, in great numbers: a queue that is served gets only so much of it at a time."""
+"""Crowds that come due at once: a queue that is served gets only so much of one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is due gets its turn, whatever else is: kinds do not wait behind each other, and a call is short."""
+"""Due items get their turn, whatever else is due: kinds do not wait behind each other, and a call is short."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Pair:
         return self.gate.park(make_entry(self.gate, id, id), self.gate.number())
 
     def accepted(self, id: str) -> bool:
-        """Whether the second one has a task."""
+        """Return whether the second one has a task."""
         return bool(self.second.hexists(self.gate.keyspace.partitions[0].entries, id))
 
 

@@ -41,7 +41,7 @@ def app(world: World) -> Iterator[Celery]:
 
 
 def messages(world: World, queue: str = "celery") -> list[dict[str, Any]]:
-    """What is at the broker, the oldest first."""
+    """Return the messages at the broker, the oldest first."""
     return [json.loads(text) for text in world.redis.lrange(queue, 0, -1)][::-1]  # type: ignore[union-attr]
 
 

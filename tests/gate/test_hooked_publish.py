@@ -29,7 +29,7 @@ from tests.waiting import until
 
 @dataclass
 class Seen:
-    """What a wrapper of `Producer.publish` has seen."""
+    """The publishes that a wrapper of `Producer.publish` has seen."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
@@ -212,7 +212,7 @@ def test_what_a_producer_sets_by_itself_counts(app: Celery, redis_url: str) -> N
 
 @pytest.mark.parametrize("wrap", [False, True], ids=["a stand-in", "wrapped by instance"])
 def test_any_other_thing_that_publishes(app: Celery, wrap: bool) -> None:
-    """What has no class of kombu's, or hides its own publish, can't be seen; the task is parked once all the same."""
+    """A producer without kombu's class, or one that hides its own publish, can't be seen; the task is parked once."""
     with app.connection_for_write() as connection:
         producer = Producer(connection)
         if wrap:

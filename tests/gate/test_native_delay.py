@@ -47,7 +47,7 @@ def app(redis_url: str) -> Iterator[Celery]:
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `Producer.publish` was called with; nothing goes further."""
+    """The calls of `Producer.publish`; nothing goes further."""
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr(Producer, "publish", lambda self, body, **options: calls.append(options))
     return calls

@@ -1,4 +1,4 @@
-"""What is on its way to the gate: nobody waits, nothing is lost or done twice, whatever happens between."""
+"""Calls on their way to the gate: nobody waits, nothing is lost or done twice, whatever happens between."""
 
 from __future__ import annotations
 

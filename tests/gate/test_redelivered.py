@@ -1,4 +1,4 @@
-"""What goes out again because its run came to no end says so, as a broker marks what it delivers again."""
+"""A task that goes out again because its run came to no end says so, as a broker marks a second delivery."""
 
 from __future__ import annotations
 

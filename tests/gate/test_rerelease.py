@@ -125,7 +125,7 @@ def test_on_another_broker_the_heads_of_a_quiet_queue_are_released_again(world: 
 
 
 def test_on_another_broker_every_ticket_that_comes_in_tells_of_those_before_it(world: World) -> None:
-    """What is missing can't be looked for there: one in ten, as of those that are taken from lists, would not do."""
+    """A missing one can't be looked for there: one in ten, as of those that are taken from lists, would not do."""
     sent: list[bytes] = []
     world.gate.releaser.send = lambda queue, message, producer: sent.append(message)  # type: ignore[method-assign]
     for group in ("g", "h"):

@@ -52,7 +52,7 @@ def included(name: str) -> list[str]:
 
 
 def said(name: str, kind: str) -> Said:
-    """What the header says of KEYS or ARGV."""
+    """Return the lines of the header about KEYS or ARGV."""
     single: set[int] = set()
     open_from: set[str] = set()
     for line in header(name):
@@ -70,7 +70,7 @@ def said(name: str, kind: str) -> Said:
 
 
 def used(name: str, kind: str) -> Said:
-    """What the code uses, the shared ones included."""
+    """Return the numbers that the code uses, the shared ones included."""
     body = "\n".join(line for each in (name, *included(name)) for line in code(text(each)))
     shared = SHARED_KEYS if kind == "KEYS" else SHARED_ARGS
     single = set(range(1, shared + 1)) | {int(index) for index in re.findall(rf"{kind}\[(\d+)\]", body)}

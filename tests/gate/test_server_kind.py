@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 from celery import Celery
@@ -12,7 +10,6 @@ from celery_groupfifo import GroupFifo, UnsupportedServer, park_many
 from celery_groupfifo.gate import refusals
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.pipelined import Pipelined
-from celery_groupfifo.testing import embedded
 from tests.gate.answering import answering, old_redis
 from tests.gate.support import World
 
@@ -20,13 +17,10 @@ TOO_OLD = r"The gate's server at redis://127\.0\.0\.1:\d+/0 is Redis [\d.]+, and
 
 
 @pytest.fixture
-def old(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def old(own_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A server without our scripts, which has become too old."""
-    with embedded.start(appendonly=False) as server:
-        world = World(f"{server.url}/0")
-        monkeypatch.setattr(refusals, "LEAST_VERSION", (999, 0))
-        yield world
-        world.close()
+    monkeypatch.setattr(refusals, "LEAST_VERSION", (999, 0))
+    return own_world
 
 
 def test_a_send_is_refused(old: World) -> None:

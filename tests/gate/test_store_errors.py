@@ -1,4 +1,4 @@
-"""What Redis may say, and what becomes of it: one kind of error, with a name and a remedy."""
+"""Every error of Redis becomes one kind of error, with a name and a remedy."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ from kombu.exceptions import OperationalError
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.recovery import GRACE_MS
-from celery_groupfifo.testing import embedded
 from tests.gate.support import TTL_MS, World, make_entry, ticket_of
 
 
 @pytest.fixture
-def own() -> Iterator[World]:
+def own(own_world: World) -> World:
     """A world on a server that this test may ruin."""
-    with embedded.start(appendonly=False) as server:
-        world = World(f"{server.url}/0")
-        yield world
-        world.close()
+    return own_world
 
 
 def test_a_server_that_is_not_there_is_told_at_once(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What runs in the pool around Celery's own function: it refuses late runs, and brings continuations out."""
+"""The code in the pool around Celery's own function refuses late runs, and brings continuations out."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_so_is_it_when_the_task_rejects_itself_afterwards(tasks: Tasks) -> None:
 
 
 class Seen:
-    """What a run has seen of its group and its headers."""
+    """The group and the headers that a run has seen."""
 
     def __init__(self, task: Any) -> None:
         self.group, self.headers = GroupRun.of(task), task.request.headers

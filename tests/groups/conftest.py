@@ -16,13 +16,6 @@ from tests.gate.support import World
 
 
 @pytest.fixture
-def world(redis_url: str) -> Iterator[World]:
-    world = World(redis_url)
-    yield world
-    world.close()
-
-
-@pytest.fixture
 def groups(world: World) -> Groups:
     return Groups(world.app, world.gate)
 
@@ -52,7 +45,7 @@ class Shop:
         return self.task.apply_async((key, 7), task_id=id, **options)
 
     def state(self, id: str) -> str:
-        """What the result backend says."""
+        """Return the state in the result backend."""
         return str(self.app.AsyncResult(id).state)
 
     def begin(self, owner: str = "celery@host/0a1b2c3d") -> Ticket:

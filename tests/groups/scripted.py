@@ -19,7 +19,7 @@ def _run(world: World, name: str, more: list[str], *args: Any) -> Call:
 
 
 def _before(world: World, call: Call) -> None:
-    """What has to happen first leaves no answer of its own."""
+    """Prepare: what has to happen first leaves no answer of its own."""
     call()
     world.redis.delete(*world.redis.keys("*:o:*"))
 

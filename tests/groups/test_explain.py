@@ -11,7 +11,7 @@ from tests.groups.conftest import Shop
 
 @pytest.fixture(autouse=True)
 def fleet(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, object]]:
-    """What workers would answer."""
+    """The answers of workers."""
     answers: dict[str, dict[str, object]] = {"groupfifo_leases": {}, "active_queues": {}, "groupfifo_refused": {}}
 
     class Inspect:

@@ -1,4 +1,4 @@
-"""What is copied beside Celery's tests as their outermost conftest.py.
+"""This is copied beside Celery's tests as their outermost conftest.py.
 
 It gives their apps the task class of own_group.py, writes down what became of each test, and looks at the end
 for what is left in the gate.

@@ -1,4 +1,4 @@
-"""What the gate and the broker still hold."""
+"""Look for what the gate and the broker still hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEYS = Keyspace("", "groupfifo", 1).partitions[0]
 
 
 def left_over(client: redis.Redis) -> dict[str, list[str]]:
-    """What is held that nobody waits for: names of keys to what they hold.
+    """Return what is held that nobody waits for: names of keys to what they hold.
 
     Nothing, once all is done: only a retry or an ETA whose time has not come may stay, as it does in plain Celery.
     """

@@ -1,4 +1,4 @@
-"""What became of the tests of a part, and what of it is the gate's doing."""
+"""Outcomes of the tests of a part, and the gate's share in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNFINISHED = "unfinished"
 
 @dataclass
 class Outcomes:
-    """What became of the tests of a part.
+    """Outcomes of the tests of a part.
 
     Attributes:
         tests: Test id to outcome; one that began and never ended is "unfinished".
@@ -81,7 +81,7 @@ class Comparison:
 
     @property
     def complaints(self) -> list[str]:
-        """What the gate is to blame for; empty: nothing."""
+        """Return what the gate is to blame for; empty: nothing."""
         plain, gated, found = self.plain or Outcomes(), self.gated, []
         if gated.complaint and not plain.complaint:
             found.append(gated.complaint)

@@ -22,6 +22,7 @@ from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.metrics.command import address, run
 from celery_groupfifo.testing import embedded
+from celery_groupfifo.testing.children import free_port
 from tests.waiting import until
 from tests.worker.app import make_app
 
@@ -171,9 +172,7 @@ def test_a_snapshot_serves_for_a_while(app: Celery) -> None:
 
 
 def test_metrics_are_served(app: Celery) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     done = Event()
     thread = Thread(target=metrics.serve, args=(app, "127.0.0.1", port, done))
     thread.start()

@@ -1,4 +1,4 @@
-"""What a real worker tells: signals, events and metrics of each way in which a run can end."""
+"""A real worker tells signals, events and metrics of each way in which a run can end."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Flight:
 
 @dataclass
 class Cut:
-    """What a failed run has cut off its group's line: it is cancelled when a sweep comes by."""
+    """The part that a failed run has cut off its group's line: it is cancelled when a sweep comes by."""
 
     group: str
     when: int

@@ -17,7 +17,7 @@ PASSED, FAILED = 0, 1
 
 
 def verdict(copy: Copy, mutant: Mutant, test: str) -> str:
-    """What became of a mutant under one test."""
+    """The fate of a mutant under one test."""
     try:
         with copy.alive(mutant):
             done = copy.run([test])

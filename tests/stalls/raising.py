@@ -104,7 +104,7 @@ class RaisingThreads(_RaisingPool, thread.TaskPool):
 
 
 def _rotate(self: Any, last_used: Any, rotate: Any = round_robin_cycle.rotate) -> Any:
-    """What `items.pop(items.index(…))` does when two threads meet in it. kombu itself has one thread there."""
+    """Do what `items.pop(items.index(…))` does when two threads meet in it. kombu itself has one thread there."""
     if not sys._getframe(1).f_globals["__name__"].startswith("kombu") and (directory() / "rotates").exists():
         strike("raising.rotate", "rotate", IndexError)
     return rotate(self, last_used)

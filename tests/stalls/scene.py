@@ -46,7 +46,7 @@ def opened(directory: Path, broker: bool = False, backend: bool = False, **conf:
 
 
 class Scene:
-    """What happened on a stage.
+    """The events on a stage.
 
     Attributes:
         facts: What the scene has measured itself.

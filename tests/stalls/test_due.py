@@ -1,4 +1,4 @@
-"""What is due at a time: in time, whatever else is due, and at a cost that does not grow with the fleet."""
+"""Due tasks start in time, whatever else is due, and at a cost that does not grow with the fleet."""
 
 from __future__ import annotations
 

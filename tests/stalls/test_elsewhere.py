@@ -62,7 +62,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scene
 
 
 def _to_revoke(stage: Stage) -> dict[int, Any]:
-    """What the result backend is told of: a group whose first task fails and cancels the rest, and an expired task."""
+    """Send what the result backend is told of: a group whose first task cancels the rest, and an expired task."""
     stage.send("cancel", 1, "fail", name="go-fail", queue="prefork", group_on_failure="cancel_rest")
     results = {seq: stage.send("cancel", seq, queue="prefork", ignore_result=False) for seq in (2, 3)}
     for seq in results:

@@ -1,4 +1,4 @@
-"""What workers keep at the gate's Redis: connections while they live, and keys for some leases more."""
+"""Workers keep few connections to the gate's Redis while they live, and keys for some leases more."""
 
 from __future__ import annotations
 

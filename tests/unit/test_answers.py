@@ -1,4 +1,4 @@
-"""Where the gate's answers are heard that have come to the postman."""
+"""Answers of the gate that have come to the postman are heard in the right thread."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_loop_hears_while_it_runs(loop: Loop, answers: AnswerDispatcher) -> 
 
 
 def test_what_needs_no_loop_is_heard_though_that_stands_still(loop: Loop, answers: AnswerDispatcher) -> None:
-    """What came back has to be published, also while the loop waits for a broker that hangs."""
+    """A ticket that came back has to be published, also while the loop waits for a broker that hangs."""
     heard: list[int] = []
     answers.go_on()
     answers.dispatch(lambda: heard.append(1), anywhere=True)

@@ -1,4 +1,4 @@
-"""Where the gate's Redis is."""
+"""The gate's Redis is found by the app's settings."""
 
 from __future__ import annotations
 

@@ -50,6 +50,18 @@ def test_docstrings_name_the_thing(file: Path) -> None:
     assert unplain(file.read_text("utf-8")) == []
 
 
+def test_docstrings_of_tests_do_not_ask() -> None:
+    files = [path for path in (ROOT / "tests").rglob("*.py") if ".cache" not in path.parts]
+    assert len(files) > 200
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {said.splitlines()[0]}"
+        for path in files
+        for _, line, said in docstrings(ast.parse(path.read_text("utf-8")))
+        if said.startswith(("What ", "Whether ", "Where "))
+    ]
+    assert not found, found
+
+
 def test_wrong_openings_are_found() -> None:
     assert unplain('"""What it does."""\nLEFT = 1\n"""How many."""\n') == ["1: What it does.", "3: How many."]
     assert unplain('class It:\n    """The thing."""\n\n    def of(self):\n        """The part."""\n') == [

@@ -1,4 +1,4 @@
-"""What is installed: every file of the package, and nothing else of the repository."""
+"""Installed is every file of the package, and nothing else of the repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is changed in Celery: the table, its probes, and what happens where they fail."""
+"""The changes of Celery: the table, its probes, and what happens where they fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each pool lets us do, and in which thread."""
+"""Each pool lets us do some things, in some threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the main process prepares is what a child would have come to."""
+"""The main process prepares what a child would have come to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def nothing_known() -> Iterator[None]:
 
 
 def request(**headers: Any) -> dict[str, Any]:
-    """What Celery hands to a child, but for the arguments."""
+    """The values that Celery hands to a child, but for the arguments."""
     app = Celery(set_as_current=False)
     message = app.amqp.as_task_v2("an id", "a task", (1,), {"key": "k"})
     made = {"hostname": "a@b", "properties": message.properties, "delivery_info": {}, "eta": None}

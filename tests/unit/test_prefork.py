@@ -61,7 +61,7 @@ class Pool(TaskPool):
         self._pool.outbound_buffer.append(job)
 
     def put(self, number: int, size: int) -> Any:
-        """What of a job will be written: header, body, and the length of the body."""
+        """Return what of a job will be written: header, body, and the length of the body."""
         self._pool._quick_put(("TASK", (number,), size))
         return self._pool._cache[number]._payload
 

@@ -1,4 +1,4 @@
-"""What a channel's error means while a ticket is published; and which list a message came from."""
+"""A channel's error while a ticket is published has a meaning; and each message came from some list."""
 
 from __future__ import annotations
 

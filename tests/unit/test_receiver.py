@@ -1,4 +1,4 @@
-"""What a worker does with a ticket, where something strikes it half-way."""
+"""A worker keeps no half of a ticket, where something strikes it half-way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of Redis says of the connection it came on, in the words of every version."""
+"""An error of Redis says something of the connection it came on, in the words of every version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Celery tells of a run through its request, where something raises or strikes half-way."""
+"""Celery tells of a run through its request, also where something raises or strikes half-way."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def make_app(**conf: Any) -> Celery:
 
 
 def directory() -> Path:
-    """Where the history is, and whatever else the tasks and the tests tell each other by."""
+    """Return the folder of the history, and of whatever else the tasks and the tests tell each other by."""
     return Path(os.environ[DIRECTORY])
 
 
@@ -120,7 +120,7 @@ def add(first: int, *rest: int) -> int:
 
 @inspect_command()
 def loop(state: Any) -> dict[str, Any]:
-    """Where the functions come from that the worker's loop and its pool call for each turn, job and answer."""
+    """Name the modules of the functions that the worker's loop and its pool call for each turn, job and answer."""
     consumer = state.consumer
     hub, pool = consumer.hub, consumer.pool._pool
     pipes = [pipe for pipe in pool._fileno_to_outq if pipe in hub.readers]  # a new child's is not there yet

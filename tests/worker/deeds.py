@@ -1,4 +1,4 @@
-"""What a run of the tests' tasks can do: each way in which a task of Celery can end."""
+"""The deeds of the tests' tasks: each way in which a task of Celery can end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a final failure means for the group: the call's word, the task's, the setting's; on each pool."""
+"""A final failure means for the group what is asked for: the call's word, the task's, the setting's; on each pool."""
 
 from __future__ import annotations
 

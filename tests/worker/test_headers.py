@@ -97,7 +97,7 @@ def test_a_plain_task_with_a_forged_ticket_is_plain(crew: Crew, forged: str) -> 
 @on("prefork", "threads")
 @pytest.mark.parametrize("forged", FORGED)
 def test_on_an_ordered_task_it_begins_nothing_and_is_told(crew: Crew, key: str, forged: str) -> None:
-    """What may be the gate's own copy is dropped, as the task waits at the gate. Else it runs, as it came."""
+    """A possible copy of the gate's own is dropped: the waiting entry goes out again. Else it runs, as it came."""
     crew.send(key, 1, "wait", name=key)
     until(lambda: crew.history.group(key))
     result = published(crew, "worker.act", key, 902, "headers", **FORGED[forged])

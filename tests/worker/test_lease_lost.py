@@ -15,7 +15,7 @@ from tests.worker.workers import Crew
 
 
 def lives(run: Run) -> bool:
-    """Whether the process of a run is there; a zombie is not."""
+    """Return whether the process of a run is there; a zombie is not."""
     try:
         return bool(psutil.Process(run.pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""What happens to processes: killed, timed out, terminated, worn out. The group waits until the process is gone."""
+"""Processes are killed, timed out, terminated, worn out. The group waits until the process is gone."""
 
 from __future__ import annotations
 

@@ -69,6 +69,7 @@ class Worker:
             "PYTHONPATH": str(REPOSITORY),
             CONF: json.dumps(conf),
             DIRECTORY: str(directory),
+            "TMPDIR": str(directory),  # a process that is killed removes no folder of its own
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
@@ -105,7 +106,7 @@ class Worker:
 
     @property
     def log(self) -> str:
-        """What it has logged since its last start."""
+        """Return its log since its last start."""
         with self.log_file.open("rb") as log:
             log.seek(self._read_from)
             return log.read().decode(errors="replace")
@@ -236,7 +237,7 @@ class Crew:
         until(lambda: result.state == wanted, lambda: f"{result.state} is not {wanted}")
 
     def left_over(self) -> dict[str, Any]:
-        """What the gate holds of groups: nothing, when all have ended."""
+        """Return the keys that the gate holds of groups: none when all have ended."""
         left: dict[str, Any] = {}
         for raw in self.redis.scan_iter(match="{groupfifo:0}:*", count=1000):
             name = raw.decode().removeprefix("{groupfifo:0}:")
