@@ -46,8 +46,6 @@ FOLLOWS: dict[State, frozenset[State]] = {
 }
 #: States in which the end is on its way to the gate.
 ENDING = frozenset({State.FINISHING, State.SURRENDERING})
-#: States in which the end is on its way to the gate.
-ENDING = frozenset({State.FINISHING, State.SURRENDERING})
 #: States in which the worker holds the lease, or may hold it: it has to be renewed.
 LEASED = ENDING | {State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER}
 

@@ -503,7 +503,7 @@ MODULES = (
     Mutant(
         "celery report shows the password of the gate's URL",
         "masks.py",
-        "name: shown(value) if value",
+        "name: masked(value) if value",
         "name: value if value",
         ("tests/unit/test_masks.py::test_celery_hides_it_too",),
     ),
