@@ -1,6 +1,6 @@
 """The calls of the pages and the API to a gate, in threads of their own and within a time limit.
 
-Nothing here knows tornado or Flower. If Redis hangs, a call ends after `PATIENCE`, and Flower's own loop has not
+Nothing here knows tornado or Flower. If Redis hangs, a call ends after `GATE_PATIENCE`, and Flower's own loop has not
 waited.
 """
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 #: Seconds that a page waits for the gate.
-PATIENCE = 10.0
+GATE_PATIENCE = 10.0
 #: Calls to the gate at the same time.
 THREADS = 6
 #: Seconds that an index serves at least; a slow one serves ten times as long as its reading took.
@@ -51,7 +51,7 @@ class Board:
         patience: Seconds that a call may take.
     """
 
-    def __init__(self, app: Celery, patience: float = PATIENCE) -> None:
+    def __init__(self, app: Celery, patience: float = GATE_PATIENCE) -> None:
         self.app, self.patience = app, patience
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="groupfifo-flower")
         self._groups: Groups | None = None

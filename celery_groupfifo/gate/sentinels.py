@@ -23,7 +23,7 @@ Address = tuple[str, int]
 #: Seconds that an answer is trusted for kept connections.
 FRESH_SECONDS = 1.0
 #: Seconds that one sentinel may take.
-PATIENCE = 0.5
+SENTINEL_PATIENCE = 0.5
 #: After a question that no sentinel answered, the next one waits so many times as long as that one took, so that
 #: callers do not spend their time waiting for sentinels.
 BACK_OFF = 5.0

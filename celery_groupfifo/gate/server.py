@@ -20,7 +20,7 @@ from redis.retry import Retry
 from celery_groupfifo.errors import InvalidSetting
 from celery_groupfifo.gate.connections import Connections, Master
 from celery_groupfifo.gate.failover import Failover
-from celery_groupfifo.gate.sentinels import PATIENCE, SentinelMaster
+from celery_groupfifo.gate.sentinels import SENTINEL_PATIENCE, SentinelMaster
 from celery_groupfifo.masks import masked
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class RedisServer:
         others = int(options.pop("min_other_sentinels", None) or 0)
         if options.pop("ssl", False):
             options["connection_class"] = redis.SSLConnection
-        patience = options.get("socket_timeout") or PATIENCE
+        patience = options.get("socket_timeout") or SENTINEL_PATIENCE
         each = [bounded(options | {"host": host, "port": port}, patience) for host, port in self.sentinels]
         key = (self.sentinels, self.master, repr(sorted(self.sentinel_options.items())))
         return _shared(key, lambda: SentinelMaster([Connections(one) for one in each], self.master or "", others))

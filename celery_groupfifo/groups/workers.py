@@ -13,7 +13,7 @@ from celery_groupfifo.gate.servers import broker_connection
 logger = logging.getLogger(__name__)
 
 #: Seconds after which a worker without an answer counts as silent.
-PATIENCE = 1.0
+WORKER_PATIENCE = 1.0
 
 
 class Workers:
@@ -24,7 +24,7 @@ class Workers:
         patience: Seconds to wait for answers.
     """
 
-    def __init__(self, app: Celery, patience: float = PATIENCE) -> None:
+    def __init__(self, app: Celery, patience: float = WORKER_PATIENCE) -> None:
         self._app, self._patience = app, patience
 
     def pid(self, worker: str, task_id: str) -> int | None:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: The event for tasks that were taken out of the gate; its field `uuids` has their ids.
 REVOKED = f"{EVENT_GROUP}-revoked"
 #: Seconds to wait for a connection to the broker for an event.
-PATIENCE = 1.0
+MONITOR_PATIENCE = 1.0
 
 
 def revoke_parked(app: Celery, task_id: str, note: str = "") -> bool:
@@ -80,7 +80,7 @@ def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
         return
     try:
         with app.producer_or_acquire() as producer:
-            producer.connection.ensure_connection(max_retries=1, timeout=PATIENCE)
+            producer.connection.ensure_connection(max_retries=1, timeout=MONITOR_PATIENCE)
             name = f"{EVENT_GROUP}@{socket.gethostname()}"
             dispatcher = app.events.Dispatcher(enabled=False, hostname=name, buffer_while_offline=False)
             dispatcher.publish(REVOKED, {"uuids": list(task_ids)}, producer, retry=False)

@@ -14,7 +14,7 @@ from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.run import Run
 
 #: Seconds after which a ticket without an answer is not counted any more.
-PATIENCE = 1.0
+BEGIN_PATIENCE = 1.0
 #: Tickets that are not counted, at most: the worker holds their messages in memory.
 MOST = 1000
 
@@ -43,7 +43,7 @@ class Prefetch:
         self._waiting[run] = now()
         if not self._looking:
             self._looking = True
-            self._loop.later(PATIENCE, self._look)
+            self._loop.later(BEGIN_PATIENCE, self._look)
 
     def answered(self, run: Run) -> None:
         """Note that the ticket of a run waits no more."""
@@ -53,7 +53,7 @@ class Prefetch:
             self._consumer.qos.decrement_eventually()
 
     def _look(self) -> None:
-        since = now() - PATIENCE
+        since = now() - BEGIN_PATIENCE
         for run, waits_since in list(self._waiting.items()):  # a copy, as answers may come in other threads
             if waits_since > since or len(self._uncounted) >= MOST:
                 break
@@ -62,4 +62,4 @@ class Prefetch:
                 self._consumer.qos.increment_eventually()
         self._looking = bool(self._waiting)
         if self._looking:
-            self._loop.later(PATIENCE / 2, self._look)
+            self._loop.later(BEGIN_PATIENCE / 2, self._look)

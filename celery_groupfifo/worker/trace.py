@@ -29,7 +29,7 @@ from celery_groupfifo.sending.context import Continuation, continuing
 logger = get_logger(__name__)
 
 #: Seconds that a run waits for the gate to say whether it is late.
-PATIENCE_SECONDS = 1.0
+LEASE_PATIENCE = 1.0
 
 Target = Callable[..., Any]
 
@@ -147,7 +147,7 @@ class _Guard:
         if now() - since <= seconds:
             return  # before its lease is over, a run can only have lost its group when it was surrendered by mistake
         try:
-            gate = gate_of(current_app, "groupfifo-late", timeout=PATIENCE_SECONDS, patient=False)
+            gate = gate_of(current_app, "groupfifo-late", timeout=LEASE_PATIENCE, patient=False)
             lost = gate.lease(self._ticket) is None
         except GateUnavailable as error:
             logger.warning("Can't check whether the lease of group %r is lost: %s", self._key, error)

@@ -161,7 +161,7 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     assert crew.history.numbers(key) == [0]
     assert groups.get(key).reason == "look at it"
     browser.until("because: look at it", "#gf-about")
-    browser.until("1 done", "#gf-about")
+    browser.until("1 succeeded", "#gf-about")
     # Skip the head: it is the one that was shown.
     head = groups.get(key).head
     browser.until(str(head), "#gf-about")

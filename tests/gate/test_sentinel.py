@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from celery_groupfifo.gate.gate import Gate, build_gate
-from celery_groupfifo.gate.sentinels import PATIENCE
+from celery_groupfifo.gate.sentinels import SENTINEL_PATIENCE
 from tests.gate import sentinels
 from tests.gate.sentinels import PASSWORD, Watched
 from tests.gate.support import make_entry
@@ -97,10 +97,10 @@ def test_while_no_sentinel_answers_what_is_kept_goes_on(calm: Watched) -> None:
             started = time.monotonic()
             assert park(gate, f"w{number}")
             took.append(time.monotonic() - started)
-            if took[-1] > PATIENCE:
+            if took[-1] > SENTINEL_PATIENCE:
                 break
             time.sleep(0.05)
-        assert PATIENCE < took[-1] < 10, "it has asked all of them, and each has half a second, not five"
+        assert SENTINEL_PATIENCE < took[-1] < 10, "it has asked all of them, and each has half a second, not five"
         started = time.monotonic()
         for number in range(20):
             assert park(gate, f"x{number}")
