@@ -19,13 +19,15 @@ from celery_groupfifo import GroupFifoTask
 def record(task: Any, event: str, number: int) -> None:
     line = {
         "event": event,
-        "group": task.group.key,
+        "key": task.group.key,
         "number": number,
         "fence": task.group.fence,
         "attempt": task.group.attempt,
         "lost": task.group.lost,
+        "id": task.request.id,
+        "pid": os.getpid(),
         "worker": task.request.hostname,
-        "time": time.clock_gettime(time.CLOCK_MONOTONIC),
+        "at": time.clock_gettime(time.CLOCK_MONOTONIC),
     }
     descriptor = os.open(os.environ["E2E_HISTORY"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:

@@ -59,3 +59,17 @@ class History:
         for earlier, later in pairwise(self.group(key)):
             assert earlier.fence < later.fence, f"{later} has no higher fence than {earlier}"
             assert earlier.last_sign <= later.began, f"{later} began before the end of {earlier}"
+
+    def assert_all_in_line(self) -> None:
+        """So it is in all groups."""
+        for key in {run.key for run in self.runs if run.key is not None}:
+            self.assert_in_line(key)
+
+    def most_at_once(self) -> int:
+        """Return the largest number of runs under way at one moment."""
+        moments = [(run.began, 1) for run in self.runs] + [(run.last_sign, -1) for run in self.runs]
+        now = most = 0
+        for _, change in sorted(moments):
+            now += change
+            most = max(most, now)
+        return most
