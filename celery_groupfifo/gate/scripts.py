@@ -34,6 +34,8 @@ NAMES = (
     "census",
     "heads",
     "recall",
+    "line",
+    "place",
 )
 
 INCLUDE = "--@include "

@@ -9,14 +9,17 @@ from typing import Any
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import Flight, StoredEntry, Waiting
+from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.view import Group, Running, moment
 
 #: Flags that operators and failures set on a group, the strongest first: each is a field of the group's hash.
 FLAGS = ("paused", "blocked", "draining")
-#: Places of a line per round trip.
+#: Places of a line, that are not empty, per round trip.
 PLACES = 100
+#: Places that one call looks at, during which Redis serves no other client: those whose entry is looked for, and those
+#: that are only compared.
+WALKED, PASSED = 1500, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +146,19 @@ class Reader:
 
     def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[Place]:
         """Yield the places of a line that are not empty, at most `limit` of them, from a place on."""
-        given = 0
-        while given < limit:
-            items = self.one("lrange", keys.waiting(name), start, start + PLACES - 1)
-            places = [Waiting.parse(item.decode()) for item in items]
-            if not places:
-                return
-            texts = self.texts(keys, [place.name for place in places])
-            for number, ((us, id), text) in enumerate(zip(places, texts, strict=True), start):
-                entry = StoredEntry.parse(text)
-                if text is not None and (entry is None or entry.us == us):
-                    yield Place(number, us, id, text)
-                    given += 1
-                    if given == limit:
-                        return
-            start += len(items)
+        while start >= 0 and limit > 0:
+            args = [start, min(limit, PLACES), WALKED]
+            start, *found = self.gate.store.run("line", keys, [keys.waiting(name)], args)
+            for number, us, id, text in found:
+                yield Place(number, us.decode(), id.decode(), text)
+            limit -= len(found)
+
+    def place(self, keys: Keys, name: Quoted, us: str, id: str) -> int | None:
+        """Return the place of an entry in a line; None when it stands in none."""
+        place, below = -1, -1
+        while place < 0 and below:
+            place, below = self.gate.store.run("place", keys, [keys.waiting(name)], [us, id, below, PASSED])
+        return place if place >= 0 else None
 
     def entry(self, keys: Keys, group: Quoted, task_id: str) -> tuple[str, bytes] | None:
         """Return name and text of the entry of a task in a group, quoted; None when there is none."""

@@ -100,6 +100,20 @@ def census(world: World) -> Call:
     return lambda: world.gate.store.run("census", world.keys, [], [0, 100])
 
 
+def line(world: World) -> Call:
+    for id in "abcd":
+        world.park(id)
+    world.gate.revoke("b")
+    return lambda: world.gate.store.run("line", world.keys, [world.keys.waiting("g")], [0, 100, 1000])
+
+
+def place(world: World) -> Call:
+    world.park("a")
+    world.park("b")
+    us = world.redis.hget(world.keys.entries, "b").split(b" ")[0]
+    return lambda: world.gate.store.run("place", world.keys, [world.keys.waiting("g")], [us, "b", -1, 100])
+
+
 def recall(world: World) -> Call:
     world.run("a")
     world.park("b", "other")
@@ -134,7 +148,9 @@ CASES = [
     Case("ages", ages),
     Case("census", census),
     Case("recall", recall),
+    Case("line", line),
+    Case("place", place),
 ]
 
 #: Scripts that change nothing.
-READING = {"ages", "census"}
+READING = {"ages", "census", "line", "place"}
