@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, entry_names, task_of, unquote
@@ -20,6 +20,12 @@ PLACES = 100
 #: Places that one call looks at, during which Redis serves no other client: those whose entry is looked for, and those
 #: that are only compared.
 WALKED, PASSED = 1500, 2000
+#: Groups per call of a survey.
+SURVEYED = 200
+#: Groups, or fields and members, that one command reads.
+AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,14 @@ class Place:
     us: str
     id: str
     text: bytes
+
+
+class Surveyed(NamedTuple):
+    """A page of groups: their names, their depths, and the words of each script."""
+
+    names: Sequence[str]
+    depths: Sequence[str]
+    words: Sequence[Sequence[str]]
 
 
 class Reader:
@@ -51,6 +65,24 @@ class Reader:
         """Run one command; see `ask`."""
         return self.ask(command, lambda pipe: getattr(pipe, command)(*args, **options))[0]
 
+    def many(self, command: str, key: str, names: Sequence[str]) -> list[Any]:
+        """Read fields (`hmget`) or scores (`zmscore`), however many."""
+        found: list[Any] = []
+        for start in range(0, len(names), AT_ONCE):
+            found += self.one(command, key, names[start : start + AT_ONCE])
+        return found
+
+    def pages(self, command: str, key: str, *bounds: Any, **options: Any) -> Iterator[list[Any]]:
+        """Yield the parts of a range: of places (`lrange`, `zrange`), or of scores (`zrangebyscore`, with bounds)."""
+        start, size = 0, AT_ONCE
+        while size == AT_ONCE:
+            if bounds:
+                page = self.one(command, key, *bounds, start=start, num=AT_ONCE, **options)
+            else:
+                page = self.one(command, key, start, start + AT_ONCE - 1, **options)
+            yield page
+            start, size = start + AT_ONCE, len(page)
+
     def scan(self, command: str, key: str, count: int, match: str | None = None) -> Iterator[list[tuple[str, Any]]]:
         """Yield the pages of a hash (`hscan`) or a sorted set (`zscan`): a changed item may be in two pages or none."""
         cursor = -1
@@ -58,6 +90,37 @@ class Reader:
             cursor, page = self.one(command, key, max(cursor, 0), match=match, count=count)
             pairs = page.items() if isinstance(page, dict) else page
             yield [(name.decode(), value) for name, value in pairs]
+
+    def survey(self, keys: Keys, scripts: Sequence[str], take: Callable[[Iterator[Surveyed]], T]) -> T:
+        """Read a little of every group of a partition, and return what `take` makes of the pages.
+
+        Args:
+            keys: The partition.
+            scripts: "ages", and "states".
+            take: Called with the pages, again when the connection was lost meanwhile. A changed group may be in two
+                pages or none.
+        """
+        return self.gate.store.ask("groups", lambda: take(self._survey(keys, scripts)))
+
+    def _survey(self, keys: Keys, scripts: Sequence[str]) -> Iterator[Surveyed]:
+        own = {"ages": keys.waiting, "states": keys.group}
+        clock = [self.gate.store.clock, keys.tag]
+        with self.gate.store.ahead(["groups", *scripts]) as calls:
+            calls.send("groups", keys.base, [*clock, 0, SURVEYED])
+            before: list[str] | None = None
+            more = True
+            while more or before is not None:
+                words: list[str] | None = None
+                if more:
+                    cursor, text = calls.read()
+                    words, more = text.decode().split(" ") if text else [], cursor != b"0"
+                    if more:
+                        calls.send("groups", keys.base, [*clock, cursor, SURVEYED])
+                    for script in scripts:
+                        calls.send(script, [*keys.base, *map(own[script], words[::2])], clock)
+                if before is not None:
+                    yield Surveyed(before[::2], before[1::2], [calls.read().decode().split(" ") for _ in scripts])
+                before = words
 
     def now(self) -> float:
         """Return the time of Redis in ms."""
@@ -76,9 +139,12 @@ class Reader:
             names: Of groups.
             details: Read their heads' messages too.
         """
-        if not names:
-            return []
+        found = []
+        for start in range(0, len(names), AT_ONCE):
+            found += self._groups(keys, names[start : start + AT_ONCE], details)
+        return found
 
+    def _groups(self, keys: Keys, names: Sequence[Quoted], details: bool) -> list[Group]:
         def first(pipe: Any) -> None:
             for name in names:
                 pipe.hgetall(keys.group(name)).llen(keys.waiting(name))

@@ -75,7 +75,7 @@ def used(name: str, kind: str) -> Said:
     for first_key, _ in re.findall(r"local key, arg = (\d+) \+ 2 \* done, (\d+) \+ named", body):
         open_from.add(first_key if kind == "KEYS" else "..")
     if kind == "KEYS":
-        open_from |= set(re.findall(r"take_ticket\((\d+),", body))
+        open_from |= set(re.findall(r"take_ticket\((\d+),", body)) | set(re.findall(r"for i = (\d+), #KEYS", body))
         if "KEYS[i]" in body:
             open_from |= set(re.findall(r"for i = (\d+), \d+ \+ count", body))
     else:

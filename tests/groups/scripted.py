@@ -91,7 +91,22 @@ def ages(world: World) -> Call:
     world.park("a2", "A")
     world.run("b", "B")
     lines = [world.keys.waiting(group) for group in "AB"]
-    return lambda: world.gate.store.run("ages", world.keys, lines, [2, "A", "B"])
+    return lambda: world.gate.store.run("ages", world.keys, lines, [])
+
+
+def index(world: World) -> Call:
+    for id in "abc":
+        world.park(id, id)
+    return lambda: world.gate.store.run("groups", world.keys, [], [0, 100])
+
+
+def states(world: World) -> Call:
+    world.run("a", "A")
+    world.run("c", "C")
+    world.park("b", "B")
+    world.redis.hset(world.keys.group("C"), "draining", FLAG)
+    hashes = [world.keys.group(group) for group in "ABC"]
+    return lambda: world.gate.store.run("states", world.keys, hashes, [])
 
 
 def census(world: World) -> Call:
@@ -145,7 +160,9 @@ CASES = [
     Case("retry", retry),
     Case("move", move),
     Case("redrive", redrive),
+    Case("groups", index),
     Case("ages", ages),
+    Case("states", states),
     Case("census", census),
     Case("recall", recall),
     Case("line", line),
@@ -153,4 +170,4 @@ CASES = [
 ]
 
 #: Scripts that change nothing.
-READING = {"ages", "census", "line", "place"}
+READING = {"groups", "ages", "states", "census", "line", "place"}
