@@ -34,6 +34,7 @@ NAMES = (
     "ages",
     "states",
     "census",
+    "lines",
     "heads",
     "recall",
     "line",

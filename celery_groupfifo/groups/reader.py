@@ -26,6 +26,8 @@ SURVEYED = 200
 AT_ONCE = 500
 
 T = TypeVar("T")
+Arguments = tuple[Sequence[str], Sequence[Any]]
+"""A script's own keys and arguments, after those that every script has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,26 @@ class Reader:
                 if before is not None:
                     yield Surveyed(before[::2], before[1::2], [calls.read().decode().split(" ") for _ in scripts])
                 before = words
+
+    def chain(self, name: str, keys: Keys, first: Arguments, then: Callable[[Any], Arguments | None]) -> Iterator[Any]:
+        """Yield the replies of a script that is called again and again; within the call of an `ask`.
+
+        Args:
+            name: Of the script.
+            keys: Of the partition.
+            first: The script's own keys and arguments.
+            then: Returns those of the next call, given a reply; it goes out before the reply is yielded. None: no more.
+        """
+        following: Arguments | None = first
+        with self.gate.store.ahead([name]) as calls:
+            calls.send(name, [*keys.base, *first[0]], [self.gate.store.clock, keys.tag, *first[1]])
+            while following is not None:
+                reply = calls.read()
+                following = then(reply)
+                if following is not None:
+                    more, args = following
+                    calls.send(name, [*keys.base, *more], [self.gate.store.clock, keys.tag, *args])
+                yield reply
 
     def now(self) -> float:
         """Return the time of Redis in ms."""

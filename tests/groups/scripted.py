@@ -129,6 +129,14 @@ def place(world: World) -> Call:
     return lambda: world.gate.store.run("place", world.keys, [world.keys.waiting("g")], [us, "b", -1, 100])
 
 
+def lines(world: World) -> Call:
+    world.run("a", "A")
+    world.park("a2", "A")
+    world.park("b", "B")
+    places = [key for group in "AB" for key in (world.keys.waiting(group), world.keys.group(group))]
+    return lambda: world.gate.store.run("lines", world.keys, places, [100, 100])
+
+
 def recall(world: World) -> Call:
     world.run("a")
     world.park("b", "other")
@@ -164,10 +172,11 @@ CASES = [
     Case("ages", ages),
     Case("states", states),
     Case("census", census),
+    Case("lines", lines),
     Case("recall", recall),
     Case("line", line),
     Case("place", place),
 ]
 
 #: Scripts that change nothing.
-READING = {"groups", "ages", "states", "census", "line", "place"}
+READING = {"groups", "ages", "states", "census", "lines", "line", "place"}

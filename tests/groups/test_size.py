@@ -131,12 +131,13 @@ def test_all_pages_by_key_name_every_group_once(world: World, groups: Groups) ->
     assert len(found) == MANY
 
 
-def test_verify_looks_at_all_of_them_in_small_bites(world: World, groups: Groups) -> None:
+def test_verify_looks_at_all_of_them_in_small_bites(world: World, groups: Groups, sent: list[tuple[str, int]]) -> None:
     world.redis.config_resetstat()
-    with recorded(world.gate.store) as made:
-        assert groups.verify() == []
-    assert len([call for call in made if call.script == "census"]) >= MANY / (3 * verify.CENSUS)
+    assert groups.verify() == []
+    assert MANY / (3 * verify.CENSUS) <= len(sizes(sent, "census")) <= 2 * MANY / verify.CENSUS
+    assert sum(sizes(sent, "lines")) >= 2 * MANY and max(sizes(sent, "lines")) <= 2 * verify.GROUPS
     assert "keys" not in calls(world)
+    assert calls(world)["evalsha"] == len(sent)
 
 
 @pytest.mark.parametrize("words", [["list"], ["stats"], ["explain", "customer:5", "--no-workers"], ["find", "t5"]])
