@@ -127,7 +127,7 @@ def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
     names = [name for name, since in ages.items() if not since]
     for start in range(0, len(names), SURVEYED):
         some = names[start : start + SURVEYED]
-        words = reader.gate.store.run("states", keys, [keys.group(name) for name in some], []).split(b" ")
+        words = reader.run("states", keys, [keys.group(name) for name in some], []).split(b" ")
         ages.update(zip(some, map(int, words[1::3]), strict=True))
     return ages
 

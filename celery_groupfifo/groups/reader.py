@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +12,7 @@ from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, entry_names, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
+from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.view import Group, Running, moment
 
 #: Flags that operators and failures set on a group, the strongest first: each is a field of the group's hash.
@@ -53,15 +55,26 @@ class Reader:
 
     Args:
         gate: The gate.
+        pace: Limits the time spent on reading; None: no limit.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, pace: Pace | None = None) -> None:
         self.gate = gate
+        self._pace = pace
         self.partitions: list[Keys] = gate.keyspace.partitions
 
     def ask(self, name: str, build: Callable[[Any], None]) -> list[Any]:
         """Run a pipeline of reads, see `Store.read`."""
-        return self.gate.store.read(name, build)
+        with self._paced():
+            return self.gate.store.read(name, build)
+
+    def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a script that only reads, see `Store.run`."""
+        with self._paced():
+            return self.gate.store.run(name, keys, more, args)
+
+    def _paced(self) -> AbstractContextManager[None]:
+        return self._pace.call() if self._pace is not None else nullcontext()
 
     def one(self, command: str, *args: Any, **options: Any) -> Any:
         """Run one command; see `ask`."""
@@ -102,7 +115,8 @@ class Reader:
             take: Called with the pages, again when the connection was lost meanwhile. A changed group may be in two
                 pages or none.
         """
-        return self.gate.store.ask("groups", lambda: take(self._survey(keys, scripts)))
+        with self._paced():
+            return self.gate.store.ask("groups", lambda: take(self._survey(keys, scripts)))
 
     def _survey(self, keys: Keys, scripts: Sequence[str]) -> Iterator[Surveyed]:
         own = {"ages": keys.waiting, "states": keys.group}
@@ -236,7 +250,7 @@ class Reader:
         """Yield the places of a line that are not empty, at most `limit` of them, from a place on."""
         while start >= 0 and limit > 0:
             args = [start, min(limit, PLACES), WALKED]
-            start, *found = self.gate.store.run("line", keys, [keys.waiting(name)], args)
+            start, *found = self.run("line", keys, [keys.waiting(name)], args)
             for number, us, id, text in found:
                 yield Place(number, us.decode(), id.decode(), text)
             limit -= len(found)
@@ -245,7 +259,7 @@ class Reader:
         """Return the place of an entry in a line; None when it stands in none."""
         place, below = -1, -1
         while place < 0 and below:
-            place, below = self.gate.store.run("place", keys, [keys.waiting(name)], [us, id, below, PASSED])
+            place, below = self.run("place", keys, [keys.waiting(name)], [us, id, below, PASSED])
         return place if place >= 0 else None
 
     def entry(self, keys: Keys, group: Quoted, task_id: str) -> tuple[str, bytes] | None:

@@ -6,6 +6,7 @@ import pytest
 
 from celery_groupfifo import Groups
 from celery_groupfifo.groups import reader as reading
+from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
 from tests.gate.scripted import recorded
 from tests.gate.support import World, make_entry
@@ -105,3 +106,41 @@ def test_a_task_that_joined_late_is_found_part_by_part(
     with recorded(world.gate.store) as made:
         assert Reader(world.gate).place(world.keys, "g", "1", "unknown") is None
     assert len(made) == 1 + 7
+
+
+class Counting(Pace):
+    """A pace that counts its calls, and whose waits are none."""
+
+    calls = 0
+
+    def owed(self) -> float:
+        """Count a call."""
+        type(self).calls += 1
+        return 0.0
+
+
+def test_looking_is_paced_and_acting_is_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("celery_groupfifo.groups.api.Pace", Counting)
+    monkeypatch.setattr("celery_groupfifo.groups.operate.tell_revoked", lambda *_: None)
+    groups, free = Groups(world.app, world.gate), Groups(world.app, world.gate, paced=False)
+    park(world, 10)
+    looks = [
+        lambda groups: groups.list(sort="age"),
+        lambda groups: groups.list(sort="depth"),
+        lambda groups: groups.get("g"),
+        lambda groups: groups.tasks("g"),
+        lambda groups: groups.find("t5"),
+        lambda groups: groups.explain("g", ask_workers=False),
+        lambda groups: groups.stats(),
+        lambda groups: groups.actions(),
+    ]
+    for look in looks:
+        Counting.calls = 0
+        look(groups)
+        assert Counting.calls > 0
+        Counting.calls = 0
+        look(free)
+        assert Counting.calls == 0
+    assert groups.verify() == []
+    assert groups.move("g", "h") == 9 and groups.purge("h") == 9
+    assert Counting.calls == 0
