@@ -30,10 +30,10 @@ class Groups:
     gate. `by` names the operator; left out, the user and host of this process.
 
     A process that looks without pause is slowed down, so that the workers are not: after two seconds of CPU time it may
-    spend a tenth of the time on looking. Changes, `verify` and `doctor` are not.
+    spend a twentieth of the time on looking. Changes, `verify` and `doctor` are not.
 
     A process that looks without pause is slowed down, so that the workers are not: after two seconds of CPU time it may
-    spend a tenth of the time on looking. Changes, `verify` and `doctor` have no limit.
+    spend a twentieth of the time on looking. Changes, `verify` and `doctor` have no limit.
 
     Args:
         app: The app.

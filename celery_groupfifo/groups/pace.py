@@ -9,7 +9,7 @@ from time import monotonic, sleep, thread_time
 
 #: Part of the time that may be spent on looking, and the seconds that are free at first and after a rest. They are
 #: seconds of CPU of the process that looks: Redis spends about as many. Waiting for an answer costs nobody anything.
-SHARE, BURST = 0.1, 2.0
+SHARE, BURST = 0.05, 2.0
 #: Seconds that one call waits at most.
 LONGEST = 5.0
 
