@@ -24,6 +24,7 @@ from celery_groupfifo.flower.kept import Kept
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.doctor import queues_with_heads
+from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.workers import Workers
 
@@ -35,6 +36,9 @@ Answer = TypeVar("Answer")
 GATE_PATIENCE = 10.0
 #: Calls to the gate at the same time.
 THREADS = 6
+#: Part of the time (of CPU) that answers for all visitors together may take, seconds that are free at first and after a
+#: rest, and seconds that a request waits for that at most.
+PACE = 0.1, 5.0, 1.0
 #: Seconds that an index serves at least; a slow one serves ten times as long as its reading took.
 INDEX_AGE = 1.0
 #: Seconds that the workers' answers serve.
@@ -54,6 +58,7 @@ class Board:
     def __init__(self, app: Celery, patience: float = GATE_PATIENCE) -> None:
         self.app, self.patience = app, patience
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="groupfifo-flower")
+        self._pace = Pace(*PACE)
         self._groups: Groups | None = None
         self._lock = threading.Lock()
         self.index_kept = Kept(lambda: read_index(self.reader), INDEX_AGE)
@@ -74,10 +79,16 @@ class Board:
             GateUnavailable: Redis can't be reached, or has not answered in time.
         """
         loop = asyncio.get_running_loop()
+        if owed := self._pace.owed():
+            await asyncio.sleep(owed)
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._executor, do), self.patience)
+            return await asyncio.wait_for(loop.run_in_executor(self._executor, self._counted, do), self.patience)
         except asyncio.TimeoutError as error:
             raise GateUnavailable(f"The gate has not answered within {self.patience:g} s.") from error
+
+    def _counted(self, do: Callable[[], Answer]) -> Answer:
+        with self._pace.call(wait=lambda seconds: None):
+            return do()
 
     async def keep_sampling(self) -> None:
         """Read the totals every few seconds, until the page has had no visitor for a while."""
@@ -101,7 +112,7 @@ class Board:
         """Return the groups of the gate, through connections of Flower's own."""
         with self._lock:
             if self._groups is None:
-                self._groups = Groups(self.app, build_gate(self.app, "groupfifo-flower"))
+                self._groups = Groups(self.app, build_gate(self.app, "groupfifo-flower"), paced=False)
             return self._groups
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest, nsmallest
 from time import time
 from typing import Any
 
@@ -33,10 +34,9 @@ def groups(
     """
     index = board.index()
     rows = index.select(search, state)
-    rows.sort(key=lambda row: row.key)
-    rows.sort(key=_order(sort), reverse=descending)
+    first = (nlargest if descending else nsmallest)(offset + limit, rows, _order(sort))  # keeps the order of equal ones
     return {
-        "groups": [_row(group) for group in _read(board, rows[offset : offset + limit])],
+        "groups": [_row(group) for group in _read(board, first[offset:])],
         "total": len(index.rows),
         "matched": len(rows),
         "depth": sum(row.depth for row in rows),
@@ -69,13 +69,12 @@ def _row(group: Group) -> dict[str, Any]:
 def summary(board: Board) -> dict[str, Any]:
     """Return the numbers of the cards, and the warnings."""
     index = board.index()
-    running = sum(len(row.running) for row in index.rows)
     fleet = board.fleet_known
     return {
         "groups": len(index.rows),
         "states": index.states,
-        "running": running,
-        "parked": max(sum(row.depth - len(row.flights) for row in index.rows), 0),
+        "running": index.running,
+        "parked": max(index.tasks - index.in_flight, 0),
         "oldest_age": index.oldest,
         "dead_letters": int(board.groups.stats()["dead_letters"]),
         "throughput": board.throughput(),
@@ -195,9 +194,7 @@ def _leases(board: Board, runs: list[tuple[Row, Flight]], now: float) -> list[di
     leases = []
     for at, keys in enumerate(board.reader.partitions):
         mine = [(row, flight) for row, flight in runs if row.at == at]
-        if not mine:
-            continue
-        ends = board.reader.one("zmscore", keys.due, [f"l {flight.id}" for _, flight in mine])
+        ends = board.reader.many("zmscore", keys.due, [f"l {flight.id}" for _, flight in mine])
         for (row, flight), end in zip(mine, ends, strict=True):
             leases.append(
                 {

@@ -1,23 +1,24 @@
 """The index of all groups of a gate, with few data of each, so that a page can sort, search and filter over them.
 
-Redis has no order by age or state and no search, so four small values of every group are read in long round trips. The
-few groups on a page are read again for it, see data.py.
+Redis has no order by age or state and no search, so a few small values of every group are read, see `Reader.survey`.
+The few groups on a page are read again for it, see data.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from celery_groupfifo.gate.keys import Keys, Quoted, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, due_score, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
-from celery_groupfifo.groups.reader import FLAGS, Reader, state_of
+from celery_groupfifo.groups.reader import FLAGS, STATES_IN_FLIGHT, Reader, Surveyed
 
-#: Groups per call.
-CHUNK = 2000
+#: States of groups by the letters of flags and of entries in flight, the strongest first.
+_LETTERS = {state[0]: state for state in (*FLAGS, *STATES_IN_FLIGHT.values())}
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Row:
         depth: All of its tasks at the gate.
         state: See `Group.state`.
         since: Time when its oldest task in line was parked, or its head came into its state; ms of Redis, 0: unknown.
-        flights: Its entries in flight.
+        running: Its entries that run, the oldest first.
     """
 
     at: int
@@ -39,19 +40,13 @@ class Row:
     key: str
     depth: int
     state: str = "held"
-    since: float = 0
-    flights: list[Flight] = field(default_factory=list)
-
-    @property
-    def running(self) -> list[Flight]:
-        """Return the entries that run."""
-        return [flight for flight in self.flights if flight.state == "running"]
+    since: int = 0
+    running: tuple[Flight, ...] = ()
 
     @property
     def worker(self) -> str:
         """Return the worker of its first run; empty when none runs."""
-        running = self.running
-        return running[0].worker if running else ""
+        return self.running[0].worker if self.running else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +54,22 @@ class Index:
     """The groups of a gate at about one moment.
 
     Attributes:
-        rows: One per group.
+        rows: One per group, in the order of their keys.
         now: Time of the reading, ms of Redis.
         states: Number of groups in each state.
+        tasks: Parked and in flight.
+        in_flight: Entries in flight.
+        running: Entries that run.
+        oldest: The longest waiting time of a group, in seconds.
     """
 
     rows: list[Row]
     now: float
     states: dict[str, int]
+    tasks: int
+    in_flight: int
+    running: int
+    oldest: float | None
 
     def select(self, search: str = "", state: str = "") -> list[Row]:
         """Return groups in a state whose key, running task's id or worker contains a text, in any letter case."""
@@ -75,12 +78,6 @@ class Index:
         if state:
             rows = (row for row in rows if row.state == state)
         return [row for row in rows if not wanted or _holds(row, wanted)]
-
-    @property
-    def oldest(self) -> float | None:
-        """Return the longest waiting time of a group, in seconds."""
-        since = min((row.since for row in self.rows if row.since), default=None)
-        return None if since is None else max(self.now - since, 0) / 1000
 
 
 def _holds(row: Row, wanted: str) -> bool:
@@ -110,54 +107,63 @@ def read_index(reader: Reader) -> Index:
     """
     now = reader.now()
     rows: list[Row] = []
+    in_flight = running = 0
     for at, keys in enumerate(reader.partitions):
-        found = {row.name: row for row in _groups(reader, at, keys)}
-        _take_flights(reader, keys, found)
-        _take_flags(reader, keys, found, at)
+        found, flying = reader.survey(keys, ["ages", "states"], partial(_rows, at))
+        _take_paused(reader, keys, found, at)
+        running += _take_runs(reader, keys, found)
         rows += found.values()
-    return Index(rows, now, dict(Counter(row.state for row in rows)))
+        in_flight += flying
+    rows.sort(key=lambda row: row.key)
+    since = min((row.since for row in rows if row.since), default=None)
+    oldest = None if since is None else max(now - since, 0) / 1000
+    states = dict(Counter(row.state for row in rows))
+    return Index(rows, now, states, sum(row.depth for row in rows), in_flight, running, oldest)
 
 
-def _groups(reader: Reader, at: int, keys: Keys) -> Iterator[Row]:
-    for page in reader.scan("zscan", keys.depth, CHUNK):
-        names = [name for name, _ in page]
-        if names:
-            lines = [keys.line(Quoted(name)) for name in names]
-            ages = reader.gate.store.run("ages", keys, lines, [len(names), *names])
-            for (name, depth), since in zip(page, ages, strict=True):
-                # In line and nothing in flight: the next sweep lets it go on. Not in line: an ETA has not come.
-                yield Row(at, Quoted(name), unquote(name), int(depth), "waiting" if since else "held", since)
+def _rows(at: int, pages: Iterator[Surveyed]) -> tuple[dict[str, Row], int]:
+    """Return the rows of a partition by their groups, and the number of entries in flight."""
+    rows, flying = {}, 0
+    for page in pages:
+        ages, words = page.words
+        for name, depth, parked, flags, since, count in zip(
+            page.names, page.depths, ages, words[::3], words[1::3], words[2::3], strict=True
+        ):
+            flying += int(count)
+            at_ms = int(parked) or int(since)
+            rows[name] = Row(at, Quoted(name), unquote(name), int(depth), _state(flags, parked != "0"), at_ms)
+    return rows, flying
 
 
-def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
-    for page in reader.scan("hscan", keys.flight, CHUNK):
-        for id, text in page:
+def _state(flags: str, in_line: bool) -> str:
+    """Return the state of a group from its letters, see lua/states.lua."""
+    for letter, state in _LETTERS.items():
+        if letter in flags:
+            return state
+    # In line and nothing in flight: the next sweep lets it go on. Not in line: an ETA has not come.
+    return "waiting" if in_line else "held"
+
+
+def _take_paused(reader: Reader, keys: Keys, rows: dict[str, Row], at: int) -> None:
+    """Add paused groups that are empty."""
+    for page in reader.pages("zrange", keys.paused):
+        for name in (each.decode() for each in page):
+            if name not in rows:
+                rows[name] = Row(at, Quoted(name), unquote(name), 0, "paused")
+
+
+def _take_runs(reader: Reader, keys: Keys, rows: dict[str, Row]) -> int:
+    """Add the entries that run, which have a lease, and return their number."""
+    runs: dict[str, dict[str, Flight]] = {}
+    for page in reader.pages("zrangebyscore", keys.due, due_score("l", 0), f"({due_score('h', 0)}"):
+        ids = [member.decode()[2:] for member in page]
+        for id, text in zip(ids, reader.many("hmget", keys.flight, ids), strict=True):
             flight = Flight.parse(id, text)
-            if flight is not None and flight.group in rows:
-                rows[flight.group].flights.append(flight)
-    for row in rows.values():
-        if row.flights:
-            row.flights.sort(key=lambda flight: flight.fence)
-            row.state = state_of(row.flights, row.state)
-            row.since = row.since or row.flights[0].since
-
-
-def _take_flags(reader: Reader, keys: Keys, rows: dict[Quoted, Row], at: int) -> None:
-    """Set the states from flags of operators and failures; a paused group is listed while it is empty, too."""
-    for name in (Quoted(each.decode()) for each in reader.one("zrange", keys.paused, 0, -1)):
-        rows.setdefault(name, Row(at, name, unquote(name), 0, "paused")).state = "paused"
-    names = list(rows)
-    for start in range(0, len(names), CHUNK):
-        chunk = names[start : start + CHUNK]
-
-        def build(pipe: Any, chunk: list[Quoted] = chunk) -> None:
-            for name in chunk:
-                pipe.hmget(keys.group(name), FLAGS)
-
-        for name, flags in zip(chunk, reader.ask("flags", build), strict=True):
-            state = next((flag for flag, text in zip(FLAGS, flags, strict=True) if text is not None), None)
-            if state is not None:
-                rows[name].state = state
+            if flight is not None and flight.state == "running" and flight.group in rows:
+                runs.setdefault(flight.group, {})[id] = flight
+    for name, flights in runs.items():
+        rows[name].running = tuple(sorted(flights.values(), key=lambda flight: flight.fence))
+    return sum(len(flights) for flights in runs.values())
 
 
 __all__ = ["ORDERS", "Index", "Row", "read_index"]

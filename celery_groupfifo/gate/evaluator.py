@@ -7,8 +7,8 @@ main process, for every task.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -37,6 +37,25 @@ def load(connection: Any, names: Sequence[str]) -> None:
         connection.send_command("SCRIPT", "LOAD", scripts.source(name))
     for _ in names:
         connection.read_response()
+
+
+class Ahead:
+    """Scripts that are sent before the answers of earlier ones are read: Redis works while its client does.
+
+    Args:
+        connection: To the server, which knows the scripts; not in use elsewhere.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def send(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> None:
+        """Send a call."""
+        self._connection.send_command("EVALSHA", scripts.sha(name), len(keys), *keys, *args)
+
+    def read(self) -> Any:
+        """Return the answer of the oldest call whose answer was not read."""
+        return self._connection.read_response()
 
 
 class Evaluator:
@@ -73,6 +92,22 @@ class Evaluator:
             raise
         self._connections.give_back(connection)
         return reply
+
+    @contextmanager
+    def ahead(self, names: Sequence[str]) -> Iterator[Ahead]:
+        """Lend a connection for calls whose answers are read later; all of them, unless an exception ends it.
+
+        Args:
+            names: Of the scripts.
+        """
+        connection = self._connections.take()
+        try:
+            load(connection, names)
+            yield Ahead(connection)
+        except BaseException:
+            self._connections.close(connection)
+            raise
+        self._connections.give_back(connection)
 
     def _evaluate(self, connection: Any, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         connection.send_command("EVALSHA", scripts.sha(name), len(keys), *keys, *args)

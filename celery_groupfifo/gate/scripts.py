@@ -28,10 +28,15 @@ NAMES = (
     "retry",
     "move",
     "redrive",
+    "groups",
     "ages",
+    "states",
     "census",
+    "lines",
     "heads",
     "recall",
+    "line",
+    "place",
 )
 
 

@@ -8,7 +8,7 @@ that fails, `GateUnavailable` is raised, and the caller may repeat the call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
-from celery_groupfifo.gate.evaluator import Evaluator
+from celery_groupfifo.gate.evaluator import Ahead, Evaluator
 from celery_groupfifo.gate.keys import Keys, due_score
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, wrap_error
@@ -102,6 +102,10 @@ class Store:
         every = [*keys.base, *more]
         values = [self.clock, keys.tag, *args]
         return self.ask(name, lambda: self._scripts.call(name, every, values))
+
+    def ahead(self, names: Sequence[str]) -> AbstractContextManager[Ahead]:
+        """Lend a connection for scripts that only read, within the call of an `ask`; see `Evaluator.ahead`."""
+        return self._scripts.ahead(names)
 
     def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:
         """Run a script many times in one round trip.

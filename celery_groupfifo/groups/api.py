@@ -15,6 +15,7 @@ from celery_groupfifo.groups.explain import Explainer
 from celery_groupfifo.groups.letters import DeadLetters
 from celery_groupfifo.groups.listing import list_groups
 from celery_groupfifo.groups.operate import Operator
+from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Found, Group, Page, Parked
 from celery_groupfifo.groups.workers import Workers
@@ -29,9 +30,13 @@ class Groups:
     Each change is one atomic step, safe to repeat, logged under `celery_groupfifo.audit` and kept in a list at the
     gate. `by` names the operator; left out, the user and host of this process.
 
+    A process that looks without pause is slowed down, so that the workers are not: after two seconds of CPU time it may
+    spend a twentieth of the time on looking. Changes, `verify` and `doctor` have no limit.
+
     Args:
         app: The app.
         gate: Its gate, when there is one already.
+        paced: Limit the time that is spent on looking. False: the caller has a limit of its own.
 
     Raises:
         InvalidSetting: A `groupfifo_` setting is wrong, or no Redis is known.
@@ -39,12 +44,13 @@ class Groups:
     Every method raises `GateUnavailable` when Redis can't be reached, and `InvalidGroupKey` for an invalid key.
     """
 
-    def __init__(self, app: Celery, gate: Gate | None = None) -> None:
+    def __init__(self, app: Celery, gate: Gate | None = None, paced: bool = True) -> None:
         self.app = app
         self.gate = gate or gate_of(app)
-        self._reader = Reader(self.gate)
-        self._operator = Operator(app, self.gate, self._reader)
-        self._letters = DeadLetters(self.gate, self._reader)
+        free = Reader(self.gate)
+        self._reader, self._examiner = Reader(self.gate, Pace()) if paced else free, free
+        self._operator = Operator(app, self.gate, free)
+        self._letters = DeadLetters(self.gate, free)
 
     # -- read --------------------------------------------------------------
 
@@ -246,7 +252,7 @@ class Groups:
             False when it is not at the gate, or runs: then use `app.control.revoke`. Also when its failure blocks its
             group: that ends with `retry`, `skip` or `drop`.
         """
-        found = sorted(find.find_all(self._reader, task_id), key=lambda found: found.state == "running")
+        found = sorted(find.find_all(self._examiner, task_id), key=lambda found: found.state == "running")
         if not found:
             return False
         note = audit.new_note("revoke", found[0].key, by, task_id=task_id)
@@ -315,11 +321,11 @@ class Groups:
         Args:
             repair: True: repair those that can be repaired.
         """
-        return verify.verify(self._reader, repair)
+        return verify.verify(self._examiner, repair)
 
     def doctor(self) -> builtins.list[Check]:
         """Check the surroundings of the gate; each finding says why it matters, and what to do."""
-        return doctor.doctor(self.app, self._reader)
+        return doctor.doctor(self.app, self._examiner)
 
     # -- parts -------------------------------------------------------------
 

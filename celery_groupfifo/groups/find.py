@@ -50,11 +50,8 @@ def _found(
     if flight is not None and flight.state == "running":
         run = running_of(flight, {f"l {id}": lease}, {id: task}, reader.now())
     elif flight is None:
-
-        def build(pipe: Any) -> None:
-            pipe.lpos(keys.line(group), f"{where.us if where else 0} {id}").zscore(keys.due, f"e {group} {id}")
-
-        place, due = reader.ask("find", build)
+        due = reader.one("zscore", keys.due, f"e {group} {id}")
+        place = reader.place(keys, group, where.us, id) if where and due is None else None
         state = "scheduled" if place is None and due is not None else "parked"
     return Found(
         task_id=task_of(id),

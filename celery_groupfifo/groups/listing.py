@@ -7,6 +7,7 @@ age all groups are read, two words of each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from heapq import merge, nsmallest
 from itertools import islice
@@ -14,8 +15,7 @@ from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.keys import Quoted, quote
-from celery_groupfifo.gate.records import Flight
-from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.reader import SURVEYED, Reader, Surveyed
 from celery_groupfifo.groups.view import Group, Page
 from celery_groupfifo.settings import check_number
 
@@ -23,8 +23,6 @@ STATES = ("running", "waiting", "held", "paused", "blocked", "draining")
 SORTS = ("depth", "age", "key")
 #: Groups per round trip.
 CHUNK = 500
-#: Groups per call for their ages, during which Redis serves no other client.
-SINCE = 500
 #: Groups that one call reads in its search for a state: a rare state gives short pages, not slow ones.
 LOOKED_AT = 5_000
 
@@ -88,7 +86,7 @@ def _by_key(reader: Reader, state: str | None, limit: int, cursor: str | None) -
     found, looked_at = Page[Group](), 0
     while at < len(reader.partitions) and len(found) < limit and looked_at < LOOKED_AT:
         depth = reader.partitions[at].depth
-        size = limit if state is None else CHUNK
+        size = min(limit, CHUNK) if state is None else CHUNK
         place, pairs = reader.one("zscan", depth, place, count=size)
         groups = _read(reader, [(at, name.decode()) for name, _ in pairs]).values()
         found += [group for group in groups if state in (None, group.state)]
@@ -101,7 +99,8 @@ def _by_key(reader: Reader, state: str | None, limit: int, cursor: str | None) -
 
 def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Group]:
     partitions = range(len(reader.partitions))
-    ages = [(since, name, at) for at in partitions for name, since in _ages(reader, at).items()]
+    # An unknown age comes last: all that the group has waits for an ETA.
+    ages = [(since or math.inf, name, at) for at in partitions for name, since in _ages(reader, at).items()]
     most = rank + (limit if state is None else LOOKED_AT)
     wanted = iter([(at, name) for _, name, at in nsmallest(most, ages)[rank:]])
 
@@ -118,18 +117,18 @@ def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Gr
 def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
     """Return since when (ms) each group of a partition waits: its first in line, or else its entry in flight."""
     keys = reader.partitions[at]
-    ages: dict[Quoted, int] = {}
-    for pairs in reader.scan("zscan", keys.depth, SINCE):
-        names = [Quoted(name) for name, _ in pairs]
-        if names:
-            lines = [keys.line(name) for name in names]
-            ages.update(zip(names, reader.gate.store.run("ages", keys, lines, [len(names), *names]), strict=True))
-    if not all(ages.values()):
-        for records in reader.scan("hscan", keys.flight, SINCE):
-            for id, text in records:
-                flight = Flight.parse(id, text)
-                if flight is not None and not ages.get(flight.group, 1):
-                    ages[flight.group] = flight.since
+
+    def take(pages: Iterator[Surveyed]) -> dict[Quoted, int]:
+        return {
+            Quoted(name): int(since) for page in pages for name, since in zip(page.names, page.words[0], strict=True)
+        }
+
+    ages = reader.survey(keys, ["ages"], take)
+    names = [name for name, since in ages.items() if not since]
+    for start in range(0, len(names), SURVEYED):
+        some = names[start : start + SURVEYED]
+        words = reader.run("states", keys, [keys.group(name) for name in some], []).split(b" ")
+        ages.update(zip(some, map(int, words[1::3]), strict=True))
     return ages
 
 
@@ -137,9 +136,8 @@ def _paused(reader: Reader, sort: str, limit: int, rank: int) -> Page[Group]:
     """Return a page from the index of paused groups, the only one that has empty ones."""
     found: list[Group] = []
     for at, keys in enumerate(reader.partitions):
-        names = [name.decode() for name in reader.one("zrange", keys.paused, 0, -1)]
-        for start in range(0, len(names), CHUNK):
-            found += _read(reader, [(at, name) for name in names[start : start + CHUNK]]).values()
+        for names in reader.pages("zrange", keys.paused):
+            found += _read(reader, [(at, name.decode()) for name in names]).values()
     orders: dict[str, Callable[[Group], Any]] = {
         "depth": lambda group: -group.depth,
         "age": lambda group: -(group.oldest_age or 0),

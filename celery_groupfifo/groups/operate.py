@@ -125,7 +125,10 @@ class Operator:
         return total
 
     def _purge_scheduled(self, keys: Keys, group: Quoted) -> int:
-        """Take out tasks with an ETA that are in no line: only their members of `due` name them."""
+        """Take out tasks with an ETA that are in no line: only their members of `due` name them, among all groups'."""
+        left = self._reader.groups(keys, [group])
+        if not left or left[0].depth <= len(left[0].running):
+            return 0
         pages = self._reader.scan("zscan", keys.due, SCANNED, f"e {group} *")
         total = 0
         for page in pages:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import Flight, PlaceInLine, StoredEntry
+from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
+from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.view import Group, Running, moment
 
 #: Flags that operators and failures set on a group, the strongest first: each is a field of the group's hash.
 FLAGS = ("paused", "blocked", "draining")
-#: Places of a line per round trip.
+#: Places of a line, that are not empty, per round trip.
 PLACES = 100
 #: Scheduled tasks of the gate, the soonest first, that are searched for those of a group.
 SCHEDULED = 1000
+#: Places that one call looks at, during which Redis serves no other client: those whose entry is looked for, and those
+#: that are only compared.
+WALKED, PASSED = 1500, 2000
+#: Groups per call of a survey.
+SURVEYED = 200
+#: Groups, or fields and members, that one command reads.
+AT_ONCE = 500
+
+T = TypeVar("T")
+Arguments = tuple[Sequence[str], Sequence[Any]]
+"""A script's own keys and arguments, after those that every script has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +47,61 @@ class EntryInLine:
     text: bytes
 
 
+class Surveyed(NamedTuple):
+    """A page of groups: their names, their depths, and the words of each script."""
+
+    names: Sequence[str]
+    depths: Sequence[str]
+    words: Sequence[Sequence[str]]
+
+
 class Reader:
     """A reader of a gate.
 
     Args:
         gate: The gate.
+        pace: Limits the time spent on reading; None: no limit.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, pace: Pace | None = None) -> None:
         self.gate = gate
+        self._pace = pace
         self.partitions: list[Keys] = gate.keyspace.partitions
 
     def ask(self, name: str, build: Callable[[Any], None]) -> list[Any]:
         """Run a pipeline of reads, see `Store.read`."""
-        return self.gate.store.read(name, build)
+        with self._paced():
+            return self.gate.store.read(name, build)
+
+    def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a script that only reads, see `Store.run`."""
+        with self._paced():
+            return self.gate.store.run(name, keys, more, args)
+
+    def _paced(self) -> AbstractContextManager[None]:
+        return self._pace.call() if self._pace is not None else nullcontext()
 
     def one(self, command: str, *args: Any, **options: Any) -> Any:
         """Run one command; see `ask`."""
         return self.ask(command, lambda pipe: getattr(pipe, command)(*args, **options))[0]
+
+    def many(self, command: str, key: str, names: Sequence[str]) -> list[Any]:
+        """Read fields (`hmget`) or scores (`zmscore`), however many."""
+        found: list[Any] = []
+        for start in range(0, len(names), AT_ONCE):
+            found += self.one(command, key, names[start : start + AT_ONCE])
+        return found
+
+    def pages(self, command: str, key: str, *bounds: Any, **options: Any) -> Iterator[list[Any]]:
+        """Yield the parts of a range: of places (`lrange`, `zrange`), or of scores (`zrangebyscore`, with bounds)."""
+        start, size = 0, AT_ONCE
+        while size == AT_ONCE:
+            if bounds:
+                page = self.one(command, key, *bounds, start=start, num=AT_ONCE, **options)
+            else:
+                page = self.one(command, key, start, start + AT_ONCE - 1, **options)
+            yield page
+            start, size = start + AT_ONCE, len(page)
 
     def scan(self, command: str, key: str, count: int, match: str | None = None) -> Iterator[list[tuple[str, Any]]]:
         """Yield the pages of a hash (`hscan`) or a sorted set (`zscan`): a changed item may be in two pages or none."""
@@ -60,6 +110,58 @@ class Reader:
             cursor, page = self.one(command, key, max(cursor, 0), match=match, count=count)
             pairs = page.items() if isinstance(page, dict) else page
             yield [(name.decode(), value) for name, value in pairs]
+
+    def survey(self, keys: Keys, scripts: Sequence[str], take: Callable[[Iterator[Surveyed]], T]) -> T:
+        """Read a little of every group of a partition, and return what `take` makes of the pages.
+
+        Args:
+            keys: The partition.
+            scripts: "ages", and "states".
+            take: Called with the pages, again when the connection was lost meanwhile. A changed group may be in two
+                pages or none.
+        """
+        with self._paced():
+            return self.gate.store.ask("groups", lambda: take(self._survey(keys, scripts)))
+
+    def _survey(self, keys: Keys, scripts: Sequence[str]) -> Iterator[Surveyed]:
+        own = {"ages": keys.line, "states": keys.group}
+        clock = [self.gate.store.clock, keys.tag]
+        with self.gate.store.ahead(["groups", *scripts]) as calls:
+            calls.send("groups", keys.base, [*clock, 0, SURVEYED])
+            before: list[str] | None = None
+            more = True
+            while more or before is not None:
+                words: list[str] | None = None
+                if more:
+                    cursor, text = calls.read()
+                    words, more = text.decode().split(" ") if text else [], cursor != b"0"
+                    if more:
+                        calls.send("groups", keys.base, [*clock, cursor, SURVEYED])
+                    for script in scripts:
+                        calls.send(script, [*keys.base, *map(own[script], words[::2])], clock)
+                if before is not None:
+                    yield Surveyed(before[::2], before[1::2], [calls.read().decode().split(" ") for _ in scripts])
+                before = words
+
+    def chain(self, name: str, keys: Keys, first: Arguments, then: Callable[[Any], Arguments | None]) -> Iterator[Any]:
+        """Yield the replies of a script that is called again and again; within the call of an `ask`.
+
+        Args:
+            name: Of the script.
+            keys: Of the partition.
+            first: The script's own keys and arguments.
+            then: Returns those of the next call, given a reply; it goes out before the reply is yielded. None: no more.
+        """
+        following: Arguments | None = first
+        with self.gate.store.ahead([name]) as calls:
+            calls.send(name, [*keys.base, *first[0]], [self.gate.store.clock, keys.tag, *first[1]])
+            while following is not None:
+                reply = calls.read()
+                following = then(reply)
+                if following is not None:
+                    more, args = following
+                    calls.send(name, [*keys.base, *more], [self.gate.store.clock, keys.tag, *args])
+                yield reply
 
     def now(self) -> float:
         """Return the time of Redis in ms."""
@@ -78,9 +180,12 @@ class Reader:
             names: Of groups.
             details: Read their heads' messages too.
         """
-        if not names:
-            return []
+        found = []
+        for start in range(0, len(names), AT_ONCE):
+            found += self._groups(keys, names[start : start + AT_ONCE], details)
+        return found
 
+    def _groups(self, keys: Keys, names: Sequence[Quoted], details: bool) -> list[Group]:
         def first(pipe: Any) -> None:
             for name in names:
                 pipe.hgetall(keys.group(name)).llen(keys.line(name))
@@ -148,21 +253,19 @@ class Reader:
 
     def line(self, keys: Keys, name: Quoted, start: int, limit: int) -> Iterable[EntryInLine]:
         """Yield the places of a line that are not empty, at most `limit` of them, from a place on."""
-        given = 0
-        while given < limit:
-            items = self.one("lrange", keys.line(name), start, start + PLACES - 1)
-            places = [PlaceInLine.parse(item.decode()) for item in items]
-            if not places:
-                return
-            texts = self.texts(keys, [place.name for place in places])
-            for number, ((us, id), text) in enumerate(zip(places, texts, strict=True), start):
-                entry = StoredEntry.parse(text)
-                if text is not None and (entry is None or entry.us == us):
-                    yield EntryInLine(number, us, id, text)
-                    given += 1
-                    if given == limit:
-                        return
-            start += len(items)
+        while start >= 0 and limit > 0:
+            args = [start, min(limit, PLACES), WALKED]
+            start, *found = self.run("line", keys, [keys.line(name)], args)
+            for number, us, id, text in found:
+                yield EntryInLine(number, us.decode(), id.decode(), text)
+            limit -= len(found)
+
+    def place(self, keys: Keys, name: Quoted, us: str, id: str) -> int | None:
+        """Return the place of an entry in a line; None when it stands in none."""
+        place, below = -1, -1
+        while place < 0 and below:
+            place, below = self.run("place", keys, [keys.line(name)], [us, id, below, PASSED])
+        return place if place >= 0 else None
 
     def scheduled(self, keys: Keys, group: Quoted) -> Iterator[tuple[str, float]]:
         """Yield the id and the ETA (ms) of tasks of a group whose ETA has not come, the soonest first.

@@ -16,17 +16,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score, quote, task_of, unquote
-from celery_groupfifo.gate.records import Flight, PlaceInLine
-from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.gate.records import Flight
+from celery_groupfifo.groups.reader import Arguments, Reader, Surveyed
 from celery_groupfifo.groups.view import Breach
 
 #: Seconds between two looks.
 PAUSE = 0.3
 LOOKS = 3
-#: Groups or places per round trip.
+#: Keys, records or places per round trip.
 CHUNK = 500
-#: Entries per call, during which Redis serves no other client.
-CENSUS = 100
+#: Entries per call, during which Redis serves no other client; fewer when their messages are long: bytes of these.
+CENSUS, BYTES = 200, 1_000_000
+#: Groups per call, and their places.
+GROUPS, PLACES = 100, 500
 
 Repair = Callable[[Any, int], None]
 """Puts the commands of a repair into a pipeline, given the time in ms."""
@@ -50,16 +52,26 @@ class _Entry:
 
 @dataclass(slots=True)
 class _State:
-    """The state of a partition, as read once; names are quoted."""
+    """The state of a partition, as read once; names are quoted.
+
+    Attributes:
+        entries: Those in flight, and unreadable ones.
+        parked: "<time> <group>" of each other entry, until its place is found. Texts, as tuples cost the collector of
+            garbage as much time as everything else.
+        counts: Entries of each group.
+        fields: Of each group's hash.
+        lines: Of each group, whether places are in its line, and whether entries stand there.
+    """
 
     entries: dict[str, _Entry] = field(default_factory=dict)
+    parked: dict[str, str] = field(default_factory=dict)
+    counts: Counter[Quoted] = field(default_factory=Counter)
     depth: dict[Quoted, int] = field(default_factory=dict)
     paused: set[Quoted] = field(default_factory=set)
     fields: dict[Quoted, set[str]] = field(default_factory=dict)
-    lines: dict[Quoted, set[str]] = field(default_factory=dict)
+    lines: dict[Quoted, tuple[bool, bool]] = field(default_factory=dict)
     records: dict[str, Flight | None] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
-    cancelled: set[str] = field(default_factory=set)
 
 
 def verify(reader: Reader, repair: bool) -> list[Breach]:
@@ -89,12 +101,14 @@ def _mend(reader: Reader, keys: Keys, mend: Repair | _Recall) -> None:
 
 
 def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
-    state = _read(reader, keys)
+    state = reader.gate.store.ask("verify", lambda: _read(reader, keys))
+    state.counts.update(Quoted(text.partition(" ")[2]) for text in state.parked.values())
     for id, entry in state.entries.items():
         yield from _entry_breaches(keys, state, id, entry)
-    counts = Counter(entry.group for entry in state.entries.values())
+    for id, text in state.parked.items():
+        yield from _orphans(keys, state, id, Quoted(text.partition(" ")[2]))
     for group in state.fields:
-        yield from _group_breaches(keys, state, group, counts[group])
+        yield from _group_breaches(keys, state, group, state.counts[group])
         yield from _over_concurrency(state, group, reader.gate.settings.concurrency)
     for id, record in state.records.items():
         if id not in state.entries:
@@ -111,49 +125,87 @@ def _make_due(keys: Keys, member: str) -> Repair:
 
 def _read(reader: Reader, keys: Keys) -> _State:
     state = _State()
-    cursor = "0"
-    while True:
-        page = reader.gate.store.run("census", keys, [], [cursor, CENSUS])
-        cursor, words = page[0].decode(), [word.decode(errors="replace") for word in page[1:]]
-        for id, us, group, text, kinds in zip(*[iter(words)] * 5, strict=True):
-            state.entries[id] = _Entry(us, group, Flight.parse(id, text.encode()), kinds)
-        if cursor == "0":
-            break
+    _read_entries(reader, keys, state)
     state.records = {id: Flight.parse(id, text) for id, text in _scan(reader, "hscan", keys.flight)}
-    state.depth = {Quoted(name): int(score) for name, score in _scan(reader, "zscan", keys.depth)}
+    state.depth = reader.survey(keys, [], _depths)
     state.paused = {Quoted(name) for name, _ in _scan(reader, "zscan", keys.paused)}
     state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
     for member in state.due:
         if member.startswith("d "):  # taken out of its line, to be cancelled
             _, group, fence = member.split(" ")
-            state.cancelled |= {
-                item.decode() for item in reader.one("lrange", keys.cancelled(Quoted(group), fence), 0, -1)
-            }
+            for page in reader.pages("lrange", keys.cancelled(Quoted(group), fence)):
+                _stands(state, Quoted(group), [item.decode() for item in page])
     named = {record.group for record in state.records.values() if record}
-    names = set(state.depth) | state.paused | named | {each.group for each in state.entries.values() if each.group}
+    names = set(state.depth) | state.paused | named | {group for group in state.counts if group}
+    names |= {Quoted(text.partition(" ")[2]) for text in state.parked.values()}
     names |= set(_left(reader, keys))
-    ordered = sorted(names)
-    for start in range(0, len(ordered), CHUNK):
-        _read_groups(reader, keys, state, ordered[start : start + CHUNK])
+    _read_groups(reader, keys, state, sorted(names))
     return state
 
 
-def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted]) -> None:
-    def build(pipe: Any) -> None:
-        for name in names:
-            pipe.hkeys(keys.group(name)).lrange(keys.line(name), 0, CHUNK - 1)
+def _read_entries(reader: Reader, keys: Keys, state: _State) -> None:
+    limit = CENSUS
 
-    replies = reader.ask("verify", build)
-    for name, fields, items in zip(names, replies[::2], replies[1::2], strict=True):
-        state.fields[name] = {field.decode() for field in fields}
-        line, start = set(), CHUNK
-        while items:
-            line |= {item.decode() for item in items}
-            if len(items) < CHUNK:
-                break
-            items = reader.one("lrange", keys.line(name), start, start + CHUNK - 1)
-            start += CHUNK
-        state.lines[name] = line
+    def then(page: list[Any]) -> Arguments | None:
+        nonlocal limit
+        limit = max(1, min(CENSUS, limit * BYTES // max(page[1], 1)))
+        return None if page[0] == b"0" else ([], [page[0], limit])
+
+    for page in reader.chain("census", keys, ([], ["0", limit]), then):
+        parked, *words = [word.decode(errors="replace") for word in page[2:]]
+        if parked:
+            state.parked.update(line.split("\t") for line in parked.split("\n"))
+        for id, us, name, text, kinds in zip(*[iter(words)] * 5, strict=True):
+            state.entries[id] = _Entry(us, Quoted(name), Flight.parse(id, text.encode()), kinds)
+    for id in state.parked.keys() & state.entries.keys():  # it was read twice, and has gone out in between
+        del state.parked[id]
+    state.counts.update(entry.group for entry in state.entries.values())
+
+
+def _depths(pages: Iterator[Surveyed]) -> dict[Quoted, int]:
+    return {Quoted(name): int(depth) for page in pages for name, depth in zip(page.names, page.depths, strict=True)}
+
+
+def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted]) -> None:
+    done = 0
+
+    def asked() -> Arguments:
+        return [key for name in names[done : done + GROUPS] for key in (keys.line(name), keys.group(name))], bounds
+
+    def then(reply: list[Any]) -> Arguments | None:
+        nonlocal done
+        done += reply[0]
+        return asked() if done < len(names) else None
+
+    bounds, place = [CHUNK, PLACES], 0
+    for count, text in reader.chain("lines", keys, asked(), then) if names else ():
+        groups = json.loads(text.decode(errors="replace"))
+        for name, (fields, items) in zip(names[place : place + count], groups, strict=True):
+            state.fields[name] = set(fields)
+            stand, start = _stands(state, name, items), CHUNK
+            state.lines[name] = bool(items), stand
+            while len(items) == CHUNK:
+                items = [item.decode() for item in reader.one("lrange", keys.line(name), start, start + CHUNK - 1)]
+                stand = _stands(state, name, items) or stand
+                state.lines[name], start = (True, stand), start + CHUNK
+        place += count
+
+
+def _stands(state: _State, group: Quoted, items: Iterable[str]) -> bool:
+    """Note the places of a group's entries, and return whether any entry stands at one."""
+    parked, found, count = state.parked, False, 0
+    for item in items:
+        us, _, id = item.partition(" ")
+        known = parked.pop(id, None)
+        if known == f"{us} {group}":
+            count += 1
+        elif known is not None:
+            parked[id] = known
+            found = found or known.startswith(f"{us} ")
+        elif not found and (entry := state.entries.get(id)) is not None:
+            found = entry.us == us
+    state.counts[group] += count
+    return found or count > 0
 
 
 def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
@@ -162,12 +214,12 @@ def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
 
 def _left(reader: Reader, keys: Keys) -> Iterator[Quoted]:
     """Yield groups that have a key of their own. Empty ones are in no index, so this walks over all keys."""
-    stems = [keys.group(quote("")), keys.line(quote(""))]
-    for stem in stems:
-        cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", stem) + "*"
-        while cursor:
-            cursor, page = reader.one("scan", max(cursor, 0), match=match, count=CHUNK)
-            yield from (name.decode().removeprefix(stem) for name in page)
+    stem = keys.group(quote(""))
+    front, size = stem.removesuffix("g:"), len(stem)  # as long as that of the lines
+    cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", front) + "[gw]:*"
+    while cursor:
+        cursor, page = reader.one("scan", max(cursor, 0), match=match, count=CHUNK)
+        yield from (Quoted(name.decode()[size:]) for name in page)
 
 
 # -- invariants ------------------------------------------------------------
@@ -185,12 +237,6 @@ def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterat
         return  # taken out or begun in between: the next reading will tell
     elif not entry.us:
         yield breach("unreadable", "Its entry can't be read: it goes to the dead letters when its turn comes."), None
-    elif flight is None and "e" not in entry.kinds and not _placed(state, entry, id):
-        member = f"e {entry.group} {id}"
-        yield (
-            breach("orphan", "It stands in no line and has no ETA.", "It joins the tail of its line."),
-            _make_due(keys, member),
-        )
     elif flight is not None:
         yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
 
@@ -199,9 +245,12 @@ def _unreadable(state: _State, id: str) -> bool:
     return id in state.entries and id in state.records and state.records[id] is None
 
 
-def _placed(state: _State, entry: _Entry, id: str) -> bool:
-    item = f"{entry.us} {id}"
-    return item in state.lines.get(entry.group, ()) or item in state.cancelled
+def _orphans(keys: Keys, state: _State, id: str, group: Quoted) -> Iterator[tuple[Breach, Repair]]:
+    """Yield the breach of an entry whose place was not found."""
+    member = f"e {group} {id}"
+    if member not in state.due and id not in state.records:  # else it was begun meanwhile: the next look will tell
+        what, repair = "It stands in no line and has no ETA.", "It joins the tail of its line."
+        yield Breach("orphan", unquote(group), task_of(id), what, repair), _make_due(keys, member)
 
 
 #: The needs of an entry in flight, by its state: a member of `due` or a ticket of one of these kinds, or a new member
@@ -243,11 +292,6 @@ def _flight_breaches(
         )
 
 
-def _stands(state: _State, item: str) -> bool:
-    us, id = PlaceInLine.parse(item)
-    return id in state.entries and state.entries[id].us == us
-
-
 def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Iterator[tuple[Breach, Repair | None]]:
     def breach(name: str, what: str, repair: str = "") -> Breach:
         return Breach(name, unquote(group), "", what, repair)
@@ -261,7 +305,7 @@ def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Ite
         what = f"Its depth is {depth}, but it has {count} entries."
         yield breach("depth", what, f"Its depth becomes {count}."), count_again
     flying = [field[2:] for field in fields if field.startswith("f ")]
-    standing = any(_stands(state, item) for item in state.lines[group])
+    standing = state.lines[group][1]
     if standing and not flying and not {"paused", "blocked"} & fields and f"a {group}" not in state.due:
         yield (
             breach("stuck", "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."),
@@ -325,7 +369,7 @@ def _left_over(
             breach("flag", f"It is {flag}, and holds no task.", "The flag is removed: it takes tasks again."),
             lambda pipe, now, flag=flag: pipe.hdel(keys.group(group), flag),  # type: ignore[misc]
         )
-    if state.lines[group] and f"a {group}" not in state.due and "paused" not in state.fields[group]:
+    if state.lines[group][0] and f"a {group}" not in state.due and "paused" not in state.fields[group]:
         yield (
             breach("places", "Its line holds places of tasks that are gone.", "The next sweep removes them."),
             _make_due(keys, f"a {group}"),

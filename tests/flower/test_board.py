@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -66,3 +67,25 @@ def test_counts_that_begin_anew_are_no_negative_rate(board: Any, clock: dict[str
     sample(board, clock, 100, 3)
     assert [rate for _, rate in board.throughput()["points"]] == [0]
     assert board.throughput()["now"] == 0
+
+
+def test_a_page_that_is_asked_for_without_pause_comes_later(board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", wait)
+    share, burst, longest = module.PACE
+    assert asyncio.run(board.call(lambda: "answer")) == "answer"
+    assert waited == []
+    board._pace.spent(burst + share * longest)
+    assert asyncio.run(board.call(lambda: "answer")) == "answer"
+    assert waited == [pytest.approx(longest, rel=0.1)]
+
+
+def test_the_work_of_an_answer_counts(board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[float] = []
+    monkeypatch.setattr(board._pace, "spent", spent.append)
+    asyncio.run(board.call(lambda: sum(range(100_000))))
+    assert len(spent) == 1 and spent[0] > 0

@@ -13,10 +13,10 @@ import pytest
 
 from celery_groupfifo import park_many
 from celery_groupfifo.flower.http import in_path
-from celery_groupfifo.flower.index import CHUNK
 from celery_groupfifo.gate.keys import Quoted
 from celery_groupfifo.gate.records import ticket_of
 from celery_groupfifo.groups import view
+from celery_groupfifo.groups.reader import SURVEYED
 from tests.flower.conftest import HOSTILE, Shop
 
 
@@ -82,7 +82,7 @@ def test_every_state_is_found(client: Any, shop: Shop) -> None:
 
 
 def test_more_groups_than_one_call_reads(client: Any, shop: Shop) -> None:
-    many = CHUNK + 300
+    many = 11 * SURVEYED + 100
     results = park_many([shop.task.s(f"g{number:05}") for number in range(many)])
     for result in results:
         result.backend = None

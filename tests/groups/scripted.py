@@ -91,13 +91,50 @@ def ages(world: World) -> Call:
     world.park("a2", "A")
     world.run("b", "B")
     lines = [world.keys.line(group) for group in "AB"]
-    return lambda: world.gate.store.run("ages", world.keys, lines, [2, "A", "B"])
+    return lambda: world.gate.store.run("ages", world.keys, lines, [])
+
+
+def index(world: World) -> Call:
+    for id in "abc":
+        world.park(id, id)
+    return lambda: world.gate.store.run("groups", world.keys, [], [0, 100])
+
+
+def states(world: World) -> Call:
+    world.run("a", "A")
+    world.run("c", "C")
+    world.park("b", "B")
+    world.redis.hset(world.keys.group("C"), "draining", FLAG)
+    hashes = [world.keys.group(group) for group in "ABC"]
+    return lambda: world.gate.store.run("states", world.keys, hashes, [])
 
 
 def census(world: World) -> Call:
     world.run("a", "A")
     world.park("a2", "A", delay=1000)
     return lambda: world.gate.store.run("census", world.keys, [], [0, 100])
+
+
+def line(world: World) -> Call:
+    for id in "abcd":
+        world.park(id)
+    world.gate.revoke("b")
+    return lambda: world.gate.store.run("line", world.keys, [world.keys.line("g")], [0, 100, 1000])
+
+
+def place(world: World) -> Call:
+    world.park("a")
+    world.park("b")
+    us = world.redis.hget(world.keys.entries, "b").split(b" ")[0]
+    return lambda: world.gate.store.run("place", world.keys, [world.keys.line("g")], [us, "b", -1, 100])
+
+
+def lines(world: World) -> Call:
+    world.run("a", "A")
+    world.park("a2", "A")
+    world.park("b", "B")
+    places = [key for group in "AB" for key in (world.keys.line(group), world.keys.group(group))]
+    return lambda: world.gate.store.run("lines", world.keys, places, [100, 100])
 
 
 def recall(world: World) -> Call:
@@ -131,10 +168,15 @@ CASES = [
     Case("retry", retry),
     Case("move", move),
     Case("redrive", redrive),
+    Case("groups", index),
     Case("ages", ages),
+    Case("states", states),
     Case("census", census),
+    Case("lines", lines),
     Case("recall", recall),
+    Case("line", line),
+    Case("place", place),
 ]
 
 #: Scripts that change nothing.
-READING = {"ages", "census"}
+READING = {"groups", "ages", "states", "census", "lines", "line", "place"}

@@ -114,6 +114,23 @@ def test_purge_takes_the_released_head_and_what_has_an_eta(shop: Shop) -> None:
     assert [group.key for group in shop.groups.list()] == ["other"]
 
 
+def test_purge_looks_for_etas_only_where_tasks_are_left(shop: Shop) -> None:
+    shop.send("k", "a")
+    shop.send("k", "b")
+    shop.begin()
+    for n in range(3):
+        shop.send("later", f"e{n}", countdown=600)
+
+    def scans() -> int:
+        return shop.world.redis.info("commandstats").get("cmdstat_zscan", {"calls": 0})["calls"]
+
+    shop.world.redis.config_resetstat()
+    assert shop.groups.purge("k") == 1
+    assert scans() == 0, "only the running one is left"
+    assert shop.groups.purge("later") == 3
+    assert scans() > 0
+
+
 def test_a_purge_of_what_has_an_eta_only_is_audited(shop: Shop) -> None:
     shop.send("k", "later", countdown=60)
     assert shop.groups.purge("k", by="anna") == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from celery.bin.base import CLIContext
@@ -11,8 +13,12 @@ from click.testing import CliRunner
 
 from celery_groupfifo import Groups
 from celery_groupfifo.cli import groupfifo
+from celery_groupfifo.flower.index import read_index
+from celery_groupfifo.gate.evaluator import Ahead
 from celery_groupfifo.gate.gate import _ATTRIBUTE
+from celery_groupfifo.gate.keys import BASE
 from celery_groupfifo.groups import listing, verify
+from celery_groupfifo.groups.reader import AT_ONCE, SURVEYED, Reader
 from celery_groupfifo.testing import embedded
 from tests.gate.scripted import recorded
 from tests.gate.support import World, make_entry
@@ -51,13 +57,67 @@ def test_the_deepest_first_costs_a_page(world: World, groups: Groups) -> None:
     assert sum(calls(world).values()) < 20 * 10
 
 
-def test_the_oldest_first_in_small_bites(world: World, groups: Groups) -> None:
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The scripts of surveys, and how many keys of their own each call has."""
+    made: list[tuple[str, int]] = []
+    send = Ahead.send
+
+    def noted(self: Ahead, name: str, keys: Sequence[str], args: Sequence[object]) -> None:
+        made.append((name, len(keys) - len(BASE)))
+        send(self, name, keys, args)
+
+    monkeypatch.setattr(Ahead, "send", noted)
+    return made
+
+
+def sizes(sent: list[tuple[str, int]], script: str) -> list[int]:
+    return [size for name, size in sent if name == script]
+
+
+def test_the_oldest_first_in_small_bites(world: World, groups: Groups, sent: list[tuple[str, int]]) -> None:
     with recorded(world.gate.store) as made:
         page = groups.list(sort="age", limit=20)
     assert all(int(group.key.split(":")[1]) < 1000 for group in page), "of the first chunk"
     assert len(page) == 20 and page.cursor == "20"
-    sizes = [call.args[2] for call in made if call.script == "ages"]
-    assert sum(sizes) >= MANY and max(sizes) <= 3 * listing.SINCE, "ZSCAN gives about as many as it is asked for"
+    assert sum(sizes(sent, "ages")) >= MANY and max(sizes(sent, "ages")) <= 3 * SURVEYED, "ZSCAN gives about so many"
+    alone = [len(call.keys) - len(BASE) for call in made if call.script == "states"]
+    assert sum(alone) == MANY - 1 and max(alone) <= SURVEYED, "of the groups with nothing in line"
+
+
+def test_an_index_of_all_groups_in_small_bites(world: World, groups: Groups, sent: list[tuple[str, int]]) -> None:
+    reader = Reader(world.gate)
+    world.redis.config_resetstat()
+    tracemalloc.start()
+    try:
+        index = read_index(reader)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(index.rows) == MANY and index.states == {"waiting": MANY}
+    assert (index.tasks, index.in_flight, index.running) == (MANY + 3, MANY, 0)
+    assert peak < 500 * MANY, "bytes per group"
+    for script in ("ages", "states"):
+        assert sum(sizes(sent, script)) >= MANY and max(sizes(sent, script)) <= 3 * SURVEYED
+    assert len(sent) <= 3 * 1.5 * MANY / SURVEYED
+    assert calls(world)["evalsha"] == len(sent), "no other scripts"
+
+
+def test_a_large_page_is_read_in_parts(world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    read = world.gate.store.read
+
+    def noted(name: str, build: Callable[[Any], object]) -> list[Any]:
+        def counted(pipe: Any) -> None:
+            build(pipe)
+            asked.extend(len(args) for args, _ in pipe.command_stack)
+
+        return read(name, counted)
+
+    monkeypatch.setattr(world.gate.store, "read", noted)
+    for sort in ("depth", "key"):
+        assert len(groups.list(limit=3000, sort=sort)) >= 3000
+    assert max(asked) <= 2 + 2 * AT_ONCE, "fields of one command"
 
 
 def test_all_pages_by_key_name_every_group_once(world: World, groups: Groups) -> None:
@@ -71,12 +131,13 @@ def test_all_pages_by_key_name_every_group_once(world: World, groups: Groups) ->
     assert len(found) == MANY
 
 
-def test_verify_looks_at_all_of_them_in_small_bites(world: World, groups: Groups) -> None:
+def test_verify_looks_at_all_of_them_in_small_bites(world: World, groups: Groups, sent: list[tuple[str, int]]) -> None:
     world.redis.config_resetstat()
-    with recorded(world.gate.store) as made:
-        assert groups.verify() == []
-    assert len([call for call in made if call.script == "census"]) >= MANY / (3 * verify.CENSUS)
+    assert groups.verify() == []
+    assert MANY / (3 * verify.CENSUS) <= len(sizes(sent, "census")) <= 2 * MANY / verify.CENSUS
+    assert sum(sizes(sent, "lines")) >= 2 * MANY and max(sizes(sent, "lines")) <= 2 * verify.GROUPS
     assert "keys" not in calls(world)
+    assert calls(world)["evalsha"] == len(sent)
 
 
 @pytest.mark.parametrize("words", [["list"], ["stats"], ["explain", "customer:5", "--no-workers"], ["find", "t5"]])

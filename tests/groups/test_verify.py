@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from celery_groupfifo import Groups
+from celery_groupfifo.gate.evaluator import Ahead
 from celery_groupfifo.groups import verify
 from tests.gate.support import TTL_MS, World, ticket_of
 from tests.groups.scripted import crowd
@@ -69,6 +71,44 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
     world.gate.revoke("D2")
     world.gate.store.mark_unsent(world.keys, "D1")
     assert groups.verify() == []
+
+
+def test_long_messages_are_read_a_few_at_a_time(world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "CENSUS", 10)
+    monkeypatch.setattr(verify, "BYTES", 10_000)
+    for n in range(100):
+        world.park(f"t{n}", body="x" * 4000)
+    limits = []
+    send = Ahead.send
+
+    def noted(self: Ahead, name: str, keys: Sequence[str], args: Sequence[Any]) -> None:
+        limits.extend(args[3:] if name == "census" else ())
+        send(self, name, keys, args)
+
+    monkeypatch.setattr(Ahead, "send", noted)
+    assert groups.verify() == []
+    assert limits[0] == 10 and max(limits[1:]) <= 3 and min(limits) >= 1
+
+
+def test_a_line_of_many_parts_is_read_to_its_end(world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "CHUNK", 10)
+    monkeypatch.setattr(verify, "PLACES", 15)
+    for n in range(35):
+        world.park(f"t{n}", "long")
+        world.park(f"u{n}", f"g{n // 5}")
+    assert groups.verify() == []
+    world.redis.rpop(world.keys.line("long"))
+    world.redis.rpop(world.keys.line("g6"))
+    found = {(breach.name, breach.key, breach.task_id) for breach in groups.verify()}
+    assert found == {("orphan", "long", "t34"), ("orphan", "g6", "u34")}
+
+
+def test_an_entry_in_the_line_of_another_group_is_an_orphan(world: World, groups: Groups) -> None:
+    three(world)
+    world.park("x", "other")
+    line = world.keys.line
+    world.redis.rpush(line("other"), world.redis.rpop(line("g")))
+    assert [(found.name, found.task_id) for found in groups.verify()] == [("orphan", "c")]
 
 
 def end_by_hand(world: World, id: str) -> None:

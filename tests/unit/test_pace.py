@@ -1,0 +1,86 @@
+"""The pace of a process that looks: free for a while, then a part of the time."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_groupfifo.groups import pace
+from celery_groupfifo.groups.pace import Pace
+
+
+class Hours:
+    """The clock of the wall and that of the CPU, both in a test's hands."""
+
+    def __init__(self) -> None:
+        self.now = self.cpu = 100.0
+
+    def wait(self, seconds: float) -> None:
+        """Sleep."""
+        self.now += seconds
+
+    def work(self, seconds: float) -> None:
+        """Use the CPU."""
+        self.now += seconds
+        self.cpu += seconds
+
+
+def refuse(seconds: float) -> None:
+    """Fail: nobody waits here."""
+    pytest.fail(f"It waits for {seconds} s.")
+
+
+@pytest.fixture
+def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
+    hours = Hours()
+    monkeypatch.setattr(pace, "monotonic", lambda: hours.now)
+    monkeypatch.setattr(pace, "thread_time", lambda: hours.cpu)
+    return hours
+
+
+def test_a_few_calls_never_wait(hours: Hours) -> None:
+    limit = Pace(share=0.1, burst=2.0)
+    for _ in range(19):
+        with limit.call(wait=refuse):
+            hours.work(0.1)
+
+
+def test_without_pause_it_is_a_part_of_the_time(hours: Hours) -> None:
+    limit, calls = Pace(share=0.1, burst=2.0), 0
+    start = hours.now
+    while hours.now < start + 1000:
+        with limit.call(wait=hours.wait):
+            hours.work(0.01)
+        calls += 1
+    assert calls * 0.01 == pytest.approx(2 + 0.1 * 1000, rel=0.01)
+
+
+def test_waiting_for_redis_costs_nothing(hours: Hours) -> None:
+    limit = Pace(share=0.1, burst=2.0)
+    for _ in range(100):
+        with limit.call(wait=refuse):
+            hours.wait(1)
+            hours.work(0.05)
+
+
+def test_a_rest_gives_the_burst_back_and_no_more(hours: Hours) -> None:
+    limit = Pace(share=0.1, burst=2.0)
+    limit.spent(2.0)
+    hours.wait(1000)
+    limit.spent(2.1)
+    assert limit.owed() == pytest.approx(1.0)
+
+
+def test_no_call_waits_for_longer_than_it_may(hours: Hours) -> None:
+    limit = Pace(share=0.1, burst=2.0, longest=3.0)
+    limit.spent(1000.0)
+    assert limit.owed() == 3.0
+    hours.wait(3)
+    assert limit.owed() == 0.0
+
+
+def test_a_call_that_failed_counts_too(hours: Hours) -> None:
+    limit = Pace(share=0.1, burst=0.0)
+    with pytest.raises(ValueError, match="x"), limit.call():
+        hours.work(0.1)
+        raise ValueError("x")
+    assert limit.owed() == pytest.approx(1.0)
