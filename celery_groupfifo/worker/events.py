@@ -80,7 +80,7 @@ class Events:
             more = {
                 "lost": ticket.lost,
                 "waited": max(moment - ticket.parked_us / 1e6, 0.0),
-                "released": max(moment - ticket.fence / 1e6, 0.0),
+                "released": max(moment - ticket.release / 1e6, 0.0),
                 "handoff": None if handoff is None else now() - handoff,
             }
             self._tell(_BEGUN, run, more, "begins.")
