@@ -84,7 +84,7 @@ SCRIPTS = (
     Mutant(
         "a completion is accepted without its fence",
         "gate/lua/lib/flight.lua",
-        "state == 'running' and drawn == fence and of",
+        "state == 'running' and begun == fence and of",
         "state == 'running' and of",
         (GATE + "test_finish.py::test_a_completion_with_an_old_fence_changes_nothing",),
     ),
@@ -124,6 +124,46 @@ SCRIPTS = (
             GATE + "test_replaced.py::test_it_joins_the_line_of_its_own_group",
             GATE + "test_exploration.py::test_with_faults_everything_still_ends",
         ),
+    ),
+    Mutant(
+        "the release draws the fence: a begin that Redis loses is repeated under it",
+        "gate/lua/lib/flight.lua",
+        "    fence = draw_number()\n",
+        "    fence = drawn\n",
+        (
+            GATE + "test_fence.py::test_a_start_that_redis_has_lost_is_made_again_under_a_higher_fence",
+            GATE + "test_fence.py::test_the_run_of_a_lost_start_holds_nothing",
+            GATE + "test_fence.py::test_fences_grow_in_each_group_when_an_older_copy_takes_over",
+            WORKER + "test_lost_writes.py::test_a_begin_that_redis_loses_is_repeated_under_a_higher_fence",
+        ),
+    ),
+    Mutant(
+        "a ticket counts after a later release of its task",
+        "gate/lua/lib/flight.lua",
+        "  if current == drawn then\n",
+        "  if current then\n",
+        (GATE + "test_fence.py::test_a_ticket_on_its_way_is_stale_after_the_next_release",),
+    ),
+    Mutant(
+        "a begin makes heads look lost that were released after its own",
+        "gate/lua/lib/flight.lua",
+        "K.seen, queue, drawn .. ' '",
+        "K.seen, queue, K.us_text .. ' '",
+        (GATE + "test_fence.py::test_a_begin_tells_nothing_of_heads_that_were_released_later",),
+    ),
+    Mutant(
+        "a run whose begin is not answered is not renewed",
+        "gate/lua/renew.lua",
+        "(r.fence == name or r.call == name)",
+        "r.fence == name",
+        (GATE + "test_fence.py::test_a_run_whose_begin_is_not_answered_is_renewed_by_the_name_of_the_call",),
+    ),
+    Mutant(
+        "the name of a begin that is not answered is not told to the renewer",
+        "worker/receiver.py",
+        "member.endings.settle, call)",
+        "member.endings.settle)",
+        (UNIT + "test_receiver.py::test_a_run_keeps_the_name_of_the_call_that_begins_it",),
     ),
     Mutant(
         "a clock alone decides which run is newer",
@@ -212,8 +252,8 @@ SCRIPTS = (
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
         "gate/lua/lib/take.lua",
-        "      local group = begin_run(id, fence, owner, call, ttl, noted)\n",
-        "      local group = true\n",
+        "      begun = begin_run(id, drawn, owner, call, ttl, noted)\n",
+        "      begun = drawn\n",
         (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),
     Mutant(
@@ -226,7 +266,7 @@ SCRIPTS = (
     Mutant(
         "a begin whose reply was lost is taken for a stale one",
         "gate/lua/begin.lua",
-        "if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then\n",
+        "if r and r.release == drawn and r.state == 'running' and r.owner == owner and r.call == call then\n",
         "if false then\n",
         (
             GATE + "test_lost_replies.py::test_a_begin_whose_reply_never_came_is_repeated_by_its_caller",
@@ -236,7 +276,7 @@ SCRIPTS = (
     Mutant(
         "a head that a purge has lost is never rung again",
         "gate/lua/ring.lua",
-        " and not missing(fence, id, r) then\n",
+        " and not missing(id, r) then\n",
         " then\n",
         (GATE + "test_ring.py::test_a_purged_queue_is_rung_again_after_the_grace",),
     ),
@@ -281,7 +321,7 @@ SCRIPTS = (
     Mutant(
         "each worker rings a queue that another one has just rung",
         "gate/lua/ring.lua",
-        "  if at == 1 and oldest ~= '0' and oldest ~= fence or counts",
+        "  if at == 1 and oldest ~= '0' and oldest ~= drawn or counts",
         "  if counts",
         (GATE + "test_ring.py::test_who_comes_second_rings_nothing",),
     ),
@@ -326,7 +366,7 @@ SCRIPTS = (
     Mutant(
         "a begin is refused by a full Redis",
         "gate/lua/lib/flight.lua",
-        "    redis.call('ZREM', K.on_the_way, queue .. ' ' .. fence .. ' ' .. id)\n",
+        "    redis.call('ZREM', K.on_the_way, queue .. ' ' .. drawn .. ' ' .. id)\n",
         "",
         (GATE + "test_store_errors.py::test_a_full_redis_still_lets_tasks_end_and_the_next_ones_begin",),
     ),
@@ -517,7 +557,7 @@ MODULES = (
     Mutant(
         "a worker's older ticket takes the place of a newer one",
         "worker/publisher.py",
-        "if known is not None and known.fence >= ticket.fence:",
+        "if known is not None and known.release >= ticket.release:",
         "if False:",
         (
             "tests/brokers/test_publisher.py::test_a_newer_ticket_takes_the_place_of_an_older_one_never_the_other_way_round",
