@@ -205,17 +205,17 @@ def test_a_ticket_on_its_way_is_stale_after_the_next_release(world: World, relea
     assert world.begin(old) is None and world.begin(new)
 
 
-def test_a_begin_tells_nothing_of_heads_that_were_released_later(world: World) -> None:
-    """What is lost is found by the order of the releases: a fence is higher than the releases before its begin."""
-    world.park("t", "T")
-    for number in range(12):  # a number that ends in 0 is among them: what is taken from lists is noted then
-        world.park(f"a{number}", f"A{number}")
-    taken = world.begin(world.receive())
-    for number in range(11):
-        assert taken is not None
-        done = world.finish(taken, "T" if number == 0 else f"A{number - 1}", take="lists", lists=world.lists("q"))
-        taken = ticket_of(done.taken or b"").begun(done.fence)
-    assert world.queued() == ["a11"]
+@pytest.mark.parametrize("prepare", [STARTS["begin"], STARTS["next of the lists"]], ids=["begin", "lists"])
+def test_a_begin_tells_nothing_of_heads_that_were_released_later(
+    world: World, prepare: Callable[[World], Start]
+) -> None:
+    """What is lost is found by the order of the releases: a fence is of the time of the begin."""
+    start = prepare(world)
+    world.tick(1)
+    world.park("later", "L")
+    world.tick(1)
+    start()
+    assert world.queued() == ["later"]
     world.tick(GRACE_MS + 1)
     assert world.ring() == 0, "it stands in its list"
 

@@ -163,7 +163,7 @@ class GateModel:
             head.release = head.fence
             taken = (head.id, head.fence)
         elif head:
-            self._release(head)
+            self._release(head, taken and taken[1])
             self._deliver(head, lists, not replayed)
         if replayed:
             self._again(group, lists)
@@ -361,8 +361,9 @@ class GateModel:
         self.drawn = max(self.drawn + 1, self.now * 1000)
         return self.drawn
 
-    def _release(self, run: Flight) -> None:
-        run.state, run.release, run.fence, run.owner, run.due = "released", self._draw(), 0, "-", None
+    def _release(self, run: Flight, drawn: int | None = None) -> None:
+        """Release an entry; a number that its step has drawn as a fence serves for it, too."""
+        run.state, run.release, run.fence, run.owner, run.due = "released", drawn or self._draw(), 0, "-", None
         run.queue = self.entries[run.id][1]
 
     def _deliver(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:

@@ -42,7 +42,7 @@ def test_a_begin_that_redis_loses_is_repeated_under_a_higher_fence(make_crew: Ca
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_the_run_of_a_begin_that_redis_loses_is_refused(make_crew: Callable[..., Crew], pool: str) -> None:
+def test_the_worker_of_a_begin_that_redis_loses_is_told(make_crew: Callable[..., Crew], pool: str) -> None:
     """Timeline: a task runs; Redis loses its begin; the task runs once more; and then both runs end."""
     crew = make_crew(pool, 2, groupfifo_lease_ttl=2)
     results = [crew.send("k", 1, "wait", name="go-on"), crew.send("k", 2)]

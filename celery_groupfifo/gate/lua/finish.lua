@@ -82,7 +82,7 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
   taken = head
 elseif head then
   local lists = named_lists(13, 13, named)
-  release(lists, head, '0', group, entry, out)
+  release(lists, head, '0', group, entry, out, begun)
 end
 redis.call('HINCRBY', K.stats, 'finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then

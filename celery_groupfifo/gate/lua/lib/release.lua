@@ -2,8 +2,7 @@
 --
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
 -- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
@@ -50,9 +49,13 @@ end
 -- Release an entry in flight: draw a number, make the ticket, and push it on its list, or say what the caller has to
 -- publish. A head whose worker was lost has had its turn: it goes to the list's front, where kombu puts back what a
 -- lost worker had.
-local function release(lists, id, lost, group, entry, out)
+-- drawn: the fence that this step has given to another entry; nil: there is none. It serves as the number of a release,
+-- too, and saves drawing one: releases and fences are never compared.
+local function release(lists, id, lost, group, entry, out, drawn)
   local queue = entry.queue
-  local drawn = draw_number()
+  if not drawn then
+    drawn = draw_number()
+  end
   redis.call('HSET', K.flight, id,
     'released ' .. drawn .. ' - ' .. lost .. ' ' .. K.ms_text .. ' - - - - ' .. group .. ' ' .. queue)
   local message = compose(id, entry, drawn, lost)
