@@ -114,7 +114,7 @@ class Events:
     def stale(self, run: Run) -> None:
         """Tell that a delivery had a stale ticket."""
         if self._heard(_STALE):
-            self._tell(_STALE, run, {}, "came with a stale ticket.")
+            self._tell(_STALE, run, {}, f"came with a stale ticket, of release {run.ticket.release}.")
 
     # -- of many runs, from the sweeper's thread, which does not wait for receivers
 
