@@ -166,6 +166,20 @@ SCRIPTS = (
         (UNIT + "test_receiver.py::test_a_run_keeps_the_name_of_the_call_that_begins_it",),
     ),
     Mutant(
+        "a run that came with the end of another one has no fence",
+        "worker/receiver.py",
+        "        begun = ticket.begun(fence)\n",
+        "        begun = ticket\n",
+        (WORKER + "test_lost_writes.py::test_tasks_that_come_with_the_end_of_another_have_new_fences_too",),
+    ),
+    Mutant(
+        "a child of the pool does not know the fence of its run",
+        "worker/trace.py",
+        "    ticket = ticket.begun(fence)\n",
+        "",
+        (GATE + "test_trace.py::test_a_run_knows_its_group_and_sees_no_header_of_ours",),
+    ),
+    Mutant(
         "a clock alone decides which run is newer",
         "gate/lua/lib/flight.lua",
         "  if last >= K.us then\n",
