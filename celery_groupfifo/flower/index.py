@@ -139,7 +139,7 @@ def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
                 rows[flight.group].flights.append(flight)
     for row in rows.values():
         if row.flights:
-            row.flights.sort(key=lambda flight: flight.fence)
+            row.flights.sort(key=lambda flight: flight.release)
             states = {flight.state for flight in row.flights}
             row.state = next((word for state, word in _OWN if state in states), row.state)
             row.since = row.since or row.flights[0].since

@@ -156,7 +156,7 @@ class Snapshots:
 
         running, *firsts = gate.store.read("ages", ages)
 
-        waiting = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if released else []
+        waiting = [now - head.release / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if released else []
         return Snapshot(
             groups={"running": running, "waiting": released, "held": max(depth - running - released, 0)},
             paused=paused,

@@ -103,7 +103,7 @@ class Endings:
             if answer.taken is None:
                 run.delivery.close()
             else:
-                member.receiver.hand_off(answer.taken, run.delivery, told.since)
+                member.receiver.hand_off(answer.taken, answer.fence, run.delivery, told.since)
 
     def _tell_of(self, run: Run, finish: Finish, answer: Finished) -> None:
         member = self._member

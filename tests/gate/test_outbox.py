@@ -612,7 +612,9 @@ def test_what_an_answer_leads_to_is_told_before_the_end(world: World) -> None:
     def begun(reply: Any, told: Told) -> None:
         steps.append("begun")
         time.sleep(0.1)  # what is heard takes its time
-        call = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+        back = turning.gate.granted(ticket, reply)
+        assert back is not None
+        call = turning.gate.surrender_call([(back, False)], world.lists("q"))
         outbox.tell(Told("surrender", call, lambda reply, told: steps.append("back"), told.runs))
 
     call = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())
