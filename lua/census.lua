@@ -21,7 +21,7 @@ for i = 1, #page[2], 2 do
   if group and redis.call('ZSCORE', K.due, 'e ' .. group .. ' ' .. id) then
     kinds = kinds .. 'e'
   end
-  if r and redis.call('ZSCORE', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id) then
+  if r and redis.call('ZSCORE', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id) then
     kinds = kinds .. 'g'
   end
   for _, word in ipairs({ id, us or '', group or '', flight or '', kinds }) do

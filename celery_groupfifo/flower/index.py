@@ -137,7 +137,7 @@ def _take_flights(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> None:
                 rows[flight.group].flights.append(flight)
     for row in rows.values():
         if row.flights:
-            row.flights.sort(key=lambda flight: flight.fence)
+            row.flights.sort(key=lambda flight: flight.release)
             row.state = state_of(row.flights, row.state)
             row.since = row.since or row.flights[0].since
 
