@@ -178,9 +178,9 @@ def test_the_ticket_of_a_run_is_stale_after_the_next_release(
     assert world.begin(old) is None
 
 
-def _rung(world: World) -> None:
+def _rereleased(world: World) -> None:
     world.tick(GRACE_MS + 1)
-    assert world.ring() == 1
+    assert world.rerelease() == 1
 
 
 def _paused(world: World) -> None:
@@ -195,7 +195,7 @@ def _revoked(world: World) -> None:
     world.park("a")
 
 
-@pytest.mark.parametrize("release", [_rung, _paused, _revoked])
+@pytest.mark.parametrize("release", [_rereleased, _paused, _revoked])
 def test_a_ticket_on_its_way_is_stale_after_the_next_release(world: World, release: Callable[[World], None]) -> None:
     world.park("a")
     old = world.receive()
@@ -209,7 +209,7 @@ def test_a_ticket_on_its_way_is_stale_after_the_next_release(world: World, relea
 def test_a_begin_tells_nothing_of_heads_that_were_released_later(
     world: World, prepare: Callable[[World], Start]
 ) -> None:
-    """What is lost is found by the order of the releases: a fence is of the time of the begin."""
+    """Lost tickets are found by the order of the releases: a fence is of the time of the begin."""
     start = prepare(world)
     world.tick(1)
     world.park("later", "L")
@@ -217,7 +217,7 @@ def test_a_begin_tells_nothing_of_heads_that_were_released_later(
     start()
     assert world.queued() == ["later"]
     world.tick(GRACE_MS + 1)
-    assert world.ring() == 0, "it stands in its list"
+    assert world.rerelease() == 0, "it stands in its list"
 
 
 def test_a_run_whose_begin_is_not_answered_is_renewed_by_the_name_of_the_call(world: World) -> None:

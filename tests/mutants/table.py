@@ -151,8 +151,8 @@ SCRIPTS = (
     Mutant(
         "a begin makes heads look lost that were released after its own",
         "lua/lib/flight.lua",
-        "K.seen, queue, drawn .. ' '",
-        "K.seen, queue, K.us_text .. ' '",
+        "K.begins, queue, drawn .. ' '",
+        "K.begins, queue, K.us_text .. ' '",
         (GATE + "test_fence.py::test_a_begin_tells_nothing_of_heads_that_were_released_later",),
     ),
     Mutant(

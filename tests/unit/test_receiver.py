@@ -81,18 +81,18 @@ def test_one_that_was_given_back_while_it_waited_is_not_shown_to_celery(became: 
 
 def test_a_run_keeps_the_name_of_the_call_that_begins_it() -> None:
     """The renewer shows it to the gate until the answer tells the fence."""
-    worker, told = Worker(""), list[Any]()
+    worker, sent = Worker(""), list[Any]()
     member, pool = worker.member, SimpleNamespace(runs_inline=True)
     member.gate = SimpleNamespace(
         keyspace=SimpleNamespace(of_tag=lambda tag: "keys"),
         call_name=iter(("first", "second")).__next__,
         begin_call=lambda ticket, owner, call: call,
     )
-    member.outbox = SimpleNamespace(tell=lambda call, wait: told.append(call))
+    member.outbox = SimpleNamespace(send=lambda call, wait: sent.append(call))
     member.owner, member.pool, member.endings = "w", pool, SimpleNamespace(settle=None)
     worker.receiver._prefetch = SimpleNamespace(waits=lambda run: None)  # type: ignore[assignment]
     made = make_run()
     made.message.headers[HEADER], made.message.channel, made.message.delivery_tag = made.header, None, "d"
     worker.receiver.receive(made.message, made.ticket)
     (run,) = member.runs
-    assert told[0].call == run.call == "first" and not run.ticket.fence
+    assert sent[0].arguments == run.call == "first" and not run.ticket.fence
