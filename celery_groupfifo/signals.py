@@ -49,7 +49,7 @@ group_blocked = Signal(name="group_blocked", providing_args={*_RUN, "exception"}
 group_surrendered = Signal(name="group_surrendered", providing_args={*_RUN, "worker_lost"})
 
 #: A delivery of the broker was dropped: its ticket is stale, so the task was begun or taken back elsewhere. Sender: the
-#: task's name. Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`.
+#: task's name. Arguments: `key`, `task_id`, `fence` (0: it has not begun), `attempt`, `worker`.
 group_stale = Signal(name="group_stale", providing_args=set(_RUN))
 
 #: A worker learned that a lease of its own is lost. Sent in the worker's main process. Sender: the task's name.

@@ -24,7 +24,7 @@ for i = 1, #items, 2 do
     for _, kind in ipairs({ 'l', 'h', 'r' }) do
       kinds = kinds .. (redis.call('ZSCORE', K.due, kind .. ' ' .. id) and kind or '')
     end
-    if r and redis.call('ZSCORE', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id) then
+    if r and redis.call('ZSCORE', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id) then
       kinds = kinds .. 'g'
     end
     for _, word in ipairs({ id, us or '', group or '', flight or '', kinds }) do

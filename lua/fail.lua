@@ -18,7 +18,7 @@
 -- ARGV[11] flag     (text)  for a blocked group: JSON, open for the time
 -- ARGV[12] named    (count) lists
 -- ARGV[13-] queues  (text)  their names
--- Returns {code, '', due, [queue, message]...} as finish does; code 2: the group is blocked
+-- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
 --@include keys flight release burial resume advance again operate
 local waiting, group_key, calls, cancelled = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
@@ -29,12 +29,12 @@ local r = read_or_bury(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
   if before ~= call then
-    return { 0, '', -1 }
+    return { 0, '', 0, -1 }
   end
   local due = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1
   local lists, words = named_lists(14, 13, named), {}
   heads_again(lists, group_key, words)
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- a repetition of this call
+  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', 0, due, unpack(words) } -- a repetition of this call
 end
 
 local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1
@@ -63,4 +63,4 @@ end
 redis.call('HINCRBY', K.stats, 'runs_finished', 1)
 redis.call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. digits(K.ms + due) or ''))
 redis.call('PEXPIRE', calls, keep)
-return { code, '', due, unpack(out) }
+return { code, '', 0, due, unpack(out) }

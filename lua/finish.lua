@@ -19,8 +19,8 @@
 -- ARGV[12] named       (count) lists
 -- ARGV[13-] queues     (text)  their names
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
--- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken, or ''; ms until the continuation is due, or -1; to publish
+-- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
+--         taken and its run's fence, or '' and 0; ms until the continuation is due, or -1; to publish
 -- Complexity O(log groups)
 --@include keys flight release burial resume advance take again
 local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]
@@ -34,23 +34,23 @@ if not stored then
   local before, taken, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
     read_or_bury(id)
-    return { 0, '', -1 }
+    return { 0, '', 0, -1 }
   end
   -- A repetition of this call: the same answer, with the message that it took, while its lease lasts.
   local t = read_flight(taken)
   local entry = read_entry(taken)
-  local due, message = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1, ''
+  local due, message, begun, words = at ~= '' and math.max(tonumber(at) - K.ms, 0) or -1, '', 0, {}
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
-    message = compose(taken, entry, t.fence, t.lost)
+    message = compose(taken, entry, t.release, t.lost)
+    begun = t.fence
   end
   local lists = named_lists(13, 13, named)
-  local words = {}
   heads_again(lists, group_key, words)
-  return { 1, message, due, unpack(words) }
+  return { 1, message, begun, due, unpack(words) }
 end
 
 local out, due, told = {}, -1, ''
-local taken, message, head, entry
+local taken, message, begun, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 redis.call('ZREM', K.due, 'l ' .. id)
 if stored ~= '-' or ARGV[after] then
@@ -71,19 +71,19 @@ else
   head, entry = take_head(waiting, group_key, group)
 end
 if take == 'lists' then
-  taken, message = begin_next(13, 13, named, owner, call, ttl, head and entry.queue)
+  taken, message, begun = begin_next(13, 13, named, owner, call, ttl, head and entry.queue)
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local drawn = draw_fence()
-  lease(head, drawn, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
-  message = compose(head, entry, drawn, '0')
+  begun = draw_number()
+  lease(head, begun, begun, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
+  message = compose(head, entry, begun, '0')
   taken = head
 elseif head then
   local lists = named_lists(13, 13, named)
-  release(lists, head, '0', group, entry, out)
+  release(lists, head, '0', group, entry, out, begun)
 end
 redis.call('HINCRBY', K.stats, 'runs_finished', 1)
 if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
   redis.call('PEXPIRE', calls, keep) -- a new caller; renewals extend it from now on
 end
-return { 1, message or '', due, unpack(out) }
+return { 1, message or '', begun or 0, due, unpack(out) }

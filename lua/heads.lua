@@ -4,7 +4,7 @@
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] after   (text)   the page begins behind this queue; empty: with the first one
 -- ARGV[4] limit   (count)  queues
--- Returns {queue, fence, begins}...: of the oldest head in each queue; what was begun from the queue, see lib/keys.lua
+-- Returns {queue, release, begins}...: of the oldest head in each queue; the begins from the queue, see lib/keys.lua
 -- Complexity O(limit · log on_the_way)
 --@include keys
 local after, limit = ARGV[3], tonumber(ARGV[4])
@@ -15,9 +15,9 @@ for _ = 1, limit do
   if not member then
     break
   end
-  local queue, fence = string.match(member, '^(%S+) (%d+) ')
+  local queue, drawn = string.match(member, '^(%S+) (%d+) ')
   found[#found + 1] = queue
-  found[#found + 1] = fence
+  found[#found + 1] = drawn
   found[#found + 1] = redis.call('HGET', K.begins, queue) or ''
   from = '(' .. queue .. ' \127'
 end

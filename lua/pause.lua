@@ -22,10 +22,10 @@ redis.call('ZADD', paused, K.ms, group)
 for _, id in ipairs(in_flight(group_key)) do
   local r = read_or_bury(id)
   if r then
-    -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. It has the
-    -- fence of an entry that is held, so it is stale; resume draws a new one.
+    -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
+    -- held, so it is stale; resume releases a new one.
     if r.state == 'released' then
-      redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+      redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
       redis.call('ZREM', K.due, 'r ' .. id)
       r.state, r.since = 'held', K.ms_text
     end

@@ -23,7 +23,7 @@ if r.state == 'running' or #in_flight(group_key) <= limit then
 end
 redis.call('HDEL', K.flight, id)
 redis.call('ZREM', K.due, 'h ' .. id, 'r ' .. id)
-redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
 free_slot(group_key, id)
 redis.call('LPUSH', waiting, entry.us .. ' ' .. id)
 return 1

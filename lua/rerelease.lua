@@ -1,4 +1,4 @@
--- rerelease: release heads again whose ticket was lost on its way, with a new fence.
+-- rerelease: release heads again whose ticket was lost on its way.
 --
 -- A list is served in order. So a ticket is lost when a later one of its list was begun, or when the list is empty;
 -- in a list with messages the oldest tickets are searched for. A worker may have popped a ticket and not begun it yet:
@@ -10,7 +10,7 @@
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] queue   (text)
 -- ARGV[4] grace   (ms)     since the release
--- ARGV[5] begun   (number) the highest fence begun from the queue in any partition
+-- ARGV[5] begun   (number) the highest release begun from the queue in any partition
 -- ARGV[6] oldest  (number) nothing is done when another head is the oldest by now; 0: any
 -- ARGV[7] rereleases (count) on other brokers, for a quiet queue: all of its heads count, and the number of their
 --                          releases without a begin is stored; -1: only overtaken heads count
@@ -24,21 +24,21 @@ local SCANNED = 1000 -- messages from the list's end that are searched for one t
 local calls, list, queue, grace, begun = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local oldest, rereleases, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
 
-local begun_fence, begun_at = string.match(redis.call('HGET', K.begins, queue) or '', '^(%d+) (%d+)')
-begun = math.max(begun, tonumber(begun_fence or 0))
-local below, length = K.us - grace * 1000, list and redis.call('LLEN', list) -- a fence is the time of a release
+local begun_release, begun_at = string.match(redis.call('HGET', K.begins, queue) or '', '^(%d+) (%d+)')
+begun = math.max(begun, tonumber(begun_release or 0))
+local below, length = K.us - grace * 1000, list and redis.call('LLEN', list) -- a release's number is its time
 if tonumber(redis.call('GET', K.fence) or 0) > K.us + grace * 1000 then
-  below = 9e15 -- the clock was set back: every fence is below this
+  below = 9e15 -- the clock was set back: every number is below this
 end
 below = not list and rereleases < 0 and math.min(below, begun) or below
 
 -- Returns whether a list with messages lacks a ticket; the oldest ones are searched for at the list's end.
-local function missing(fence, id, r)
+local function missing(id, r)
   local entry = read_entry(id)
-  if not list or length == 0 or tonumber(fence) < begun or not entry then
+  if not list or length == 0 or tonumber(r.release) < begun or not entry then
     return true
   end
-  local found = redis.call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
+  local found = redis.call('LPOS', list, compose(id, entry, r.release, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
   return not found and length <= SCANNED
 end
 
@@ -46,10 +46,10 @@ local lists, out, count = { [queue] = list }, {}, 0
 local asked = names_again(calls, 'rerelease', call, lists, out)
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'LIMIT', 0, limit)) do
-  local fence, id = string.match(member, ' (%d+) (%S+)$')
+  local drawn, id = string.match(member, ' (%d+) (%S+)$')
   local r = read_or_bury(id)
-  local counts = r and r.state == 'released' and r.fence == fence
-  if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
+  local counts = r and r.state == 'released' and r.release == drawn
+  if at == 1 and oldest ~= '0' and oldest ~= drawn or counts and not missing(id, r) then
     break -- another call has released it again; or only younger ones follow
   end
   redis.call('ZREM', K.on_the_way, member)
@@ -66,7 +66,7 @@ if asked ~= '' then
   remember(calls, 'rerelease', call, asked, keep)
 end
 if count > 0 and rereleases > 0 then
-  redis.call('HSET', K.begins, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rereleases))
+  redis.call('HSET', K.begins, queue, (begun_release or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rereleases))
 end
 if count > 0 then
   redis.call('HINCRBY', K.stats, 'tickets_lost', count)

@@ -42,7 +42,7 @@ redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
 if r then
   redis.call('HDEL', K.flight, id)
   redis.call('ZREM', K.due, 'h ' .. id)
-  redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+  redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
   free_slot(group_key, id)
 end
 advance({}, waiting, group_key, group, out)

@@ -1,4 +1,4 @@
--- surrender: give back heads of a worker. They go to the broker again at once, with a new fence.
+-- surrender: give back heads of a worker. They go to the broker again at once.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10-] lists  (list)   the broker's lists that the caller knows

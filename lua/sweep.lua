@@ -62,7 +62,7 @@ while at < #members do -- grows when a crowd comes in
     if kind == 'l' then
       r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
     else
-      redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. name)
+      redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. name)
       r.due = '-'
     end
     resume(lists, name, r, out, kind == 'l')

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ from celery_groupfifo.settings import Settings, read_settings
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
 PRODUCER_KEEP_MS = 600_000
+
+_NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
 class Gate(Recovery):
@@ -161,7 +164,7 @@ class Gate(Recovery):
 
     # -- workers -----------------------------------------------------------
 
-    def begin(self, ticket: Ticket, owner: Quoted, call: str = "") -> bool:
+    def begin(self, ticket: Ticket, owner: Quoted, call: str = "") -> Ticket | None:
         """Take the lease for a ticket that was received.
 
         Args:
@@ -170,13 +173,17 @@ class Gate(Recovery):
             call: Name of the call, from `call_name`, the same for every repetition; empty: a new one.
 
         Returns:
-            False when the ticket is stale.
+            The ticket with the fence of its run, the same for every repetition; None when the ticket is stale.
         """
-        return bool(self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name()))[0])
+        return self.granted(ticket, self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name())))
 
     def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> ScriptArguments:
         """Return the call of a begin for the outbox, which sends many without waiting for their answers."""
-        return self._keys(ticket), [], [ticket.entry, ticket.fence, owner, call, self.settings.ttl_ms]
+        return self._keys(ticket), [], [ticket.entry, ticket.release, owner, call, self.settings.ttl_ms]
+
+    def granted(self, ticket: Ticket, reply: Sequence[Any]) -> Ticket | None:
+        """Read a begin's answer from the script's reply; see `begin`."""
+        return ticket.begun(int(reply[1])) if reply[0] else None
 
     def finish(self, call: Finish) -> Finished:
         """Give the lease back, release the group's next head, and take the worker's next task.
@@ -212,9 +219,9 @@ class Gate(Recovery):
 
     def finished(self, reply: Sequence[Any]) -> Finished:
         """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""
-        code, taken, due, *rest = reply
+        code, taken, fence, due, *rest = reply
         self.publish(rest)
-        return Finished(code == 0, taken or None, None if due < 0 else due / 1000, code == 2)
+        return Finished(code == 0, taken or None, int(fence), None if due < 0 else due / 1000, code == 2)
 
     def surrender(self, runs: Iterable[tuple[Ticket, bool]], lists: Lists = ()) -> None:
         """Give heads back: their tickets go out again at once.
@@ -237,21 +244,27 @@ class Gate(Recovery):
             args += [ticket.entry, ticket.fence, int(lost)]
         return self._keys(runs[0][0]), [key for _, key in lists], args
 
-    def renew(self, owner: Quoted, tickets: Iterable[Ticket]) -> list[Ticket]:
+    def renew(self, owner: Quoted, tickets: Iterable[Ticket], calls: Mapping[Ticket, str] = _NO_CALLS) -> list[Ticket]:
         """Renew all leases of a worker in one heartbeat.
+
+        Args:
+            owner: The worker.
+            tickets: Of its runs.
+            calls: For each ticket without a fence the name of the call that begins it: the lease may have been granted,
+                and the answer not have come.
 
         Returns:
             The tickets whose lease is lost.
         """
         lost: list[Ticket] = []
-        mine = list(tickets)
+        every = list(tickets)
         for keys in self.keyspace.partitions:
-            by_fence = {ticket.fence: ticket for ticket in mine if ticket.tag == keys.tag}
+            mine = [ticket for ticket in every if ticket.tag == keys.tag]
             args: list[Any] = [self.settings.ttl_ms, self.keep_ms]
-            for fence, ticket in by_fence.items():
-                args += [ticket.entry, fence]
+            for ticket in mine:
+                args += [ticket.entry, ticket.fence or calls.get(ticket, "")]
             reply = self.store.run("renew", keys, [keys.calls(owner)], args)
-            lost += [by_fence[int(fence)] for fence in reply]
+            lost += [mine[place] for place in reply]
         return lost
 
     def forget(self, owner: Quoted) -> None:

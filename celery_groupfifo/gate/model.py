@@ -56,26 +56,32 @@ class Entry:
 
 
 class Ticket(NamedTuple):
-    """The ticket that a released head carries to the worker: `gf <tag> <fence> <lost> <parked us> <entry>`.
+    """The ticket that a released head carries to the worker: `gf <tag> <release> <lost> <parked us> <entry>`.
 
     Attributes:
         tag: The gate's partition.
-        fence: Of this release.
+        release: Number of the release. An entry that is released again has a higher one, and this ticket is stale.
         lost: Workers that were lost with the task.
         parked_us: Time of the park, in microseconds by the clock of Redis.
         entry: The entry's name at the gate; see `keys.entry_names`.
+        fence: Of the run that began with the ticket; 0: it has not begun.
     """
 
     tag: str
-    fence: int
+    release: int
     lost: int
     parked_us: int
     entry: str
+    fence: int = 0
 
     @property
     def id(self) -> str:
         """Return the task's id."""
         return task_of(self.entry)
+
+    def begun(self, fence: int) -> Ticket:
+        """Return the ticket with the fence of its run."""
+        return self._replace(fence=fence)
 
     @classmethod
     def parse(cls, text: object) -> Ticket | None:
@@ -161,12 +167,14 @@ class Finished:
     Attributes:
         stale: True when the lease was lost; nothing was done.
         taken: The message of the worker's next task, begun already; None: there is none.
+        fence: Of that task's run.
         due: Seconds until the continuation of the task is due; None: there is none.
         blocked: True when the task has failed, and its group halts.
     """
 
     stale: bool
     taken: bytes | None = None
+    fence: int = 0
     due: float | None = None
     blocked: bool = False
 
@@ -193,17 +201,17 @@ class Head(NamedTuple):
 
     Attributes:
         queue: Its name in the scripts.
-        fence: Of its ticket.
+        release: Of its ticket.
         begins: Record of the begins from the queue, see lua/lib/keys.lua; empty: there was none.
     """
 
     queue: str
-    fence: int
+    release: int
     begins: str
 
     @property
     def begun(self) -> int:
-        """Return the highest fence that was begun from the queue; 0: none."""
+        """Return the number of the latest release that was begun from the queue; 0: none."""
         return int(self.begins.partition(" ")[0] or 0)
 
     @property

@@ -105,10 +105,11 @@ class PlaceInLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """The record of an entry under way, ten words; `id` is the entry's name."""
+    """The record of an entry under way, eleven words; `id` is the entry's name, `fence` 0 before the run begins."""
 
     id: str
     state: str
+    release: int
     fence: int
     lost: int
     since: int
@@ -122,11 +123,12 @@ class Flight:
     def parse(cls, id: str, text: bytes | None) -> Flight | None:
         """Read one; None when it is none."""
         words = (text or b"").decode().split(" ")
-        if len(words) != 10:
+        if len(words) != 11:
             return None
-        state, fence, lost, since, owner, _, due, stop, group, queue = words
-        at = None if due == "-" else int(due)
-        return cls(id, state, int(fence), int(lost), int(since), Quoted(owner), at, stop, Quoted(group), queue)
+        state, release, fence, lost, since, owner, _, due, stop, group, queue = words
+        at, begun = None if due == "-" else int(due), 0 if fence == "-" else int(fence)
+        numbers = int(release), begun, int(lost), int(since)
+        return cls(id, state, *numbers, Quoted(owner), at, stop, Quoted(group), queue)
 
     @property
     def task_id(self) -> str:

@@ -151,7 +151,7 @@ class Recovery:
             page = self.heads(keys, page[-1].queue) if len(page) == BATCH else []
 
     def begun(self, queue: str) -> int:
-        """Return the highest fence begun from a queue in any partition, as they share the broker's queues. 0: none."""
+        """Return the latest release begun from a queue in any partition, as they share the broker's queues. 0: none."""
         return max(self.store.begun(keys, queue) for keys in self.keyspace.partitions)
 
     def tickets(self, queue: str) -> int:
@@ -174,9 +174,9 @@ class Recovery:
             keys: Of the partition.
             queue: Its name in the scripts.
             owner: The worker.
-            begun: The highest fence that was begun from the queue, in any partition.
-            oldest: The fence of the queue's oldest head, as the caller saw it: nothing is done when it has changed. 0:
-                any.
+            begun: The latest release that was begun from the queue, in any partition.
+            oldest: The release of the queue's oldest head, as the caller saw it: nothing is done when it has changed.
+                0: any.
             rereleases: On other brokers. From 0 on: the queue is quiet, so all of its heads count, and the number says
                 how often they went out without a begin, this time included. -1: only overtaken heads count.
             limit: Heads to release at most.

@@ -186,7 +186,7 @@ class Store:
         return {name: entry for name, entry in entries.items() if entry is not None}
 
     def begun(self, keys: Keys, queue: str) -> int:
-        """Return the highest fence that was begun from a queue, as far as this partition knows; 0: none."""
+        """Return the latest release that was begun from a queue, as far as this partition knows; 0: none."""
         text: bytes | None = self.ask("begun", lambda: self.client.hget(keys.begins, queue))
         return int((text or b"0").partition(b" ")[0])
 

@@ -169,7 +169,7 @@ class Explainer:
         own = not head.queue.startswith(ELSEWHERE)
 
         def build(pipe: Any) -> None:
-            pipe.zlexcount(keys.on_the_way, f"[{head.queue} ", f"({head.queue} {head.fence}")
+            pipe.zlexcount(keys.on_the_way, f"[{head.queue} ", f"({head.queue} {head.release}")
             if own:
                 pipe.llen(unquote(head.queue))
 

@@ -203,7 +203,7 @@ class Reader:
             if depth is None and not flags:
                 continue
             mine = [flights[id] for field in state if (id := field[2:].decode()) in flights]
-            mine.sort(key=lambda flight: flight.fence)
+            mine.sort(key=lambda flight: flight.release)
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)

@@ -350,7 +350,7 @@ def _over_concurrency(state: _State, group: Quoted, limit: int) -> Iterator[tupl
     """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest."""
     ids = [field[2:] for field in state.fields[group] if field.startswith("f ")]
     records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
-    records.sort(key=lambda record: (record.state != "running", record.fence))
+    records.sort(key=lambda record: (record.state != "running", record.release))
     for record in records[limit:]:
         breach = Breach("concurrency", unquote(group), record.task_id, f"It is one of {len(records)} under way.", "")
         if record.state == "running":

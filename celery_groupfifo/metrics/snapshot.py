@@ -145,7 +145,7 @@ class Snapshots:
                 pipe.lindex(keys.line(name.decode()), 0)
 
         firsts = gate.store.read("ages", ages) if names else []
-        waiting = [now - head.fence / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if part.waiting else []
+        waiting = [now - head.release / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if part.waiting else []
         held = max(part.groups - part.running - part.waiting, 0)
         return Snapshot(
             counts=part,

@@ -104,7 +104,7 @@ class Endings:
             if answer.taken is None:
                 run.delivery.close()
             else:
-                member.receiver.hand_off(answer.taken, run.delivery, call.since)
+                member.receiver.hand_off(answer.taken, answer.fence, run.delivery, call.since)
 
     def _report(self, run: Run, finish: Finish, answer: Finished) -> None:
         member = self._member

@@ -80,7 +80,7 @@ class Events:
             more = {
                 "lost": ticket.lost,
                 "task_wait": max(moment - ticket.parked_us / 1e6, 0.0),
-                "slot_wait": max(moment - ticket.fence / 1e6, 0.0),
+                "slot_wait": max(moment - ticket.release / 1e6, 0.0),
                 "handoff": None if handoff is None else now() - handoff,
             }
             self._tell(_BEGUN, run, more, "begins.")
@@ -114,7 +114,7 @@ class Events:
     def stale(self, run: Run) -> None:
         """Tell that a delivery had a stale ticket."""
         if self._has_receivers(_STALE):
-            self._tell(_STALE, run, {}, "came with a stale ticket.")
+            self._tell(_STALE, run, {}, f"came with a stale ticket, of release {run.ticket.release}.")
 
     # -- of many runs, from the sweeper's thread, which does not wait for receivers
 

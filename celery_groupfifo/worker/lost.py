@@ -39,14 +39,14 @@ class _Known:
     """A queue of a partition, as last seen; times are monotonic.
 
     Attributes:
-        fence: Of its oldest head.
+        release: Of its oldest head.
         since: Time when that head was first seen as the oldest.
-        begun: The highest fence that was begun from the queue.
+        begun: The latest release that was begun from the queue.
         quiet: Time since when neither has changed.
         ask_at: Time when the broker may be asked for the queue's length again.
     """
 
-    fence: int
+    release: int
     since: float
     begun: int
     quiet: float
@@ -57,7 +57,7 @@ class _Known:
 class _LengthAnswer:
     """The broker's answer, with the state that the question was about: it counts only while that has not changed."""
 
-    fence: int
+    release: int
     begun: int
     tickets: int
     length: int | None
@@ -103,8 +103,8 @@ class LostTickets:
         lost = 0
         for head in page:
             before = known.get(head.queue)
-            if before is None or before.fence != head.fence:
-                before = _Known(head.fence, now, head.begun, now)
+            if before is None or before.release != head.release:
+                before = _Known(head.release, now, head.begun, now)
             this_round[head.queue] = before
             if now - before.since >= GRACE_MS / 1000:
                 lost += self._overdue(keys, head, before, now)
@@ -115,14 +115,14 @@ class LostTickets:
     def _overdue(self, keys: Keys, head: Head, known: _Known, now: float) -> int:
         """Release the oldest head of a queue again, overdue by now, if its ticket counts as lost."""
         begun = max(head.begun, self._gate.begun(head.queue) if len(self._gate.keyspace.partitions) > 1 else 0)
-        if not head.queue.startswith(ELSEWHERE) or head.fence < begun:
+        if not head.queue.startswith(ELSEWHERE) or head.release < begun:
             return self._gate.rerelease(keys, head.queue, self._owner, begun)
         if known.begun != begun:
             known.begun, known.quiet = begun, now
         if now - known.quiet < BOUND:
             return 0
         answer = self._answers.pop((keys.tag, head.queue), None)
-        if answer is not None and (answer.fence, answer.begun) == (head.fence, begun):
+        if answer is not None and (answer.release, answer.begun) == (head.release, begun):
             return self._answered(keys, head, known, answer, now)
         if now >= known.ask_at:
             known.ask_at = now + BOUND
@@ -141,7 +141,7 @@ class LostTickets:
             except Exception as error:  # a broker may raise anything
                 logger.debug("The length of queue %s is not known: %r", head.queue, error)
                 length = None
-            self._answers[keys.tag, head.queue] = _LengthAnswer(head.fence, begun, tickets, length)
+            self._answers[keys.tag, head.queue] = _LengthAnswer(head.release, begun, tickets, length)
 
         self._background.submit(ask, (keys.tag, head.queue))
 
@@ -154,7 +154,7 @@ class LostTickets:
             missing, rereleases = answer.tickets - answer.length, 0
         for other in self._gate.keyspace.partitions:
             self._answers.pop((other.tag, head.queue), None)  # the queue holds more messages from now on
-        lost, oldest = 0, head.fence
+        lost, oldest = 0, head.release
         while missing > lost:
             some = self._gate.rerelease(
                 keys, head.queue, self._owner, answer.begun, oldest, rereleases, limit=min(missing - lost, MOST_HEADS)

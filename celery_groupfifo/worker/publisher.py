@@ -46,7 +46,7 @@ class _Ticket:
     """A ticket on its way; `again` is True when it was written on a connection that has failed since."""
 
     key: Key
-    fence: int
+    release: int
     message: bytes
     queue: str
     again: bool = False
@@ -76,7 +76,7 @@ class Publisher:
         """Publish a ticket soon, without waiting. For `build_gate(…, send=publisher.send)`."""
         ticket = ticket_of(message)
         if ticket is not None:
-            self._submit(_Ticket((ticket.tag, ticket.entry), ticket.fence, message, queue))
+            self._submit(_Ticket((ticket.tag, ticket.entry), ticket.release, message, queue))
 
     def length(self, queue: str) -> int | None:
         """Ask the broker how many messages a queue holds. It may take long: not for a thread that must not wait.
@@ -132,7 +132,7 @@ class Publisher:
             return
         with self._changing:
             known = self._waiting.get(ticket.key)
-            if known is not None and known.fence >= ticket.fence:
+            if known is not None and known.release >= ticket.release:
                 return
             self._waiting[ticket.key] = ticket
         self._thread.submit(partial(self._publish, ticket.key), ticket.key)

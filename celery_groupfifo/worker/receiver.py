@@ -143,13 +143,14 @@ class Receiver:
         if member.gate.keyspace.of_tag(ticket.tag) is None:
             self._put_back(message)
             return
-        run = Run(header, ticket, message, Delivery(message, partial(self._ack, message)), member.endings.settle)
+        call = member.gate.call_name()
+        run = Run(header, ticket, message, Delivery(message, partial(self._ack, message)), member.endings.settle, call)
         if member.runs.of(header) is not None:
             self._drop(run)  # a second copy
             return
         member.runs.add(run)
         self._prefetch.waits(run)
-        arguments = member.gate.begin_call(ticket, member.owner, member.gate.call_name())
+        arguments = member.gate.begin_call(ticket, member.owner, call)
         member.outbox.send(GateCall("begin", arguments, partial(self._begun, run), [run]), wait=member.pool.runs_inline)
 
     def _put_back(self, message: Any) -> None:
@@ -163,11 +164,12 @@ class Receiver:
 
     def _begun(self, run: Run, reply: Any, call: GateCall) -> None:
         self._prefetch.answered(run)
-        if not reply[0]:
+        member = self._member
+        ticket = member.gate.granted(run.ticket, reply)
+        if ticket is None:
             self._drop(run)
             return
-        member = self._member
-        self._begin(run, call.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
+        self._begin(run, ticket, call.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket is stale."""
@@ -176,11 +178,12 @@ class Receiver:
         run.delivery.close()
         self._member.events.stale(run)
 
-    def hand_off(self, raw: bytes, delivery: Delivery, since: float) -> None:
+    def hand_off(self, raw: bytes, fence: int, delivery: Delivery, since: float) -> None:
         """Go on with the task that came with the end of another run.
 
         Args:
             raw: Its message.
+            fence: Of its run.
             delivery: The broker's delivery under the chain of runs.
             since: Time when that end was sent first: the lease may run since then.
         """
@@ -195,19 +198,21 @@ class Receiver:
             delivery.close()
             raise
         delivery.runs += 1
-        self._begin(run, since, since, lambda: member.pool.pass_on(lambda: member.inside(self.read, run)))
+        begun = ticket.begun(fence)
+        self._begin(run, begun, since, since, lambda: member.pool.pass_on(lambda: member.inside(self.read, run)))
 
-    def _begin(self, run: Run, since: float, handoff: float | None, go_on: Callable[[], Any]) -> None:
+    def _begin(self, run: Run, ticket: Ticket, since: float, handoff: float | None, go_on: Callable[[], Any]) -> None:
         """Hold the lease of a run from now on.
 
         Args:
             run: The run that begins.
+            ticket: Its ticket, with the fence.
             since: Time when the lease may have started.
             handoff: Time when the run that brought it was over; None: it came through the broker.
             go_on: Leads to `read`.
         """
         member = self._member
-        run.begun(since)
+        run.begun(ticket, since)
         member.runs.add(run)
         try:
             member.lists.note(run.message)

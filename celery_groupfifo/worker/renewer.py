@@ -70,8 +70,8 @@ class Renewer:
         renewed, since = self._held(), now()
         # The renewal may reach the gate before such a begin, and its answer come when the begin has been granted.
         beginning = {run for run in renewed if run.state is State.RECEIVED}
-        lost = self._gate.renew(self._owner, [run.ticket for run in renewed])
         by_ticket = {run.ticket: run for run in renewed}
+        lost = self._gate.renew(self._owner, by_ticket, {ticket: run.call for ticket, run in by_ticket.items()})
         for ticket in lost:
             run = by_ticket.pop(ticket)
             if run not in beginning:

@@ -91,8 +91,8 @@ class GroupRequest(Request):  # type: ignore[misc]
     @property
     def carried(self) -> Carried:
         """Return the values of the run that go to the pool."""
-        run, about = self.run, self.run.continuation
-        return run.header, run.key, about.retries, about.options, run.since, self.member.gate.settings.lease_ttl
+        run, about, ttl = self.run, self.run.continuation, self.member.gate.settings.lease_ttl
+        return run.header, run.ticket.fence, run.key, about.retries, about.options, run.since, ttl
 
     def cancel(self, *args: Any, **options: Any) -> None:
         """Cancel as Celery does: the worker stops, or has lost its broker. Greenlets may end before this returns."""

@@ -69,10 +69,11 @@ class Run:
 
     Args:
         header: The ticket as the message carries it.
-        ticket: The same, read.
+        ticket: The same, read; when the run has begun, with its fence.
         message: The broker's, or one that was handed off.
         delivery: The broker's delivery it came with, or that its chain is on.
         decided: Called with the run when Celery has decided, and the execution is over or never began.
+        call: Name of the call that begins it; empty when the end of another run has begun it.
 
     Attributes:
         since: Time when the lease may have started: that of the call that asked for it.
@@ -96,6 +97,7 @@ class Run:
         "_lock",
         "_request",
         "attempt",
+        "call",
         "continuation",
         "delivery",
         "disposition",
@@ -117,10 +119,16 @@ class Run:
     )
 
     def __init__(
-        self, header: str, ticket: Ticket, message: Any, delivery: Delivery, decided: Callable[[Run], None]
+        self,
+        header: str,
+        ticket: Ticket,
+        message: Any,
+        delivery: Delivery,
+        decided: Callable[[Run], None],
+        call: str = "",
     ) -> None:
         headers = message.headers
-        self.header, self.ticket, self.message, self.delivery = header, ticket, message, delivery
+        self.header, self.ticket, self.message, self.delivery, self.call = header, ticket, message, delivery, call
         self.key: str = headers[KEY_HEADER]
         self.name: str | None = headers.get("task")
         self.attempt: int = (headers.get("retries") or 0) + 1
@@ -142,8 +150,14 @@ class Run:
 
     # -- transitions: each one's previous states are in FOLLOWS -----------------
 
-    def begun(self, since: float) -> bool:
-        """Enter the state after the gate has granted the lease; `since`: time when it was asked first."""
+    def begun(self, ticket: Ticket, since: float) -> bool:
+        """Enter the state after the gate has granted the lease.
+
+        Args:
+            ticket: With the fence of the run.
+            since: Time when the gate was asked first.
+        """
+        self.ticket = self.continuation.ticket = ticket
         self.since, self.in_hand = since, True
         return self._enter(State.BEGUN)
 

@@ -52,9 +52,9 @@ def run_full(*args: Any) -> Any:
 _KNOWN = {fast_trace_task: run_fast, trace_task_ret: run_full}
 
 
-Carried = tuple[str, str, int, Any, float, float]
-"""A run's values for the pool, behind Celery's arguments: ticket, key, retries, options, time when the lease may have
-started (see `clock`), and its length (s). It is no part of Celery's request, which tasks read and send on."""
+Carried = tuple[str, int, str, int, Any, float, float]
+"""A run's values for the pool, behind Celery's arguments: ticket, fence, key, retries, options, time when the lease may
+have started (see `clock`), and its length (s). It is no part of Celery's request, which tasks read and send on."""
 
 
 def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
@@ -70,9 +70,10 @@ def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
         The function's result; with one item more, the entry, when a task was sent under the run's id.
     """
     carried: Carried = args[-1]
-    text, key, retries, options, since, seconds = carried
+    text, fence, key, retries, options, since, seconds = carried
     ticket = Ticket.parse(text)
     assert ticket is not None, "the worker has read it"
+    ticket = ticket.begun(fence)
     continuation = Continuation(ticket, key, retries, options)
     guard = _Guard(ticket, key, (since, seconds))
     token = _guards.set(guard)

@@ -1,12 +1,12 @@
 -- Repeats the tickets to publish when an answer was lost and its call is repeated. A second copy of a ticket has the
--- same fence, and only one of them begins.
+-- same number, and only one of them begins.
 --@include flight release
 
 local function ask_again(lists, id, out)
   local r = read_flight(id)
   local entry = read_entry(id)
   if r and entry and r.state == 'released' and not lists[r.queue] then
-    local message = compose(id, entry, r.fence, r.lost)
+    local message = compose(id, entry, r.release, r.lost)
     out[#out + 1] = r.queue
     out[#out + 1] = message
   end

@@ -11,9 +11,9 @@
 --                                  a failed run has cut off are cancelled, "q queue" a queue's crowd comes in
 --                           4e14   "h id", "a group" that wait for room, see lib/crowd.lua: no time moves them
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight
--- KEYS[5] on_the_way (zset)   "<queue> <fence> <id>" of heads released and not yet begun, score 0
--- KEYS[6] begins  (hash)    queue -> "<highest fence begun> <when, ms> [<rereleases since>]", see rerelease.lua
--- KEYS[7] fence   (string)  the last fence drawn
+-- KEYS[5] on_the_way (zset)   "<queue> <release> <id>" of heads released and not yet begun, score 0
+-- KEYS[6] begins  (hash)    queue -> "<highest release begun> <when, ms> [<rereleases since>]", see rerelease.lua
+-- KEYS[7] fence   (string)  the last number drawn, for a release or a fence
 -- KEYS[8] stats   (hash)    totals
 -- KEYS[9] dead    (list)    dead letters, newest first
 -- ARGV[1] clock   (us)      empty: the server's TIME; tests pass a number

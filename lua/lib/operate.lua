@@ -53,7 +53,7 @@ local function withdraw(id, group_key, group)
   redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
   if r then
     redis.call('HDEL', K.flight, id)
-    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
   end
   free_slot(group_key, id)
   count_out(group)

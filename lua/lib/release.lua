@@ -3,8 +3,7 @@
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
 -- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
 --@include keys flight
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
@@ -20,8 +19,8 @@ local function read_entry(id)
   return entry, corrupt
 end
 
-local function compose(id, entry, fence, lost)
-  local ticket = 'gf ' .. K.tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+local function compose(id, entry, drawn, lost)
+  local ticket = 'gf ' .. K.tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
   local cut = entry.at + entry.cut
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -48,15 +47,20 @@ local function count_out(group)
   end
 end
 
--- Draw the ticket of an entry in flight, and push it on its list, or say what the caller has to publish. A head whose
--- worker was lost has had its turn: it goes to the list's front, where kombu puts back what a lost worker had.
-local function release(lists, id, lost, group, entry, out)
+-- Release an entry in flight: draw a number, make the ticket, and push it on its list, or say what the caller has to
+-- publish. A head whose worker was lost has had its turn: it goes to the list's front, where kombu puts back what a
+-- lost worker had.
+-- drawn: the fence that this step has given to another entry; nil: there is none. It serves as the number of a release,
+-- too, and saves drawing one: releases and fences are never compared.
+local function release(lists, id, lost, group, entry, out, drawn)
   local queue = entry.queue
-  local fence = draw_fence()
+  if not drawn then
+    drawn = draw_number()
+  end
   redis.call('HSET', K.flight, id,
-    'released ' .. fence .. ' ' .. lost .. ' ' .. K.ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-  local message = compose(id, entry, fence, lost)
-  redis.call('ZADD', K.on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+    'released ' .. drawn .. ' - ' .. lost .. ' ' .. K.ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+  local message = compose(id, entry, drawn, lost)
+  redis.call('ZADD', K.on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
   local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
     or redis.pcall('RPUSH', lists[queue], message))
   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

@@ -4,10 +4,11 @@ local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 
 -- own: the queue of the head that the caller has yet to release; nil: it has none.
--- Returns id and message; OWN when that head is the next one: the lists up to its own are empty; nothing when all are
--- empty, or when the next message is not a ticket of this gate: that one keeps its turn, and the broker delivers it.
+-- Returns id, message and fence; OWN when that head is the next one: the lists up to its own are empty; nothing when
+-- all are empty, or when the next message is not a ticket of this gate: that one keeps its turn, and the broker
+-- delivers it.
 local function begin_next(key, arg, count, owner, call, ttl, own)
-  local taken, message
+  local taken, message, begun
   local at, dropped = 0, 0
   while at < count do
     local text = redis.pcall('RPOP', KEYS[key + at])
@@ -18,14 +19,14 @@ local function begin_next(key, arg, count, owner, call, ttl, own)
       end
       at = at + 1
     else
-      local tag, fence, id = string.match(text, '^{"properties": {"delivery_tag": "gf (%S+) (%d+) %d+ %d+ ([^"]+)"')
+      local tag, drawn, id = string.match(text, '^{"properties": {"delivery_tag": "gf (%S+) (%d+) %d+ %d+ ([^"]+)"')
       if tag ~= K.tag or dropped == STALE then
         redis.call('RPUSH', KEYS[key + at], text)
         break
       end
-      local noted = string.sub(fence, -1) == '0' -- one in ten is enough where what is missing can be looked for
-      local group = begin_run(id, fence, owner, call, ttl, noted)
-      if group then
+      local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
+      begun = begin_run(id, drawn, owner, call, ttl, noted)
+      if begun then
         taken, message = id, text
         break
       end
@@ -33,5 +34,5 @@ local function begin_next(key, arg, count, owner, call, ttl, own)
       dropped = dropped + 1
     end
   end
-  return taken, message
+  return taken, message, begun
 end

@@ -142,7 +142,7 @@ def test_one_that_comes_while_its_elder_is_published_is_published_too(
     publish = module.publish_ticket
 
     def overtaken(producer: Any, message: bytes, *more: Any) -> None:
-        newer = message.replace(_fence(message), b"9" * 16)
+        newer = message.replace(_release(message), b"9" * 16)
         if newer != message:
             sender.publisher.send(f"*{QUEUE}", newer)
         publish(producer, message, *more)
@@ -152,10 +152,10 @@ def test_one_that_comes_while_its_elder_is_published_is_published_too(
     until(lambda: broker.llen(QUEUE) == 2)
 
 
-def _fence(message: bytes) -> bytes:
-    fence = message.split(b" ")[4]
-    assert fence.isdigit() and len(fence) == 16
-    return fence
+def _release(message: bytes) -> bytes:
+    release = message.split(b" ")[4]
+    assert release.isdigit() and len(release) == 16
+    return release
 
 
 def test_nobody_waits_for_a_broker_that_hangs_and_one_ticket_of_an_entry_waits(silent: Sender) -> None:
@@ -171,7 +171,7 @@ def test_nobody_waits_for_a_broker_that_hangs_and_one_ticket_of_an_entry_waits(s
 def test_a_newer_ticket_takes_the_place_of_an_older_one_never_the_other_way_round(silent: Sender) -> None:
     silent.park("busy", "a")
     queue, old = silent.released[-1]
-    new = old.replace(_fence(old), b"9" * 16)
+    new = old.replace(_release(old), b"9" * 16)
     for message in (new, old):
         silent.publisher.send(queue, message)
     assert [ticket.message for key, ticket in silent.publisher._waiting.items() if key[1] == "a"] == [new]

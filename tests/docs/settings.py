@@ -35,7 +35,7 @@ def given(block: Block) -> Iterator[tuple[int, str]]:
 
 
 def unknown(block: Block) -> list[str]:
-    """What a block says that does not exist or can't be read, each with its place."""
+    """Return what a block says that does not exist or can't be read, each with its place."""
     if block.language == "python":
         return [f"{block.at(line)}: no setting {name}" for line, name in given(block) if name not in KNOWN]
     try:

@@ -18,7 +18,7 @@ INLINE = re.compile(r"`((?:celery -A \w+ (?!groupfifo COMMAND)|make |python -m [
 
 
 def wrong(block: Block, page_files: dict[str, str]) -> list[str]:
-    """What does not work in a block of commands, each with its place."""
+    """Return what does not work in a block of commands, each with its place."""
     found = []
     for number, line in lines(block):
         for words in commands(line):

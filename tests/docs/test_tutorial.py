@@ -116,7 +116,7 @@ def _ready(worker: Process) -> None:
 
 
 def until_said(tutorial: Tutorial) -> list[str]:
-    """What `explain` says once the worker has told the gate of the retry."""
+    """Wait for what `explain` says once the worker has told the gate of the retry."""
     said: list[str] = []
 
     def retried() -> bool:

@@ -2,7 +2,7 @@
 
 Each script is one atomic step, so the interleavings of calls are all the interleavings there are. A node is the
 database (as DUMPs) and what the workers know. From each node every possible move is made, and nodes that differ
-in nothing that matters (the exact time, the exact fences, which worker, which group) are looked at once.
+in nothing that matters (the exact time, the exact numbers, which worker, which group) are looked at once.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ class Node:
 
 @dataclass(frozen=True)
 class View:
-    """The part of the database that decides what happens next."""
+    """The part of the database that decides what happens next; `flight`: state, release, owner, lost, fence."""
 
     entries: frozenset[str]
     continued: frozenset[str]
     line: tuple[tuple[str, ...], ...]
-    flight: dict[str, tuple[str, int, str, str]]
+    flight: dict[str, tuple[str, int, str, str, str]]
     queue: tuple[Ticket, ...]
     seen: int
     slots: tuple[int, ...]
@@ -118,6 +118,7 @@ class Explorer:
         self._look = world.redis.register_script(LOOK)
         self._there: dict[str, bytes] = {}
         world.redis.flushdb()
+        world.gate.fences = None
         world.now = START_MS
         world.tick(0)
         for group in GROUPS:
@@ -178,7 +179,7 @@ class Explorer:
             frozenset(id.decode() for id in entries),
             frozenset(id.decode() for id, text in entries.items() if AGAIN.encode() in text),
             tuple(tuple(item.decode().split(" ")[1] for item in items) for items in groups[::2]),
-            {id: (words[0], int(words[1]), words[4], words[2]) for id, words in records.items()},
+            {id: (words[0], int(words[1]), words[5], words[3], words[2]) for id, words in records.items()},
             tuple(ticket_of(message) for message in queue),
             int(seen.split(b" ")[0]) if seen else 0,
             tuple(sum(field.startswith(b"f ") for field in fields) for fields in groups[1::2]),
@@ -214,9 +215,9 @@ class Explorer:
 
         def shown(ticket: Ticket) -> tuple[str, bool]:
             record = view.flight.get(ticket.entry)
-            return named(ticket.entry), record is not None and record[1] == ticket.fence
+            return named(ticket.entry), record is not None and record[1] == ticket.release
 
-        fences = sorted([(record[1], named(id)) for id, record in view.flight.items()] + [(view.seen, "seen")])
+        releases = sorted([(record[1], named(id)) for id, record in view.flight.items()] + [(view.seen, "seen")])
         hands = []
         for worker in workers:
             hand = node.hands[WORKERS.index(worker)]
@@ -227,7 +228,7 @@ class Explorer:
                 hands.append((hand.state, *shown(hand.ticket), lost))
         flight = sorted(
             (named(id), state, workers.index(owner) if owner in workers else -1, lost)
-            for id, (state, _, owner, lost) in view.flight.items()
+            for id, (state, _, owner, lost, _) in view.flight.items()
         )
         starts = [tuple(named(id) for id in node.starts if id[0] == group) for group in groups]
         return (
@@ -235,7 +236,7 @@ class Explorer:
             tuple(tuple(named(id) for id in view.line[i]) for i in order),
             tuple(flight),
             tuple(shown(ticket) for ticket in view.queue),
-            tuple(name for _, name in fences),
+            tuple(name for _, name in releases),
             tuple(hands),
             tuple(starts),
             tuple(sorted(named(id) for id in view.entries)),
@@ -257,7 +258,7 @@ class Explorer:
                 if node.view.queue:
                     yield "pop", worker
                 continue
-            held.add(hand.ticket.fence)
+            held.add(hand.ticket.release)
             yield {"got": "begin", "begins": "begin", "runs": "finish", "asks": "repeat"}[hand.state], worker
             if node.faults:
                 yield "crash", worker
@@ -277,11 +278,11 @@ class Explorer:
             yield "retry", group
             yield "skip", group
         if recover:
-            queued = {ticket.fence for ticket in node.view.queue}
+            queued = {ticket.release for ticket in node.view.queue}
             states = {record[1]: record[0] for record in node.view.flight.values()}
-            if any(state == "running" and fence not in held for fence, state in states.items()):
+            if any(state == "running" and release not in held for release, state in states.items()):
                 yield "lapse", ""
-            if any(state == "released" and fence not in queued for fence, state in states.items()):
+            if any(state == "released" and release not in queued for release, state in states.items()):
                 yield "rerelease", ""
             if list(states.values()).count("held") > len(node.view.blocked):
                 yield "due", ""
@@ -313,10 +314,11 @@ class Explorer:
     def _begin(self, node: Node, worker: int) -> Node:
         hand, ticket = node.hands[worker], self._ticket(node, worker)
         begun = self.world.gate.begin(ticket, WORKERS[worker], hand.begin if hand else "")
-        state, fence, owner, _ = node.view.flight.get(ticket.entry, ("", 0, "", ""))
+        state, release, owner, _, fence = node.view.flight.get(ticket.entry, ("", 0, "", "", ""))
         mine = hand is not None and hand.begin and (state, owner) == ("running", WORKERS[worker])
-        assert begun == (fence == ticket.fence and (state == "released" or bool(mine)))
-        return self._hand(node, worker, Hand("runs", ticket) if begun else None)
+        assert (begun is not None) == (release == ticket.release and (state == "released" or bool(mine)))
+        assert not mine or begun is None or str(begun.fence) == fence, "the same fence again"
+        return self._hand(node, worker, begun and Hand("runs", begun))
 
     def _lose_begin(self, node: Node, worker: int) -> Node:
         """The worker hears nothing of its begin: it may be refused, or done."""
@@ -344,14 +346,15 @@ class Explorer:
         call = call or self._call(node, worker)
         done = self.world.gate.finish(call)
         current = self._is_current(node, call)
-        assert not first or done.stale != current, "the newest fence finishes, and no other one does"
+        assert not first or done.stale != current, "the newest run finishes, and no other one does"
         if current and call.continuation is not None:
             node = replace(node, owed=node.owed | {call.ticket.entry})
-        return self._hand(node, worker, Hand("runs", ticket_of(done.taken)) if done.taken else None)
+        taken = ticket_of(done.taken).begun(done.fence) if done.taken else None
+        return self._hand(node, worker, taken and Hand("runs", taken))
 
     @staticmethod
     def _is_current(node: Node, call: Finish) -> bool:
-        return node.view.flight.get(call.ticket.entry, ("", 0))[:2] == ("running", call.ticket.fence)
+        return node.view.flight.get(call.ticket.entry, ("", 0))[:2] == ("running", call.ticket.release)
 
     def _repeat(self, node: Node, worker: int) -> Node:
         hand = node.hands[worker]
@@ -359,8 +362,8 @@ class Explorer:
         after = self._finish(node, worker, hand.call, first=False)
         if hand.lost is not None:
             ticket = ticket_of(hand.lost)
-            state, fence, owner, _ = node.view.flight.get(ticket.entry, ("", 0, "", ""))
-            held = (state, fence, owner) == ("running", ticket.fence, WORKERS[worker])
+            record = node.view.flight.get(ticket.entry, ("", 0, ""))
+            held = record[:3] == ("running", ticket.release, WORKERS[worker])
             assert (after.hands[worker] is not None) == held, "what the first call took is given again while it lasts"
         return after
 
@@ -405,7 +408,7 @@ class Explorer:
         """A run fails for good, in a group that halts then."""
         ticket = self._ticket(node, worker)
         done = self.world.fail(ticket, group_of(ticket.entry), owner=WORKERS[worker])
-        current = node.view.flight.get(ticket.entry, ("", 0))[:2] == ("running", ticket.fence)
+        current = node.view.flight.get(ticket.entry, ("", 0))[:2] == ("running", ticket.release)
         assert (done.stale, done.blocked) == (not current, current)
         return self._hand(replace(node, faults=node.faults - 1), worker, None)
 
@@ -466,8 +469,8 @@ class Explorer:
             assert len(starts) >= count - len(left), "it ended without a start"
         for worker, before, hand in zip(WORKERS, node.hands, after.hands, strict=True):
             if hand is not None and hand != before and hand.state == "runs":
-                record = view.flight.get(hand.ticket.entry, ("", 0, ""))
-                assert record[:3] == ("running", hand.ticket.fence, worker), "a run without a lease"
+                state, _, owner, _, fence = view.flight.get(hand.ticket.entry, ("", 0, "", "", ""))
+                assert (state, owner, fence) == ("running", worker, str(hand.ticket.fence)), "a run without a lease"
         new = {id: record[1] for id, record in view.flight.items()}
         old = {id: record[1] for id, record in node.view.flight.items()}
-        assert all(fence >= old.get(id, 0) for id, fence in new.items()), "a fence went back"
+        assert all(release >= old.get(id, 0) for id, release in new.items()), "a release went back"

@@ -24,7 +24,7 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
         "entries": dict(model.entries),
         "line": {group: model.line.get(group, []) for group in groups},
         "flight": {
-            group: (run.id, run.state, run.fence, run.lost, run.owner, run.due, run.queue)
+            group: (run.id, run.state, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
             for group, run in model.flight.items()
         },
         "group": {group: ["blocked"] * run.blocks + [f"f {run.id}"] for group, run in model.flight.items()},
@@ -35,7 +35,7 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
         },
         "depth": depth,
-        "on_the_way": {run.id: (run.queue, run.fence) for run in flights if run.state == "released"},
+        "on_the_way": {run.id: (run.queue, run.release) for run in flights if run.state == "released"},
         "begins": dict(model.seen),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
@@ -69,8 +69,8 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         view["due"].setdefault(kind, {})[id] = int(due_ms(when))
         assert when == due_score(member.decode(), due_ms(when)), "in the range of its kind"
     for member in on_the_way:
-        queue, fence, id = member.decode().split(" ")
-        view["on_the_way"][id] = (queue, int(fence))
+        queue, release, id = member.decode().split(" ")
+        view["on_the_way"][id] = (queue, int(release))
     for group in groups:
         items, state = rest.pop(0), rest.pop(0)
         places = [item.decode().split(" ") for item in items]
@@ -87,9 +87,10 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
 def _flights(flight: dict[bytes, bytes]) -> dict[str, Any]:
     view: dict[str, Any] = {}
     for id, text in flight.items():
-        state, fence, lost, _, owner, _, due, _, group, queue = text.decode().split(" ")
+        state, release, fence, lost, _, owner, _, due, _, group, queue = text.decode().split(" ")
         assert group not in view, f"two entries of group {group} are in flight"
-        view[group] = (id.decode(), state, int(fence), int(lost), owner, None if due == "-" else int(due), queue)
+        numbers = int(release), 0 if fence == "-" else int(fence), int(lost)
+        view[group] = (id.decode(), state, *numbers, owner, None if due == "-" else int(due), queue)
     return view
 
 
@@ -97,4 +98,4 @@ def _pair(message: bytes) -> tuple[str, int]:
     if message == PLAIN:
         return ("plain", 0)
     ticket = ticket_of(message)
-    return ticket.entry, ticket.fence
+    return ticket.entry, ticket.release

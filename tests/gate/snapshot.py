@@ -1,9 +1,11 @@
-"""All of a database, in a form that can be compared."""
+"""All of a database: in a form that can be compared, and as a copy that can be put back."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
+
+import redis
 
 from tests.gate.support import World
 
@@ -36,3 +38,19 @@ def _blot(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_blot(each) for each in value]
     return value
+
+
+def copied(client: redis.Redis) -> dict[bytes, bytes]:
+    """A copy of every key, for `put_back`."""
+    names: list[bytes] = list(client.scan_iter(count=1000))
+    dumps = {name: client.dump(name) for name in names}
+    return {name: dump for name, dump in dumps.items() if dump is not None}  # type: ignore[misc]
+
+
+def put_back(client: redis.Redis, copy: dict[bytes, bytes]) -> None:
+    """Take the database back to a copy, as a Redis that has lost its last writes: in one step."""
+    pipe = client.pipeline(transaction=True)
+    pipe.flushdb()
+    for name, dump in copy.items():
+        pipe.restore(name, 0, dump)
+    pipe.execute()

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis
 from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate, build_gate
-from celery_groupfifo.gate.keys import Keys, quote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Swept, Ticket
 from celery_groupfifo.gate.route import Route
 
-#: A time like those of Redis: fences are drawn from it and have 16 digits.
+#: A time like those of Redis: releases and fences are drawn from it and have 16 digits.
 START_MS = 1_800_000_000_000
 TTL_MS = 30_000
 
 _FRONT = b'{"properties": {"delivery_tag": "'
+_NO_CALLS: Mapping[Ticket, str] = {}
 PLAIN = b'{"body": "", "headers": {"task": "plain"}, "properties": {"delivery_tag": "d1"}}'
 
 
@@ -42,6 +44,57 @@ def ticket_of(message: bytes) -> Ticket:
     return ticket
 
 
+class TestGate(Gate):
+    """A gate that knows the fences of the runs that it has begun, so that a test may show the ticket that came in.
+
+    Attributes:
+        fences: By ticket; None: every ticket has to bring its own.
+    """
+
+    __test__ = False
+    fences: dict[Ticket, int] | None
+
+    @classmethod
+    def of(cls, gate: Gate) -> TestGate:
+        """The same gate, which knows fences from now on."""
+        known = cls(gate.store, gate.keyspace, gate.settings, gate.releaser, gate.server)
+        known.fences = {}
+        return known
+
+    def with_fence(self, ticket: Ticket) -> Ticket:
+        """The ticket as a worker holds it."""
+        return ticket if ticket.fence or self.fences is None else ticket.begun(self.fences.get(ticket, 0))
+
+    def _note(self, ticket: Ticket, fence: int) -> None:
+        if self.fences is not None:
+            self.fences[ticket.begun(0)] = fence
+
+    def granted(self, ticket: Ticket, reply: Sequence[Any]) -> Ticket | None:
+        begun = super().granted(ticket, reply)
+        if begun is not None:
+            self._note(ticket, begun.fence)
+        return begun
+
+    def finish_call(self, call: Finish) -> Any:
+        return super().finish_call(replace(call, ticket=self.with_fence(call.ticket)))
+
+    def finished(self, reply: Sequence[Any]) -> Finished:
+        done = super().finished(reply)
+        if done.taken:
+            self._note(ticket_of(done.taken), done.fence)
+        return done
+
+    def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> Any:
+        return super().surrender_call([(self.with_fence(ticket), lost) for ticket, lost in runs], lists)
+
+    def renew(self, owner: Quoted, tickets: Iterable[Ticket], calls: Mapping[Ticket, str] = _NO_CALLS) -> list[Ticket]:
+        shown = {self.with_fence(ticket): ticket for ticket in tickets}
+        return [shown[ticket] for ticket in super().renew(owner, shown, calls)]
+
+    def lease(self, ticket: Ticket) -> float | None:
+        return super().lease(self.with_fence(ticket))
+
+
 class World:
     """One gate, the lists of its broker, and the time.
 
@@ -54,7 +107,7 @@ class World:
     def __init__(self, url: str, app: Celery | None = None, timeout: float | None = None) -> None:
         self.url = url
         self.app = app or Celery("gate-tests", broker=url, set_as_current=False)
-        self.gate = build_gate(self.app, timeout=timeout)
+        self.gate = TestGate.of(build_gate(self.app, timeout=timeout))
         self.redis: redis.Redis = redis.Redis.from_url(url)
         self.now = START_MS
         self.tick(0)
@@ -81,8 +134,8 @@ class World:
         """Park a new entry."""
         return self.gate.park(make_entry(self.gate, id, key, queue, **more), self.gate.number())
 
-    def begin(self, ticket: Ticket, owner: str = "w1") -> bool:
-        """Begin a ticket."""
+    def begin(self, ticket: Ticket, owner: str = "w1") -> Ticket | None:
+        """Begin a ticket; the same with its fence."""
         return self.gate.begin(ticket, owner)
 
     def finish(self, ticket: Ticket, key: str = "g", owner: str = "w1", **more: Any) -> Finished:
@@ -138,8 +191,9 @@ class World:
         """Park an entry that becomes the head at once, receive it and begin it."""
         assert self.park(id, key, queue)
         ticket = self.receive(queue)
-        assert ticket.id == id and self.begin(ticket)
-        return ticket
+        begun = self.begin(ticket)
+        assert ticket.id == id and begun is not None
+        return begun
 
     def idle_sweeps(self, ms: int) -> None:
         """Sweep as a living fleet does, for so long."""

@@ -18,8 +18,8 @@ def test_the_group_waits_out_the_countdown(world: World) -> None:
     world.tick(1)
     world.sweep(world.lists("q"))
     again = world.receive()
-    assert again.id == "a" and again.fence > ticket.fence
-    world.begin(again)
+    begun = world.begin(again)
+    assert again.id == "a" and begun is not None and begun.fence > ticket.fence
     world.finish(again)
     assert world.queued() == ["b"]
 

@@ -129,7 +129,7 @@ def test_the_own_successor_is_begun_at_once_when_nobody_is_before_it(world: Worl
     world.park("z", "Z", queue="last")
     done = world.finish(ticket, "A", take="lists", lists=world.lists("high", "low", "last"))
     taken = ticket_of(done.taken or b"")
-    assert taken.id == "a2" and taken.fence > ticket.fence
+    assert taken.id == "a2" and done.fence > ticket.fence
     assert b"unchanged" in (done.taken or b"")
     assert (world.queued("low"), world.queued("last")) == ([], ["z"])
     assert world.gate.lease(taken) is not None
@@ -162,7 +162,7 @@ def test_own_hands_the_successor_over_without_a_broker(world: World) -> None:
     world.park("a2", "A")
     done = world.finish(ticket, "A", take="own")
     taken = ticket_of(done.taken or b"")
-    assert taken.id == "a2" and taken.fence > ticket.fence
+    assert taken.id == "a2" and done.fence > ticket.fence
     assert world.queued() == ["b"], "no ticket of it went out"
     assert world.gate.lease(taken) is not None
     assert not world.begin(taken), "it is begun already"
@@ -198,7 +198,7 @@ def test_the_same_finish_again_takes_nothing_that_was_lost_meanwhile(world: Worl
     again = world.gate.finish(call)
     assert (again.stale, again.taken) == (False, None), "its lease was reclaimed"
     assert world.queued() == ["b"]
-    assert world.receive().fence > taken.fence
+    assert world.receive().release > taken.release
 
 
 def test_a_repeated_finish_that_lost_what_it_took_ends_the_chain(world: World) -> None:

@@ -61,8 +61,8 @@ def test_every_way_out_reaches_the_broker(away: tuple[World, Elsewhere]) -> None
     world.tick(100)
     world.sweep()
     assert broker.ids() == ["a", "a", "b", "c", "c"]
-    fences = [ticket.fence for ticket in broker.sent]
-    assert fences == sorted(set(fences))
+    releases = [ticket.release for ticket in broker.sent]
+    assert releases == sorted(set(releases))
 
 
 def test_own_hands_over_without_the_broker(away: tuple[World, Elsewhere]) -> None:

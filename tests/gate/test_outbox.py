@@ -612,7 +612,9 @@ def test_what_an_answer_leads_to_is_told_before_the_end(world: World) -> None:
     def begun(reply: Any, call: GateCall) -> None:
         steps.append("begun")
         time.sleep(0.1)  # what is heard takes its time
-        arguments = turning.gate.surrender_call([(ticket, False)], world.lists("q"))
+        back = turning.gate.granted(ticket, reply)
+        assert back is not None
+        arguments = turning.gate.surrender_call([(back, False)], world.lists("q"))
         outbox.send(GateCall("surrender", arguments, lambda reply, call: steps.append("back"), call.runs))
 
     arguments = turning.gate.begin_call(ticket, "w1", turning.gate.call_name())

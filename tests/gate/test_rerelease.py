@@ -133,7 +133,7 @@ def test_on_another_broker_every_ticket_that_comes_in_tells_of_those_before_it(w
         entry.queue, entry.list_key = "*elsewhere", None
         world.gate.park(entry, world.gate.number())
     later = ticket_of(sent[1])
-    assert later.fence % 10 == 1
+    assert later.release % 10 == 1
     assert world.begin(later)
     world.tick(GRACE_MS + 1)
     assert world.rerelease() == 1
@@ -159,6 +159,6 @@ def test_who_comes_second_releases_nothing(world: World) -> None:
         entry.queue, entry.list_key = "*elsewhere", None
         world.gate.park(entry, world.gate.number())
     world.tick(GRACE_MS + 1)
-    oldest = next(iter(world.gate.every_head(world.keys))).fence
+    oldest = next(iter(world.gate.every_head(world.keys))).release
     assert world.gate.rerelease(world.keys, "*elsewhere", "w1", oldest=oldest, rereleases=0, limit=3) == 3
     assert world.gate.rerelease(world.keys, "*elsewhere", "w2", oldest=oldest, rereleases=0, limit=3) == 0

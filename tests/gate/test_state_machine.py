@@ -53,7 +53,7 @@ class GateMachine(RuleBasedStateMachine):
         self.world.redis.flushdb()
         self.world.now = START_MS
         self.model = GateModel(START_MS, TTL_MS, GRACE_MS, CLAIM_MS)
-        self.hands: list[Ticket] = []
+        self.hands: list[Ticket] = []  # with a fence: begun
         self.messages: dict[int, bytes] = {}
         self.starts: dict[str, list[str]] = {group: [] for group in GROUPS}
         self.revoked: set[str] = set()
@@ -168,9 +168,9 @@ class GateMachine(RuleBasedStateMachine):
             assert expected == ("plain", 0)
             return
         ticket = ticket_of(message)
-        assert (ticket.entry, ticket.fence) == expected
+        assert (ticket.entry, ticket.release) == expected
         self.hands.append(ticket)
-        self.messages[ticket.fence] = message
+        self.messages[ticket.release] = message
         if begins:
             self.begin("any", 0, owner, replayed)
 
@@ -180,9 +180,10 @@ class GateMachine(RuleBasedStateMachine):
         ticket = self.hand(who, pick)
         with self.replaying(replayed):
             begun = self.world.gate.begin(ticket, owner)
-        assert begun == self.model.begin(ticket.entry, ticket.fence, owner)
-        if begun:
-            self.started(ticket)
+        assert (0 if begun is None else begun.fence) == self.model.begin(ticket.entry, ticket.release, owner)
+        if begun is not None:
+            self.hands[self.hands.index(ticket)] = begun
+            self.started(begun)
 
     @precondition(lambda self: self.hands)
     @rule(
@@ -209,13 +210,13 @@ class GateMachine(RuleBasedStateMachine):
         with self.replaying(replayed):
             done = self.world.gate.finish(call)
         stale, taken, due = self.model.finish(ticket.entry, ticket.fence, owner, take, queues, replayed, goes_on)
-        got = ticket_of(done.taken) if done.taken else None
+        got = ticket_of(done.taken).begun(done.fence) if done.taken else None
         assert (done.stale, got and (got.entry, got.fence)) == (stale, taken)
         assert done.due == (None if due is None else due / 1000)
         if got:
             self.started(got)
             self.hands.append(got)
-            self.messages[got.fence] = done.taken or b""
+            self.messages[got.release] = done.taken or b""
 
     @precondition(lambda self: self.hands)
     @rule(who=WHO, pick=PICK, policy=POLICY, queues=DECLARED, replayed=REPLAYED)
@@ -334,8 +335,8 @@ class GateMachine(RuleBasedStateMachine):
     @rule(who=WHO, pick=PICK, queue=QUEUE)
     def an_old_ticket_comes_back(self, who: str, pick: int, queue: str) -> None:
         ticket = self.hand(who, pick)
-        self.world.redis.lpush(queue, self.messages[ticket.fence])
-        self.model.push(queue, (ticket.entry, ticket.fence))
+        self.world.redis.lpush(queue, self.messages[ticket.release])
+        self.model.push(queue, (ticket.entry, ticket.release))
 
     @rule(queue=QUEUE)
     def a_plain_message(self, queue: str) -> None:
@@ -397,6 +398,7 @@ def test_the_scripts_do_what_the_model_says(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(operate, "tell_revoked", lambda *_: None)  # these messages are no tasks'
+    world.gate.fences = None
     GateMachine.world, GateMachine.groups = world, Groups(world.app, world.gate)
     GateMachine.steps = 0
     run_state_machine_as_test(

@@ -63,8 +63,8 @@ class Tasks:
         ticket = self.ticket = self.world.run(f"{name}{self.started}", "g")
         if lost:
             self.world.gate.surrender([(ticket, True)])
-        header = f"gf {ticket.tag} {ticket.fence} 0 {ticket.parked_us} {ticket.entry}"
-        carried = (header, "g", 0, options, now() - ago, LEASE)
+        header = f"gf {ticket.tag} {ticket.release} 0 {ticket.parked_us} {ticket.entry}"
+        carried = (header, ticket.fence, "g", 0, options, now() - ago, LEASE)
         request = {"id": ticket.id, "task": name, "delivery_info": {"exchange": "", "routing_key": "q"}, **more}
         return split_result(in_pool(trace_task_ret)(name, ticket.id, request, (["k"], {}, {}), None, None, carried))
 

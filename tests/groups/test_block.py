@@ -40,9 +40,9 @@ def test_it_is_explained_by_its_failure(world: World, groups: Groups, blocked: T
 def test_retry_runs_the_same_task_again_under_a_new_fence(world: World, groups: Groups, blocked: Ticket) -> None:
     groups.retry("g")
     ticket = world.receive()
-    assert ticket.id == "a" and ticket.fence > blocked.fence
-    assert groups.get("g").state == "waiting"
-    assert world.begin(ticket)
+    assert ticket.id == "a" and groups.get("g").state == "waiting"
+    begun = world.begin(ticket)
+    assert begun is not None and begun.fence > blocked.fence
     world.finish(ticket)
     assert world.queued() == ["b"]
 

@@ -89,7 +89,8 @@ def test_a_lost_workers_head_waits_for_the_resume(world: World, groups: Groups) 
     assert world.queued() == []
     groups.resume("g")
     again = world.receive()
-    assert (again.id, again.lost) == ("a", 1) and again.fence > ticket.fence
+    begun = world.begin(again)
+    assert (again.id, again.lost) == ("a", 1) and begun is not None and begun.fence > ticket.fence
 
 
 def test_what_a_stopping_worker_gives_back_waits_too(world: World, groups: Groups) -> None:
@@ -150,7 +151,7 @@ def test_other_groups_are_not_touched(world: World, groups: Groups) -> None:
     world.park("b", "B")
     groups.pause("A")
     tickets = [world.receive(), world.receive()]
-    assert [world.begin(each) for each in tickets] == [False, True]
+    assert [world.begin(each) is not None for each in tickets] == [False, True]
 
 
 # -- drain -----------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 Pair = tuple[str, int]
-"""A ticket: id and fence. A message of somebody else has the fence 0."""
+"""A ticket: id and number of the release. A message of somebody else has the number 0."""
 
 #: Stands for the group's own next head.
 OWN: Pair = ("", -1)
@@ -31,6 +31,7 @@ class Flight:
     id: str
     queue: str
     state: str = "released"
+    release: int = 0
     fence: int = 0
     lost: int = 0
     owner: str = "-"
@@ -66,7 +67,7 @@ class GateModel:
     ttl: int
     grace: int
     claim: int
-    fence: int = 0
+    drawn: int = 0
     pulse: tuple[int, int] | None = None
     entries: dict[str, tuple[str, str]] = field(default_factory=dict)
     line: dict[str, list[str]] = field(default_factory=dict)
@@ -117,12 +118,13 @@ class GateModel:
 
     # -- workers -----------------------------------------------------------
 
-    def begin(self, id: str, fence: int, owner: str) -> bool:
+    def begin(self, id: str, release: int, owner: str) -> int:
+        """Returns the fence; 0: the ticket is stale."""
         run = self._run(id)
-        if run is None or run.fence != fence or run.state != "released":
-            return False
+        if run is None or run.release != release or run.state != "released":
+            return 0
         self._start(run, owner)
-        return True
+        return run.fence
 
     def finish(
         self,
@@ -134,7 +136,7 @@ class GateModel:
         replayed: bool = False,
         continuation: tuple[str, int] | None = None,
     ) -> tuple[bool, Pair | None, int | None]:
-        """Returns whether it was stale, what was taken, and when the continuation is due (ms from now).
+        """Returns whether it was stale, id and fence of what was taken, and when the continuation is due (ms from now).
 
         A continuation has a queue and a delay.
         """
@@ -158,8 +160,10 @@ class GateModel:
             taken = self._take(lists, owner, head)
         if head and (take == "own" or taken == OWN):
             self._start(head, owner, seen=False)
+            head.release = head.fence
             taken = (head.id, head.fence)
         elif head:
+            self._release(head, taken and taken[1])
             self._deliver(head, lists, not replayed)
         if replayed:
             self._again(group, lists)
@@ -285,11 +289,11 @@ class GateModel:
         """Heads that are released, and whose ticket can't be in its list any more, go out again."""
         lost, found = [], set()
         before = self.now * 1000 - self.grace * 1000
-        for run in sorted(self.flight.values(), key=lambda run: (run.queue, run.fence)):
-            if run.state != "released" or run.fence >= before or run.queue in found:
+        for run in sorted(self.flight.values(), key=lambda run: (run.queue, run.release)):
+            if run.state != "released" or run.release >= before or run.queue in found:
                 continue
-            overtaken = run.fence < self.seen.get(run.queue, 0)
-            if not overtaken and (run.id, run.fence) in self.lists.get(run.queue, []):
+            overtaken = run.release < self.seen.get(run.queue, 0)
+            if not overtaken and (run.id, run.release) in self.lists.get(run.queue, []):
                 found.add(run.queue)  # it is still there, and so are the younger ones behind it
             else:
                 lost.append(run)
@@ -340,30 +344,34 @@ class GateModel:
         self.joined.setdefault(group, []).append(id)
 
     def _head(self, group: str) -> Flight | None:
-        """The next head of a group, when nothing of it is in flight; the caller delivers it."""
+        """The next head of a group, when nothing of it is in flight; the caller releases or begins it."""
         if group in self.flight or not self.line.get(group):
             return None
         id = self.line[group].pop(0)
-        run = self.flight[group] = Flight(id, "")
-        self._release(run)
+        run = self.flight[group] = Flight(id, self.entries[id][1])
         return run
 
     def _advance(self, group: str, lists: Collection[str], delivered: bool = True) -> None:
         run = self._head(group)
         if run:
+            self._release(run)
             self._deliver(run, lists, delivered)
 
-    def _release(self, run: Flight) -> None:
-        self.fence = max(self.fence + 1, self.now * 1000)
-        run.state, run.fence, run.owner, run.due = "released", self.fence, "-", None
+    def _draw(self) -> int:
+        self.drawn = max(self.drawn + 1, self.now * 1000)
+        return self.drawn
+
+    def _release(self, run: Flight, drawn: int | None = None) -> None:
+        """Release an entry; a number that its step has drawn as a fence serves for it, too."""
+        run.state, run.release, run.fence, run.owner, run.due = "released", drawn or self._draw(), 0, "-", None
         run.queue = self.entries[run.id][1]
 
     def _deliver(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
         """The script pushes it on one of its `lists`, to the front where a worker was lost; else its caller does."""
         if run.queue in lists and run.lost:
-            self.lists.setdefault(run.queue, []).insert(0, (run.id, run.fence))
+            self.lists.setdefault(run.queue, []).insert(0, (run.id, run.release))
         elif run.queue in lists or delivered:
-            self.push(run.queue, (run.id, run.fence))
+            self.push(run.queue, (run.id, run.release))
 
     def _again(self, group: str, lists: Collection[str]) -> None:
         """A repeated call asks for the tickets that the first one may have asked for."""
@@ -379,23 +387,23 @@ class GateModel:
             self._deliver(run, lists, delivered)
 
     def _start(self, run: Flight, owner: str, seen: bool = True) -> None:
-        run.state, run.owner, run.until = "running", owner, self.now + self.ttl
+        run.state, run.fence, run.owner, run.until = "running", self._draw(), owner, self.now + self.ttl
         if seen and not run.lost:
-            self.seen[run.queue] = max(run.fence, self.seen.get(run.queue, 0))
+            self.seen[run.queue] = max(run.release, self.seen.get(run.queue, 0))
 
     def _take(self, lists: Sequence[str], owner: str, own: Flight | None) -> Pair | None:
-        """The next ticket; OWN when the head `own`, not delivered yet, would be the next."""
+        """Id and fence of the next one; OWN when the head `own`, not released yet, would be the next."""
         dropped = 0
         for queue in lists:
             while ticket := self.pop(queue):
-                id, fence = ticket
-                if not fence or dropped == STALE:
+                id, release = ticket
+                if not release or dropped == STALE:
                     self.lists[queue].insert(0, ticket)
                     return None
                 run = self._run(id)
-                if run and run.fence == fence and run.state == "released":
-                    self._start(run, owner, seen=fence % 10 == 0)
-                    return ticket
+                if run and run.release == release and run.state == "released":
+                    self._start(run, owner, seen=release % 10 == 0)
+                    return id, run.fence
                 dropped += 1
             if own and own.queue == queue:
                 return OWN

@@ -88,7 +88,7 @@ SCRIPTS = (
     Mutant(
         "a completion is accepted without its fence",
         "lua/lib/flight.lua",
-        "state == 'running' and drawn == fence and of",
+        "state == 'running' and begun == fence and of",
         "state == 'running' and of",
         (GATE + "test_finish.py::test_a_completion_with_an_old_fence_changes_nothing",),
     ),
@@ -128,6 +128,60 @@ SCRIPTS = (
             GATE + "test_replaced.py::test_it_joins_the_line_of_its_own_group",
             GATE + "test_exploration.py::test_with_faults_everything_still_ends",
         ),
+    ),
+    Mutant(
+        "the release draws the fence: a begin that Redis loses is repeated under it",
+        "lua/lib/flight.lua",
+        "    fence = draw_number()\n",
+        "    fence = drawn\n",
+        (
+            GATE + "test_fence.py::test_a_start_that_redis_has_lost_is_made_again_under_a_higher_fence",
+            GATE + "test_fence.py::test_the_run_of_a_lost_start_holds_nothing",
+            GATE + "test_fence.py::test_fences_grow_in_each_group_when_an_older_copy_takes_over",
+            WORKER + "test_lost_writes.py::test_a_begin_that_redis_loses_is_repeated_under_a_higher_fence",
+        ),
+    ),
+    Mutant(
+        "a ticket counts after a later release of its task",
+        "lua/lib/flight.lua",
+        "  if current == drawn then\n",
+        "  if current then\n",
+        (GATE + "test_fence.py::test_a_ticket_on_its_way_is_stale_after_the_next_release",),
+    ),
+    Mutant(
+        "a begin makes heads look lost that were released after its own",
+        "lua/lib/flight.lua",
+        "K.begins, queue, drawn .. ' '",
+        "K.begins, queue, K.us_text .. ' '",
+        (GATE + "test_fence.py::test_a_begin_tells_nothing_of_heads_that_were_released_later",),
+    ),
+    Mutant(
+        "a run whose begin is not answered is not renewed",
+        "lua/renew.lua",
+        "(r.fence == name or r.call == name)",
+        "r.fence == name",
+        (GATE + "test_fence.py::test_a_run_whose_begin_is_not_answered_is_renewed_by_the_name_of_the_call",),
+    ),
+    Mutant(
+        "the name of a begin that is not answered is not told to the renewer",
+        "worker/receiver.py",
+        "member.endings.settle, call)",
+        "member.endings.settle)",
+        (UNIT + "test_receiver.py::test_a_run_keeps_the_name_of_the_call_that_begins_it",),
+    ),
+    Mutant(
+        "a run that came with the end of another one has no fence",
+        "worker/receiver.py",
+        "        begun = ticket.begun(fence)\n",
+        "        begun = ticket\n",
+        (WORKER + "test_lost_writes.py::test_tasks_that_come_with_the_end_of_another_have_new_fences_too",),
+    ),
+    Mutant(
+        "a child of the pool does not know the fence of its run",
+        "worker/trace.py",
+        "    ticket = ticket.begun(fence)\n",
+        "",
+        (GATE + "test_trace.py::test_a_run_knows_its_group_and_sees_no_header_of_ours",),
     ),
     Mutant(
         "a clock alone decides which run is newer",
@@ -216,8 +270,8 @@ SCRIPTS = (
     Mutant(
         "a worker that dies between a pop and its reservation loses the group",
         "lua/lib/take.lua",
-        "      local group = begin_run(id, fence, owner, call, ttl, noted)\n",
-        "      local group = true\n",
+        "      begun = begin_run(id, drawn, owner, call, ttl, noted)\n",
+        "      begun = drawn\n",
         (GATE + "test_finish.py::test_the_same_finish_again_gives_the_same_answer",),
     ),
     Mutant(
@@ -230,7 +284,7 @@ SCRIPTS = (
     Mutant(
         "a begin whose reply was lost is taken for a stale one",
         "lua/begin.lua",
-        "if r and r.fence == fence and r.state == 'running' and r.owner == owner and r.call == call then\n",
+        "if r and r.release == drawn and r.state == 'running' and r.owner == owner and r.call == call then\n",
         "if false then\n",
         (
             GATE + "test_lost_replies.py::test_a_begin_whose_reply_never_came_is_repeated_by_its_caller",
@@ -240,7 +294,7 @@ SCRIPTS = (
     Mutant(
         "a head that a purge has lost is never released again",
         "lua/rerelease.lua",
-        " and not missing(fence, id, r) then\n",
+        " and not missing(id, r) then\n",
         " then\n",
         (GATE + "test_rerelease.py::test_a_purged_queue_is_released_again_after_the_grace",),
     ),
@@ -285,7 +339,7 @@ SCRIPTS = (
     Mutant(
         "each worker releases the heads of a queue again that another one has just released",
         "lua/rerelease.lua",
-        "  if at == 1 and oldest ~= '0' and oldest ~= fence or counts",
+        "  if at == 1 and oldest ~= '0' and oldest ~= drawn or counts",
         "  if counts",
         (GATE + "test_rerelease.py::test_who_comes_second_releases_nothing",),
     ),
@@ -330,7 +384,7 @@ SCRIPTS = (
     Mutant(
         "a begin is refused by a full Redis",
         "lua/lib/flight.lua",
-        "    redis.call('ZREM', K.on_the_way, queue .. ' ' .. fence .. ' ' .. id)\n",
+        "    redis.call('ZREM', K.on_the_way, queue .. ' ' .. drawn .. ' ' .. id)\n",
         "",
         (GATE + "test_store_errors.py::test_a_full_redis_still_lets_tasks_end_and_the_next_ones_begin",),
     ),
@@ -521,7 +575,7 @@ MODULES = (
     Mutant(
         "a worker's older ticket takes the place of a newer one",
         "worker/publisher.py",
-        "if known is not None and known.fence >= ticket.fence:",
+        "if known is not None and known.release >= ticket.release:",
         "if False:",
         (
             "tests/brokers/test_publisher.py::test_a_newer_ticket_takes_the_place_of_an_older_one_never_the_other_way_round",

@@ -85,7 +85,7 @@ class Worker:
     def renewer(self, lost: tuple[int, ...] = ()) -> Renewer:
         gate: Any = SimpleNamespace(
             settings=SimpleNamespace(lease_ttl=3.0),
-            renew=lambda owner, tickets: [ticket for ticket in tickets if ticket.fence in lost],
+            renew=lambda owner, tickets, calls: [ticket for ticket in tickets if ticket.release in lost],
         )
         return Renewer(gate, quote("w"), self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
 
@@ -165,9 +165,9 @@ class Strikes(BaseException):
 def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
     worker: Worker, taken: bytes | None
 ) -> None:
-    handed: list[bytes] = []
-    worker.member.gate.finished = lambda reply: Finished(False, taken)
-    worker.member.receiver = SimpleNamespace(hand_off=lambda raw, delivery, since: handed.append(raw))
+    handed: list[tuple[bytes, int]] = []
+    worker.member.gate.finished = lambda reply: Finished(False, taken, 9)
+    worker.member.receiver = SimpleNamespace(hand_off=lambda raw, fence, delivery, since: handed.append((raw, fence)))
     run = worker.add(1)
     run.disposition = Disposition.ACK
     worker.endings.settle(run)
@@ -181,7 +181,7 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
             worker.calls[0].on_answer([], worker.calls[0])
     finally:
         signals.group_finished.disconnect(strike)
-    assert (worker.closed, handed) == (([run], []) if taken is None else ([], [taken]))
+    assert (worker.closed, handed) == (([run], []) if taken is None else ([], [(taken, 9)]))
 
 
 def test_an_end_that_celery_still_deals_with_is_in_its_hands(worker: Worker) -> None:
@@ -233,7 +233,7 @@ def test_a_lost_run_that_was_given_to_the_pool_meanwhile_is_not_ended(
 ) -> None:
     """Timeline: the renewer is about to say that a lease is lost, and the loop gives the run to the pool."""
     run, lost = make_run(), Run.lost
-    run.begun(1.0)
+    run.begun(run.ticket.begun(1), 1.0)
     worker.runs.add(run)
 
     def given_then(run: Run) -> Any:

@@ -14,7 +14,7 @@ from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker import log_context
 
-RUN = Continuation(Ticket("groupfifo:0", 7, 0, 1, "an-id"), "50% of\n'us'", 0)
+RUN = Continuation(Ticket("groupfifo:0", 6, 0, 1, "an-id", 7), "50% of\n'us'", 0)
 SAID = r"""(group "50% of\n'us'", fence 7)"""
 CONTEXT = {"id": "an-id", "name": "send", "return_value": "1%", "runtime": 2, "exc": "E", "description": "ignored"}
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from celery_groupfifo.gate.model import HEADER
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.run import Run, Runs, State
 from tests.unit.test_run import make_run, step
@@ -54,14 +55,14 @@ def test_a_run_that_is_struck_on_its_way_to_the_pool_is_in_nobodys_hand(strikes:
         worker.receiver.read(run)
 
     with pytest.raises(Strikes):
-        worker.receiver._begin(run, 1.0, None, go_on)
+        worker.receiver._begin(run, run.ticket.begun(8), 1.0, None, go_on)
     assert run.state is State.BEGUN and not run.in_hand
     assert held == ([True] if strikes == "strategy" else []), "until then our own code has it"
 
 
 def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
     worker, run, later = Worker("strategy"), make_run(), list[Run]()
-    worker.receiver._begin(run, 1.0, None, lambda: later.append(run))
+    worker.receiver._begin(run, run.ticket.begun(8), 1.0, None, lambda: later.append(run))
     assert run.in_hand
     with pytest.raises(Strikes):
         worker.receiver.read(later[0])
@@ -72,7 +73,26 @@ def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
 def test_one_that_was_given_back_while_it_waited_is_not_shown_to_celery(became: State) -> None:
     """Timeline: it waits for its place in a full pool, and a soft shutdown gives it back."""
     worker, run, later = Worker("strategy"), make_run(), list[Run]()
-    worker.receiver._begin(run, 1.0, None, lambda: later.append(run))
+    worker.receiver._begin(run, run.ticket.begun(8), 1.0, None, lambda: later.append(run))
     assert step(run, became)
     worker.receiver.read(later[0])
     assert run.state is became and not run.in_hand
+
+
+def test_a_run_keeps_the_name_of_the_call_that_begins_it() -> None:
+    """The renewer shows it to the gate until the answer tells the fence."""
+    worker, sent = Worker(""), list[Any]()
+    member, pool = worker.member, SimpleNamespace(runs_inline=True)
+    member.gate = SimpleNamespace(
+        keyspace=SimpleNamespace(of_tag=lambda tag: "keys"),
+        call_name=iter(("first", "second")).__next__,
+        begin_call=lambda ticket, owner, call: call,
+    )
+    member.outbox = SimpleNamespace(send=lambda call, wait: sent.append(call))
+    member.owner, member.pool, member.endings = "w", pool, SimpleNamespace(settle=None)
+    worker.receiver._prefetch = SimpleNamespace(waits=lambda run: None)  # type: ignore[assignment]
+    made = make_run()
+    made.message.headers[HEADER], made.message.channel, made.message.delivery_tag = made.header, None, "d"
+    worker.receiver.receive(made.message, made.ticket)
+    (run,) = member.runs
+    assert sent[0].arguments == run.call == "first" and not run.ticket.fence

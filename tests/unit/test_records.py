@@ -50,9 +50,13 @@ def test_headers_that_can_not_be_read(behind: bytes) -> None:
 
 
 def test_a_record_of_what_is_under_way() -> None:
-    flight = Flight.parse("id;r", b"running 7 1 1800 one%40host/ab12 x - b g%20h q")
-    assert flight == Flight("id;r", "running", 7, 1, 1800, Quoted("one%40host/ab12"), None, "b", Quoted("g%20h"), "q")
+    flight = Flight.parse("id;r", b"running 6 7 1 1800 one%40host/ab12 x - b g%20h q")
+    assert flight == Flight(
+        "id;r", "running", 6, 7, 1, 1800, Quoted("one%40host/ab12"), None, "b", Quoted("g%20h"), "q"
+    )
     assert (flight.task_id, flight.worker) == ("id", "one@host")
+    released = Flight.parse("id", b"released 6 - 0 1800 - - - - g q")
+    assert released is not None and (released.release, released.fence) == (6, 0)
     assert Flight.parse("id", b"running 7") is None and Flight.parse("id", None) is None
 
 
@@ -70,5 +74,5 @@ def test_a_dead_letter() -> None:
 def test_a_ticket_in_a_message() -> None:
     message = b'{"properties": {"delivery_tag": "gf groupfifo:0 7 0 1800 id", "delivery_info": {}}}'
     ticket = ticket_of(message)
-    assert ticket is not None and (ticket.fence, ticket.id) == (7, "id")
+    assert ticket is not None and (ticket.release, ticket.fence, ticket.id) == (7, 0, "id")
     assert ticket_of(b"{}") is None

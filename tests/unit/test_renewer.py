@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,22 +22,24 @@ class Worker:
     def __init__(self) -> None:
         self.runs, self.held = Runs(), set[Run]()
         self.renewed: list[list[int]] = []
+        self.calls: dict[Ticket, str] = {}
         self.dropped: list[Run] = []
         self.lost: list[Run] = []
         self.answer: Any = lambda tickets: []
         gate: Any = SimpleNamespace(renew=self._renew, settings=SimpleNamespace(lease_ttl=3.0))
         self.renewer = Renewer(gate, quote("w1"), self.runs, lambda run: run in self.held, self._drop, self.lost.append)
 
-    def _renew(self, owner: str, tickets: list[Ticket]) -> list[Ticket]:
-        self.renewed.append(sorted(ticket.fence for ticket in tickets))
-        return self.answer(tickets)  # type: ignore[no-any-return]
+    def _renew(self, owner: str, tickets: Iterable[Ticket], calls: dict[Ticket, str]) -> list[Ticket]:
+        self.renewed.append(sorted(ticket.release for ticket in tickets))
+        self.calls = calls
+        return self.answer(list(tickets))  # type: ignore[no-any-return]
 
     def _drop(self, run: Run) -> None:
         self.dropped.append(run)
         self.runs.remove(run)
 
-    def add(self, fence: int, state: State = State.STARTED, held: bool = True) -> Run:
-        run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence}")
+    def add(self, release: int, state: State = State.STARTED, held: bool = True) -> Run:
+        run = make_run(header=f"gf ns:0 {release} 0 5 id{release}")
         for each in WAYS[state]:
             step(run, each)
         self.runs.add(run)
@@ -51,10 +54,18 @@ def worker() -> Worker:
 
 
 def test_every_state_in_which_the_lease_may_run(worker: Worker) -> None:
-    for fence, state in enumerate(State):
-        worker.add(fence, state)
+    for release, state in enumerate(State):
+        worker.add(release, state)
     worker.renewer.pass_once()
-    assert worker.renewed == [[fence for fence, state in enumerate(State) if state in LEASED]]
+    assert worker.renewed == [[release for release, state in enumerate(State) if state in LEASED]]
+
+
+def test_one_whose_begin_is_not_answered_is_renewed_by_the_name_of_that_call(worker: Worker) -> None:
+    """Timeline: the gate has granted the lease; the loop runs a task, and hears the answer a lease later."""
+    run = worker.add(1, State.RECEIVED)
+    run.call = "begin.1"
+    worker.renewer.pass_once()
+    assert worker.calls[run.ticket] == "begin.1" and not run.ticket.fence
 
 
 def test_a_run_that_nobody_has_is_given_up_and_not_renewed_for_ever(worker: Worker) -> None:
@@ -94,7 +105,7 @@ def test_one_that_was_between_two_hands_for_a_moment_is_kept(worker: Worker) -> 
 
 def test_lost_ones_are_told_and_the_others_are_renewed(worker: Worker) -> None:
     lost, kept = worker.add(1), worker.add(2)
-    worker.answer = lambda tickets: [ticket for ticket in tickets if ticket.fence == 1]
+    worker.answer = lambda tickets: [ticket for ticket in tickets if ticket.release == 1]
     worker.renewer.pass_once()
     assert worker.lost == [lost] and lost.renewed == 0 < kept.renewed
 
@@ -104,7 +115,7 @@ def test_one_that_begins_while_the_gate_is_asked_is_not_lost(worker: Worker) -> 
     run = worker.add(1, State.RECEIVED)
 
     def granted(tickets: list[Ticket]) -> list[Ticket]:
-        assert run.begun(0.0) and run.given()
+        assert run.begun(run.ticket.begun(1), 0.0) and run.given()
         return tickets
 
     worker.answer = granted

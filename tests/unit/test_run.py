@@ -69,7 +69,7 @@ def make_run(settled: list[Run] | None = None, header: str = "gf ns:0 7 0 5 id")
 
 def step(run: Run, state: State) -> bool:
     steps: dict[State, Any] = {
-        State.BEGUN: lambda: run.begun(1.0),
+        State.BEGUN: lambda: run.begun(run.ticket.begun(8), 1.0),
         State.GIVEN: run.given,
         State.STARTED: lambda: run.started(11),
         State.OVER: run.over,
@@ -93,6 +93,13 @@ def run_in(state: State) -> Run:
 def test_every_edge_of_the_diagram_can_be_walked(edge: tuple[State, State]) -> None:
     run = run_in(edge[0])
     assert step(run, edge[1]) and run.state is edge[1]
+
+
+def test_it_has_a_fence_from_its_begin_on() -> None:
+    run = run_in(State.RECEIVED)
+    assert run.ticket.fence == run.continuation.ticket.fence == 0
+    step(run, State.BEGUN)
+    assert run.ticket.fence == run.continuation.ticket.fence == 8
 
 
 @pytest.mark.parametrize("edge", REFUSED, ids=lambda edge: f"{edge[0].name}-{edge[1].name}")

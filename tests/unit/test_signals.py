@@ -16,7 +16,7 @@ from celery_groupfifo.gate.model import Failure, Ticket
 from celery_groupfifo.worker import events
 from tests.worker.app import make_app
 
-TICKET = Ticket("groupfifo:0", 1_700_000_000_000_000, 2, 1_600_000_000_000_000, "an-id")
+TICKET = Ticket("groupfifo:0", 1_700_000_000_000_000, 2, 1_600_000_000_000_000, "an-id", 1_700_000_000_000_001)
 
 
 class Dispatcher:

@@ -30,7 +30,7 @@ def test_what_the_setting_says_happens_to_it(make_crew: Callable[..., Crew], say
     crew.send("k", 2)
     until(lambda: crew.history.group("k"), lambda: crew.worker.log)
     (old,) = crew.history.group("k")
-    gate_of(crew.app).surrender([(Ticket("groupfifo:0", old.fence, 0, 0, old.id), False)])
+    gate_of(crew.app).surrender([(Ticket("groupfifo:0", 0, 0, 0, old.id, old.fence), False)])
     until(lambda: len(crew.history.group("k")) == 2, lambda: crew.worker.log)
     until(lambda: "has lost its lease" in crew.worker.log, lambda: crew.worker.log)
     if says == "terminate":

@@ -37,8 +37,7 @@ local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
 local K_CROWDS = 4e14
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
@@ -116,13 +115,13 @@ while done < many and steps > 0 and bytes < BYTES do
             local read_flight_1
             do -- read_flight(id)
               local text = redis_call('HGET', K_flight, id)
-              local state, fence, lost, since, owner, call, due, stop, group, queue =
-                string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+              local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+                string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
               local r, corrupt
               if state then
                 r = {
-                  state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-                  due = due, stop = stop, group = group, queue = queue,
+                  state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+                  call = call, due = due, stop = stop, group = group, queue = queue,
                 }
               elseif text then
                 corrupt = text
@@ -133,9 +132,9 @@ while done < many and steps > 0 and bytes < BYTES do
             local entry = read_entry(id)
             if r and entry and r.state == 'released' and not lists[r.queue] then
               local compose_9
-              do -- compose(id, entry, r.fence, r.lost)
-                local fence, lost = r.fence, r.lost
-                local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+              do -- compose(id, entry, r.release, r.lost)
+                local drawn, lost = r.release, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
                 local cut = entry.at + entry.cut
                 compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -240,30 +239,32 @@ while done < many and steps > 0 and bytes < BYTES do
         local id, entry = take_head_12, take_head_13
         if id then
           do -- release(lists, id, '0', group, entry, out)
-            local lost = '0'
+            local lost, drawn = '0', nil
             local queue = entry.queue
-            local draw_fence_2
-            do -- draw_fence()
-              local fence = K_us_text
-              local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-              if last >= K_us then
-                fence = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, fence)
+            if not drawn then
+              local draw_number_2
+              do -- draw_number()
+                local drawn = K_us_text
+                local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+                if last >= K_us then
+                  drawn = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, drawn)
+                end
+                draw_number_2 = drawn
               end
-              draw_fence_2 = fence
+              drawn = draw_number_2
             end
-            local fence = draw_fence_2
             redis_call('HSET', K_flight, id,
-              'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+              'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
             local compose_8
-            do -- compose(id, entry, fence, lost)
-              local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            do -- compose(id, entry, drawn, lost)
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
               compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
             local message = compose_8
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
             local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

@@ -42,13 +42,13 @@ local function read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
       }
     elseif text then
       corrupt = text
@@ -98,7 +98,7 @@ for _ = 1, limit do
       redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
       if r then
         redis_call('HDEL', K_flight, id)
-        redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+        redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
       end
       do -- free_slot(group_key, id)
         redis_call('HDEL', group_key, 'f ' .. id)

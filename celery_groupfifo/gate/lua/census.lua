@@ -26,13 +26,13 @@ end
 -- Returns the record; nothing when there is none, and its text when it can't be read.
 local function read_flight(id)
   local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+  local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+    string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
   local r, corrupt
   if state then
     r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
+      state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+      call = call, due = due, stop = stop, group = group, queue = queue,
     }
   elseif text then
     corrupt = text
@@ -54,7 +54,7 @@ for i = 1, #items, 2 do
     for _, kind in ipairs({ 'l', 'h', 'r' }) do
       kinds = kinds .. (redis_call('ZSCORE', K_due, kind .. ' ' .. id) and kind or '')
     end
-    if r and redis_call('ZSCORE', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id) then
+    if r and redis_call('ZSCORE', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id) then
       kinds = kinds .. 'g'
     end
     for _, word in ipairs({ id, us or '', group or '', flight or '', kinds }) do

@@ -20,7 +20,7 @@
 -- ARGV[11] flag     (text)  for a blocked group: JSON, open for the time
 -- ARGV[12] named    (count) lists
 -- ARGV[13-] queues  (text)  their names
--- Returns {code, '', due, [queue, message]...} as finish does; code 2: the group is blocked
+-- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -47,8 +47,7 @@ local K_REST = 3e14
 local function digits(value)
   return string.format('%.0f', value)
 end
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
 local function named_lists(key, arg, count)
@@ -74,13 +73,13 @@ do -- read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
       }
     elseif text then
       corrupt = text
@@ -97,7 +96,7 @@ local r = read_or_bury_13
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, at = string.match(redis_call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
   if before ~= call then
-    return { 0, '', -1 }
+    return { 0, '', 0, -1 }
   end
   local due = at ~= '' and math.max(tonumber(at) - K_ms, 0) or -1
   local lists, words = named_lists(14, 13, named), {}
@@ -110,13 +109,13 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
           local read_flight_3
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
-            local state, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {
-                state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-                due = due, stop = stop, group = group, queue = queue,
+                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+                call = call, due = due, stop = stop, group = group, queue = queue,
               }
             elseif text then
               corrupt = text
@@ -139,9 +138,9 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
           local entry = read_entry_10
           if r and entry and r.state == 'released' and not lists[r.queue] then
             local compose_12
-            do -- compose(id, entry, r.fence, r.lost)
-              local fence, lost = r.fence, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            do -- compose(id, entry, r.release, r.lost)
+              local drawn, lost = r.release, r.lost
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
               compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -154,7 +153,7 @@ if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
       end
     end
   end
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', due, unpack(words) } -- a repetition of this call
+  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', 0, due, unpack(words) } -- a repetition of this call
 end
 
 local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1
@@ -190,8 +189,8 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
       r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
       do -- write_flight(id, r)
-        redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-          .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+        redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+          .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
       end
       if r.stop == '-' then
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
@@ -212,30 +211,32 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       local entry, corrupt = read_entry_6, read_entry_7
       if entry then
         do -- release(lists, id, r.lost, r.group, entry, out)
-          local lost, group = r.lost, r.group
+          local lost, group, drawn = r.lost, r.group, nil
           local queue = entry.queue
-          local draw_fence_4
-          do -- draw_fence()
-            local fence = K_us_text
-            local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-            if last >= K_us then
-              fence = string.format('%.0f', last + 1)
-              redis_call('SET', K_fence, fence)
+          if not drawn then
+            local draw_number_4
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+              if last >= K_us then
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_4 = drawn
             end
-            draw_fence_4 = fence
+            drawn = draw_number_4
           end
-          local fence = draw_fence_4
           redis_call('HSET', K_flight, id,
-            'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+            'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
           local compose_11
-          do -- compose(id, entry, fence, lost)
-            local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+          do -- compose(id, entry, drawn, lost)
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
             local cut = entry.at + entry.cut
             compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
           local message = compose_11
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
           local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -268,8 +269,8 @@ elseif policy == 'block' then
   do -- block(id, r, group_key, flag)
     r.state, r.owner, r.call, r.stop, r.since = 'held', '-', '-', 'b', K_ms_text
     do -- write_flight(id, r)
-      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-        .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+        .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
     end
     redis_call('HSET', group_key, 'blocked', stamped(flag))
     redis_call('HINCRBY', K_stats, 'tasks_blocked', 1)
@@ -376,30 +377,32 @@ else
     local id, entry = take_head_16, take_head_17
     if id then
       do -- release(lists, id, '0', group, entry, out)
-        local lost = '0'
+        local lost, drawn = '0', nil
         local queue = entry.queue
-        local draw_fence_4
-        do -- draw_fence()
-          local fence = K_us_text
-          local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-          if last >= K_us then
-            fence = string.format('%.0f', last + 1)
-            redis_call('SET', K_fence, fence)
+        if not drawn then
+          local draw_number_4
+          do -- draw_number()
+            local drawn = K_us_text
+            local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+            if last >= K_us then
+              drawn = string.format('%.0f', last + 1)
+              redis_call('SET', K_fence, drawn)
+            end
+            draw_number_4 = drawn
           end
-          draw_fence_4 = fence
+          drawn = draw_number_4
         end
-        local fence = draw_fence_4
         redis_call('HSET', K_flight, id,
-          'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+          'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
         local compose_11
-        do -- compose(id, entry, fence, lost)
-          local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        do -- compose(id, entry, drawn, lost)
+          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
           compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
         local message = compose_11
-        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
         local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
           or redis.pcall('RPUSH', lists[queue], message))
         if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -415,4 +418,4 @@ end
 redis_call('HINCRBY', K_stats, 'runs_finished', 1)
 redis_call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. digits(K_ms + due) or ''))
 redis_call('PEXPIRE', calls, keep)
-return { code, '', due, unpack(out) }
+return { code, '', 0, due, unpack(out) }

@@ -21,8 +21,8 @@
 -- ARGV[12] named       (count) lists
 -- ARGV[13-] queues     (text)  their names
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
--- Returns {code, taken, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken, or ''; ms until the continuation is due, or -1; to publish
+-- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
+--         taken and its run's fence, or '' and 0; ms until the continuation is due, or -1; to publish
 -- Complexity O(log groups)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -47,8 +47,7 @@ local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_REST = 3e14
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
@@ -63,9 +62,9 @@ local keep, named = ARGV[11], tonumber(ARGV[12])
 local after = 13 + named -- the continuation
 local due_of_run_6
 do -- due_of_run(id, fence, group)
-  local state, drawn, due, of = string.match(redis_call('HGET', K_flight, id) or '',
-    '^([^ ]+) ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
-  due_of_run_6 = state == 'running' and drawn == fence and of == group and due
+  local state, begun, due, of = string.match(redis_call('HGET', K_flight, id) or '',
+    '^([^ ]+) [^ ]+ ([^ ]+) %d+ [^ ]+ [^ ]+ [^ ]+ ([^ ]+) [^ ]+ ([^ ]+) [^ ]+$')
+  due_of_run_6 = state == 'running' and begun == fence and of == group and due
 end
 local stored = due_of_run_6
 if not stored then
@@ -75,13 +74,13 @@ if not stored then
       local read_flight_1, read_flight_2
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
+            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+            call = call, due = due, stop = stop, group = group, queue = queue,
           }
         elseif text then
           corrupt = text
@@ -93,20 +92,20 @@ if not stored then
         redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
       end
     end
-    return { 0, '', -1 }
+    return { 0, '', 0, -1 }
   end
   -- A repetition of this call: the same answer, with the message that it took, while its lease lasts.
   local read_flight_4
   do -- read_flight(taken)
     local id = taken
     local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
       }
     elseif text then
       corrupt = text
@@ -114,7 +113,7 @@ if not stored then
     read_flight_4 = r
   end
   local t = read_flight_4
-  local read_entry_17
+  local read_entry_18
   do -- read_entry(taken)
     local id = taken
     local text = redis_call('HGET', K_entries, id)
@@ -125,32 +124,32 @@ if not stored then
     elseif text then
       corrupt = text
     end
-    read_entry_17 = entry
+    read_entry_18 = entry
   end
-  local entry = read_entry_17
-  local due, message = at ~= '' and math.max(tonumber(at) - K_ms, 0) or -1, ''
+  local entry = read_entry_18
+  local due, message, begun, words = at ~= '' and math.max(tonumber(at) - K_ms, 0) or -1, '', 0, {}
   if t and entry and t.state == 'running' and t.owner == owner and t.call == call then
-    local compose_20
-    do -- compose(taken, entry, t.fence, t.lost)
-      local id, fence, lost = taken, t.fence, t.lost
-      local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+    local compose_21
+    do -- compose(taken, entry, t.release, t.lost)
+      local id, drawn, lost = taken, t.release, t.lost
+      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
       local cut = entry.at + entry.cut
-      compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+      compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
-    message = compose_20
+    message = compose_21
+    begun = t.fence
   end
-  local named_lists_22
+  local named_lists_23
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
     local lists = {}
     for i = 0, count - 1 do
       lists[ARGV[arg + i]] = KEYS[key + i]
     end
-    named_lists_22 = lists
+    named_lists_23 = lists
   end
-  local lists = named_lists_22
-  local words = {}
+  local lists = named_lists_23
   do -- heads_again(lists, group_key, words)
     local out = words
     for _, field in ipairs(redis_call('HKEYS', group_key)) do
@@ -160,13 +159,13 @@ if not stored then
           local read_flight_3
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
-            local state, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {
-                state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-                due = due, stop = stop, group = group, queue = queue,
+                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+                call = call, due = due, stop = stop, group = group, queue = queue,
               }
             elseif text then
               corrupt = text
@@ -174,7 +173,7 @@ if not stored then
             read_flight_3 = r
           end
           local r = read_flight_3
-          local read_entry_16
+          local read_entry_17
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -184,19 +183,19 @@ if not stored then
             elseif text then
               corrupt = text
             end
-            read_entry_16 = entry
+            read_entry_17 = entry
           end
-          local entry = read_entry_16
+          local entry = read_entry_17
           if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_19
-            do -- compose(id, entry, r.fence, r.lost)
-              local fence, lost = r.fence, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            local compose_20
+            do -- compose(id, entry, r.release, r.lost)
+              local drawn, lost = r.release, r.lost
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
-              compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_19
+            local message = compose_20
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -204,24 +203,24 @@ if not stored then
       end
     end
   end
-  return { 1, message, due, unpack(words) }
+  return { 1, message, begun, due, unpack(words) }
 end
 
 local out, due, told = {}, -1, ''
-local taken, message, head, entry
+local taken, message, begun, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 redis_call('ZREM', K_due, 'l ' .. id)
 if stored ~= '-' or ARGV[after] then
   local read_flight_5
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
       }
     elseif text then
       corrupt = text
@@ -245,22 +244,22 @@ if stored ~= '-' or ARGV[after] then
   end
   due = math.max(tonumber(r.due) - K_ms, 0)
   told = ' ' .. string.format('%.0f', K_ms + due)
-  local named_lists_23
+  local named_lists_24
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
     local lists = {}
     for i = 0, count - 1 do
       lists[ARGV[arg + i]] = KEYS[key + i]
     end
-    named_lists_23 = lists
+    named_lists_24 = lists
   end
-  local lists = named_lists_23
+  local lists = named_lists_24
   do -- resume(lists, id, r, out)
     local again = nil
     redis_call('ZREM', K_due, 'l ' .. id)
     if again and r.due == '-' then
       do -- mark_redelivered(id)
-        local read_entry_11
+        local read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -270,9 +269,9 @@ if stored ~= '-' or ARGV[after] then
           elseif text then
             corrupt = text
           end
-          read_entry_11 = entry
+          read_entry_12 = entry
         end
-        local e = read_entry_11
+        local e = read_entry_12
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -284,14 +283,14 @@ if stored ~= '-' or ARGV[after] then
     if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
       r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
       do -- write_flight(id, r)
-        redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-          .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+        redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+          .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
       end
       if r.stop == '-' then
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
       end
     else
-      local read_entry_12, read_entry_13
+      local read_entry_13, read_entry_14
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
@@ -301,35 +300,37 @@ if stored ~= '-' or ARGV[after] then
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      local entry, corrupt = read_entry_12, read_entry_13
+      local entry, corrupt = read_entry_13, read_entry_14
       if entry then
         do -- release(lists, id, r.lost, r.group, entry, out)
-          local lost, group = r.lost, r.group
+          local lost, group, drawn = r.lost, r.group, nil
           local queue = entry.queue
-          local draw_fence_8
-          do -- draw_fence()
-            local fence = K_us_text
-            local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-            if last >= K_us then
-              fence = string.format('%.0f', last + 1)
-              redis_call('SET', K_fence, fence)
+          if not drawn then
+            local draw_number_9
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+              if last >= K_us then
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_9 = drawn
             end
-            draw_fence_8 = fence
+            drawn = draw_number_9
           end
-          local fence = draw_fence_8
           redis_call('HSET', K_flight, id,
-            'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-          local compose_18
-          do -- compose(id, entry, fence, lost)
-            local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+          local compose_19
+          do -- compose(id, entry, drawn, lost)
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
             local cut = entry.at + entry.cut
-            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_18
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+          local message = compose_19
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
           local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -368,13 +369,13 @@ else
       redis_call('ZREM', K_depth, group)
     end
   end
-  local take_head_27, take_head_28
+  local take_head_28, take_head_29
   do -- take_head(waiting, group_key, group)
     local group = group
     local head, entry, corrupt
     local is_free, draining = redis_call('HLEN', group_key) == 0, false
     if not is_free then
-      local read_flags_25, read_flags_26
+      local read_flags_26, read_flags_27
       do -- read_flags(group_key)
         local is_free, draining = true, false
         for _, field in ipairs(redis_call('HKEYS', group_key)) do
@@ -384,14 +385,14 @@ else
             is_free = false
           end
         end
-        read_flags_25, read_flags_26 = is_free, draining
+        read_flags_26, read_flags_27 = is_free, draining
       end
-      is_free, draining = read_flags_25, read_flags_26
+      is_free, draining = read_flags_26, read_flags_27
     end
     local item = is_free and steps > 0 and redis_call('LPOP', waiting)
     while item do
       local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_14, read_entry_15
+      local read_entry_15, read_entry_16
       do -- read_entry(id or '')
         local id = id or ''
         local text = redis_call('HGET', K_entries, id)
@@ -402,9 +403,9 @@ else
         elseif text then
           corrupt = text
         end
-        read_entry_14, read_entry_15 = entry, corrupt
+        read_entry_15, read_entry_16 = entry, corrupt
       end
-      entry, corrupt = read_entry_14, read_entry_15
+      entry, corrupt = read_entry_15, read_entry_16
       if entry and entry.us == us then
         do -- take_slot(group_key, id)
           redis_call('HSET', group_key, 'f ' .. id, 1)
@@ -438,15 +439,15 @@ else
         end
       end
     end
-    take_head_27, take_head_28 = head, entry
+    take_head_28, take_head_29 = head, entry
   end
-  head, entry = take_head_27, take_head_28
+  head, entry = take_head_28, take_head_29
 end
 if take == 'lists' then
-  local begin_next_29, begin_next_30
+  local begin_next_30, begin_next_31, begin_next_32
   do -- begin_next(13, 13, named, owner, call, ttl, head and entry.queue)
     local key, arg, count, owner, call, own = 13, 13, named, owner, call, head and entry.queue
-    local taken, message
+    local taken, message, begun
     local at, dropped = 0, 0
     while at < count do
       local text = redis.pcall('RPOP', KEYS[key + at])
@@ -457,35 +458,47 @@ if take == 'lists' then
         end
         at = at + 1
       else
-        local tag, fence, id = string.match(text, '^{"properties": {"delivery_tag": "gf (%S+) (%d+) %d+ %d+ ([^"]+)"')
+        local tag, drawn, id = string.match(text, '^{"properties": {"delivery_tag": "gf (%S+) (%d+) %d+ %d+ ([^"]+)"')
         if tag ~= K_tag or dropped == STALE then
           redis_call('RPUSH', KEYS[key + at], text)
           break
         end
-        local noted = string.sub(fence, -1) == '0' -- one in ten is enough where what is missing can be looked for
-        local begin_run_10
-        do -- begin_run(id, fence, owner, call, ttl, noted)
+        local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
+        local begin_run_11
+        do -- begin_run(id, drawn, owner, call, ttl, noted)
+          local drawn = drawn
           local text = redis_call('HGET', K_flight, id)
-          local drawn, lost, rest, group, queue =
-            string.match(text or '', '^released ([^ ]+) (%d+) [^ ]+ [^ ]+ [^ ]+ ()[^ ]+ [^ ]+ ([^ ]+) ([^ ]+)$')
-          local counts = drawn == fence
-          if counts then
-            redis_call('ZREM', K_on_the_way, queue .. ' ' .. fence .. ' ' .. id)
+          local current, lost, rest, queue =
+            string.match(text or '', '^released ([^ ]+) [^ ]+ (%d+) [^ ]+ [^ ]+ [^ ]+ ()[^ ]+ [^ ]+ [^ ]+ ([^ ]+)$')
+          local fence
+          if current == drawn then
+            redis_call('ZREM', K_on_the_way, queue .. ' ' .. drawn .. ' ' .. id)
             local begun = noted and lost == '0' and (string.match(redis_call('HGET', K_begins, queue) or '', '^%d+') or '0')
-            if begun and tonumber(begun) < tonumber(fence) then
-              redis_call('HSET', K_begins, queue, fence .. ' ' .. K_ms_text)
+            if begun and tonumber(begun) < tonumber(drawn) then
+              redis_call('HSET', K_begins, queue, drawn .. ' ' .. K_ms_text)
             end
-            do -- lease(id, fence, lost, owner, call, ttl, string.sub(text, rest))
+            local draw_number_8
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+              if last >= K_us then
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_8 = drawn
+            end
+            fence = draw_number_8
+            do -- lease(id, drawn, fence, lost, owner, call, ttl, string.sub(text, rest))
               local rest = string.sub(text, rest)
-              redis_call('HSET', K_flight, id, 'running ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' '
+              redis_call('HSET', K_flight, id, 'running ' .. drawn .. ' ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' '
                 .. owner .. ' ' .. call .. ' ' .. rest)
               redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. id)
             end
           end
-          begin_run_10 = counts and group
+          begin_run_11 = fence
         end
-        local group = begin_run_10
-        if group then
+        begun = begin_run_11
+        if begun then
           taken, message = id, text
           break
         end
@@ -493,13 +506,13 @@ if take == 'lists' then
           local read_flight_1, read_flight_2
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
-            local state, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {
-                state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-                due = due, stop = stop, group = group, queue = queue,
+                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+                call = call, due = due, stop = stop, group = group, queue = queue,
               }
             elseif text then
               corrupt = text
@@ -514,74 +527,76 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_29, begin_next_30 = taken, message
+    begin_next_30, begin_next_31, begin_next_32 = taken, message, begun
   end
-  taken, message = begin_next_29, begin_next_30
+  taken, message, begun = begin_next_30, begin_next_31, begin_next_32
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local draw_fence_9
-  do -- draw_fence()
-    local fence = K_us_text
-    local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
+  local draw_number_10
+  do -- draw_number()
+    local drawn = K_us_text
+    local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
     if last >= K_us then
-      fence = string.format('%.0f', last + 1)
-      redis_call('SET', K_fence, fence)
+      drawn = string.format('%.0f', last + 1)
+      redis_call('SET', K_fence, drawn)
     end
-    draw_fence_9 = fence
+    draw_number_10 = drawn
   end
-  local drawn = draw_fence_9
-  do -- lease(head, drawn, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
-    local id, fence, lost, rest = head, drawn, '0', '- - ' .. group .. ' ' .. entry.queue
-    redis_call('HSET', K_flight, id, 'running ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' '
+  begun = draw_number_10
+  do -- lease(head, begun, begun, '0', owner, call, ttl, '- - ' .. group .. ' ' .. entry.queue)
+    local id, drawn, fence, lost, rest = head, begun, begun, '0', '- - ' .. group .. ' ' .. entry.queue
+    redis_call('HSET', K_flight, id, 'running ' .. drawn .. ' ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' '
       .. owner .. ' ' .. call .. ' ' .. rest)
     redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. id)
   end
-  local compose_21
-  do -- compose(head, entry, drawn, '0')
-    local id, fence, lost = head, drawn, '0'
-    local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+  local compose_22
+  do -- compose(head, entry, begun, '0')
+    local id, drawn, lost = head, begun, '0'
+    local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
     local cut = entry.at + entry.cut
-    compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+    compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
   end
-  message = compose_21
+  message = compose_22
   taken = head
 elseif head then
-  local named_lists_24
+  local named_lists_25
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
     local lists = {}
     for i = 0, count - 1 do
       lists[ARGV[arg + i]] = KEYS[key + i]
     end
-    named_lists_24 = lists
+    named_lists_25 = lists
   end
-  local lists = named_lists_24
-  do -- release(lists, head, '0', group, entry, out)
-    local id, lost = head, '0'
+  local lists = named_lists_25
+  do -- release(lists, head, '0', group, entry, out, begun)
+    local id, lost, drawn = head, '0', begun
     local queue = entry.queue
-    local draw_fence_8
-    do -- draw_fence()
-      local fence = K_us_text
-      local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-      if last >= K_us then
-        fence = string.format('%.0f', last + 1)
-        redis_call('SET', K_fence, fence)
+    if not drawn then
+      local draw_number_9
+      do -- draw_number()
+        local drawn = K_us_text
+        local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+        if last >= K_us then
+          drawn = string.format('%.0f', last + 1)
+          redis_call('SET', K_fence, drawn)
+        end
+        draw_number_9 = drawn
       end
-      draw_fence_8 = fence
+      drawn = draw_number_9
     end
-    local fence = draw_fence_8
     redis_call('HSET', K_flight, id,
-      'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-    local compose_18
-    do -- compose(id, entry, fence, lost)
-      local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+      'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+    local compose_19
+    do -- compose(id, entry, drawn, lost)
+      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
       local cut = entry.at + entry.cut
-      compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+      compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
-    local message = compose_18
-    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+    local message = compose_19
+    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
     local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))
     if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -596,4 +611,4 @@ redis_call('HINCRBY', K_stats, 'runs_finished', 1)
 if redis_call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
   redis_call('PEXPIRE', calls, keep) -- a new caller; renewals extend it from now on
 end
-return { 1, message or '', due, unpack(out) }
+return { 1, message or '', begun or 0, due, unpack(out) }

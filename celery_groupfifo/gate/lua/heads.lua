@@ -6,7 +6,7 @@
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] after   (text)   the page begins behind this queue; empty: with the first one
 -- ARGV[4] limit   (count)  queues
--- Returns {queue, fence, begins}...: of the oldest head in each queue; what was begun from the queue, see lib/keys.lua
+-- Returns {queue, release, begins}...: of the oldest head in each queue; the begins from the queue, see lib/keys.lua
 -- Complexity O(limit · log on_the_way)
 local redis_call = redis.call
 local K_on_the_way = KEYS[5]
@@ -27,9 +27,9 @@ for _ = 1, limit do
   if not member then
     break
   end
-  local queue, fence = string.match(member, '^(%S+) (%d+) ')
+  local queue, drawn = string.match(member, '^(%S+) (%d+) ')
   found[#found + 1] = queue
-  found[#found + 1] = fence
+  found[#found + 1] = drawn
   found[#found + 1] = redis_call('HGET', K_begins, queue) or ''
   from = '(' .. queue .. ' \127'
 end

@@ -26,13 +26,13 @@ local id, fence = ARGV[3], ARGV[4]
 local read_flight_1
 do -- read_flight(id)
   local text = redis_call('HGET', K_flight, id)
-  local state, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+  local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+    string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
   local r, corrupt
   if state then
     r = {
-      state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-      due = due, stop = stop, group = group, queue = queue,
+      state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+      call = call, due = due, stop = stop, group = group, queue = queue,
     }
   elseif text then
     corrupt = text

@@ -39,8 +39,7 @@ local K_us = tonumber(K_us_text)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
@@ -173,30 +172,32 @@ do -- advance({}, waiting, group_key, group, out)
   local id, entry = take_head_9, take_head_10
   if id then
     do -- release(lists, id, '0', group, entry, out)
-      local lost = '0'
+      local lost, drawn = '0', nil
       local queue = entry.queue
-      local draw_fence_1
-      do -- draw_fence()
-        local fence = K_us_text
-        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-        if last >= K_us then
-          fence = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, fence)
+      if not drawn then
+        local draw_number_1
+        do -- draw_number()
+          local drawn = K_us_text
+          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+          if last >= K_us then
+            drawn = string.format('%.0f', last + 1)
+            redis_call('SET', K_fence, drawn)
+          end
+          draw_number_1 = drawn
         end
-        draw_fence_1 = fence
+        drawn = draw_number_1
       end
-      local fence = draw_fence_1
       redis_call('HSET', K_flight, id,
-        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
       local compose_6
-      do -- compose(id, entry, fence, lost)
-        local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+      do -- compose(id, entry, drawn, lost)
+        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
         local cut = entry.at + entry.cut
         compose_6 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
       local message = compose_6
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -285,30 +286,32 @@ do -- advance({}, KEYS[14], KEYS[15], new, out)
   local id, entry = take_head_9, take_head_10
   if id then
     do -- release(lists, id, '0', group, entry, out)
-      local lost = '0'
+      local lost, drawn = '0', nil
       local queue = entry.queue
-      local draw_fence_1
-      do -- draw_fence()
-        local fence = K_us_text
-        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-        if last >= K_us then
-          fence = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, fence)
+      if not drawn then
+        local draw_number_1
+        do -- draw_number()
+          local drawn = K_us_text
+          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+          if last >= K_us then
+            drawn = string.format('%.0f', last + 1)
+            redis_call('SET', K_fence, drawn)
+          end
+          draw_number_1 = drawn
         end
-        draw_fence_1 = fence
+        drawn = draw_number_1
       end
-      local fence = draw_fence_1
       redis_call('HSET', K_flight, id,
-        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
       local compose_6
-      do -- compose(id, entry, fence, lost)
-        local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+      do -- compose(id, entry, drawn, lost)
+        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
         local cut = entry.at + entry.cut
         compose_6 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
       local message = compose_6
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

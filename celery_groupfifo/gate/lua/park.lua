@@ -43,8 +43,7 @@ local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_ETAS = 2e14
 local K_REST = 3e14
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local NAMES = 8 -- names that the entries of one task may have, see keys.py
@@ -66,13 +65,13 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
           local read_flight_1
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
-            local state, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {
-                state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-                due = due, stop = stop, group = group, queue = queue,
+                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+                call = call, due = due, stop = stop, group = group, queue = queue,
               }
             elseif text then
               corrupt = text
@@ -95,9 +94,9 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
           local entry = read_entry_8
           if r and entry and r.state == 'released' and not lists[r.queue] then
             local compose_10
-            do -- compose(id, entry, r.fence, r.lost)
-              local fence, lost = r.fence, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            do -- compose(id, entry, r.release, r.lost)
+              local drawn, lost = r.release, r.lost
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
               compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -146,13 +145,13 @@ if known then
       local read_flight_2, read_flight_3
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
+            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+            call = call, due = due, stop = stop, group = group, queue = queue,
           }
         elseif text then
           corrupt = text
@@ -182,13 +181,13 @@ if known then
         local read_flight_2, read_flight_3
         do -- read_flight(id)
           local text = redis_call('HGET', K_flight, id)
-          local state, fence, lost, since, owner, call, due, stop, group, queue =
-            string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+            string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
           local r, corrupt
           if state then
             r = {
-              state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-              due = due, stop = stop, group = group, queue = queue,
+              state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+              call = call, due = due, stop = stop, group = group, queue = queue,
             }
           elseif text then
             corrupt = text
@@ -222,8 +221,8 @@ if known then
     end
     do -- write_flight(name, r)
       local id = name
-      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-        .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+        .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
     end
     redis_call('SET', producer, ARGV[9], 'PX', keep)
     return { 1 }
@@ -257,30 +256,32 @@ elseif is_free and first then -- no entry is before it
     redis_call('HSET', group_key, 'f ' .. id, 1)
   end
   do -- release({ [queue] = list }, id, '0', group, entry, out)
-    local lists, lost = { [queue] = list }, '0'
+    local lists, lost, drawn = { [queue] = list }, '0', nil
     local queue = entry.queue
-    local draw_fence_5
-    do -- draw_fence()
-      local fence = K_us_text
-      local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-      if last >= K_us then
-        fence = string.format('%.0f', last + 1)
-        redis_call('SET', K_fence, fence)
+    if not drawn then
+      local draw_number_5
+      do -- draw_number()
+        local drawn = K_us_text
+        local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+        if last >= K_us then
+          drawn = string.format('%.0f', last + 1)
+          redis_call('SET', K_fence, drawn)
+        end
+        draw_number_5 = drawn
       end
-      draw_fence_5 = fence
+      drawn = draw_number_5
     end
-    local fence = draw_fence_5
     redis_call('HSET', K_flight, id,
-      'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+      'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
     local compose_9
-    do -- compose(id, entry, fence, lost)
-      local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+    do -- compose(id, entry, drawn, lost)
+      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
       local cut = entry.at + entry.cut
       compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
     local message = compose_9
-    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
     local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))
     if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -368,30 +369,32 @@ elseif is_free then
     local id, entry = take_head_15, take_head_16
     if id then
       do -- release(lists, id, '0', group, entry, out)
-        local lost = '0'
+        local lost, drawn = '0', nil
         local queue = entry.queue
-        local draw_fence_5
-        do -- draw_fence()
-          local fence = K_us_text
-          local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-          if last >= K_us then
-            fence = string.format('%.0f', last + 1)
-            redis_call('SET', K_fence, fence)
+        if not drawn then
+          local draw_number_5
+          do -- draw_number()
+            local drawn = K_us_text
+            local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+            if last >= K_us then
+              drawn = string.format('%.0f', last + 1)
+              redis_call('SET', K_fence, drawn)
+            end
+            draw_number_5 = drawn
           end
-          draw_fence_5 = fence
+          drawn = draw_number_5
         end
-        local fence = draw_fence_5
         redis_call('HSET', K_flight, id,
-          'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+          'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
         local compose_9
-        do -- compose(id, entry, fence, lost)
-          local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        do -- compose(id, entry, drawn, lost)
+          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
           compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
         local message = compose_9
-        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
         local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
           or redis.pcall('RPUSH', lists[queue], message))
         if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

@@ -61,13 +61,13 @@ for _, id in ipairs(in_flight(group_key)) do
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
-      local state, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
       local r, corrupt
       if state then
         r = {
-          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-          due = due, stop = stop, group = group, queue = queue,
+          state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+          call = call, due = due, stop = stop, group = group, queue = queue,
         }
       elseif text then
         corrupt = text
@@ -82,18 +82,18 @@ for _, id in ipairs(in_flight(group_key)) do
   end
   local r = read_or_bury_3
   if r then
-    -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. It has the
-    -- fence of an entry that is held, so it is stale; resume draws a new one.
+    -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
+    -- held, so it is stale; resume releases a new one.
     if r.state == 'released' then
-      redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+      redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
       redis_call('ZREM', K_due, 'r ' .. id)
       r.state, r.since = 'held', K_ms_text
     end
     redis_call('ZREM', K_due, 'h ' .. id)
     r.stop = r.stop == 'b' and 'b' or 'p'
     do -- write_flight(id, r)
-      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-        .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+        .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
     end
   end
 end

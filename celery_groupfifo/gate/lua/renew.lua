@@ -7,8 +7,8 @@
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] ttl     (ms)
 -- ARGV[4] keep    (ms)      how long the calls of a silent worker are remembered
--- ARGV[5-] id, fence        pairs
--- Returns the fences whose leases are lost
+-- ARGV[5-] id, name         pairs: the run's fence; of a run whose begin is not answered yet, the name of that call
+-- Returns the places, from 0, of the runs whose leases are lost
 -- Complexity O(leases)
 local redis_call = redis.call
 local K_flight = KEYS[2]
@@ -23,41 +23,40 @@ local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
+-- Returns the record; with one that can't be read, let the sweep bury the entry.
+local function read_or_bury(id)
+  local read_flight_1, read_flight_2
+  do -- read_flight(id)
+    local text = redis_call('HGET', K_flight, id)
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local r, corrupt
+    if state then
+      r = {
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
+      }
+    elseif text then
+      corrupt = text
+    end
+    read_flight_1, read_flight_2 = r, corrupt
+  end
+  local r, corrupt = read_flight_1, read_flight_2
+  if corrupt then
+    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  end
+  return r
+end
 
 local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
 
 local lost = {}
 for i = 5, #ARGV, 2 do
-  local read_or_bury_3
-  do -- read_or_bury(ARGV[i])
-    local id = ARGV[i]
-    local read_flight_1, read_flight_2
-    do -- read_flight(id)
-      local text = redis_call('HGET', K_flight, id)
-      local state, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-      local r, corrupt
-      if state then
-        r = {
-          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-          due = due, stop = stop, group = group, queue = queue,
-        }
-      elseif text then
-        corrupt = text
-      end
-      read_flight_1, read_flight_2 = r, corrupt
-    end
-    local r, corrupt = read_flight_1, read_flight_2
-    if corrupt then
-      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-    end
-    read_or_bury_3 = r
-  end
-  local r = read_or_bury_3
-  if r and r.state == 'running' and r.fence == ARGV[i + 1] then
+  local r, name = read_or_bury(ARGV[i]), ARGV[i + 1]
+  if r and r.state == 'running' and (r.fence == name or r.call == name) then
     redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. ARGV[i])
   else
-    lost[#lost + 1] = ARGV[i + 1]
+    lost[#lost + 1] = (i - 5) / 2
   end
 end
 redis_call('PEXPIRE', calls, keep)

@@ -1,6 +1,6 @@
 -- Made of lua/rerelease.lua by `make scripts`: change that file, not this one.
 --
--- rerelease: release heads again whose ticket was lost on its way, with a new fence.
+-- rerelease: release heads again whose ticket was lost on its way.
 --
 -- A list is served in order. So a ticket is lost when a later one of its list was begun, or when the list is empty;
 -- in a list with messages the oldest tickets are searched for. A worker may have popped a ticket and not begun it yet:
@@ -12,7 +12,7 @@
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] queue   (text)
 -- ARGV[4] grace   (ms)     since the release
--- ARGV[5] begun   (number) the highest fence begun from the queue in any partition
+-- ARGV[5] begun   (number) the highest release begun from the queue in any partition
 -- ARGV[6] oldest  (number) nothing is done when another head is the oldest by now; 0: any
 -- ARGV[7] rereleases (count) on other brokers, for a quiet queue: all of its heads count, and the number of their
 --                          releases without a begin is stored; -1: only overtaken heads count
@@ -44,11 +44,10 @@ local K_REST = 3e14
 local function digits(value)
   return string.format('%.0f', value)
 end
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
-local function compose(id, entry, fence, lost)
-  local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+local function compose(id, entry, drawn, lost)
+  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
   local cut = entry.at + entry.cut
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -58,16 +57,16 @@ local SCANNED = 1000 -- messages from the list's end that are searched for one t
 local calls, list, queue, grace, begun = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local oldest, rereleases, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
 
-local begun_fence, begun_at = string.match(redis_call('HGET', K_begins, queue) or '', '^(%d+) (%d+)')
-begun = math.max(begun, tonumber(begun_fence or 0))
-local below, length = K_us - grace * 1000, list and redis_call('LLEN', list) -- a fence is the time of a release
+local begun_release, begun_at = string.match(redis_call('HGET', K_begins, queue) or '', '^(%d+) (%d+)')
+begun = math.max(begun, tonumber(begun_release or 0))
+local below, length = K_us - grace * 1000, list and redis_call('LLEN', list) -- a release's number is its time
 if tonumber(redis_call('GET', K_fence) or 0) > K_us + grace * 1000 then
-  below = 9e15 -- the clock was set back: every fence is below this
+  below = 9e15 -- the clock was set back: every number is below this
 end
 below = not list and rereleases < 0 and math.min(below, begun) or below
 
 -- Returns whether a list with messages lacks a ticket; the oldest ones are searched for at the list's end.
-local function missing(fence, id, r)
+local function missing(id, r)
   local read_entry_6
   do -- read_entry(id)
     local text = redis_call('HGET', K_entries, id)
@@ -81,10 +80,10 @@ local function missing(fence, id, r)
     read_entry_6 = entry
   end
   local entry = read_entry_6
-  if not list or length == 0 or tonumber(fence) < begun or not entry then
+  if not list or length == 0 or tonumber(r.release) < begun or not entry then
     return true
   end
-  local found = redis_call('LPOS', list, compose(id, entry, r.fence, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
+  local found = redis_call('LPOS', list, compose(id, entry, r.release, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
   return not found and length <= SCANNED
 end
 
@@ -100,13 +99,13 @@ do -- names_again(calls, 'rerelease', call, lists, out)
       local read_flight_3
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
+            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+            call = call, due = due, stop = stop, group = group, queue = queue,
           }
         elseif text then
           corrupt = text
@@ -128,7 +127,7 @@ do -- names_again(calls, 'rerelease', call, lists, out)
       end
       local entry = read_entry_5
       if r and entry and r.state == 'released' and not lists[r.queue] then
-        local message = compose(id, entry, r.fence, r.lost)
+        local message = compose(id, entry, r.release, r.lost)
         out[#out + 1] = r.queue
         out[#out + 1] = message
       end
@@ -139,19 +138,19 @@ end
 local asked = names_again_11
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
-  local fence, id = string.match(member, ' (%d+) (%S+)$')
+  local drawn, id = string.match(member, ' (%d+) (%S+)$')
   local read_or_bury_10
   do -- read_or_bury(id)
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
-      local state, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
       local r, corrupt
       if state then
         r = {
-          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-          due = due, stop = stop, group = group, queue = queue,
+          state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+          call = call, due = due, stop = stop, group = group, queue = queue,
         }
       elseif text then
         corrupt = text
@@ -165,8 +164,8 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     read_or_bury_10 = r
   end
   local r = read_or_bury_10
-  local counts = r and r.state == 'released' and r.fence == fence
-  if at == 1 and oldest ~= '0' and oldest ~= fence or counts and not missing(fence, id, r) then
+  local counts = r and r.state == 'released' and r.release == drawn
+  if at == 1 and oldest ~= '0' and oldest ~= drawn or counts and not missing(id, r) then
     break -- another call has released it again; or only younger ones follow
   end
   redis_call('ZREM', K_on_the_way, member)
@@ -186,23 +185,25 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
   if counts and entry then
     local before = #out
     do -- release(lists, id, r.lost, r.group, entry, out)
-      local lost, group = r.lost, r.group
+      local lost, group, drawn = r.lost, r.group, nil
       local queue = entry.queue
-      local draw_fence_4
-      do -- draw_fence()
-        local fence = K_us_text
-        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-        if last >= K_us then
-          fence = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, fence)
+      if not drawn then
+        local draw_number_4
+        do -- draw_number()
+          local drawn = K_us_text
+          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+          if last >= K_us then
+            drawn = string.format('%.0f', last + 1)
+            redis_call('SET', K_fence, drawn)
+          end
+          draw_number_4 = drawn
         end
-        draw_fence_4 = fence
+        drawn = draw_number_4
       end
-      local fence = draw_fence_4
       redis_call('HSET', K_flight, id,
-        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local message = compose(id, entry, fence, lost)
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+      local message = compose(id, entry, drawn, lost)
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -226,7 +227,7 @@ if asked ~= '' then
   end
 end
 if count > 0 and rereleases > 0 then
-  redis_call('HSET', K_begins, queue, (begun_fence or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rereleases))
+  redis_call('HSET', K_begins, queue, (begun_release or '0') .. ' ' .. (begun_at or '0') .. ' ' .. digits(rereleases))
 end
 if count > 0 then
   redis_call('HINCRBY', K_stats, 'tickets_lost', count)

@@ -38,21 +38,20 @@ local K_us = tonumber(K_us_text)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- Returns the record; with one that can't be read, let the sweep bury the entry.
 local function read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
       }
     elseif text then
       corrupt = text
@@ -112,7 +111,7 @@ local function withdraw(id, group_key, group)
   redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
   if r then
     redis_call('HDEL', K_flight, id)
-    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. id)
+    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
   end
   do -- free_slot(group_key, id)
     redis_call('HDEL', group_key, 'f ' .. id)
@@ -251,30 +250,32 @@ do -- advance({}, waiting, group_key, group, out)
   local id, entry = take_head_11, take_head_12
   if id then
     do -- release(lists, id, '0', group, entry, out)
-      local lost = '0'
+      local lost, drawn = '0', nil
       local queue = entry.queue
-      local draw_fence_3
-      do -- draw_fence()
-        local fence = K_us_text
-        local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-        if last >= K_us then
-          fence = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, fence)
+      if not drawn then
+        local draw_number_3
+        do -- draw_number()
+          local drawn = K_us_text
+          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+          if last >= K_us then
+            drawn = string.format('%.0f', last + 1)
+            redis_call('SET', K_fence, drawn)
+          end
+          draw_number_3 = drawn
         end
-        draw_fence_3 = fence
+        drawn = draw_number_3
       end
-      local fence = draw_fence_3
       redis_call('HSET', K_flight, id,
-        'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
       local compose_8
-      do -- compose(id, entry, fence, lost)
-        local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+      do -- compose(id, entry, drawn, lost)
+        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
         local cut = entry.at + entry.cut
         compose_8 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
       local message = compose_8
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
       local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then

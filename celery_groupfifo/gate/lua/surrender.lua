@@ -1,6 +1,6 @@
 -- Made of lua/surrender.lua by `make scripts`: change that file, not this one.
 --
--- surrender: give back heads of a worker. They go to the broker again at once, with a new fence.
+-- surrender: give back heads of a worker. They go to the broker again at once.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10-] lists  (list)   the broker's lists that the caller knows
@@ -32,8 +32,7 @@ local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_REST = 3e14
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
 local function named_lists(key, arg, count)
@@ -55,13 +54,13 @@ for i = 4 + count, #ARGV, 3 do
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
-      local state, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
       local r, corrupt
       if state then
         r = {
-          state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-          due = due, stop = stop, group = group, queue = queue,
+          state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+          call = call, due = due, stop = stop, group = group, queue = queue,
         }
       elseif text then
         corrupt = text
@@ -111,8 +110,8 @@ for i = 4 + count, #ARGV, 3 do
       if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
         r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
         do -- write_flight(id, r)
-          redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-            .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+          redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+            .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
         end
         if r.stop == '-' then
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
@@ -133,30 +132,32 @@ for i = 4 + count, #ARGV, 3 do
         local entry, corrupt = read_entry_7, read_entry_8
         if entry then
           do -- release(lists, id, r.lost, r.group, entry, out)
-            local lost, group = r.lost, r.group
+            local lost, group, drawn = r.lost, r.group, nil
             local queue = entry.queue
-            local draw_fence_5
-            do -- draw_fence()
-              local fence = K_us_text
-              local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-              if last >= K_us then
-                fence = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, fence)
+            if not drawn then
+              local draw_number_5
+              do -- draw_number()
+                local drawn = K_us_text
+                local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+                if last >= K_us then
+                  drawn = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, drawn)
+                end
+                draw_number_5 = drawn
               end
-              draw_fence_5 = fence
+              drawn = draw_number_5
             end
-            local fence = draw_fence_5
             redis_call('HSET', K_flight, id,
-              'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+              'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
             local compose_10
-            do -- compose(id, entry, fence, lost)
-              local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            do -- compose(id, entry, drawn, lost)
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
               compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
             local message = compose_10
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
             local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -190,13 +191,13 @@ for i = 4 + count, #ARGV, 3 do
       local read_flight_3
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
+            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+            call = call, due = due, stop = stop, group = group, queue = queue,
           }
         elseif text then
           corrupt = text
@@ -219,9 +220,9 @@ for i = 4 + count, #ARGV, 3 do
       local entry = read_entry_9
       if r and entry and r.state == 'released' and not lists[r.queue] then
         local compose_11
-        do -- compose(id, entry, r.fence, r.lost)
-          local fence, lost = r.fence, r.lost
-          local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        do -- compose(id, entry, r.release, r.lost)
+          local drawn, lost = r.release, r.lost
+          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
           compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)

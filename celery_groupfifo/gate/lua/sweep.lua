@@ -50,8 +50,7 @@ local K_CROWDS = 4e14
 local function digits(value)
   return string.format('%.0f', value)
 end
-local TICKET = '{"properties": {"delivery_tag": "'
-local INFO = '", "delivery_info": {'
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
 local function named_lists(key, arg, count)
@@ -66,13 +65,13 @@ local function read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
-    local state, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
-        state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-        due = due, stop = stop, group = group, queue = queue,
+        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+        call = call, due = due, stop = stop, group = group, queue = queue,
       }
     elseif text then
       corrupt = text
@@ -198,13 +197,13 @@ do -- names_again(calls, 'sweep', call, lists, out)
       local read_flight_5
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
+            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+            call = call, due = due, stop = stop, group = group, queue = queue,
           }
         elseif text then
           corrupt = text
@@ -227,9 +226,9 @@ do -- names_again(calls, 'sweep', call, lists, out)
       local entry = read_entry_11
       if r and entry and r.state == 'released' and not lists[r.queue] then
         local compose_13
-        do -- compose(id, entry, r.fence, r.lost)
-          local fence, lost = r.fence, r.lost
-          local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+        do -- compose(id, entry, r.release, r.lost)
+          local drawn, lost = r.release, r.lost
+          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
           local cut = entry.at + entry.cut
           compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
@@ -316,13 +315,13 @@ while at < #members do -- grows when a crowd comes in
       local read_flight_3, read_flight_4
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
-        local state, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
+          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
-            state = state, fence = fence, lost = lost, since = since, owner = owner, call = call,
-            due = due, stop = stop, group = group, queue = queue,
+            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
+            call = call, due = due, stop = stop, group = group, queue = queue,
           }
         elseif text then
           corrupt = text
@@ -360,7 +359,7 @@ while at < #members do -- grows when a crowd comes in
     if kind == 'l' then
       r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
     else
-      redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.fence .. ' ' .. name)
+      redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. name)
       r.due = '-'
     end
     do -- resume(lists, name, r, out, kind == 'l')
@@ -392,8 +391,8 @@ while at < #members do -- grows when a crowd comes in
       if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
         r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
         do -- write_flight(id, r)
-          redis_call('HSET', K_flight, id, r.state .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' '
-            .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+          redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
+            .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
         end
         if r.stop == '-' then
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
@@ -414,30 +413,32 @@ while at < #members do -- grows when a crowd comes in
         local entry, corrupt = read_entry_9, read_entry_10
         if entry then
           do -- release(lists, id, r.lost, r.group, entry, out)
-            local lost, group = r.lost, r.group
+            local lost, group, drawn = r.lost, r.group, nil
             local queue = entry.queue
-            local draw_fence_6
-            do -- draw_fence()
-              local fence = K_us_text
-              local last = tonumber(redis_call('SET', K_fence, fence, 'GET') or 0) or 0
-              if last >= K_us then
-                fence = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, fence)
+            if not drawn then
+              local draw_number_6
+              do -- draw_number()
+                local drawn = K_us_text
+                local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
+                if last >= K_us then
+                  drawn = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, drawn)
+                end
+                draw_number_6 = drawn
               end
-              draw_fence_6 = fence
+              drawn = draw_number_6
             end
-            local fence = draw_fence_6
             redis_call('HSET', K_flight, id,
-              'released ' .. fence .. ' ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
+              'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
             local compose_12
-            do -- compose(id, entry, fence, lost)
-              local ticket = 'gf ' .. K_tag .. ' ' .. fence .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            do -- compose(id, entry, drawn, lost)
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
               local cut = entry.at + entry.cut
               compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
             local message = compose_12
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. fence .. ' ' .. id)
+            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
             local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
