@@ -16,11 +16,12 @@ for i = 10, #KEYS do
     if LETTERS[field] then
       word = word .. LETTERS[field]
     elseif sub(field, 1, 2) == 'f ' then
-      local state, fence, at = match(redis.call('HGET', K.flight, sub(field, 3)) or '', '^(%l+) (%d+) %d+ (%d+) ')
+      local record = redis.call('HGET', K.flight, sub(field, 3)) or ''
+      local state, drawn, at = match(record, '^(%l+) (%d+) %S+ %d+ (%d+) ')
       if LETTERS[state] then
         word, count = word .. LETTERS[state], count + 1
-        if not oldest or tonumber(fence) < oldest then
-          oldest, since = tonumber(fence), at
+        if not oldest or tonumber(drawn) < oldest then
+          oldest, since = tonumber(drawn), at
         end
       end
     end
