@@ -134,13 +134,13 @@ class Reader:
                 words: list[str] | None = None
                 if more:
                     cursor, text = calls.read()
-                    words, more = text.decode().split(" ") if text else [], cursor != b"0"
+                    words, more = text.decode().split(), cursor != b"0"
                     if more:
                         calls.send("groups", keys.base, [*clock, cursor, SURVEYED])
                     for script in scripts:
                         calls.send(script, [*keys.base, *map(own[script], words[::2])], clock)
                 if before is not None:
-                    yield Surveyed(before[::2], before[1::2], [calls.read().decode().split(" ") for _ in scripts])
+                    yield Surveyed(before[::2], before[1::2], [calls.read().decode().split() for _ in scripts])
                 before = words
 
     def chain(self, name: str, keys: Keys, first: Arguments, then: Callable[[Any], Arguments | None]) -> Iterator[Any]:

@@ -7,6 +7,8 @@ from celery import Celery
 
 from celery_groupfifo import Groups, UnknownGroup
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, InvalidOption
+from celery_groupfifo.flower.index import read_index
+from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import plain
 from tests.gate.support import TTL_MS, World
 from tests.groups.conftest import Shop
@@ -56,6 +58,15 @@ def test_only_one_state(world: World, groups: Groups, state: str, sort: str) -> 
     fill(world)
     expected = {"held": {"held", "scheduled"}, "blocked": set()}.get(state, {state})
     assert {group.key for group in groups.list(state=state, sort=sort)} == expected
+
+
+@pytest.mark.parametrize("sort", ["depth", "age", "key"])
+def test_an_empty_gate(world: World, groups: Groups, sort: str) -> None:
+    page = groups.list(sort=sort)
+    assert page == [] and page.cursor is None
+    assert read_index(Reader(world.gate)).rows == []
+    world.finish(world.run("a"))
+    assert groups.list(sort=sort) == [] and groups.verify() == []
 
 
 def test_by_age_the_longest_waiting_first(world: World, groups: Groups) -> None:
