@@ -10,8 +10,8 @@ from celery_groupfifo.cli import groupfifo
 from celery_groupfifo.flower import act
 from celery_groupfifo.groups.verbs import VERBS, Verb
 
-WORDS = {"key", "head", "depth", "waiting", "behind"}
-WORDS_MANY = {"groups", "depth", "waiting"}
+WORDS = {"key", "head", "depth", "not_running", "behind"}
+WORDS_MANY = {"groups", "depth", "not_running"}
 
 
 def fields(template: str) -> set[str]:
