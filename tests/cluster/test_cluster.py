@@ -64,7 +64,7 @@ def test_scale_and_reload_under_traffic(site: Site) -> None:
 def test_what_does_not_end_goes_back_to_its_group(site: Site, redis_url: str) -> None:
     (site.directory / "slow.py").write_text(SLOW_APP)
     send = "import slow; slow.work.delay('key', 600); slow.work.delay('key', 0)"
-    stop = "from celery_groupfifo.cluster import command, manager; manager.STOP_SECONDS = 2"
+    stop = "from celery_groupfifo.cluster import command, manager; manager.STOP_SECONDS = 12"
     site.run("start", "-A", "slow", "-i", "1", "-c", "1")
     subprocess.run([sys.executable, "-c", send], cwd=site.directory, env=site.environment, check=True)
     until(lambda: (site.directory / "began").exists())
