@@ -7,7 +7,8 @@
 -- Returns {next, bytes, parked, [id, us, group, flight, kinds]...}: the cursor of the next page, 0 after the last · of
 --         the page's messages · "<id>\t<us> <group>" of each entry that is not in flight, in lines: one text, as it is
 --         read many times faster than so many words · for each other entry when it was parked and its group
---         (empty: unreadable), its record in flight, and the kinds of its members of due and on_the_way: of l h r g
+--         (empty: unreadable), its record in flight, and the kinds of its members of due and on_the_way: l a lease,
+--         h a hold, r a ticket that did not reach the broker, g a ticket on its way
 -- Complexity O(limit)
 --@include keys flight
 local page = redis.call('HSCAN', K.entries, ARGV[3], 'COUNT', ARGV[4])

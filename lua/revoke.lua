@@ -24,7 +24,7 @@ if count <= tonumber(redis.call('GET', producer) or 0) then
   return { 1, unpack(words) }
 end
 local entry = read_entry(id)
-if not entry or entry.group ~= group then -- an unreadable one is buried when its turn comes
+if not entry or entry.group ~= group then -- an unreadable one becomes a dead letter when its turn comes
   return { 0 }
 end
 local r = read_or_bury(id)

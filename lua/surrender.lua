@@ -1,4 +1,4 @@
--- surrender: give back heads of a worker. They go to the broker again at once.
+-- surrender: take heads back from a worker that surrenders them. They go to the broker again at once.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
 -- KEYS[10-] lists  (list)   the broker's lists that the caller knows
@@ -6,7 +6,7 @@
 -- ARGV[3] named    (count)  lists
 -- ARGV[4-] queues  (text)   their names
 -- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
--- Returns {count, [queue, message]...}: given back · to publish
+-- Returns {count, [queue, message]...}: surrendered · to publish
 -- Complexity O(entries · log groups)
 --@include keys flight release burial resume again
 local count = tonumber(ARGV[3])

@@ -1,8 +1,8 @@
 -- What becomes of an entry whose record nobody can read: whoever acts on the entry makes "c <id>" due, and the sweep
--- buries it.
+-- makes it a dead letter.
 --@include keys flight release
 
--- Returns the record; with one that can't be read, let the sweep bury the entry.
+-- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
 local function read_or_bury(id)
   local r, corrupt = read_flight(id)
   if corrupt then
@@ -11,7 +11,7 @@ local function read_or_bury(id)
   return r
 end
 
--- Bury an entry whose record can't be read; its group is known from the entry alone.
+-- Make a dead letter of an entry whose record can't be read; its group is known from the entry alone.
 local function bury_record(id)
   local entry = read_entry(id)
   local _, corrupt = read_flight(id)

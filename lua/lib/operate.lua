@@ -44,7 +44,7 @@ local function block(id, r, group_key, flag)
   redis.call('HINCRBY', K.stats, 'tasks_blocked', 1)
 end
 
--- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
+-- Take out an entry that does not run, and free its slot. The caller removes its place in the line.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
   local r, text = read_or_bury(id), redis.call('HGET', K.entries, id)

@@ -3,7 +3,7 @@
 -- No mass reclaim: after a time without any sweep leases are left alone for a whole ttl, so that every living owner
 -- renews first. (Redis was away, or no worker lived; a jump of the clock looks the same.)
 --
--- One worker at a time watches. It alone is told when the next member is due, so that not all of them wake for it. The
+-- One worker at a time watches. It alone learns when the next member is due, so that not all of them wake for it. The
 -- watch ends by itself unless its holder sweeps; the bell hands it over to the worker it wakes.
 --@include keys flight
 

@@ -13,8 +13,8 @@ local function mark_redelivered(id)
   end
 end
 
--- Hold an entry with a continuation until it is due, release any other one. An unreadable entry is buried; the sweep,
--- which knows the group's keys, gives its slot back. again: its run had no outcome.
+-- Hold an entry with a continuation until it is due, release any other one. An unreadable entry becomes a dead letter;
+-- the sweep, which knows the group's keys, frees its slot. again: its run had no outcome.
 local function resume(lists, id, r, out, again)
   redis.call('ZREM', K.due, 'l ' .. id)
   if again and r.due == '-' then

@@ -55,7 +55,7 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
--- Returns the record; with one that can't be read, let the sweep bury the entry.
+-- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
 local function read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)

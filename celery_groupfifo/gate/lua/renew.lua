@@ -23,7 +23,7 @@ local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
--- Returns the record; with one that can't be read, let the sweep bury the entry.
+-- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
 local function read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)

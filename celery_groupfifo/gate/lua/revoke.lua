@@ -115,7 +115,7 @@ do -- read_entry(id)
   read_entry_8 = entry
 end
 local entry = read_entry_8
-if not entry or entry.group ~= group then -- an unreadable one is buried when its turn comes
+if not entry or entry.group ~= group then -- an unreadable one becomes a dead letter when its turn comes
   return { 0 }
 end
 local read_or_bury_11

@@ -40,7 +40,7 @@ local K_ms = tonumber(K_ms_text)
 local K_REST = 3e14
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
--- Returns the record; with one that can't be read, let the sweep bury the entry.
+-- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
 local function read_or_bury(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
@@ -102,7 +102,7 @@ local function text_in_line(us, id)
   local entry, corrupt = read_entry_6, read_entry_7
   return entry and entry.us == us and entry.text or corrupt
 end
--- Take out an entry that does not run, and give its slot back. The caller removes its place in the line.
+-- Take out an entry that does not run, and free its slot. The caller removes its place in the line.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
   local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
