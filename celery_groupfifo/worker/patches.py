@@ -187,7 +187,7 @@ TABLE = (
     Patch(
         "requests",
         "celery.worker.request: create_request_cls, Request._announce_revoked, _already_revoked, _already_cancelled",
-        "every outcome of a run is seen",
+        "every outcome of a run is noticed",
         True,
         REFUSES,
         _requests,
@@ -205,7 +205,7 @@ TABLE = (
         "jobs",
         "celery.concurrency.asynpool: AsynPool.flush, _cache, outbound_buffer, _busy_workers, _get_job_writer, "
         "gen_not_started; billiard: Pool._pool, Process._is_alive",
-        "a reconnect of the broker does not forget jobs that run; a run that the pool has no more is seen",
+        "a reconnect of the broker does not forget jobs that run; a run that the pool no longer has is found",
         True,
         REFUSES,
         _jobs,
@@ -291,15 +291,15 @@ TABLE = (
         "exchange_types; kombu.transport.virtual.QoS: _delivered, _dirty",
         "a finish takes the next task from the broker's lists",
         False,
-        "every task comes through the broker",
+        "every task comes through Celery's consumer",
         _lists,
     ),
     Patch(
         "sockets",
         "redis.connection.AbstractConnection.pack_commands",
-        "the main loop tells the gate of ends without waiting for it",
+        "the main loop sends the ends of runs to the gate without waiting",
         False,
-        "a thread tells it",
+        "a thread sends them",
         _sockets,
     ),
 )
