@@ -1,7 +1,7 @@
 """The signals of the gate, used as Celery's own: `group_finished.connect(receiver)`.
 
 A receiver runs where the event happens: in the producer, or in the worker's main process between two tasks. Keep it
-short; an exception of a receiver is logged and has no other effect. A signal without receivers costs one look at an
+short; an exception of a receiver is logged and has no other effect. A signal without receivers costs one check of an
 empty list.
 
 All arguments are keywords. `key` is the group's key as the user gave it, `task_id` the task's id, `fence` the run's
@@ -28,7 +28,7 @@ group_parked = Signal(name="group_parked", providing_args={"key", "task_id", "de
 #: of the run that brought it to its own begin; None: it came through the broker).
 group_begun = Signal(name="group_begun", providing_args={*_RUN, "lost", "task_wait", "slot_wait", "handoff"})
 
-#: A run is over and the gate has taken note: the group has moved on, is held, or is blocked. Sender: the task's name.
+#: A run is over and the gate has stored its end: the group moves on, is held, or is blocked. Sender: the task's name.
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `outcome` (`success`, `failure`, `retry`, `replaced`,
 #: `ignored`, `rejected`, or `revoked` also for expired ones), `seconds` (since the begin).
 group_finished = Signal(name="group_finished", providing_args={*_RUN, "outcome", "seconds"})
@@ -43,7 +43,7 @@ group_held = Signal(name="group_held", providing_args={*_RUN, "delay"})
 #: Arguments: `key`, `task_id`, `fence`, `attempt`, `worker`; `exception` (as text).
 group_blocked = Signal(name="group_blocked", providing_args={*_RUN, "exception"})
 
-#: A worker gives a run back to the head of its group: the worker stops, was disconnected from the broker, or has lost
+#: A worker surrenders a run to the head of its group: the worker stops, was disconnected from the broker, or has lost
 #: the child that ran it. Sender: the task's name; None where it is not known. Arguments: `key`, `task_id`, `fence`,
 #: `attempt`, `worker`; `worker_lost` (True when a child was lost with it).
 group_surrendered = Signal(name="group_surrendered", providing_args={*_RUN, "worker_lost"})

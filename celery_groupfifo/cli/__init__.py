@@ -1,7 +1,7 @@
 """`celery -A app groupfifo …`: the command line over `Groups`.
 
 root.py is the group of commands, and what they share · look.py reads · act.py changes · examine.py verifies ·
-measure.py tells metrics · watch.py looks on · output.py prints.
+measure.py prints or serves metrics · watch.py repeats a list · output.py prints.
 
 Every `celery …` command imports it, Flower's too: so this is where the Groups tab gets into Flower, and where
 `celery inspect` and `celery control` learn our verbs.

@@ -87,7 +87,7 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
     confirm(
-        f"Move up to {count(parked)} from group {printable(old)!r} to {printable(new)!r}? What is under way stays.", yes
+        f"Move up to {count(parked)} from group {printable(old)!r} to {printable(new)!r}? Tasks under way stay.", yes
     )
     moved = groups.move(old, new, reason, by)
     sentence = f"{count(moved)} of group {old!r} joined group {new!r}."

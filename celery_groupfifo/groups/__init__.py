@@ -2,7 +2,7 @@
 
 - api.py is the front, view.py has the types of its answers.
 - reader.py reads groups, listing.py pages of them, content.py entries, find.py finds tasks, stats.py totals, workers.py
-  asks living workers. pace.py slows down whoever looks without pause.
+  asks living workers. pace.py slows down a process that reads all the time.
 - operate.py and letters.py change groups, each in one atomic step: action_calls.py repeats it, audit.py notes it.
 - verbs.py says what each verb does, asks and has done, for people.
 - explain.py says in a sentence why a group does not move, verify.py checks the stored state for inconsistencies.

@@ -88,7 +88,7 @@ def _replication(reader: Reader, info: Info) -> Iterator[Check]:
     yield Check.of(
         "replication",
         least not in ("0", None),
-        f"Replicas: {replicas}; min-replicas-to-write is {least or 'not told'}.",
+        f"Replicas: {replicas}; min-replicas-to-write is {least or 'unknown'}.",
         "A server that is cut off from its replicas goes on taking tasks while another one takes over, and they are "
         "lost when it comes back.",
         "Set min-replicas-to-write 1 and min-replicas-max-lag 10.",
@@ -103,7 +103,7 @@ def _persistence(reader: Reader, info: Info) -> Check:
         if str(info.get(name, "ok")) != "ok"
     ]
     if int(info.get("aof_enabled") or 0):
-        said = "the append-only file" + (f", but the server tells of failures: {', '.join(failed)}" if failed else "")
+        said = "the append-only file" + (f", but the server reports failures: {', '.join(failed)}" if failed else "")
     elif save == "":
         said = "neither the append-only file nor snapshots"
     else:  # many hosted servers forbid CONFIG

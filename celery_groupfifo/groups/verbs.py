@@ -1,6 +1,6 @@
-"""The verbs of operators: what each does, what it asks before, and what it says afterwards.
+"""The verbs of operators: the action of each, its question before, and its sentence afterwards.
 
-The command line and Flower's pages both speak from here.
+The command line and Flower's pages both use them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Verb:
 
 def _pause(groups: Groups, order: Order) -> Outcome:
     new = groups.pause(order.key, order.reason, order.by)
-    state = "is paused" if new else "was paused already; who and why are the new ones"
+    state = "is paused" if new else "was paused already; it has the new reason and operator now"
     return Outcome(True, f"Group {order.key!r} {state}.", {"key": order.key})
 
 
@@ -114,13 +114,13 @@ VERBS: dict[str, Verb] = {
     "pause": Verb(
         "Stop a group: none of its tasks starts until it is resumed.",
         _pause,
-        "Pause group {key}? Nothing of it starts any more until it is resumed. {not_running} would wait.",
-        "Pause {groups}? Nothing of them starts any more until they are resumed.",
+        "Pause group {key}? None of its tasks starts until it is resumed. {not_running} would wait.",
+        "Pause {groups}? None of their tasks starts until they are resumed.",
     ),
     "resume": Verb(
         "Resume a paused or draining group.",
         _resume,
-        asks_many="Resume {groups}? Paused ones go on where they stood; draining ones take new tasks.",
+        asks_many="Resume {groups}? Paused ones go on; draining ones take new tasks again.",
         reasoned=False,
     ),
     "retry": Verb(
@@ -152,8 +152,8 @@ VERBS: dict[str, Verb] = {
     "purge": Verb(
         "Revoke every task of a group that does not run.",
         _purge,
-        "Revoke {not_running} of group {key}? What runs is left. This can't be undone.",
-        "Revoke {not_running} of {groups}? What runs is left. This can't be undone.",
+        "Revoke {not_running} of group {key}? Running tasks are not touched. This can't be undone.",
+        "Revoke {not_running} of {groups}? Running tasks are not touched. This can't be undone.",
         destroys=True,
     ),
 }

@@ -6,7 +6,7 @@
 worker of this process does, from the signals. No group keys appear in labels: there may be a hundred thousand.
 Needs `pip install celery-groupfifo[prometheus]`.
 
-collector.py has the gate's metrics, from what snapshot.py reads; worker.py a worker's; serve.py tells them, command.py
+collector.py has the gate's metrics, from what snapshot.py reads; worker.py a worker's; serve.py serves them, command.py
 is the command line.
 """
 

@@ -97,7 +97,7 @@ def test_purge_says_how_many_and_asks(shop: Shop, run: Run, run_json: RunJson) -
         shop.send("k", f"t{n}")
     shop.begin()
     asked = run("purge", "k", input="n\n", code=1)
-    assert "Revoke 3 tasks of group 'k'? What runs is left. This can't be undone. [y/N]" in asked.stderr
+    assert "Revoke 3 tasks of group 'k'? Running tasks are not touched. This can't be undone. [y/N]" in asked.stderr
     assert shop.world.depth("k") == 4
     run("purge", "k", code=1)  # nobody to ask
     assert shop.world.depth("k") == 4
