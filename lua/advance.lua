@@ -35,7 +35,7 @@ while done < many and steps > 0 and bytes < BYTES do
     if entry then
       redis.call('RPUSH', waiting, entry.us .. ' ' .. id)
     elseif corrupt then
-      bury(id, group, 'corrupt', corrupt)
+      set_aside(id, group, 'corrupt', corrupt)
       count_out(group)
     end
     local head = kind == 'e' and redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)

@@ -20,12 +20,12 @@
 -- ARGV[13-] queues  (text)  their names
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log groups)
---@include keys flight release burial resume advance again operate
+--@include keys flight release unreadable resume advance again operate
 local waiting, group_key, calls, cancelled = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
-local r = read_or_bury(id)
+local r = read_or_set_aside(id)
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
   if before ~= call then
@@ -47,7 +47,7 @@ elseif policy == 'block' then
   block(id, r, group_key, flag)
 else
   if policy == 'dead_letter' then
-    bury(id, group, raised, redis.call('HGET', K.entries, id))
+    set_aside(id, group, raised, redis.call('HGET', K.entries, id))
   else
     redis.call('HDEL', K.flight, id)
     redis.call('HDEL', K.entries, id)

@@ -22,7 +22,7 @@
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken and its run's fence, or '' and 0; ms until the continuation is due, or -1; to publish
 -- Complexity O(log groups)
---@include keys flight release burial resume advance take again
+--@include keys flight release unreadable resume advance take again
 local waiting, group_key, calls = KEYS[10], KEYS[11], KEYS[12]
 local id, group, fence, owner = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local caller, call, ttl, take = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
@@ -33,7 +33,7 @@ local stored = due_of_run(id, fence, group)
 if not stored then
   local before, taken, at = string.match(redis.call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
-    read_or_bury(id)
+    read_or_set_aside(id)
     return { 0, '', 0, -1 }
   end
   -- A repetition of this call: the same answer, with the message that it took, while its lease lasts.
@@ -49,7 +49,7 @@ if not stored then
   return { 1, message, begun, due, unpack(words) }
 end
 
-local out, due, told = {}, -1, ''
+local out, due, due_text = {}, -1, ''
 local taken, message, begun, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 redis.call('ZREM', K.due, 'l ' .. id)
@@ -60,7 +60,7 @@ if stored ~= '-' or ARGV[after] then
     redis.call('HINCRBY', K.stats, 'tasks_held', 1)
   end
   due = math.max(tonumber(r.due) - K.ms, 0)
-  told = ' ' .. string.format('%.0f', K.ms + due)
+  due_text = ' ' .. string.format('%.0f', K.ms + due)
   local lists = named_lists(13, 13, named)
   resume(lists, id, r, out)
 else
@@ -83,7 +83,7 @@ elseif head then
   release(lists, head, '0', group, entry, out, begun)
 end
 redis.call('HINCRBY', K.stats, 'runs_finished', 1)
-if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
+if redis.call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. due_text) == 1 then
   redis.call('PEXPIRE', calls, keep) -- a new caller; renewals extend it from now on
 end
 return { 1, message or '', begun or 0, due, unpack(out) }

@@ -13,14 +13,14 @@
 -- ARGV[6] flag     (text)  operator and reason: JSON, open for the time
 -- Returns {1} paused · {2} it was already; reason and operator are replaced
 -- Complexity O(in flight)
---@include keys flight burial once operate
+--@include keys flight unreadable once operate
 local audit, paused, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 
 local new = redis.call('HSET', group_key, 'paused', stamped(flag))
 redis.call('ZADD', paused, K.ms, group)
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_or_bury(id)
+  local r = read_or_set_aside(id)
   if r then
     -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
     -- held, so it is stale; resume releases a new one.

@@ -15,7 +15,7 @@
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
 --         many were taken out, and which, '' for the entry of one that had failed · to publish
 -- Complexity O(limit · log groups)
---@include keys flight release burial advance once operate
+--@include keys flight release unreadable advance once operate
 local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
@@ -49,7 +49,7 @@ for step = 1, limit do
 end
 if more == 0 then -- the head comes last: otherwise the next entry would go out
   for _, id in ipairs(in_flight(group_key)) do
-    local r, entry = read_or_bury(id), read_entry(id)
+    local r, entry = read_or_set_aside(id), read_entry(id)
     if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then
       take_out(id)
     end

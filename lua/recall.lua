@@ -8,10 +8,10 @@
 -- ARGV[4] limit    (count) of entries that may be under way
 -- Returns 1 it stands in its line, by this call or before · 0 it runs, or no others are under way
 -- Complexity O(in flight)
---@include keys release burial advance operate
+--@include keys release unreadable advance operate
 local waiting, group_key, id, limit = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4])
 
-local r, entry = read_or_bury(id), read_entry(id)
+local r, entry = read_or_set_aside(id), read_entry(id)
 if not entry then
   return 0
 end

@@ -8,12 +8,12 @@
 -- ARGV[5-] id, name         pairs: the run's fence; of a run whose begin is not answered yet, the name of that call
 -- Returns the places, from 0, of the runs whose leases are lost
 -- Complexity O(leases)
---@include keys burial
+--@include keys unreadable
 local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
 
 local lost = {}
 for i = 5, #ARGV, 2 do
-  local r, name = read_or_bury(ARGV[i]), ARGV[i + 1]
+  local r, name = read_or_set_aside(ARGV[i]), ARGV[i + 1]
   if r and r.state == 'running' and (r.fence == name or r.call == name) then
     redis.call('ZADD', K.due, K.ms + ttl, 'l ' .. ARGV[i])
   else

@@ -19,7 +19,7 @@
 -- ARGV[10] keep   (ms)     how long the calls of a silent worker are remembered
 -- Returns {count, [queue, message]...}: released again · to publish
 -- Complexity O(limit · log on_the_way)
---@include keys flight release burial again
+--@include keys flight release unreadable again
 local SCANNED = 1000 -- messages from the list's end that are searched for one ticket
 local calls, list, queue, grace, begun = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local oldest, rereleases, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
@@ -47,7 +47,7 @@ local asked = names_again(calls, 'rerelease', call, lists, out)
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'LIMIT', 0, limit)) do
   local drawn, id = string.match(member, ' (%d+) (%S+)$')
-  local r = read_or_bury(id)
+  local r = read_or_set_aside(id)
   local counts = r and r.state == 'released' and r.release == drawn
   if at == 1 and oldest ~= '0' and oldest ~= drawn or counts and not missing(id, r) then
     break -- another call has released it again; or only younger ones follow
@@ -59,7 +59,7 @@ for at, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, first, past, 'L
     release(lists, id, r.lost, r.group, entry, out)
     count, asked = count + 1, #out > before and asked .. ' ' .. id or asked
   elseif counts then
-    redis.call('ZADD', K.due, K.REST + K.ms, 'r ' .. id) -- unreadable: the sweep buries it
+    redis.call('ZADD', K.due, K.REST + K.ms, 'r ' .. id) -- unreadable: the sweep sets it aside
   end
 end
 if asked ~= '' then

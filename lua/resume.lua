@@ -12,7 +12,7 @@
 -- ARGV[5] group     (text)
 -- Returns {1, [queue, message]...} resumed; to publish · {0} it was neither paused nor draining
 -- Complexity O(in flight + log groups)
---@include flight burial resume advance once operate
+--@include flight unreadable resume advance once operate
 local audit, paused, waiting, group_key = KEYS[10], KEYS[12], KEYS[13], KEYS[14]
 local group = ARGV[5]
 
@@ -22,7 +22,7 @@ end
 redis.call('ZREM', paused, group)
 local out = {}
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_or_bury(id)
+  local r = read_or_set_aside(id)
   if r and r.stop == 'p' then
     r.stop = '-'
     if r.state == 'running' then

@@ -9,13 +9,13 @@
 -- ARGV[4] call    (number) of this action, from 1
 -- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(in flight · log due)
---@include keys burial resume once operate
+--@include keys unreadable resume once operate
 local audit, group_key = KEYS[10], KEYS[12]
 
 local paused = redis.call('HEXISTS', group_key, 'paused') == 1
 local out, held, stopped = {}, 0, 0
 for _, id in ipairs(in_flight(group_key)) do
-  local r = read_or_bury(id)
+  local r = read_or_set_aside(id)
   if r and r.state == 'held' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
   elseif r and r.state == 'held' then

@@ -14,7 +14,7 @@
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include keys release burial advance again operate
+--@include keys release unreadable advance again operate
 local waiting, group_key, producer, audit = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
@@ -24,10 +24,10 @@ if count <= tonumber(redis.call('GET', producer) or 0) then
   return { 1, unpack(words) }
 end
 local entry = read_entry(id)
-if not entry or entry.group ~= group then -- an unreadable one becomes a dead letter when its turn comes
+if not entry or entry.group ~= group then -- an unreadable one is set aside when its turn comes
   return { 0 }
 end
-local r = read_or_bury(id)
+local r = read_or_set_aside(id)
 if r and r.state == 'running' then
   return { 2 }
 elseif r and r.stop == 'b' then -- it has failed: retry, skip or drop decide on it

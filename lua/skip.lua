@@ -15,7 +15,7 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(in flight + log groups)
---@include release burial advance once operate
+--@include release unreadable advance once operate
 local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
 local group, id, reason = ARGV[5], ARGV[6], ARGV[7]
 
@@ -43,7 +43,7 @@ end
 if not name then
   return { -2, ids[1] }
 end
-local r = read_or_bury(name)
+local r = read_or_set_aside(name)
 if r and r.state == 'running' then
   return { -3 }
 end
@@ -52,7 +52,7 @@ if not r then
 end
 local out, text, failed = {}, withdraw(name, group_key, group)
 if reason ~= '' then
-  bury(name, group, reason, text)
+  set_aside(name, group, reason, text)
 end
 advance({}, waiting, group_key, group, out)
 note(audit, ARGV[3])

@@ -8,13 +8,13 @@
 -- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: surrendered · to publish
 -- Complexity O(entries · log groups)
---@include keys flight release burial resume again
+--@include keys flight release unreadable resume again
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
 for i = 4 + count, #ARGV, 3 do
   local id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local r = read_or_bury(id)
+  local r = read_or_set_aside(id)
   if r and r.state == 'running' and r.fence == fence then
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
     resume(lists, id, r, out, true)

@@ -20,7 +20,7 @@
 -- Returns {next, reclaimed, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number reclaimed · number of named ones, each a due member and its group · queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys flight release burial resume again pulse due crowd
+--@include keys flight release unreadable resume again pulse due crowd
 local STATE = { l = 'running', h = 'held', r = 'released' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, calls = KEYS[10], KEYS[11], KEYS[12]
@@ -37,7 +37,7 @@ while at < #members do -- grows when a crowd comes in
   at = at + 1
   local member = members[at]
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r, before = STATE[kind] and read_or_bury(name), #out
+  local r, before = STATE[kind] and read_or_set_aside(name), #out
   if string.find('eaxd', kind, 1, true) then
     local group, id = string.match(name, '^(%S+) ?(.*)$')
     if kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
@@ -51,7 +51,7 @@ while at < #members do -- grows when a crowd comes in
     bring_in(crowd, lists, name, limit + due - #members, members)
   elseif kind == 'c' then
     redis.call('ZREM', K.due, member)
-    bury_record(name)
+    set_record_aside(name)
   elseif not r or r.state ~= STATE[kind] then
     redis.call('ZREM', K.due, member)
   elseif kind == 'l' and K.ms - since < ttl then

@@ -38,11 +38,15 @@ class DirectGate:
         """Pop up to so many tickets from the queue, each with the key of its group."""
         return [_ticket(message) for message in self._client.rpop(QUEUE, count) or ()]
 
-    def begin(self, tickets: Sequence[Ticket]) -> None:
-        """Begin tickets, in one write as a worker's finishes go out; see `Gate`."""
-        calls = [self.gate.begin_call(ticket, _OWNER, self.gate.call_name()) for ticket in tickets]
-        for begun, _ in self._ask([("begin", call) for call in calls]):
-            assert begun
+    def begin(self, received: Sequence[tuple[Ticket, str]]) -> list[tuple[Ticket, str]]:
+        """Begin tickets, in one write as a worker's finishes go out; see `Gate`. Returns them with their fences."""
+        calls = [self.gate.begin_call(ticket, _OWNER, self.gate.call_name()) for ticket, _ in received]
+        runs = []
+        for (ticket, key), reply in zip(received, self._ask([("begin", call) for call in calls]), strict=True):
+            begun = self.gate.granted(ticket, reply)
+            assert begun is not None
+            runs.append((begun, key))
+        return runs
 
     def finish(self, runs: Sequence[tuple[Ticket, str]], take: bool = False) -> list[tuple[Ticket, str]]:
         """Finish runs in one write; see `Gate`. Returns the tickets that were taken."""
@@ -50,8 +54,9 @@ class DirectGate:
             Finish(ticket, key, _OWNER, "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
             for caller, (ticket, key) in enumerate(runs)
         ]
-        answers = map(self.gate.finished, self._ask([self.gate.finish_call(call) for call in calls]))
-        return [_ticket(answer.taken) for answer in answers if answer.taken is not None]
+        answers = [self.gate.finished(reply) for reply in self._ask([self.gate.finish_call(call) for call in calls])]
+        assert not any(answer.stale for answer in answers)
+        return [_run(answer.taken, answer.fence) for answer in answers if answer.taken is not None]
 
     def _ask(self, calls: Sequence[tuple[str, ScriptArguments]]) -> list[Any]:
         sent = self._line.send([self.gate.store.command(script, call) for script, call in calls])
@@ -71,7 +76,8 @@ class DirectGate:
         front, _, message = text.partition(b"\n")
         cut = int(front.split(b" ")[3])
         entry = Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS)
-        self.gate.finish(Finish(ticket, key, _OWNER, caller="0", call=self.gate.call_name(), continuation=entry))
+        call = Finish(ticket, key, _OWNER, caller="0", call=self.gate.call_name(), continuation=entry)
+        assert not self.gate.finish(call).stale
 
 
 def hold_groups(bench: Bench, config: str, count: int) -> None:
@@ -81,8 +87,8 @@ def hold_groups(bench: Bench, config: str, count: int) -> None:
     request = {"tasks": ["noop"], "count": 3 * count, "groups": count, "base": HELD}
     bench.producer("grouped", config).ask("fill", **request)
     gate = DirectGate(bench)
-    for ticket, key in gate.receive(count):
-        gate.begin([ticket])
+    for received in gate.receive(count):
+        ((ticket, key),) = gate.begin([received])
         gate.hold(ticket, key)
 
 
@@ -91,3 +97,8 @@ def _ticket(message: bytes) -> tuple[Ticket, str]:
     ticket = Ticket.parse(headers[HEADER])
     assert ticket is not None
     return ticket, headers[KEY_HEADER]
+
+
+def _run(message: bytes, fence: int) -> tuple[Ticket, str]:
+    ticket, key = _ticket(message)
+    return ticket.begun(fence), key

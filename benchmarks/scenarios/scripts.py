@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from benchmarks.bench import Bench
 from benchmarks.scenarios.base import Copies, Metrics
@@ -18,6 +18,7 @@ from benchmarks.scenarios.direct import DirectGate
 from benchmarks.scenarios.watch import script_time
 from celery_groupfifo.gate.model import Ticket
 
+T = TypeVar("T")
 #: Slots of the played worker: as many calls may come together, and as many leases are out.
 SLOTS = 10
 PARTS = ("park", "begin", "finish")
@@ -79,11 +80,10 @@ class Scripts:
                 batch = gate.receive(min(SLOTS, self.sample - done))
                 for start in range(0, len(batch), together):
                     part = batch[start : start + together]
-                    spent.during(names[0], partial(gate.begin, [ticket for ticket, _ in part]))
-                    spent.during(names[1], partial(gate.finish, part))
+                    runs = spent.during(names[0], partial(gate.begin, part))
+                    spent.during(names[1], partial(gate.finish, runs))
                 done += len(batch)
-        held = gate.receive(SLOTS)
-        gate.begin([ticket for ticket, _ in held])
+        held = gate.begin(gate.receive(SLOTS))
         spent.during("handoff", lambda: _chain(gate, held, self.sample))
 
     def close(self, bench: Bench) -> None:
@@ -103,12 +103,13 @@ class _Spent:
         self._client = bench.client
         self._sums: dict[str, tuple[int, float]] = {}
 
-    def during(self, name: str, call: Callable[[], object]) -> None:
+    def during(self, name: str, call: Callable[[], T]) -> T:
         calls, spent = script_time(self._client)
-        call()
+        answer = call()
         calls_after, spent_after = script_time(self._client)
         known = self._sums.get(name, (0, 0.0))
         self._sums[name] = (known[0] + calls_after - calls, known[1] + spent_after - spent)
+        return answer
 
     def per_call(self) -> Metrics:
         return {name: spent / calls for name, (calls, spent) in self._sums.items()}

@@ -1,7 +1,7 @@
 """The texts that the scripts store: each is read and written here, and nowhere else in Python.
 
-In Lua, lib/release.lua has entries, lib/flight.lua records of what is under way, park.lua places in line, and bury() in
-lib/release.lua dead letters. All names in them are quoted, see keys.py.
+In Lua, lib/release.lua has entries, lib/flight.lua records of what is under way, park.lua places in line, and
+set_aside() in lib/release.lua dead letters. All names in them are quoted, see keys.py.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ class _Link:
 
     def _use_as_it_is(self, refused: DeclarationRefused) -> None:
         logger.warning(
-            "The %s at the broker differs from the one that the task's sender declares; it is used as it is. %s",
+            "%r is at the broker with other properties than the task's sender declares; it is used as it is. %s",
             refused.name,
             refused,
         )

@@ -46,7 +46,7 @@ local function take_head(waiting, group_key, group)
       head = id
       break
     elseif corrupt then
-      bury(id, group, 'corrupt', corrupt)
+      set_aside(id, group, 'corrupt', corrupt)
       count_out(group)
     end -- else it was revoked: its place is empty
     steps = steps - 1

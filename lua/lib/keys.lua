@@ -6,8 +6,8 @@
 --                           0      "l id" a lease ends
 --                           1e14   "h id" a hold ends
 --                           2e14   "e group id" an ETA comes
---                           3e14   "a group" a walk goes on, "x group id" a dead letter's slot, "r id" a ticket did
---                                  not reach the broker, "c id" an unreadable record, "d group fence" entries that
+--                           3e14   "a group" a walk goes on, "x group id" the slot of a dead letter, "r id" a ticket
+--                                  did not reach the broker, "c id" an unreadable record, "d group fence" entries that
 --                                  a failed run has cut off are cancelled, "q queue" a queue's crowd comes in
 --                           4e14   "h id", "a group" that wait for room, see lib/crowd.lua: no time moves them
 -- KEYS[4] depth   (zset)    group -> entries parked and in flight

@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys flight release burial advance
+--@include keys flight release unreadable advance
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -47,7 +47,7 @@ end
 -- Take out an entry that does not run, and free its slot. The caller removes its place in the line.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
-  local r, text = read_or_bury(id), redis.call('HGET', K.entries, id)
+  local r, text = read_or_set_aside(id), redis.call('HGET', K.entries, id)
   local failed = r and r.stop == 'b'
   redis.call('HDEL', K.entries, id)
   redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)

@@ -34,7 +34,7 @@ local function store_continuation(id, r, queue, cut, message, delay)
 end
 
 -- Move an unreadable entry to the dead letters; its group goes on.
-local function bury(id, group, reason, text)
+local function set_aside(id, group, reason, text)
   redis.call('LPUSH', K.dead, cjson.encode({ group, id, reason, K.ms_text }) .. '\n' .. (text or ''))
   redis.call('HDEL', K.entries, id)
   redis.call('HDEL', K.flight, id)

@@ -13,8 +13,8 @@ local function mark_redelivered(id)
   end
 end
 
--- Hold an entry with a continuation until it is due, release any other one. An unreadable entry becomes a dead letter;
--- the sweep, which knows the group's keys, frees its slot. again: its run had no outcome.
+-- Hold an entry with a continuation until it is due, release any other one. An unreadable one is set aside; the sweep,
+-- which knows the group's keys, gives its slot back. again: its run had no outcome.
 local function resume(lists, id, r, out, again)
   redis.call('ZREM', K.due, 'l ' .. id)
   if again and r.due == '-' then
@@ -31,7 +31,7 @@ local function resume(lists, id, r, out, again)
     if entry then
       release(lists, id, r.lost, r.group, entry, out)
     else
-      bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+      set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
       count_out(r.group)
       redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)
     end

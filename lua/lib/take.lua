@@ -1,5 +1,5 @@
 -- Takes the next ticket of the lists that a finishing worker consumes, and begins it in the same step.
---@include keys flight burial
+--@include keys flight unreadable
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 
@@ -30,7 +30,7 @@ local function begin_next(key, arg, count, owner, call, ttl, own)
         taken, message = id, text
         break
       end
-      read_or_bury(id)
+      read_or_set_aside(id)
       dropped = dropped + 1
     end
   end

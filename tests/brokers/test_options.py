@@ -191,7 +191,7 @@ def test_a_queue_that_is_there_otherwise_is_used_as_it_is(app: Celery, caplog: p
     with caplog.at_level(logging.WARNING):
         by_a_worker(app, lambda: app.tasks["grouped"].apply_async(("k",), task_id="x"))
     assert taken(url, "options")["headers"]["id"] == "x"
-    assert "The broker has another options than a task's sender" in caplog.text
+    assert "'options' is at the broker with other properties than the task's sender declares" in caplog.text
 
 
 @pytest.mark.rabbitmq

@@ -61,7 +61,7 @@ class Stage:
         park_many(signatures)
 
     def drained(self) -> None:
-        """Wait until no group is left; a ticket that a killed worker had yet to publish is rung after a minute."""
+        """Wait until no group is left; a ticket that a killed worker did not publish is released again in a minute."""
         until(lambda: not self.redis.exists("{groupfifo:0}:depth"), lambda: self.workers.log[-4000:], 90)
 
     def events(self) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ DIES = 5
 ASKED = (0, 3, 6, 9)
 #: A solo pool runs nothing beside a task; so what is plain must not wait in the worker whose task waits for its death.
 OWN = {"solo": {"worker_prefetch_multiplier": 1}}
-#: On a broker that is not the gate's, a ticket that the killed worker had yet to publish is rung again after a minute.
+#: On another broker than the gate, a ticket that the killed worker has not published is released again in a minute.
 WITHIN = 90.0
 
 

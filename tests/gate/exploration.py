@@ -65,7 +65,7 @@ class Node:
 
     Attributes:
         dumps: The database.
-        view: What stands in it: line, flight, queue, seen.
+        view: What stands in it: line, flight, queue, begun.
         parked: Tasks of each group that were parked so far.
         starts: Ids in the order of their first start.
         owed: Entries whose run has ended with a continuation, and that were not begun since.
@@ -93,7 +93,7 @@ class View:
     line: tuple[tuple[str, ...], ...]
     flight: dict[str, tuple[str, int, str, str, str]]
     queue: tuple[Ticket, ...]
-    seen: int
+    begun: int
     slots: tuple[int, ...]
     blocked: tuple[str, ...]
 
@@ -171,7 +171,7 @@ class Explorer:
         given: frozenset[str],
         faults: int,
     ) -> Node:
-        replies, entries, flight, queue, seen, *groups = self._look(keys=self._names)
+        replies, entries, flight, queue, begun, *groups = self._look(keys=self._names)
         entries, flight = (dict(zip(pairs[::2], pairs[1::2], strict=True)) for pairs in (entries, flight))
         dumps = {name: dump for name, dump in zip(self._names, replies, strict=True) if dump is not None}
         records = {id.decode(): text.decode().split(" ") for id, text in flight.items()}
@@ -181,7 +181,7 @@ class Explorer:
             tuple(tuple(item.decode().split(" ")[1] for item in items) for items in groups[::2]),
             {id: (words[0], int(words[1]), words[5], words[3], words[2]) for id, words in records.items()},
             tuple(ticket_of(message) for message in queue),
-            int(seen.split(b" ")[0]) if seen else 0,
+            int(begun.split(b" ")[0]) if begun else 0,
             tuple(sum(field.startswith(b"f ") for field in fields) for fields in groups[1::2]),
             tuple(group for group, fields in zip(GROUPS, groups[1::2], strict=True) if b"blocked" in fields),
         )
@@ -217,7 +217,7 @@ class Explorer:
             record = view.flight.get(ticket.entry)
             return named(ticket.entry), record is not None and record[1] == ticket.release
 
-        releases = sorted([(record[1], named(id)) for id, record in view.flight.items()] + [(view.seen, "seen")])
+        releases = sorted([(record[1], named(id)) for id, record in view.flight.items()] + [(view.begun, "begun")])
         hands = []
         for worker in workers:
             hand = node.hands[WORKERS.index(worker)]

@@ -36,7 +36,7 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
         },
         "depth": depth,
         "on_the_way": {run.id: (run.queue, run.release) for run in flights if run.state == "released"},
-        "begins": dict(model.seen),
+        "begins": dict(model.begins),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
 

@@ -154,7 +154,7 @@ def test_a_record_of_a_flight_that_nobody_can_read_stops_no_group(world: World, 
     assert world.residue() == {}, "what the sweeps come by"
 
 
-def burials(world: World) -> list[str]:
+def set_aside(world: World) -> list[str]:
     return [name.decode() for name in world.redis.zrange(world.keys.due, 0, -1) if name.startswith(b"c ")]
 
 
@@ -175,13 +175,13 @@ ACTS = {
 
 
 @pytest.mark.parametrize("name", [*LOOKS, *ACTS])
-def test_a_look_at_a_record_that_nobody_can_read_writes_nothing_and_an_act_lets_it_be_buried(
+def test_a_look_at_a_record_that_nobody_can_read_writes_nothing_and_an_act_lets_it_be_set_aside(
     world: World, name: str
 ) -> None:
     ticket = world.run("bad")
     world.redis.hset(world.keys.flight, "bad", "garbage")
     {**LOOKS, **ACTS}[name](world, ticket)
-    assert burials(world) == (["c bad"] if name in ACTS else [])
+    assert set_aside(world) == (["c bad"] if name in ACTS else [])
 
 
 def test_a_queue_whose_list_is_something_else_parks_all_the_same(world: World) -> None:

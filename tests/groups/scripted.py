@@ -162,7 +162,7 @@ CASES = [
     Case("resume", resume),
     Case("drain", drain),
     Case("skip", skip("")),
-    Case("skip", skip("dropped"), "burying"),
+    Case("skip", skip("dropped"), "setting aside"),
     Case("skip", skip_paused, "paused"),
     Case("purge", purge),
     Case("retry", retry),

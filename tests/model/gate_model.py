@@ -74,7 +74,7 @@ class GateModel:
     later: dict[str, int] = field(default_factory=dict)
     flight: dict[str, Flight] = field(default_factory=dict)
     lists: dict[str, list[Pair]] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
+    begins: dict[str, int] = field(default_factory=dict)
     cut: dict[int, Cut] = field(default_factory=dict)
     joined: dict[str, list[str]] = field(default_factory=dict)
     accepted: int = 0
@@ -159,7 +159,7 @@ class GateModel:
         if take == "lists":
             taken = self._take(lists, owner, head)
         if head and (take == "own" or taken == OWN):
-            self._start(head, owner, seen=False)
+            self._start(head, owner, noted=False)
             head.release = head.fence
             taken = (head.id, head.fence)
         elif head:
@@ -292,7 +292,7 @@ class GateModel:
         for run in sorted(self.flight.values(), key=lambda run: (run.queue, run.release)):
             if run.state != "released" or run.release >= before or run.queue in found:
                 continue
-            overtaken = run.release < self.seen.get(run.queue, 0)
+            overtaken = run.release < self.begins.get(run.queue, 0)
             if not overtaken and (run.id, run.release) in self.lists.get(run.queue, []):
                 found.add(run.queue)  # it is still there, and so are the younger ones behind it
             else:
@@ -386,10 +386,10 @@ class GateModel:
             self._release(run)
             self._deliver(run, lists, delivered)
 
-    def _start(self, run: Flight, owner: str, seen: bool = True) -> None:
+    def _start(self, run: Flight, owner: str, noted: bool = True) -> None:
         run.state, run.fence, run.owner, run.until = "running", self._draw(), owner, self.now + self.ttl
-        if seen and not run.lost:
-            self.seen[run.queue] = max(run.release, self.seen.get(run.queue, 0))
+        if noted and not run.lost:
+            self.begins[run.queue] = max(run.release, self.begins.get(run.queue, 0))
 
     def _take(self, lists: Sequence[str], owner: str, own: Flight | None) -> Pair | None:
         """Id and fence of the next one; OWN when the head `own`, not released yet, would be the next."""
@@ -402,7 +402,7 @@ class GateModel:
                     return None
                 run = self._run(id)
                 if run and run.release == release and run.state == "released":
-                    self._start(run, owner, seen=release % 10 == 0)
+                    self._start(run, owner, noted=release % 10 == 0)
                     return id, run.fence
                 dropped += 1
             if own and own.queue == queue:

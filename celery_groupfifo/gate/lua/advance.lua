@@ -160,7 +160,7 @@ while done < many and steps > 0 and bytes < BYTES do
     if entry then
       redis_call('RPUSH', waiting, entry.us .. ' ' .. id)
     elseif corrupt then
-      do -- bury(id, group, 'corrupt', corrupt)
+      do -- set_aside(id, group, 'corrupt', corrupt)
         local reason, text = 'corrupt', corrupt
         redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
         redis_call('HDEL', K_entries, id)
@@ -208,7 +208,7 @@ while done < many and steps > 0 and bytes < BYTES do
               head = id
               break
             elseif corrupt then
-              do -- bury(id, group, 'corrupt', corrupt)
+              do -- set_aside(id, group, 'corrupt', corrupt)
                 local reason, text = 'corrupt', corrupt
                 redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
                 redis_call('HDEL', K_entries, id)

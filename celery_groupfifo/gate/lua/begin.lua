@@ -68,8 +68,8 @@ local fence = begin_run_4
 if fence then
   return { 1, fence }
 end
-local read_or_bury_5
-do -- read_or_bury(id)
+local read_or_set_aside_5
+do -- read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -90,9 +90,9 @@ do -- read_or_bury(id)
   if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
-  read_or_bury_5 = r
+  read_or_set_aside_5 = r
 end
-local r = read_or_bury_5
+local r = read_or_set_aside_5
 if r and r.release == drawn and r.state == 'running' and r.owner == owner and r.call == call then
   return { 1, r.fence }
 end

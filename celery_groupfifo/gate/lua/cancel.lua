@@ -37,8 +37,8 @@ local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*
 if before == call then
   return cmsgpack.unpack(packed)
 end
--- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
-local function read_or_bury(id)
+-- Returns the record; with one that can't be read, let the sweep set the entry aside.
+local function read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -92,7 +92,7 @@ for _ = 1, limit do
   if text_in_line(us, id or '') then -- else it was revoked
     local withdraw_6
     do -- withdraw(id, group_key, group)
-      local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
+      local r, text = read_or_set_aside(id), redis_call('HGET', K_entries, id)
       local failed = r and r.stop == 'b'
       redis_call('HDEL', K_entries, id)
       redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)

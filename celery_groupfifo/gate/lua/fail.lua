@@ -68,8 +68,8 @@ local waiting, group_key, calls, cancelled = KEYS[10], KEYS[11], KEYS[12], KEYS[
 local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
-local read_or_bury_13
-do -- read_or_bury(id)
+local read_or_set_aside_13
+do -- read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -90,9 +90,9 @@ do -- read_or_bury(id)
   if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
-  read_or_bury_13 = r
+  read_or_set_aside_13 = r
 end
-local r = read_or_bury_13
+local r = read_or_set_aside_13
 if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
   local before, at = string.match(redis_call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
   if before ~= call then
@@ -247,7 +247,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           end
         end
       else
-        do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+        do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
           local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)
@@ -277,7 +277,7 @@ elseif policy == 'block' then
   end
 else
   if policy == 'dead_letter' then
-    do -- bury(id, group, raised, redis_call('HGET', K_entries, id))
+    do -- set_aside(id, group, raised, redis_call('HGET', K_entries, id))
       local reason, text = raised, redis_call('HGET', K_entries, id)
       redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
       redis_call('HDEL', K_entries, id)
@@ -346,7 +346,7 @@ else
           head = id
           break
         elseif corrupt then
-          do -- bury(id, group, 'corrupt', corrupt)
+          do -- set_aside(id, group, 'corrupt', corrupt)
             local reason, text = 'corrupt', corrupt
             redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
             redis_call('HDEL', K_entries, id)

@@ -70,7 +70,7 @@ local stored = due_of_run_6
 if not stored then
   local before, taken, at = string.match(redis_call('HGET', calls, caller) or '', '^(%S+) (%S+) ?(%d*)$')
   if before ~= call then
-    do -- read_or_bury(id)
+    do -- read_or_set_aside(id)
       local read_flight_1, read_flight_2
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
@@ -206,7 +206,7 @@ if not stored then
   return { 1, message, begun, due, unpack(words) }
 end
 
-local out, due, told = {}, -1, ''
+local out, due, due_text = {}, -1, ''
 local taken, message, begun, head, entry
 -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
 redis_call('ZREM', K_due, 'l ' .. id)
@@ -243,7 +243,7 @@ if stored ~= '-' or ARGV[after] then
     redis_call('HINCRBY', K_stats, 'tasks_held', 1)
   end
   due = math.max(tonumber(r.due) - K_ms, 0)
-  told = ' ' .. string.format('%.0f', K_ms + due)
+  due_text = ' ' .. string.format('%.0f', K_ms + due)
   local named_lists_24
   do -- named_lists(13, 13, named)
     local key, arg, count = 13, 13, named
@@ -341,7 +341,7 @@ if stored ~= '-' or ARGV[after] then
           end
         end
       else
-        do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+        do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
           local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)
@@ -413,7 +413,7 @@ else
         head = id
         break
       elseif corrupt then
-        do -- bury(id, group, 'corrupt', corrupt)
+        do -- set_aside(id, group, 'corrupt', corrupt)
           local reason, text = 'corrupt', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)
@@ -502,7 +502,7 @@ if take == 'lists' then
           taken, message = id, text
           break
         end
-        do -- read_or_bury(id)
+        do -- read_or_set_aside(id)
           local read_flight_1, read_flight_2
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
@@ -608,7 +608,7 @@ elseif head then
   end
 end
 redis_call('HINCRBY', K_stats, 'runs_finished', 1)
-if redis_call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. told) == 1 then
+if redis_call('HSET', calls, caller, call .. ' ' .. (taken or '-') .. due_text) == 1 then
   redis_call('PEXPIRE', calls, keep) -- a new caller; renewals extend it from now on
 end
 return { 1, message or '', begun or 0, due, unpack(out) }

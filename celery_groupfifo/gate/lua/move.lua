@@ -141,7 +141,7 @@ do -- advance({}, waiting, group_key, group, out)
         head = id
         break
       elseif corrupt then
-        do -- bury(id, group, 'corrupt', corrupt)
+        do -- set_aside(id, group, 'corrupt', corrupt)
           local reason, text = 'corrupt', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)
@@ -255,7 +255,7 @@ do -- advance({}, KEYS[14], KEYS[15], new, out)
         head = id
         break
       elseif corrupt then
-        do -- bury(id, group, 'corrupt', corrupt)
+        do -- set_aside(id, group, 'corrupt', corrupt)
           local reason, text = 'corrupt', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)

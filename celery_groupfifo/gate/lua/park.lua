@@ -140,8 +140,8 @@ if known then
   local name_replacement_19, name_replacement_20
   do -- name_replacement(id, group, replaces)
     local group = group
-    local read_or_bury_17
-    do -- read_or_bury(id)
+    local read_or_set_aside_17
+    do -- read_or_set_aside(id)
       local read_flight_2, read_flight_3
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
@@ -162,9 +162,9 @@ if known then
       if corrupt then
         redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
       end
-      read_or_bury_17 = r
+      read_or_set_aside_17 = r
     end
-    local r = read_or_bury_17
+    local r = read_or_set_aside_17
     local name, found = replaces == '1' and r and r.state == 'running' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'running' and r.group == group then
@@ -175,8 +175,8 @@ if known then
         break
       end
       name = name .. ';r'
-      local read_or_bury_18
-      do -- read_or_bury(name)
+      local read_or_set_aside_18
+      do -- read_or_set_aside(name)
         local id = name
         local read_flight_2, read_flight_3
         do -- read_flight(id)
@@ -198,9 +198,9 @@ if known then
         if corrupt then
           redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
         end
-        read_or_bury_18 = r
+        read_or_set_aside_18 = r
       end
-      r = read_or_bury_18
+      r = read_or_set_aside_18
     end
     name_replacement_19, name_replacement_20 = found, r
   end
@@ -338,7 +338,7 @@ elseif is_free then
           head = id
           break
         elseif corrupt then
-          do -- bury(id, group, 'corrupt', corrupt)
+          do -- set_aside(id, group, 'corrupt', corrupt)
             local reason, text = 'corrupt', corrupt
             redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
             redis_call('HDEL', K_entries, id)

@@ -56,8 +56,8 @@ local group, flag = ARGV[5], ARGV[6]
 local new = redis_call('HSET', group_key, 'paused', stamped(flag))
 redis_call('ZADD', paused, K_ms, group)
 for _, id in ipairs(in_flight(group_key)) do
-  local read_or_bury_3
-  do -- read_or_bury(id)
+  local read_or_set_aside_3
+  do -- read_or_set_aside(id)
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
@@ -78,9 +78,9 @@ for _, id in ipairs(in_flight(group_key)) do
     if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_or_bury_3 = r
+    read_or_set_aside_3 = r
   end
-  local r = read_or_bury_3
+  local r = read_or_set_aside_3
   if r then
     -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
     -- held, so it is stale; resume releases a new one.

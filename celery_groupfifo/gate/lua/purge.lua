@@ -55,8 +55,8 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
--- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
-local function read_or_bury(id)
+-- Returns the record; with one that can't be read, let the sweep set the entry aside.
+local function read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -123,7 +123,7 @@ for step = 1, limit do
     do -- take_out(id)
       local withdraw_14, withdraw_15
       do -- withdraw(id, group_key, group)
-        local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
+        local r, text = read_or_set_aside(id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
         redis_call('HDEL', K_entries, id)
         redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -159,12 +159,12 @@ for step = 1, limit do
 end
 if more == 0 then -- the head comes last: otherwise the next entry would go out
   for _, id in ipairs(in_flight(group_key)) do
-    local r, entry = read_or_bury(id), read_entry(id)
+    local r, entry = read_or_set_aside(id), read_entry(id)
     if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then
       do -- take_out(id)
         local withdraw_14, withdraw_15
         do -- withdraw(id, group_key, group)
-          local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
+          local r, text = read_or_set_aside(id), redis_call('HGET', K_entries, id)
           local failed = r and r.stop == 'b'
           redis_call('HDEL', K_entries, id)
           redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -226,7 +226,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           head = id
           break
         elseif corrupt then
-          do -- bury(id, group, 'corrupt', corrupt)
+          do -- set_aside(id, group, 'corrupt', corrupt)
             local reason, text = 'corrupt', corrupt
             redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
             redis_call('HDEL', K_entries, id)

@@ -37,8 +37,8 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
--- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
-local function read_or_bury(id)
+-- Returns the record; with one that can't be read, let the sweep set the entry aside.
+local function read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -73,7 +73,7 @@ end
 
 local waiting, group_key, id, limit = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4])
 
-local r, entry = read_or_bury(id), read_entry(id)
+local r, entry = read_or_set_aside(id), read_entry(id)
 if not entry then
   return 0
 end

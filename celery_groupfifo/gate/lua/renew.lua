@@ -23,8 +23,8 @@ local K_ms_text = string.sub(K_us_text, 1, -4)
 local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_REST = 3e14
--- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
-local function read_or_bury(id)
+-- Returns the record; with one that can't be read, let the sweep set the entry aside.
+local function read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -52,7 +52,7 @@ local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
 
 local lost = {}
 for i = 5, #ARGV, 2 do
-  local r, name = read_or_bury(ARGV[i]), ARGV[i + 1]
+  local r, name = read_or_set_aside(ARGV[i]), ARGV[i + 1]
   if r and r.state == 'running' and (r.fence == name or r.call == name) then
     redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. ARGV[i])
   else

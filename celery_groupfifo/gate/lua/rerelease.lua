@@ -139,8 +139,8 @@ local asked = names_again_11
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
   local drawn, id = string.match(member, ' (%d+) (%S+)$')
-  local read_or_bury_10
-  do -- read_or_bury(id)
+  local read_or_set_aside_10
+  do -- read_or_set_aside(id)
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
@@ -161,9 +161,9 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_or_bury_10 = r
+    read_or_set_aside_10 = r
   end
-  local r = read_or_bury_10
+  local r = read_or_set_aside_10
   local counts = r and r.state == 'released' and r.release == drawn
   if at == 1 and oldest ~= '0' and oldest ~= drawn or counts and not missing(id, r) then
     break -- another call has released it again; or only younger ones follow
@@ -215,7 +215,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     end
     count, asked = count + 1, #out > before and asked .. ' ' .. id or asked
   elseif counts then
-    redis_call('ZADD', K_due, K_REST + K_ms, 'r ' .. id) -- unreadable: the sweep buries it
+    redis_call('ZADD', K_due, K_REST + K_ms, 'r ' .. id) -- unreadable: the sweep sets it aside
   end
 end
 if asked ~= '' then

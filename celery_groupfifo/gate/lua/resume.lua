@@ -66,8 +66,8 @@ end
 redis_call('ZREM', paused, group)
 local out = {}
 for _, id in ipairs(in_flight(group_key)) do
-  local read_or_bury_10
-  do -- read_or_bury(id)
+  local read_or_set_aside_10
+  do -- read_or_set_aside(id)
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
@@ -88,9 +88,9 @@ for _, id in ipairs(in_flight(group_key)) do
     if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_or_bury_10 = r
+    read_or_set_aside_10 = r
   end
-  local r = read_or_bury_10
+  local r = read_or_set_aside_10
   if r and r.stop == 'p' then
     r.stop = '-'
     if r.state == 'running' then
@@ -186,7 +186,7 @@ for _, id in ipairs(in_flight(group_key)) do
               end
             end
           else
-            do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+            do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
               local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
               redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
               redis_call('HDEL', K_entries, id)
@@ -252,7 +252,7 @@ do -- advance({}, waiting, group_key, group, out)
         head = id
         break
       elseif corrupt then
-        do -- bury(id, group, 'corrupt', corrupt)
+        do -- set_aside(id, group, 'corrupt', corrupt)
           local reason, text = 'corrupt', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)

@@ -58,8 +58,8 @@ local audit, group_key = KEYS[10], KEYS[12]
 local paused = redis_call('HEXISTS', group_key, 'paused') == 1
 local out, held, stopped = {}, 0, 0
 for _, id in ipairs(in_flight(group_key)) do
-  local read_or_bury_8
-  do -- read_or_bury(id)
+  local read_or_set_aside_8
+  do -- read_or_set_aside(id)
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
@@ -80,9 +80,9 @@ for _, id in ipairs(in_flight(group_key)) do
     if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_or_bury_8 = r
+    read_or_set_aside_8 = r
   end
-  local r = read_or_bury_8
+  local r = read_or_set_aside_8
   if r and r.state == 'held' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
   elseif r and r.state == 'held' then
@@ -180,7 +180,7 @@ for _, id in ipairs(in_flight(group_key)) do
             end
           end
         else
-          do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+          do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
             local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
             redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
             redis_call('HDEL', K_entries, id)

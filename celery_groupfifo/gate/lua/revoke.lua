@@ -115,11 +115,11 @@ do -- read_entry(id)
   read_entry_8 = entry
 end
 local entry = read_entry_8
-if not entry or entry.group ~= group then -- an unreadable one becomes a dead letter when its turn comes
+if not entry or entry.group ~= group then -- an unreadable one is set aside when its turn comes
   return { 0 }
 end
-local read_or_bury_11
-do -- read_or_bury(id)
+local read_or_set_aside_11
+do -- read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -140,9 +140,9 @@ do -- read_or_bury(id)
   if corrupt then
     redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
   end
-  read_or_bury_11 = r
+  read_or_set_aside_11 = r
 end
-local r = read_or_bury_11
+local r = read_or_set_aside_11
 if r and r.state == 'running' then
   return { 2 }
 elseif r and r.stop == 'b' then -- it has failed: retry, skip or drop decide on it
@@ -212,7 +212,7 @@ do -- advance({}, waiting, group_key, group, out)
         head = id
         break
       elseif corrupt then
-        do -- bury(id, group, 'corrupt', corrupt)
+        do -- set_aside(id, group, 'corrupt', corrupt)
           local reason, text = 'corrupt', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)

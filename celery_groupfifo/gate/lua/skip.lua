@@ -40,8 +40,8 @@ local K_ms = tonumber(K_ms_text)
 local K_REST = 3e14
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
--- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
-local function read_or_bury(id)
+-- Returns the record; with one that can't be read, let the sweep set the entry aside.
+local function read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -105,7 +105,7 @@ end
 -- Take out an entry that does not run, and free its slot. The caller removes its place in the line.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
 local function withdraw(id, group_key, group)
-  local r, text = read_or_bury(id), redis_call('HGET', K_entries, id)
+  local r, text = read_or_set_aside(id), redis_call('HGET', K_entries, id)
   local failed = r and r.stop == 'b'
   redis_call('HDEL', K_entries, id)
   redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
@@ -156,7 +156,7 @@ end
 if not name then
   return { -2, ids[1] }
 end
-local r = read_or_bury(name)
+local r = read_or_set_aside(name)
 if r and r.state == 'running' then
   return { -3 }
 end
@@ -165,7 +165,7 @@ if not r then
 end
 local out, text, failed = {}, withdraw(name, group_key, group)
 if reason ~= '' then
-  do -- bury(name, group, reason, text)
+  do -- set_aside(name, group, reason, text)
     local id = name
     redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
     redis_call('HDEL', K_entries, id)
@@ -219,7 +219,7 @@ do -- advance({}, waiting, group_key, group, out)
         head = id
         break
       elseif corrupt then
-        do -- bury(id, group, 'corrupt', corrupt)
+        do -- set_aside(id, group, 'corrupt', corrupt)
           local reason, text = 'corrupt', corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)

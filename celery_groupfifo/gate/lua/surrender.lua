@@ -49,8 +49,8 @@ local lists, out, given = named_lists(10, 4, count), {}, 0
 
 for i = 4 + count, #ARGV, 3 do
   local id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local read_or_bury_12
-  do -- read_or_bury(id)
+  local read_or_set_aside_12
+  do -- read_or_set_aside(id)
     local read_flight_1, read_flight_2
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
@@ -71,9 +71,9 @@ for i = 4 + count, #ARGV, 3 do
     if corrupt then
       redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
     end
-    read_or_bury_12 = r
+    read_or_set_aside_12 = r
   end
-  local r = read_or_bury_12
+  local r = read_or_set_aside_12
   if r and r.state == 'running' and r.fence == fence then
     local digits_4
     do -- digits(tonumber(r.lost) + tonumber(lost))
@@ -168,7 +168,7 @@ for i = 4 + count, #ARGV, 3 do
             end
           end
         else
-          do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+          do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
             local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
             redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
             redis_call('HDEL', K_entries, id)

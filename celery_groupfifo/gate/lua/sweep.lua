@@ -60,8 +60,8 @@ local function named_lists(key, arg, count)
   end
   return lists
 end
--- Returns the record; with one that can't be read, let the sweep make the entry a dead letter.
-local function read_or_bury(id)
+-- Returns the record; with one that can't be read, let the sweep set the entry aside.
+local function read_or_set_aside(id)
   local read_flight_1, read_flight_2
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
@@ -249,7 +249,7 @@ while at < #members do -- grows when a crowd comes in
   at = at + 1
   local member = members[at]
   local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r, before = STATE[kind] and read_or_bury(name), #out
+  local r, before = STATE[kind] and read_or_set_aside(name), #out
   if string.find('eaxd', kind, 1, true) then
     local group, id = string.match(name, '^(%S+) ?(.*)$')
     if kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
@@ -297,7 +297,7 @@ while at < #members do -- grows when a crowd comes in
     end
   elseif kind == 'c' then
     redis_call('ZREM', K_due, member)
-    do -- bury_record(name)
+    do -- set_record_aside(name)
       local id = name
       local read_entry_7
       do -- read_entry(id)
@@ -330,7 +330,7 @@ while at < #members do -- grows when a crowd comes in
       end
       local _, corrupt = read_flight_3, read_flight_4
       if corrupt then
-        do -- bury(id, entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt)
+        do -- set_aside(id, entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt)
           local group, reason, text = entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt
           redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
           redis_call('HDEL', K_entries, id)
@@ -449,7 +449,7 @@ while at < #members do -- grows when a crowd comes in
             end
           end
         else
-          do -- bury(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
+          do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
             local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
             redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
             redis_call('HDEL', K_entries, id)
