@@ -36,16 +36,16 @@ flower: venv ## The same demo, with Flower and its Groups tab
 cluster: venv ## Start workers in the background (INSTANCES=4 or max, WORKER_CONCURRENCY=10, APP, WORKER_OPTIONS)
 	@APP=$(or $(APP),demo.app) $(CLUSTER) start
 
-cluster-scale: venv ## Start more of them, or stop some (INSTANCES=6)
+cluster-scale: venv ## Start more workers, or stop some (INSTANCES=6)
 	@$(CLUSTER) scale
 
-cluster-reload: venv ## Replace them one by one, for new code; nothing is lost or repeated
+cluster-reload: venv ## Replace the workers one by one, for new code; nothing is lost or repeated
 	@$(CLUSTER) reload
 
-cluster-stop: venv ## Stop them: gracefully for 30 s, then their tasks go back to their groups
+cluster-stop: venv ## Stop the workers: gracefully for 30 s, then their tasks go back to their groups
 	@$(CLUSTER) stop
 
-cluster-status: venv ## Show them: process, slots, tasks, memory
+cluster-status: venv ## Show the workers: process, slots, tasks, memory
 	@$(CLUSTER) status
 
 PYTEST := $(BIN)/python -m pytest tests --ignore tests/ecosystem -n $(JOBS) --dist loadfile --no-loadscope-reorder
@@ -54,7 +54,7 @@ test: venv ## Run the tests that everybody runs before a commit, two files at a 
 	$(PYTEST) --tier main
 
 .PHONY: test-fast test-rest test-all
-test-fast: venv ## Those of them that start no worker, within seconds
+test-fast: venv ## The tests of these that start no worker, within seconds
 	$(PYTEST) --tier fast
 
 test-rest: venv ## All others: more seeds, pools and faults, and what takes long
@@ -67,7 +67,7 @@ docs: venv ## Build the documentation into build/site; a warning is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
-docs-serve: docs ## Show it at http://127.0.0.1:8000, and build it anew when a page changes
+docs-serve: docs ## Serve it at http://127.0.0.1:8000, and rebuild it when a page changes
 	$(BIN)/mkdocs serve
 
 .PHONY: chaos matrix ecosystem mutants
@@ -80,11 +80,11 @@ matrix: venv ## The same tests with every version of Python, Celery and redis-py
 ecosystem: venv ## Sentry, OpenTelemetry, Django's libraries and others, with ordered tasks
 	$(BIN)/nox --session 'ecosystem(celery='"'5.6'"')'
 
-mutants: venv ## Put every known bug back; its tests must notice
+mutants: venv ## Put each known bug into the code; its tests must fail
 	$(BIN)/python -m tests.mutants
 
 .PHONY: scripts
-scripts: venv ## Make the gate's scripts of their sources in lua/
+scripts: venv ## Build the gate's scripts from their sources in lua/
 	$(BIN)/python -m lua.build
 
 check: venv ## Lint, format, types, layers, Lua

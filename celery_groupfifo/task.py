@@ -22,8 +22,8 @@ class GroupRun:
 
     Attributes:
         key: The group's key.
-        fence: Grows with every start in the group, also over restarts and lost data of Redis: give it to whatever
-            you write to, and let it refuse lower ones; see `celery_groupfifo.fencing`.
+        fence: Grows with every start in the group, also over restarts and lost data of Redis: pass it with each write
+            to another system, and let that system refuse lower ones; see `celery_groupfifo.fencing`.
         attempt: From 1; counts retries.
         lost: Workers that were lost with this task.
         enqueued_at: Time when the gate accepted it, by the clock of Redis (UTC).
@@ -102,7 +102,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         group_key: A template over the task's parameters (`"{instance_id}:{customer_id}"`), a tuple of their names
             (joined by `:`), or a callable with the task's signature; `group_key=` of a call wins over it.
         acks_late: The gate runs a task again only when its worker was lost.
-        reject_on_worker_lost: So also when a child of the pool is killed; `group_max_lost` bounds it.
+        reject_on_worker_lost: The same when a child of the pool is killed; `group_max_lost` bounds it.
         group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
         group_on_failure: The policy of the group after a final failure: `continue`, `dead_letter`, `block` or
             `cancel_rest`; None: `groupfifo_on_failure`.

@@ -30,13 +30,13 @@ class Groups:
     Each change is one atomic step, safe to repeat, logged under `celery_groupfifo.audit` and kept in a list at the
     gate. `by` names the operator; left out, the user and host of this process.
 
-    A process that looks without pause is slowed down, so that the workers are not: after two seconds of CPU time it may
-    spend a twentieth of the time on looking. Changes, `verify` and `doctor` have no limit.
+    A process that reads all the time is slowed down, so that the workers are not: after two seconds of CPU time it may
+    spend a twentieth of the time on reading. Changes, `verify` and `doctor` have no limit.
 
     Args:
         app: The app.
         gate: Its gate, when there is one already.
-        paced: Limit the time that is spent on looking. False: the caller has a limit of its own.
+        paced: Limit the time that is spent on reading. False: the caller has a limit of its own.
 
     Raises:
         InvalidSetting: A `groupfifo_` setting is wrong, or no Redis is known.
@@ -161,7 +161,7 @@ class Groups:
         return self._operator.pause(checked_key(key, "this call"), reason, by)
 
     def resume(self, key: str, by: str = "") -> bool:
-        """Let a paused group go on where it stood, and a draining one take new tasks.
+        """Let a paused group go on, and a draining one take new tasks again.
 
         Args:
             key: Of the group.
@@ -186,7 +186,7 @@ class Groups:
         return self._operator.drain(checked_key(key, "this call"), reason, by)
 
     def purge(self, key: str, reason: str = "", by: str = "") -> int:
-        """Revoke every task of a group that does not run. Tasks sent meanwhile are left.
+        """Revoke every task of a group that does not run. Tasks sent meanwhile stay.
 
         Args:
             key: Of the group.

@@ -14,7 +14,7 @@ local function mark_redelivered(id)
 end
 
 -- Hold an entry with a continuation until it is due, release any other one. An unreadable one is set aside; the sweep,
--- which knows the group's keys, gives its slot back. again: its run had no outcome.
+-- which knows the group's keys, frees its slot. again: its run had no outcome.
 local function resume(lists, id, r, out, again)
   redis.call('ZREM', K.due, 'l ' .. id)
   if again and r.due == '-' then
