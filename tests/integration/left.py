@@ -36,7 +36,7 @@ def left_over(client: redis.Redis) -> dict[str, list[str]]:
 
 def parked(client: redis.Redis) -> int:
     """How many entries have passed the gate."""
-    return int(client.hget(KEYS.stats, "parked") or 0)
+    return int(client.hget(KEYS.stats, "tasks_parked") or 0)
 
 
 def _waits(client: redis.Redis) -> set[bytes]:
