@@ -22,7 +22,7 @@ Progress = Callable[[], int]
 
 def finished_runs(client: redis.Redis) -> Progress:
     """Return the progress by the gate's own count."""
-    return lambda: int(client.hget("{groupfifo:0}:stats", "finished") or 0)
+    return lambda: int(client.hget("{groupfifo:0}:stats", "runs_finished") or 0)
 
 
 def acknowledged(client: redis.Redis) -> Progress:

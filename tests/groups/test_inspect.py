@@ -43,8 +43,8 @@ def make_crew(tmp_path: Path) -> Iterator[MakeCrew]:
 
 
 def ask(crew: Crew, verb: str) -> Any:
-    for _ in range(5):  # what is asked before the worker listens is lost
-        answers = crew.app.control.inspect(destination=[NODE], timeout=60, limit=1)._request(verb)
+    for _ in range(20):  # what is asked before the worker listens is lost
+        answers = crew.app.control.inspect(destination=[NODE], timeout=3, limit=1)._request(verb)
         if answers:
             return answers[NODE]
     raise AssertionError(crew.worker.log[-2000:])
