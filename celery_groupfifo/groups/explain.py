@@ -87,7 +87,7 @@ class Explainer:
         return self._scheduled(keys, group)
 
     def _runs(self, run: Running) -> str:
-        pid = self._workers.pid(run.worker, run.task_id) if self._workers else None
+        pid = self._workers.pid(run.worker, run.task_id, run.fence) if self._workers else None
         where = run.worker + (f" (process {pid})" if pid else "")
         since = f"since {_clock(run.since)} ({_span(self._ago(run.since))} ago)"
         text = f"runs {_task(run.task, run.task_id)} on {where} {since} under fence {run.fence}"

@@ -27,11 +27,11 @@ class Workers:
     def __init__(self, app: Celery, patience: float = WORKER_PATIENCE) -> None:
         self._app, self._patience = app, patience
 
-    def pid(self, worker: str, task_id: str) -> int | None:
-        """Return the process that runs a task; None when its worker does not say."""
+    def pid(self, worker: str, task_id: str, fence: int) -> int | None:
+        """Return the process of a run; None when its worker does not say. An earlier run of the task may go on."""
         leases = self.ask(lambda inspect: inspect._request("groupfifo_leases"), [worker]).get(worker)
         for lease in leases if isinstance(leases, list) else ():
-            if lease["task_id"] == task_id:
+            if (lease["task_id"], lease["fence"]) == (task_id, fence):
                 return None if lease["pid"] is None else int(lease["pid"])
         return None
 

@@ -17,7 +17,7 @@ from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.worker import broker, events
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.gate_call import GateCall
-from celery_groupfifo.worker.run import ENDING, Run, State
+from celery_groupfifo.worker.run import CALLING, ENDING, Run, State
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
@@ -168,9 +168,8 @@ class Endings:
             return
         said = f"is held by neither the pool nor Celery (its state was {run.state.value}): it goes back to its group."
         events.log(WARNING, said, run.name, events.of_run(run))
-        if run.state in ENDING:
-            self._member.runs.remove(run)  # its call is gone, too: its lease runs out
-            run.delivery.close()
+        if run.state in CALLING:
+            self._member.receiver.forget(run)  # its call is gone, too
             return
         if run.state is State.STARTED:
             run.mark_worker_lost()

@@ -32,7 +32,7 @@ from celery_groupfifo.worker.pools import pool_of
 from celery_groupfifo.worker.publisher import Publisher
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.renewer import Renewer
-from celery_groupfifo.worker.run import ENDING, Run, Runs, State
+from celery_groupfifo.worker.run import CALLING, Run, Runs, State
 from celery_groupfifo.worker.sweeper import Sweeper
 
 logger = get_logger(__name__)
@@ -159,10 +159,8 @@ class Member:
 
     def is_held(self, run: Run) -> bool:
         """Return whether our own code, Celery, the pool, or a call to the gate still has a run."""
-        if run.state in ENDING:
+        if run.state in CALLING:
             return self.outbox.has(run)
-        if run.state is State.RECEIVED:
-            return True  # its begin is on its way, and may have taken effect
         if run.state in (State.BEGUN, State.OVER):  # OVER: Celery tells the result backend, which may hang
             return run.in_hand or run.request is not None
         if run.is_lost and (run.in_hand or run.request is not None):

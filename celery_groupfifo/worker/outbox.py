@@ -58,6 +58,7 @@ class Outbox:
         self._postman = Postman(patient, self._connection, self._changed, pass_on)
         self._now: set[GateCall] = set()
         self._ending = False
+        self._patience = LOCK_SECONDS
         self.uses_loop_connection = True
 
     def send(self, call: GateCall, wait: bool = False) -> None:
@@ -113,10 +114,12 @@ class Outbox:
         """Return whether a call of a run is open.
 
         True as well while that can't be seen: a soft shutdown may have interrupted the main thread where it holds the
-        lock, and lasts long.
+        lock, and lasts long. Only the first one who asks waits then, or the renewer would be late for the other leases.
         """
-        if not self._changed.acquire(timeout=LOCK_SECONDS):
+        if not self._changed.acquire(timeout=self._patience):
+            self._patience = 0.0
             return True
+        self._patience = LOCK_SECONDS
         try:
             return any(run in call.runs for call in self.unanswered())
         finally:

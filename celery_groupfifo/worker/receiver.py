@@ -25,7 +25,7 @@ from celery_groupfifo.worker.delivery import Delivery, HandedOffMessage, Unackno
 from celery_groupfifo.worker.gate_call import GateCall
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.prefetch import Prefetch
-from celery_groupfifo.worker.request import GroupRequest
+from celery_groupfifo.worker.request import GroupRequest, requesting
 from celery_groupfifo.worker.run import Run, State
 
 if TYPE_CHECKING:
@@ -178,6 +178,12 @@ class Receiver:
         run.delivery.close()
         self._member.events.stale(run)
 
+    def forget(self, run: Run) -> None:
+        """Forget a run whose begin or end was sent, when no code waits for the answer any more: its lease runs out."""
+        self._prefetch.answered(run)
+        self._member.runs.remove(run)
+        run.delivery.close()
+
     def hand_off(self, raw: bytes, fence: int, delivery: Delivery, since: float) -> None:
         """Go on with the task that came with the end of another run.
 
@@ -213,7 +219,9 @@ class Receiver:
         """
         member = self._member
         run.begun(ticket, since)
-        member.runs.add(run)
+        overtaken = member.runs.add(run)
+        if overtaken is not None:  # Redis has lost its begin, and the ticket has begun again
+            member.endings.lease_lost(overtaken)
         try:
             member.lists.note(run.message)
             member.events.begun(run, handoff)
@@ -265,7 +273,7 @@ class Receiver:
                 message.accept = consumer.task_consumer.accept
                 if message.errors:
                     message._reraise_error()
-            with about(run.continuation):
+            with about(run.continuation), requesting(run):
                 handle(message, None, run.on_ack, run.on_reject, consumer.on_task_message)
         except (InvalidTaskError, ContentDisallowed) as error:
             self._member.endings.fail_unreadable(run, error)

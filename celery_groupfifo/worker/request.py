@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from logging import ERROR
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminate
 from celery.worker import state
 from celery.worker.request import Request
 
-from celery_groupfifo.gate.model import ETA_HEADER, HEADER, HEADERS, TRAVELLING
+from celery_groupfifo.gate.model import ETA_HEADER, HEADERS, TRAVELLING
 from celery_groupfifo.sending.context import continuing
 from celery_groupfifo.sending.options import option_of
 from celery_groupfifo.worker import events
@@ -43,6 +44,18 @@ GONE = (Terminated, *EXITS)
 KILLED = (False, None, None)
 #: Outcome by the type of the exception; any other one is a failure.
 OUTCOMES = ((Retry, "retry"), (Ignore, "ignored"), (Reject, "rejected"), (Terminated, "revoked"))
+#: The run of which Celery makes a request.
+_requested: ContextVar[Run] = ContextVar("groupfifo_requested")
+
+
+@contextmanager
+def requesting(run: Run) -> Iterator[None]:
+    """Let the request that Celery makes in this block be that of a run. The ticket can't tell: it may have several."""
+    token = _requested.set(run)
+    try:
+        yield
+    finally:
+        _requested.reset(token)
 
 
 class GroupRequest(Request):  # type: ignore[misc]
@@ -67,9 +80,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             cls.execute_using_pool = _wrap_execute(own["execute_using_pool"])
 
     def __init__(self, message: Any, **options: Any) -> None:
-        run = self.member.runs.of(message.headers[HEADER])
-        assert run is not None, "a run is kept from its begin on"
-        self.run = run
+        self.run = run = _requested.get()
         super().__init__(message, **options)
         run.set_request(self)
         request = self._request_dict

@@ -46,8 +46,10 @@ FOLLOWS: dict[State, frozenset[State]] = {
 }
 #: States in which the end is on its way to the gate.
 ENDING = frozenset({State.FINISHING, State.SURRENDERING})
+#: States in which a call to the gate is open.
+CALLING = ENDING | {State.RECEIVED}
 #: States in which the worker holds the lease, or may hold it: it has to be renewed.
-LEASED = ENDING | {State.RECEIVED, State.BEGUN, State.GIVEN, State.STARTED, State.OVER}
+LEASED = CALLING | {State.BEGUN, State.GIVEN, State.STARTED, State.OVER}
 
 
 class Disposition(Enum):
@@ -295,27 +297,39 @@ def _nothing() -> None:
 
 
 class Runs:
-    """The runs of one worker, by the header of their message."""
+    """The runs of one worker. One ticket may have several: when Redis loses its begin, the ticket begins again."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[Run, None] = {}  # in their order
+        self._latest: dict[str, Run] = {}
 
-    def add(self, run: Run) -> None:
-        """Keep a run until it is removed."""
-        self._runs[run.header] = run
+    def add(self, run: Run) -> Run | None:
+        """Keep a run until it is removed.
+
+        Returns:
+            Of two runs of one ticket the one with the lower fence, whose lease is lost. It may be the given one: the
+            answer to its begin has come late. None: there is one run only.
+        """
+        self._runs[run] = None
+        latest = self._latest.get(run.header, run)
+        if latest.ticket.fence > run.ticket.fence:
+            return run
+        self._latest[run.header] = run
+        return latest if latest is not run else None
 
     def of(self, header: str) -> Run | None:
-        """Return the run of a message with this header."""
-        return self._runs.get(header)
+        """Return the latest run of a message with this header."""
+        return self._latest.get(header)
 
     def remove(self, run: Run) -> None:
         """Forget a run."""
-        if self._runs.get(run.header) is run:
-            del self._runs[run.header]
+        self._runs.pop(run, None)
+        if self._latest.get(run.header) is run:
+            del self._latest[run.header]
 
     def __iter__(self) -> Iterator[Run]:
         """Iterate over a snapshot, as other threads add and remove runs meanwhile."""
-        return iter(list(self._runs.values()))
+        return iter(list(self._runs))
 
     def __len__(self) -> int:
         return len(self._runs)

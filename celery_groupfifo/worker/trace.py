@@ -145,8 +145,10 @@ class _Guard:
             Ignore: Another run may have begun.
         """
         since, seconds = self._begun
+        # No call to the gate for each task: before its lease may be over, a run has lost its group only when Redis has
+        # lost the begin, or when it was surrendered by mistake.
         if now() - since <= seconds:
-            return  # before its lease is over, a run can only have lost its group when it was surrendered by mistake
+            return
         try:
             gate = gate_of(current_app, "groupfifo-late", timeout=LEASE_PATIENCE, patient=False)
             lost = gate.lease(self._ticket) is None

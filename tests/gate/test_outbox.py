@@ -24,7 +24,7 @@ from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.gate_call import GateCall
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.loop_connection import TOGETHER
-from celery_groupfifo.worker.outbox import Outbox
+from celery_groupfifo.worker.outbox import LOCK_SECONDS, Outbox
 from tests.gate.support import World, make_entry, ticket_of
 from tests.proxy import Proxy
 from tests.waiting import until
@@ -766,10 +766,14 @@ def test_while_the_open_calls_can_not_be_seen_each_run_counts_as_held(world: Wor
     found: list[bool] = []
     assert not lined.outbox.has(run)
     with lined.outbox._changed:
-        renewer = threading.Thread(target=lambda: found.append(lined.outbox.has(run)))
+        since = time.monotonic()
+        renewer = threading.Thread(target=lambda: found.extend(lined.outbox.has(run) for _ in range(60)))
         renewer.start()
-        renewer.join(20)
-    assert found == [True]
+        renewer.join(60)
+        waited = time.monotonic() - since
+    assert found == [True] * 60
+    assert waited < 30 * LOCK_SECONDS, "it does not wait for each run, as it has leases to renew"
+    assert not lined.outbox.has(run)
 
 
 def test_a_loop_that_is_abandoned_gets_no_more_calls(world: World, lined: Turning) -> None:

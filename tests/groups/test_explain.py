@@ -27,7 +27,8 @@ def test_running(shop: Shop, fleet: dict[str, dict[str, object]]) -> None:
         shop.send("k", id)
     ticket = shop.begin()
     shop.world.tick(12_000)
-    fleet["groupfifo_leases"] = {"celery@host": [{"task_id": "a", "pid": 123}]}
+    runs = [(ticket.fence - 1, 122), (ticket.fence, 123)]  # the earlier one has lost its lease, and goes on
+    fleet["groupfifo_leases"] = {"celery@host": [{"task_id": "a", "fence": fence, "pid": pid} for fence, pid in runs]}
     assert shop.groups.explain("k") == (
         f"Group 'k' runs shop.send[a] on celery@host (process 123) since 2027-01-15 08:00:00 UTC (12 s ago) under "
         f"fence {ticket.fence}; its lease has 18 s left and is renewed while the worker lives. 2 tasks wait behind it; "

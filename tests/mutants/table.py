@@ -1141,6 +1141,30 @@ STRUCK = (
         (UNIT + "test_endings.py::test_an_end_that_celery_still_deals_with_is_in_its_hands",),
     ),
     Mutant(
+        "a run whose ticket has begun again is forgotten",
+        "worker/run.py",
+        "        self._runs[run] = None\n        latest = ",
+        "        self._runs.pop(self._latest.get(run.header), None)\n        self._runs[run] = None\n        latest = ",
+        (
+            UNIT + "test_run.py::test_a_ticket_that_begins_again_has_two_runs_and_the_earlier_one_has_lost_its_lease",
+            UNIT + "test_receiver.py::test_of_two_runs_of_one_ticket_the_earlier_one_is_not_shown_to_celery",
+        ),
+    ),
+    Mutant(
+        "a run whose ticket has begun again is not told",
+        "worker/receiver.py",
+        "            member.endings.lease_lost(overtaken)\n",
+        "            pass\n",
+        (UNIT + "test_receiver.py::test_of_two_runs_of_one_ticket_the_earlier_one_is_not_shown_to_celery",),
+    ),
+    Mutant(
+        "a begin whose answer can't be handled holds its group for ever",
+        "worker/member.py",
+        "        if run.state in CALLING:\n            return self.outbox.has(run)\n",
+        "        if run.state in CALLING:\n            return run.state is State.RECEIVED or self.outbox.has(run)\n",
+        (UNIT + "test_endings.py::test_a_begin_whose_answer_can_not_be_handled_keeps_its_group_no_longer",),
+    ),
+    Mutant(
         "a lease that is lost just when a run ends leaves it behind",
         "worker/endings.py",
         "            self._end(run)  # its lease was lost a moment ago\n\n    def _finish(",

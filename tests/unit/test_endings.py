@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,9 @@ from celery_groupfifo.gate.model import Finished
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.endings import Endings
+from celery_groupfifo.worker.gate_call import GateCall
 from celery_groupfifo.worker.member import Member
+from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import Disposition, Run, Runs, State
 from tests.unit.test_run import WAYS, Request, make_run, step
@@ -67,6 +70,7 @@ class Worker:
             answers=SimpleNamespace(in_thread=False),
         )
         self.member, self.endings = member, Endings(member)
+        member.receiver = Receiver(member)
 
     def _send(self, call: Any, wait: bool) -> None:
         self.sent.append((call.script, wait))
@@ -155,6 +159,28 @@ def test_a_run_whose_call_is_gone_keeps_no_place_among_the_prefetched(worker: Wo
     worker.endings.dropped(run)
     until(lambda: not len(worker.aside))
     assert worker.closed == [run] and worker.runs.of(run.header) is None
+
+
+def test_a_begin_whose_answer_can_not_be_handled_keeps_its_group_no_longer(worker: Worker) -> None:
+    """Timeline: the gate has granted a lease; the loop runs a task meanwhile; then the worker raises at the answer."""
+    run, renewer = worker.add(1, State.RECEIVED), worker.renewer()
+
+    def granted(*_: Any) -> None:
+        raise ValueError("no answer of a begin")
+
+    worker.member.gate.granted = granted
+    call = GateCall("begin", ("k", [], []), partial(worker.member.receiver._begun, run), [run])  # type: ignore[arg-type]
+    worker.calls.append(call)
+    for _ in range(3):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert list(worker.runs) == [run] and run.renewed > 0 and not worker.closed, "its begin is on its way"
+    worker.calls.clear()
+    call.answer([])
+    for _ in range(3):
+        renewer.pass_once()
+    until(lambda: not len(worker.aside))
+    assert not len(worker.runs) and worker.closed == [run] and not worker.sent
 
 
 class Strikes(BaseException):

@@ -13,7 +13,7 @@ from kombu.message import Message
 
 from celery_groupfifo.worker import precomputed
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
-from celery_groupfifo.worker.request import GroupRequest
+from celery_groupfifo.worker.request import GroupRequest, requesting
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
     headers = request(groupfifo="a ticket", groupfifo_key="g", groupfifo_max_lost=2, mine=1)
     message = Message(body, content_type="application/json", content_encoding="utf-8", accept={"application/json"})
     message.headers = headers
-    run = SimpleNamespace(since=3.0, set_request=lambda request: None)
+    run: Any = SimpleNamespace(since=3.0, set_request=lambda request: None)
     app = Celery(set_as_current=False)
 
     @app.task(name="a task", shared=False)
@@ -98,7 +98,8 @@ def test_what_goes_to_a_child_is_precomputed(precomputes: bool) -> None:
             gate=SimpleNamespace(settings=SimpleNamespace(lease_ttl=2.0)),
         )
 
-    made = Mixed(message, app=app, task=app.tasks["a task"], headers=headers, body=body)
+    with requesting(run):
+        made = Mixed(message, app=app, task=app.tasks["a task"], headers=headers, body=body)
     sent = made.request_dict
     if precomputes and "args" in sent:
         assert (made.content_type, made.content_encoding) == (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -96,3 +97,18 @@ def test_a_run_keeps_the_name_of_the_call_that_begins_it() -> None:
     worker.receiver.receive(made.message, made.ticket)
     (run,) = member.runs
     assert sent[0].arguments == run.call == "first" and not run.ticket.fence
+
+
+@pytest.mark.parametrize("order", [(7, 8), (8, 7)], ids=["at the later begin", "by the late answer to its own begin"])
+def test_of_two_runs_of_one_ticket_the_earlier_one_is_not_shown_to_celery(order: tuple[int, int]) -> None:
+    """Timeline: Redis loses the begin of a run that waits for its place; the ticket begins again in this worker."""
+    worker, later = Worker("strategy"), list[Run]()
+    worker.member.endings = SimpleNamespace(lease_lost=Run.lost)
+    runs = {fence: make_run() for fence in order}
+    for fence, run in runs.items():
+        worker.receiver._begin(run, run.ticket.begun(fence), 1.0, None, partial(later.append, run))
+    assert runs[7].is_lost and runs[8].state is State.BEGUN
+    worker.receiver.read(runs[7])
+    with pytest.raises(Strikes):
+        worker.receiver.read(runs[8])
+    assert set(worker.member.runs) == set(later) == set(runs.values())

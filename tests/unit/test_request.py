@@ -13,7 +13,7 @@ from celery.exceptions import Reject
 from kombu.message import Message
 
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Failure
-from celery_groupfifo.worker.request import GroupRequest
+from celery_groupfifo.worker.request import GroupRequest, requesting
 from celery_groupfifo.worker.run import Disposition, Run, Runs, State
 from tests.unit.test_run import WAYS, make_run, step
 
@@ -40,6 +40,7 @@ class Told:
         self.run._decided = self._settle
         runs = Runs()
         runs.add(self.run)
+        runs.add(make_run(header=TICKET))  # Redis has lost the begin, and the ticket has begun again
         member: Any = SimpleNamespace(
             pool=SimpleNamespace(precomputes=False, has_processes=False),
             runs=runs,
@@ -51,15 +52,16 @@ class Told:
         headers = {**made.headers, HEADER: TICKET, KEY_HEADER: "g"}
         message = Message("[[], {}, {}]", content_type="application/json", content_encoding="utf-8")
         message.headers = headers
-        self.request = mixed(
-            message,
-            on_ack=self.run.on_ack,
-            on_reject=self.run.on_reject,
-            app=self.app,
-            task=self.task,
-            headers=headers,
-            body=message.body,
-        )
+        with requesting(self.run):
+            self.request = mixed(
+                message,
+                on_ack=self.run.on_ack,
+                on_reject=self.run.on_reject,
+                app=self.app,
+                task=self.task,
+                headers=headers,
+                body=message.body,
+            )
         for each in WAYS[state]:
             assert step(self.run, each)
 
@@ -80,6 +82,12 @@ class Told:
 
         self.task.backend = SimpleNamespace(mark_as_failure=mark_as_failure)
         return told
+
+
+def test_a_request_is_of_the_run_whose_acknowledgement_it_has() -> None:
+    """Another run of its ticket may have begun in this worker by now."""
+    told = Told()
+    assert told.request.run is told.run and told.run.request is told.request
 
 
 @pytest.mark.parametrize("error", [ConnectionError("away"), Strikes()], ids=["raises", "struck"])

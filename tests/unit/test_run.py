@@ -214,6 +214,40 @@ def test_runs_are_found_by_their_header() -> None:
     assert runs.of(run.header) is None and not list(runs)
 
 
+def begun(fence: int) -> Run:
+    run = make_run()
+    assert run.begun(run.ticket.begun(fence), 1.0)
+    return run
+
+
+def test_a_ticket_that_begins_again_has_two_runs_and_the_earlier_one_has_lost_its_lease() -> None:
+    """Timeline: Redis loses the begin of a run; the ticket comes with the end of another run, and begins again."""
+    runs, earlier, later = Runs(), begun(7), begun(8)
+    assert runs.add(earlier) is None
+    assert runs.add(later) is earlier
+    assert list(runs) == [earlier, later] and len(runs) == 2 and runs.of(later.header) is later
+    runs.remove(earlier)
+    assert list(runs) == [later] and runs.of(later.header) is later
+    runs.remove(later)
+    assert runs.of(later.header) is None and not len(runs)
+
+
+def test_one_whose_begin_is_answered_after_that_of_a_later_one_has_lost_its_lease() -> None:
+    runs, earlier, later = Runs(), make_run(), begun(8)
+    assert runs.add(earlier) is None, "its begin is sent"
+    assert runs.add(later) is earlier
+    assert earlier.begun(earlier.ticket.begun(7), 1.0)
+    assert runs.add(earlier) is earlier
+    assert runs.of(later.header) is later and list(runs) == [earlier, later]
+
+
+def test_a_run_that_is_added_again_at_its_begin_is_one() -> None:
+    runs, run = Runs(), make_run()
+    assert runs.add(run) is None
+    assert run.begun(run.ticket.begun(8), 1.0)
+    assert runs.add(run) is None and list(runs) == [run]
+
+
 def test_what_a_run_knows_of_its_message() -> None:
     run = make_run()
     assert (run.key, run.name, run.attempt) == ("g", "t", 2)

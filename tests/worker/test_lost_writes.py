@@ -9,6 +9,7 @@ import pytest
 
 from tests.gate.snapshot import copied, put_back
 from tests.waiting import until
+from tests.worker.test_lease_lost import lives
 from tests.worker.workers import Crew
 
 POOLS = ("prefork", "threads", "gevent", "eventlet", "solo")
@@ -58,6 +59,38 @@ def test_the_worker_of_a_begin_that_redis_loses_is_told(make_crew: Callable[...,
     until(lambda: len(crew.history.group("k")) == 3 and not crew.left_over(), lambda: crew.worker.log)
     assert crew.history.numbers("k") == [1, 1, 2]
     fences_grow(crew, "k")
+
+
+@pytest.mark.parametrize(("pool", "says"), [("prefork", "warn"), ("prefork", "terminate"), ("threads", "warn")])
+def test_two_runs_of_one_ticket_in_one_worker(make_crew: Callable[..., Crew], pool: str, says: str) -> None:
+    """Timeline: both slots work; one ends and takes a task; Redis loses that; the other ends and takes the same task.
+
+    No slot and no prefetch is free meanwhile, so the ticket does not come through the broker.
+    """
+    more = {"worker_prefetch_multiplier": 1, "groupfifo_on_lease_lost": says}
+    crew = make_crew(pool, 2, groupfifo_lease_ttl=2, **more).ready()
+    results = [crew.send("x", 1, "wait", name="x-ends"), crew.send("y", 1, "wait", name="y-ends")]
+    until(lambda: len(crew.history.runs) == 2, lambda: crew.worker.log)
+    results.append(crew.send("k", 1, "wait", name="go-on"))
+    before = copied(crew.redis)
+    crew.tell("y-ends")
+    until(lambda: crew.history.group("k"), lambda: crew.worker.log)
+    (first,) = crew.history.group("k")
+    put_back(crew.redis, before)
+    crew.tell("x-ends")
+    until(lambda: len(crew.history.group("k")) == 2, lambda: crew.worker.log)
+    lost = f"fence {first.fence}, attempt 1) has lost its lease"
+    until(lambda: lost in crew.worker.log, lambda: crew.worker.log)
+    if says == "terminate":
+        until(lambda: not lives(first), lambda: crew.worker.log)
+    crew.tell("go-on")
+    for result in results:
+        crew.state(result, "SUCCESS")
+    until(lambda: not crew.left_over(), lambda: str(crew.left_over()))
+    assert crew.history.numbers("k") == [1, 1]
+    assert {run.lost for run in crew.history.group("k")} == {0}, "the same ticket came twice"
+    fences_grow(crew, "k")
+    crew.all_slots()
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
