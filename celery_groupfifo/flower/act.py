@@ -88,7 +88,7 @@ def act_on_groups(board: Board, verb: str, keys: list[str], said: Said, by: str)
     """Run an action on some groups.
 
     Returns:
-        The number of groups it was done to, and the errors of the others.
+        The number of groups it was done to, and errors. Where there was nothing to do, it is neither.
 
     Raises:
         GateUnavailable: Redis went away; actions done before stay done.
@@ -96,8 +96,7 @@ def act_on_groups(board: Board, verb: str, keys: list[str], said: Said, by: str)
     done, errors = 0, []
     for key in keys:
         try:
-            VERBS[verb].run(board.groups, _order(verb, key, said, by))
-            done += 1
+            done += VERBS[verb].run(board.groups, _order(verb, key, said, by)).done
         except GateUnavailable:
             raise
         except GroupFifoError as error:

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from time import monotonic, time
 from typing import Any, TypeVar
@@ -69,8 +70,12 @@ class Board:
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._looked = 0.0
 
-    async def call(self, do: Callable[[], Answer]) -> Answer:
+    async def call(self, do: Callable[[], Answer], paced: bool = True) -> Answer:
         """Run `do` in a thread.
+
+        Args:
+            do: The call.
+            paced: It looks, and waits for its part of the time. False: it changes something.
 
         Returns:
             Its result.
@@ -79,10 +84,11 @@ class Board:
             GateUnavailable: Redis can't be reached, or has not answered in time.
         """
         loop = asyncio.get_running_loop()
-        if owed := self._pace.owed():
+        if paced and (owed := self._pace.owed()):
             await asyncio.sleep(owed)
+        run = partial(self._counted, do) if paced else do
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._executor, self._counted, do), self.patience)
+            return await asyncio.wait_for(loop.run_in_executor(self._executor, run), self.patience)
         except asyncio.TimeoutError as error:
             raise GateUnavailable(f"The gate has not answered within {self.patience:g} s.") from error
 

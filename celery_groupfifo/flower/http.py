@@ -55,6 +55,8 @@ class GateHandler:
 
     application: Any
     request: Any
+    #: Whether its calls wait for their part of the time, see `Board.call`.
+    paced = True
 
     @property
     def board(self) -> Board:
@@ -78,7 +80,7 @@ class GateHandler:
         """
         board = self.board
         try:
-            return await board.call(lambda: do(board, *args))
+            return await board.call(lambda: do(board, *args), self.paced)
         except GroupFifoError as error:
             code = next(code for kind, code in _CODES if isinstance(error, kind))
             raise HTTPError(code, str(error)) from error
@@ -135,6 +137,8 @@ class GateHandler:
 
 class ActionHandler(GateHandler):
     """The base of handlers that change something."""
+
+    paced = False
 
     def prepare(self) -> Any:
         """Refuse requests of other sites before Flower's own checks."""

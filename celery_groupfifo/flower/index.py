@@ -146,8 +146,8 @@ def _state(flags: str, in_line: bool) -> str:
 
 def _take_paused(reader: Reader, keys: Keys, rows: dict[str, Row], at: int) -> None:
     """Add paused groups that are empty."""
-    for page in reader.pages("zrange", keys.paused):
-        for name in (each.decode() for each in page):
+    for page in reader.by_score(keys.paused, 0, "+inf"):
+        for name in page:
             if name not in rows:
                 rows[name] = Row(at, Quoted(name), unquote(name), 0, "paused")
 
@@ -155,8 +155,8 @@ def _take_paused(reader: Reader, keys: Keys, rows: dict[str, Row], at: int) -> N
 def _take_runs(reader: Reader, keys: Keys, rows: dict[str, Row]) -> int:
     """Add the entries that run, which have a lease, and return their number."""
     runs: dict[str, dict[str, Flight]] = {}
-    for page in reader.pages("zrangebyscore", keys.due, due_score("l", 0), f"({due_score('h', 0)}"):
-        ids = [member.decode()[2:] for member in page]
+    for page in reader.by_score(keys.due, due_score("l", 0), f"({due_score('h', 0)}"):
+        ids = [member[2:] for member in page]
         for id, text in zip(ids, reader.many("hmget", keys.flight, ids), strict=True):
             flight = Flight.parse(id, text)
             if flight is not None and flight.state == "running" and flight.group in rows:

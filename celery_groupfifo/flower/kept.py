@@ -6,12 +6,28 @@ import logging
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 logger = logging.getLogger(__name__)
 
 #: A reading that takes more than LONG seconds serves STALE seconds longer, while it is renewed.
 LONG, STALE = 0.2, 15.0
+
+
+class _Read(NamedTuple):
+    """A value that was read.
+
+    Attributes:
+        value: The value.
+        generation: Of the `Kept` when the reading began.
+        until: Until when it serves.
+        stale_until: Until when it serves while it is renewed.
+    """
+
+    value: Any
+    generation: object
+    until: float
+    stale_until: float
 
 
 class Kept:
@@ -28,28 +44,43 @@ class Kept:
     def __init__(self, read: Callable[[], Any], age: float, share: float = 10.0) -> None:
         self._read, self._age, self._share = read, age, share
         self._lock = threading.Lock()
-        self._value: Any = None
-        self._until = self._stale_until = 0.0
+        #: A new one forgets the value, and what a reading finds that has begun before.
+        self._generation = object()
+        self._last = _Read(None, None, 0.0, 0.0)
 
     def get(self) -> Any:
         """Return the value, read again when it is too old."""
-        if not self.old:
-            return self._value
-        if monotonic() < self._stale_until:
-            if self._lock.acquire(blocking=False):  # no thread renews it
-                threading.Thread(target=self._renew_behind, name="groupfifo-flower", daemon=True).start()
-            return self._value
+        last = self._last
+        if self._serves(last, last.until):
+            return last.value
+        if self._serves(last, last.stale_until):
+            self._renew_in_background()
+            return last.value
         with self._lock:
-            if self.old:
-                self._renew()
-            return self._value
+            last = self._last
+            return last.value if self._serves(last, last.until) else self._renew()
 
-    def _renew(self) -> None:
-        start = monotonic()
-        self._value = self._read()
+    def _serves(self, last: _Read, until: float) -> bool:
+        return last.generation is self._generation and monotonic() < until
+
+    def _renew(self) -> Any:
+        """Read and return the value, under the lock."""
+        generation, start = self._generation, monotonic()
+        value = self._read()
         took = monotonic() - start
-        self._until = monotonic() + max(self._age, self._share * took)
-        self._stale_until = self._until + STALE if took > LONG else 0.0
+        until = monotonic() + max(self._age, self._share * took)
+        self._last = _Read(value, generation, until, until + STALE if took > LONG else 0.0)
+        return value
+
+    def _renew_in_background(self) -> None:
+        """Renew the value, unless another thread does."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            threading.Thread(target=self._renew_behind, name="groupfifo-flower", daemon=True).start()
+        except Exception as error:  # no more threads: the old value serves as long as it may
+            self._lock.release()
+            logger.debug("Not renewed: %s", error)
 
     def _renew_behind(self) -> None:
         """Renew the value, and release the lock that the caller has taken."""
@@ -63,8 +94,9 @@ class Kept:
     @property
     def old(self) -> bool:
         """Return whether the value is to be read again."""
-        return monotonic() >= self._until
+        last = self._last
+        return not self._serves(last, last.until)
 
     def forget(self) -> None:
-        """Have the value read again when it is next asked for."""
-        self._until = self._stale_until = 0.0
+        """Have the value read again when it is next asked for; a reading that has begun does not count."""
+        self._generation = object()

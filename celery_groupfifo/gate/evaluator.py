@@ -97,6 +97,8 @@ class Evaluator:
     def ahead(self, names: Sequence[str]) -> Iterator[Ahead]:
         """Lend a connection for calls whose answers are read later; all of them, unless an exception ends it.
 
+        If the server forgets the scripts meanwhile, the answers are errors, see `Kind.FORGOTTEN`: begin anew.
+
         Args:
             names: Of the scripts.
         """

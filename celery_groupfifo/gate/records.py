@@ -122,12 +122,12 @@ class Flight:
     @classmethod
     def parse(cls, id: str, text: bytes | None) -> Flight | None:
         """Read one; None when it is none."""
-        words = (text or b"").decode().split(" ")
-        if len(words) != 11:
+        try:
+            state, release, fence, lost, since, owner, _, due, stop, group, queue = (text or b"").decode().split(" ")
+            at, begun = None if due == "-" else int(due), 0 if fence == "-" else int(fence)
+            numbers = int(release), begun, int(lost), int(since)
+        except ValueError:  # not UTF-8, not eleven words, or not numbers
             return None
-        state, release, fence, lost, since, owner, _, due, stop, group, queue = words
-        at, begun = None if due == "-" else int(due), 0 if fence == "-" else int(fence)
-        numbers = int(release), begun, int(lost), int(since)
         return cls(id, state, *numbers, Quoted(owner), at, stop, Quoted(group), queue)
 
     @property

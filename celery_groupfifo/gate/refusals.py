@@ -13,6 +13,7 @@ from redis.exceptions import (
     InvalidResponse,
     MasterDownError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -52,6 +53,8 @@ class Kind(Enum):
     #: This server can't serve us, but another one by the same name may: it is a replica, loads its data, has lost its
     #: replicas, or does not know our user. Nothing was done.
     ELSEWHERE = "elsewhere"
+    #: The right server has forgotten its scripts, in a flush of them: nothing was done. Whoever calls again loads them.
+    FORGOTTEN = "forgotten"
     #: The user lacks a permission that the script needs. A part may be done.
     HALF_DONE = "half done"
     #: The right server has answered: it is full or busy, or the call is wrong.
@@ -60,12 +63,12 @@ class Kind(Enum):
     @property
     def distrusted(self) -> bool:
         """Return whether the connection may be the fault, and with it all connections made before the failure."""
-        return self is not Kind.MEANT
+        return self not in (Kind.MEANT, Kind.FORGOTTEN)
 
     @property
     def repeated(self) -> bool:
-        """Return whether the call may be made once more, on a new connection."""
-        return self in (Kind.LOST, Kind.LATE, Kind.ELSEWHERE)
+        """Return whether the call may be made once more: on a new connection, if this one is distrusted."""
+        return self in (Kind.LOST, Kind.LATE, Kind.ELSEWHERE, Kind.FORGOTTEN)
 
 
 # redis-py turns some words into classes and removes them from the text; in a script's error the word stays.
@@ -83,6 +86,8 @@ def kind_of(error: RedisError) -> Kind:
     text = str(error)
     if isinstance(error, _ELSEWHERE_CLASSES):
         return Kind.ELSEWHERE
+    if isinstance(error, NoScriptError):
+        return Kind.FORGOTTEN
     if isinstance(error, redis.TimeoutError):
         return Kind.LATE
     if isinstance(error, redis.ConnectionError):
@@ -120,12 +125,12 @@ def wrap_error(name: str, error: RedisError, shown: str) -> GroupFifoError:
     passing = (
         not isinstance(error, (ResponseError, DataError))
         or isinstance(error, _PASSING_CLASSES)
-        or kind_of(error) is Kind.ELSEWHERE
+        or kind_of(error) in (Kind.ELSEWHERE, Kind.FORGOTTEN)
         or _PASSING.search(text)
     )
     if passing:
         unavailable = GateUnavailable(f"The gate's Redis at {shown} can't be used right now ('{name}'): {text}")
-        unavailable.answered = isinstance(error, ResponseError) and kind_of(error) is Kind.MEANT
+        unavailable.answered = isinstance(error, ResponseError) and not kind_of(error).distrusted
         return unavailable
     if "WRONGTYPE" in text:
         return GroupFifoError(

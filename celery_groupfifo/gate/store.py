@@ -56,7 +56,7 @@ class Store:
         self.connections.close_idle()
 
     def ask(self, name: str, call: Callable[[], T]) -> T:
-        """Make a call; repeat it once where a new connection may have a better answer.
+        """Make a call; repeat it once where a new connection may have a better answer, or the scripts were flushed.
 
         Args:
             name: For messages.
@@ -139,7 +139,7 @@ class Store:
             pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
         replies = pipe.execute(raise_on_error=False)[int(load) :]
         for reply in replies:
-            if isinstance(reply, NoScriptError) or (isinstance(reply, RedisError) and kind_of(reply).repeated):
+            if isinstance(reply, RedisError) and kind_of(reply).repeated:
                 raise reply
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
 

@@ -15,7 +15,7 @@ from celery_groupfifo.groups.explain import Explainer
 from celery_groupfifo.groups.letters import DeadLetters
 from celery_groupfifo.groups.listing import list_groups
 from celery_groupfifo.groups.operate import Operator
-from celery_groupfifo.groups.pace import Pace
+from celery_groupfifo.groups.pace import pace_of
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Found, Group, Page, Parked
 from celery_groupfifo.groups.workers import Workers
@@ -31,7 +31,8 @@ class Groups:
     gate. `by` names the operator; left out, the user and host of this process.
 
     A process that reads all the time is slowed down, so that the workers are not: after two seconds of CPU time it may
-    spend a twentieth of the time on reading. Changes, `verify` and `doctor` have no limit.
+    spend a twentieth of the time on reading, with all of its `Groups` of a gate together. Changes, `verify`, `doctor`
+    and processes with gevent or eventlet have no limit.
 
     Args:
         app: The app.
@@ -48,7 +49,7 @@ class Groups:
         self.app = app
         self.gate = gate or gate_of(app)
         free = Reader(self.gate)
-        self._reader, self._examiner = Reader(self.gate, Pace()) if paced else free, free
+        self._reader, self._examiner = Reader(self.gate, pace_of(self.gate)) if paced else free, free
         self._operator = Operator(app, self.gate, free)
         self._letters = DeadLetters(self.gate, free)
 

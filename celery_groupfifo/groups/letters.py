@@ -99,14 +99,17 @@ class DeadLetters:
         return self._reader.partitions if key is None else [self._gate.keyspace.of_group(quote(key))]
 
     def _letters(self, keys: Keys) -> Iterator[Letter]:
-        """Yield all letters of a partition, newest first."""
-        start = 0
-        while True:
-            stored = self._reader.one("lrange", keys.dead, start, start + CHUNK - 1)
-            for number, each in enumerate(stored, start):
+        """Yield all letters of a partition, newest first.
+
+        Places are counted from the oldest one: letters that come meanwhile move no other, and one that goes may bring
+        others twice, and hides none.
+        """
+        many = left = int(self._reader.one("llen", keys.dead))
+        before: list[bytes] = []
+        while left > 0:
+            stored = self._reader.one("lrange", keys.dead, -left, min(CHUNK - left, 0) - 1)
+            for number, each in enumerate(stored, many - left):
                 known = StoredDeadLetter.parse(each)
-                if known is not None:
+                if known is not None and each not in before:
                     yield Letter(each, number, *known)
-            if len(stored) < CHUNK:
-                return
-            start += CHUNK
+            before, left = stored, left - CHUNK

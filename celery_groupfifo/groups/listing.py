@@ -2,7 +2,7 @@
 
 By depth a page is a range of an index, and the cursor a rank: a group whose depth changes between two pages may come
 twice or not at all. By key the pages are those of a ZSCAN (about `limit` groups, each at least once), sorted within. By
-age all groups are read, two words of each.
+age all groups are read, four words of each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.keys import Quoted, quote
-from celery_groupfifo.groups.reader import SURVEYED, Reader, Surveyed
+from celery_groupfifo.groups.reader import Reader, Surveyed
 from celery_groupfifo.groups.view import Group, Page
 from celery_groupfifo.settings import check_number
 
@@ -116,34 +116,29 @@ def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Gr
 
 def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
     """Return since when (ms) each group of a partition waits: its first in line, or else its entry in flight."""
-    keys = reader.partitions[at]
 
     def take(pages: Iterator[Surveyed]) -> dict[Quoted, int]:
         return {
-            Quoted(name): int(since) for page in pages for name, since in zip(page.names, page.words[0], strict=True)
+            Quoted(name): int(parked) or int(since)
+            for page in pages
+            for name, parked, since in zip(page.names, page.words[0], page.words[1][1::3], strict=True)
         }
 
-    ages = reader.survey(keys, ["ages"], take)
-    names = [name for name, since in ages.items() if not since]
-    for start in range(0, len(names), SURVEYED):
-        some = names[start : start + SURVEYED]
-        words = reader.run("states", keys, [keys.group(name) for name in some], []).split(b" ")
-        ages.update(zip(some, map(int, words[1::3]), strict=True))
-    return ages
+    return reader.survey(reader.partitions[at], ["ages", "states"], take)
 
 
 def _paused(reader: Reader, sort: str, limit: int, rank: int) -> Page[Group]:
     """Return a page from the index of paused groups, the only one that has empty ones."""
-    found: list[Group] = []
+    groups: dict[Name, Group] = {}
     for at, keys in enumerate(reader.partitions):
-        for names in reader.pages("zrange", keys.paused):
-            found += _read(reader, [(at, name.decode()) for name in names]).values()
+        for names in reader.by_score(keys.paused, 0, "+inf"):
+            groups |= _read(reader, [(at, Quoted(name)) for name in names])
     orders: dict[str, Callable[[Group], Any]] = {
         "depth": lambda group: -group.depth,
         "age": lambda group: -(group.oldest_age or 0),
         "key": lambda group: group.key,
     }
-    found = sorted((group for group in found if group.state == "paused"), key=orders[sort])
+    found = sorted((group for group in groups.values() if group.state == "paused"), key=orders[sort])
     return Page(found[rank : rank + limit], str(rank + limit) if rank + limit < len(found) else None)
 
 

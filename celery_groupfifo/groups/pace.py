@@ -6,6 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep, thread_time
+from weakref import WeakKeyDictionary
+
+from kombu.utils.compat import detect_environment
+
+from celery_groupfifo.gate.gate import Gate
 
 #: Part of the time that may be spent on looking, and the seconds that are free at first and after a rest. They are
 #: seconds of CPU of the process that looks: Redis spends about as many. Waiting for an answer costs nobody anything.
@@ -48,10 +53,10 @@ class Pace:
         self._at = now
 
     @contextmanager
-    def call(self, wait: Callable[[float], object] = sleep) -> Iterator[None]:
-        """Wait as long as is owed, and count the CPU time of what follows."""
+    def call(self, wait: Callable[[float], object] | None = None) -> Iterator[None]:
+        """Wait as long as is owed, by `sleep` unless given, and count the CPU time of what follows."""
         if owed := self.owed():
-            wait(owed)
+            (wait or sleep)(owed)
         start = thread_time()
         try:
             yield
@@ -59,4 +64,17 @@ class Pace:
             self.spent(thread_time() - start)
 
 
-__all__ = ["Pace"]
+_paces: WeakKeyDictionary[Gate, Pace] = WeakKeyDictionary()
+
+
+def pace_of(gate: Gate) -> Pace | None:
+    """Return the pace of this process at a gate.
+
+    Returns:
+        The same for every caller. None: threads are greenlets here, which share the CPU time of one thread, so nobody
+        knows how much of it a call has taken.
+    """
+    return _paces.setdefault(gate, Pace()) if detect_environment() == "default" else None
+
+
+__all__ = ["Pace", "pace_of"]

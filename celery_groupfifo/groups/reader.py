@@ -92,16 +92,28 @@ class Reader:
             found += self.one(command, key, names[start : start + AT_ONCE])
         return found
 
-    def pages(self, command: str, key: str, *bounds: Any, **options: Any) -> Iterator[list[Any]]:
-        """Yield the parts of a range: of places (`lrange`, `zrange`), or of scores (`zrangebyscore`, with bounds)."""
+    def places(self, key: str) -> Iterator[list[bytes]]:
+        """Yield the pages of a list."""
         start, size = 0, AT_ONCE
         while size == AT_ONCE:
-            if bounds:
-                page = self.one(command, key, *bounds, start=start, num=AT_ONCE, **options)
-            else:
-                page = self.one(command, key, start, start + AT_ONCE - 1, **options)
+            page = self.one("lrange", key, start, start + AT_ONCE - 1)
             yield page
             start, size = start + AT_ONCE, len(page)
+
+    def by_score(self, key: str, lowest: float, highest: str) -> Iterator[list[str]]:
+        """Yield the pages of a range of scores, the lowest first.
+
+        A page begins at the last score of the one before, and not at a rank: a member whose score grows meanwhile comes
+        twice, and one that is removed hides no other.
+        """
+        size = AT_ONCE
+        while True:
+            page = self.one("zrangebyscore", key, lowest, highest, start=0, num=size, withscores=True)
+            yield [member.decode() for member, _ in page]
+            if len(page) < size:
+                return
+            first, lowest = page[0][1], page[-1][1]
+            size = AT_ONCE if lowest > first else 2 * size  # no page may end where it began
 
     def scan(self, command: str, key: str, count: int, match: str | None = None) -> Iterator[list[tuple[str, Any]]]:
         """Yield the pages of a hash (`hscan`) or a sorted set (`zscan`): a changed item may be in two pages or none."""

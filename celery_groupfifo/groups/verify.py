@@ -25,8 +25,9 @@ PAUSE = 0.3
 LOOKS = 3
 #: Keys, records or places per round trip.
 CHUNK = 500
-#: Entries per call, during which Redis serves no other client; fewer when their messages are long: bytes of these.
-CENSUS, BYTES = 200, 1_000_000
+#: Entries per call, during which Redis serves no other client: of the first call, of any, and bytes of their messages.
+#: Nobody knows how long the messages are before some were read, so the first calls read few.
+FIRST, CENSUS, BYTES = 10, 200, 1_000_000
 #: Groups per call, and their places.
 GROUPS, PLACES = 100, 500
 
@@ -133,7 +134,7 @@ def _read(reader: Reader, keys: Keys) -> _State:
     for member in state.due:
         if member.startswith("d "):  # taken out of its line, to be cancelled
             _, group, fence = member.split(" ")
-            for page in reader.pages("lrange", keys.cancelled(Quoted(group), fence)):
+            for page in reader.places(keys.cancelled(Quoted(group), fence)):
                 _stands(state, Quoted(group), [item.decode() for item in page])
     named = {record.group for record in state.records.values() if record}
     names = set(state.depth) | state.paused | named | {group for group in state.counts if group}
@@ -144,11 +145,12 @@ def _read(reader: Reader, keys: Keys) -> _State:
 
 
 def _read_entries(reader: Reader, keys: Keys, state: _State) -> None:
-    limit = CENSUS
+    limit = FIRST
 
     def then(page: list[Any]) -> Arguments | None:
         nonlocal limit
-        limit = max(1, min(CENSUS, limit * BYTES // max(page[1], 1)))
+        if entries := (len(page) - 3) // 5 + len(page[2].splitlines()):
+            limit = max(1, min(CENSUS, 2 * limit, entries * BYTES // max(page[1], 1)))
         return None if page[0] == b"0" else ([], [page[0], limit])
 
     for page in reader.chain("census", keys, ([], ["0", limit]), then):

@@ -16,7 +16,7 @@
 local function read_flight(id)
   local text = redis.call('HGET', K.flight, id)
   local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-    string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+    string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
   local r, corrupt
   if state then
     r = {

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from celery import Celery
 
+from celery_groupfifo.flower.board import Board
+from celery_groupfifo.groups.pace import Pace
 from tests.flower.conftest import Make, Shop
+
+#: Seconds that nothing else waits.
+OWED = 0.123
 
 
 def test_pause_and_resume(client: Any, shop: Shop) -> None:
@@ -79,6 +85,45 @@ def test_a_whole_selection(client: Any, shop: Shop) -> None:
     assert client.post("/api/groups/purge", {"state": "paused", "count": 5}).json["done"] == 5
     assert [group.depth for group in shop.groups.list()] == [1]
     assert client.post("/api/groups/skip", {"count": 9}).status == 404
+
+
+def test_a_selection_counts_where_something_was_done(client: Any, shop: Shop) -> None:
+    for number in range(3):
+        shop.send(f"shop-{number}", f"{number}")
+    shop.groups.pause("shop-0")
+    done = client.post("/api/groups/resume", {"search": "shop", "count": 3}).json
+    assert (done["done"], done["matched"], done["refused"]) == (1, 3, 0)
+    assert done["sentence"] == "resume: done to 1 of 3 groups."
+
+
+def test_actions_never_wait_for_their_part_of_the_time(
+    client: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0 if seconds == OWED else seconds)
+
+    async def sample_nothing(self: Board) -> None:
+        """It looks, and waits."""
+
+    monkeypatch.setattr(Board, "keep_sampling", sample_nothing)
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    monkeypatch.setattr(Pace, "owed", lambda self: OWED)
+    shop.send("k", "a", "b")
+    shop.groups.drop("k", "a")
+    for path, said in (
+        ("group/pause/k", {}),
+        ("groups/resume", {"count": 9}),
+        ("groups/redrive", {"id": "a"}),
+    ):
+        waits.clear()
+        assert client.post(f"/api/{path}", said).status == 200
+        assert OWED not in waits, path
+    assert client.get("/api/groups").status == 200
+    assert OWED in waits
 
 
 @pytest.mark.parametrize("said", [b"no json", b"[]", b'{"reason": 7}'])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from celery_groupfifo import Groups
+from celery_groupfifo.flower.index import read_index
+from celery_groupfifo.gate import evaluator
+from celery_groupfifo.gate.evaluator import Ahead
+from celery_groupfifo.groups.reader import Reader
 from tests.gate.scripted import CASES, Case
 from tests.gate.snapshot import snapshot
 from tests.gate.support import World, make_entry
@@ -43,6 +49,43 @@ def test_a_whole_life_with_a_flush_before_every_step(world: World) -> None:
         world.gate.renew("w1", [ticket])
         assert not world.finish(ticket).stale
     assert world.residue() == {}
+
+
+def test_a_flush_between_load_and_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes: list[bool] = []
+    load = evaluator.load
+
+    def flushed(connection: Any, names: Sequence[str]) -> None:
+        load(connection, names)
+        if not flushes:
+            flushes.append(world.redis.script_flush())
+
+    monkeypatch.setattr(evaluator, "load", flushed)
+    world.redis.script_flush()
+    assert world.park("a") and world.queued() == ["a"]
+    assert flushes
+
+
+@pytest.mark.parametrize("script", ["groups", "ages", "states", "census", "lines"])
+def test_a_flush_in_the_middle_of_a_long_reading(world: World, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """The scripts were loaded for all of it: it begins anew."""
+    world.run("a")
+    world.park("b")
+    sent: list[str] = []
+    send = Ahead.send
+
+    def flushed(self: Ahead, name: str, keys: Sequence[str], args: Sequence[Any]) -> None:
+        if name == script and name not in sent:
+            world.redis.script_flush()
+        sent.append(name)
+        send(self, name, keys, args)
+
+    monkeypatch.setattr(Ahead, "send", flushed)
+    groups = Groups(world.app, world.gate)
+    assert groups.verify() == []
+    assert [group.depth for group in groups.list(sort="age")] == [2]
+    assert read_index(Reader(world.gate)).running == 1
+    assert sent.count(script) >= 2
 
 
 def test_many_parks_bring_their_script_along(world: World) -> None:

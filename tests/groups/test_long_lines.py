@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celery_groupfifo import Groups
+from celery_groupfifo.groups import pace
 from celery_groupfifo.groups import reader as reading
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
@@ -120,7 +121,7 @@ class Counting(Pace):
 
 
 def test_looking_is_paced_and_acting_is_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("celery_groupfifo.groups.api.Pace", Counting)
+    monkeypatch.setattr(pace, "Pace", Counting)
     monkeypatch.setattr("celery_groupfifo.groups.operate.tell_revoked", lambda *_: None)
     groups, free = Groups(world.app, world.gate), Groups(world.app, world.gate, paced=False)
     park(world, 10)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pytest
 from celery import Celery
 
 from celery_groupfifo import GroupDraining, GroupFifoError, Groups, HeadChanged, UnknownGroup, UnknownTask, WrongState
 from celery_groupfifo.errors import DuplicateTask, InvalidGroupKey, InvalidOption
+from celery_groupfifo.groups import letters
+from celery_groupfifo.groups.reader import Reader
 from tests.gate.support import ticket_of
 from tests.groups.conftest import Shop
 
@@ -365,6 +368,33 @@ def test_redrive_refuses_what_it_cannot_do(shop: Shop) -> None:
     with pytest.raises(GroupFifoError, match="The dead letter of task bad can't be read"):
         shop.groups.redrive("bad")
     assert {letter.id for letter in shop.groups.dead_letters()} == {"bad", "a"}, "what was refused is still there"
+
+
+@pytest.mark.parametrize("change", ["come", "go"])
+def test_letters_that_come_and_go_between_two_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Timeline: the newest ten letters are read, others come or are redriven, and the next ten are read."""
+    monkeypatch.setattr(letters, "CHUNK", 10)
+    for n in range(25):
+        shop.send(f"k{n}", f"t{n}")
+        shop.groups.drop(f"k{n}", f"t{n}")
+    one, todo = Reader.one, [3, 20, 24]
+
+    def watched(self: Reader, command: str, *args: Any) -> Any:
+        reply = one(self, command, *args)
+        if command == "lrange" and todo:
+            ids, todo[:] = list(todo), []
+            for n in ids:
+                if change == "come":
+                    shop.send(f"new{n}", f"new{n}")
+                    shop.groups.drop(f"new{n}", f"new{n}")
+                else:
+                    shop.groups.redrive(f"t{n}")
+        return reply
+
+    monkeypatch.setattr(Reader, "one", watched)
+    found = [letter.id for letter in shop.groups.dead_letters()]
+    left = [f"t{n}" for n in reversed(range(25)) if change == "come" or n not in (3,)]
+    assert found == left, "those that were read before are named, too"
 
 
 def test_dead_letters_of_one_group(shop: Shop) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from celery import Celery
 
+from celery_groupfifo import Groups
 from celery_groupfifo.groups import pace
-from celery_groupfifo.groups.pace import Pace
+from celery_groupfifo.groups.pace import Pace, pace_of
 
 
 class Hours:
@@ -84,3 +86,54 @@ def test_a_call_that_failed_counts_too(hours: Hours) -> None:
         hours.work(0.1)
         raise ValueError("x")
     assert limit.owed() == pytest.approx(1.0)
+
+
+@pytest.fixture
+def app(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> Celery:
+    """An app whose gate takes 2.1 seconds of CPU for every answer."""
+    app = Celery("busy", broker="redis://127.0.0.1:1/0", set_as_current=False)
+
+    def read(name: str, build: object) -> list[object]:
+        hours.work(2.1)
+        return [[]]
+
+    monkeypatch.setattr(Groups(app).gate.store, "read", read)
+    return app
+
+
+@pytest.fixture
+def waits(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that calls have waited."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        hours.wait(seconds)
+
+    monkeypatch.setattr(pace, "sleep", wait)
+    return waits
+
+
+def test_a_process_that_looks_by_new_groups_each_time_is_slowed_down_too(app: Celery, waits: list[float]) -> None:
+    Groups(app).actions()
+    assert waits == []
+    Groups(app).actions()
+    assert len(waits) == 1
+    Groups(app, paced=False).actions()
+    assert len(waits) == 1
+
+
+def test_another_gate_has_a_pace_of_its_own(app: Celery, waits: list[float]) -> None:
+    other = Celery("other", broker="redis://127.0.0.1:1/1", set_as_current=False)
+    assert pace_of(Groups(app).gate) is pace_of(Groups(app).gate) is not pace_of(Groups(other).gate)
+
+
+@pytest.mark.parametrize("green", ["gevent", "eventlet"])
+def test_the_time_of_other_greenlets_is_not_counted(
+    app: Celery, waits: list[float], monkeypatch: pytest.MonkeyPatch, green: str
+) -> None:
+    """They share the thread, and its CPU time: nobody is slowed down."""
+    monkeypatch.setattr(pace, "detect_environment", lambda: green)
+    for _ in range(3):
+        Groups(app).actions()
+    assert waits == []

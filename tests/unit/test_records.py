@@ -57,7 +57,23 @@ def test_a_record_of_what_is_under_way() -> None:
     assert (flight.task_id, flight.worker) == ("id", "one@host")
     released = Flight.parse("id", b"released 6 - 0 1800 - - - - g q")
     assert released is not None and (released.release, released.fence) == (6, 0)
-    assert Flight.parse("id", b"running 7") is None and Flight.parse("id", None) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        b"running 7",
+        b"running x 7 1 1800 o - - - g q",
+        b"running 6 x 1 1800 o - - - g q",
+        b"running 6 7 x 1800 o - - - g q",
+        b"running 6 7 1 x o - - - g q",
+        b"running 6 7 1 1800 o - x - g q",
+        b"running 6 7 1 1800 \xff - - - g q",
+    ],
+)
+def test_what_is_no_record(text: bytes | None) -> None:
+    assert Flight.parse("id", text) is None
 
 
 def test_a_place_in_line() -> None:

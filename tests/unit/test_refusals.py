@@ -98,7 +98,14 @@ def test_lost_and_late() -> None:
     assert kind_of(redis.ConnectionError("Connection closed by server.")) is Kind.LOST
     assert kind_of(redis.TimeoutError("Timeout reading from shop:6379")) is Kind.LATE
     assert kind_of(parsed("ERR max number of clients reached")) is Kind.LOST
-    assert {kind for kind in Kind if kind.repeated} == {Kind.LOST, Kind.LATE, Kind.ELSEWHERE}
+    assert {kind for kind in Kind if kind.repeated} == {Kind.LOST, Kind.LATE, Kind.ELSEWHERE, Kind.FORGOTTEN}
+
+
+def test_a_flush_of_the_scripts_says_nothing_of_the_connection() -> None:
+    error = parsed("NOSCRIPT No matching script. Please use EVAL.")
+    assert kind_of(error) is Kind.FORGOTTEN and kind_of(error).repeated and not kind_of(error).distrusted
+    unavailable = wrap_error("groups", error, SHOWN)
+    assert isinstance(unavailable, GateUnavailable) and unavailable.answered
 
 
 def test_what_redis_py_can_not_send_is_the_calls_own_fault() -> None:

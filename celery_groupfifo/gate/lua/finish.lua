@@ -75,7 +75,7 @@ if not stored then
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
@@ -100,7 +100,7 @@ if not stored then
     local id = taken
     local text = redis_call('HGET', K_flight, id)
     local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
@@ -160,7 +160,7 @@ if not stored then
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
             local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+              string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {
@@ -215,7 +215,7 @@ if stored ~= '-' or ARGV[after] then
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
     local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
@@ -507,7 +507,7 @@ if take == 'lists' then
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
             local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+              string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {

@@ -66,7 +66,7 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
           do -- read_flight(id)
             local text = redis_call('HGET', K_flight, id)
             local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+              string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
             local r, corrupt
             if state then
               r = {
@@ -146,7 +146,7 @@ if known then
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
@@ -182,7 +182,7 @@ if known then
         do -- read_flight(id)
           local text = redis_call('HGET', K_flight, id)
           local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-            string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+            string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
           local r, corrupt
           if state then
             r = {

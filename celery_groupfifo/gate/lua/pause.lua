@@ -62,7 +62,7 @@ for _, id in ipairs(in_flight(group_key)) do
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
       local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
       local r, corrupt
       if state then
         r = {

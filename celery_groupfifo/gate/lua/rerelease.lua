@@ -100,7 +100,7 @@ do -- names_again(calls, 'rerelease', call, lists, out)
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
@@ -145,7 +145,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
       local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
       local r, corrupt
       if state then
         r = {

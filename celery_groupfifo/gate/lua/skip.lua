@@ -46,7 +46,7 @@ local function read_or_set_aside(id)
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
     local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {

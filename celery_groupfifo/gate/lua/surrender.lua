@@ -55,7 +55,7 @@ for i = 4 + count, #ARGV, 3 do
     do -- read_flight(id)
       local text = redis_call('HGET', K_flight, id)
       local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+        string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
       local r, corrupt
       if state then
         r = {
@@ -192,7 +192,7 @@ for i = 4 + count, #ARGV, 3 do
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {

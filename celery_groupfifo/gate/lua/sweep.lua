@@ -66,7 +66,7 @@ local function read_or_set_aside(id)
   do -- read_flight(id)
     local text = redis_call('HGET', K_flight, id)
     local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
     local r, corrupt
     if state then
       r = {
@@ -198,7 +198,7 @@ do -- names_again(calls, 'sweep', call, lists, out)
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
@@ -316,7 +316,7 @@ while at < #members do -- grows when a crowd comes in
       do -- read_flight(id)
         local text = redis_call('HGET', K_flight, id)
         local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) ([^ ]+) ([^ ]+) (%d+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
+          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
         local r, corrupt
         if state then
           r = {
