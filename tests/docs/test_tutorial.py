@@ -102,7 +102,7 @@ def test_each_step_shows_what_it_says(tutorial: Tutorial) -> None:
     before = {each: tutorial.runs(each)[-1].fence for each in CUSTOMERS}
 
     def since(customer: str) -> list[str]:
-        """Return the texts of the new batch that have run, each once: what the killed worker was running comes twice."""
+        """Return texts of the new batch that have run, each once: what the killed worker was running comes twice."""
         texts = [run.text for run in tutorial.runs(customer) if run.fence > before[customer]]
         return list(dict.fromkeys(text for text in texts if text != "behind it"))
 
