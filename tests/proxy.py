@@ -21,7 +21,7 @@ CHUNK = 65536
 
 
 def sha(name: str) -> bytes:
-    """How a call of a script is known on the wire."""
+    """Return the bytes by which a call of a script is known on the wire."""
     return sha1(scripts.source(name).encode()).hexdigest().encode()
 
 

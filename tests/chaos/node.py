@@ -96,12 +96,12 @@ class Node:
     # -- looks -------------------------------------------------------------
 
     def refusals(self) -> dict[str, int]:
-        """How many errors of each kind it has answered with."""
+        """Return the number of errors of each kind that it has answered with."""
         stats = self.redis.info("errorstats")
         return {name.removeprefix("errorstat_"): int(stat["count"]) for name, stat in stats.items()}
 
     def commands(self) -> dict[str, int]:
-        """How often each command was called, by clients and by scripts."""
+        """Return the number of calls of each command, by clients and by scripts."""
         stats = self.redis.info("commandstats")
         return {name.removeprefix("cmdstat_"): int(stat["calls"]) for name, stat in stats.items()}
 

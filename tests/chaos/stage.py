@@ -166,7 +166,7 @@ class Stage:
         return [worker.ready() for worker in workers]
 
     def worker_of(self, start: Event) -> Worker:
-        """Who runs, or ran, a task."""
+        """Return the worker that runs, or ran, a task."""
         return next(worker for worker in self.workers if worker.hostname == start["worker"])
 
     # -- sending -----------------------------------------------------------

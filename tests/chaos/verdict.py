@@ -52,7 +52,7 @@ def _doubles(events: Iterable[Event]) -> list[object]:
 
 
 def _cuts(events: Iterable[Event]) -> list[Span]:
-    """When workers may have lost their connection."""
+    """Return the times at which workers may have lost their connection."""
     return [Span(each["began"], each["t"]) for each in events if each["ev"] == "fault" and each["name"] in BREAKING]
 
 

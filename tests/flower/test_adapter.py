@@ -1,4 +1,4 @@
-"""How the tab gets into Flower, and that Flower starts where it can't."""
+"""The tab is put into Flower, and Flower starts where that is impossible."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def becomes(flower: FlowerProcess, task_id: str, state: str) -> dict[str, Any]:
 
 
 def sent(flower: FlowerProcess) -> float:
-    """How many `task-sent` events of ordered tasks it has heard."""
+    """Return the number of `task-sent` events of ordered tasks that came in."""
     lines = flower.get("/metrics").splitlines()
     ours = [line for line in lines if line.startswith("flower_events_total") and 'task="worker.act"' in line]
     return sum(float(line.rsplit(" ", 1)[1]) for line in ours if 'type="task-sent"' in line)

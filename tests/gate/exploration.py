@@ -153,11 +153,11 @@ class Explorer:
         for key, nexts in self.edges.items():
             for each in nexts:
                 before.setdefault(each, set()).add(key)
-        reached, todo = set(self.drained), list(self.drained)
-        while todo:
-            new = before.get(todo.pop(), set()) - reached
+        reached, pending = set(self.drained), list(self.drained)
+        while pending:
+            new = before.get(pending.pop(), set()) - reached
             reached |= new
-            todo += new
+            pending += new
         return set(self.edges) - reached
 
     # -- nodes -------------------------------------------------------------

@@ -35,7 +35,7 @@ class Two:
         self.gate = build_gate(self.app)
 
     def parked(self) -> list[int]:
-        """How many tasks each of them holds."""
+        """Return the number of tasks that each of them holds."""
         entries = self.gate.keyspace.partitions[0].entries
         return [int(client.hlen(entries)) for client in self.clients]
 

@@ -44,7 +44,7 @@ def park(gate: Gate, id: str) -> bool:
 
 
 def scripts_run(port: int) -> int:
-    """How many scripts a server was asked to run."""
+    """Return the number of scripts that a server was asked to run."""
     with redis.Redis(port=port, password=PASSWORD) as client:
         return int(client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
 

@@ -52,7 +52,7 @@ class Guarded:
 
     @property
     def tls(self) -> dict[str, Any]:
-        """How a client connects."""
+        """Return the connection options of a client."""
         made = self.made
         return {"ssl_ca_certs": str(made.ca), "ssl_certfile": str(made.crt), "ssl_keyfile": str(made.key)}
 

@@ -47,7 +47,7 @@ class Silent:
         self.app = Celery("gate-tests", broker=url, set_as_current=False)
 
     def connections(self) -> int:
-        """How many there were since the last look: each stands for one timeout that was waited for."""
+        """Count the connections since the last call: each stands for one timeout that was waited for."""
         self._listener.setblocking(False)
         many = 0
         with suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""When a sweeper sweeps, whatever comes in meanwhile, and how many of them do."""
+"""The times of sweeps, whatever comes in meanwhile, and the number of workers that make them."""
 
 from __future__ import annotations
 

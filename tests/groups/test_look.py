@@ -121,12 +121,12 @@ def between_pages(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[]
     one = Reader.one
 
     def do_after_first(wanted: str, do: Callable[[], object]) -> None:
-        todo = [do]
+        pending = [do]
 
         def watched(self: Reader, command: str, *args: Any, **options: Any) -> Any:
             reply = one(self, command, *args, **options)
-            if args[:1] == (wanted,) and todo:
-                todo.pop()()
+            if args[:1] == (wanted,) and pending:
+                pending.pop()()
             return reply
 
         monkeypatch.setattr(Reader, "one", watched)

@@ -377,12 +377,12 @@ def test_letters_that_come_and_go_between_two_pages(shop: Shop, monkeypatch: pyt
     for n in range(25):
         shop.send(f"k{n}", f"t{n}")
         shop.groups.drop(f"k{n}", f"t{n}")
-    one, todo = Reader.one, [3, 20, 24]
+    one, pending = Reader.one, [3, 20, 24]
 
     def watched(self: Reader, command: str, *args: Any) -> Any:
         reply = one(self, command, *args)
-        if command == "lrange" and todo:
-            ids, todo[:] = list(todo), []
+        if command == "lrange" and pending:
+            ids, pending[:] = list(pending), []
             for n in ids:
                 if change == "come":
                     shop.send(f"new{n}", f"new{n}")

@@ -47,7 +47,7 @@ def groups(world: World) -> Groups:
 
 
 def calls(world: World) -> dict[str, int]:
-    """How often each command was called, those inside of scripts too."""
+    """Return the number of calls of each command, those inside of scripts too."""
     return {name.removeprefix("cmdstat_"): each["calls"] for name, each in world.redis.info("commandstats").items()}
 
 

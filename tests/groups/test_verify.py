@@ -78,7 +78,7 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
 def test_long_messages_are_read_a_few_at_a_time(
     world: World, groups: Groups, monkeypatch: pytest.MonkeyPatch, size: int, most: int
 ) -> None:
-    """How long they are is not known before the first ones were read."""
+    """Their length is not known before the first ones were read."""
     monkeypatch.setattr(verify, "BYTES", 10_000 if size else 1_000_000)
     monkeypatch.setattr(verify, "CENSUS", 40)
     for n in range(200):

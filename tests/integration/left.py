@@ -35,7 +35,7 @@ def left_over(client: redis.Redis) -> dict[str, list[str]]:
 
 
 def parked(client: redis.Redis) -> int:
-    """How many entries have passed the gate."""
+    """Return the number of entries that have passed the gate."""
     return int(client.hget(KEYS.stats, "tasks_parked") or 0)
 
 

@@ -16,7 +16,7 @@ Callback = Callable[..., Any]
 
 
 class LoopPool(BasePool):
-    """Who gives it a task waits until the loop has it. In a callback the loop would wait for itself, for ever."""
+    """A pool whose callers wait until the loop has their task. In a callback the loop would wait for itself."""
 
     signal_safe = False
 

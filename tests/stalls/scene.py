@@ -100,7 +100,7 @@ class Scene:
 
 
 def begun(stage: Stage) -> int:
-    """How many tasks have a lease."""
+    """Return the number of tasks with a lease."""
     return sum(record.startswith(b"running ") for record in stage.redis.hvals("{groupfifo:0}:flight"))
 
 

@@ -172,7 +172,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
 
 
 def _commands(stage: Stage) -> tuple[int, float]:
-    """How many the server sees while tasks come due and until all have ended, and in how many seconds."""
+    """Return the number of commands while tasks come due and until all have ended, and the seconds that took."""
     before, since = sum(stage.gate.commands().values()), time.monotonic()
     rest(since + (ETAS + 2) * APART)
     until(lambda: not stage.watch.missing(), stage.describe)

@@ -147,7 +147,7 @@ def _tickets_come_in(stage: Stage, busy: list[Worker]) -> Iterator[None]:
 
 
 def _pings(stage: Stage, busy: list[Worker], since: float) -> list[set[str]]:
-    """Who answers within a second, some times."""
+    """Ping the workers some times, and return each time those that answer within a second."""
     names, answered = [worker.hostname for worker in busy], []
     for number in range(1, PINGS + 1):
         rest(since + number * STOP_AT / (PINGS + 1))

@@ -108,7 +108,7 @@ SLOTS = 8
 
 @pytest.fixture(scope="module")
 def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """How many slots work at the same time, after a reconnect in the middle of as many runs."""
+    """Return the number of slots that work at one time, after a reconnect in the middle of as many runs."""
     with opened(tmp_path_factory.mktemp("slots") / "stage", worker_prefetch_multiplier=1) as stage:
         _launch(stage, SLOTS)
         for worker in stage.workers:

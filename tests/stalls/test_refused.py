@@ -36,7 +36,7 @@ def _foreign_keys(stage: Stage) -> Iterator[None]:
 
 
 class Refusal(NamedTuple):
-    """How the gate refuses, what its server calls that, and for how long it does."""
+    """A way of the gate to refuse, its name at the server, and its length."""
 
     refusing: Callable[[Stage], AbstractContextManager[None]]
     name: str

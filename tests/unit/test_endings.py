@@ -1,4 +1,4 @@
-"""How runs end in one worker, without a gate and without Celery."""
+"""The ends of runs in one worker, without a gate and without Celery."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_the_first_that_works() -> None:
 
 
 def test_it_is_kept_also_when_an_earlier_one_is_back(caplog: pytest.LogCaptureFixture) -> None:
-    """Who went back by itself would part from those that can't reach it yet."""
+    """A client that went back by itself would part from those that can't reach it yet."""
     first, second = Server(), Server()
     failover = failover_of(first, second)
     first.error = GONE

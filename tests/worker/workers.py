@@ -246,7 +246,7 @@ class Crew:
         return left
 
     def begun(self) -> int:
-        """How many tasks have a lease."""
+        """Return the number of tasks with a lease."""
         return sum(record[:8] == b"running " for record in self.redis.hvals("{groupfifo:0}:flight"))
 
     def all_slots(self) -> None:
