@@ -1,8 +1,9 @@
--- advance: let due ETAs join the lines of their groups, and continue walks over empty places; many in one call.
+-- advance: let due ETAs join the lines of their groups, end blocks, and continue walks over empty places; many in one
+-- call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
--- KEYS[11-] places  (list)   waiting, and group (hash), of the group of each member
+-- KEYS[11-] line    (list)   of the group of each member
 -- KEYS[..] lists    (list)   the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] many      (count)  members
@@ -12,37 +13,45 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups)
---@include keys release advance again crowd
+--@include keys write record entry release advance again crowd operate
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local lists, out, bytes, done = named_lists(11 + 2 * many, 5, named), {}, 0, 0
+local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
 steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
-  local key, arg = 11 + 2 * done, 5 + named + 2 * done
-  local waiting, group_key, member, group = KEYS[key], KEYS[key + 1], ARGV[arg], ARGV[arg + 1]
+  local line, arg = KEYS[11 + done], 5 + named + 2 * done
+  local member, group = ARGV[arg], ARGV[arg + 1]
+  local g = open_group(group)
   if redis.call('ZREM', K.due, member) == 0 then -- done by another call, or by a repetition of this one
-    heads_again(lists, group_key, out)
+    heads_again(lists, g, out)
   else
     local kind, id = string.sub(member, 1, 1), string.match(member, '%S+$')
     local entry, corrupt
-    if kind == 'e' then
+    local r = kind == 'b' and record_of(g, id)
+    if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
+      local why = string.match(redis.call('HGET', K.flags, 'b ' .. group) or '', '"why": ("{.-}")')
+      local text = withdraw(id, group, g)
+      if why then
+        set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
+      end
+    elseif kind == 'e' then
       entry, corrupt = read_entry(id)
-    elseif kind == 'x' then
-      free_slot(group_key, id)
+      add_to(g, 'aside', -1)
     end
     if entry then
-      redis.call('RPUSH', waiting, entry.us .. ' ' .. id)
+      redis.call('RPUSH', line, entry.us .. ' ' .. id)
     elseif corrupt then
       set_aside(id, group, 'corrupt', corrupt)
-      count_out(group)
     end
-    local head = kind == 'e' and redis.call('HLEN', group_key) == 0 and redis.call('LINDEX', waiting, 0)
+    local head = kind ~= 'a' and #g == 0 and redis.call('LINDEX', line, 0)
     local first = head and read_entry(string.match(head, '^%d+ (.*)$') or '')
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
-      advance(lists, waiting, group_key, group, out)
+      advance(lists, line, group, g, out)
+    else
+      write_group(group, g)
     end
   end
   done = done + 1

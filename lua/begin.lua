@@ -1,23 +1,31 @@
--- begin: give the lease, with a new fence, to a worker that received a ticket.
+-- begin: let a worker that received a ticket run its task, with a new fence.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
+-- KEYS[10] runs   (hash)    of the worker, see lib/run.lua
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] id      (text)
--- ARGV[4] drawn   (number)  of the ticket's release
--- ARGV[5] owner   (text)    the worker
--- ARGV[6] call    (text)    this call's own name
--- ARGV[7] ttl     (ms)
+-- ARGV[4] group   (text)
+-- ARGV[5] drawn   (number)  of the ticket's release
+-- ARGV[6] owner   (text)    the worker
+-- ARGV[7] lane    (number)  of the worker; no other run is in it
+-- ARGV[8] call    (text)    this call's own name
+-- ARGV[9] ttl     (ms)      of the worker's lease
 -- Returns {1, fence} begun, by this call, now or before · {0} the ticket is stale
--- Complexity O(log leases)
---@include flight unreadable
-local id, drawn, owner, call, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+-- Complexity O(log due)
+--@include keys clock write record entry run
+local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
+local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
-local fence = begin_run(id, drawn, owner, call, ttl, true)
+local g = open_group(group)
+local fence = begin_run(group, g, id, drawn, owner, call, true)
 if fence then
+  write_group(group, g)
+  redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
+  keep_lane(runs, lane, call .. ' ' .. group .. ' ' .. id .. ' -', owner, ttl)
   return { 1, fence }
 end
-local r = read_or_set_aside(id)
-if r and r.release == drawn and r.state == 'running' and r.owner == owner and r.call == call then
+local r = record_of(g, id)
+if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call == call then
   return { 1, r.fence }
 end
 return { 0 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from lua.inline import inline_functions, unpack_table
@@ -109,7 +109,7 @@ class Sources:
             lines += _dense(self.parts[part].lines)
         # redis_call: saves two look-ups in each of some thirty commands, a fortieth of a script's time.
         text = "\n".join([*lines, "", *source.lines]).replace("redis.call(", "redis_call(")
-        text = re.sub(r"\n{3,}", "\n\n", unpack_table(inline_functions(text, source.name), "K"))
+        text = _compiled(text, source.name)
         head = [f"-- Made of {source.name} by `make scripts`: change that file, not this one.", "--", *source.head]
         return "\n".join(head) + "\n" + text
 
@@ -122,6 +122,11 @@ class Sources:
             found |= dict.fromkeys(self._in_order(self.parts[name], (*under, name)))
             found[name] = None
         return list(found)
+
+
+@cache
+def _compiled(text: str, name: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", unpack_table(inline_functions(text, name), "K"))
 
 
 def _dense(lines: Sequence[str]) -> list[str]:

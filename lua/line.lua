@@ -1,7 +1,7 @@
 -- line: read places of a line that are not empty, from a place on.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
--- KEYS[10] waiting (list)  of the group
+-- KEYS[10] line    (list)  of the group
 -- ARGV[1-2]        clock, tag
 -- ARGV[3] start    (count) the first place
 -- ARGV[4] limit    (count) places to return
@@ -10,12 +10,12 @@
 -- Complexity O(most): empty places cost a microsecond each
 --@include keys
 local SLICE, TEXTS = 500, 100 -- places, and messages, that are in hand at a time
-local waiting, start, limit, most = KEYS[10], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local line, start, limit, most = KEYS[10], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local sub, find, match = string.sub, string.find, string.match
 
 local found, at, count = {}, start, 0
 while at >= 0 and at < start + most and count < limit do
-  local items, ids = redis.call('LRANGE', waiting, at, at + (at == start and TEXTS or SLICE) - 1), {}
+  local items, ids = redis.call('LRANGE', line, at, at + (at == start and TEXTS or SLICE) - 1), {}
   for i = 1, #items do
     ids[i] = sub(items[i], (find(items[i], ' ', 1, true) or 0) + 1)
   end

@@ -3,10 +3,8 @@
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
--- KEYS[12] waiting  (list)   of the old group
--- KEYS[13] group    (hash)   of the old group
--- KEYS[14] line     (list)   of the new group
--- KEYS[15] into     (hash)   of the new group
+-- KEYS[12] line     (list)   of the old group
+-- KEYS[13] new_line  (list)   of the new group
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
@@ -15,12 +13,13 @@
 -- ARGV[7-] us, id, entry     of each place that the caller saw; the entry's text for the new group,
 --                                  or '' where the place is empty
 -- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
--- Complexity O(entries · log groups)
---@include keys release advance once operate
-local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
+-- Complexity O(entries)
+--@include keys record flag entry advance once operate
+local audit, line, new_line = KEYS[10], KEYS[12], KEYS[13]
 local group, new = ARGV[5], ARGV[6]
 
-if redis.call('HEXISTS', KEYS[15], 'draining') == 1 then
+local g, into = open_group(group), open_group(new)
+if has_flag(into, 'd') then
   return { -1 }
 end
 local moved, out = 0, {}
@@ -29,19 +28,19 @@ for i = 7, #ARGV, 3 do
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
   local stands = text_in_line(us, id)
-  if redis.call('LINDEX', waiting, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
-    redis.call('LPOP', waiting)
+  if redis.call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
+    redis.call('LPOP', line)
     if stands then
-      redis.call('RPUSH', KEYS[14], us .. ' ' .. id)
+      redis.call('RPUSH', new_line, us .. ' ' .. id)
       redis.call('HSET', K.entries, id, text)
-      count_out(group)
-      redis.call('ZINCRBY', K.depth, 1, new)
       moved = moved + 1
+    else
+      add_to(g, 'empty', -1)
     end
   end
 end
-advance({}, waiting, group_key, group, out)
-advance({}, KEYS[14], KEYS[15], new, out)
+advance({}, line, group, g, out)
+advance({}, new_line, new, into, out)
 if moved > 0 then
   note(audit, ARGV[3])
 end

@@ -1,11 +1,10 @@
 -- park: let an entry join the line of its group; the first one is released at once.
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
--- KEYS[10] waiting   (list)    "<parked us> <id>" of the group's parked entries, head first
--- KEYS[11] group     (hash)    "f <id>" of each entry in flight; flags
--- KEYS[12] producer  (string)  "<last number>" of this producer
--- KEYS[13] wake      (list)    wakes one sweeping worker
--- KEYS[14] list      (list)    the broker's list of the entry's queue; absent on other brokers
+-- KEYS[10] line      (list)    "<parked us> <id>" of the group's parked entries, head first
+-- KEYS[11] producer  (string)  "<last number>" of this producer, then id and text of the entry that it dropped
+-- KEYS[12] wake      (list)    wakes one sweeping worker
+-- KEYS[13] list      (list)    the broker's list of the entry's queue; absent on other brokers
 -- ARGV[1-2]          clock, tag
 -- ARGV[3]  id        (text)
 -- ARGV[4]  group     (text)
@@ -16,72 +15,74 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
+-- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
+-- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
---         · {-1} the id is parked or running already · {-2} the group is draining
--- Complexity O(log groups)
---@include keys flight release advance again replace
-local waiting, group_key, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+--         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
+--         · {-1} the id is parked or running already · {-2} the group is draining · {-3} it is full
+-- Complexity O(1); O(log due) with a delay
+--@include keys group write record flag entry number schedule release advance again replace overflow
+local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local delay, count, keep, replaces = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
--- Timeline of a lost reply: the script runs, the connection breaks, the task runs and ends, the client
--- repeats the call. The id is gone by then; the producer's number is not.
-if count <= tonumber(redis.call('GET', producer) or 0) then
-  local words = {}
-  heads_again({ [queue] = list }, group_key, words)
-  return { 2, unpack(words) }
-end
-local us = K.us_text
+local us, busy = K.us_text, is_busy(group)
+local g = (most or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
-local is_free, draining = read_flags(group_key)
+local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
-local out, joins = {}, delay <= 0 and not draining
-local first = joins and redis.call('RPUSHX', waiting, us .. ' ' .. id) == 0
-local known = draining and redis.call('HEXISTS', K.entries, id) == 1
-  or not draining and redis.call('HSETNX', K.entries, id, text) == 0
+local joins = delay <= 0 and not refused
+local first = joins and redis.call('RPUSHX', line, us .. ' ' .. id) == 0
+local known = refused and redis.call('HEXISTS', K.entries, id) == 1
+  or not refused and redis.call('HSETNX', K.entries, id, text) == 0
+local last, repeated = keep_number(producer, number, keep)
 
-if known then
-  if joins and not first then
-    redis.call('RPOP', waiting) -- it has its place already
+local lists, out, name, r = { [queue] = list }, {}, nil, nil
+local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
+if drops then
+  refused, first = make_room(line, group, g, id, text, delay, out)
+  redis.call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
+end
+if known and not repeated then
+  name, r, g = name_replacement(id, group, replaces)
+end
+if (known or repeated) and joins and not first then
+  redis.call('RPOP', line) -- it has, or had, its place already
+end
+if repeated then
+  if not known and not refused then
+    redis.call('HDEL', K.entries, id)
   end
-  local name, r = name_replacement(id, group, replaces)
-  if not name then
-    return { -1 }
-  elseif r then
-    store_continuation(name, r, queue, cut, message, delay)
-    write_flight(name, r)
-    redis.call('SET', producer, ARGV[9], 'PX', keep)
-    return { 1 }
-  elseif draining then
-    return { -2 }
-  end
-  id = name
+  out[1], out[2] = string.match(last, ' (%S+) (.*)')
+  heads_again(lists, open_group(group), out)
+  return { string.find(last, ' ', 1, true) and 3 or 2, unpack(out) }
+elseif known and not name or refused and not r then
+  restore_number(producer, last, keep) -- a repetition gets this answer, too
+  return { known and not name and -1 or refused }
+elseif r then
+  store_continuation(group, r, queue, cut, message, delay)
+  write_group(group, g)
+  return { 1 }
+elseif known then
+  id, g = name, not busy and open_group(group)
   redis.call('HSET', K.entries, id, text)
-elseif draining then
-  return { -2 }
 end
 
-if joins and (known and not first or first and not is_free) then
-  redis.call('RPUSH', waiting, us .. ' ' .. id)
-end
-redis.call('SET', producer, ARGV[9], 'PX', keep)
-redis.call('ZINCRBY', K.depth, 1, group)
-redis.call('HINCRBY', K.stats, 'tasks_parked', 1)
 if delay > 0 then
-  local at = K.ETAS + K.ms + delay
-  local sooner = redis.call('ZRANGEBYSCORE', K.due, K.ETAS, at, 'LIMIT', 0, 1)
-  redis.call('ZADD', K.due, at, 'e ' .. group .. ' ' .. id)
-  if not sooner[1] then
-    redis.call('LPUSH', wake, us)
-    redis.call('LTRIM', wake, 0, 0)
-    redis.call('PEXPIRE', wake, 5000)
+  g = open_group(group)
+  schedule(group, g, id, delay, wake)
+elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
+  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
+  local head = new_record(id, queue)
+  g[1] = head
+  release(lists, group, g, head, entry, out)
+else
+  if known or first then
+    redis.call('RPUSH', line, us .. ' ' .. id)
   end
-elseif is_free and first then -- no entry is before it
-  local entry = { us = us, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  take_slot(group_key, id)
-  release({ [queue] = list }, id, '0', group, entry, out)
-elseif is_free then
-  advance({ [queue] = list }, waiting, group_key, group, out)
+  if not busy and #g == 0 then
+    advance(lists, line, group, g, out)
+  end
 end
-return { 1, out[1], out[2] }
+return { drops and 3 or 1, out[1], out[2], out[3], out[4] }

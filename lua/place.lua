@@ -5,7 +5,7 @@
 -- end, as whatever leaves a line leaves it at the front.
 --
 -- KEYS[1-9]        the gate's own, see lib/keys.lua
--- KEYS[10] waiting (list)  of the group
+-- KEYS[10] line    (list)  of the group
 -- ARGV[1-2]        clock, tag
 -- ARGV[3] us       (us)    time when the entry was parked
 -- ARGV[4] id       (text)
@@ -13,16 +13,16 @@
 -- ARGV[6] most     (count) places to look at
 -- Returns {place, below}: -1 it was not found · for the next call, 0 when no places are left
 -- Complexity O(log places), or O(most)
-local waiting, us, item = KEYS[10], tonumber(ARGV[3]), ARGV[3] .. ' ' .. ARGV[4]
+local line, us, item = KEYS[10], tonumber(ARGV[3]), ARGV[3] .. ' ' .. ARGV[4]
 local below, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local first = math.max(below - most, 0)
 if below < 0 then
-  below = redis.call('LLEN', waiting)
+  below = redis.call('LLEN', line)
   local last = below
   while first < last do
     local middle = math.floor((first + last) / 2)
-    local there = redis.call('LINDEX', waiting, middle)
+    local there = redis.call('LINDEX', line, middle)
     if tonumber(string.match(there, '^%d+') or 0) < us then
       first = middle + 1
     else
@@ -33,7 +33,7 @@ if below < 0 then
 else
   most, below = below - first, first
 end
-for at, each in ipairs(redis.call('LRANGE', waiting, first, first + most - 1)) do
+for at, each in ipairs(redis.call('LRANGE', line, first, first + most - 1)) do
   if each == item then
     return { first + at - 1, 0 }
   end

@@ -3,8 +3,7 @@
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
--- KEYS[12] waiting  (list)   of the group
--- KEYS[13] group    (hash)
+-- KEYS[12] line     (list)   of the group
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
@@ -14,33 +13,35 @@
 -- ARGV[8] most      (bytes)  of entries in one answer; and one entry more
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
 --         many were taken out, and which, '' for the entry of one that had failed · to publish
--- Complexity O(limit · log groups)
---@include keys flight release unreadable advance once operate
-local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
+-- Complexity O(limit)
+--@include keys clock write record entry advance once operate
+local audit, line = KEYS[10], KEYS[12]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 if bound == 0 then
-  bound = K.us
+  bound = tonumber(K.us_text)
 end
-local gone, more, out, bytes = {}, 0, {}, 0
+local g, gone, more, out, bytes = open_group(group), {}, 0, {}, 0
 local function take_out(id)
-  local text, failed = withdraw(id, group_key, group)
+  local text, failed = withdraw(id, group, g)
   bytes = bytes + #text
   gone[#gone + 1] = id
   gone[#gone + 1] = failed and '' or text
 end
 for step = 1, limit do
-  local item = redis.call('LPOP', waiting)
+  local item = redis.call('LPOP', line)
   if not item then
     break
   end
   local us, id = string.match(item, '^(%d+) (.*)$')
   if us and tonumber(us) > bound then
-    redis.call('LPUSH', waiting, item)
+    redis.call('LPUSH', line, item)
     break
   end
   if text_in_line(us, id or '') then
     take_out(id)
+  else
+    add_to(g, 'empty', -1)
   end
   if step == limit or bytes >= most then
     more = 1
@@ -48,13 +49,16 @@ for step = 1, limit do
   end
 end
 if more == 0 then -- the head comes last: otherwise the next entry would go out
-  for _, id in ipairs(in_flight(group_key)) do
-    local r, entry = read_or_set_aside(id), read_entry(id)
-    if r and r.state ~= 'running' and entry and tonumber(entry.us) <= bound then
-      take_out(id)
+  for at = #g, 1, -1 do
+    local r = g[at]
+    local entry = r.state ~= 'r' and read_entry(r.id)
+    if entry and tonumber(entry.us) <= bound then
+      take_out(r.id)
     end
   end
-  advance({}, waiting, group_key, group, out)
+  advance({}, line, group, g, out)
+else
+  write_group(group, g)
 end
 note(audit, ARGV[3])
 local reply = { digits(bound), more, #gone / 2, unpack(gone) }

@@ -5,22 +5,26 @@
 -- ARGV[1-2]        clock, tag
 -- ARGV[3] named    (count)  lists
 -- ARGV[4-] queues  (text)   their names
--- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
+-- ARGV[..] group, id, fence, lost  of each: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: surrendered · to publish
--- Complexity O(entries · log groups)
---@include keys flight release unreadable resume again
+-- Complexity O(entries · log on_the_way)
+--@include keys clock record entry release run resume again
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
-for i = 4 + count, #ARGV, 3 do
-  local id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local r = read_or_set_aside(id)
-  if r and r.state == 'running' and r.fence == fence then
+for i = 4 + count, #ARGV, 4 do
+  local group, id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local g = open_group(group)
+  local r = running(g, id, fence)
+  if r then
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
-    resume(lists, id, r, out, true)
+    resume(lists, group, g, r, out, true)
     given = given + 1
   else -- it may be a repetition of this call
-    ask_again(lists, id, out)
+    local other = record_of(g, id)
+    if other then
+      ask_again(lists, other, out)
+    end
   end
 end
 if given > 0 then -- a full Redis refuses it, unless memory was freed before

@@ -18,7 +18,9 @@ from typing import Any, Protocol
 import redis
 from redis.exceptions import NoPermissionError
 
-logger = logging.getLogger(__name__)
+from celery_groupfifo.printing import escaping
+
+logger = escaping(logging.getLogger(__name__))
 
 #: A refusal to let a connection give itself a name. Redis 6.2 names no subcommand.
 _NO_NAME = re.compile(r"'client(\|setname)?'", re.IGNORECASE)

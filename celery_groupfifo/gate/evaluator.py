@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ExecAbortError, NoScriptError, ResponseError
 
 from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
+from celery_groupfifo.gate.packing import pack
 from celery_groupfifo.gate.refusals import checked_version
+from celery_groupfifo.gate.stream import Stream
 
 
 def load(connection: Any, names: Sequence[str]) -> None:
@@ -58,6 +60,9 @@ class Ahead:
         return self._connection.read_response()
 
 
+_MULTI, _EXEC = pack(["MULTI"]), pack(["EXEC"])
+
+
 class Evaluator:
     """The scripts of one server.
 
@@ -68,8 +73,12 @@ class Evaluator:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    def call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    def call(self, name: str, command: bytes) -> Any:
         """Run a script once; load it first when the server does not know it.
+
+        Args:
+            name: Of the script.
+            command: Its run, packed.
 
         Raises:
             redis.ConnectionError, redis.TimeoutError: The script may or may not have run.
@@ -79,10 +88,10 @@ class Evaluator:
         connection = self._connections.take()
         try:
             try:
-                reply = self._evaluate(connection, name, keys, args)
+                reply = _evaluated(connection, command)
             except NoScriptError:
                 load(connection, [name])
-                reply = self._evaluate(connection, name, keys, args)
+                reply = _evaluated(connection, command)
         except ResponseError:
             self._connections.give_back(connection)  # an error is an answer like any other: the connection is fine
             raise
@@ -111,6 +120,67 @@ class Evaluator:
             raise
         self._connections.give_back(connection)
 
-    def _evaluate(self, connection: Any, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        connection.send_command("EVALSHA", scripts.sha(name), len(keys), *keys, *args)
-        return connection.read_response()
+    @contextmanager
+    def stream(self) -> Iterator[Stream]:
+        """Lend a connection for many small commands. Its answers are all read, unless an exception ends it."""
+        connection = self._connections.take()
+        try:
+            yield Stream(connection)
+        except BaseException:
+            self._connections.close(connection)
+            raise
+        self._connections.give_back(connection)
+
+    def run_all(self, commands: Sequence[bytes], load: str | None = None) -> list[Any]:
+        """Run scripts as one transaction.
+
+        Args:
+            commands: The runs, packed.
+            load: A script to load first, in the same transaction.
+
+        Returns:
+            The answer of each run, or its error.
+
+        Raises:
+            redis.ConnectionError, redis.TimeoutError: The runs may or may not have happened.
+            redis.ResponseError: Redis refused them, and none has happened.
+        """
+        first = [] if load is None else [pack(["SCRIPT", "LOAD", scripts.source(load)])]
+        connection = self._connections.take()
+        try:
+            connection.send_packed_command([b"".join([_MULTI, *first, *commands, _EXEC])])
+            replies = _answers(connection, len(first) + len(commands))
+        except ResponseError:
+            self._connections.give_back(connection)
+            raise
+        except BaseException:
+            self._connections.close(connection)
+            raise
+        self._connections.give_back(connection)
+        return replies[len(first) :]
+
+
+def _answers(connection: Any, count: int) -> list[Any]:
+    """Return the answers of a transaction of so many commands."""
+    refused = [error for error in (_refusal(connection) for _ in range(count + 1)) if error is not None]
+    try:
+        replies = list(connection.read_response())
+    except ExecAbortError as error:
+        raise (refused or [error])[0] from None
+    if refused:  # MULTI itself: each has run by itself, or not at all
+        raise refused[0]
+    return replies
+
+
+def _refusal(connection: Any) -> ResponseError | None:
+    """Read the answer to MULTI or to a command that was queued; return the error, if it is one."""
+    try:
+        connection.read_response()
+    except ResponseError as error:
+        return error
+    return None
+
+
+def _evaluated(connection: Any, command: bytes) -> Any:
+    connection.send_packed_command([command])
+    return connection.read_response()

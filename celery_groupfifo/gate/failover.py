@@ -17,8 +17,9 @@ from celery.utils.log import get_logger
 from redis.exceptions import RedisError, ResponseError
 
 from celery_groupfifo.gate.connections import Connections
+from celery_groupfifo.printing import escaping
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 
 class Failover:

@@ -6,6 +6,7 @@ Each call may be repeated after a lost reply.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,18 +16,26 @@ from uuid import uuid4
 
 from celery import Celery
 
-from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names, quote
-from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names, task_of
+from celery_groupfifo.gate.model import UNDER_WAY, Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
+from celery_groupfifo.gate.packing import ScriptArguments
+from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
-from celery_groupfifo.gate.store import ScriptArguments, Store
-from celery_groupfifo.settings import Settings, read_settings
+from celery_groupfifo.gate.store import Store
+from celery_groupfifo.printing import escaping
+from celery_groupfifo.settings import NO_BREAKER, Settings, read_settings
+
+logger = escaping(logging.getLogger(__name__))
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
 PRODUCER_KEEP_MS = 600_000
+
+#: Words of a park's answer, see lua/park.lua.
+DROPPED, KNOWN, FULL = 3, -1, -3
 
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
@@ -63,6 +72,16 @@ class Gate(Recovery):
             first = Number(uuid4().hex, 1)
         return [Number(first.producer, first.value + i) for i in range(many)]
 
+    def numbers_of(self, entries: Sequence[Entry]) -> list[Number]:
+        """Return numbers for the parks of entries in one round trip.
+
+        One that may drop or replace another task has a producer of its own: its number must be the producer's last one
+        when the gate keeps the dropped task, or the second script runs.
+        """
+        numbers = self.numbers(len(entries))
+        pairs = zip(numbers, entries, strict=True)
+        return [Number(uuid4().hex, 1) if entry.drops or entry.exchanges else number for number, entry in pairs]
+
     def park(self, entry: Entry, number: Number, replaces: bool = False, producer: Any = None) -> bool:
         """Let an entry join the line of its group.
 
@@ -73,15 +92,22 @@ class Gate(Recovery):
             producer: See `publish`.
 
         Returns:
-            False when the id is parked or running already; nothing was done then.
+            False when the id is parked or running already, or the entry itself is `dropped`; nothing was done then.
 
         Raises:
             GateUnavailable: It may or may not be parked; call again with the same number.
             GroupDraining: The group takes no new entries.
+            GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
         reply = self.store.run("park", keys, *self._park_call(keys, entry, number, replaces))
-        self._producers.append(Number(number.producer, number.value + 1))
+        if reply[0] == KNOWN and entry.exchanges:
+            code = self._exchange(entry, number)
+            if code == 0:  # it has ended since
+                return self.park(entry, number, replaces, producer)
+            reply = [KNOWN if code == 1 else UNDER_WAY]
+        if reply[0] != DROPPED:
+            self._producers.append(Number(number.producer, number.value + 1))
         answer = self._parked(reply, entry, producer)
         if isinstance(answer, GroupFifoError):
             raise answer
@@ -94,7 +120,7 @@ class Gate(Recovery):
 
         Args:
             entries: To park.
-            numbers: As many, from `numbers()`.
+            numbers: As many, from `numbers_of()`.
             producer: See `publish`.
 
         Returns:
@@ -108,15 +134,37 @@ class Gate(Recovery):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *self._park_call(keys, entry, number, False)))
         replies = self.store.run_all("park", calls)
-        if numbers:
-            self._producers.append(Number(numbers[-1].producer, numbers[-1].value + 1))
+        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
+        if used:
+            self._producers.append(Number(used[-1].producer, used[-1].value + 1))
         pairs = zip(replies, entries, strict=True)
-        return [self._parked(reply, entry, producer) for reply, entry in pairs]
+        answers = [self._parked(reply, entry, producer) for reply, entry in pairs]
+        for at, entry in enumerate(entries):
+            if answers[at] is False and entry.exchanges and not entry.dropped:
+                answers[at] = self._park_again(entry, numbers[at], producer)
+        return answers
+
+    def _park_again(self, entry: Entry, number: Number, producer: Any) -> bool | GroupFifoError:
+        """Park an entry by itself that may replace another one."""
+        try:
+            return self.park(entry, number, producer=producer)
+        except GateUnavailable:
+            raise  # the caller repeats them all
+        except GroupFifoError as error:
+            return error
+
+    def _exchange(self, entry: Entry, number: Number) -> int:
+        """Give the parked entry of the same id another one's message; see lua/exchange.lua."""
+        keys = self.keyspace.of_group(entry.group)
+        args: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message]
+        args += [number.value, PRODUCER_KEEP_MS]
+        return int(self.store.run("exchange", keys, [keys.producer(number.producer)], args)[0])
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
-        more = [keys.line(entry.group), keys.group(entry.group), keys.producer(number.producer), keys.wake]
+        more = [keys.line(entry.group), keys.producer(number.producer), keys.wake]
         if entry.list_key is not None:
             more.append(entry.list_key)
+        bound = entry.bound if entry.bound and not replaces else None
         return more, [
             entry.quoted_id,
             entry.group,
@@ -127,13 +175,21 @@ class Gate(Recovery):
             number.value,
             PRODUCER_KEEP_MS,
             int(replaces),
+            *((bound.most, int(entry.drops)) if bound else ()),
         ]
 
     def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
         if isinstance(reply, GroupFifoError):
             return reply
-        self.publish(reply[1:], producer)
-        return accepted(int(reply[0]), entry)
+        code, *rest = reply
+        if code == DROPPED:
+            name, text, *rest = rest
+            stored = StoredEntry.parse(text)
+            entry.dropped = task_of(name.decode()), stored.whole() if stored else text
+        elif code == FULL and entry.bound and entry.bound.overflow == "drop_new":
+            entry.dropped = entry.id, StoredEntry("", entry.group, "", entry.cut, entry.message).whole()
+        self.publish(rest, producer)
+        return accepted(int(code), entry)
 
     def revoke(self, task_id: str, note: str = "", group: Quoted | None = None) -> bytes | None:
         """Take out the entries of a task that do not run yet; their groups go on.
@@ -155,7 +211,7 @@ class Gate(Recovery):
 
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
-        more = [keys.line(group), keys.group(group), keys.producer(number.producer), keys.audit]
+        more = [keys.line(group), keys.producer(number.producer), keys.audit]
         args: list[Any] = [name, group, number.value, PRODUCER_KEEP_MS, note]
         code, *rest = self.store.run("revoke", keys, more, args)
         self._producers.append(Number(number.producer, number.value + 1))
@@ -165,28 +221,31 @@ class Gate(Recovery):
     # -- workers -----------------------------------------------------------
 
     def begin(self, ticket: Ticket, owner: Quoted, call: str = "") -> Ticket | None:
-        """Take the lease for a ticket that was received.
+        """Begin the run of a ticket that was received.
 
         Args:
-            ticket: As it came.
+            ticket: As it came, and with a lane of the worker that no other run is in.
             owner: The worker.
             call: Name of the call, from `call_name`, the same for every repetition; empty: a new one.
 
         Returns:
             The ticket with the fence of its run, the same for every repetition; None when the ticket is stale.
         """
-        return self.granted(ticket, self.store.run("begin", *self.begin_call(ticket, owner, call or self.call_name())))
+        arguments = self.begin_call(ticket, owner, call or self.call_name())
+        return self.granted(ticket, self.store.run("begin", *arguments))
 
     def begin_call(self, ticket: Ticket, owner: Quoted, call: str) -> ScriptArguments:
         """Return the call of a begin for the outbox, which sends many without waiting for their answers."""
-        return self._keys(ticket), [], [ticket.entry, ticket.release, owner, call, self.settings.ttl_ms]
+        keys = self._keys(ticket)
+        args: list[Any] = [ticket.entry, ticket.group, ticket.release, owner, ticket.lane, call, self.settings.ttl_ms]
+        return keys, [keys.runs(owner)], args
 
     def granted(self, ticket: Ticket, reply: Sequence[Any]) -> Ticket | None:
         """Read a begin's answer from the script's reply; see `begin`."""
         return ticket.begun(int(reply[1])) if reply[0] else None
 
     def finish(self, call: Finish) -> Finished:
-        """Give the lease back, release the group's next head, and take the worker's next task.
+        """End a run, release the group's next head, and take the worker's next task.
 
         After a final failure the group's policy decides instead, and no task is taken.
 
@@ -200,21 +259,24 @@ class Gate(Recovery):
         """Return the script for the end of a run, and its call; `finished` reads the answer."""
         if call.failure is not None and call.continuation is None:
             return "fail", self._fail_call(call, call.failure)
-        keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.line(group), keys.group(group), keys.calls(call.owner)]
-        args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.owner, call.caller, call.call]
-        args += [self.settings.ttl_ms, call.take, self.keep_ms, len(call.lists), *(name for name, _ in call.lists)]
+        keys, ticket = self._keys(call.ticket), call.ticket
+        more = [keys.line(ticket.group), keys.runs(call.owner)]
+        args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
+        args += [self.settings.ttl_ms, int(call.extends), call.take, ticket.release, ticket.lost]
+        args += [len(call.lists), *(name for name, _ in call.lists)]
         if call.continuation is not None:
             entry = call.continuation
-            args += [entry.queue, entry.cut, entry.message, entry.delay]
+            args += [entry.queue, entry.cut, entry.message, entry.delay, *([1] if entry.rejoins else ())]
         return "finish", (keys, more + [key for _, key in call.lists], args)
 
     def _fail_call(self, call: Finish, failure: Failure) -> ScriptArguments:
-        keys, group = self._keys(call.ticket), quote(call.key)
-        more = [keys.line(group), keys.group(group), keys.calls(call.owner)]
-        more += [keys.cancelled(group, call.ticket.fence), *(key for _, key in call.lists)]
-        args: list[Any] = [call.ticket.entry, group, call.ticket.fence, call.caller, call.call, self.keep_ms]
-        args += [failure.policy, failure.error, failure.flag(call.ticket.id), len(call.lists)]
+        keys, ticket = self._keys(call.ticket), call.ticket
+        more = [keys.line(ticket.group), keys.runs(call.owner), keys.cut_off(ticket.group, ticket.fence)]
+        more += [keys.failures(ticket.group)]
+        more += [key for _, key in call.lists]
+        args: list[Any] = [ticket.entry, ticket.group, ticket.fence, call.owner, ticket.lane, call.call]
+        args += [self.settings.ttl_ms, failure.policy, failure.why, failure.flag(ticket.id)]
+        args += [failure.lasts, *(failure.breaker or NO_BREAKER), len(call.lists)]
         return keys, more, args + [name for name, _ in call.lists]
 
     def finished(self, reply: Sequence[Any]) -> Finished:
@@ -241,40 +303,45 @@ class Gate(Recovery):
         """Return the call that surrenders heads of one partition, at most `BATCH`; see `surrender`."""
         args: list[Any] = [len(lists), *(name for name, _ in lists)]
         for ticket, lost in runs:
-            args += [ticket.entry, ticket.fence, int(lost)]
+            args += [ticket.group, ticket.entry, ticket.fence, int(lost)]
         return self._keys(runs[0][0]), [key for _, key in lists], args
 
-    def renew(self, owner: Quoted, tickets: Iterable[Ticket], calls: Mapping[Ticket, str] = _NO_CALLS) -> list[Ticket]:
-        """Renew all leases of a worker in one heartbeat.
+    def renew(self, owner: Quoted, runs: Iterable[Ticket], calls: Mapping[Ticket, str] = _NO_CALLS) -> list[Ticket]:
+        """Renew the lease of a worker in one heartbeat; runs that it has forgotten go back to their groups.
 
         Args:
             owner: The worker.
-            tickets: Of its runs.
-            calls: For each ticket without a fence the name of the call that begins it: the lease may have been granted,
-                and the answer not have come.
+            runs: Tickets of all its runs, with their lanes.
+            calls: For each ticket without a fence the name of the call that begins it: the run may have begun, and the
+                answer not have come.
 
         Returns:
-            The tickets whose lease is lost.
+            The tickets of runs that the worker has lost.
         """
         lost: list[Ticket] = []
-        every = list(tickets)
+        every = list(runs)
         for keys in self.keyspace.partitions:
             mine = [ticket for ticket in every if ticket.tag == keys.tag]
-            args: list[Any] = [self.settings.ttl_ms, self.keep_ms]
+            args: list[Any] = [owner, self.settings.ttl_ms]
             for ticket in mine:
-                args += [ticket.entry, ticket.fence or calls.get(ticket, "")]
-            reply = self.store.run("renew", keys, [keys.calls(owner)], args)
-            lost += [mine[place] for place in reply]
+                args += [ticket.lane, ticket.group, ticket.entry, ticket.fence or calls.get(ticket, "")]
+            many, *rest = self.store.run("renew", keys, [keys.runs(owner)], args)
+            lost += [mine[place] for place in rest[:many]]
+            words = [word.decode() for word in rest[many:]]
+            for group, name, fence in zip(words[::3], words[1::3], words[2::3], strict=True):
+                forgotten = Ticket(keys.tag, 0, 0, 0, name, Quoted(group), int(fence))
+                logger.warning("Task %s was forgotten by its worker, and goes back to its group.", forgotten.id)
+                self.surrender([(forgotten, True)])
         return lost
 
-    def forget(self, owner: Quoted) -> None:
-        """Forget the last calls of a worker that has ended and repeats none."""
+    def leave(self, owner: Quoted, lists: Lists = ()) -> None:
+        """End the lease of a worker that has ended; what it still has goes back to the heads of its groups."""
         for keys in self.keyspace.partitions:
-            self.store.forget(keys.calls(owner))
+            self.reclaim(keys, owner, owner, lists, silent=False)
 
     def lease(self, ticket: Ticket) -> float | None:
-        """Return the seconds left of a lease; None when it is lost."""
-        left = self.store.run("lease", self._keys(ticket), [], [ticket.entry, ticket.fence])
+        """Return the seconds left of the lease that a run has its group under; None when the run has lost it."""
+        left = self.store.run("lease", self._keys(ticket), [], [ticket.entry, ticket.group, ticket.fence])
         return None if left < 0 else left / 1000
 
 

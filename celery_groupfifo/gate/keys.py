@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~:@/,=+-]+")
 _SAFE = ":@/,=+"
 
 #: The order of the keys that every script gets first; see lua/lib/keys.lua.
-BASE = ("entries", "flight", "due", "depth", "on_the_way", "begins", "fence", "stats", "dead")
+BASE = ("entries", "groups", "due", "flags", "on_the_way", "begins", "fence", "stats", "dead")
 
 
 Quoted = NewType("Quoted", str)
@@ -49,10 +49,12 @@ def task_of(name: str) -> str:
     return unquote(name.partition(";")[0])
 
 
-#: Each kind of members of `due` has a range of scores, see lua/lib/keys.lua; kinds that are not in `_RANGES` share the
-#: last one.
+#: Each kind of members of `due` has a range of scores, see lua/lib/keys.lua; kinds that are not in `_RANGES` share
+#: the fourth one.
 RANGE = 10**14
-_RANGES = {"l": 0, "h": 1, "e": 2}
+_RANGES = {"w": 0, "h": 1, "e": 2}
+#: Time (ms) that a swept item is reserved for its worker.
+CLAIM_MS = 2_000
 
 
 def due_score(member: str, ms: float) -> float:
@@ -80,7 +82,7 @@ class Keys:
         self.tag = f"{namespace}:{partition}"
         self._stem = f"{prefix}{{{self.tag}}}:"
         self.base: list[str] = [self._stem + name for name in BASE]
-        self.entries, self.flight, self.due, self.depth, self.on_the_way = self.base[:5]
+        self.entries, self.groups, self.due, self.flags, self.on_the_way = self.base[:5]
         self.begins, self.fence, self.stats, self.dead = self.base[5:]
         self.wake = self._stem + "wake"
         self.pulse = self._stem + "pulse"
@@ -92,17 +94,17 @@ class Keys:
         """Return the list of a group's parked entries."""
         return f"{self._stem}w:{group}"
 
-    def group(self, group: Quoted) -> str:
-        """Return the hash of a group's own state."""
-        return f"{self._stem}g:{group}"
-
-    def cancelled(self, group: Quoted, fence: int | str) -> str:
-        """Return the list of entries that a failed run cancels."""
+    def cut_off(self, group: Quoted, fence: int | str) -> str:
+        """Return the list of entries that a failed run has cut off their line."""
         return f"{self._stem}d:{group}:{fence}"
 
-    def calls(self, owner: Quoted) -> str:
-        """Return the hash of a worker's last calls."""
-        return f"{self._stem}calls:{owner}"
+    def failures(self, group: Quoted) -> str:
+        """Return the times of a group's last final failures; see lua/lib/breaker.lua."""
+        return f"{self._stem}f:{group}"
+
+    def runs(self, owner: Quoted) -> str:
+        """Return the hash of a worker's runs, and of its last calls."""
+        return f"{self._stem}runs:{owner}"
 
     def answer(self, token: str) -> str:
         """Return the key of the answer to the last call of an operator's action."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from celery_groupfifo.errors import GroupDraining, GroupFifoError
+from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
 from celery_groupfifo.gate.keys import Quoted, quote, task_of
+from celery_groupfifo.settings import Breaker, OnDuplicate, Overflow
 
 #: The header that carries the ticket. Names that begin so are ours; see headers.py.
 HEADER = "groupfifo"
@@ -17,11 +18,26 @@ KEY_HEADER = "groupfifo_key"
 #: The header that carries an ETA: the gate has waited for it, and the worker must not wait again.
 ETA_HEADER = "groupfifo_eta"
 #: Options of a call that its run needs, and the headers that carry them.
-TRAVELLING = {"group_max_lost": HEADER + "_max_lost", "group_on_failure": HEADER + "_on_failure"}
+_TRAVELLING = ("max_lost", "on_retry", "max_hold", "on_failure", "block_for", "break_after")
+TRAVELLING = {f"group_{name}": f"{HEADER}_{name}" for name in _TRAVELLING}
+#: The header that counts the milliseconds that a group was to wait for retries of a task with `group_max_hold`.
+HELD_HEADER = HEADER + "_held"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
-HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, *TRAVELLING.values())
+HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, *TRAVELLING.values())
+
+
+class Bound(NamedTuple):
+    """The bound of a group's depth, as a call sees it.
+
+    Attributes:
+        most: Parked tasks that the group may have.
+        overflow: Policy for a task beyond.
+    """
+
+    most: int
+    overflow: Overflow
 
 
 @dataclass(slots=True)
@@ -36,6 +52,11 @@ class Entry:
         cut: Bytes of `message` before the place of the second ticket.
         message: The kombu message without its tickets, see lua/lib/release.lua.
         delay: Milliseconds until it joins the line; 0: at once.
+        on_duplicate: Policy of the call when the id is parked or running already.
+        rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
+        bound: Of the group's depth, for this call; None: there is none.
+        dropped: Once it was sent: id and message of the task that the bound cost, another one or the entry's own; None:
+            it cost none.
         group: The key, quoted.
         quoted_id: The id, quoted.
     """
@@ -47,6 +68,10 @@ class Entry:
     cut: int
     message: bytes
     delay: int = 0
+    on_duplicate: OnDuplicate = "return_existing"
+    rejoins: bool = False
+    bound: Bound | None = None
+    dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     group: Quoted = field(init=False)
     quoted_id: Quoted = field(init=False)
 
@@ -54,9 +79,19 @@ class Entry:
         self.group = quote(self.key)
         self.quoted_id = quote(self.id)
 
+    @property
+    def drops(self) -> bool:
+        """Return whether the oldest task of a full group makes room for it."""
+        return self.bound is not None and self.bound.overflow == "drop_oldest"
+
+    @property
+    def exchanges(self) -> bool:
+        """Return whether a parked entry of its id gets its message."""
+        return self.on_duplicate == "replace"
+
 
 class Ticket(NamedTuple):
-    """The ticket that a released head carries to the worker: `gf <tag> <release> <lost> <parked us> <entry>`.
+    """The ticket that a released head carries to the worker: `gf <tag> <release> <lost> <parked us> <entry> <group>`.
 
     Attributes:
         tag: The gate's partition.
@@ -64,7 +99,9 @@ class Ticket(NamedTuple):
         lost: Workers that were lost with the task.
         parked_us: Time of the park, in microseconds by the clock of Redis.
         entry: The entry's name at the gate; see `keys.entry_names`.
+        group: The group, quoted.
         fence: Of the run that began with the ticket; 0: it has not begun.
+        lane: Of the worker, which the run is in; see lua/lib/run.lua.
     """
 
     tag: str
@@ -72,7 +109,9 @@ class Ticket(NamedTuple):
     lost: int
     parked_us: int
     entry: str
+    group: Quoted
     fence: int = 0
+    lane: str = ""
 
     @property
     def id(self) -> str:
@@ -89,10 +128,10 @@ class Ticket(NamedTuple):
         if not isinstance(text, str):
             return None
         words = text.split(" ")
-        if len(words) != 6 or words[0] != "gf":
+        if len(words) != 7 or words[0] != "gf":
             return None
         try:
-            return cls(words[1], int(words[2]), int(words[3]), int(words[4]), words[5])
+            return cls(words[1], int(words[2]), int(words[3]), int(words[4]), words[5], Quoted(words[6]))
         except ValueError:
             return None
 
@@ -102,24 +141,50 @@ Lists = Sequence[tuple[str, str]]
 
 
 class Failure(NamedTuple):
-    """A final failure whose policy is not `continue`.
+    """A final failure whose policy is not `continue`, or that a circuit breaker counts.
 
     Attributes:
-        policy: `block`, `dead_letter` or `cancel_rest`.
+        policy: `continue`, `block`, `dead_letter` or `cancel_rest`.
         task: The task's name.
         error: The exception, as text.
         worker: The node's name.
+        traceback: As text; only for `dead_letter`.
+        lasts: Milliseconds that a block lasts; 0: until an operator ends it.
+        breaker: The circuit breaker that counts it; None: there is none.
     """
 
     policy: str
     task: str
     error: str
     worker: str
+    traceback: str = ""
+    lasts: int = 0
+    breaker: Breaker | None = None
 
     def flag(self, task_id: str) -> str:
         """Return the flag of a blocked group: JSON, open for the time that the script adds."""
         said = {"reason": self.error, "by": self.worker, "task": self.task, "task_id": task_id}
+        if self.breaker is not None:
+            said["breaker"] = str(self.breaker)
+            if self.policy == "dead_letter":
+                said["why"] = self.why  # it becomes one when the breaker lets its group go on
         return json.dumps(said)[:-1] + ", "
+
+    @property
+    def halts_ms(self) -> int:
+        """Return how long it halts a group that it halts; 0: until an operator ends that."""
+        return self.breaker.pause if self.breaker is not None else self.lasts
+
+    @property
+    def why(self) -> str:
+        """Return the reason for a dead letter, see lua/lib/letters.lua."""
+        return why_set_aside("failed", exception=self.error, traceback=self.traceback, by=self.worker)
+
+
+def why_set_aside(cause: str, **more: str) -> str:
+    """Return why an entry becomes a dead letter, as it is stored: JSON without line feeds."""
+    said = {"cause": cause, **more}
+    return json.dumps({name: value for name, value in said.items() if value}, ensure_ascii=False)
 
 
 @dataclass(slots=True)
@@ -128,24 +193,23 @@ class Finish:
 
     Attributes:
         ticket: Of the run that is over.
-        key: The group's key.
         owner: The worker.
         take: `lists`, `own` or `none`; see lua/finish.lua.
         lists: The lists to take the next ticket from.
-        caller: Name of a caller, which has one call at a time.
         call: The name of this call.
+        extends: True when the worker's lease was not renewed for some time: this call extends it.
         failure: The final failure, when the group's policy is not `continue`; else None.
         continuation: The run's retry or replacement, under its id: it is stored at the head of the group in the step
-            that finishes the run, and goes out when it is due. With it, no failure is final.
+            that finishes the run, and goes out when it is due; one that rejoins gives up that place. With it, no
+            failure is final.
     """
 
     ticket: Ticket
-    key: str
     owner: Quoted
     take: str = "none"
     lists: Lists = ()
-    caller: str = ""
     call: str = ""
+    extends: bool = True
     failure: Failure | None = None
     continuation: Entry | None = None
 
@@ -221,11 +285,32 @@ class Head(NamedTuple):
         return int(words[2]) if len(words) > 2 else 0
 
 
+#: The answer to a park whose entry is to replace one that can't be replaced any more.
+UNDER_WAY = -4
+
+
 def accepted(code: int, entry: Entry) -> bool | GroupFifoError:
     """Read the first word of a park's answer, see lua/park.lua: False for an id that is there already."""
+    if code == -1 and entry.on_duplicate == "raise":
+        return DuplicateTask(
+            f"Task {entry.id} of group {entry.key!r} is parked or running already, and its group_on_duplicate is "
+            "'raise': use another task_id, or 'return_existing' for the result of the task that is there."
+        )
+    if code == UNDER_WAY:
+        return DuplicateTask(
+            f"Task {entry.id} of group {entry.key!r} can't be replaced: it is the head of its group already, or is in "
+            "another group. Use another task_id, or group_on_duplicate='return_existing' for its result."
+        )
     if code == -2:
         return GroupDraining(
             f"Task {entry.id} was not parked: group {entry.key!r} is draining. It takes new tasks again when its last "
             "one has ended, or when it is resumed."
+        )
+    if code == -3 and entry.bound is not None and entry.bound.overflow != "drop_new":
+        why = ", and none of them is in line, to make room" if entry.drops else ""
+        return GroupFull(
+            f"Task {entry.id} was not parked: group {entry.key!r} has as many parked tasks as group_max_depth="
+            f"{entry.bound.most} allows{why}. Send it later, or with a higher group_max_depth, or with another "
+            "group_overflow: 'drop_new' or 'drop_oldest' makes a task REVOKED instead."
         )
     return code > 0

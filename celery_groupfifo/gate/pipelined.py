@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.evaluator import load
-from celery_groupfifo.gate.store import Store, Word
+from celery_groupfifo.gate.store import Store
 
 #: Bytes that are read at once.
 CHUNK = 65_536
@@ -80,8 +80,8 @@ class Pipelined:
         except (OSError, ValueError):
             return False
 
-    def send(self, commands: Sequence[Sequence[Word]]) -> bool:
-        """Send commands. Each has an answer of its own, in this order.
+    def send(self, commands: Iterable[bytes]) -> bool:
+        """Send packed commands. Each has an answer of its own, in this order.
 
         Returns:
             False when the socket takes no more now: call `flush` when it can be written to.
@@ -89,7 +89,7 @@ class Pipelined:
         Raises:
             GateUnavailable: Redis may have got any number of them.
         """
-        for packed in self._connection.pack_commands(commands):
+        for packed in commands:
             self._out += packed
         return self.flush()
 

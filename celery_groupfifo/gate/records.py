@@ -1,18 +1,23 @@
 """The texts that the scripts store: each is read and written here, and nowhere else in Python.
 
-In Lua, lib/release.lua has entries, lib/flight.lua records of what is under way, park.lua places in line, and
-set_aside() in lib/release.lua dead letters. All names in them are quoted, see keys.py.
+In Lua, lib/entry.lua has entries, lib/letters.lua dead letters, lib/group.lua groups and the records of what is under
+way, and park.lua places in line. All names in them are quoted, see keys.py.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 from celery_groupfifo.gate.keys import Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.model import KEY_HEADER, Ticket
 
+#: The states of entries under way, by the letters of their records.
+STATES = {"r": "running", "w": "released", "h": "held"}
+#: The flags that operators and failures set on a group, the strongest first, by their letters.
+FLAG_LETTERS: dict[str, Literal["paused", "blocked", "draining"]] = {"p": "paused", "b": "blocked", "d": "draining"}
 #: Begins a message: the tag of its delivery would be its ticket.
 _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 
@@ -96,6 +101,14 @@ class PlaceInLine(NamedTuple):
     us: str
     name: str
 
+    @staticmethod
+    def parked_ms(item: bytes) -> int:
+        """Return when its entry was parked, in ms; 0: nobody can read it."""
+        try:
+            return int(item.partition(b" ")[0]) // 1000
+        except ValueError:
+            return 0
+
     @classmethod
     def parse(cls, item: str) -> PlaceInLine:
         """Read one."""
@@ -105,7 +118,7 @@ class PlaceInLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """The record of an entry under way, eleven words; `id` is the entry's name, `fence` 0 before the run begins."""
+    """The record of an entry under way, see lua/lib/group.lua; `id` is its name, `fence` 0 before the run begins."""
 
     id: str
     state: str
@@ -118,17 +131,28 @@ class Flight:
     stop: str
     group: Quoted
     queue: str
+    call: str
 
     @classmethod
-    def parse(cls, id: str, text: bytes | None) -> Flight | None:
+    def parse(cls, group: Quoted, line: str) -> Flight | None:
         """Read one; None when it is none."""
         try:
-            state, release, fence, lost, since, owner, _, due, stop, group, queue = (text or b"").decode().split(" ")
+            letter, id, release, fence, due, stop, lost, since, owner, call, queue = line.split(" ")
             at, begun = None if due == "-" else int(due), 0 if fence == "-" else int(fence)
             numbers = int(release), begun, int(lost), int(since)
-        except ValueError:  # not UTF-8, not eleven words, or not numbers
+            state = STATES[letter]
+        except (ValueError, KeyError):  # not eleven words, not numbers, or no state
             return None
-        return cls(id, state, *numbers, Quoted(owner), at, stop, Quoted(group), queue)
+        return cls(id, state, *numbers, Quoted(owner), at, stop, group, queue, call)
+
+    def line(self) -> str:
+        """Write it."""
+        fence, due = self.fence or "-", "-" if self.due is None else self.due
+        letter = next(letter for letter, state in STATES.items() if state == self.state)
+        return (
+            f"{letter} {self.id} {self.release} {fence} {due} {self.stop} {self.lost} {self.since} {self.owner} "
+            f"{self.call} {self.queue}"
+        )
 
     @property
     def task_id(self) -> str:
@@ -138,24 +162,121 @@ class Flight:
     @property
     def worker(self) -> str:
         """Return the node's name, without the mark of its life."""
-        return unquote(self.owner).rpartition("/")[0] or unquote(self.owner)
+        return node_of(self.owner)
 
 
-class StoredDeadLetter(NamedTuple):
-    """A dead letter: JSON of group, entry, reason and time (ms), a line feed, and the stored entry."""
+def node_of(owner: Quoted) -> str:
+    """Return the node's name of a worker, without the mark of its life."""
+    return unquote(owner).rpartition("/")[0] or unquote(owner)
 
-    group: Quoted
-    name: str
-    reason: str
-    ms: int
-    entry: bytes
+
+class StoredGroup(NamedTuple):
+    """`<flags> <aside> <empty>`, and a line for each entry under way; see lua/lib/group.lua.
+
+    Attributes:
+        flags: Letters, see `FLAG_LETTERS`; `c` for each part of the line that is cut off.
+        aside: Number of entries that are neither in line nor under way.
+        empty: Number of places in line whose entry was revoked.
+        flights: The entries under way.
+        unreadable: Lines that are no records.
+    """
+
+    flags: str = ""
+    aside: int = 0
+    empty: int = 0
+    flights: tuple[Flight, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, stored: bytes) -> StoredDeadLetter | None:
-        """Read one; None when it is none."""
-        line, _, entry = stored.partition(b"\n")
+    def parse(cls, group: Quoted, text: bytes | None) -> StoredGroup:
+        """Read one; of a group that has none, an empty one."""
+        if text is None:
+            return cls()
+        first, *lines = text.decode("utf-8", "replace").split("\n")
+        words = first.split(" ")
+        flights = [Flight.parse(group, line) for line in lines]
+        bad = tuple(line for line, flight in zip(lines, flights, strict=True) if flight is None)
+        good = tuple(flight for flight in flights if flight is not None)
+        if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit():
+            return cls("", 0, 0, good, (first, *bad))
+        return cls(words[0].replace("-", ""), int(words[1]), int(words[2]), good, bad)
+
+    def text(self) -> str:
+        """Write it."""
+        return "\n".join([f"{self.flags or '-'} {self.aside} {self.empty}", *(each.line() for each in self.flights)])
+
+    def depth(self, places: int) -> int:
+        """Return the number of the group's entries, given the length of its line."""
+        return max(places - self.empty, 0) + self.aside + len(self.flights)
+
+
+def read_front(text: bytes) -> tuple[str, int, int]:
+    """Read a little of a group's state: of very many groups in little time.
+
+    Returns:
+        The letters of its flags and of the states of its entries under way · the number of its entries that are not in
+        line, less the empty places in it · since when (ms) the first of those under way is in its state; 0: none is.
+    """
+    words = text.split(b" ")
+    if len(words) == _ORDINARY:  # one entry is under way
         try:
-            group, name, reason, ms = json.loads(line)
-            return cls(Quoted(str(group)), str(name), str(reason), int(float(ms)), entry)
-        except (ValueError, TypeError, OverflowError):
-            return None
+            letters, others = _read_first_words(*words[:3])
+            return letters, others, int(words[9])
+        except ValueError:
+            pass
+    group = StoredGroup.parse(Quoted(""), text)
+    flights = sorted(group.flights, key=lambda flight: flight.release)
+    letters = "".join(letter for letter in group.flags if letter in FLAG_LETTERS)
+    letters += "".join(_LETTER_OF[flight.state] for flight in group.flights)
+    return letters, group.aside + len(flights) - group.empty, flights[0].since if flights else 0
+
+
+#: Words of a state with one record.
+_ORDINARY = 13
+_LETTER_OF = {state: letter for letter, state in STATES.items()}
+
+
+@lru_cache(maxsize=1024)
+def _read_first_words(flags: bytes, aside: bytes, empty_and_state: bytes) -> tuple[str, int]:
+    """Return letters and number for `read_front`.
+
+    Raises:
+        ValueError: They are not those of a group with one entry under way.
+    """
+    empty, found, letter = empty_and_state.decode().partition("\n")
+    if not found or letter not in STATES:
+        raise ValueError(letter)
+    return "".join(flag for flag in flags.decode() if flag in FLAG_LETTERS) + letter, int(aside) + 1 - int(empty)
+
+
+class LetterRow(NamedTuple):
+    """`<number> <group> <entry>`: a dead letter in its order. The number tells the letters of a partition apart."""
+
+    number: int
+    group: Quoted
+    name: str
+
+    @classmethod
+    def parse(cls, line: str) -> LetterRow | None:
+        """Read one; None when it is none."""
+        number, _, rest = line.partition(" ")
+        group, found, name = rest.partition(" ")
+        return cls(int(number), Quoted(group), name) if found and number.isdigit() else None
+
+
+class StoredLetter(NamedTuple):
+    """`<why>`, JSON or a word, a line feed, and the front of the stored entry: the first part of a dead letter."""
+
+    why: dict[str, str]
+    front: bytes
+
+    @classmethod
+    def parse(cls, stored: bytes) -> StoredLetter:
+        """Read one; any text is one, as unreadable entries become letters, too."""
+        line, _, front = stored.partition(b"\n")
+        text = line.decode("utf-8", "replace")
+        try:
+            said = json.loads(text) if text.startswith("{") else {"cause": text}
+        except ValueError:
+            said = {"cause": text}
+        return cls({str(name): str(value) for name, value in said.items()}, front)

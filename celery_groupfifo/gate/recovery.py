@@ -9,14 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, task_of, unquote
+from celery_groupfifo.gate.keys import CLAIM_MS, Keys, Keyspace, Quoted, task_of, unquote
 from celery_groupfifo.gate.model import Head, Lists, Swept, Ticket
+from celery_groupfifo.gate.packing import Word
 from celery_groupfifo.gate.records import message_of, ticket_of
 from celery_groupfifo.gate.releaser import ELSEWHERE, Releaser
-from celery_groupfifo.gate.store import Store, Word
+from celery_groupfifo.gate.store import Store
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 #: Entries that one call moves; the next call follows at once.
 BATCH = 100
@@ -24,8 +26,6 @@ BATCH = 100
 ADVANCED = 50
 #: Bytes of entries that one answer may hold when they are taken out.
 MOST_BYTES = 1_000_000
-#: Time (ms) that a swept item is reserved for its worker.
-CLAIM_MS = 2_000
 #: Time (ms) after which a ticket that was overtaken counts as lost.
 GRACE_MS = 3_000
 #: Lease times that the last calls of a silent worker are remembered: longer than any caller repeats them.
@@ -82,17 +82,20 @@ class Recovery:
         """
         names = [name for name, _ in lists]
         args: list[Word] = [self.settings.ttl_ms, BATCH, CLAIM_MS, owner, round(watch * 1000), int(woken)]
-        own = [keys.pulse, keys.crowd]
-        reply = self._run_until_answered("sweep", keys, own, owner, lists, args, [len(lists), *names])
-        next_due, reclaimed, named, *rest = reply
+        own, kept = [keys.pulse, keys.crowd], self.settings.letters_kept
+        reply = self._run_until_answered("sweep", keys, own, owner, lists, args, [*kept, len(lists), *names])
+        next_due, named, *rest = reply
         words = [word.decode() for word in rest[: 2 * named]]
         self.publish(rest[2 * named :])
         members = [(member, Quoted(group)) for member, group in zip(words[::2], words[1::2], strict=True)]
         cancelled: list[tuple[str, bytes]] = []
-        for member, group in members:
-            if member.startswith("d "):
-                cancelled += self._cancel(keys, member, group)
-        soon = self._advance(keys, [pair for pair in members if not pair[0].startswith("d ")], lists)
+        reclaimed = 0
+        for member, name in members:
+            if member.startswith("v "):
+                reclaimed += self.reclaim(keys, name, owner, lists)
+            elif member.startswith("d "):
+                cancelled += self._cancel(keys, member, name)
+        soon = self._advance(keys, [pair for pair in members if pair[0][0] not in "vd"], lists)
         if any(member.startswith("d ") for member, _ in members):
             next_due = 0  # the walk may not be complete
         elif soon >= 0:
@@ -100,12 +103,20 @@ class Recovery:
         return Swept(None if next_due < 0 else next_due / 1000, reclaimed, members, cancelled)
 
     def _run_until_answered(
-        self, name: str, keys: Keys, own: list[str], owner: Quoted, lists: Lists, args: list[Word], more: list[Word]
+        self,
+        name: str,
+        keys: Keys,
+        own: list[str],
+        owner: Quoted,
+        lists: Lists,
+        args: list[Word],
+        more: list[Word],
+        what: str = "",
     ) -> Any:
         """Run a script under one call name until an answer has come: a repetition asks for the same tickets."""
-        place = (name, keys.tag)
+        place = (what or name, keys.tag)
         call = self._unanswered.setdefault(place, self.call_name())
-        every = [*own, keys.calls(owner), *(key for _, key in lists)]
+        every = [*own, keys.runs(owner), *(key for _, key in lists)]
         reply = self.store.run(name, keys, every, [*args, call, self.keep_ms, *more])
         del self._unanswered[place]
         return reply
@@ -116,7 +127,7 @@ class Recovery:
         names, list_keys = [name for name, _ in lists], [key for _, key in lists]
         while members:
             some = members[:ADVANCED]
-            places = [key for _, group in some for key in (keys.line(group), keys.group(group))]
+            places = [keys.line(group) for _, group in some]
             args: list[Word] = [len(some), len(lists), *names, *(word for pair in some for word in pair)]
             done, next_due, *words = self.store.run("advance", keys, [keys.crowd, *places, *list_keys], args)
             self.publish(words)
@@ -124,8 +135,33 @@ class Recovery:
             members = members[int(done) :]
         return min((answer for answer in answers if answer >= 0), default=-1)
 
+    def reclaim(self, keys: Keys, lost: Quoted, owner: Quoted, lists: Lists = (), silent: bool = True) -> int:
+        """Take back the heads of a worker whose lease is over; they go to the broker again.
+
+        Args:
+            keys: Of a partition.
+            lost: That worker.
+            owner: The worker that does it.
+            lists: The broker's lists that the caller knows.
+            silent: Nothing is done when the lease was renewed meanwhile, and each head counts as lost with a worker.
+                False: the worker itself gives them back.
+
+        Returns:
+            The number of heads, of a silent worker.
+        """
+        reclaimed, more = 0, 1
+        while more:
+            args: list[Word] = [lost, int(silent), BATCH]
+            names: list[Word] = [len(lists), *(name for name, _ in lists)]
+            more, count, *words = self._run_until_answered(
+                "reclaim", keys, [keys.runs(lost)], owner, lists, args, names, f"reclaim {lost}"
+            )
+            self.publish(words)
+            reclaimed += int(count)
+        return reclaimed
+
     def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
-        more = [keys.cancelled(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.group(group)]
+        more = [keys.cut_off(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.line(group)]
         gone = self.store.run("cancel", keys, more, [member, 1, group, BATCH, MOST_BYTES])
         pairs = zip(gone[::2], gone[1::2], strict=True)
         return [(task_of(name.decode()), message_of(text)) for name, text in pairs]
@@ -221,7 +257,7 @@ class Recovery:
         """Let the next sweep release a task again whose ticket did not reach the broker. False: the gate is away."""
         try:
             if (ticket := ticket_of(message)) is not None:
-                self.store.mark_unsent(self._keys(ticket), ticket.entry)
+                self.store.mark_unsent(self._keys(ticket), ticket.group, ticket.entry)
         except GateUnavailable as error:
             logger.warning(
                 "A ticket could not be published. Its task is released again when the ticket counts as lost: %s",

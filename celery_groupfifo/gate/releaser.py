@@ -64,6 +64,9 @@ class Releaser(Protocol):
             kombu.exceptions.OperationalError: The broker has to be asked, and can't be reached.
         """
 
+    def is_direct(self, route: Route) -> bool:
+        """Return whether a route leads to a queue by its name: its destination is found without a look at bindings."""
+
     def send(self, queue: str, message: bytes, producer: Any = None) -> None:
         """Bring one ticket.
 
@@ -118,6 +121,10 @@ class KombuReleaser:
             declare.append(known.exchange)  # its type is known only where it was declared
         return Destination(ELSEWHERE + quote(queue or route.routing_key), None, declare, is_amqp)
 
+    def is_direct(self, route: Route) -> bool:
+        """Return whether a route leads to a queue by its name, see `Releaser`."""
+        return not route.exchange
+
     @cached_property
     def _transport(self) -> Any:
         return self._app.connection_for_write().transport
@@ -163,6 +170,10 @@ class ListReleaser(KombuReleaser):
             queue = self._bound(route, declare)
         key = self.list_key(queue, route.priority)
         return Destination(queue_of_list(key), key)
+
+    def is_direct(self, route: Route) -> bool:
+        """Return whether a route leads to a queue by its name, see `Releaser`."""
+        return not route.exchange and all(_comes_with_its_list(entity, route) for entity in route.declare)
 
     def _bound(self, route: Route, declare: Sequence[Entity]) -> str:
         """Declare entities and return the one bound queue, from the broker's bindings, as kombu's own publish does."""

@@ -14,19 +14,15 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from celery_groupfifo.errors import GroupFifoError
-from celery_groupfifo.gate import scripts
 from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.evaluator import Ahead, Evaluator
-from celery_groupfifo.gate.keys import Keys, due_score
+from celery_groupfifo.gate.keys import Keys, Quoted, due_score
+from celery_groupfifo.gate.packing import ScriptArguments, Word, pack_run
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, wrap_error
+from celery_groupfifo.gate.stream import Stream
 
 T = TypeVar("T")
-
-Word = str | bytes | int | float
-
-ScriptArguments = tuple[Keys, Sequence[str], Sequence[Word]]
-"""One run of a script: the keys of its partition, its own keys, and its own arguments."""
 
 
 class Store:
@@ -99,13 +95,16 @@ class Store:
             ScriptRefused: Redis forbids the script.
             GroupFifoError: A key of the gate holds something foreign.
         """
-        every = [*keys.base, *more]
-        values = [self.clock, keys.tag, *args]
-        return self.ask(name, lambda: self._scripts.call(name, every, values))
+        command = self.command(name, (keys, more, args))
+        return self.ask(name, lambda: self._scripts.call(name, command))
 
     def ahead(self, names: Sequence[str]) -> AbstractContextManager[Ahead]:
         """Lend a connection for scripts that only read, within the call of an `ask`; see `Evaluator.ahead`."""
         return self._scripts.ahead(names)
+
+    def stream(self) -> AbstractContextManager[Stream]:
+        """Lend a connection for many small reads, within the call of an `ask`; see `Evaluator.stream`."""
+        return self._scripts.stream()
 
     def run_all(self, name: str, calls: Sequence[ScriptArguments]) -> list[Any]:
         """Run a script many times in one round trip.
@@ -118,36 +117,27 @@ class Store:
         Raises:
             GateUnavailable: Redis can't be reached; any number of the calls may be done.
         """
+        commands = [self.command(name, call) for call in calls]
 
         def call() -> list[Any]:
             try:
-                return self._pipelined(name, calls)
+                return self._answers(name, self._scripts.run_all(commands))
             except NoScriptError:
                 with suppress(ResponseError):  # the user may lack the permission for INFO
                     self._version()
-                return self._pipelined(name, calls, load=True)
+                return self._answers(name, self._scripts.run_all(commands, load=name))
 
         return self.ask(name, call)
 
-    def _pipelined(self, name: str, calls: Sequence[ScriptArguments], load: bool = False) -> list[Any]:
-        sha = scripts.sha(name)
-        pipe = self.client.pipeline(transaction=True)
-        if load:
-            pipe.script_load(scripts.source(name))
-        for keys, more, args in calls:
-            every = [*keys.base, *more]
-            pipe.evalsha(sha, len(every), *every, self.clock, keys.tag, *args)
-        replies = pipe.execute(raise_on_error=False)[int(load) :]
+    def _answers(self, name: str, replies: list[Any]) -> list[Any]:
         for reply in replies:
             if isinstance(reply, RedisError) and kind_of(reply).repeated:
                 raise reply
         return [self.wrapped(name, reply) if isinstance(reply, RedisError) else reply for reply in replies]
 
-    def command(self, name: str, call: ScriptArguments) -> list[Word]:
-        """Return the run of a script as a command, for a caller that sends it on a connection of its own."""
-        keys, more, args = call
-        count = len(keys.base) + len(more)
-        return ["EVALSHA", scripts.sha(name), count, *keys.base, *more, self.clock, keys.tag, *args]
+    def command(self, name: str, call: ScriptArguments) -> bytes:
+        """Return the run of a script as a command, also for a caller that sends it on a connection of its own."""
+        return pack_run(name, call, self.clock)
 
     def read(self, name: str, build: Callable[[Any], object]) -> list[Any]:
         """Run a pipeline of reads.
@@ -175,9 +165,10 @@ class Store:
         """Push a ticket on a broker's list; the ticket of a second push is stale."""
         self.ask("push", lambda: self.client.lpush(list_key, message))
 
-    def mark_unsent(self, keys: Keys, name: str) -> None:
+    def mark_unsent(self, keys: Keys, group: Quoted, name: str) -> None:
         """Let the next sweep release the head of an entry's `name` again: its ticket did not reach the broker."""
-        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {f"r {name}": due_score("r", 0)}))
+        member = f"r {group} {name}"
+        self.ask("mark_unsent", lambda: self.client.zadd(keys.due, {member: due_score("r", 0)}))
 
     def entries(self, keys: Keys, names: Sequence[str]) -> dict[str, StoredEntry]:
         """Return entries by name, those that exist and can be read."""

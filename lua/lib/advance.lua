@@ -1,73 +1,59 @@
--- Finds the next head of a group, when no entry of it is in flight.
---
--- Needs waiting (list) and group (hash), which holds one field "f <id>" per entry in flight, and, set by
--- an operator, the flags "paused" and "draining".
---@include keys release
+-- Finds the next head of a group, when no entry of it is under way.
+--@include keys clock write record flag entry release
 local steps = 100 -- empty places that one call may walk over
 
--- Remove the flag "draining" with the group's last entry: a drained group takes new entries again.
-local function end_drain(group_key, group)
-  if not redis.call('ZSCORE', K.depth, group) then
-    redis.call('HDEL', group_key, 'draining')
-  end
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis.call('LLEN', line) - g.empty + g.aside + #g
 end
 
--- Returns whether a head may go out (no entry is in flight, and the group is not paused); and whether it drains.
-local function read_flags(group_key)
-  local is_free, draining = true, false
-  for _, field in ipairs(redis.call('HKEYS', group_key)) do
-    if field == 'draining' then
-      draining = true
-    else
-      is_free = false
-    end
-  end
-  return is_free, draining
-end
-
-local function take_slot(group_key, id)
-  redis.call('HSET', group_key, 'f ' .. id, 1)
-end
-
--- Take the next head of a group out of its line, and give it a slot. Returns its id and entry, whose ticket is not
--- drawn yet; nothing when there is none.
-local function take_head(waiting, group_key, group)
+-- Take the next head of a group out of its line. Returns its record, which the caller completes and writes, and its
+-- entry; nothing when there is none, or it may not go out.
+local function take_head(line, group, g)
   local head, entry, corrupt
-  local is_free, draining = redis.call('HLEN', group_key) == 0, false
-  if not is_free then
-    is_free, draining = read_flags(group_key)
-  end
-  local item = is_free and steps > 0 and redis.call('LPOP', waiting)
+  local is_free = #g == 0 and not has_flag(g, 'p')
+  local item = is_free and steps > 0 and redis.call('LPOP', line)
   while item do
-    local us, id = string.match(item, '^(%d+) (.*)$')
-    entry, corrupt = read_entry(id or '')
-    if entry and entry.us == us then
-      take_slot(group_key, id)
-      head = id
+    local id = string.sub(item, 18)
+    entry, corrupt = read_entry(id)
+    if entry and entry.us == string.sub(item, 1, 16) then
+      head = new_record(id, entry.queue)
+      g[1] = head
       break
     elseif corrupt then
       set_aside(id, group, 'corrupt', corrupt)
-      count_out(group)
-    end -- else it was revoked: its place is empty
+    else -- it was revoked: its place is empty
+      add_to(g, 'empty', -1)
+    end
     steps = steps - 1
-    item = steps > 0 and redis.call('LPOP', waiting)
+    item = steps > 0 and redis.call('LPOP', line)
   end
   if is_free and steps == 0 and not head then
-    redis.call('ZADD', K.due, K.REST + K.ms, 'a ' .. group) -- more empty places than that: a sweep goes on
+    redis.call('ZADD', K.due, K.REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
   end
-  if draining and not item and steps > 0 then
-    end_drain(group_key, group)
-  end
+  g.ended = is_free and not item and steps > 0 and g.aside == '0'
+  g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
   return head, entry
 end
 
-local function free_slot(group_key, id)
-  redis.call('HDEL', group_key, 'f ' .. id)
+-- Write a group for which there is no new head. With its last entry its state ends, and it drains no more, also while
+-- it is paused.
+local function close_group(group, g)
+  if g.drained then
+    clear_flag(group, g, 'd')
+  end
+  if g.ended and (g.flags == '-' or g.flags == 'o') then
+    redis.call('HDEL', K.groups, group)
+  else
+    write_group(group, g)
+  end
 end
 
-local function advance(lists, waiting, group_key, group, out)
-  local id, entry = take_head(waiting, group_key, group)
-  if id then
-    release(lists, id, '0', group, entry, out)
+local function advance(lists, line, group, g, out)
+  local head, entry = take_head(line, group, g)
+  if head then
+    release(lists, group, g, head, entry, out)
+  else
+    close_group(group, g)
   end
 end

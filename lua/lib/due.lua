@@ -1,5 +1,5 @@
 -- The due members. Each kind has a range of scores of its own, see lib/keys.lua: no kind waits behind another.
---@include keys
+--@include keys clock
 local RANGE = 1e14
 
 -- Returns for each kind the ms until its first member is due; nil: it has none.
@@ -8,7 +8,7 @@ local function soonest()
   for kind = 0, 3 do
     local first = kind * RANGE
     local at = redis.call('ZRANGEBYSCORE', K.due, first, '(' .. first + RANGE, 'WITHSCORES', 'LIMIT', 0, 1)[2]
-    left[kind] = at and math.max(math.ceil(at - first - K.ms), 0)
+    left[kind] = at and math.max(math.ceil(at - first - now_ms()), 0)
   end
   return left
 end
@@ -20,7 +20,7 @@ local function due_now(left, limit)
   for kind = 0, 3 do
     if left[kind] == 0 then
       kinds[#kinds + 1] = kind
-      counts[kind] = redis.call('ZCOUNT', K.due, kind * RANGE, kind * RANGE + K.ms)
+      counts[kind] = redis.call('ZCOUNT', K.due, kind * RANGE, kind * RANGE + now_ms())
     end
   end
   table.sort(kinds, function(a, b) return counts[a] < counts[b] end)
@@ -31,7 +31,7 @@ local function due_now(left, limit)
   table.sort(kinds)
   for _, kind in ipairs(kinds) do
     local first = kind * RANGE
-    for _, each in ipairs(redis.call('ZRANGEBYSCORE', K.due, first, first + K.ms, 'LIMIT', 0, shares[kind])) do
+    for _, each in ipairs(redis.call('ZRANGEBYSCORE', K.due, first, first + now_ms(), 'LIMIT', 0, shares[kind])) do
       members[#members + 1] = each
     end
   end

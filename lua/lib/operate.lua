@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys flight release unreadable advance
+--@include keys clock write record flag entry
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -15,16 +15,6 @@ local function stamped(flag)
   return flag .. '"at_ms": ' .. K.ms_text .. '}'
 end
 
-local function in_flight(group_key)
-  local ids = {}
-  for _, field in ipairs(redis.call('HKEYS', group_key)) do
-    if string.sub(field, 1, 2) == 'f ' then
-      ids[#ids + 1] = string.sub(field, 3)
-    end
-  end
-  return ids
-end
-
 -- Returns the task, quoted, that an entry's name stands for; see keys.py.
 local function task_of(name)
   return string.match(name, '^[^;]*')
@@ -36,29 +26,37 @@ local function text_in_line(us, id)
   return entry and entry.us == us and entry.text or corrupt
 end
 
--- Halt a group with an entry that has failed for good: the entry stays the head, and an operator decides on it.
-local function block(id, r, group_key, flag)
-  r.state, r.owner, r.call, r.stop, r.since = 'held', '-', '-', 'b', K.ms_text
-  write_flight(id, r)
-  redis.call('HSET', group_key, 'blocked', stamped(flag))
+-- Halt a group with an entry that has failed for good: the entry stays the head, and an operator decides on it. lasts:
+-- ms until the group goes on without it; 0: it does not.
+local function block(group, g, r, flag, lasts)
+  r.state, r.owner, r.call, r.stop, r.since = 'h', '-', '-', 'b', K.ms_text
+  if lasts > 0 then
+    r.due = digits(now_ms() + lasts)
+    redis.call('ZADD', K.due, K.REST + r.due, 'b ' .. group .. ' ' .. r.id)
+  end
+  set_flag(group, g, 'b', stamped(flag))
+  write_group(group, g)
   redis.call('HINCRBY', K.stats, 'tasks_blocked', 1)
 end
 
--- Take out an entry that does not run, and free its slot. The caller removes its place in the line.
+-- Take out an entry that does not run. The caller removes its place in the line, and writes the group.
 -- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
-local function withdraw(id, group_key, group)
-  local r, text = read_or_set_aside(id), redis.call('HGET', K.entries, id)
+local function withdraw(id, group, g)
+  local r, text = record_of(g, id), redis.call('HGET', K.entries, id)
   local failed = r and r.stop == 'b'
-  redis.call('HDEL', K.entries, id)
-  redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id, 'h ' .. id, 'r ' .. id)
-  if r then
-    redis.call('HDEL', K.flight, id)
-    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
+  if redis.call('HDEL', K.entries, id) == 1 then
+    redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
   end
-  free_slot(group_key, id)
-  count_out(group)
+  if redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id) == 1 then
+    add_to(g, 'aside', -1)
+  end
+  if r then
+    redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
+    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+    remove_record(g, id)
+  end
   if failed then
-    redis.call('HDEL', group_key, 'blocked')
+    clear_flag(group, g, 'b')
   else
     redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
   end

@@ -5,17 +5,17 @@
 --
 -- One worker at a time watches. It alone learns when the next member is due, so that not all of them wake for it. The
 -- watch ends by itself unless its holder sweeps; the bell hands it over to the worker it wakes.
---@include keys flight
+--@include keys clock
 
 -- Returns the time (ms) since when there was no gap, and whether this worker watches.
 local function beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis.call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
-  if not last or math.abs(K.ms - tonumber(last)) > ttl / 2 then
+  if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
     since = K.ms_text
   end
-  local left = (tonumber(till) or 0) - K.ms
+  local left = (tonumber(till) or 0) - now_ms()
   if woken == '1' or watcher == owner or left <= 0 or left > watch then
-    watcher, till = owner, digits(K.ms + watch)
+    watcher, till = owner, digits(now_ms() + watch)
   end
   redis.call('SET', pulse, table.concat({ K.ms_text, since, watcher, till }, ' '))
   return tonumber(since), watcher == owner

@@ -1,5 +1,5 @@
--- Lets an entry in flight go on.
---@include keys flight release
+-- Lets an entry under way go on.
+--@include keys clock write record entry release
 local REDELIVERED = '"redelivered": true, '
 
 -- Mark the message as redelivered, as a broker does, until a continuation takes its place.
@@ -13,27 +13,28 @@ local function mark_redelivered(id)
   end
 end
 
--- Hold an entry with a continuation until it is due, release any other one. An unreadable one is set aside; the sweep,
--- which knows the group's keys, frees its slot. again: its run had no outcome.
-local function resume(lists, id, r, out, again)
-  redis.call('ZREM', K.due, 'l ' .. id)
+-- Hold an entry with a continuation until it is due, release any other one. One whose entry can't be read is set aside;
+-- a sweep lets its group go on. again: its run had no outcome.
+local function resume(lists, group, g, r, out, again)
+  free_group(group)
   if again and r.due == '-' then
-    mark_redelivered(id)
+    mark_redelivered(r.id)
   end
-  if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K.ms) then
-    r.state, r.owner, r.call, r.since = 'held', '-', '-', K.ms_text
-    write_flight(id, r)
+  if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+    r.state, r.owner, r.call, r.since = 'h', '-', '-', K.ms_text
+    write_group(group, g)
     if r.stop == '-' then
-      redis.call('ZADD', K.due, K.HOLDS + r.due, 'h ' .. id)
+      redis.call('ZADD', K.due, K.HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
     end
   else
-    local entry, corrupt = read_entry(id)
+    local entry, corrupt = read_entry(r.id)
     if entry then
-      release(lists, id, r.lost, r.group, entry, out)
+      release(lists, group, g, r, entry, out)
     else
-      set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-      count_out(r.group)
-      redis.call('ZADD', K.due, K.REST + K.ms, 'x ' .. r.group .. ' ' .. id)
+      set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+      remove_record(g, r.id)
+      write_group(group, g)
+      redis.call('ZADD', K.due, K.REST + now_ms(), 'a ' .. group)
     end
   end
 end

@@ -3,49 +3,319 @@
 -- fail: end a run that has failed for good, by its group's policy (not continue). As finish, without a hand-off.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] waiting  (list)  of the group
--- KEYS[11] group    (hash)
--- KEYS[12] calls    (hash)  caller -> "<call> - [<when its continuation is due, ms>]", of this worker
--- KEYS[13] cancelled (list)  of this run: the entries to cancel
+-- KEYS[10] line     (list)  of the group
+-- KEYS[11] runs     (hash)  of the worker, see lib/run.lua
+-- KEYS[12] cut_off  (list)  of this run: the entries to cancel
+-- KEYS[13] failures (string) of the group, see lib/breaker.lua
 -- KEYS[14-] lists   (list)  the broker's lists that the worker consumes
 -- ARGV[1-2]         clock, tag
 -- ARGV[3]  id       (text)
 -- ARGV[4]  group    (text)
 -- ARGV[5]  fence    (number)
--- ARGV[6]  caller   (text)  see finish.lua
--- ARGV[7]  call     (text)  this call's own name
--- ARGV[8]  keep     (ms)    how long the calls of a silent worker are remembered
--- ARGV[9]  policy   (text)  block · dead_letter · cancel_rest
--- ARGV[10] error    (text)  the exception, as text
--- ARGV[11] flag     (text)  for a blocked group: JSON, open for the time
--- ARGV[12] named    (count) lists
--- ARGV[13-] queues  (text)  their names
+-- ARGV[6]  owner    (text)
+-- ARGV[7]  lane     (number) of the run
+-- ARGV[8]  call     (text)  this call's own name
+-- ARGV[9]  ttl      (ms)    of the worker's lease
+-- ARGV[10] policy   (text)  continue · block · dead_letter · cancel_rest
+-- ARGV[11] why      (text)  for a dead letter, see lib/letters.lua
+-- ARGV[12] flag     (text)  for a blocked group: JSON, open for the time
+-- ARGV[13] lasts    (ms)    of the block; 0: until an operator ends it
+-- ARGV[14] most     (count) final failures in a window that open the breaker; 0: there is none
+-- ARGV[15] window   (ms)
+-- ARGV[16] pause    (ms)    until the breaker lets a probe run
+-- ARGV[17] named    (count) lists
+-- ARGV[18-] queues  (text)  their names
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
--- Complexity O(log groups)
+-- Complexity O(log on_the_way)
 local redis_call = redis.call
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_depth = KEYS[4]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
-local K_us_text = ARGV[1]
-if K_us_text == '' then
-  local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
-end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_REST = 3e14
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+end
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
 local function digits(value)
   return string.format('%.0f', value)
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+local function open_group(group)
+  local read_group_8
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_7
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_7 = texts[group]
+      end
+      local text = group_text_7
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_8 = g
+  end
+  local g = read_group_8
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local group = group
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local read_entry_9, read_entry_10
+        do -- read_entry(id)
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_9, read_entry_10 = entry, corrupt
+        end
+        local entry, corrupt = read_entry_9, read_entry_10
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
+        end
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  return g
 end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
@@ -59,125 +329,103 @@ local function named_lists(key, arg, count)
 end
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis_call('LLEN', line) - g.empty + g.aside + #g
+end
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
 end
 
-local waiting, group_key, calls, cancelled = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local id, group, fence, caller, call = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local keep, policy, raised, flag, named = ARGV[8], ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local line, runs, cut_off, failures = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local call, ttl, policy, why = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
+local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
-local read_or_set_aside_13
-do -- read_or_set_aside(id)
-  local read_flight_1, read_flight_2
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r, corrupt
-    if state then
-      r = {
-        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-        call = call, due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then
-      corrupt = text
-    end
-    read_flight_1, read_flight_2 = r, corrupt
-  end
-  local r, corrupt = read_flight_1, read_flight_2
-  if corrupt then
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-  end
-  read_or_set_aside_13 = r
+local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
+local running_23
+do -- running(g, id, fence)
+  local r = record_of(g, id)
+  running_23 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = read_or_set_aside_13
-if not r or r.fence ~= fence or r.state ~= 'running' or r.group ~= group then
-  local before, at = string.match(redis_call('HGET', calls, caller) or '', '^(%S+) %S+ ?(%d*)$')
+local r = running_23
+if not r then
+  local lane_words_19, lane_words_20, lane_words_21, lane_words_22
+  do -- lane_words(runs, lane)
+    local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
+    local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
+    lane_words_19, lane_words_20, lane_words_21, lane_words_22 = call, group, id, due
+  end
+  local before, _, _, at = lane_words_19, lane_words_20, lane_words_21, lane_words_22
   if before ~= call then
     return { 0, '', 0, -1 }
   end
-  local due = at ~= '' and math.max(tonumber(at) - K_ms, 0) or -1
-  local lists, words = named_lists(14, 13, named), {}
-  do -- heads_again(lists, group_key, words)
-    local out = words
-    for _, field in ipairs(redis_call('HKEYS', group_key)) do
-      if string.sub(field, 1, 2) == 'f ' then
-        do -- ask_again(lists, string.sub(field, 3), out)
-          local id = string.sub(field, 3)
-          local read_flight_3
-          do -- read_flight(id)
-            local text = redis_call('HGET', K_flight, id)
-            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r, corrupt
-            if state then
-              r = {
-                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-                call = call, due = due, stop = stop, group = group, queue = queue,
-              }
-            elseif text then
-              corrupt = text
-            end
-            read_flight_3 = r
+  local due, head = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1, record_of(g, id)
+  do -- heads_again(lists, g, out)
+    for _, r in ipairs(g) do
+      do -- ask_again(lists, r, out)
+        local read_entry_16
+        do -- read_entry(r.id)
+          local id = r.id
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          elseif text then
+            corrupt = text
           end
-          local r = read_flight_3
-          local read_entry_10
-          do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
-            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-            local entry, corrupt
-            if us then
-              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-            elseif text then
-              corrupt = text
-            end
-            read_entry_10 = entry
+          read_entry_16 = entry
+        end
+        local entry = read_entry_16
+        if entry and r.state == 'w' and not lists[r.queue] then
+          local compose_18
+          do -- compose(r.id, entry, r.release, r.lost)
+            local id, drawn, lost = r.id, r.release, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local entry = read_entry_10
-          if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_12
-            do -- compose(id, entry, r.release, r.lost)
-              local drawn, lost = r.release, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-              local cut = entry.at + entry.cut
-              compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_12
-            out[#out + 1] = r.queue
-            out[#out + 1] = message
-          end
+          local message = compose_18
+          out[#out + 1] = r.queue
+          out[#out + 1] = message
         end
       end
     end
   end
-  return { r and r.fence == fence and r.stop == 'b' and 2 or 1, '', 0, due, unpack(words) } -- a repetition of this call
+  return { head and head.stop == 'b' and 2 or 1, '', 0, due, unpack(out) } -- a repetition of this call
 end
 
-local lists, out, code, due = named_lists(14, 13, named), {}, 1, -1
-redis_call('ZREM', K_due, 'l ' .. id) -- first, as it frees memory: see finish.lua
+do -- free_group(group)
+  redis_call('HDEL', K_groups, group)
+end
+local code, due = 1, -1
 if r.due ~= '-' then -- its continuation is stored: that is the end of a run, not of the task
-  due = math.max(tonumber(r.due) - K_ms, 0)
-  do -- resume(lists, id, r, out)
-    local again = nil
-    redis_call('ZREM', K_due, 'l ' .. id)
+  due = math.max(tonumber(r.due) - now_ms(), 0)
+  do -- resume(lists, group, g, r, out)
+    local group, again = group, nil
+    do -- free_group(group)
+      redis_call('HDEL', K_groups, group)
+    end
     if again and r.due == '-' then
-      do -- mark_redelivered(id)
-        local read_entry_5
+      do -- mark_redelivered(r.id)
+        local id = r.id
+        local read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
           local entry, corrupt
-          if us then
-            entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
           elseif text then
             corrupt = text
           end
-          read_entry_5 = entry
+          read_entry_11 = entry
         end
-        local e = read_entry_5
+        local e = read_entry_11
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -186,58 +434,117 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         end
       end
     end
-    if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
-      r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
-      do -- write_flight(id, r)
-        redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
-          .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+    if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
+        end
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
       end
       if r.stop == '-' then
-        redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
+        redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_6, read_entry_7
-      do -- read_entry(id)
+      local read_entry_12, read_entry_13
+      do -- read_entry(r.id)
+        local id = r.id
         local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
         local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        if group then
+          entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
         elseif text then
           corrupt = text
         end
-        read_entry_6, read_entry_7 = entry, corrupt
+        read_entry_12, read_entry_13 = entry, corrupt
       end
-      local entry, corrupt = read_entry_6, read_entry_7
+      local entry, corrupt = read_entry_12, read_entry_13
       if entry then
-        do -- release(lists, id, r.lost, r.group, entry, out)
-          local lost, group, drawn = r.lost, r.group, nil
+        do -- release(lists, group, g, r, entry, out)
+          local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_4
+            local draw_number_3
             do -- draw_number()
               local drawn = K_us_text
-              local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-              if last >= K_us then
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_4 = drawn
+              draw_number_3 = drawn
             end
-            drawn = draw_number_4
+            drawn = draw_number_3
           end
-          redis_call('HSET', K_flight, id,
-            'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-          local compose_11
-          do -- compose(id, entry, drawn, lost)
-            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_4
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_4 = text
+            end
+            local text = state_text_4
+            if other then
+              local state_text_5
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local other_text = state_text_5
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          local compose_17
+          do -- compose(r.id, entry, drawn, r.lost)
+            local id, lost = r.id, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_11
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-          local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+          local message = compose_17
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
             error(pushed.err)
@@ -247,175 +554,568 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           end
         end
       else
-        do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-          local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
-          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-          redis_call('HDEL', K_entries, id)
-          redis_call('HDEL', K_flight, id)
-          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-        end
-        do -- count_out(r.group)
-          local group = r.group
-          if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-            redis_call('ZREM', K_depth, group)
-          end
-        end
-        redis_call('ZADD', K_due, K_REST + K_ms, 'x ' .. r.group .. ' ' .. id)
-      end
-    end
-  end
-elseif policy == 'block' then
-  code = 2
-  do -- block(id, r, group_key, flag)
-    r.state, r.owner, r.call, r.stop, r.since = 'held', '-', '-', 'b', K_ms_text
-    do -- write_flight(id, r)
-      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
-        .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
-    end
-    redis_call('HSET', group_key, 'blocked', stamped(flag))
-    redis_call('HINCRBY', K_stats, 'tasks_blocked', 1)
-  end
-else
-  if policy == 'dead_letter' then
-    do -- set_aside(id, group, raised, redis_call('HGET', K_entries, id))
-      local reason, text = raised, redis_call('HGET', K_entries, id)
-      redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-      redis_call('HDEL', K_entries, id)
-      redis_call('HDEL', K_flight, id)
-      redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-    end
-  else
-    redis_call('HDEL', K_flight, id)
-    redis_call('HDEL', K_entries, id)
-  end
-  do -- free_slot(group_key, id)
-    redis_call('HDEL', group_key, 'f ' .. id)
-  end
-  do -- count_out(group)
-    if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-      redis_call('ZREM', K_depth, group)
-    end
-  end
-  if policy == 'cancel_rest' and redis_call('LLEN', waiting) > 0 then
-    redis_call('RENAME', waiting, cancelled)
-    redis_call('ZADD', K_due, K_REST + K_ms, 'd ' .. group .. ' ' .. fence)
-  end
-  do -- advance(lists, waiting, group_key, group, out)
-    local group = group
-    local take_head_16, take_head_17
-    do -- take_head(waiting, group_key, group)
-      local group = group
-      local head, entry, corrupt
-      local is_free, draining = redis_call('HLEN', group_key) == 0, false
-      if not is_free then
-        local read_flags_14, read_flags_15
-        do -- read_flags(group_key)
-          local is_free, draining = true, false
-          for _, field in ipairs(redis_call('HKEYS', group_key)) do
-            if field == 'draining' then
-              draining = true
-            else
-              is_free = false
+        do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+          local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
             end
-          end
-          read_flags_14, read_flags_15 = is_free, draining
-        end
-        is_free, draining = read_flags_14, read_flags_15
-      end
-      local item = is_free and steps > 0 and redis_call('LPOP', waiting)
-      while item do
-        local us, id = string.match(item, '^(%d+) (.*)$')
-        local read_entry_8, read_entry_9
-        do -- read_entry(id or '')
-          local id = id or ''
-          local text = redis_call('HGET', K_entries, id)
-          local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-          local entry, corrupt
-          if us then
-            entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-          elseif text then
-            corrupt = text
-          end
-          read_entry_8, read_entry_9 = entry, corrupt
-        end
-        entry, corrupt = read_entry_8, read_entry_9
-        if entry and entry.us == us then
-          do -- take_slot(group_key, id)
-            redis_call('HSET', group_key, 'f ' .. id, 1)
-          end
-          head = id
-          break
-        elseif corrupt then
-          do -- set_aside(id, group, 'corrupt', corrupt)
-            local reason, text = 'corrupt', corrupt
-            redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-            redis_call('HDEL', K_entries, id)
-            redis_call('HDEL', K_flight, id)
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
             redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
           end
-          do -- count_out(group)
-            if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-              redis_call('ZREM', K_depth, group)
-            end
-          end
-        end -- else it was revoked: its place is empty
-        steps = steps - 1
-        item = steps > 0 and redis_call('LPOP', waiting)
-      end
-      if is_free and steps == 0 and not head then
-        redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
-      end
-      if draining and not item and steps > 0 then
-        do -- end_drain(group_key, group)
-          if not redis_call('ZSCORE', K_depth, group) then
-            redis_call('HDEL', group_key, 'draining')
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
           end
         end
+        do -- remove_record(g, r.id)
+          local id = r.id
+          for at = #g, 1, -1 do
+            if g[at].id == id then
+              table.remove(g, at)
+            end
+          end
+        end
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_4
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_4 = text
+          end
+          local text = state_text_4
+          if other then
+            local state_text_5
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_5 = text
+            end
+            local other_text = state_text_5
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
-      take_head_16, take_head_17 = head, entry
     end
-    local id, entry = take_head_16, take_head_17
-    if id then
-      do -- release(lists, id, '0', group, entry, out)
-        local lost, drawn = '0', nil
-        local queue = entry.queue
-        if not drawn then
-          local draw_number_4
-          do -- draw_number()
-            local drawn = K_us_text
-            local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-            if last >= K_us then
-              drawn = string.format('%.0f', last + 1)
-              redis_call('SET', K_fence, drawn)
-            end
-            draw_number_4 = drawn
+  end
+else
+  local opens_26
+  do -- opens(failures, g, most, window)
+    local broken = most > 0 and has_flag(g, 'o')
+    if most > 0 and not broken then
+      local kept, count = '', 1
+      for ms in string.gmatch(redis_call('GET', failures) or '', '%d+') do
+        if tonumber(ms) > now_ms() - window then
+          kept, count = kept .. ms .. ' ', count + 1
+        end
+      end
+      broken = count >= most
+      if broken then
+        redis_call('DEL', failures)
+        do -- add_mark(g, 'o')
+          local letter = 'o'
+          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+        end
+      else
+        redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
+      end
+    end
+    opens_26 = broken
+  end
+  local broken = opens_26
+  local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
+  if length > 0 then
+    redis_call('RENAME', line, cut_off)
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'd ' .. group .. ' ' .. fence)
+    do -- add_to(g, 'aside', length - g.empty)
+      local what, number = 'aside', length - g.empty
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+    end
+    g.empty = '0'
+    do -- add_mark(g, 'c')
+      local letter = 'c'
+      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+    end
+  end
+  if policy == 'block' or broken then
+    code = 2
+    do -- block(group, g, r, flag .. (broken and '"broken": true, ' or ''), broken and pause or lasts)
+      local flag, lasts = flag .. (broken and '"broken": true, ' or ''), broken and pause or lasts
+      r.state, r.owner, r.call, r.stop, r.since = 'h', '-', '-', 'b', K_ms_text
+      if lasts > 0 then
+        r.due = digits(now_ms() + lasts)
+        redis_call('ZADD', K_due, K_REST + r.due, 'b ' .. group .. ' ' .. r.id)
+      end
+      do -- set_flag(group, g, 'b', stamped(flag))
+        local letter, said = 'b', stamped(flag)
+        local new = redis_call('HSET', K_flags, letter .. ' ' .. group, said) == 1 or not has_flag(g, letter)
+        if not has_flag(g, letter) then
+          do -- add_mark(g, letter)
+            g.flags = (g.flags == '-' and '' or g.flags) .. letter
           end
-          drawn = draw_number_4
         end
-        redis_call('HSET', K_flight, id,
-          'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-        local compose_11
-        do -- compose(id, entry, drawn, lost)
-          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-          local cut = entry.at + entry.cut
-          compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-            .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+      end
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
         end
-        local message = compose_11
-        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-        local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-          or redis.pcall('RPUSH', lists[queue], message))
-        if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-          error(pushed.err)
-        elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-          out[#out + 1] = queue
-          out[#out + 1] = message
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('HINCRBY', K_stats, 'tasks_blocked', 1)
+    end
+  else
+    if policy == 'dead_letter' then
+      do -- set_aside(id, group, why, redis_call('HGET', K_entries, id))
+        local text = redis_call('HGET', K_entries, id)
+        do -- write_letter(id, group, why, text or '')
+          local name, text = id, text or ''
+          local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+          local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+          redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+            'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+          if #text > FRONT then
+            redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+          end
+          do -- append('n ', '', number)
+            local kind, of = 'n ', ''
+            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+            do -- link(kind, of, newest, number)
+              local older, newer = newest, number
+              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+              local before, after = 'oldest' .. of, 'newest' .. of
+              local following, preceding = newer, older
+              if rows[1] then
+                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+              end
+              if rows[2] then
+                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+              end
+              redis_call('HSET', K_dead, before, following, after, preceding)
+            end
+            do -- link(kind, of, number, '0')
+              local older, newer = number, '0'
+              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+              local before, after = 'oldest' .. of, 'newest' .. of
+              local following, preceding = newer, older
+              if rows[1] then
+                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+              end
+              if rows[2] then
+                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+              end
+              redis_call('HSET', K_dead, before, following, after, preceding)
+            end
+            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+          end
+          do -- append('g ', ' ' .. group, number)
+            local kind, of = 'g ', ' ' .. group
+            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+            do -- link(kind, of, newest, number)
+              local older, newer = newest, number
+              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+              local before, after = 'oldest' .. of, 'newest' .. of
+              local following, preceding = newer, older
+              if rows[1] then
+                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+              end
+              if rows[2] then
+                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+              end
+              redis_call('HSET', K_dead, before, following, after, preceding)
+            end
+            do -- link(kind, of, number, '0')
+              local older, newer = number, '0'
+              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+              local before, after = 'oldest' .. of, 'newest' .. of
+              local following, preceding = newer, older
+              if rows[1] then
+                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+              end
+              if rows[2] then
+                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+              end
+              redis_call('HSET', K_dead, before, following, after, preceding)
+            end
+            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+          end
+          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+        end
+        if redis_call('HDEL', K_entries, id) == 1 then
+          redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+        end
+      end
+    else
+      redis_call('HDEL', K_entries, id)
+      redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+    end
+    do -- remove_record(g, id)
+      for at = #g, 1, -1 do
+        if g[at].id == id then
+          table.remove(g, at)
+        end
+      end
+    end
+    do -- advance(lists, line, group, g, out)
+      local group = group
+      local take_head_24, take_head_25
+      do -- take_head(line, group, g)
+        local group = group
+        local head, entry, corrupt
+        local is_free = #g == 0 and not has_flag(g, 'p')
+        local item = is_free and steps > 0 and redis_call('LPOP', line)
+        while item do
+          local id = string.sub(item, 18)
+          local read_entry_14, read_entry_15
+          do -- read_entry(id)
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_14, read_entry_15 = entry, corrupt
+          end
+          entry, corrupt = read_entry_14, read_entry_15
+          if entry and entry.us == string.sub(item, 1, 16) then
+            local new_record_6
+            do -- new_record(id, entry.queue)
+              local queue = entry.queue
+              new_record_6 = {
+                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                call = '-', queue = queue,
+              }
+            end
+            head = new_record_6
+            g[1] = head
+            break
+          elseif corrupt then
+            do -- set_aside(id, group, 'corrupt', corrupt)
+              local why, text = 'corrupt', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
+            end
+          else -- it was revoked: its place is empty
+            do -- add_to(g, 'empty', -1)
+              local what, number = 'empty', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          steps = steps - 1
+          item = steps > 0 and redis_call('LPOP', line)
+        end
+        if is_free and steps == 0 and not head then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+        end
+        g.ended = is_free and not item and steps > 0 and g.aside == '0'
+        g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
+        take_head_24, take_head_25 = head, entry
+      end
+      local head, entry = take_head_24, take_head_25
+      if head then
+        do -- release(lists, group, g, head, entry, out)
+          local r, drawn, other, other_g = head, nil, nil, nil
+          local queue = entry.queue
+          if not drawn then
+            local draw_number_3
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_3 = drawn
+            end
+            drawn = draw_number_3
+          end
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_4
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_4 = text
+            end
+            local text = state_text_4
+            if other then
+              local state_text_5
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local other_text = state_text_5
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          local compose_17
+          do -- compose(r.id, entry, drawn, r.lost)
+            local id, lost = r.id, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_17
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            or redis.pcall('RPUSH', lists[queue], message))
+          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+            error(pushed.err)
+          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+            out[#out + 1] = queue
+            out[#out + 1] = message
+          end
+        end
+      else
+        do -- close_group(group, g)
+          if g.drained then
+            do -- clear_flag(group, g, 'd')
+              local letter = 'd'
+              redis_call('HDEL', K_flags, letter .. ' ' .. group)
+              do -- drop_mark(g, letter)
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            end
+          end
+          if g.ended and (g.flags == '-' or g.flags == 'o') then
+            redis_call('HDEL', K_groups, group)
+          else
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_4
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_4 = text
+              end
+              local text = state_text_4
+              if other then
+                local state_text_5
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_5 = text
+                end
+                local other_text = state_text_5
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+          end
         end
       end
     end
   end
 end
-redis_call('HINCRBY', K_stats, 'runs_finished', 1)
-redis_call('HSET', calls, caller, call .. ' -' .. (due >= 0 and ' ' .. digits(K_ms + due) or ''))
-redis_call('PEXPIRE', calls, keep)
+redis_call('HINCRBY', K_stats, 'runs_failed', 1)
+do -- keep_lane(runs, lane, call .. ' - - ' .. (due >= 0 and digits(now_ms() + due) or '-'), owner, ttl)
+  local said = call .. ' - - ' .. (due >= 0 and digits(now_ms() + due) or '-')
+  if redis_call('HSET', runs, lane, said) == 1 then
+    redis_call('PERSIST', runs)
+    redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
+  end
+end
 return { code, '', 0, due, unpack(out) }

@@ -11,12 +11,6 @@
 local redis_call = redis.call
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
--- The time, as number and as text.
-local K_us_text = ARGV[1]
-if K_us_text == '' then
-  local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
-end
 -- The starts of the ranges of due.
 
 local after, limit = ARGV[3], tonumber(ARGV[4])

@@ -3,11 +3,10 @@
 -- park: let an entry join the line of its group; the first one is released at once.
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
--- KEYS[10] waiting   (list)    "<parked us> <id>" of the group's parked entries, head first
--- KEYS[11] group     (hash)    "f <id>" of each entry in flight; flags
--- KEYS[12] producer  (string)  "<last number>" of this producer
--- KEYS[13] wake      (list)    wakes one sweeping worker
--- KEYS[14] list      (list)    the broker's list of the entry's queue; absent on other brokers
+-- KEYS[10] line      (list)    "<parked us> <id>" of the group's parked entries, head first
+-- KEYS[11] producer  (string)  "<last number>" of this producer, then id and text of the entry that it dropped
+-- KEYS[12] wake      (list)    wakes one sweeping worker
+-- KEYS[13] list      (list)    the broker's list of the entry's queue; absent on other brokers
 -- ARGV[1-2]          clock, tag
 -- ARGV[3]  id        (text)
 -- ARGV[4]  group     (text)
@@ -18,156 +17,523 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
+-- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
+-- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
---         · {-1} the id is parked or running already · {-2} the group is draining
--- Complexity O(log groups)
+--         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
+--         · {-1} the id is parked or running already · {-2} the group is draining · {-3} it is full
+-- Complexity O(1); O(log due) with a delay
 local redis_call = redis.call
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_depth = KEYS[4]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
-local K_us_text = ARGV[1]
-if K_us_text == '' then
-  local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
-end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_ETAS = 2e14
 local K_REST = 3e14
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+local function group_text(group)
+  texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+  return texts[group]
+end
+-- Returns whether an entry of the group is under way, and it does not drain. Nothing else is read.
+local function is_busy(group)
+  return string.find(group_text(group), '^[^d\n]+\n') ~= nil
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+end
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+-- Returns the entry; nothing when there is none, and its text when it can't be read.
+local function read_entry(id)
+  local text = redis_call('HGET', K_entries, id)
+  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local entry, corrupt
+  if group then
+    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  elseif text then
+    corrupt = text
+  end
+  return entry, corrupt
+end
+local function open_group(group)
+  local read_group_1
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local text = group_text(group)
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_1 = g
+  end
+  local g = read_group_1
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local entry, corrupt = read_entry(id)
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local digits_6
+              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                local value = math.max(newest + 1, tonumber(K_us_text))
+                digits_6 = string.format('%.0f', value)
+              end
+              local number = digits_6
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_6
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_6 = string.format('%.0f', value)
+            end
+            local number = digits_6
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_2
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_2 = text
+        end
+        local text = state_text_2
+        if other then
+          local state_text_3
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_3 = text
+          end
+          local other_text = state_text_3
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  return g
+end
+local BELL = 5000 -- ms that a bell waits for a worker
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis_call('LLEN', line) - g.empty + g.aside + #g
+end
 local NAMES = 8 -- names that the entries of one task may have, see keys.py
+local WALK = 500 -- empty places that one call may walk over
+-- Returns whether a group has as many parked entries as it may have; most: nil: any number.
+local function is_full(line, g, most)
+  return most and redis_call('LLEN', line) - g.empty + g.aside >= most
+end
 
-local waiting, group_key, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local delay, count, keep, replaces = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
 
--- Timeline of a lost reply: the script runs, the connection breaks, the task runs and ends, the client
--- repeats the call. The id is gone by then; the producer's number is not.
-if count <= tonumber(redis_call('GET', producer) or 0) then
-  local words = {}
-  do -- heads_again({ [queue] = list }, group_key, words)
-    local lists, out = { [queue] = list }, words
-    for _, field in ipairs(redis_call('HKEYS', group_key)) do
-      if string.sub(field, 1, 2) == 'f ' then
-        do -- ask_again(lists, string.sub(field, 3), out)
-          local id = string.sub(field, 3)
-          local read_flight_1
-          do -- read_flight(id)
-            local text = redis_call('HGET', K_flight, id)
-            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r, corrupt
-            if state then
-              r = {
-                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-                call = call, due = due, stop = stop, group = group, queue = queue,
-              }
-            elseif text then
-              corrupt = text
-            end
-            read_flight_1 = r
-          end
-          local r = read_flight_1
-          local read_entry_8
-          do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
-            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-            local entry, corrupt
-            if us then
-              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-            elseif text then
-              corrupt = text
-            end
-            read_entry_8 = entry
-          end
-          local entry = read_entry_8
-          if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_10
-            do -- compose(id, entry, r.release, r.lost)
-              local drawn, lost = r.release, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-              local cut = entry.at + entry.cut
-              compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_10
-            out[#out + 1] = r.queue
-            out[#out + 1] = message
-          end
-        end
-      end
-    end
-  end
-  return { 2, unpack(words) }
-end
-local us = K_us_text
+local us, busy = K_us_text, is_busy(group)
+local g = (most or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
-local read_flags_13, read_flags_14
-do -- read_flags(group_key)
-  local is_free, draining = true, false
-  for _, field in ipairs(redis_call('HKEYS', group_key)) do
-    if field == 'draining' then
-      draining = true
-    else
-      is_free = false
-    end
-  end
-  read_flags_13, read_flags_14 = is_free, draining
-end
-local is_free, draining = read_flags_13, read_flags_14
+local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
-local out, joins = {}, delay <= 0 and not draining
-local first = joins and redis_call('RPUSHX', waiting, us .. ' ' .. id) == 0
-local known = draining and redis_call('HEXISTS', K_entries, id) == 1
-  or not draining and redis_call('HSETNX', K_entries, id, text) == 0
-
-if known then
-  if joins and not first then
-    redis_call('RPOP', waiting) -- it has its place already
+local joins = delay <= 0 and not refused
+local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
+local known = refused and redis_call('HEXISTS', K_entries, id) == 1
+  or not refused and redis_call('HSETNX', K_entries, id, text) == 0
+local keep_number_18, keep_number_19
+do -- keep_number(producer, number, keep)
+  local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
+  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
+  if repeated then
+    redis_call('SET', producer, last, 'PX', keep)
   end
-  local name_replacement_19, name_replacement_20
-  do -- name_replacement(id, group, replaces)
-    local group = group
-    local read_or_set_aside_17
-    do -- read_or_set_aside(id)
-      local read_flight_2, read_flight_3
-      do -- read_flight(id)
-        local text = redis_call('HGET', K_flight, id)
-        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r, corrupt
-        if state then
-          r = {
-            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-            call = call, due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then
-          corrupt = text
+  keep_number_18, keep_number_19 = last, repeated
+end
+local last, repeated = keep_number_18, keep_number_19
+
+local lists, out, name, r = { [queue] = list }, {}, nil, nil
+local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
+if drops then
+  local make_room_29, make_room_30
+  do -- make_room(line, group, g, id, text, delay, out)
+    local id, text = id, text
+    local refused, first = -3, nil
+    local drop_oldest_27, drop_oldest_28
+    do -- drop_oldest(line, group, g)
+      local id, text
+      for _ = 1, WALK do
+        local item = not text and redis_call('LPOP', line)
+        if item then
+          id = string.sub(item, 18)
+          local entry, corrupt = read_entry(id)
+          if entry and entry.us == string.sub(item, 1, 16) then
+            text = entry.text
+            redis_call('HDEL', K_entries, id)
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
+          elseif corrupt then
+            do -- set_aside(id, group, 'corrupt', corrupt)
+              local why, text = 'corrupt', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local digits_6
+                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                  local value = math.max(newest + 1, tonumber(K_us_text))
+                  digits_6 = string.format('%.0f', value)
+                end
+                local number = digits_6
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
+            end
+          else -- it was revoked: its place is empty
+            do -- add_to(g, 'empty', -1)
+              local what, number = 'empty', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
         end
-        read_flight_2, read_flight_3 = r, corrupt
       end
-      local r, corrupt = read_flight_2, read_flight_3
-      if corrupt then
-        redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_2
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_2 = text
+        end
+        local text = state_text_2
+        if other then
+          local state_text_3
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_3 = text
+          end
+          local other_text = state_text_3
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
       end
-      read_or_set_aside_17 = r
+      drop_oldest_27, drop_oldest_28 = text and id, text
     end
-    local r = read_or_set_aside_17
-    local name, found = replaces == '1' and r and r.state == 'running' and id, nil
+    out[1], out[2] = drop_oldest_27, drop_oldest_28
+    if out[1] then
+      redis_call('HSET', K_entries, id, text)
+      refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
+    end
+    make_room_29, make_room_30 = refused, first
+  end
+  refused, first = make_room_29, make_room_30
+  redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
+end
+if known and not repeated then
+  local name_replacement_24, name_replacement_25, name_replacement_26
+  do -- name_replacement(id, group, replaces)
+    local find_record_12, find_record_13, find_record_14
+    do -- find_record(id)
+      local entry, found, g = read_entry(id), nil, nil
+      if entry then
+        g = open_group(entry.group)
+        found = record_of(g, id)
+      end
+      find_record_12, find_record_13, find_record_14 = found, entry and entry.group, g
+    end
+    local r, of, g = find_record_12, find_record_13, find_record_14
+    local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
-      if not name or r and r.state == 'running' and r.group == group then
+      if not name or r and r.state == 'r' and of == group then
         found = name
         break
       elseif redis_call('HEXISTS', K_entries, name) == 0 then
@@ -175,114 +541,226 @@ if known then
         break
       end
       name = name .. ';r'
-      local read_or_set_aside_18
-      do -- read_or_set_aside(name)
+      local find_record_15, find_record_16, find_record_17
+      do -- find_record(name)
         local id = name
-        local read_flight_2, read_flight_3
-        do -- read_flight(id)
-          local text = redis_call('HGET', K_flight, id)
-          local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-            string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-          local r, corrupt
-          if state then
-            r = {
-              state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-              call = call, due = due, stop = stop, group = group, queue = queue,
-            }
-          elseif text then
-            corrupt = text
+        local entry, found, g = read_entry(id), nil, nil
+        if entry then
+          g = open_group(entry.group)
+          found = record_of(g, id)
+        end
+        find_record_15, find_record_16, find_record_17 = found, entry and entry.group, g
+      end
+      r, of, g = find_record_15, find_record_16, find_record_17
+    end
+    name_replacement_24, name_replacement_25, name_replacement_26 = found, r, g
+  end
+  name, r, g = name_replacement_24, name_replacement_25, name_replacement_26
+end
+if (known or repeated) and joins and not first then
+  redis_call('RPOP', line) -- it has, or had, its place already
+end
+if repeated then
+  if not known and not refused then
+    redis_call('HDEL', K_entries, id)
+  end
+  out[1], out[2] = string.match(last, ' (%S+) (.*)')
+  do -- heads_again(lists, open_group(group), out)
+    local g = open_group(group)
+    for _, r in ipairs(g) do
+      do -- ask_again(lists, r, out)
+        local entry = read_entry(r.id)
+        if entry and r.state == 'w' and not lists[r.queue] then
+          local compose_21
+          do -- compose(r.id, entry, r.release, r.lost)
+            local id, drawn, lost = r.id, r.release, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          read_flight_2, read_flight_3 = r, corrupt
+          local message = compose_21
+          out[#out + 1] = r.queue
+          out[#out + 1] = message
         end
-        local r, corrupt = read_flight_2, read_flight_3
-        if corrupt then
-          redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+      end
+    end
+  end
+  return { string.find(last, ' ', 1, true) and 3 or 2, unpack(out) }
+elseif known and not name or refused and not r then
+  do -- restore_number(producer, last, keep)
+    if last then
+      redis_call('SET', producer, last, 'PX', keep)
+    else
+      redis_call('DEL', producer)
+    end
+  end
+  return { known and not name and -1 or refused }
+elseif r then
+  do -- store_continuation(group, r, queue, cut, message, delay)
+    local parked = string.match(redis_call('HGET', K_entries, r.id) or '', '^%d+') or K_us_text
+    redis_call('HSET', K_entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
+    local digits_7
+    do -- digits(now_ms() + delay)
+      local value = now_ms() + delay
+      digits_7 = string.format('%.0f', value)
+    end
+    r.due = digits_7
+  end
+  do -- write_group(group, g)
+    local other, other_g = nil, nil
+    local state_text_2
+    do -- state_text(g)
+      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+      for at = 1, #g do
+        local r = g[at]
+        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+      end
+      state_text_2 = text
+    end
+    local text = state_text_2
+    if other then
+      local state_text_3
+      do -- state_text(other_g)
+        local g = other_g
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        read_or_set_aside_18 = r
+        state_text_3 = text
       end
-      r = read_or_set_aside_18
+      local other_text = state_text_3
+      redis_call('HSET', K_groups, group, text, other, other_text)
+    else
+      redis_call('HSET', K_groups, group, text)
     end
-    name_replacement_19, name_replacement_20 = found, r
   end
-  local name, r = name_replacement_19, name_replacement_20
-  if not name then
-    return { -1 }
-  elseif r then
-    do -- store_continuation(name, r, queue, cut, message, delay)
-      local id = name
-      local parked = string.match(redis_call('HGET', K_entries, id) or '', '^%d+') or K_us_text
-      redis_call('HSET', K_entries, id, table.concat({ parked, r.group, queue, cut }, ' ') .. '\n' .. message)
-      local digits_4
-      do -- digits(K_ms + delay)
-        local value = K_ms + delay
-        digits_4 = string.format('%.0f', value)
-      end
-      r.due = digits_4
-    end
-    do -- write_flight(name, r)
-      local id = name
-      redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
-        .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
-    end
-    redis_call('SET', producer, ARGV[9], 'PX', keep)
-    return { 1 }
-  elseif draining then
-    return { -2 }
-  end
-  id = name
+  return { 1 }
+elseif known then
+  id, g = name, not busy and open_group(group)
   redis_call('HSET', K_entries, id, text)
-elseif draining then
-  return { -2 }
 end
 
-if joins and (known and not first or first and not is_free) then
-  redis_call('RPUSH', waiting, us .. ' ' .. id)
-end
-redis_call('SET', producer, ARGV[9], 'PX', keep)
-redis_call('ZINCRBY', K_depth, 1, group)
-redis_call('HINCRBY', K_stats, 'tasks_parked', 1)
 if delay > 0 then
-  local at = K_ETAS + K_ms + delay
-  local sooner = redis_call('ZRANGEBYSCORE', K_due, K_ETAS, at, 'LIMIT', 0, 1)
-  redis_call('ZADD', K_due, at, 'e ' .. group .. ' ' .. id)
-  if not sooner[1] then
-    redis_call('LPUSH', wake, us)
-    redis_call('LTRIM', wake, 0, 0)
-    redis_call('PEXPIRE', wake, 5000)
+  g = open_group(group)
+  do -- schedule(group, g, id, delay, wake)
+    local at = K_ETAS + now_ms() + delay
+    local sooner = redis_call('ZRANGEBYSCORE', K_due, K_ETAS, at, 'LIMIT', 0, 1)
+    redis_call('ZADD', K_due, at, 'e ' .. group .. ' ' .. id)
+    do -- add_to(g, 'aside', 1)
+      local what, number = 'aside', 1
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+    end
+    do -- write_group(group, g)
+      local other, other_g = nil, nil
+      local state_text_2
+      do -- state_text(g)
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_2 = text
+      end
+      local text = state_text_2
+      if other then
+        local state_text_3
+        do -- state_text(other_g)
+          local g = other_g
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_3 = text
+        end
+        local other_text = state_text_3
+        redis_call('HSET', K_groups, group, text, other, other_text)
+      else
+        redis_call('HSET', K_groups, group, text)
+      end
+    end
+    if not sooner[1] then
+      redis_call('LPUSH', wake, K_us_text)
+      redis_call('LTRIM', wake, 0, 0)
+      redis_call('PEXPIRE', wake, BELL)
+    end
   end
-elseif is_free and first then -- no entry is before it
-  local entry = { us = us, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  do -- take_slot(group_key, id)
-    redis_call('HSET', group_key, 'f ' .. id, 1)
+elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
+  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
+  local new_record_5
+  do -- new_record(id, queue)
+    new_record_5 = {
+      state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+      call = '-', queue = queue,
+    }
   end
-  do -- release({ [queue] = list }, id, '0', group, entry, out)
-    local lists, lost, drawn = { [queue] = list }, '0', nil
+  local head = new_record_5
+  g[1] = head
+  do -- release(lists, group, g, head, entry, out)
+    local r, drawn, other, other_g = head, nil, nil, nil
     local queue = entry.queue
     if not drawn then
-      local draw_number_5
+      local draw_number_8
       do -- draw_number()
         local drawn = K_us_text
-        local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-        if last >= K_us then
+        local last = redis_call('SET', K_fence, drawn, 'GET')
+        if last and last >= drawn then -- both have 16 digits
           drawn = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, drawn)
         end
-        draw_number_5 = drawn
+        draw_number_8 = drawn
       end
-      drawn = draw_number_5
+      drawn = draw_number_8
     end
-    redis_call('HSET', K_flight, id,
-      'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-    local compose_9
-    do -- compose(id, entry, drawn, lost)
-      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+    do -- write_group(group, g, other, other_g)
+      local state_text_2
+      do -- state_text(g)
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_2 = text
+      end
+      local text = state_text_2
+      if other then
+        local state_text_3
+        do -- state_text(other_g)
+          local g = other_g
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_3 = text
+        end
+        local other_text = state_text_3
+        redis_call('HSET', K_groups, group, text, other, other_text)
+      else
+        redis_call('HSET', K_groups, group, text)
+      end
+    end
+    local compose_20
+    do -- compose(r.id, entry, drawn, r.lost)
+      local id, lost = r.id, r.lost
+      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
       local cut = entry.at + entry.cut
-      compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+      compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
-    local message = compose_9
-    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-    local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+    local message = compose_20
+    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))
     if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
       error(pushed.err)
@@ -291,120 +769,252 @@ elseif is_free and first then -- no entry is before it
       out[#out + 1] = message
     end
   end
-elseif is_free then
-  do -- advance({ [queue] = list }, waiting, group_key, group, out)
-    local lists, group = { [queue] = list }, group
-    local take_head_15, take_head_16
-    do -- take_head(waiting, group_key, group)
-      local group = group
-      local head, entry, corrupt
-      local is_free, draining = redis_call('HLEN', group_key) == 0, false
-      if not is_free then
-        local read_flags_11, read_flags_12
-        do -- read_flags(group_key)
-          local is_free, draining = true, false
-          for _, field in ipairs(redis_call('HKEYS', group_key)) do
-            if field == 'draining' then
-              draining = true
+else
+  if known or first then
+    redis_call('RPUSH', line, us .. ' ' .. id)
+  end
+  if not busy and #g == 0 then
+    do -- advance(lists, line, group, g, out)
+      local take_head_22, take_head_23
+      do -- take_head(line, group, g)
+        local head, entry, corrupt
+        local is_free = #g == 0 and not has_flag(g, 'p')
+        local item = is_free and steps > 0 and redis_call('LPOP', line)
+        while item do
+          local id = string.sub(item, 18)
+          entry, corrupt = read_entry(id)
+          if entry and entry.us == string.sub(item, 1, 16) then
+            local new_record_4
+            do -- new_record(id, entry.queue)
+              local queue = entry.queue
+              new_record_4 = {
+                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                call = '-', queue = queue,
+              }
+            end
+            head = new_record_4
+            g[1] = head
+            break
+          elseif corrupt then
+            do -- set_aside(id, group, 'corrupt', corrupt)
+              local why, text = 'corrupt', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local digits_6
+                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                  local value = math.max(newest + 1, tonumber(K_us_text))
+                  digits_6 = string.format('%.0f', value)
+                end
+                local number = digits_6
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
+            end
+          else -- it was revoked: its place is empty
+            do -- add_to(g, 'empty', -1)
+              local what, number = 'empty', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          steps = steps - 1
+          item = steps > 0 and redis_call('LPOP', line)
+        end
+        if is_free and steps == 0 and not head then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+        end
+        g.ended = is_free and not item and steps > 0 and g.aside == '0'
+        g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
+        take_head_22, take_head_23 = head, entry
+      end
+      local head, entry = take_head_22, take_head_23
+      if head then
+        do -- release(lists, group, g, head, entry, out)
+          local r, drawn, other, other_g = head, nil, nil, nil
+          local queue = entry.queue
+          if not drawn then
+            local draw_number_8
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_8 = drawn
+            end
+            drawn = draw_number_8
+          end
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_2
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_2 = text
+            end
+            local text = state_text_2
+            if other then
+              local state_text_3
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local other_text = state_text_3
+              redis_call('HSET', K_groups, group, text, other, other_text)
             else
-              is_free = false
+              redis_call('HSET', K_groups, group, text)
             end
           end
-          read_flags_11, read_flags_12 = is_free, draining
+          local compose_20
+          do -- compose(r.id, entry, drawn, r.lost)
+            local id, lost = r.id, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_20
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            or redis.pcall('RPUSH', lists[queue], message))
+          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+            error(pushed.err)
+          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+            out[#out + 1] = queue
+            out[#out + 1] = message
+          end
         end
-        is_free, draining = read_flags_11, read_flags_12
-      end
-      local item = is_free and steps > 0 and redis_call('LPOP', waiting)
-      while item do
-        local us, id = string.match(item, '^(%d+) (.*)$')
-        local read_entry_6, read_entry_7
-        do -- read_entry(id or '')
-          local id = id or ''
-          local text = redis_call('HGET', K_entries, id)
-          local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-          local entry, corrupt
-          if us then
-            entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-          elseif text then
-            corrupt = text
-          end
-          read_entry_6, read_entry_7 = entry, corrupt
-        end
-        entry, corrupt = read_entry_6, read_entry_7
-        if entry and entry.us == us then
-          do -- take_slot(group_key, id)
-            redis_call('HSET', group_key, 'f ' .. id, 1)
-          end
-          head = id
-          break
-        elseif corrupt then
-          do -- set_aside(id, group, 'corrupt', corrupt)
-            local reason, text = 'corrupt', corrupt
-            redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-            redis_call('HDEL', K_entries, id)
-            redis_call('HDEL', K_flight, id)
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-          end
-          do -- count_out(group)
-            if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-              redis_call('ZREM', K_depth, group)
+      else
+        do -- close_group(group, g)
+          if g.drained then
+            do -- clear_flag(group, g, 'd')
+              local letter = 'd'
+              redis_call('HDEL', K_flags, letter .. ' ' .. group)
+              do -- drop_mark(g, letter)
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
             end
           end
-        end -- else it was revoked: its place is empty
-        steps = steps - 1
-        item = steps > 0 and redis_call('LPOP', waiting)
-      end
-      if is_free and steps == 0 and not head then
-        redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
-      end
-      if draining and not item and steps > 0 then
-        do -- end_drain(group_key, group)
-          if not redis_call('ZSCORE', K_depth, group) then
-            redis_call('HDEL', group_key, 'draining')
-          end
-        end
-      end
-      take_head_15, take_head_16 = head, entry
-    end
-    local id, entry = take_head_15, take_head_16
-    if id then
-      do -- release(lists, id, '0', group, entry, out)
-        local lost, drawn = '0', nil
-        local queue = entry.queue
-        if not drawn then
-          local draw_number_5
-          do -- draw_number()
-            local drawn = K_us_text
-            local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-            if last >= K_us then
-              drawn = string.format('%.0f', last + 1)
-              redis_call('SET', K_fence, drawn)
+          if g.ended and (g.flags == '-' or g.flags == 'o') then
+            redis_call('HDEL', K_groups, group)
+          else
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_2
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_2 = text
+              end
+              local text = state_text_2
+              if other then
+                local state_text_3
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local other_text = state_text_3
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
             end
-            draw_number_5 = drawn
           end
-          drawn = draw_number_5
-        end
-        redis_call('HSET', K_flight, id,
-          'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-        local compose_9
-        do -- compose(id, entry, drawn, lost)
-          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-          local cut = entry.at + entry.cut
-          compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-            .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-        end
-        local message = compose_9
-        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-        local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-          or redis.pcall('RPUSH', lists[queue], message))
-        if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-          error(pushed.err)
-        elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-          out[#out + 1] = queue
-          out[#out + 1] = message
         end
       end
     end
   end
 end
-return { 1, out[1], out[2] }
+return { drops and 3 or 1, out[1], out[2], out[3], out[4] }

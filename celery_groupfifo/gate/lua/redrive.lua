@@ -5,43 +5,60 @@
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
--- KEYS[12] waiting  (list)   of the group
--- KEYS[13] group    (hash)
+-- KEYS[12] line     (list)   of the group
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit
 -- ARGV[4] call      (number) of this action, from 1
 -- ARGV[5] group     (text)
 -- ARGV[6] id        (text)
--- ARGV[7] letter    (bytes)  as it stands among the dead letters
--- ARGV[8] entry     (bytes)  its text, without the time it was parked
--- ARGV[9] head      (0 | 1)  it is the next one; else the last one
+-- ARGV[7] letter    (number) of the letter
+-- ARGV[8] head      (0 | 1)  it is the next one; else the last one
+-- ARGV[9] after     (text)   entry that it follows, with head: this action has redriven it before; empty: none
 -- Returns {1, [queue, message]...} parked; to publish · {0} there is no such letter (any more)
 --         · {-1} the id is parked or running already · {-2} the group is draining
--- Complexity O(dead letters)
+-- Complexity O(1), with `after` and the places that this action has put before it
 local redis_call = redis.call
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_depth = KEYS[4]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
+-- The starts of the ranges of due.
+local K_REST = 3e14
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
--- The starts of the ranges of due.
-local K_REST = 3e14
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis_call('LLEN', line) - g.empty + g.aside + #g
+end
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 local answer, call = KEYS[11], ARGV[4]
 local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
@@ -50,137 +67,605 @@ if before == call then
 end
 local KEPT = 1000 -- actions that are remembered
 
-local audit, waiting, group_key = KEYS[10], KEYS[12], KEYS[13]
-local group, id, letter, entry, head = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local audit, line = KEYS[10], KEYS[12]
+local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local WALKED = 20000 -- places among which the one before is looked for
 
+local open_group_13
+do -- open_group(group)
+  local group = group
+  local read_group_5
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_4
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_4 = texts[group]
+      end
+      local text = group_text_4
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_5 = g
+  end
+  local g = read_group_5
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local group = group
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local read_entry_9, read_entry_10
+        do -- read_entry(id)
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_9, read_entry_10 = entry, corrupt
+        end
+        local entry, corrupt = read_entry_9, read_entry_10
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local digits_1
+              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                local value = math.max(newest + 1, tonumber(K_us_text))
+                digits_1 = string.format('%.0f', value)
+              end
+              local number = digits_1
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_1
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_1 = string.format('%.0f', value)
+            end
+            local number = digits_1
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_6
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_6 = text
+        end
+        local text = state_text_6
+        if other then
+          local state_text_7
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_7 = text
+          end
+          local other_text = state_text_7
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  open_group_13 = g
+end
+local g = open_group_13
 if redis_call('HEXISTS', K_entries, id) == 1 then
   return { -1 }
 end
-if redis_call('HEXISTS', group_key, 'draining') == 1 then
+if has_flag(g, 'd') then
   return { -2 }
 end
-if redis_call('LREM', K_dead, 1, letter) == 0 then
+local text_of_letter_3
+do -- text_of_letter(number)
+  local front = string.match(redis_call('HGET', K_dead, 'l ' .. number) or '', '\n(.*)$')
+  local text = front and front .. (redis_call('HGET', K_dead, 'm ' .. number) or '')
+  text_of_letter_3 = text
+end
+local text = text_of_letter_3
+if not text then
   return { 0 }
 end
-local out, us = {}, K_us_text
-redis_call('HSET', K_entries, id, us .. ' ' .. entry)
-if head == '1' then
-  redis_call('LPUSH', waiting, us .. ' ' .. id)
-else
-  redis_call('RPUSH', waiting, us .. ' ' .. id)
+do -- remove_letter(number)
+  local row = redis_call('HGET', K_dead, 'n ' .. number)
+  local older, newer, of, name = string.match(row or '', '^(%d+) (%d+)( %S+) (.*)$')
+  local bytes
+  if name then
+    bytes = redis_call('HSTRLEN', K_dead, 'm ' .. number)
+    local before, after = string.match(redis_call('HGET', K_dead, 'g ' .. number) or '0 0', '^(%d+) (%d+)$')
+    redis_call('HDEL', K_dead, 'n ' .. number, 'g ' .. number, 'l ' .. number, 'm ' .. number)
+    do -- link('n ', '', older, newer)
+      local kind, of = 'n ', ''
+      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+      local before, after = 'oldest' .. of, 'newest' .. of
+      local following, preceding = newer, older
+      if rows[1] then
+        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+      end
+      if rows[2] then
+        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+      end
+      redis_call('HSET', K_dead, before, following, after, preceding)
+    end
+    do -- link('g ', of, before, after)
+      local kind, older, newer = 'g ', before, after
+      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+      local before, after = 'oldest' .. of, 'newest' .. of
+      local following, preceding = newer, older
+      if rows[1] then
+        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+      end
+      if rows[2] then
+        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+      end
+      redis_call('HSET', K_dead, before, following, after, preceding)
+    end
+    if redis_call('HINCRBY', K_dead, 'count' .. of, -1) <= 0 then
+      redis_call('HDEL', K_dead, 'oldest' .. of, 'newest' .. of, 'count' .. of)
+    end
+    local numbers = ' ' .. (redis_call('HGET', K_dead, 'i ' .. name) or '') .. ' '
+    local rest = string.match(string.gsub(numbers, ' ' .. number .. ' ', ' '), '^ (.*) $')
+    if rest then
+      redis_call('HSET', K_dead, 'i ' .. name, rest)
+    else
+      redis_call('HDEL', K_dead, 'i ' .. name)
+    end
+    if redis_call('HINCRBY', K_dead, 'count', -1) <= 0 then
+      redis_call('DEL', K_dead)
+    end
+  end
 end
-redis_call('ZINCRBY', K_depth, 1, group)
+local out, us = {}, K_us_text
+redis_call('HSET', K_entries, id, us .. string.sub(text, string.find(text, ' ', 1, true) or 1))
+local item = us .. ' ' .. id
+if head ~= '1' then
+  redis_call('RPUSH', line, item)
+else
+  local parked = after ~= '' and string.match(redis_call('HGET', K_entries, after) or '', '^%d+')
+  local before = parked and parked .. ' ' .. after
+  if before and redis_call('LPOS', line, before, 'MAXLEN', WALKED) then
+    redis_call('LINSERT', line, 'AFTER', before, item)
+  else -- there is none, or it has gone out
+    redis_call('LPUSH', line, item)
+  end
+end
 redis_call('HINCRBY', K_stats, 'tasks_redriven', 1)
-do -- advance({}, waiting, group_key, group, out)
+do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_7, take_head_8
-  do -- take_head(waiting, group_key, group)
+  local take_head_15, take_head_16
+  do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
-    local is_free, draining = redis_call('HLEN', group_key) == 0, false
-    if not is_free then
-      local read_flags_5, read_flags_6
-      do -- read_flags(group_key)
-        local is_free, draining = true, false
-        for _, field in ipairs(redis_call('HKEYS', group_key)) do
-          if field == 'draining' then
-            draining = true
-          else
-            is_free = false
-          end
-        end
-        read_flags_5, read_flags_6 = is_free, draining
-      end
-      is_free, draining = read_flags_5, read_flags_6
-    end
-    local item = is_free and steps > 0 and redis_call('LPOP', waiting)
+    local is_free = #g == 0 and not has_flag(g, 'p')
+    local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
-      local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_2, read_entry_3
-      do -- read_entry(id or '')
-        local id = id or ''
+      local id = string.sub(item, 18)
+      local read_entry_11, read_entry_12
+      do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+        local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
         local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+        if group then
+          entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
         elseif text then
           corrupt = text
         end
-        read_entry_2, read_entry_3 = entry, corrupt
+        read_entry_11, read_entry_12 = entry, corrupt
       end
-      entry, corrupt = read_entry_2, read_entry_3
-      if entry and entry.us == us then
-        do -- take_slot(group_key, id)
-          redis_call('HSET', group_key, 'f ' .. id, 1)
+      entry, corrupt = read_entry_11, read_entry_12
+      if entry and entry.us == string.sub(item, 1, 16) then
+        local new_record_8
+        do -- new_record(id, entry.queue)
+          local queue = entry.queue
+          new_record_8 = {
+            state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+            call = '-', queue = queue,
+          }
         end
-        head = id
+        head = new_record_8
+        g[1] = head
         break
       elseif corrupt then
         do -- set_aside(id, group, 'corrupt', corrupt)
-          local reason, text = 'corrupt', corrupt
-          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-          redis_call('HDEL', K_entries, id)
-          redis_call('HDEL', K_flight, id)
-          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-        end
-        do -- count_out(group)
-          if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-            redis_call('ZREM', K_depth, group)
+          local why, text = 'corrupt', corrupt
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_1
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_1 = string.format('%.0f', value)
+            end
+            local number = digits_1
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
           end
         end
-      end -- else it was revoked: its place is empty
-      steps = steps - 1
-      item = steps > 0 and redis_call('LPOP', waiting)
-    end
-    if is_free and steps == 0 and not head then
-      redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
-    end
-    if draining and not item and steps > 0 then
-      do -- end_drain(group_key, group)
-        if not redis_call('ZSCORE', K_depth, group) then
-          redis_call('HDEL', group_key, 'draining')
+      else -- it was revoked: its place is empty
+        do -- add_to(g, 'empty', -1)
+          local what, number = 'empty', -1
+          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
         end
       end
+      steps = steps - 1
+      item = steps > 0 and redis_call('LPOP', line)
     end
-    take_head_7, take_head_8 = head, entry
+    if is_free and steps == 0 and not head then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+    end
+    g.ended = is_free and not item and steps > 0 and g.aside == '0'
+    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
+    take_head_15, take_head_16 = head, entry
   end
-  local id, entry = take_head_7, take_head_8
-  if id then
-    do -- release(lists, id, '0', group, entry, out)
-      local lost, drawn = '0', nil
+  local head, entry = take_head_15, take_head_16
+  if head then
+    do -- release(lists, group, g, head, entry, out)
+      local r, drawn, other, other_g = head, nil, nil, nil
       local queue = entry.queue
       if not drawn then
-        local draw_number_1
+        local draw_number_2
         do -- draw_number()
           local drawn = K_us_text
-          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-          if last >= K_us then
+          local last = redis_call('SET', K_fence, drawn, 'GET')
+          if last and last >= drawn then -- both have 16 digits
             drawn = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, drawn)
           end
-          draw_number_1 = drawn
+          draw_number_2 = drawn
         end
-        drawn = draw_number_1
+        drawn = draw_number_2
       end
-      redis_call('HSET', K_flight, id,
-        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local compose_4
-      do -- compose(id, entry, drawn, lost)
-        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+      r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+      r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+      do -- write_group(group, g, other, other_g)
+        local state_text_6
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_6 = text
+        end
+        local text = state_text_6
+        if other then
+          local state_text_7
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_7 = text
+          end
+          local other_text = state_text_7
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      local compose_14
+      do -- compose(r.id, entry, drawn, r.lost)
+        local id, lost = r.id, r.lost
+        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_4 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_4
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-      local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+      local message = compose_14
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+      local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
         error(pushed.err)
       elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
         out[#out + 1] = queue
         out[#out + 1] = message
+      end
+    end
+  else
+    do -- close_group(group, g)
+      if g.drained then
+        do -- clear_flag(group, g, 'd')
+          local letter = 'd'
+          redis_call('HDEL', K_flags, letter .. ' ' .. group)
+          do -- drop_mark(g, letter)
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
+          end
+        end
+      end
+      if g.ended and (g.flags == '-' or g.flags == 'o') then
+        redis_call('HDEL', K_groups, group)
+      else
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local text = state_text_6
+          if other then
+            local state_text_7
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_7 = text
+            end
+            local other_text = state_text_7
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
       end
     end
   end
@@ -192,10 +677,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_9
+local keep_answer_17
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_9 = reply
+  keep_answer_17 = reply
 end
-return keep_answer_9
+return keep_answer_17

@@ -1,63 +1,330 @@
 -- Made of lua/renew.lua by `make scripts`: change that file, not this one.
 --
--- renew: extend all leases of a worker, in one heartbeat. A lease that is over but not reclaimed is renewed, too.
+-- renew: extend the lease of a worker, in one heartbeat; also one that is over, until the heads are taken back.
+--
+-- Timeline of a run that its worker has forgotten: the run begins, an error loses it between two parts of the worker,
+-- the worker lives on, and its lease with it. So a run in a lane that the worker does not name is told, when it has
+-- begun a lease's time ago. A free lane may name an entry that went back, and runs in another lane by now.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] calls  (hash)    of this worker
+-- KEYS[10] runs   (hash)    of this worker
 -- ARGV[1-2]       clock, tag
--- ARGV[3] ttl     (ms)
--- ARGV[4] keep    (ms)      how long the calls of a silent worker are remembered
--- ARGV[5-] id, name         pairs: the run's fence; of a run whose begin is not answered yet, the name of that call
--- Returns the places, from 0, of the runs whose leases are lost
--- Complexity O(leases)
+-- ARGV[3] owner   (text)
+-- ARGV[4] ttl     (ms)
+-- ARGV[5-] lane, group, id, name  of each run: its fence; while its begin is not answered yet, the name of that call
+-- Returns {count, place..., [group, id, fence]...}: places, from 0, of the runs that the worker has lost · those that
+--         it has forgotten
+-- Complexity O(runs + log due)
 local redis_call = redis.call
-local K_flight = KEYS[2]
+local K_entries = KEYS[1]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
--- The time, as number and as text.
+local K_stats = KEYS[8]
+local K_dead = KEYS[9]
+-- The starts of the ranges of due.
+local K_REST = 3e14
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_ms = tonumber(K_ms_text)
--- The starts of the ranges of due.
-local K_REST = 3e14
--- Returns the record; with one that can't be read, let the sweep set the entry aside.
-local function read_or_set_aside(id)
-  local read_flight_1, read_flight_2
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r, corrupt
-    if state then
-      r = {
-        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-        call = call, due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then
-      corrupt = text
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+local function open_group(group)
+  local read_group_3
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_2
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_2 = texts[group]
+      end
+      local text = group_text_2
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
     end
-    read_flight_1, read_flight_2 = r, corrupt
+    read_group_3 = g
   end
-  local r, corrupt = read_flight_1, read_flight_2
-  if corrupt then
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
+  local g = read_group_3
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local group = group
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local read_entry_6, read_entry_7
+        do -- read_entry(id)
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_6, read_entry_7 = entry, corrupt
+        end
+        local entry, corrupt = read_entry_6, read_entry_7
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local digits_1
+              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                local value = math.max(newest + 1, tonumber(K_us_text))
+                digits_1 = string.format('%.0f', value)
+              end
+              local number = digits_1
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_1
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_1 = string.format('%.0f', value)
+            end
+            local number = digits_1
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_4
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_4 = text
+        end
+        local text = state_text_4
+        if other then
+          local state_text_5
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local other_text = state_text_5
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
   end
-  return r
+  return g
 end
 
-local calls, ttl, keep = KEYS[10], tonumber(ARGV[3]), ARGV[4]
+local runs, owner, ttl = KEYS[10], ARGV[3], tonumber(ARGV[4])
 
-local lost = {}
-for i = 5, #ARGV, 2 do
-  local r, name = read_or_set_aside(ARGV[i]), ARGV[i + 1]
-  if r and r.state == 'running' and (r.fence == name or r.call == name) then
-    redis_call('ZADD', K_due, K_ms + ttl, 'l ' .. ARGV[i])
-  else
-    lost[#lost + 1] = (i - 5) / 2
+local reply, named = { 0 }, {}
+redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
+for i = 5, #ARGV, 4 do
+  local r, name = record_of(open_group(ARGV[i + 1]), ARGV[i + 2]), ARGV[i + 3]
+  named[ARGV[i]] = true
+  if not r or r.state ~= 'r' or (r.fence ~= name and r.call ~= name) then
+    reply[#reply + 1] = (i - 5) / 4
   end
 end
-redis_call('PEXPIRE', calls, keep)
-return lost
+reply[1] = #reply - 1
+local lanes = redis_call('HGETALL', runs)
+for i = 1, #lanes, 2 do
+  local begun, group, id = string.match(lanes[i + 1], '^(%S+) (%S+) (%S+) %S+$')
+  local r = group and string.find(lanes[i], '^%d+$') and not named[lanes[i]] and record_of(open_group(group), id)
+  if r and r.state == 'r' and r.owner == owner and r.call == begun and now_ms() - r.since >= ttl then
+    for _, word in ipairs({ group, id, r.fence }) do
+      reply[#reply + 1] = word
+    end
+  end
+end
+return reply

@@ -7,7 +7,7 @@
 -- hence the grace. A false alarm costs one stale ticket.
 --
 -- KEYS[1-9]       the gate's own, see lib/keys.lua
--- KEYS[10] calls  (hash)   "rerelease" -> "<call> <name>...": the tickets to publish of this worker's last call
+-- KEYS[10] runs   (hash)   of this worker, see lib/run.lua
 -- KEYS[11] list   (list)   of the queue; absent on other brokers
 -- ARGV[1-2]       clock, tag
 -- ARGV[3] queue   (text)
@@ -23,188 +23,417 @@
 -- Complexity O(limit · log on_the_way)
 local redis_call = redis.call
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
+local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
+-- The starts of the ranges of due.
+local K_REST = 3e14
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
--- The starts of the ranges of due.
-local K_REST = 3e14
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
 local function digits(value)
   return string.format('%.0f', value)
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+-- Returns the entry; nothing when there is none, and its text when it can't be read.
+local function read_entry(id)
+  local text = redis_call('HGET', K_entries, id)
+  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local entry, corrupt
+  if group then
+    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  elseif text then
+    corrupt = text
+  end
+  return entry, corrupt
+end
+local function open_group(group)
+  local read_group_4
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_3
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_3 = texts[group]
+      end
+      local text = group_text_3
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_4 = g
+  end
+  local g = read_group_4
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local entry, corrupt = read_entry(id)
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_5
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_5 = text
+        end
+        local text = state_text_5
+        if other then
+          local state_text_6
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local other_text = state_text_6
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  return g
 end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
-  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
   local cut = entry.at + entry.cut
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
 
 local SCANNED = 1000 -- messages from the list's end that are searched for one ticket
-local calls, list, queue, grace, begun = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local runs, list, queue, grace, begun = KEYS[10], KEYS[11], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local oldest, rereleases, limit, call, keep = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
 
 local begun_release, begun_at = string.match(redis_call('HGET', K_begins, queue) or '', '^(%d+) (%d+)')
 begun = math.max(begun, tonumber(begun_release or 0))
-local below, length = K_us - grace * 1000, list and redis_call('LLEN', list) -- a release's number is its time
-if tonumber(redis_call('GET', K_fence) or 0) > K_us + grace * 1000 then
+local length = list and redis_call('LLEN', list)
+local below = tonumber(K_us_text) - grace * 1000 -- a release's number is its time
+if tonumber(redis_call('GET', K_fence) or 0) > tonumber(K_us_text) + grace * 1000 then
   below = 9e15 -- the clock was set back: every number is below this
 end
 below = not list and rereleases < 0 and math.min(below, begun) or below
 
 -- Returns whether a list with messages lacks a ticket; the oldest ones are searched for at the list's end.
-local function missing(id, r)
-  local read_entry_6
-  do -- read_entry(id)
-    local text = redis_call('HGET', K_entries, id)
-    local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-    local entry, corrupt
-    if us then
-      entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-    elseif text then
-      corrupt = text
-    end
-    read_entry_6 = entry
-  end
-  local entry = read_entry_6
+local function missing(r, entry)
   if not list or length == 0 or tonumber(r.release) < begun or not entry then
     return true
   end
-  local found = redis_call('LPOS', list, compose(id, entry, r.release, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
+  local found = redis_call('LPOS', list, compose(r.id, entry, r.release, r.lost), 'RANK', -1, 'MAXLEN', SCANNED)
   return not found and length <= SCANNED
 end
 
 local lists, out, count = { [queue] = list }, {}, 0
-local names_again_11
-do -- names_again(calls, 'rerelease', call, lists, out)
-  local kind, call = 'rerelease', call
-  local before, names = string.match(redis_call('HGET', calls, kind) or '', '^(%S+)(.*)$')
+local names_again_13
+do -- names_again(runs, 'rerelease', call, lists, out)
+  local kind = 'rerelease'
+  local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    do -- ask_again(lists, name, out)
+    local find_record_10
+    do -- find_record(name)
       local id = name
-      local read_flight_3
-      do -- read_flight(id)
-        local text = redis_call('HGET', K_flight, id)
-        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r, corrupt
-        if state then
-          r = {
-            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-            call = call, due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then
-          corrupt = text
-        end
-        read_flight_3 = r
+      local entry, found, g = read_entry(id), nil, nil
+      if entry then
+        g = open_group(entry.group)
+        found = record_of(g, id)
       end
-      local r = read_flight_3
-      local read_entry_5
-      do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-        local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-        elseif text then
-          corrupt = text
+      find_record_10 = found
+    end
+    local r = find_record_10
+    if r then
+      do -- ask_again(lists, r, out)
+        local entry = read_entry(r.id)
+        if entry and r.state == 'w' and not lists[r.queue] then
+          local message = compose(r.id, entry, r.release, r.lost)
+          out[#out + 1] = r.queue
+          out[#out + 1] = message
         end
-        read_entry_5 = entry
-      end
-      local entry = read_entry_5
-      if r and entry and r.state == 'released' and not lists[r.queue] then
-        local message = compose(id, entry, r.release, r.lost)
-        out[#out + 1] = r.queue
-        out[#out + 1] = message
       end
     end
   end
-  names_again_11 = names
+  names_again_13 = names
 end
-local asked = names_again_11
+local asked = names_again_13
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
-  local drawn, id = string.match(member, ' (%d+) (%S+)$')
-  local read_or_set_aside_10
-  do -- read_or_set_aside(id)
-    local read_flight_1, read_flight_2
-    do -- read_flight(id)
-      local text = redis_call('HGET', K_flight, id)
-      local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-      local r, corrupt
-      if state then
-        r = {
-          state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-          call = call, due = due, stop = stop, group = group, queue = queue,
-        }
-      elseif text then
-        corrupt = text
-      end
-      read_flight_1, read_flight_2 = r, corrupt
-    end
-    local r, corrupt = read_flight_1, read_flight_2
-    if corrupt then
-      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-    end
-    read_or_set_aside_10 = r
+  local drawn, group = string.match(member, ' (%d+) (%S+)$')
+  local g, r = open_group(group), nil
+  for _, each in ipairs(g) do
+    r = each.state == 'w' and each.release == drawn and each or r
   end
-  local r = read_or_set_aside_10
-  local counts = r and r.state == 'released' and r.release == drawn
-  if at == 1 and oldest ~= '0' and oldest ~= drawn or counts and not missing(id, r) then
+  local entry = r and read_entry(r.id)
+  if at == 1 and oldest ~= '0' and oldest ~= drawn or r and not missing(r, entry) then
     break -- another call has released it again; or only younger ones follow
   end
   redis_call('ZREM', K_on_the_way, member)
-  local read_entry_7
-  do -- read_entry(id)
-    local text = redis_call('HGET', K_entries, id)
-    local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-    local entry, corrupt
-    if us then
-      entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-    elseif text then
-      corrupt = text
-    end
-    read_entry_7 = entry
-  end
-  local entry = read_entry_7
-  if counts and entry then
+  if entry then
     local before = #out
-    do -- release(lists, id, r.lost, r.group, entry, out)
-      local lost, group, drawn = r.lost, r.group, nil
+    do -- release(lists, group, g, r, entry, out)
+      local drawn, other, other_g = nil, nil, nil
       local queue = entry.queue
       if not drawn then
-        local draw_number_4
+        local draw_number_2
         do -- draw_number()
           local drawn = K_us_text
-          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-          if last >= K_us then
+          local last = redis_call('SET', K_fence, drawn, 'GET')
+          if last and last >= drawn then -- both have 16 digits
             drawn = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, drawn)
           end
-          draw_number_4 = drawn
+          draw_number_2 = drawn
         end
-        drawn = draw_number_4
+        drawn = draw_number_2
       end
-      redis_call('HSET', K_flight, id,
-        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local message = compose(id, entry, drawn, lost)
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-      local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+      r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+      r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+      do -- write_group(group, g, other, other_g)
+        local state_text_5
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_5 = text
+        end
+        local text = state_text_5
+        if other then
+          local state_text_6
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local other_text = state_text_6
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      local message = compose(r.id, entry, drawn, r.lost)
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+      local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
         error(pushed.err)
@@ -213,16 +442,16 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
         out[#out + 1] = message
       end
     end
-    count, asked = count + 1, #out > before and asked .. ' ' .. id or asked
-  elseif counts then
-    redis_call('ZADD', K_due, K_REST + K_ms, 'r ' .. id) -- unreadable: the sweep sets it aside
+    count, asked = count + 1, #out > before and asked .. ' ' .. r.id or asked
+  elseif r then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'r ' .. group .. ' ' .. r.id) -- unreadable: the sweep sets it aside
   end
 end
 if asked ~= '' then
-  do -- remember(calls, 'rerelease', call, asked, keep)
+  do -- remember(runs, 'rerelease', call, asked, keep)
     local kind, names, ttl = 'rerelease', asked, keep
-    if redis_call('HSET', calls, kind, call .. names) == 1 then
-      redis_call('PEXPIRE', calls, ttl) -- renewals extend it from now on
+    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
     end
   end
 end

@@ -3,10 +3,9 @@
 -- revoke: take out an entry that does not run yet; the group goes on.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
--- KEYS[10] waiting  (list)  of the group
--- KEYS[11] group    (hash)
--- KEYS[12] producer (string) "<last number>" of the caller
--- KEYS[13] audit    (list)   the actions of operators, newest first
+-- KEYS[10] line     (list)  of the group
+-- KEYS[11] producer (string) "<last number>" of the caller
+-- KEYS[12] audit    (list)   the actions of operators, newest first
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -17,265 +16,634 @@
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
 local redis_call = redis.call
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_depth = KEYS[4]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
+-- The starts of the ranges of due.
+local K_REST = 3e14
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
 end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
--- The starts of the ranges of due.
-local K_REST = 3e14
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+-- Returns the entry; nothing when there is none, and its text when it can't be read.
+local function read_entry(id)
+  local text = redis_call('HGET', K_entries, id)
+  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local entry, corrupt
+  if group then
+    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  elseif text then
+    corrupt = text
+  end
+  return entry, corrupt
+end
+local function open_group(group)
+  local read_group_5
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_4
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_4 = texts[group]
+      end
+      local text = group_text_4
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_5 = g
+  end
+  local g = read_group_5
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local entry, corrupt = read_entry(id)
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local digits_2
+              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                local value = math.max(newest + 1, tonumber(K_us_text))
+                digits_2 = string.format('%.0f', value)
+              end
+              local number = digits_2
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_2
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_2 = string.format('%.0f', value)
+            end
+            local number = digits_2
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_6
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_6 = text
+        end
+        local text = state_text_6
+        if other then
+          local state_text_7
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_7 = text
+          end
+          local other_text = state_text_7
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  return g
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis_call('LLEN', line) - g.empty + g.aside + #g
+end
 local KEPT = 1000 -- actions that are remembered
 
-local waiting, group_key, producer, audit = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+local line, producer, audit = KEYS[10], KEYS[11], KEYS[12]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
+local g, out = open_group(group), {}
 if count <= tonumber(redis_call('GET', producer) or 0) then
-  local words = {} -- the reply was lost
-  do -- heads_again({}, group_key, words)
-    local lists, out = {}, words
-    for _, field in ipairs(redis_call('HKEYS', group_key)) do
-      if string.sub(field, 1, 2) == 'f ' then
-        do -- ask_again(lists, string.sub(field, 3), out)
-          local id = string.sub(field, 3)
-          local read_flight_3
-          do -- read_flight(id)
-            local text = redis_call('HGET', K_flight, id)
-            local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-              string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-            local r, corrupt
-            if state then
-              r = {
-                state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-                call = call, due = due, stop = stop, group = group, queue = queue,
-              }
-            elseif text then
-              corrupt = text
-            end
-            read_flight_3 = r
+  do -- heads_again({}, g, out)
+    local lists = {}
+    for _, r in ipairs(g) do
+      do -- ask_again(lists, r, out)
+        local entry = read_entry(r.id)
+        if entry and r.state == 'w' and not lists[r.queue] then
+          local compose_14
+          do -- compose(r.id, entry, r.release, r.lost)
+            local id, drawn, lost = r.id, r.release, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local r = read_flight_3
-          local read_entry_7
-          do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
-            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-            local entry, corrupt
-            if us then
-              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-            elseif text then
-              corrupt = text
-            end
-            read_entry_7 = entry
-          end
-          local entry = read_entry_7
-          if r and entry and r.state == 'released' and not lists[r.queue] then
-            local compose_10
-            do -- compose(id, entry, r.release, r.lost)
-              local drawn, lost = r.release, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-              local cut = entry.at + entry.cut
-              compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_10
-            out[#out + 1] = r.queue
-            out[#out + 1] = message
-          end
+          local message = compose_14
+          out[#out + 1] = r.queue
+          out[#out + 1] = message
         end
       end
     end
   end
-  return { 1, unpack(words) }
+  return { 1, unpack(out) }
 end
-local read_entry_8
-do -- read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
-  local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-  local entry, corrupt
-  if us then
-    entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-  elseif text then
-    corrupt = text
-  end
-  read_entry_8 = entry
-end
-local entry = read_entry_8
+local entry, r = read_entry(id), record_of(g, id)
 if not entry or entry.group ~= group then -- an unreadable one is set aside when its turn comes
   return { 0 }
-end
-local read_or_set_aside_11
-do -- read_or_set_aside(id)
-  local read_flight_1, read_flight_2
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r, corrupt
-    if state then
-      r = {
-        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-        call = call, due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then
-      corrupt = text
-    end
-    read_flight_1, read_flight_2 = r, corrupt
-  end
-  local r, corrupt = read_flight_1, read_flight_2
-  if corrupt then
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-  end
-  read_or_set_aside_11 = r
-end
-local r = read_or_set_aside_11
-if r and r.state == 'running' then
+elseif r and r.state == 'r' then
   return { 2 }
 elseif r and r.stop == 'b' then -- it has failed: retry, skip or drop decide on it
   return { 0 }
 end
-local out = {}
-redis_call('HDEL', K_entries, id)
-redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id)
-redis_call('SET', producer, ARGV[5], 'PX', keep)
-do -- count_out(group)
-  if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-    redis_call('ZREM', K_depth, group)
+local aside = g.aside
+do -- withdraw(id, group, g)
+  local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
+  local failed = r and r.stop == 'b'
+  if redis_call('HDEL', K_entries, id) == 1 then
+    redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
   end
-end
-redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
-if r then
-  redis_call('HDEL', K_flight, id)
-  redis_call('ZREM', K_due, 'h ' .. id)
-  redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. id)
-  do -- free_slot(group_key, id)
-    redis_call('HDEL', group_key, 'f ' .. id)
-  end
-end
-do -- advance({}, waiting, group_key, group, out)
-  local lists, group = {}, group
-  local take_head_14, take_head_15
-  do -- take_head(waiting, group_key, group)
-    local group = group
-    local head, entry, corrupt
-    local is_free, draining = redis_call('HLEN', group_key) == 0, false
-    if not is_free then
-      local read_flags_12, read_flags_13
-      do -- read_flags(group_key)
-        local is_free, draining = true, false
-        for _, field in ipairs(redis_call('HKEYS', group_key)) do
-          if field == 'draining' then
-            draining = true
-          else
-            is_free = false
-          end
-        end
-        read_flags_12, read_flags_13 = is_free, draining
-      end
-      is_free, draining = read_flags_12, read_flags_13
+  if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
+    do -- add_to(g, 'aside', -1)
+      local what, number = 'aside', -1
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
-    local item = is_free and steps > 0 and redis_call('LPOP', waiting)
-    while item do
-      local us, id = string.match(item, '^(%d+) (.*)$')
-      local read_entry_5, read_entry_6
-      do -- read_entry(id or '')
-        local id = id or ''
-        local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-        local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-        elseif text then
-          corrupt = text
+  end
+  if r then
+    redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
+    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+    do -- remove_record(g, id)
+      for at = #g, 1, -1 do
+        if g[at].id == id then
+          table.remove(g, at)
         end
-        read_entry_5, read_entry_6 = entry, corrupt
       end
-      entry, corrupt = read_entry_5, read_entry_6
-      if entry and entry.us == us then
-        do -- take_slot(group_key, id)
-          redis_call('HSET', group_key, 'f ' .. id, 1)
+    end
+  end
+  if failed then
+    do -- clear_flag(group, g, 'b')
+      local letter = 'b'
+      redis_call('HDEL', K_flags, letter .. ' ' .. group)
+      do -- drop_mark(g, letter)
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    end
+  else
+    redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
+  end
+end
+if not r and g.aside == aside then -- its place stays behind, in the line or in a part that is cut off
+  if has_flag(g, 'c') and not redis_call('LPOS', line, entry.us .. ' ' .. id) then
+    do -- add_to(g, 'aside', -1)
+      local what, number = 'aside', -1
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+    end
+  else
+    do -- add_to(g, 'empty', 1)
+      local what, number = 'empty', 1
+      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+    end
+  end
+end
+redis_call('SET', producer, ARGV[5], 'PX', keep)
+do -- advance({}, line, group, g, out)
+  local lists = {}
+  local take_head_15, take_head_16
+  do -- take_head(line, group, g)
+    local head, entry, corrupt
+    local is_free = #g == 0 and not has_flag(g, 'p')
+    local item = is_free and steps > 0 and redis_call('LPOP', line)
+    while item do
+      local id = string.sub(item, 18)
+      entry, corrupt = read_entry(id)
+      if entry and entry.us == string.sub(item, 1, 16) then
+        local new_record_1
+        do -- new_record(id, entry.queue)
+          local queue = entry.queue
+          new_record_1 = {
+            state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+            call = '-', queue = queue,
+          }
         end
-        head = id
+        head = new_record_1
+        g[1] = head
         break
       elseif corrupt then
         do -- set_aside(id, group, 'corrupt', corrupt)
-          local reason, text = 'corrupt', corrupt
-          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-          redis_call('HDEL', K_entries, id)
-          redis_call('HDEL', K_flight, id)
-          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-        end
-        do -- count_out(group)
-          if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-            redis_call('ZREM', K_depth, group)
+          local why, text = 'corrupt', corrupt
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local digits_2
+            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+              local value = math.max(newest + 1, tonumber(K_us_text))
+              digits_2 = string.format('%.0f', value)
+            end
+            local number = digits_2
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
           end
         end
-      end -- else it was revoked: its place is empty
-      steps = steps - 1
-      item = steps > 0 and redis_call('LPOP', waiting)
-    end
-    if is_free and steps == 0 and not head then
-      redis_call('ZADD', K_due, K_REST + K_ms, 'a ' .. group) -- more empty places than that: a sweep goes on
-    end
-    if draining and not item and steps > 0 then
-      do -- end_drain(group_key, group)
-        if not redis_call('ZSCORE', K_depth, group) then
-          redis_call('HDEL', group_key, 'draining')
+      else -- it was revoked: its place is empty
+        do -- add_to(g, 'empty', -1)
+          local what, number = 'empty', -1
+          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
         end
       end
+      steps = steps - 1
+      item = steps > 0 and redis_call('LPOP', line)
     end
-    take_head_14, take_head_15 = head, entry
+    if is_free and steps == 0 and not head then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+    end
+    g.ended = is_free and not item and steps > 0 and g.aside == '0'
+    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
+    take_head_15, take_head_16 = head, entry
   end
-  local id, entry = take_head_14, take_head_15
-  if id then
-    do -- release(lists, id, '0', group, entry, out)
-      local lost, drawn = '0', nil
+  local head, entry = take_head_15, take_head_16
+  if head then
+    do -- release(lists, group, g, head, entry, out)
+      local r, drawn, other, other_g = head, nil, nil, nil
       local queue = entry.queue
       if not drawn then
-        local draw_number_4
+        local draw_number_3
         do -- draw_number()
           local drawn = K_us_text
-          local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-          if last >= K_us then
+          local last = redis_call('SET', K_fence, drawn, 'GET')
+          if last and last >= drawn then -- both have 16 digits
             drawn = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, drawn)
           end
-          draw_number_4 = drawn
+          draw_number_3 = drawn
         end
-        drawn = draw_number_4
+        drawn = draw_number_3
       end
-      redis_call('HSET', K_flight, id,
-        'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-      local compose_9
-      do -- compose(id, entry, drawn, lost)
-        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+      r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+      r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+      do -- write_group(group, g, other, other_g)
+        local state_text_6
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_6 = text
+        end
+        local text = state_text_6
+        if other then
+          local state_text_7
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_7 = text
+          end
+          local other_text = state_text_7
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      local compose_13
+      do -- compose(r.id, entry, drawn, r.lost)
+        local id, lost = r.id, r.lost
+        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_9 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_9
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-      local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+      local message = compose_13
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+      local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
       if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
         error(pushed.err)
       elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
         out[#out + 1] = queue
         out[#out + 1] = message
+      end
+    end
+  else
+    do -- close_group(group, g)
+      if g.drained then
+        do -- clear_flag(group, g, 'd')
+          local letter = 'd'
+          redis_call('HDEL', K_flags, letter .. ' ' .. group)
+          do -- drop_mark(g, letter)
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
+          end
+        end
+      end
+      if g.ended and (g.flags == '-' or g.flags == 'o') then
+        redis_call('HDEL', K_groups, group)
+      else
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local text = state_text_6
+          if other then
+            local state_text_7
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_7 = text
+            end
+            local other_text = state_text_7
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
       end
     end
   end

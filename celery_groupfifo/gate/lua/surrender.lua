@@ -7,31 +7,41 @@
 -- ARGV[1-2]        clock, tag
 -- ARGV[3] named    (count)  lists
 -- ARGV[4-] queues  (text)   their names
--- ARGV[..] id, fence, lost  triples: lost is 1 when a worker was lost with it, else 0
+-- ARGV[..] group, id, fence, lost  of each: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: surrendered · to publish
--- Complexity O(entries · log groups)
+-- Complexity O(entries · log on_the_way)
 local redis_call = redis.call
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_depth = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
-local K_us_text = ARGV[1]
-if K_us_text == '' then
-  local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
-end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_REST = 3e14
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+end
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -47,58 +57,306 @@ local REDELIVERED = '"redelivered": true, '
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
-for i = 4 + count, #ARGV, 3 do
-  local id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local read_or_set_aside_12
-  do -- read_or_set_aside(id)
-    local read_flight_1, read_flight_2
-    do -- read_flight(id)
-      local text = redis_call('HGET', K_flight, id)
-      local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-        string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-      local r, corrupt
-      if state then
-        r = {
-          state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-          call = call, due = due, stop = stop, group = group, queue = queue,
-        }
-      elseif text then
-        corrupt = text
+for i = 4 + count, #ARGV, 4 do
+  local group, id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local open_group_14
+  do -- open_group(group)
+    local group = group
+    local read_group_5
+    do -- read_group(group)
+      local g = groups[group]
+      if not g then
+        local group_text_4
+        do -- group_text(group)
+          texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+          group_text_4 = texts[group]
+        end
+        local text = group_text_4
+        local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+        g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+        at = at or 1
+        while at <= #text do
+          local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+            string.match(text, RECORD, at)
+          if after then
+            g[#g + 1] = {
+              state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+              since = since, owner = owner, call = call, queue = queue,
+            }
+          else
+            g.corrupt = at
+          end
+          at = after or #text + 1
+        end
+        groups[group] = g
       end
-      read_flight_1, read_flight_2 = r, corrupt
+      read_group_5 = g
     end
-    local r, corrupt = read_flight_1, read_flight_2
-    if corrupt then
-      redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-    end
-    read_or_set_aside_12 = r
-  end
-  local r = read_or_set_aside_12
-  if r and r.state == 'running' and r.fence == fence then
-    local digits_4
-    do -- digits(tonumber(r.lost) + tonumber(lost))
-      local value = tonumber(r.lost) + tonumber(lost)
-      digits_4 = string.format('%.0f', value)
-    end
-    r.lost = digits_4
-    do -- resume(lists, id, r, out, true)
-      local again = true
-      redis_call('ZREM', K_due, 'l ' .. id)
-      if again and r.due == '-' then
-        do -- mark_redelivered(id)
-          local read_entry_6
+    local g = read_group_5
+    if g.corrupt then
+      do -- mend_group(group, g)
+        local group = group
+        local found = false
+        for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+          local read_entry_8, read_entry_9
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+            local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
             local entry, corrupt
-            if us then
-              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            if group then
+              entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
             elseif text then
               corrupt = text
             end
-            read_entry_6 = entry
+            read_entry_8, read_entry_9 = entry, corrupt
           end
-          local e = read_entry_6
+          local entry, corrupt = read_entry_8, read_entry_9
+          if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+            do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+              local why, text = 'corrupt', entry and entry.text or corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local digits_1
+                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                  local value = math.max(newest + 1, tonumber(K_us_text))
+                  digits_1 = string.format('%.0f', value)
+                end
+                local number = digits_1
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
+            end
+            found = true
+          end
+        end
+        if not found then
+          do -- set_aside('-', group, 'corrupt', g.text)
+            local id, why, text = '-', 'corrupt', g.text
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local digits_1
+              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                local value = math.max(newest + 1, tonumber(K_us_text))
+                digits_1 = string.format('%.0f', value)
+              end
+              local number = digits_1
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+        end
+        g.corrupt = nil
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local text = state_text_6
+          if other then
+            local state_text_7
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_7 = text
+            end
+            local other_text = state_text_7
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+      end
+    end
+    open_group_14 = g
+  end
+  local g = open_group_14
+  local running_17
+  do -- running(g, id, fence)
+    local r = record_of(g, id)
+    running_17 = r and r.state == 'r' and r.fence == fence and r or nil
+  end
+  local r = running_17
+  if r then
+    local digits_2
+    do -- digits(tonumber(r.lost) + tonumber(lost))
+      local value = tonumber(r.lost) + tonumber(lost)
+      digits_2 = string.format('%.0f', value)
+    end
+    r.lost = digits_2
+    do -- resume(lists, group, g, r, out, true)
+      local group, again = group, true
+      do -- free_group(group)
+        redis_call('HDEL', K_groups, group)
+      end
+      if again and r.due == '-' then
+        do -- mark_redelivered(r.id)
+          local id = r.id
+          local read_entry_10
+          do -- read_entry(id)
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_10 = entry
+          end
+          local e = read_entry_10
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -107,58 +365,117 @@ for i = 4 + count, #ARGV, 3 do
           end
         end
       end
-      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
-        r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
-        do -- write_flight(id, r)
-          redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
-            .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+        r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local text = state_text_6
+          if other then
+            local state_text_7
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_7 = text
+            end
+            local other_text = state_text_7
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
         end
         if r.stop == '-' then
-          redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
+          redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
-        local read_entry_7, read_entry_8
-        do -- read_entry(id)
+        local read_entry_11, read_entry_12
+        do -- read_entry(r.id)
+          local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
           local entry, corrupt
-          if us then
-            entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
           elseif text then
             corrupt = text
           end
-          read_entry_7, read_entry_8 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        local entry, corrupt = read_entry_7, read_entry_8
+        local entry, corrupt = read_entry_11, read_entry_12
         if entry then
-          do -- release(lists, id, r.lost, r.group, entry, out)
-            local lost, group, drawn = r.lost, r.group, nil
+          do -- release(lists, group, g, r, entry, out)
+            local drawn, other, other_g = nil, nil, nil
             local queue = entry.queue
             if not drawn then
-              local draw_number_5
+              local draw_number_3
               do -- draw_number()
                 local drawn = K_us_text
-                local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-                if last >= K_us then
+                local last = redis_call('SET', K_fence, drawn, 'GET')
+                if last and last >= drawn then -- both have 16 digits
                   drawn = string.format('%.0f', last + 1)
                   redis_call('SET', K_fence, drawn)
                 end
-                draw_number_5 = drawn
+                draw_number_3 = drawn
               end
-              drawn = draw_number_5
+              drawn = draw_number_3
             end
-            redis_call('HSET', K_flight, id,
-              'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-            local compose_10
-            do -- compose(id, entry, drawn, lost)
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+            do -- write_group(group, g, other, other_g)
+              local state_text_6
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_7 = text
+                end
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            local compose_15
+            do -- compose(r.id, entry, drawn, r.lost)
+              local id, lost = r.id, r.lost
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_10 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_15 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_10
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-            local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            local message = compose_15
+            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
               error(pushed.err)
@@ -168,68 +485,166 @@ for i = 4 + count, #ARGV, 3 do
             end
           end
         else
-          do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-            local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
-            redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-            redis_call('HDEL', K_entries, id)
-            redis_call('HDEL', K_flight, id)
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-          end
-          do -- count_out(r.group)
-            local group = r.group
-            if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-              redis_call('ZREM', K_depth, group)
+          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local digits_1
+              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
+                local value = math.max(newest + 1, tonumber(K_us_text))
+                digits_1 = string.format('%.0f', value)
+              end
+              local number = digits_1
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
             end
           end
-          redis_call('ZADD', K_due, K_REST + K_ms, 'x ' .. r.group .. ' ' .. id)
+          do -- remove_record(g, r.id)
+            local id = r.id
+            for at = #g, 1, -1 do
+              if g[at].id == id then
+                table.remove(g, at)
+              end
+            end
+          end
+          do -- write_group(group, g)
+            local other, other_g = nil, nil
+            local state_text_6
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_6 = text
+            end
+            local text = state_text_6
+            if other then
+              local state_text_7
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_7 = text
+              end
+              local other_text = state_text_7
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
         end
       end
     end
     given = given + 1
   else -- it may be a repetition of this call
-    do -- ask_again(lists, id, out)
-      local read_flight_3
-      do -- read_flight(id)
-        local text = redis_call('HGET', K_flight, id)
-        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r, corrupt
-        if state then
-          r = {
-            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-            call = call, due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then
-          corrupt = text
+    local other = record_of(g, id)
+    if other then
+      do -- ask_again(lists, other, out)
+        local r = other
+        local read_entry_13
+        do -- read_entry(r.id)
+          local id = r.id
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_13 = entry
         end
-        read_flight_3 = r
-      end
-      local r = read_flight_3
-      local read_entry_9
-      do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-        local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-        elseif text then
-          corrupt = text
+        local entry = read_entry_13
+        if entry and r.state == 'w' and not lists[r.queue] then
+          local compose_16
+          do -- compose(r.id, entry, r.release, r.lost)
+            local id, drawn, lost = r.id, r.release, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_16
+          out[#out + 1] = r.queue
+          out[#out + 1] = message
         end
-        read_entry_9 = entry
-      end
-      local entry = read_entry_9
-      if r and entry and r.state == 'released' and not lists[r.queue] then
-        local compose_11
-        do -- compose(id, entry, r.release, r.lost)
-          local drawn, lost = r.release, r.lost
-          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-          local cut = entry.at + entry.cut
-          compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-            .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-        end
-        local message = compose_11
-        out[#out + 1] = r.queue
-        out[#out + 1] = message
       end
     end
   end

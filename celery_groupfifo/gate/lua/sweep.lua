@@ -1,12 +1,12 @@
 -- Made of lua/sweep.lua by `make scripts`: change that file, not this one.
 --
--- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs and unfinished walks are named
--- to the caller, which knows the keys of their groups.
+-- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and unfinished
+-- walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
 -- KEYS[11] crowd    (zset)    "<queue> <ms> <member of due>": members of due that wait for room, see lib/crowd.lua
--- KEYS[12] calls    (hash)    "sweep" -> "<call> <name>...": the tickets to publish of this worker's last call
+-- KEYS[12] runs     (hash)    of this worker, see lib/run.lua
 -- KEYS[13-] lists   (list)    the broker's lists that the caller knows
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] ttl       (ms)
@@ -17,39 +17,303 @@
 -- ARGV[8] woken     (0 | 1)   by the bell
 -- ARGV[9] call      (text)    the same one until an answer has come
 -- ARGV[10] keep     (ms)      how long the calls of a silent worker are remembered
--- ARGV[11] named    (count)   lists
--- ARGV[12-] queues  (text)    their names
--- Returns {next, reclaimed, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
---         number reclaimed · number of named ones, each a due member and its group · queue, message pairs to publish
+-- ARGV[11] most     (count)   dead letters that are kept
+-- ARGV[12] age      (us)      until a dead letter is removed
+-- ARGV[13] named    (count)   lists
+-- ARGV[14-] queues  (text)    their names
+-- Returns {next, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
+--         number of named ones, each a due member and its group, or worker · queue, message pairs to publish
 -- Complexity O(limit · log due)
 local redis_call = redis.call
 local K_entries = KEYS[1]
-local K_flight = KEYS[2]
+local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_depth = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
--- The time, as number and as text.
-local K_us_text = ARGV[1]
-if K_us_text == '' then
-  local time = redis_call('TIME')
-  K_us_text = time[1] .. string.format('%06d', time[2])
-end
-local K_ms_text = string.sub(K_us_text, 1, -4)
-local K_us = tonumber(K_us_text)
-local K_ms = tonumber(K_ms_text)
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
 local K_ETAS = 2e14
 local K_REST = 3e14
 local K_CROWDS = 4e14
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+end
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
 local function digits(value)
   return string.format('%.0f', value)
 end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+-- Returns the entry; nothing when there is none, and its text when it can't be read.
+local function read_entry(id)
+  local text = redis_call('HGET', K_entries, id)
+  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local entry, corrupt
+  if group then
+    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  elseif text then
+    corrupt = text
+  end
+  return entry, corrupt
+end
+local function open_group(group)
+  local read_group_4
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_3
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_3 = texts[group]
+      end
+      local text = group_text_3
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_4 = g
+  end
+  local g = read_group_4
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local entry, corrupt = read_entry(id)
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_5
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_5 = text
+        end
+        local text = state_text_5
+        if other then
+          local state_text_6
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local other_text = state_text_6
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  return g
+end
+local EXPIRED = 50 -- letters that one call removes for their number and age
+local EXPIRED_BYTES = 4000000 -- of them; and one letter more
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -60,30 +324,6 @@ local function named_lists(key, arg, count)
   end
   return lists
 end
--- Returns the record; with one that can't be read, let the sweep set the entry aside.
-local function read_or_set_aside(id)
-  local read_flight_1, read_flight_2
-  do -- read_flight(id)
-    local text = redis_call('HGET', K_flight, id)
-    local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-      string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-    local r, corrupt
-    if state then
-      r = {
-        state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-        call = call, due = due, stop = stop, group = group, queue = queue,
-      }
-    elseif text then
-      corrupt = text
-    end
-    read_flight_1, read_flight_2 = r, corrupt
-  end
-  local r, corrupt = read_flight_1, read_flight_2
-  if corrupt then
-    redis_call('ZADD', K_due, K_REST + K_ms, 'c ' .. id)
-  end
-  return r
-end
 local REDELIVERED = '"redelivered": true, '
 local RANGE = 1e14
 -- Returns for each kind the ms until its first member is due; nil: it has none.
@@ -92,7 +332,7 @@ local function soonest()
   for kind = 0, 3 do
     local first = kind * RANGE
     local at = redis_call('ZRANGEBYSCORE', K_due, first, '(' .. first + RANGE, 'WITHSCORES', 'LIMIT', 0, 1)[2]
-    left[kind] = at and math.max(math.ceil(at - first - K_ms), 0)
+    left[kind] = at and math.max(math.ceil(at - first - now_ms()), 0)
   end
   return left
 end
@@ -103,7 +343,7 @@ local function due_now(left, limit)
   for kind = 0, 3 do
     if left[kind] == 0 then
       kinds[#kinds + 1] = kind
-      counts[kind] = redis_call('ZCOUNT', K_due, kind * RANGE, kind * RANGE + K_ms)
+      counts[kind] = redis_call('ZCOUNT', K_due, kind * RANGE, kind * RANGE + now_ms())
     end
   end
   table.sort(kinds, function(a, b) return counts[a] < counts[b] end)
@@ -114,7 +354,7 @@ local function due_now(left, limit)
   table.sort(kinds)
   for _, kind in ipairs(kinds) do
     local first = kind * RANGE
-    for _, each in ipairs(redis_call('ZRANGEBYSCORE', K_due, first, first + K_ms, 'LIMIT', 0, shares[kind])) do
+    for _, each in ipairs(redis_call('ZRANGEBYSCORE', K_due, first, first + now_ms(), 'LIMIT', 0, shares[kind])) do
       members[#members + 1] = each
     end
   end
@@ -132,23 +372,25 @@ local ROOM = 200 -- tickets on their way in a queue that is served
 local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
 local rooms, crowded, turned_away = {}, {}, false
+-- Returns the score of a member of due that waits for room since a time: held heads can be counted in it.
+local function crowd_score(member, ms)
+  return K_CROWDS + (string.sub(member, 1, 1) == 'h' and 0 or 1e14) + ms
+end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_18
+  local room_in_19
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
       local at = string.match(redis_call('HGET', K_begins, queue) or '', '^%d+ (%d+)')
-      local served = lists[queue] or at and K_ms - at < SERVED
-      room = math.huge
-      if served then
-        room = ROOM - redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
-      end
+      local served = lists[queue] or at and now_ms() - at < SERVED
+      local ahead = served and redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
+      room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_18 = room
+    room_in_19 = room
   end
-  local room = room_in_18
+  local room = room_in_19
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -158,132 +400,117 @@ local function take_room(crowd, lists, queue, member)
     rooms[queue] = room - 1
   elseif score < K_CROWDS then
     turned_away = true
-    redis_call('ZADD', K_due, K_CROWDS + K_ms, member)
+    redis_call('ZADD', K_due, crowd_score(member, now_ms()), member)
     redis_call('ZADD', crowd, 0, queue .. ' ' .. K_ms_text .. ' ' .. member)
-    redis_call('ZADD', K_due, 'NX', K_REST + K_ms + SOON, 'q ' .. queue)
+    redis_call('ZADD', K_due, 'NX', K_REST + now_ms() + SOON, 'q ' .. queue)
   end
   return found
 end
 
-local STATE = { l = 'running', h = 'held', r = 'released' } -- state of an entry whose member still counts
+local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
-local pulse, crowd, calls = KEYS[10], KEYS[11], KEYS[12]
+local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[13])
 
-local beat_15, beat_16
+local beat_16, beat_17
 do -- beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis_call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
-  if not last or math.abs(K_ms - tonumber(last)) > ttl / 2 then
+  if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
     since = K_ms_text
   end
-  local left = (tonumber(till) or 0) - K_ms
+  local left = (tonumber(till) or 0) - now_ms()
   if woken == '1' or watcher == owner or left <= 0 or left > watch then
-    watcher, till = owner, digits(K_ms + watch)
+    watcher, till = owner, digits(now_ms() + watch)
   end
   redis_call('SET', pulse, table.concat({ K_ms_text, since, watcher, till }, ' '))
-  beat_15, beat_16 = tonumber(since), watcher == owner
+  beat_16, beat_17 = tonumber(since), watcher == owner
 end
-local since, watches = beat_15, beat_16
-local lists, out, named, reclaimed, moved, at = named_lists(13, 12, count), {}, {}, 0, {}, 0
-local names_again_14
-do -- names_again(calls, 'sweep', call, lists, out)
-  local kind, call = 'sweep', call
-  local before, names = string.match(redis_call('HGET', calls, kind) or '', '^(%S+)(.*)$')
+local since, watches = beat_16, beat_17
+local lists, out, named, moved, at = named_lists(13, 14, count), {}, {}, {}, 0
+local names_again_15
+do -- names_again(runs, 'sweep', call, lists, out)
+  local kind = 'sweep'
+  local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    do -- ask_again(lists, name, out)
+    local find_record_10
+    do -- find_record(name)
       local id = name
-      local read_flight_5
-      do -- read_flight(id)
-        local text = redis_call('HGET', K_flight, id)
-        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r, corrupt
-        if state then
-          r = {
-            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-            call = call, due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then
-          corrupt = text
-        end
-        read_flight_5 = r
+      local entry, found, g = read_entry(id), nil, nil
+      if entry then
+        g = open_group(entry.group)
+        found = record_of(g, id)
       end
-      local r = read_flight_5
-      local read_entry_11
-      do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-        local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-        elseif text then
-          corrupt = text
+      find_record_10 = found
+    end
+    local r = find_record_10
+    if r then
+      do -- ask_again(lists, r, out)
+        local entry = read_entry(r.id)
+        if entry and r.state == 'w' and not lists[r.queue] then
+          local compose_14
+          do -- compose(r.id, entry, r.release, r.lost)
+            local id, drawn, lost = r.id, r.release, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_14
+          out[#out + 1] = r.queue
+          out[#out + 1] = message
         end
-        read_entry_11 = entry
-      end
-      local entry = read_entry_11
-      if r and entry and r.state == 'released' and not lists[r.queue] then
-        local compose_13
-        do -- compose(id, entry, r.release, r.lost)
-          local drawn, lost = r.release, r.lost
-          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
-          local cut = entry.at + entry.cut
-          compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-            .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-        end
-        local message = compose_13
-        out[#out + 1] = r.queue
-        out[#out + 1] = message
       end
     end
   end
-  names_again_14 = names
+  names_again_15 = names
 end
-local asked = names_again_14
+local asked = names_again_15
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
 while at < #members do -- grows when a crowd comes in
   at = at + 1
   local member = members[at]
-  local kind, name = string.sub(member, 1, 1), string.sub(member, 3)
-  local r, before = STATE[kind] and read_or_set_aside(name), #out
-  if string.find('eaxd', kind, 1, true) then
-    local group, id = string.match(name, '^(%S+) ?(.*)$')
-    if kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
-      redis_call('ZREM', K_due, member) -- revoked
-    else
-      redis_call('ZADD', K_due, (kind == 'e' and K_ETAS or K_REST) + K_ms + claim, member)
-      named[#named + 1] = member
-      named[#named + 1] = group
+  local kind, group, id = string.match(member, '^(%l) (%S+) ?(.*)$')
+  local g = STATE[kind] and open_group(group)
+  local r, before = g and record_of(g, id), #out
+  if kind == 'w' and now_ms() - since < ttl then
+    redis_call('ZADD', K_due, since + ttl, member)
+  elseif kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
+    redis_call('ZREM', K_due, member) -- revoked
+  elseif string.find('wveadb', kind or '-', 1, true) then
+    if kind == 'w' then -- its lease is over: its heads are taken back, unless it renews before
+      redis_call('ZREM', K_due, member)
+      member = 'v ' .. group
     end
+    redis_call('ZADD', K_due, (kind == 'e' and K_ETAS or K_REST) + now_ms() + claim, member)
+    named[#named + 1] = member
+    named[#named + 1] = group
   elseif kind == 'q' then
-    do -- bring_in(crowd, lists, name, limit + due - #members, members)
-      local queue, most = name, limit + due - #members
-      local room_in_19
+    do -- bring_in(crowd, lists, group, limit + due - #members, members)
+      local queue, most = group, limit + due - #members
+      local room_in_20
       do -- room_in(lists, queue)
         local room = rooms[queue]
         if not room then
           local at = string.match(redis_call('HGET', K_begins, queue) or '', '^%d+ (%d+)')
-          local served = lists[queue] or at and K_ms - at < SERVED
-          room = math.huge
-          if served then
-            room = ROOM - redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
-          end
+          local served = lists[queue] or at and now_ms() - at < SERVED
+          local ahead = served and redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
+          room = ahead and ROOM - ahead or math.huge
         end
         rooms[queue] = room
-        room_in_19 = room
+        room_in_20 = room
       end
-      local room = room_in_19
+      local room = room_in_20
       local wanted = math.max(math.min(room, most), 0)
       local rows = redis_call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
       for at = 1, math.min(wanted, #rows) do
         local ms, member = string.match(rows[at], ' (%d+) (.*)$')
         redis_call('ZREM', crowd, rows[at])
-        if tonumber(redis_call('ZSCORE', K_due, member) or 0) == K_CROWDS + ms then
-          redis_call('ZADD', K_due, (string.sub(member, 1, 1) == 'h' and K_HOLDS or K_REST) + K_ms, member)
+        if tonumber(redis_call('ZSCORE', K_due, member) or 0) == crowd_score(member, ms) then
+          redis_call('ZADD', K_due, (string.sub(member, 1, 1) == 'h' and K_HOLDS or K_REST) + now_ms(), member)
           members[#members + 1] = member
         end
       end
@@ -292,94 +519,25 @@ while at < #members do -- grows when a crowd comes in
         redis_call('ZREM', K_due, 'q ' .. queue)
       else
         local pause = wanted < room and 0 or wanted > 0 and SOON or LATER
-        redis_call('ZADD', K_due, K_REST + K_ms + pause, 'q ' .. queue)
+        redis_call('ZADD', K_due, K_REST + now_ms() + pause, 'q ' .. queue)
       end
-    end
-  elseif kind == 'c' then
-    redis_call('ZREM', K_due, member)
-    do -- set_record_aside(name)
-      local id = name
-      local read_entry_7
-      do -- read_entry(id)
-        local text = redis_call('HGET', K_entries, id)
-        local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-        local entry, corrupt
-        if us then
-          entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-        elseif text then
-          corrupt = text
-        end
-        read_entry_7 = entry
-      end
-      local entry = read_entry_7
-      local read_flight_3, read_flight_4
-      do -- read_flight(id)
-        local text = redis_call('HGET', K_flight, id)
-        local state, drawn, fence, lost, since, owner, call, due, stop, group, queue =
-          string.match(text or '', '^([^ ]+) (%d+) ([%d-]+) (%d+) (%d+) ([^ ]+) ([^ ]+) ([%d-]+) ([^ ]+) ([^ ]+) ([^ ]+)$')
-        local r, corrupt
-        if state then
-          r = {
-            state = state, release = drawn, fence = fence, lost = lost, since = since, owner = owner,
-            call = call, due = due, stop = stop, group = group, queue = queue,
-          }
-        elseif text then
-          corrupt = text
-        end
-        read_flight_3, read_flight_4 = r, corrupt
-      end
-      local _, corrupt = read_flight_3, read_flight_4
-      if corrupt then
-        do -- set_aside(id, entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt)
-          local group, reason, text = entry and entry.group or '-', 'corrupt', entry and entry.text or corrupt
-          redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-          redis_call('HDEL', K_entries, id)
-          redis_call('HDEL', K_flight, id)
-          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-        end
-        if entry then
-          do -- count_out(entry.group)
-            local group = entry.group
-            if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-              redis_call('ZREM', K_depth, group)
-            end
-          end
-          redis_call('ZADD', K_due, K_REST + K_ms, 'x ' .. entry.group .. ' ' .. id)
-        end
-      end
-      redis_call('ZREM', K_due, 'c ' .. id)
     end
   elseif not r or r.state ~= STATE[kind] then
     redis_call('ZREM', K_due, member)
-  elseif kind == 'l' and K_ms - since < ttl then
-    redis_call('ZADD', K_due, since + ttl, member)
   elseif (moved[kind] or 0) < BYTES and (kind ~= 'h' or at > due or take_room(crowd, lists, r.queue, member)) then
-    moved[kind] = (moved[kind] or 0) + redis_call('HSTRLEN', K_entries, name)
+    moved[kind] = (moved[kind] or 0) + redis_call('HSTRLEN', K_entries, id)
     redis_call('ZREM', K_due, member)
-    if kind == 'l' then
-      r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
-    else
-      redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. name)
-      r.due = '-'
-    end
-    do -- resume(lists, name, r, out, kind == 'l')
-      local id, again = name, kind == 'l'
-      redis_call('ZREM', K_due, 'l ' .. id)
+    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
+    r.due = '-'
+    do -- resume(lists, group, g, r, out)
+      local again = nil
+      do -- free_group(group)
+        redis_call('HDEL', K_groups, group)
+      end
       if again and r.due == '-' then
-        do -- mark_redelivered(id)
-          local read_entry_8
-          do -- read_entry(id)
-            local text = redis_call('HGET', K_entries, id)
-            local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-            local entry, corrupt
-            if us then
-              entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-            elseif text then
-              corrupt = text
-            end
-            read_entry_8 = entry
-          end
-          local e = read_entry_8
+        do -- mark_redelivered(r.id)
+          local id = r.id
+          local e = read_entry(id)
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -388,58 +546,104 @@ while at < #members do -- grows when a crowd comes in
           end
         end
       end
-      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > K_ms) then
-        r.state, r.owner, r.call, r.since = 'held', '-', '-', K_ms_text
-        do -- write_flight(id, r)
-          redis_call('HSET', K_flight, id, r.state .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.lost .. ' ' .. r.since
-            .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.due .. ' ' .. r.stop .. ' ' .. r.group .. ' ' .. r.queue)
+      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+        r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_5
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local text = state_text_5
+          if other then
+            local state_text_6
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_6 = text
+            end
+            local other_text = state_text_6
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
         end
         if r.stop == '-' then
-          redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. id)
+          redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
-        local read_entry_9, read_entry_10
-        do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
-          local us, group, queue, cut, at = string.match(text or '', '^(%d+) (%S+) (%S+) (%d+)\n()')
-          local entry, corrupt
-          if us then
-            entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-          elseif text then
-            corrupt = text
-          end
-          read_entry_9, read_entry_10 = entry, corrupt
-        end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry(r.id)
         if entry then
-          do -- release(lists, id, r.lost, r.group, entry, out)
-            local lost, group, drawn = r.lost, r.group, nil
+          do -- release(lists, group, g, r, entry, out)
+            local drawn, other, other_g = nil, nil, nil
             local queue = entry.queue
             if not drawn then
-              local draw_number_6
+              local draw_number_2
               do -- draw_number()
                 local drawn = K_us_text
-                local last = tonumber(redis_call('SET', K_fence, drawn, 'GET') or 0) or 0
-                if last >= K_us then
+                local last = redis_call('SET', K_fence, drawn, 'GET')
+                if last and last >= drawn then -- both have 16 digits
                   drawn = string.format('%.0f', last + 1)
                   redis_call('SET', K_fence, drawn)
                 end
-                draw_number_6 = drawn
+                draw_number_2 = drawn
               end
-              drawn = draw_number_6
+              drawn = draw_number_2
             end
-            redis_call('HSET', K_flight, id,
-              'released ' .. drawn .. ' - ' .. lost .. ' ' .. K_ms_text .. ' - - - - ' .. group .. ' ' .. queue)
-            local compose_12
-            do -- compose(id, entry, drawn, lost)
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id
+            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+            do -- write_group(group, g, other, other_g)
+              local state_text_5
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local text = state_text_5
+              if other then
+                local state_text_6
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_6 = text
+                end
+                local other_text = state_text_6
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            local compose_13
+            do -- compose(r.id, entry, drawn, r.lost)
+              local id, lost = r.id, r.lost
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_12
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. id)
-            local pushed = lists[queue] and (lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            local message = compose_13
+            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
               error(pushed.err)
@@ -449,39 +653,210 @@ while at < #members do -- grows when a crowd comes in
             end
           end
         else
-          do -- set_aside(id, r.group, corrupt and 'corrupt' or 'missing', corrupt)
-            local group, reason, text = r.group, corrupt and 'corrupt' or 'missing', corrupt
-            redis_call('LPUSH', K_dead, cjson.encode({ group, id, reason, K_ms_text }) .. '\n' .. (text or ''))
-            redis_call('HDEL', K_entries, id)
-            redis_call('HDEL', K_flight, id)
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-          end
-          do -- count_out(r.group)
-            local group = r.group
-            if tonumber(redis_call('ZINCRBY', K_depth, -1, group)) <= 0 then
-              redis_call('ZREM', K_depth, group)
+          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
             end
           end
-          redis_call('ZADD', K_due, K_REST + K_ms, 'x ' .. r.group .. ' ' .. id)
+          do -- remove_record(g, r.id)
+            local id = r.id
+            for at = #g, 1, -1 do
+              if g[at].id == id then
+                table.remove(g, at)
+              end
+            end
+          end
+          do -- write_group(group, g)
+            local other, other_g = nil, nil
+            local state_text_5
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_5 = text
+            end
+            local text = state_text_5
+            if other then
+              local state_text_6
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local other_text = state_text_6
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
         end
       end
     end
   end
-  asked = #out > before and asked .. ' ' .. name or asked
+  asked = #out > before and asked .. ' ' .. id or asked
 end
 if asked ~= '' then
-  do -- remember(calls, 'sweep', call, asked, keep)
+  do -- remember(runs, 'sweep', call, asked, keep)
     local kind, names, ttl = 'sweep', asked, keep
-    if redis_call('HSET', calls, kind, call .. names) == 1 then
-      redis_call('PEXPIRE', calls, ttl) -- renewals extend it from now on
+    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
     end
   end
 end
-if reclaimed > 0 then
-  redis_call('HINCRBY', K_stats, 'tasks_reclaimed', reclaimed)
-end
 left = watches and due > 0 and soonest() or left
-local reply = { watches and next_due(left) or -1, reclaimed, #named / 2, unpack(named) }
+local expire_letters_12
+do -- expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
+  local most, age = tonumber(ARGV[11]), tonumber(ARGV[12])
+  local gone, bytes = 0, 0
+  local kept = redis_call('HMGET', K_dead, 'oldest', 'count')
+  while kept[1] and gone < EXPIRED and bytes < EXPIRED_BYTES
+    and (tonumber(kept[2]) > most or tonumber(kept[1]) < tonumber(K_us_text) - age) do
+    local remove_letter_11
+    do -- remove_letter(kept[1])
+      local number = kept[1]
+      local row = redis_call('HGET', K_dead, 'n ' .. number)
+      local older, newer, of, name = string.match(row or '', '^(%d+) (%d+)( %S+) (.*)$')
+      local bytes
+      if name then
+        bytes = redis_call('HSTRLEN', K_dead, 'm ' .. number)
+        local before, after = string.match(redis_call('HGET', K_dead, 'g ' .. number) or '0 0', '^(%d+) (%d+)$')
+        redis_call('HDEL', K_dead, 'n ' .. number, 'g ' .. number, 'l ' .. number, 'm ' .. number)
+        do -- link('n ', '', older, newer)
+          local kind, of = 'n ', ''
+          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+          local before, after = 'oldest' .. of, 'newest' .. of
+          local following, preceding = newer, older
+          if rows[1] then
+            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+          end
+          if rows[2] then
+            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+          end
+          redis_call('HSET', K_dead, before, following, after, preceding)
+        end
+        do -- link('g ', of, before, after)
+          local kind, older, newer = 'g ', before, after
+          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+          local before, after = 'oldest' .. of, 'newest' .. of
+          local following, preceding = newer, older
+          if rows[1] then
+            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+          end
+          if rows[2] then
+            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+          end
+          redis_call('HSET', K_dead, before, following, after, preceding)
+        end
+        if redis_call('HINCRBY', K_dead, 'count' .. of, -1) <= 0 then
+          redis_call('HDEL', K_dead, 'oldest' .. of, 'newest' .. of, 'count' .. of)
+        end
+        local numbers = ' ' .. (redis_call('HGET', K_dead, 'i ' .. name) or '') .. ' '
+        local rest = string.match(string.gsub(numbers, ' ' .. number .. ' ', ' '), '^ (.*) $')
+        if rest then
+          redis_call('HSET', K_dead, 'i ' .. name, rest)
+        else
+          redis_call('HDEL', K_dead, 'i ' .. name)
+        end
+        if redis_call('HINCRBY', K_dead, 'count', -1) <= 0 then
+          redis_call('DEL', K_dead)
+        end
+      end
+      remove_letter_11 = bytes
+    end
+    local size = remove_letter_11
+    gone, bytes = gone + 1, bytes + size
+    kept = redis_call('HMGET', K_dead, 'oldest', 'count')
+  end
+  if gone > 0 then
+    redis_call('HINCRBY', K_stats, 'dead_letters_expired', gone)
+  end
+  expire_letters_12 = gone == EXPIRED or bytes >= EXPIRED_BYTES
+end
+local more = expire_letters_12
+local reply = { more and 0 or watches and next_due(left) or -1, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
