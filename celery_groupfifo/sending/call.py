@@ -9,14 +9,16 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
-from celery_groupfifo.gate.model import INSTALLED, TRAVELLING
+from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupKey
+from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
-from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task
-from celery_groupfifo.settings import check_option
+from celery_groupfifo.sending.message import delay_ms
+from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, option_of
+from celery_groupfifo.settings import OPTIONS, Settings, check_option, read_settings
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 #: Marks a task whose options have been checked.
 _CHECKED = "_groupfifo_checked"
@@ -118,6 +120,95 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
         check_task(task)
         task.__dict__[_CHECKED] = True
     return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
+
+
+def policy_of(task: Any, said: Mapping[str, Any], option: str, settings: Settings) -> Any:
+    """Return the value of an option that counts for a call: the call's own, else the task's, else the setting's.
+
+    Args:
+        task: None where its code is not loaded.
+        said: Our options of the call.
+        option: Its name, `group_…`.
+        settings: Of the app.
+    """
+    for value in (said.get(option), option_of(task, option)):
+        if value is not None:
+            return value
+    return getattr(settings, OPTIONS[option])
+
+
+def bound_of(task: Any, said: Mapping[str, Any], settings: Settings) -> Bound | None:
+    """Return the bound of the group's depth that counts for a call; None: there is none. See `policy_of`."""
+    most = policy_of(task, said, "group_max_depth", settings)
+    return None if most is None else Bound(most, policy_of(task, said, "group_overflow", settings))
+
+
+def check_eta(
+    app: Celery,
+    task: Any,
+    name: str,
+    said: Mapping[str, Any],
+    times: Mapping[str, Any],
+    settings: Settings | None = None,
+) -> None:
+    """Check that a call has no ETA in the future where its policy refuses one.
+
+    Args:
+        app: The app that sends.
+        task: None where its code is not loaded.
+        name: Of the task.
+        said: Our options of the call.
+        times: The call's `countdown` and `eta`, if any: its other options, or the headers of its message.
+        settings: Of the app; None: they are read when a time is given.
+
+    Raises:
+        InvalidOption: It has.
+    """
+    countdown, eta = times.get("countdown"), times.get("eta")
+    if countdown is None and not eta:
+        return
+    if policy_of(task, said, "group_eta", settings or read_settings(app.conf)) != "reject":
+        return
+    if (countdown > 0) if countdown is not None else delay_ms(app, eta) > 0:
+        shown = f"countdown={countdown!r}" if countdown is not None else f"eta={str(eta)!r}"
+        raise InvalidOption(
+            f"{name} was sent with {shown}, and its group_eta is 'reject': send it when it is due, or with "
+            "group_eta='at_due'."
+        )
+
+
+def check_call(
+    app: Celery,
+    task: Any,
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    said: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> str | None:
+    """Check a call as its send does, without sending it, and return its key; None: it belongs to no group.
+
+    Args:
+        app: The app that sends.
+        task: None where its code is not loaded.
+        name: Of the task.
+        args: Of the call.
+        kwargs: Of the call.
+        said: Our options of the call.
+        options: Celery's options of the call.
+
+    Raises:
+        GroupFifoError: The error of the send.
+    """
+    key = key_of(app, task, name, args, kwargs, said) if asks_for_group(task, name, said) else None
+    if key is None:
+        check_plain(name, said)
+        return None
+    checked_headers(task, said)
+    check_eta(app, task, name, said, options)
+    if task is not None:
+        check_app(app, name)
+    return key
 
 
 def check_app(app: Celery, name: str) -> None:

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.model import Entry, Ticket
+from celery_groupfifo.gate.route import Route
+
+
+class Parking(NamedTuple):
+    """An entry on its way to the gate, and the route of its message."""
+
+    entry: Entry
+    route: Route
+
 
 #: Entries of a bulk send, collected until the chunk is full; see bulk.py.
-collecting: ContextVar[list[Entry] | None] = ContextVar("groupfifo_collecting", default=None)
+collecting: ContextVar[list[Parking] | None] = ContextVar("groupfifo_collecting", default=None)
+#: Entries of a send that may be the first one of its kind, before they are parked; see short_way.py.
+observing: ContextVar[list[Parking] | None] = ContextVar("groupfifo_observing", default=None)
 
 _NONE: Mapping[str, Any] = {}
 
@@ -30,24 +41,40 @@ class Continuation:
 
     Attributes:
         entry: The last one that was sent under the run's id; None: none was.
-        is_retry: True for a retry, False for a task that replaces the run.
+        is_retry: True for a retry, or for the same run once more; False for a task that replaces the run.
+        repeats: True while the same run is sent once more.
     """
 
-    __slots__ = ("_sent", "entry", "is_retry", "key", "options", "retries", "ticket")
+    __slots__ = ("_sent", "entry", "is_retry", "key", "options", "repeats", "retries", "ticket")
 
     def __init__(self, ticket: Ticket, key: str, retries: int, options: Mapping[str, Any] = _NONE) -> None:
         self.ticket, self.key, self.retries, self.options = ticket, key, retries, options
         self.entry: Entry | None = None
         self.is_retry = False
         self._sent = 0.0
+        self.repeats = False
+
+    @contextmanager
+    def repeating(self) -> Iterator[None]:
+        """Take what is sent under the run's id in this block for the same run once more, and no retry of it."""
+        self.repeats = True
+        try:
+            yield
+        finally:
+            self.repeats = False
+
+    @property
+    def rejoins(self) -> bool:
+        """Return whether the entry gives up the place of the run; see `Entry`."""
+        return self.entry is not None and self.entry.rejoins
 
     def send(self, entry: Entry, is_retry: bool) -> None:
         """Keep an entry that was sent under the run's id."""
         self.entry, self.is_retry, self._sent = entry, is_retry, now()
 
     def is_retried_by(self, headers: Mapping[str, Any]) -> bool:
-        """Return whether a message with these headers is the run's retry."""
-        return (headers.get("retries") or 0) > self.retries
+        """Return whether a message with these headers is the run's retry, or the same run once more."""
+        return self.repeats or (headers.get("retries") or 0) > self.retries
 
     def close(self) -> Entry | None:
         """Return the entry at the end of the run, with its delay shortened by the time since it was sent."""

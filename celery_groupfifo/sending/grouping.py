@@ -49,8 +49,8 @@ def key_spec(task: Any) -> KeySpec | None:
     definition. In a class that is not ordered only its own attribute counts: its bases may use the name for another
     thing.
     """
-    kinds = type(task).__mro__ if is_ordered_class(type(task)) else (type(task),)
-    for each in (task, *kinds):
+    kind = type(task)
+    for each in (task, *kind.__mro__) if is_ordered_class(kind) else (task, kind):
         spec: Any = each.__dict__.get("group_key")
         if isinstance(spec, (staticmethod, classmethod)):
             return spec.__get__(None, type(task))
@@ -99,12 +99,12 @@ def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, An
         raise MissingGroupKey(
             f"{name} is ordered by group, but has no group_key: set one on the task, or pass group_key=… with the call."
         )
-    bound = _bound(task, name, args, kwargs)
-    values = _values(bound)
     if callable(spec):
-        key: object = _call(spec, name, bound, values, shown_call(name, args, kwargs))
-    elif isinstance(spec, tuple):
-        key = ":".join(str(_value(values, field, name)) for field in spec)
+        bound = _bound(task, name, args, kwargs)
+        return checked_key(_call(spec, name, bound, _values(bound), shown_call(name, args, kwargs)), name)
+    values = _shape(task).values(args, kwargs) or _values(_bound(task, name, args, kwargs))
+    if isinstance(spec, tuple):
+        key: object = ":".join([str(_value(values, field, name)) for field in spec])
     else:
         for field in _fields(spec):
             _value(values, field, name)
@@ -165,12 +165,48 @@ def _fields(template: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _signature(task: Any) -> inspect.Signature:
-    """Return the signature of the task's function, worked out again when autoretry has replaced the function."""
+class _Shape:
+    """The parameters of a task.
+
+    Args:
+        signature: Of the task's function.
+
+    Attributes:
+        signature: The same.
+    """
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        self.signature = signature
+        parameters = list(signature.parameters.values())
+        self._is_simple = all(each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY) for each in parameters)
+        self._placed = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+        self._names = frozenset(each.name for each in parameters)
+        self._defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+
+    def values(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the value of each parameter in a call: as `_values`, in a fraction of the time.
+
+        Returns:
+            None when the call does not fit, or when it needs a closer look: `_bound` says it.
+        """
+        if not self._is_simple or len(args) > len(self._placed):
+            return None
+        values = dict(zip(self._placed, args, strict=False))
+        if kwargs:
+            if not self._names.issuperset(kwargs) or not values.keys().isdisjoint(kwargs):
+                return None
+            values |= kwargs
+        if len(values) < len(self._names):
+            values = {**self._defaults, **values}
+        return values if len(values) == len(self._names) else None
+
+
+def _shape(task: Any) -> _Shape:
+    """Return the parameters of the task's function, worked out again when autoretry has replaced the function."""
     function = getattr(task.run, "__func__", task.run)
-    known = task.__dict__.get("_groupfifo_signature")
+    known = task.__dict__.get("_groupfifo_shape")
     if known is None or known[0] is not function:
-        known = task.__dict__["_groupfifo_signature"] = (function, inspect.signature(task.run))
+        known = task.__dict__["_groupfifo_shape"] = (function, _Shape(inspect.signature(task.run)))
     return known[1]  # type: ignore[no-any-return]
 
 
@@ -184,7 +220,7 @@ def shown_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str
 def _bound(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
     """Return a call's arguments by the names of the task's parameters."""
     try:
-        return _signature(task).bind(*args, **kwargs)
+        return _shape(task).signature.bind(*args, **kwargs)
     except TypeError as error:
         call = shown_call(name, args, kwargs)
         raise MissingGroupKey(f"The group key of {name} can't be built from the call {call}: {error}.") from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import Task
 
-from celery_groupfifo.sending.call import asks_for_group, check_app, check_plain, checked_headers, key_of, take_options
+from celery_groupfifo.sending.call import check_call, take_options
 
 
 def check(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any]) -> None:
@@ -31,12 +31,7 @@ def check(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: di
     said = take_options(name, options)
     if options.get("retries"):  # a retry keeps its group
         return
-    key = key_of(app, task, name, args, kwargs, said) if asks_for_group(task, name, said) else None
-    if key is None:
-        check_plain(name, said)
-    else:
-        checked_headers(task, said)
-        check_app(app, name)
+    check_call(app, task, name, args, kwargs, said, options)
 
 
 def hook() -> None:

@@ -59,7 +59,7 @@ def build_entry(
     destination = releaser.destination(route)
     headers = cleaned(publish["headers"])
     eta = headers.get("eta")
-    delay = _delay_ms(app, eta)
+    delay = delay_ms(app, eta)
     # The gate waits for the ETA. `expiration` becomes `expires`, as a broker must not drop a head before a worker sees
     # it.
     headers |= {"eta": None, KEY_HEADER: key, **({ETA_HEADER: eta} if eta else {}), **extra}
@@ -125,9 +125,13 @@ def _open(mapping: Mapping[str, Any]) -> str:
     return _encode(mapping)[1:]
 
 
-def _delay_ms(app: Celery, eta: Any) -> int:
+def delay_ms(app: Celery, eta: datetime | str | None) -> int:
+    """Return the milliseconds until an ETA, by an app's timezone where it has none; 0 when it is over, or None."""
     if not eta:
         return 0
-    when = maybe_make_aware(maybe_iso8601(eta), app.timezone)
-    seconds: float = (when - datetime.now(timezone.utc)).total_seconds()
-    return max(ceil(seconds * 1000), 0)
+    return milliseconds_until(maybe_make_aware(maybe_iso8601(eta), app.timezone))
+
+
+def milliseconds_until(when: datetime) -> int:
+    """Return the milliseconds until a time, rounded up; 0 when it is over."""
+    return max(ceil((when - datetime.now(timezone.utc)).total_seconds() * 1000), 0)

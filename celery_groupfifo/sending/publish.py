@@ -18,23 +18,29 @@ from kombu.utils.functional import retry_over_time
 
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import Entry, Number
+from celery_groupfifo.gate.model import HELD_HEADER, Bound, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.call import (
     asks_for_group,
+    bound_of,
     check_app,
+    check_eta,
     check_plain,
     checked_headers,
     key_of,
+    policy_of,
     take_options,
     task_of,
 )
-from celery_groupfifo.sending.context import Continuation, collecting, continued, is_running
+from celery_groupfifo.sending.context import Continuation, Parking, collecting, continued, is_running, observing
+from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
-from celery_groupfifo.sending.message import build_entry
+from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
+from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY
 from celery_groupfifo.sending.producer import Published, publish_through
+from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
 #: The options of a message that a router sets.
@@ -43,8 +49,8 @@ ROUTE = frozenset({"queue", "exchange", "routing_key"})
 ROUTED = "groupfifo_routed"
 
 
-class _DuplicateError(Exception):
-    """A park of an id that is parked or running already: the call returns the existing result."""
+class _NotParkedError(Exception):
+    """A park that did nothing, and whose call returns a result: the existing one, or that of the dropped task."""
 
 
 class _Capture:
@@ -62,8 +68,8 @@ class _Capture:
             park = partial(self._park, options, self._producer)
             publish_through(self._producer, park, body, options)
             self._parked = True
-            if self._park.is_duplicate:
-                raise _DuplicateError
+            if self._park.is_refused:
+                raise _NotParkedError
         elif not self._park.continues:
             self._producer.publish({**body, KEY: self._park.key}, **options)
 
@@ -117,12 +123,23 @@ class GroupSender:
         extra = {**(run.options if run else {}), **checked_headers(task, said)}
         if task is not None:
             check_app(self.app, name)
+        settings = gate_of(self.app).settings
+        on_duplicate: OnDuplicate = "return_existing"
+        leaves, bound = False, None
+        if run is None:
+            check_eta(self.app, task, name, said, message.headers, settings)
+            on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
+            bound = bound_of(task, said, settings)
+        elif run.is_retried_by(message.headers) and not run.repeats:
+            leaves = rejoins(task, extra, settings)
+            if not leaves and retry_policy(task, extra, "group_max_hold", settings) is not None:
+                extra[HELD_HEADER] = held_ms(extra, delay_ms(self.app, message.headers.get("eta")))
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
-        park = _Park(self.app, run, key or "", extra, _named(options))
+        park = _Park(self.app, run, key or "", extra, _named(options), on_duplicate, leaves, bound)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
-        except _DuplicateError:
+        except _NotParkedError:
             return None
 
     def _plain(self, producer: Any, name: str, message: Any, said: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -153,18 +170,30 @@ class _Park:
         key: Of its group; a continuation has the run's.
         extra: Headers of our own.
         named: See `Route`.
+        on_duplicate: Policy of the call when the id is parked or running already.
+        rejoins: See `Entry`.
+        bound: Of the group's depth, for this call.
 
     Attributes:
         key: Of the group.
-        is_duplicate: True when the id is parked or running already: nothing was parked.
+        is_refused: True when nothing was parked: the id is parked or running already, or the bound has dropped it.
     """
 
     def __init__(
-        self, app: Celery, run: Continuation | None, key: str, extra: dict[str, Any], named: Sequence[Entity]
+        self,
+        app: Celery,
+        run: Continuation | None,
+        key: str,
+        extra: dict[str, Any],
+        named: Sequence[Entity],
+        on_duplicate: OnDuplicate,
+        rejoins: bool,
+        bound: Bound | None,
     ) -> None:
         self._app, self._run, self._extra, self._named = app, run, extra, named
         self.key = key if run is None else run.key
-        self.is_duplicate = False
+        self._on_duplicate, self._rejoins, self._bound = on_duplicate, rejoins, bound
+        self.is_refused = False
         self._number: Number | None = None
 
     @property
@@ -178,19 +207,24 @@ class _Park:
         headers = publish["headers"]
         route = self._route(options, producer, publish)
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
+        entry.on_duplicate, entry.rejoins, entry.bound = self._on_duplicate, self._rejoins, self._bound
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return
-        batch = collecting.get()
-        if batch is not None:
-            batch.append(entry)
+        parking = Parking(entry, route)
+        if (batch := collecting.get()) is not None:
+            batch.append(parking)
             return
+        if (seen := observing.get()) is not None:
+            seen.append(parking)
         if self._number is None:
             self._number = gate.number()
         if retried(options, self._park, gate, entry, headers, producer):
             tell_parked(headers.get("task"), entry)
         else:
-            self.is_duplicate = True
+            self.is_refused = True
+        if entry.dropped is not None:
+            tell_dropped(self._app, [entry], producer)
 
     def _route(self, options: dict[str, Any], producer: Any, publish: Published) -> Route:
         return Route(

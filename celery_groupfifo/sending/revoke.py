@@ -18,10 +18,11 @@ from kombu.utils.json import loads
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import INSTALLED
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.headers import cleaned
 from celery_groupfifo.signals import EVENT_GROUP
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 #: The event for tasks that were taken out of the gate; its field `uuids` has their ids.
 REVOKED = f"{EVENT_GROUP}-revoked"
@@ -49,12 +50,13 @@ def revoke_parked(app: Celery, task_id: str, note: str = "") -> bool:
     return raw is not None
 
 
-def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
+def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]], producer: Any = None) -> None:
     """Store the state REVOKED of tasks that were taken out of the gate, send signals, and tell monitors.
 
     Args:
         app: The app whose backend has their results.
         gone: Id and message, without tickets, of each.
+        producer: For the event; None: one of the app's pool.
 
     Raises:
         GroupFifoError: The result backend can't be told.
@@ -67,10 +69,10 @@ def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]]) -> None:
                 f"{len(gone)} tasks were taken out of the gate, but the result backend does not know of "
                 f"{len(gone) - number} of them, from {task_id} on: their state stays as it was. ({error!r})"
             ) from error
-    tell_monitors(app, [task_id for task_id, _ in gone])
+    tell_monitors(app, [task_id for task_id, _ in gone], producer)
 
 
-def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
+def tell_monitors(app: Celery, task_ids: Sequence[str], held: Any = None) -> None:
     """Send one event `groupfifo-revoked` with the ids, at most once and without waiting.
 
     Results are the reliable source. All processes of a host send it under one name, so that monitors that count by name
@@ -79,7 +81,7 @@ def tell_monitors(app: Celery, task_ids: Sequence[str]) -> None:
     if not task_ids:
         return
     try:
-        with app.producer_or_acquire() as producer:
+        with app.producer_or_acquire(held) as producer:
             producer.connection.ensure_connection(max_retries=1, timeout=MONITOR_PATIENCE)
             name = f"{EVENT_GROUP}@{socket.gethostname()}"
             dispatcher = app.events.Dispatcher(enabled=False, hostname=name, buffer_while_offline=False)
