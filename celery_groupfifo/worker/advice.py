@@ -13,8 +13,9 @@ from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.printing import escaping
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: By name: the module is in a layer above the worker, and needed only here.
 EXAMINE = "celery_groupfifo.groups.doctor:unsafe_findings"

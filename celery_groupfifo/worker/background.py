@@ -9,7 +9,9 @@ from time import monotonic
 
 from celery.utils.log import get_logger
 
-logger = get_logger(__name__)
+from celery_groupfifo.printing import escaping
+
+logger = escaping(get_logger(__name__))
 
 
 class Background:

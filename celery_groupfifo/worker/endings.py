@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from logging import WARNING
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from celery.utils.log import get_logger
 
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.model import Finish, Finished
 from celery_groupfifo.gate.recovery import BATCH
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker import broker, events
 from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.gate_call import GateCall
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.delivery import Delivery
     from celery_groupfifo.worker.member import Member
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 
 class Endings:
@@ -35,7 +34,6 @@ class Endings:
 
     def __init__(self, member: Member) -> None:
         self._member = member
-        self._callers: deque[str] = deque()
 
     # -- over --------------------------------------------------------------------
 
@@ -56,28 +54,20 @@ class Endings:
 
     def _finish(self, run: Run) -> None:
         member, ticket = self._member, run.ticket
-        take = self._may_take(run.delivery)
+        take, renewed = self._may_take(run.delivery), member.renewer.renewed
         finish = Finish(
             ticket=ticket,
-            key=run.key,
             owner=member.owner,
             take=("lists" if member.gate.releaser.takes else "own") if take else "none",
             lists=member.lists.beside(run.message),
-            caller=self._caller(),
             call=member.gate.call_name(),
             failure=run.failure,
             continuation=run.continuation.entry,
+            extends=now() - renewed > member.gate.settings.lease_ttl / 2,
         )
         script, arguments = member.gate.finish_call(finish)
-        call = GateCall(script, arguments, partial(self._finished, run, finish), [run])
+        call = GateCall(script, arguments, partial(self._finished, run, finish, renewed), [run])
         member.outbox.send(call, wait=member.may_wait)
-
-    def _caller(self) -> str:
-        """Return the name of a caller without an open call: see lua/finish.lua."""
-        try:
-            return self._callers.pop()
-        except IndexError:
-            return uuid4().hex[:8]
 
     def _may_take(self, delivery: Delivery) -> bool:
         member = self._member
@@ -92,9 +82,8 @@ class Endings:
         settings = member.gate.settings
         return delivery.runs < settings.burst and now() - delivery.since < settings.burst_seconds
 
-    def _finished(self, run: Run, finish: Finish, reply: Any, call: GateCall) -> None:
+    def _finished(self, run: Run, finish: Finish, renewed: float, reply: Any, call: GateCall) -> None:
         member = self._member
-        self._callers.append(finish.caller)
         run.ended()
         member.runs.remove(run)
         answer = member.gate.finished(reply)
@@ -102,9 +91,11 @@ class Endings:
             self._report(run, finish, answer)
         finally:  # also after an exception (a greenlet's time limit, for example) the chain has to go on or end
             if answer.taken is None:
+                member.lanes.give_back(run.ticket.lane)
                 run.delivery.close()
             else:
-                member.receiver.hand_off(answer.taken, answer.fence, run.delivery, call.since)
+                leased = call.since if finish.extends else renewed
+                member.receiver.hand_off(answer.taken, answer.fence, run.ticket.lane, run.delivery, call.since, leased)
 
     def _report(self, run: Run, finish: Finish, answer: Finished) -> None:
         member = self._member
@@ -114,6 +105,8 @@ class Endings:
             member.events.finished(run, answer.due)
             if answer.blocked:
                 member.events.blocked(run)
+                if finish.failure is not None and finish.failure.halts_ms:
+                    member.sweeper.wake_in(finish.failure.halts_ms / 1000)
         if answer.due is not None:
             member.sweeper.wake_in(answer.due)
         elif finish.failure is not None and finish.failure.policy == "cancel_rest":
@@ -148,6 +141,7 @@ class Endings:
         for run in runs:
             run.ended()
             self._member.runs.remove(run)
+            self._member.lanes.give_back(run.ticket.lane)
         self._member.gate.publish(reply[1:])
 
     def fail_to_start(self, run: Run) -> None:
@@ -207,6 +201,7 @@ class Endings:
     def _end(self, run: Run) -> None:
         run.ended()
         self._member.runs.remove(run)
+        self._member.lanes.give_back(run.ticket.lane)
         run.delivery.close()
 
 

@@ -21,12 +21,13 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo import signals
 from celery_groupfifo.gate.clock import now
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.signals import EVENT_GROUP
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.run import Run
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Names the run of a log line; its values are in the record, too (`extra`).
 _LINE = "%s[%s] (group %r, fence %s, attempt %s) %s"
@@ -91,13 +92,15 @@ class Events:
             outcome = outcome_of(run, due)
             more = {"outcome": outcome, "seconds": now() - run.since}
             self._tell(_FINISHED, run, more, f"is over: {outcome}.")
-        if due is not None and self._has_receivers(_HELD):
+        if due is not None and not run.continuation.rejoins and self._has_receivers(_HELD):
             self._tell(_HELD, run, {"delay": due}, f"goes on in {due:.3g} s.")
 
     def blocked(self, run: Run) -> None:
         """Tell that a run has failed for good, and its group halts."""
         error = run.failure.error if run.failure is not None else ""
-        said = f"has failed for good and blocks its group until it is retried, skipped or dropped: {error}"
+        halts = run.failure.halts_ms if run.failure is not None else 0
+        lasts = f", for {halts / 1000:g} s at most" if halts else ""
+        said = f"has failed for good and blocks its group until it is retried, skipped or dropped{lasts}: {error}"
         self._tell(_BLOCKED, run, {"exception": error}, said)
 
     def surrendered(self, run: Run) -> None:

@@ -10,12 +10,13 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.store import ScriptArguments
+from celery_groupfifo.gate.packing import ScriptArguments
+from celery_groupfifo.printing import escaping, printable
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.run import Run
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Seconds between two tries while the gate can't be reached or refuses a call: of the postman, renewer and sweeper.
 GATE_RETRY_SECONDS = 0.5
@@ -78,4 +79,6 @@ class GateCall:
         self.refused = error
 
     def __repr__(self) -> str:
-        return f"{self.script} of {', '.join(f'task {run.ticket.id}, group {run.key!r}' for run in self.runs)}"
+        return (
+            f"{self.script} of {', '.join(f'task {printable(run.ticket.id)}, group {run.key!r}' for run in self.runs)}"
+        )

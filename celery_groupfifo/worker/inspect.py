@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from celery.worker.control import control_command, inspect_command, nok, ok
 
 from celery_groupfifo.gate.clock import now
+from celery_groupfifo.gate.common import common_settings
 from celery_groupfifo.worker.run import State
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ Answer = dict[str, Any]
 
 #: The members of this process, by Celery's consumer.
 members: WeakKeyDictionary[Any, Member] = WeakKeyDictionary()
+
+#: The part of the groups in the answer to `celery inspect stats`.
+STATS = "groupfifo"
 
 #: The state of a lease in an answer, by the state of its run.
 STATES = {
@@ -93,6 +98,27 @@ def groupfifo_sweep(state: Any, **kwargs: Any) -> Answer:
     return ok("sweeping")  # type: ignore[no-any-return]
 
 
+def summary(member: Member) -> Answer:
+    """Return what `celery inspect stats` shows of a worker: a question that workers without groups know, too."""
+    return {
+        "version": version(),
+        "owner": member.owner,
+        "leases": len(list(member.runs)),
+        "refused": sum(len(call.runs) for call in member.outbox.kept()),
+        "stopping": member.stopping,
+        "terminates": member.pool.terminates,
+        "settings": common_settings(member.consumer.app, member.gate),
+    }
+
+
+def version() -> str:
+    """Return the installed version of the package; empty when it runs from its sources."""
+    try:
+        return metadata.version("celery-groupfifo")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def _member(state: Any) -> Member | None:
     return members.get(state.consumer)
 
@@ -107,7 +133,7 @@ def _lease(member: Member, run: Run) -> Answer:
         pid = os.getpid()  # Celery's may be a greenlet's id
     return {
         **_named(run),
-        "lease_left": round(max(max(run.since, run.renewed) + ttl - now(), 0.0), 3),
+        "lease_left": round(max((run.renewed or run.since) + ttl - now(), 0.0), 3),
         "state": STATES[run.state],
         "pid": pid,
         "since": _moment(run.since),

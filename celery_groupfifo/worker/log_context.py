@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from celery_groupfifo.printing import escape
 from celery_groupfifo.sending.context import Continuation, current
 
 #: The modules of Celery whose log lines are about one task: received; succeeded, retry, raised, ignored, rejected;
@@ -43,7 +44,7 @@ class _Completion(logging.Filter):
 
 
 def _complete(record: logging.LogRecord, run: Continuation) -> None:
-    """Name the group of a run at the end of a record about it.
+    """Name the group of a run at the end of a record about it, and escape the control characters in its values.
 
     The text before it stays Celery's, so searches in logs still find it. The group comes as an argument, so that the
     text of the record is the same for all groups.
@@ -62,6 +63,7 @@ def _complete(record: logging.LogRecord, run: Continuation) -> None:
         return
     record.msg = f"{record.msg}{more}"
     record.group_key, record.fence = run.key, run.ticket.fence
+    escape(record)
 
 
 _COMPLETION = _Completion()

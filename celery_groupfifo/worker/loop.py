@@ -18,7 +18,9 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
-logger = get_logger(__name__)
+from celery_groupfifo.printing import escaping
+
+logger = escaping(get_logger(__name__))
 
 Step = Callable[[], Any]
 

@@ -20,12 +20,13 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.gate_call import GateCall
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Calls that go out together at most. One by one, each costs a system call and a wake-up. All of a turn at its end
 #: would leave Redis idle while the loop reads results.

@@ -17,9 +17,10 @@ from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Head
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.releaser import ELSEWHERE
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.background import Background
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Queues of a partition that one look reads; the next look goes on behind them.
 PAGE = 100

@@ -18,6 +18,7 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.revoke import tell_revoked
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.answers import AnswerDispatcher
@@ -25,6 +26,7 @@ from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists
 from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.inspect import members
+from celery_groupfifo.worker.lanes import Lanes
 from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.outbox import Outbox
 from celery_groupfifo.worker.patches import Tuning
@@ -35,7 +37,7 @@ from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import CALLING, Run, Runs, State
 from celery_groupfifo.worker.sweeper import Sweeper
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Where runs are in the consumer's own loop, a chain of them yields to the loop after this time.
 TURN_SECONDS = 0.5
@@ -70,7 +72,8 @@ class Member:
     Attributes:
         gate: For the main process' threads; its calls end soon, also when Redis does not answer.
         owner: The worker's name at the gate, different after each start.
-        runs: All runs whose lease this worker holds.
+        runs: All runs that this worker has at the gate.
+        lanes: Their lanes.
         outbox: The unanswered calls to the gate.
         tuning: The changes that save time, see patches.py.
         aside: Runs the steps after a lost lease or a dropped run, as the renewer must not wait.
@@ -84,6 +87,7 @@ class Member:
         self.owner = quote(f"{consumer.hostname}/{uuid4().hex[:8]}")
         self.tuning = Tuning(consumer, self.gate.settings.tuning)
         self.runs = Runs()
+        self.lanes = Lanes()
         self.loop = Loop(consumer)
         self.pool = pool_of(consumer.pool, self.loop)
         self.pool.precomputes = self.pool.has_processes and "bodies" in self.tuning
@@ -280,17 +284,15 @@ class Member:
             work.stop(max(end - monotonic(), 0.0))
         self.pool.stop()
         if answered:
-            self._forget()
+            self._leave()
 
     def _come_to_nothing(self, run: Run) -> bool:
         if run.state is State.STARTED:
             run.over()
         return run.state in (State.BEGUN, State.GIVEN, State.OVER)
 
-    def _forget(self) -> None:
+    def _leave(self) -> None:
         try:
-            self.gate.forget(self.owner)
+            self.gate.leave(self.owner, self.lists.all())
         except GroupFifoError as error:
-            logger.debug(
-                "The gate keeps the last calls of this worker for a while, as they could not be removed: %s", error
-            )
+            logger.debug("The lease of this worker goes on until its time is over, as it could not be ended: %s", error)

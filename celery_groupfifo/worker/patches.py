@@ -27,7 +27,6 @@ from kombu.asynchronous import Hub
 from kombu.message import Message
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
-from redis.connection import AbstractConnection
 
 from celery_groupfifo.errors import InvalidSetting
 from celery_groupfifo.worker import broker, log_context, pools, prefork, reconnect
@@ -165,10 +164,6 @@ def _lengths(consumer: Any) -> Iterator[str]:
     yield from _lacks(virtual.Channel, "_size")
 
 
-def _sockets(consumer: Any) -> Iterator[str]:
-    yield from _lacks(AbstractConnection, "pack_commands")
-
-
 def _lines(consumer: Any) -> Iterator[str]:
     used = {module.logger.name for module in (strategy, trace, celery_request)}
     yield from (f"logger {name}" for name in log_context.LOGGERS if name not in used)
@@ -195,7 +190,7 @@ TABLE = (
     Patch(
         "traces",
         "celery.concurrency.base.BasePool.apply_async; celery.app.trace: trace_task_ret, fast_trace_task, "
-        "build_tracer, _localized; Task.__call__ of grouped tasks",
+        "build_tracer, _localized; Task.__call__ and Task.retry of grouped tasks",
         "a retry travels with the end of its run, and a late result is refused",
         True,
         REFUSES,
@@ -296,11 +291,11 @@ TABLE = (
     ),
     Patch(
         "sockets",
-        "redis.connection.AbstractConnection.pack_commands",
+        "redis.connection.AbstractConnection._sock",
         "the main loop sends the ends of runs to the gate without waiting",
         False,
         "a thread sends them",
-        _sockets,
+        _connections,
     ),
 )
 

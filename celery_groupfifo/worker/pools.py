@@ -11,6 +11,7 @@ from weakref import ref
 from billiard.einfo import ExceptionInfo
 from celery.concurrency import prefork as celery_prefork
 from celery.concurrency import solo, thread
+from celery.concurrency.base import BasePool
 
 from celery_groupfifo.worker import prefork
 from celery_groupfifo.worker.background import Background
@@ -49,6 +50,11 @@ class Pool:
 
     def __init__(self, pool: Any, loop: Loop) -> None:
         self.celery, self._loop = pool, loop
+
+    @property
+    def terminates(self) -> bool:
+        """Return whether the pool can end a run from outside."""
+        return getattr(self.celery.terminate_job, "__func__", None) is not BasePool.terminate_job
 
     def install(self) -> None:
         """Run tasks of groups through trace.py, and make the pool report every end."""

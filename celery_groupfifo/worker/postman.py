@@ -15,12 +15,13 @@ from celery.utils.log import get_logger
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.refusals import is_unreachable
 from celery_groupfifo.gate.store import Store
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS, GateCall, PassOn
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.loop_connection import LoopConnection
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Seconds between two checks of the loop's connection.
 CHECK_SECONDS = 0.5

@@ -25,9 +25,10 @@ from celery_groupfifo.gate.keys import unquote
 from celery_groupfifo.gate.records import ticket_of
 from celery_groupfifo.gate.releaser import ELSEWHERE, DeclarationRefused, publish_ticket
 from celery_groupfifo.gate.servers import broker_connection
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.background import Background
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: After a failure of the broker, seconds until the next try; doubled after each further one, up to the second number.
 BROKER_RETRY_SECONDS, BROKER_RETRY_MOST = 0.5, 5.0

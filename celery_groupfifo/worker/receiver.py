@@ -18,6 +18,7 @@ from celery.utils.log import get_logger
 from kombu.exceptions import ContentDisallowed, DecodeError
 
 from celery_groupfifo.gate.model import HEADER, Ticket
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, ticket_in
 from celery_groupfifo.worker import events
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from celery_groupfifo.worker.loop import Loop
     from celery_groupfifo.worker.member import Member
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 Handler = Callable[..., Any]
 
@@ -144,7 +145,9 @@ class Receiver:
             self._put_back(message)
             return
         call = member.gate.call_name()
-        run = Run(header, ticket, message, Delivery(message, partial(self._ack, message)), member.endings.settle, call)
+        ticket = ticket._replace(lane=member.lanes.take())
+        delivery = Delivery(message, partial(self._ack, message))
+        run = Run(header, ticket, message, delivery, member.endings.settle, call)
         if member.runs.of(header) is not None:
             self._drop(run)  # a second copy
             return
@@ -169,12 +172,14 @@ class Receiver:
         if ticket is None:
             self._drop(run)
             return
-        self._begin(run, ticket, call.since, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
+        times = call.since, call.since
+        self._begin(run, ticket, times, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket is stale."""
         run.ended()
         self._member.runs.remove(run)
+        self._member.lanes.give_back(run.ticket.lane)
         run.delivery.close()
         self._member.events.stale(run)
 
@@ -184,14 +189,16 @@ class Receiver:
         self._member.runs.remove(run)
         run.delivery.close()
 
-    def hand_off(self, raw: bytes, fence: int, delivery: Delivery, since: float) -> None:
+    def hand_off(self, raw: bytes, fence: int, lane: str, delivery: Delivery, since: float, leased: float) -> None:
         """Go on with the task that came with the end of another run.
 
         Args:
             raw: Its message.
             fence: Of its run.
+            lane: Of the run that has ended, now its own.
             delivery: The broker's delivery under the chain of runs.
-            since: Time when that end was sent first: the lease may run since then.
+            since: Time when that end was sent first.
+            leased: Time since when the worker's lease runs, at least.
         """
         member = self._member
         try:
@@ -199,26 +206,30 @@ class Receiver:
             header = message.headers[HEADER]
             ticket = Ticket.parse(header)
             assert ticket is not None, "a script has read it"
+            ticket = ticket._replace(lane=lane)
             run = Run(header, ticket, message, delivery, member.endings.settle)
         except BaseException:  # a message that nobody can read, or a killed greenlet: its lease runs out
             delivery.close()
             raise
         delivery.runs += 1
         begun = ticket.begun(fence)
-        self._begin(run, begun, since, since, lambda: member.pool.pass_on(lambda: member.inside(self.read, run)))
+        times = since, leased
+        self._begin(run, begun, times, since, lambda: member.pool.pass_on(lambda: member.inside(self.read, run)))
 
-    def _begin(self, run: Run, ticket: Ticket, since: float, handoff: float | None, go_on: Callable[[], Any]) -> None:
+    def _begin(
+        self, run: Run, ticket: Ticket, times: tuple[float, float], handoff: float | None, go_on: Callable[[], Any]
+    ) -> None:
         """Hold the lease of a run from now on.
 
         Args:
             run: The run that begins.
             ticket: Its ticket, with the fence.
-            since: Time when the lease may have started.
+            times: Time when it may have begun, and time since when the worker's lease runs, at least.
             handoff: Time when the run that brought it was over; None: it came through the broker.
             go_on: Leads to `read`.
         """
         member = self._member
-        run.begun(ticket, since)
+        run.begun(ticket, *times)
         overtaken = member.runs.add(run)
         if overtaken is not None:  # Redis has lost its begin, and the ticket has begun again
             member.endings.lease_lost(overtaken)

@@ -11,7 +11,9 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
-logger = get_logger(__name__)
+from celery_groupfifo.printing import escaping
+
+logger = escaping(get_logger(__name__))
 
 SETTING = "broker_channel_error_retry"
 

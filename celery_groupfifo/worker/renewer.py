@@ -1,4 +1,4 @@
-"""The thread that renews the leases of a worker, and does nothing else.
+"""The thread that renews the lease of a worker, and does nothing else.
 
 It has its own connection: whatever else hangs, the leases of living runs are renewed. A dropped run is not renewed for
 ever: the thread notices it, and gives it back.
@@ -15,11 +15,12 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.outage import Outage
 from celery_groupfifo.worker.run import LEASED, Run, Runs, State
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 
 class Renewer:
@@ -32,6 +33,9 @@ class Renewer:
         is_held: Returns whether the pool, Celery or a call to the gate still has a run.
         dropped: Called with a run that none of them has, for the second time in a row.
         lost: Called with a run whose lease is lost.
+
+    Attributes:
+        renewed: Time of the last call that renewed the lease; 0: none has.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Renewer:
         self._is_held, self._dropped, self._lost = is_held, dropped, lost
         self._every = gate.settings.lease_ttl / 3
         self._suspects: set[Run] = set()
+        self.renewed = 0.0
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._outage = Outage(logger, "Leases can't be renewed until it answers; the renewer tries again.")
@@ -76,6 +81,7 @@ class Renewer:
             run = by_ticket.pop(ticket)
             if run not in beginning:
                 self._lost(run)
+        self.renewed = since
         for run in by_ticket.values():
             run.renew(since)
 

@@ -103,7 +103,7 @@ class GroupRequest(Request):  # type: ignore[misc]
     def carried(self) -> Carried:
         """Return the values of the run that go to the pool."""
         run, about, ttl = self.run, self.run.continuation, self.member.gate.settings.lease_ttl
-        return run.header, run.ticket.fence, run.key, about.retries, about.options, run.since, ttl
+        return run.header, run.ticket.fence, run.key, about.retries, about.options, run.renewed, ttl
 
     def cancel(self, *args: Any, **options: Any) -> None:
         """Cancel as Celery does: the worker stops, or has lost its broker. Greenlets may end before this returns."""
@@ -161,7 +161,7 @@ class GroupRequest(Request):  # type: ignore[misc]
             error = exc_info.exception.exc
         run.set_outcome(next((word for kind, word in OUTCOMES if isinstance(error, kind)), "failure"))
         if run.outcome == "failure":
-            self._fails(error)
+            self._fails(error, exc_info.traceback)
         if isinstance(error, TimeLimitExceeded) and self.member.pool.has_processes and self.worker_pid:
             run.set_dying(self.worker_pid)  # Celery calls before it kills the child
             try:
@@ -193,8 +193,8 @@ class GroupRequest(Request):  # type: ignore[misc]
         finally:
             run.settle()
 
-    def _fails(self, error: BaseException) -> None:
-        self.run.set_outcome("failure", failure(self.member, self.run.message.headers, self._task, error))
+    def _fails(self, error: BaseException, traceback: object = None) -> None:
+        self.run.set_outcome("failure", failure(self.member, self.run.message.headers, self._task, error, traceback))
 
     @property
     def max_lost(self) -> int:

@@ -12,7 +12,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import KEY_HEADER, TRAVELLING, Entry, Failure, Ticket
+from celery_groupfifo.gate.model import HELD_HEADER, KEY_HEADER, TRAVELLING, Entry, Failure, Ticket
+from celery_groupfifo.printing import printable
 from celery_groupfifo.sending.context import Continuation
 
 if TYPE_CHECKING:
@@ -71,15 +72,15 @@ class Run:
 
     Args:
         header: The ticket as the message carries it.
-        ticket: The same, read; when the run has begun, with its fence.
+        ticket: The same, read, with the run's lane; when it has begun, with its fence.
         message: The broker's, or one that was handed off.
         delivery: The broker's delivery it came with, or that its chain is on.
         decided: Called with the run when Celery has decided, and the execution is over or never began.
         call: Name of the call that begins it; empty when the end of another run has begun it.
 
     Attributes:
-        since: Time when the lease may have started: that of the call that asked for it.
-        renewed: Time of the last successful renewal; 0 before the first one.
+        since: Time when it may have begun: that of the call that asked for it.
+        renewed: Time since when the worker's lease runs, at least; 0 before the run has begun.
         name: The task's name.
         attempt: From 1; counts retries.
         pid: The process that runs it, once started.
@@ -130,7 +131,8 @@ class Run:
         call: str = "",
     ) -> None:
         headers = message.headers
-        self.header, self.ticket, self.message, self.delivery, self.call = header, ticket, message, delivery, call
+        self.header, self.ticket, self.message, self.delivery = header, ticket, message, delivery
+        self.call = call
         self.key: str = headers[KEY_HEADER]
         self.name: str | None = headers.get("task")
         self.attempt: int = (headers.get("retries") or 0) + 1
@@ -140,7 +142,7 @@ class Run:
         self.disposition: Disposition | None = None
         self.outcome = "revoked"  # the outcome when it is acknowledged without a run: revoked, or expired
         self.failure: Failure | None = None
-        options = {name: headers[name] for name in TRAVELLING.values() if name in headers}
+        options = {name: headers[name] for name in (HELD_HEADER, *TRAVELLING.values()) if name in headers}
         self.continuation = Continuation(ticket, self.key, self.attempt - 1, options)
         self.worker_lost = False
         self.in_hand = False
@@ -152,15 +154,17 @@ class Run:
 
     # -- transitions: each one's previous states are in FOLLOWS -----------------
 
-    def begun(self, ticket: Ticket, since: float) -> bool:
-        """Enter the state after the gate has granted the lease.
+    def begun(self, ticket: Ticket, since: float, leased: float | None = None) -> bool:
+        """Enter the state after the gate has let it begin.
 
         Args:
             ticket: With the fence of the run.
             since: Time when the gate was asked first.
+            leased: Time since when the worker's lease runs, at least; None: the same.
         """
         self.ticket = self.continuation.ticket = ticket
-        self.since, self.in_hand = since, True
+        leased = since if leased is None else leased
+        self.since, self.renewed, self.in_hand = since, max(leased, self.renewed), True
         return self._enter(State.BEGUN)
 
     def given(self) -> bool:
@@ -289,7 +293,7 @@ class Run:
         return self._request is not _nothing
 
     def __repr__(self) -> str:
-        return f"<Run {self.ticket.id} of {self.key!r} fence={self.ticket.fence} {self.state.value}>"
+        return f"<Run {printable(self.ticket.id)} of {self.key!r} fence={self.ticket.fence} {self.state.value}>"
 
 
 def _nothing() -> None:

@@ -9,10 +9,11 @@ from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, UnsupportedServer
 from celery_groupfifo.gate.servers import follow
-from celery_groupfifo.worker import advice, patches
+from celery_groupfifo.printing import escaping
+from celery_groupfifo.worker import advice, inspect, patches
 from celery_groupfifo.worker.member import Member
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 
 class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -50,6 +51,10 @@ class GroupStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def shutdown(self, consumer: Any) -> None:
         """Close the member: the pool is down."""
         self._member.close()
+
+    def info(self, consumer: Any) -> dict[str, Any]:
+        """Return the worker's part of Celery's own `celery inspect stats`."""
+        return {inspect.STATS: inspect.summary(self._member)}
 
     def _announce(self, consumer: Any) -> None:
         gate = self._member.gate

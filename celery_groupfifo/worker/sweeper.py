@@ -22,11 +22,12 @@ from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Lists
+from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.lost import Length, LostTickets
 from celery_groupfifo.worker.outage import Outage
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Seconds that `stop` waits for a call in progress.
 STOP_SECONDS = 0.5

@@ -24,9 +24,11 @@ from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry, Ticket
+from celery_groupfifo.printing import escaping, printable
 from celery_groupfifo.sending.context import Continuation, continuing
+from celery_groupfifo.worker.max_hold import limited
 
-logger = get_logger(__name__)
+logger = escaping(get_logger(__name__))
 
 #: Seconds that a run waits for the gate to say whether it is late.
 LEASE_PATIENCE = 1.0
@@ -157,7 +159,7 @@ class _Guard:
             return
         if lost:
             self.refused = True
-            run = f"task {self._ticket.id} (group {self._key!r}, fence {self._ticket.fence})"
+            run = f"task {printable(self._ticket.id)} (group {self._key!r}, fence {self._ticket.fence})"
             said = f"{what} The lease of {run} is lost: another run may have begun."
             logger.warning("%s", said)
             raise Ignore(said)
@@ -169,10 +171,10 @@ _watched: dict[str, Any] = {}
 
 
 def _watch(name: str) -> None:
-    """Let the calls of a task pass the guard; once per process, before the first grouped run of the task.
+    """Let the calls of a task pass the guard, and its retries their limit; once per process, before its first run.
 
-    Celery calls `task.run`, or `task.__call__` where a class has its own; then it sends callbacks and stores the
-    result. A late result must be refused between the two.
+    That is before its first run in a group. Celery calls `task.run`, or `task.__call__` where a class has its own; then
+    it sends callbacks and stores the result. A late result must be refused between the two.
     """
     task = current_app.tasks.get(name)
     if task is None or _watched.get(name) is task:
@@ -180,6 +182,8 @@ def _watch(name: str) -> None:
     kind = type(task)
     if not getattr(kind.__call__, "groupfifo", False):
         kind.__call__ = _guarded(kind.__call__)
+    if not getattr(kind.retry, "groupfifo", False):
+        kind.retry = limited(kind.retry)
     hostname = trace._localized[2] if len(trace._localized) == 3 else None
     app = current_app._get_current_object()
     task.__trace__ = trace.build_tracer(name, task, app.loader, hostname, app=app)
