@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 import click
 
-from celery_groupfifo.cli.output import as_json, printable
+from celery_groupfifo.cli.output import as_json, say
 from celery_groupfifo.cli.root import BY, ID, KEY, NOTHING, REASON, YES, GroupFifoCommand, command, confirm, option
-from celery_groupfifo.errors import UnknownGroup, UnknownTask
+from celery_groupfifo.errors import UnknownGroup, UnknownTask, WrongState
 from celery_groupfifo.groups import Groups, verbs
-from celery_groupfifo.groups.verbs import Order, Outcome, Verb
-from celery_groupfifo.groups.view import Group, count
+from celery_groupfifo.groups.verbs import Order, Outcome, Verb, ended
+from celery_groupfifo.groups.view import Found, Group, count
 
 EXPECTED = option("--expected", default="", help="Id of the head that you mean; by default the present head.")
 
 
-def _tell(json_: bool, outcome: Outcome) -> int:
+def tell(json_: bool, outcome: Outcome) -> int:
     """Print an outcome; return the exit code."""
     if json_:
         as_json({"done": outcome.done, **outcome.values, "sentence": outcome.sentence})
     else:
-        click.echo(printable(outcome.sentence), err=not outcome.done)
+        say(outcome.sentence, err=not outcome.done)
     return 0 if outcome.done else NOTHING
 
 
@@ -42,7 +42,7 @@ def _command(name: str, verb: Verb) -> GroupFifoCommand:
 def _callback(verb: Verb) -> Callable[..., int]:
     def callback(groups: Groups, json_: bool, yes: bool = False, **order: str) -> int:
         agreed = _agreed(groups, verb, Order(**order), yes) if verb.destroys else Order(**order)
-        return _tell(json_, verb.run(groups, agreed))
+        return tell(json_, verb.run(groups, agreed))
 
     callback.__doc__ = verb.does
     return callback
@@ -58,7 +58,7 @@ def _agreed(groups: Groups, verb: Verb, order: Order, yes: bool) -> Order:
     not_running = group.depth - len(group.running)
     numbers = {"depth": group.depth, "not_running": not_running, "behind": max(not_running - 1, 0)}
     words = {name: count(number) for name, number in numbers.items()}
-    confirm(verb.asks.format(key=repr(printable(group.key)), head=printable(head), **words), yes)
+    confirm(verb.asks.format(key=repr(group.key), head=head, **words), yes)
     return order
 
 
@@ -76,44 +76,46 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
     found = groups.find(id)
     if found is None:
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
-    confirm(f"Revoke 1 task, {printable(found.task)}[{printable(id)}] of group {printable(found.key)!r}?", yes)
+    confirm(f"Revoke 1 task, {found.task}[{id}] of group {found.key!r}?", yes)
     done = groups.revoke(id, by)
-    state = "was revoked" if done else "runs: end it with celery control revoke, or terminate"
-    return _tell(json_, Outcome(done, f"Task {id} of group {found.key!r} {state}.", {"task_id": id, "key": found.key}))
+    state = "was revoked" if done else _why_not(found)
+    return tell(json_, Outcome(done, f"Task {id} of group {found.key!r} {state}.", {"task_id": id, "key": found.key}))
+
+
+def _why_not(found: Found) -> str:
+    if found.state == "blocked":
+        return f"has failed and blocks its group: celery -A APP groupfifo retry, skip or drop {found.key}"
+    return f"runs. To end the run: celery -A APP groupfifo terminate {found.task_id}"
+
+
+def terminate(groups: Groups, id: str, reason: str, by: str, yes: bool, json_: bool) -> int:
+    """End the run of a task.
+
+    Its worker is told to, and it becomes REVOKED. The group goes on when the run is over.
+    """
+    found = groups.find(id)
+    if found is None:
+        raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
+    if found.running is None:
+        raise WrongState(f"Task {id} does not run, it is {found.state}: revoke it. Nothing was done.")
+    confirm(f"Terminate the run of {found.task}[{id}] of group {found.key!r}?", yes)
+    found = groups.terminate(id, reason, by)
+    return tell(json_, Outcome(True, ended(found), {"task_id": id, "key": found.key}))
 
 
 def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, json_: bool) -> int:
     """Move the parked tasks of one group to the tail of another."""
     group = groups.get(old)
     parked = group.depth - (1 if group.head else 0)
-    confirm(
-        f"Move up to {count(parked)} from group {printable(old)!r} to {printable(new)!r}? Tasks under way stay.", yes
-    )
+    confirm(f"Move up to {count(parked)} from group {old!r} to {new!r}? Tasks under way stay.", yes)
     moved = groups.move(old, new, reason, by)
     sentence = f"{count(moved)} of group {old!r} joined group {new!r}."
-    return _tell(json_, Outcome(moved > 0, sentence, {"key": old, "to": new, "count": moved}))
-
-
-def redrive(groups: Groups, id: str, to: str, by: str, json_: bool) -> int:
-    """Park a dead letter again."""
-    return _tell(json_, verbs.redrive(groups, id, to, by))
+    return tell(json_, Outcome(moved > 0, sentence, {"key": old, "to": new, "count": moved}))
 
 
 COMMANDS = [
     *(_command(name, verb) for name, verb in verbs.VERBS.items()),
     command("revoke", revoke, ID, BY, YES),
+    command("terminate", terminate, ID, REASON, BY, YES),
     command("move", move, click.Argument(["old"]), click.Argument(["new"]), REASON, BY, YES),
-    command(
-        "redrive",
-        redrive,
-        ID,
-        option(
-            "--to",
-            type=click.Choice(["head", "tail"]),
-            default="tail",
-            show_default=True,
-            help="Where it joins the line.",
-        ),
-        BY,
-    ),
 ]

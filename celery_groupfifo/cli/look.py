@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
-from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, printable, table, when
+from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, say, table, when
 from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, command, limit, option
 from celery_groupfifo.errors import UnknownGroup
-from celery_groupfifo.groups import Groups
-from celery_groupfifo.groups.view import count
+from celery_groupfifo.groups import Groups, Sort, State
+from celery_groupfifo.groups.view import DeadLetter, Worker, count
+
+NO_WORKERS = option("--no-workers", is_flag=True, help="Do not ask the workers.")
 
 
-def list_(groups: Groups, state: str | None, sort: str, limit: int, cursor: str | None, json_: bool) -> None:
-    """List groups, the deepest first."""
+def list_(groups: Groups, state: State | None, sort: Sort, limit: int, cursor: str | None, json_: bool) -> None:
+    """List the groups that hold tasks."""
     page = groups.list(state, sort, limit, cursor)
     if json_:
         return as_json({"groups": list(page), "cursor": page.cursor})
     table(GROUP_HEAD, map(group_row, page))
     if page.cursor:
-        click.echo(f"More: --cursor {page.cursor}", err=True)
+        say(f"More: --cursor {page.cursor}", err=True)
     elif not page and cursor is None:
-        click.echo("No group" + (f" is {state}." if state else " holds a task."), err=True)
+        say("No group" + (f" is {state}." if state else " holds a task."), err=True)
     return None
 
 
@@ -30,27 +34,28 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
     if json_:
         return as_json({"group": group, "tasks": tasks})
     said = {
-        "key": printable(group.key),
+        "key": group.key,
         "state": group.state,
         "depth": group.depth,
         "head": group.head or "-",
         "oldest": age(group.oldest_age),
-        "reason": printable(group.reason),
-        "by": printable(group.by),
+        "reason": group.reason,
+        "by": group.by,
         "since": when(group.since) if group.since else "",
         "due": when(group.due) if group.due else "",
-        "last error": printable(group.last_error or ""),
+        "blocked": f"until {when(group.blocked_until)}" if group.blocked_until else "",
+        "last error": group.last_error or "",
     }
     for name, value in said.items():
         if value != "":
-            click.echo(f"{name + ':':<12}{value}")
+            say(f"{name + ':':<12}{value}")
     for run in group.running:
-        click.echo(
-            f"{'running:':<12}{printable(run.task)}[{run.task_id}] on {run.worker} since {when(run.since)}, "
+        say(
+            f"{'running:':<12}{run.task}[{run.task_id}] on {run.worker} since {when(run.since)}, "
             f"fence {run.fence}, lease {run.lease_left:.1f}s"
         )
     if tasks:
-        click.echo()
+        say()
     table(
         ("PLACE", "ID", "TASK", "ARGS", "PARKED", "RETRIES"),
         [(task.place, task.task_id, task.task, task.args, when(task.parked_at), task.retries) for task in tasks],
@@ -59,36 +64,57 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:
-    """Explain in one sentence why a group moves or does not, and when it moves next."""
+    """Explain why a group moves or does not.
+
+    One sentence, with the time when it moves next. It asks the workers, for up to two seconds.
+    """
     sentence = groups.explain(key, ask_workers=not no_workers)
     try:
-        state = groups.get(key).state
+        state: str = groups.get(key).state
     except UnknownGroup:
         state = "empty"
     if json_:
         as_json({"key": key, "state": state, "sentence": sentence})
     else:
-        click.echo(printable(sentence))
+        say(sentence)
     return NOTHING if state == "empty" else 0
 
 
-def find(groups: Groups, id: str, json_: bool) -> int:
-    """Show the group, the state and the place of a task."""
+def find(groups: Groups, id: str, no_workers: bool, json_: bool) -> int:
+    """Show where a task is.
+
+    Its group, its state and its place in line; and why its group moves or does not.
+    """
     found = groups.find(id)
+    why = groups.explain(found.key, ask_workers=not no_workers) if found else ""
     if json_:
-        as_json({"found": found})
+        as_json({"found": found, "sentence": why} if found else {"found": None})
         return 0 if found else NOTHING
     if found is None:
-        click.echo(f"Task {printable(id)} is not at the gate: it has ended, or was never sent.", err=True)
+        say(f"Task {id} is not at the gate: it has ended, or was never sent.", err=True)
         return NOTHING
-    text = f"Task {printable(found.task)}[{printable(found.task_id)}] of group {found.key!r} is {found.state}"
+    if found.dead_letter is not None:
+        return _find_dead(found.dead_letter)
+    state = "released to its queue, and not begun yet" if found.state == "waiting" else found.state
+    text = f"Task {found.task}[{found.task_id}] of group {found.key!r} is {state}"
     if found.place is not None:
         text += f", with {count(found.place)} before it in line"
     if found.running is not None:
         text += f" on {found.running.worker} since {when(found.running.since)} under fence {found.running.fence}"
     if found.due is not None:
         text += f", due {when(found.due)}"
-    click.echo(f"{text}; parked {when(found.parked_at)}.")
+    say(f"{text}; parked {when(found.parked_at)}.")
+    say(why)
+    return 0
+
+
+def _find_dead(letter: DeadLetter) -> int:
+    say(
+        f"Task {letter.task}[{letter.id}] of group {letter.key!r} is a dead letter since {when(letter.when)}: "
+        f"{letter.why}. `redrive {letter.id}` parks it again, `discard {letter.id}` removes it."
+    )
+    for line in letter.traceback.splitlines():
+        say(line)
     return 0
 
 
@@ -97,28 +123,79 @@ def stats(groups: Groups, json_: bool) -> None:
     said = groups.stats()
     if json_:
         return as_json(said)
-    totals, deepest = said.pop("totals"), said.pop("deepest")
-    for name, value in said.items():
-        click.echo(f"{name.replace('_', ' ') + ':':<15}{value}")
-    if deepest:
-        click.echo(f"{'deepest:':<15}{printable(deepest['key'])} ({count(deepest['depth'])})")
+    counts = asdict(said)
+    totals = counts.pop("totals")
+    for name, value in counts.items():
+        say(f"{name.replace('_', ' ') + ':':<16}{value}")
     for name, value in sorted(totals.items()):
-        click.echo(f"{name.replace('_', ' ') + ' so far:':<28}{value}")
+        say(f"{name.replace('_', ' ') + ' so far:':<28}{value}")
     return None
 
 
-def dead_letters(groups: Groups, key: str | None, limit: int, json_: bool) -> None:
-    """List dead letters, newest first."""
-    letters = groups.dead_letters(key, limit)
+def history(groups: Groups, key: str | None, limit: int, json_: bool) -> None:
+    """List the actions of operators, newest first.
+
+    Who has done what, when and why; of a group, or of all. The gate keeps the last 1000.
+    """
+    actions = groups.actions(limit, key)
     if json_:
-        return as_json(letters)
+        return as_json(actions)
     table(
-        ("ID", "KEY", "TASK", "ARGS", "WHEN", "WHY"),
-        [(each.id, each.key, each.task or "-", each.args, when(each.when), each.exception) for each in letters],
+        ("WHEN", "BY", "WHAT", "KEY", "REASON", "MORE"),
+        [
+            (
+                when(each.when),
+                each.by,
+                each.what,
+                each.key or "-",
+                each.reason or "-",
+                ", ".join(f"{name}={value}" for name, value in each.more.items()),
+            )
+            for each in actions
+        ],
     )
-    if not letters:
-        click.echo("There are no dead letters.", err=True)
+    if not actions:
+        say("No operator has acted.", err=True)
     return None
+
+
+def workers(groups: Groups, json_: bool) -> int:
+    """List the workers, and those that are silent.
+
+    Slots, runs, queues and versions. A silent worker has a lease, and has not answered within a second: it is listed
+    until its groups have moved on.
+    """
+    found = groups.workers()
+    if json_:
+        as_json(found)
+    else:
+        table(
+            ("WORKER", "ANSWERS", "POOL", "SLOTS", "RUNS", "RENEWED", "VERSION", "QUEUES"),
+            [
+                (
+                    each.worker,
+                    _answers(each),
+                    each.pool or "-",
+                    "-" if each.slots is None else each.slots,
+                    each.leases,
+                    "-" if each.renewed is None else f"{age(each.renewed)} ago",
+                    each.version or "-",
+                    ",".join(each.queues) or "-",
+                )
+                for each in found
+            ],
+        )
+        if not found:
+            say("No worker answers, and none has a lease.", err=True)
+        elif any(each.answers is None for each in found):
+            say("The workers could not be asked; these have leases. `status` says what is wrong.", err=True)
+    return 0 if found else NOTHING
+
+
+def _answers(worker: Worker) -> str:
+    if worker.answers:
+        return "yes" if worker.uses_groups else "knows no groups"
+    return "not known" if worker.answers is None else "silent"
 
 
 COMMANDS = [
@@ -135,15 +212,11 @@ COMMANDS = [
         show,
         KEY,
         limit(20, "The largest number of tasks in line."),
-        option("--offset", type=click.IntRange(0), default=0, help="The first place in line, from 0."),
+        option("--offset", type=click.IntRange(0), metavar="N", default=0, help="The first place in line, from 0."),
     ),
-    command("explain", explain, KEY, option("--no-workers", is_flag=True, help="Do not ask the workers.")),
-    command("find", find, ID),
+    command("explain", explain, KEY, NO_WORKERS),
+    command("find", find, ID, NO_WORKERS),
     command("stats", stats),
-    command(
-        "dead-letters",
-        dead_letters,
-        click.Argument(["key"], required=False),
-        limit(100, "The largest number of dead letters."),
-    ),
+    command("history", history, click.Argument(["key"], required=False), limit(100, "The largest number of actions.")),
+    command("workers", workers),
 ]

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 import click
 
-from celery_groupfifo.groups.view import Group, plain
+from celery_groupfifo.groups.view import Check, Group, plain
+from celery_groupfifo.printing import printable
+
+#: JSON leaves these as they are, and a terminal may obey them.
+_CONTROL = re.compile(r"[^\x00-\x7e]")
+
+
+def say(line: str = "", err: bool = False) -> None:
+    """Print a line, whose control characters are escaped."""
+    click.echo(printable(line), err=err)
 
 
 def as_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, default=str))
+    """Print a value as JSON, whose control characters are escaped."""
+    text = json.dumps(plain(value), ensure_ascii=False, default=str)
+    click.echo(_CONTROL.sub(lambda each: each[0] if each[0].isprintable() else json.dumps(each[0])[1:-1], text))
 
 
-def printable(text: str) -> str:
-    """Return a text that is safe on a terminal: one with unprintable characters is escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+def checks(found: Iterable[Check]) -> None:
+    """Print checks: what each has found, why it matters, and what to do."""
+    for check in found:
+        say(f"{'ok' if check.ok else '!!'}  {check.name}: {check.what}")
+        if not check.ok:
+            say(f"    why: {check.why}")
+            say(f"    remedy: {check.remedy}")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under a head, each column as wide as its widest cell; print nothing without rows."""
     for line in lines(head, rows):
-        click.echo(line)
+        say(line)
 
 
 def lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

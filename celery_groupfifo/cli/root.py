@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from difflib import get_close_matches
 from typing import Any
 
 import click
 from celery.bin.base import CeleryCommand, CeleryOption
 from kombu.exceptions import OperationalError
 
-from celery_groupfifo.cli.output import as_json
+from celery_groupfifo.cli.output import as_json, say
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.groups import Groups
 from celery_groupfifo.groups.listing import SORTS, STATES
+from celery_groupfifo.masks import variable_of
+from celery_groupfifo.printing import printable
 from celery_groupfifo.settings import PREFIX
 
 #: Exit code for a refusal or an empty result. Wrong usage is click's 2.
@@ -19,12 +23,33 @@ NOTHING = 1
 NO_APP = "No app is named: celery -A APP groupfifo …, with the module of your Celery app in place of APP."
 
 
-@click.group(name="groupfifo")
+class _Verbs(click.Group):
+    """The group of commands: a misspelt one is an error that names the nearest."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(ctx), 3, cutoff=0.5)
+            if not near:
+                raise
+            said = f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?"
+            raise click.UsageError(said, ctx) from error
+
+
+@click.group(name="groupfifo", cls=_Verbs)
 def groupfifo() -> None:
     """Inspect and operate ordered groups.
 
-    Exit codes: 0 fine, 1 refused or nothing found, 2 wrong usage.
+    Begin with `status`: it says what is wrong now.
+
+    Exit codes: 0 fine, 1 refused or nothing found, 2 wrong usage. `verify`, `doctor` and `status` exit with 1 on any
+    finding.
     """
+
+
+class Declined(GroupFifoError):
+    """A destructive command was not confirmed."""
 
 
 class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
@@ -33,6 +58,12 @@ class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(option("--json", "json_", is_flag=True, help="Print JSON."))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[no-any-return]
+        except click.UsageError as error:  # it quotes the arguments
+            raise click.UsageError(printable(error.format_message()), ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         app = ctx.obj.app
@@ -44,10 +75,16 @@ class GroupFifoCommand(CeleryCommand):  # type: ignore[misc]
         except (GroupFifoError, OperationalError) as error:
             if ctx.params.get("json_"):
                 as_json({"error": str(error), "kind": type(error).__name__})
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
+            if isinstance(error, OperationalError) and (variable := variable_of(_url(app))):
+                say(f"The environment variable {variable} names this server.", err=True)
             if unnamed:
-                click.echo(NO_APP, err=True)
+                say(NO_APP, err=True)
             ctx.exit(NOTHING)
+
+
+def _url(app: Any) -> str:
+    return str(app.conf.get(PREFIX + "url") or app.conf.broker_url or app.conf.result_backend or "")
 
 
 def option(*names: str, **more: Any) -> click.Option:
@@ -56,7 +93,7 @@ def option(*names: str, **more: Any) -> click.Option:
 
 
 #: A destructive command asks unless this is given.
-YES = option("--yes", is_flag=True, help="Act without asking.")
+YES = option("--yes", is_flag=True, help="Act without asking; needed with --json and without a terminal.")
 #: Kept in the audit.
 BY = option("--by", default="", help="Operator, for the audit; by default your user and host.")
 REASON = option("--reason", default="", help="Reason, for the audit.")
@@ -68,7 +105,7 @@ SORT = option("--sort", type=click.Choice(SORTS), default="depth", show_default=
 
 def limit(default: int, help: str) -> click.Option:
     """Return the option for the number of rows."""
-    return option("--limit", type=click.IntRange(1), default=default, show_default=True, help=help)
+    return option("--limit", type=click.IntRange(1), metavar="N", default=default, show_default=True, help=help)
 
 
 def command(name: str, callback: Any, *params: click.Parameter) -> GroupFifoCommand:
@@ -95,7 +132,21 @@ def confirm(question: str, yes: bool) -> None:
     """Ask on the error output, unless `yes` is set.
 
     Raises:
-        click.Abort: The answer was no, or there was nobody to ask.
+        Declined: The answer was no, or there was nobody to ask.
     """
-    if not yes:
-        click.confirm(question, abort=True, err=True)
+    if yes:
+        return
+    if click.get_current_context().params.get("json_") or not is_terminal():
+        raise Declined(f"{question} Nothing was done: nobody can be asked here. --yes says yes.")
+    try:
+        agreed = click.confirm(printable(question), err=True)
+    except click.Abort:
+        say(err=True)
+        agreed = False
+    if not agreed:
+        raise Declined("Nothing was done. --yes acts without asking.")
+
+
+def is_terminal() -> bool:
+    """Return whether a person may answer."""
+    return sys.stdin.isatty()

@@ -1,25 +1,37 @@
 """The operation of groups: questions and actions of operators, dashboards and scripts.
 
 - api.py is the front, view.py has the types of its answers.
-- reader.py reads groups, listing.py pages of them, content.py entries, find.py finds tasks, stats.py totals, workers.py
-  asks living workers. pace.py slows down a process that reads all the time.
-- operate.py and letters.py change groups, each in one atomic step: action_calls.py repeats it, audit.py notes it.
+- reader.py reads groups, survey.py a few values of each, listing.py pages of them, content.py entries, find.py finds
+  tasks, stats.py totals, leases.py the leases of workers, workers.py asks living workers. pace.py slows down a process
+  that reads all the time.
+- operate.py changes groups, letters.py dead letters (dead_letters.py is its front), each in one atomic step:
+  action_calls.py repeats it, audit.py notes it.
+- terminate.py has a worker end a run.
 - verbs.py says what each verb does, asks and has done, for people.
-- explain.py says in a sentence why a group does not move, verify.py checks the stored state for inconsistencies.
-- doctor.py checks the surroundings: server.py the gate's Redis, fleet.py the workers.
+- explain.py says in a sentence why a group does not move. verify.py checks the stored state, which state.py reads, for
+  inconsistencies (verify_letters.py that of dead letters).
+- arguments.py refuses arguments of a wrong type.
+- doctor.py checks the surroundings: server.py the gate's Redis, fleet.py the workers. status.py says what is wrong now.
 """
 
 from celery_groupfifo.groups.api import Groups
+from celery_groupfifo.groups.stats import Stats, Totals
 from celery_groupfifo.groups.view import (
     Action,
     Breach,
     Check,
     DeadLetter,
+    End,
     Found,
     Group,
     Page,
     Parked,
+    Redriven,
     Running,
+    Sort,
+    State,
+    TaskState,
+    Worker,
 )
 
 __all__ = [
@@ -27,10 +39,18 @@ __all__ = [
     "Breach",
     "Check",
     "DeadLetter",
+    "End",
     "Found",
     "Group",
     "Groups",
     "Page",
     "Parked",
+    "Redriven",
     "Running",
+    "Sort",
+    "State",
+    "Stats",
+    "TaskState",
+    "Totals",
+    "Worker",
 ]

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
 
 from celery import Celery
 
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
-from celery_groupfifo.groups import audit, doctor, find, stats, verify
+from celery_groupfifo.groups import audit, doctor, find, fleet, stats, status, verify
+from celery_groupfifo.groups.arguments import checks_arguments
+from celery_groupfifo.groups.dead_letters import DeadLetterGroups
 from celery_groupfifo.groups.explain import Explainer
 from celery_groupfifo.groups.letters import DeadLetters
 from celery_groupfifo.groups.listing import list_groups
 from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.groups.pace import pace_of
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.view import Action, Breach, Check, DeadLetter, Found, Group, Page, Parked
+from celery_groupfifo.groups.stats import Stats
+from celery_groupfifo.groups.terminate import terminate as end_run
+from celery_groupfifo.groups.view import (
+    Action,
+    Breach,
+    Check,
+    Found,
+    Group,
+    Page,
+    Parked,
+    Sort,
+    State,
+    Worker,
+)
 from celery_groupfifo.groups.workers import Workers
 from celery_groupfifo.sending.grouping import checked_key
 from celery_groupfifo.sending.revoke import revoke_parked
-from celery_groupfifo.settings import check_number
+from celery_groupfifo.settings import check_number, check_seconds
 
 
-class Groups:
+class Groups(DeadLetterGroups):
     """The groups of an app, for operators, dashboards and scripts.
 
     Each change is one atomic step, safe to repeat, logged under `celery_groupfifo.audit` and kept in a list at the
@@ -34,6 +48,9 @@ class Groups:
     spend a twentieth of the time on reading, with all of its `Groups` of a gate together. Changes, `verify`, `doctor`
     and processes with gevent or eventlet have no limit.
 
+    The classes of the answers are in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`,
+    `DeadLetter`, `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`.
+
     Args:
         app: The app.
         gate: Its gate, when there is one already.
@@ -42,7 +59,8 @@ class Groups:
     Raises:
         InvalidSetting: A `groupfifo_` setting is wrong, or no Redis is known.
 
-    Every method raises `GateUnavailable` when Redis can't be reached, and `InvalidGroupKey` for an invalid key.
+    Every method raises `GateUnavailable` when Redis can't be reached, `InvalidGroupKey` for an invalid key, and
+    `InvalidOption` for a text or a switch of a wrong type.
     """
 
     def __init__(self, app: Celery, gate: Gate | None = None, paced: bool = True) -> None:
@@ -51,25 +69,25 @@ class Groups:
         free = Reader(self.gate)
         self._reader, self._examiner = Reader(self.gate, pace_of(self.gate)) if paced else free, free
         self._operator = Operator(app, self.gate, free)
-        self._letters = DeadLetters(self.gate, free)
+        super().__init__(DeadLetters(self.gate, free))
 
     # -- read --------------------------------------------------------------
 
     def list(
-        self, state: str | None = None, sort: str = "depth", limit: int = 100, cursor: str | None = None
+        self, state: State | None = None, sort: Sort = "depth", limit: int = 100, cursor: str | None = None
     ) -> Page[Group]:
         """Return a page of the groups that hold tasks.
 
         Args:
             state: Only groups in this state. A paused group is listed while it is empty, too.
             sort: `depth` (the deepest first), `age` (the longest waiting first) or `key`. By key the order holds
-                within a page, and a page has about `limit` groups.
-            limit: Groups per page.
+                within a page.
+            limit: Groups per page, at most.
             cursor: `.cursor` of the page before.
 
         Returns:
-            A list whose `.cursor` is None after the last page. With a rare `state` a page may be short, or empty, and
-            still have a cursor.
+            A list whose `.cursor` is None after the last page. By key, a page of a rare `state` may be short, or empty,
+            and still have a cursor. By depth and by age each page reads a few values of all groups.
 
         Raises:
             InvalidOption: A value does not work.
@@ -115,41 +133,44 @@ class Groups:
         """
         workers = Workers(self.app) if ask_workers else None
         keys, _ = self._keys_of(key)
-        return Explainer(self.app, self._reader, workers).explain(keys, self._get(key), key)
+        return Explainer(self.app, self._reader, workers).explain(
+            keys, self._get(key), key, *self._letters.of_group(key)
+        )
 
     def find(self, task_id: str) -> Found | None:
         """Return the place and state of a task; None when it is not at the gate (any more).
 
+        A task that was set aside is found as a dead letter, with the reason.
+
         Args:
             task_id: Of the task.
         """
-        return find.find(self._reader, task_id)
+        return find.find(self._reader, task_id) or find.found_dead(self._letters.of_task(task_id))
 
-    def stats(self) -> dict[str, Any]:
-        """Return counts and totals of the gate.
-
-        Returns:
-            The counts of now: `groups`, `paused_groups`, `depth` (all tasks: `parked`, `waiting`, `running` and
-            `held`), `scheduled` (the parked ones that wait until their ETA), `dead_letters`; `deepest` ({key, depth} or
-            None); and `totals` since the gate was first used ({tasks_parked, runs_finished, tasks_revoked, …}). See
-            docs/reference/json-api.md for each.
-        """
+    def stats(self) -> Stats:
+        """Return the counts of the gate at this moment, and its totals since it was first used."""
         return stats.stats(self._reader)
 
-    def actions(self, limit: int = 100) -> builtins.list[Action]:
+    def actions(self, limit: int = 100, key: str | None = None) -> builtins.list[Action]:
         """Return the actions of operators, newest first; the gate keeps the last 1000.
 
         Args:
             limit: Actions at most.
+            key: Of a group; None: on all.
+
+        Raises:
+            InvalidOption: A value does not work.
         """
-        return audit.actions(self._reader, limit)
+        check_number("limit", limit, 1)
+        return audit.actions(self._reader, limit, key)
 
     # -- change ------------------------------------------------------------
 
     def pause(self, key: str, reason: str = "", by: str = "") -> bool:
         """Pause a group: when this returns, no task of it starts any more; a running one goes on to its end.
 
-        The pause lasts until `resume`, also while the group is empty. A retry of a running task waits at the head.
+        The pause lasts until `resume`, also while the group is empty. A retry of a running task waits at the head. A
+        key that holds no task can be paused, too: `get(key).depth` is 0 then.
 
         Args:
             key: Of the group.
@@ -195,28 +216,12 @@ class Groups:
             by: For the audit; empty: the user and host of this process.
 
         Returns:
-            The number of revoked tasks.
+            The number of tasks that were taken out: REVOKED, but for a head that had failed and blocked the group.
         """
         return self._operator.purge(checked_key(key, "this call"), reason, by)
 
-    def skip(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
-        """Revoke the head of a group, when it does not run; the next one goes on. A head that has failed stays FAILURE.
-
-        Args:
-            key: Of the group.
-            expected: The head's id, as the caller saw it.
-            reason: For the audit.
-            by: For the audit.
-
-        Raises:
-            HeadChanged: Another task is the head by now.
-            WrongState: It runs.
-            UnknownGroup: The group is empty.
-        """
-        self._operator.skip(checked_key(key, "this call"), expected, reason, by)
-
-    def drop(self, key: str, expected: str, reason: str = "", by: str = "") -> None:
-        """Skip the head as `skip` does, and keep it among the dead letters, from where `redrive` brings it back.
+    def skip(self, key: str, expected: str, reason: str = "", by: str = "") -> bool:
+        """Take out the head of a group, when it does not run; the next one goes on.
 
         Args:
             key: Of the group.
@@ -224,11 +229,34 @@ class Groups:
             reason: For the audit.
             by: For the audit; empty: the user and host of this process.
 
+        Returns:
+            True when it is REVOKED now; False when it had failed and blocked its group: it stays FAILURE.
+
+        Raises:
+            HeadChanged: Another task is the head by now.
+            WrongState: It runs.
+            UnknownGroup: The group is empty.
+        """
+        return self._operator.skip(checked_key(key, "this call"), expected, reason, by)
+
+    def drop(self, key: str, expected: str, reason: str = "", by: str = "") -> bool:
+        """Skip the head as `skip` does, and keep it among the dead letters, from where `redrive` brings it back.
+
+        A dead letter of a head that had failed keeps its exception.
+
+        Args:
+            key: Of the group.
+            expected: The head's id, as the caller saw it.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
+        Returns:
+            See `skip`.
+
         Raises:
             HeadChanged, WrongState, UnknownGroup: See `skip`.
         """
-        dead_letter = "dropped" + (f": {reason}" if reason else "")
-        self._operator.skip(checked_key(key, "this call"), expected, reason, by, dead_letter)
+        return self._operator.skip(checked_key(key, "this call"), expected, reason, by, drops=True)
 
     def retry(self, key: str, by: str = "") -> None:
         """Release a held or blocked head now: one that waits for its retry, or whose failure blocks the group.
@@ -250,8 +278,8 @@ class Groups:
             by: For the audit; empty: the user and host of this process.
 
         Returns:
-            False when it is not at the gate, or runs: then use `app.control.revoke`. Also when its failure blocks its
-            group: that ends with `retry`, `skip` or `drop`.
+            False when it is not at the gate, or runs: then `terminate` it. Also when its failure blocks its group: that
+            ends with `retry`, `skip` or `drop`.
         """
         found = sorted(find.find_all(self._examiner, task_id), key=lambda found: found.state == "running")
         if not found:
@@ -261,6 +289,28 @@ class Groups:
         if done:
             audit.log(note, task_id)
         return done
+
+    def terminate(self, task_id: str, reason: str = "", by: str = "") -> Found:
+        """Terminate the run of a task; it becomes REVOKED, and its group goes on when the run is over.
+
+        The worker that runs it has to answer, for up to four seconds, and its pool has to be able to: prefork, gevent
+        and eventlet end a run; threads can't, and solo hears nothing while a task runs. The audit has it before the
+        worker is told.
+
+        Args:
+            task_id: Of the task.
+            reason: For the audit.
+            by: For the audit; empty: the user and host of this process.
+
+        Returns:
+            The run.
+
+        Raises:
+            UnknownTask: The task is not at the gate.
+            WrongState: It does not run, or its worker does not answer, or can't end it.
+            GroupFifoError: The worker could not be asked.
+        """
+        return end_run(self.app, self._examiner, task_id, reason, by)
 
     def move(self, old: str, new: str, reason: str = "", by: str = "") -> int:
         """Move the parked tasks of one group to the tail of another, in their order. A task under way stays.
@@ -280,40 +330,6 @@ class Groups:
         """
         return self._operator.move(checked_key(old, "this call"), checked_key(new, "this call"), reason, by)
 
-    # -- dead letters ------------------------------------------------------
-
-    def dead_letters(self, key: str | None = None, limit: int = 100) -> builtins.list[DeadLetter]:
-        """Return the dead letters of a group or of all, newest first.
-
-        Args:
-            key: Of the group; None: of all.
-            limit: Dead letters at most.
-
-        Raises:
-            InvalidOption: `limit` does not work.
-        """
-        check_number("limit", limit, 1)
-        return self._letters.read(key, limit)
-
-    def redrive(self, id: str, to: str = "tail", by: str = "") -> str:
-        """Park a dead letter again.
-
-        Args:
-            id: Of the task; its newest letter counts.
-            to: `head`: it becomes its group's next task; `tail`: the last one.
-            by: For the audit.
-
-        Returns:
-            The key of its group.
-
-        Raises:
-            UnknownTask: There is no such letter.
-            DuplicateTask: A task with the id is parked or running.
-            GroupDraining: Its group takes no tasks.
-            GroupFifoError: It can't be read.
-        """
-        return self._letters.redrive(id, to, by)
-
     # -- examine -----------------------------------------------------------
 
     def verify(self, repair: bool = False) -> builtins.list[Breach]:
@@ -323,6 +339,32 @@ class Groups:
             repair: True: repair those that can be repaired.
         """
         return verify.verify(self._examiner, repair)
+
+    def status(self, longer: float = 900.0) -> builtins.list[Check]:
+        """Say what is wrong now: groups that do not move, workers that do not answer, dead letters.
+
+        It reads a little of every group, and asks the workers: up to two seconds.
+
+        Args:
+            longer: Seconds after which a group that waits, or whose head is held, is a finding.
+
+        Returns:
+            The checks `blocked`, `held`, `waiting`, `dead_letters`, `workers`, `consumers` and `silent`; `.found` has
+            the groups, queues or workers.
+
+        Raises:
+            InvalidOption: A value does not work.
+        """
+        check_seconds("longer", longer)
+        return status.status(self.app, self._reader, longer)
+
+    def workers(self) -> builtins.list[Worker]:
+        """Return the workers: those that answer within a second, and the silent ones that hold leases.
+
+        Raises:
+            GroupFifoError: They could not be asked.
+        """
+        return fleet.roster(self.app, self._reader)
 
     def doctor(self) -> builtins.list[Check]:
         """Check the surroundings of the gate; each finding says why it matters, and what to do."""
@@ -338,3 +380,7 @@ class Groups:
         keys, group = self._keys_of(key)
         found = self._reader.groups(keys, [group], details=True)
         return find.with_error(self.app, found[0]) if found else None
+
+
+checks_arguments(DeadLetterGroups)
+checks_arguments(Groups)

@@ -8,10 +8,15 @@ import logging
 import socket
 from typing import Any
 
+from celery_groupfifo.gate.keys import Keys
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Action, moment
+from celery_groupfifo.printing import escaping
 
-logger = logging.getLogger("celery_groupfifo.audit")
+#: Actions that are kept; lua/lib/operate.lua has the same number.
+KEPT = 1000
+
+logger = escaping(logging.getLogger("celery_groupfifo.audit"))
 
 
 def current_user() -> str:
@@ -43,16 +48,38 @@ def log(note: str, outcome: str = "") -> None:
     )
 
 
-def actions(reader: Reader, limit: int) -> list[Action]:
-    """Return the last actions, newest first."""
+def keep(reader: Reader, keys: Keys, note: str) -> str:
+    """Keep the note of an action that no script of the gate does, before it; `KEPT` are kept, as by the scripts.
+
+    Returns:
+        The line in the audit, for `take_back`.
+    """
+    line = f"{int(reader.now())} {note}"
+
+    def build(pipe: Any) -> None:
+        pipe.lrem(keys.audit, 1, line)  # of the same call, whose reply was lost
+        pipe.lpush(keys.audit, line).ltrim(keys.audit, 0, KEPT - 1)
+
+    reader.ask("audit", build)
+    return line
+
+
+def take_back(reader: Reader, keys: Keys, line: str) -> None:
+    """Take a line out of the audit: its action was refused."""
+    reader.ask("audit", lambda pipe: pipe.lrem(keys.audit, 1, line))
+
+
+def actions(reader: Reader, limit: int, key: str | None = None) -> list[Action]:
+    """Return the last actions, newest first; with a key those on its group."""
     found = []
     for keys in reader.partitions:
-        for line in reader.one("lrange", keys.audit, 0, limit - 1):
+        for line in reader.one("lrange", keys.audit, 0, -1 if key is not None else limit - 1):
             ms, _, text = line.decode().partition(" ")
             said = json.loads(text)
-            by, what, key, reason = (str(said.pop(name, "")) for name in ("by", "what", "key", "reason"))
-            found.append(Action(moment(int(ms)), by, what, key, reason, said))
+            by, what, group, reason = (str(said.pop(name, "")) for name in ("by", "what", "key", "reason"))
+            if key in (None, group):
+                found.append(Action(moment(int(ms)), by, what, group, reason, said))
     return sorted(found, key=lambda action: action.when, reverse=True)[:limit]
 
 
-__all__ = ["actions", "current_user", "log", "new_note"]
+__all__ = ["actions", "current_user", "keep", "log", "new_note", "take_back"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from celery import Celery
 
@@ -12,13 +13,14 @@ from celery_groupfifo.gate.servers import connection_options
 from celery_groupfifo.groups.fleet import check_workers, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.server import check_server
-from celery_groupfifo.groups.view import Check
+from celery_groupfifo.groups.view import Check, count, named
+from celery_groupfifo.sending import reasons
 from celery_groupfifo.sending.grouping import is_ordered_class
 
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
     """Run all checks, see `Groups.doctor`."""
-    return [*check_server(reader), *_app(app, reader), *check_workers(app, reader)]
+    return [*check_server(reader), *_app(app, reader), _sends(app), *check_workers(app, reader)]
 
 
 def unsafe_findings(app: Celery) -> list[Check]:
@@ -61,7 +63,16 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         "Set worker_prefetch_multiplier = 1.",
     )
     yield from _broker(app, gate.settings.lease_ttl)
-    early = sorted(name for name, task in app.tasks.items() if is_ordered_class(type(task)) and not task.acks_late)
+    ordered = _ordered(app)
+    endless = [name for name, task in ordered.items() if not (task.time_limit or app.conf.task_time_limit)]
+    yield Check.of(
+        "time_limit",
+        not endless,
+        f"Ordered tasks without a time limit: {', '.join(endless)}." if endless else "All ordered tasks have one.",
+        "A task that never ends holds its group, and a slot, for ever: its worker lives, so its lease is renewed.",
+        "Set task_time_limit, or time_limit on these tasks. Only prefork and gevent end a run by it.",
+    )
+    early = [name for name, task in ordered.items() if not task.acks_late]
     yield Check.of(
         "acks_late",
         not early,
@@ -69,6 +80,24 @@ def _app(app: Celery, reader: Reader) -> Iterator[Check]:
         "Without it Celery does not run a task again when its process is killed.",
         "Leave acks_late as GroupFifoTask sets it, unless such a task must never run twice.",
     )
+
+
+def _ordered(app: Celery) -> dict[str, Any]:
+    return {name: task for name, task in sorted(app.tasks.items()) if is_ordered_class(type(task))}
+
+
+def _sends(app: Celery) -> Check:
+    """Say which way sends of ordered tasks take; both are right, so it is never a finding."""
+    whole, tasks = reasons.of_app(app), {name: reasons.of_task(app, task) for name, task in _ordered(app).items()}
+    slow = {name: why for name, why in tasks.items() if why}
+    if whole:
+        text = f"In this process all sends go Celery's way, which takes longer: {'; '.join(whole)}."
+    else:
+        text = "In this process sends of ordered tasks are usual: they fill in a template."
+    if slow:
+        some = [f"{name} ({'; '.join(why)})" for name, why in slow.items()]
+        text += f" {count(len(slow), 'task')} would go Celery's way: {named(some)}."
+    return Check("sends", True, text)
 
 
 def _broker(app: Celery, lease: float) -> Iterator[Check]:

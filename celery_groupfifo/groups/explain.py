@@ -8,12 +8,12 @@ from typing import Any
 
 from celery import Celery
 
-from celery_groupfifo.gate.keys import Keys, entry_names, quote, unquote
+from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.view import Group, Running, count
+from celery_groupfifo.groups.view import DeadLetter, Group, Running, count, span
 from celery_groupfifo.groups.workers import Workers
 
 
@@ -29,8 +29,19 @@ class Explainer:
     def __init__(self, app: Celery, reader: Reader, workers: Workers | None) -> None:
         self._app, self._reader, self._workers = app, reader, workers
 
-    def explain(self, keys: Keys, group: Group | None, key: str) -> str:
-        """Return the sentence for a group as it was read; None: it is empty."""
+    def explain(self, keys: Keys, group: Group | None, key: str, letters: int, newest: DeadLetter | None) -> str:
+        """Return the sentence for a group as it was read; None: it is empty.
+
+        Args:
+            keys: Of its partition.
+            group: The group.
+            key: Its key.
+            letters: The number of its dead letters.
+            newest: The newest of them.
+        """
+        return self._sentence(keys, group, key) + (_set_aside(letters, newest) if newest else "")
+
+    def _sentence(self, keys: Keys, group: Group | None, key: str) -> str:
         if group is None:
             return (
                 f"Group {key!r} is empty: no task of it is parked or under way. It was never used, or all of its "
@@ -52,16 +63,26 @@ class Explainer:
         text += "waits" if group.depth - len(group.running) == 1 else "wait"
         if group.running:
             text += f", and {group.running[0].task_id} still runs on {group.running[0].worker}"
-        return text + "; nothing more starts until it is resumed."
+        text += "; nothing more starts until it is resumed."
+        if group.last_error and group.due is None:
+            text += f" Its head has failed, too, and blocks it ({group.last_error}): retry, skip or drop it after that."
+        return text
 
     def _blocked(self, keys: Keys, group: Group) -> str:
         head = self._head(keys, group)
         named = self._named(keys, head) if head else "a task that is gone"
-        since = "" if group.since is None else f" {_span(self._ago(group.since))} ago, at {_clock(group.since)}"
+        since = "" if group.since is None else f" {span(self._ago(group.since))} ago, at {_clock(group.since)}"
         return (
             f"is blocked by the failure of {named}{since}, on {group.by or 'a worker'}: {group.reason}. "
-            f"{_rest(group)}. It goes on after retry, skip or drop."
+            f"{_broken(group)}{_rest(group)}. It goes on after retry, skip or drop{self._by_itself(group)}."
         )
+
+    def _by_itself(self, group: Group) -> str:
+        if group.blocked_until is None:
+            return ""
+        left = group.blocked_until.timestamp() - self._reader.now() / 1000
+        when = f"in {span(left)}, at {_clock(group.blocked_until)}" if left > 0 else "with the next sweep of any worker"
+        return f", or by itself and without this task {when}"
 
     def _draining(self, keys: Keys, group: Group) -> str:
         by = _by(group, self._reader.now())
@@ -87,15 +108,34 @@ class Explainer:
         return self._scheduled(keys, group)
 
     def _runs(self, run: Running) -> str:
-        pid = self._workers.pid(run.worker, run.task_id, run.fence) if self._workers else None
+        known = self._workers.leases(run.worker) if self._workers else []
+        mine = [lease for lease in known or () if (lease["task_id"], lease["fence"]) == (run.task_id, run.fence)]
+        pid = mine[0]["pid"] if mine else None
         where = run.worker + (f" (process {pid})" if pid else "")
-        since = f"since {_clock(run.since)} ({_span(self._ago(run.since))} ago)"
+        since = f"since {_clock(run.since)} ({span(self._ago(run.since))} ago)"
         text = f"runs {_task(run.task, run.task_id)} on {where} {since} under fence {run.fence}"
-        if run.lease_left > 0:
-            return f"{text}; its lease has {_span(run.lease_left)} left and is renewed while the worker lives"
+        if run.lease_left <= 0:
+            return (
+                f"{text}; the worker's lease ended {span(-run.lease_left)} ago, so it is lost or can't reach Redis: "
+                "the next sweep of any worker takes the task back"
+            )
+        return f"{text}; {self._lease(run, known is None, bool(mine))}"
+
+    def _lease(self, run: Running, silent: bool, known: bool) -> str:
+        """Say what becomes of a worker's lease, given whether it is silent, and whether it knows the run."""
+        left = f"the worker's lease has {span(run.lease_left)} left"
+        if self._workers is None or known:
+            return f"{left} and is renewed while it lives"
+        if self._workers.error:
+            return f"{left} and is renewed while it lives; the worker could not be asked: {self._workers.error}"
+        renewed = max(self._reader.gate.settings.lease_ttl - run.lease_left, 0)
+        left = f"{left} and was not renewed for {span(renewed)}"
+        then = "when it ends, the next sweep of any other worker takes the task back"
+        if not silent:
+            return f"{left}. The worker answers and does not know this run, so it was restarted meanwhile: {then}"
         return (
-            f"{text}; its lease ended {_span(-run.lease_left)} ago, so its worker is lost or can't reach Redis: "
-            "the next sweep of any worker takes the task back"
+            f"{left}. The worker does not answer: it is frozen, killed or cut off from the broker, or its pool is "
+            f"solo. Unless it renews the lease, {then}"
         )
 
     def _next(self, group: Group) -> str:
@@ -104,21 +144,27 @@ class Explainer:
 
     def _waits(self, keys: Keys, group: Group, head: Flight) -> str:
         before, messages = self._before(keys, head)
-        queue = self._reader.queue_name(self._app, head.queue)
-        text = f"waits for a slot: its head {self._named(keys, head)} was released to queue {queue!r} "
-        text += (
-            f"{_span((self._reader.now() - head.since) / 1000)} ago, {_count(before, 'ticket')} of the gate before it"
-        )
+        queue, ago = self._reader.queue_name(self._app, head.queue), span((self._reader.now() - head.since) / 1000)
+        named = self._named(keys, head)
+        queues = self._workers.queues() if self._workers else {}
+        consumers = sorted(worker for worker, names in queues.items() if queue in names)
+        if self._workers and not consumers and not self._workers.error:
+            nobody = "no worker that answers consumes" if queues else "no worker answers, so none is known to consume"
+            return (
+                f"stands still: {nobody} queue {queue!r}, to which its head {named} was released {ago} ago. "
+                f"Start a worker with -Q {queue}, or route the task to a queue that is consumed. {_rest(group)}."
+            )
+        text = f"waits for a slot: its head {named} was released to queue {queue!r} {ago} ago, "
+        text += f"{_count(before, 'ticket')} of the gate before it"
         if messages is not None:
             text += f" and {_count(messages, 'message')} in the queue"
-        return f"{text}{self._consumed(self._workers, queue) if self._workers else ''}. {_rest(group)}."
+        return f"{text}{self._consumed(self._workers, consumers) if self._workers else ''}. {_rest(group)}."
 
-    def _consumed(self, workers: Workers, queue: str) -> str:
-        consumers = workers.consumers(queue)
+    def _consumed(self, workers: Workers, consumers: list[str]) -> str:
         if not consumers:
-            return "; no worker that answers consumes this queue"
+            return f"; the workers could not be asked: {workers.error}"
         text = f"; consumed by {_several(consumers)}"
-        unaware = workers.unaware(workers.refused(consumers))
+        unaware = workers.unaware(workers.stats(consumers), consumers)
         if unaware:
             text += (
                 f". The app of {_several(unaware)} does not use celery-groupfifo: it takes ordered tasks from this "
@@ -132,33 +178,37 @@ class Explainer:
         if group.due is not None:
             left = group.due.timestamp() - self._reader.now() / 1000
             if left > 0:
-                when = f"in {_span(left)}, at {_clock(group.due)}"
+                when = f"in {span(left)}, at {_clock(group.due)}"
         if entry is None or not entry.retries:
             return f"holds its head {self._named(keys, head)}: it goes out {when}. {_rest(group)}."
-        most = getattr(self._app.tasks.get(entry.task), "max_retries", None)
-        of = f" of {most}" if most is not None and most >= entry.retries else ""
         error = f" Its last run ended with {group.last_error}." if group.last_error else ""
         return (
-            f"waits for retry {entry.retries}{of} of {_task(entry.task, head.task_id)}, which goes out {when}; "
+            f"waits for {self._retry_of(entry, head.task_id)}, which goes out {when}; "
             f"`retry` lets it go at once.{error} {_rest(group)}."
         )
 
     def _scheduled(self, keys: Keys, group: Group) -> str:
-        for task_id, ms in self._reader.scheduled(keys, quote(group.key)):
-            left = _span(max(ms - self._reader.now(), 0) / 1000)
+        for name, ms in self._reader.scheduled(keys, quote(group.key)):
+            left = span(max(ms - self._reader.now(), 0) / 1000)
+            entry = content.read(self._reader.texts(keys, [name])[0] or b"")
+            next_one = self._retry_of(entry, task_of(name)) if entry and entry.retries else task_of(name)
             return (
                 f"has nothing in line: {_count(group.depth, 'task')} with an ETA "
-                f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, {task_id}, in {left}."
+                f"{'joins' if group.depth == 1 else 'join'} it when due, the next one, {next_one}, in {left}."
             )
         return f"has nothing in line: the ETA of {_count(group.depth, 'task')} has not come yet."
 
     # -- parts -------------------------------------------------------------
 
     def _head(self, keys: Keys, group: Group) -> Flight | None:
-        names = [] if group.head is None else entry_names(group.head)
-        records = self._reader.one("hmget", keys.flight, names) if names else []
-        flights = (Flight.parse(name, text) for name, text in zip(names, records, strict=True))
-        return next((flight for flight in flights if flight and flight.group == quote(group.key)), None)
+        name = quote(group.key)
+        flights = self._reader.stored_groups(keys, [name])[name].flights
+        return next((flight for flight in flights if flight.task_id == group.head), None)
+
+    def _retry_of(self, entry: content.Content, task_id: str) -> str:
+        most = getattr(self._app.tasks.get(entry.task), "max_retries", None)
+        of = f" of {most}" if most is not None and most >= entry.retries else ""
+        return f"retry {entry.retries}{of} of {_task(entry.task, task_id)}"
 
     def _named(self, keys: Keys, head: Flight) -> str:
         entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
@@ -183,13 +233,26 @@ class Explainer:
 def _by(group: Group, now: float) -> str:
     text = f" by {group.by}" if group.by else ""
     if group.since is not None:
-        text += f" since {_clock(group.since)} ({_span(max(now / 1000 - group.since.timestamp(), 0))} ago)"
+        text += f" since {_clock(group.since)} ({span(max(now / 1000 - group.since.timestamp(), 0))} ago)"
     return text + (f", because: {group.reason}" if group.reason else "")
+
+
+def _broken(group: Group) -> str:
+    if not group.breaker:
+        return ""
+    return f"Its circuit breaker is open ({group.breaker}, or a failed probe), and the next run is a probe. "
 
 
 def _rest(group: Group) -> str:
     rest = group.depth - max(len(group.running), 1)
     return f"{_count(rest, 'task')} {'waits' if rest == 1 else 'wait'} behind it" if rest else "Nothing waits behind it"
+
+
+def _set_aside(letters: int, newest: DeadLetter) -> str:
+    """Return a sentence about a group's dead letters, and the ways out."""
+    kept = f" {_count(letters, 'dead letter')} of it {'is' if letters == 1 else 'are'} kept"
+    last = f"{_task(newest.task, newest.id)}, set aside at {_clock(newest.when)}: {newest.why}"
+    return f"{kept}, {'' if letters == 1 else 'the last one '}{last}. `redrive` parks it again, `discard` removes it."
 
 
 def _several(names: list[str]) -> str:
@@ -206,13 +269,3 @@ def _count(number: int, noun: str) -> str:
 
 def _clock(when: datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _span(seconds: float) -> str:
-    """Return a span in two words at most: 0.4 s, 12 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{int(seconds)} s"
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
-    if seconds < 3600:
-        return f"{minutes} min {int(seconds % 60)} s"
-    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"

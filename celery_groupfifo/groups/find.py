@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from celery import Celery, states
 
-from celery_groupfifo.gate.keys import Keys, due_ms, entry_names, quote, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, entry_names, quote, task_of, unquote
 from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
-from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, running_of
-from celery_groupfifo.groups.view import Found, Group, Parked, moment
+from celery_groupfifo.groups.leases import members_of
+from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, hold_of, running_of
+from celery_groupfifo.groups.view import DeadLetter, Found, Group, Parked, TaskState, moment
+from celery_groupfifo.printing import escaping
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 
 def find(reader: Reader, task_id: str) -> Found | None:
@@ -23,36 +24,41 @@ def find(reader: Reader, task_id: str) -> Found | None:
     return next(find_all(reader, task_id), None)
 
 
+def found_dead(letter: DeadLetter | None) -> Found | None:
+    """Return a task that was set aside; None without a letter."""
+    if letter is None:
+        return None
+    return Found(letter.id, letter.key, "dead_letter", letter.task, None, None, dead_letter=letter)
+
+
 def find_all(reader: Reader, task_id: str) -> Iterator[Found]:
     """Yield each entry of a task at the gate: its run, and its continuation under the same id with another key."""
     names = entry_names(task_id)
     for keys in reader.partitions:
-
-        def build(pipe: Any, keys: Keys = keys) -> None:
-            pipe.hmget(keys.entries, names).hmget(keys.flight, names)
-            pipe.zmscore(keys.due, [f"{kind} {name}" for name in names for kind in "lh"])
-
-        texts, records, times = reader.ask("find", build)
-        for at, (name, text, record) in enumerate(zip(names, texts, records, strict=True)):
-            if text is not None:
-                yield _found(reader, keys, name, text, Flight.parse(name, record), *times[2 * at : 2 * at + 2])
+        texts = zip(names, reader.texts(keys, names), strict=True)
+        known = {name: (text, StoredEntry.parse(text)) for name, text in texts if text is not None}
+        groups = reader.stored_groups(keys, {entry.group for _, entry in known.values() if entry})
+        for name, (text, where) in known.items():
+            flights = groups[where.group].flights if where else ()
+            yield _found(reader, keys, name, text, next((flight for flight in flights if flight.id == name), None))
 
 
-def _found(
-    reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | None, lease: float | None, hold: float | None
-) -> Found:
+def _found(reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | None) -> Found:
     entry, where = content.read(text), StoredEntry.parse(text)
-    group = flight.group if flight else where.group if where else quote("")
+    group = where.group if where else quote("")
     task = entry.task if entry else ""
-    state, place, due, run = STATES_IN_FLIGHT[flight.state] if flight else "parked", None, hold, None
+    state: TaskState = STATES_IN_FLIGHT[flight.state] if flight else "parked"
+    place, run = None, None
     if flight is not None and flight.stop == "b":
         state = "blocked"
-    if flight is not None and flight.state == "running":
-        run = running_of(flight, {f"l {id}": lease}, {id: task}, reader.now())
-    elif flight is None:
-        due = reader.one("zscore", keys.due, f"e {group} {id}")
-        place = reader.place(keys, group, where.us, id) if where and due is None else None
-        state = "scheduled" if place is None and due is not None else "parked"
+    runs = flight is not None and flight.state == "running"
+    member = f"e {group} {id}" if flight is None else hold_of(flight)
+    due = reader.due(keys, members_of(flight) if flight and runs else [member])
+    if flight is None:
+        place = reader.place(keys, group, where.us, id) if where and not due else None
+        state = "scheduled" if place is None and due else "parked"
+    elif runs:
+        run, due = running_of(flight, due, {id: task}, reader.now()), {}
     return Found(
         task_id=task_of(id),
         key=unquote(group),
@@ -60,7 +66,7 @@ def _found(
         task=task,
         place=place,
         parked_at=moment(int(where.us) / 1000) if where else None,
-        due=None if due is None else moment(due_ms(due)),
+        due=moment(due[member]) if due else None,
         running=run,
     )
 

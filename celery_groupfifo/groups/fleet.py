@@ -1,41 +1,76 @@
-"""The checks of the workers that answer, for doctor.py."""
+"""The workers that answer, and those that do not: their list, and the checks of them for doctor.py and status.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
-from celery.utils.serialization import jsonify
-from kombu.utils.encoding import safe_repr
 
+from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.gate.common import common_settings, is_same
+from celery_groupfifo.groups.leases import read_holders, said_of, silent
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.view import Check
-from celery_groupfifo.groups.workers import Workers
+from celery_groupfifo.groups.view import Check, Worker
+from celery_groupfifo.groups.workers import Workers, pool_of
+from celery_groupfifo.worker.inspect import STATS
 
-#: Settings that must be equal in all processes of an app.
-SHARED = (
-    "groupfifo_namespace",
-    "groupfifo_partitions",
-    "groupfifo_url",
-    "groupfifo_lease_ttl",
-    "broker_url",
-    "timezone",
-)
+Stats = Mapping[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The answers of the workers.
+
+    Attributes:
+        queues: The queues of each.
+        stats: Celery's statistics of each.
+        error: The reason why they could not be asked; empty: they were.
+    """
+
+    queues: dict[str, list[str]]
+    stats: Stats
+    error: str
+
+
+def ask_fleet(app: Celery) -> Fleet:
+    """Ask the workers for their queues and statistics."""
+    workers = Workers(app)
+    queues = workers.queues()
+    stats = {} if workers.error else workers.stats()
+    return Fleet(queues, stats, workers.error)
 
 
 def check_workers(app: Celery, reader: Reader) -> Iterator[Check]:
     """Yield every check of the workers."""
-    workers = Workers(app)
-    queues = workers.queues()
+    fleet = ask_fleet(app)
+    yield from check_presence(app, reader, fleet)
+    if not fleet.error:
+        yield from _package(app, reader, fleet)
+        if any(STATS in answer for answer in fleet.stats.values()):
+            yield _settings(app, reader, fleet.stats)
+
+
+def check_presence(app: Celery, reader: Reader, fleet: Fleet) -> Iterator[Check]:
+    """Yield the checks of who answers, who consumes queues, and who holds leases."""
+    if fleet.error:
+        yield Check(
+            "workers",
+            False,
+            f"The workers could not be asked: {fleet.error}.",
+            "Nothing is known of the workers and the queues that they consume. They may live all the same.",
+            "Make the broker answer this command, and run it again.",
+        )
+        return
     yield Check.of(
         "workers",
-        bool(queues),
-        f"Workers that answer: {len(queues)}." if queues else "No worker answers.",
+        bool(fleet.queues),
+        f"Workers that answer: {len(fleet.queues)}." if fleet.queues else "No worker answers.",
         "No worker takes tasks, releases held ones, or takes back the tasks of lost workers.",
         "Start a worker, or check that workers and this command use the same broker.",
     )
-    consumed = {queue for names in queues.values() for queue in names}
+    consumed = {queue for names in fleet.queues.values() for queue in names}
     idle = sorted(queues_with_heads(app, reader) - consumed)
     yield Check.of(
         "consumers",
@@ -45,10 +80,9 @@ def check_workers(app: Celery, reader: Reader) -> Iterator[Check]:
         else "Every queue with heads has a consumer.",
         "Groups whose head is in such a queue stand still.",
         "Start a worker with -Q for them, or route the tasks to a queue that is consumed.",
+        found=idle,
     )
-    yield from check_package(app, reader, workers, queues)
-    if queues:
-        yield _settings(app, workers)
+    yield _silent(reader, fleet.stats)
 
 
 def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
@@ -57,16 +91,15 @@ def queues_with_heads(app: Celery, reader: Reader) -> set[str]:
     return {reader.queue_name(app, head.queue) for head in heads}
 
 
-def check_package(app: Celery, reader: Reader, workers: Workers, queues: dict[str, list[str]]) -> Iterator[Check]:
+def _package(app: Celery, reader: Reader, fleet: Fleet) -> Iterator[Check]:
     """Check that every worker that gets tickets knows them, and has told the gate all of its ends.
 
-    Only workers that consume a queue with tickets, now or before, are asked: others need not have the package.
+    Only workers that consume a queue with tickets, now or before, count: others need not have the package.
     """
     begun = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.begins))
     ordered = queues_with_heads(app, reader) | {reader.queue_name(app, name) for name in begun}
-    asked = sorted(worker for worker, names in queues.items() if ordered & set(names))
-    answers = workers.refused(asked)
-    plain = workers.unaware(answers)
+    asked = sorted(worker for worker, names in fleet.queues.items() if ordered & set(names))
+    plain = Workers.unaware(fleet.stats, asked)
     yield Check.of(
         "package",
         not plain,
@@ -76,8 +109,11 @@ def check_package(app: Celery, reader: Reader, workers: Workers, queues: dict[st
         "Such a worker runs tickets as plain tasks: out of order, and without telling the gate.",
         "Install celery-groupfifo there, let its app use GroupFifoTask or GroupFifo(app), and restart it.",
         unsafe=True,
+        found=plain,
     )
-    refused = {worker: _count(answer) for worker, answer in answers.items() if _count(answer)}
+    stats = fleet.stats
+    refused = {worker: stats[worker][STATS]["refused"] for worker in asked if STATS in stats.get(worker, ())}
+    refused = {worker: count for worker, count in refused.items() if count}
     yield Check.of(
         "refused",
         not refused,
@@ -89,20 +125,65 @@ def check_package(app: Celery, reader: Reader, workers: Workers, queues: dict[st
     )
 
 
-def _count(answer: Any) -> int:
-    return len(answer.get("calls") or ()) if isinstance(answer, dict) else 0
+def _silent(reader: Reader, stats: Stats) -> Check:
+    quiet = [holder for holder in silent(read_holders(reader), stats) if holder.leases]
+    return Check.of(
+        "silent",
+        not quiet,
+        f"Workers that hold leases and do not answer: {', '.join(map(said_of, quiet))}."
+        if quiet
+        else "Every worker that holds a lease answers.",
+        "Such a worker is frozen, killed, or cut off from the broker; or its pool is solo and runs a task. Until it "
+        "lets go of its leases, or they end, its groups stand still.",
+        "Look at its process and its log. When it does not renew its leases any more, other workers take its tasks "
+        "back as they end; end the process with SIGKILL.",
+        found=[each.worker for each in quiet],
+    )
 
 
-def _settings(app: Celery, workers: Workers) -> Check:
-    answers = workers.ask(lambda inspect: inspect.conf(with_defaults=True))
-    # The same conversion as in a worker's answer, see celery.worker.control.conf.
-    mine = jsonify(app.conf.table(with_defaults=True), unknown_type_filter=safe_repr)
-    tables = [mine, *(table for table in answers.values() if "error" not in table)]
-    differing = [name for name in SHARED if len({repr(table.get(name)) for table in tables}) > 1]
+def roster(app: Celery, reader: Reader) -> list[Worker]:
+    """Return the workers, see `Groups.workers`."""
+    fleet = ask_fleet(app)
+    held = {holder.owner: holder for holder in read_holders(reader)}
+    if fleet.error and not held:
+        raise GroupFifoError(f"The workers could not be asked: {fleet.error}.")
+    found = []
+    for worker in sorted({*fleet.queues, *fleet.stats}):
+        stats = fleet.stats.get(worker, {})
+        pool, own = stats.get("pool") or {}, stats.get(STATS) or {}
+        holder = held.pop(own.get("owner", ""), None)
+        found.append(
+            Worker(
+                worker,
+                True,
+                STATS in stats or not stats,
+                pool=pool_of(stats),
+                slots=pool.get("max-concurrency"),
+                leases=len(holder.leases) if holder else 0,
+                renewed=holder.silent_for if holder else None,
+                queues=tuple(sorted(fleet.queues.get(worker, ()))),
+                version=str(own.get("version", "")),
+            )
+        )
+    answers = None if fleet.error else False
+    others = [Worker(each.worker, answers, leases=len(each.leases), renewed=each.silent_for) for each in held.values()]
+    return sorted([*found, *others], key=lambda each: (each.worker, bool(each.answers)))
+
+
+def _settings(app: Celery, reader: Reader, stats: Stats) -> Check:
+    mine = common_settings(app, reader.gate)
+    differing = []
+    for worker, answer in sorted(stats.items()):
+        theirs = answer[STATS]["settings"] if STATS in answer else mine
+        differing += [
+            f"{name} is {theirs.get(name)!r} on {worker} and {value!r} here"
+            for name, value in mine.items()
+            if not is_same(name, theirs.get(name), value)
+        ]
     return Check.of(
         "settings",
         not differing,
-        f"The workers and this process differ in: {', '.join(differing)}."
+        f"The workers and this process differ: {'; '.join(differing)}."
         if differing
         else "The workers and this process have the same settings.",
         "Processes of one app that see different gates, or measure leases differently, do not recognise each other.",

@@ -1,45 +1,51 @@
-"""The pages of groups, over any number of them: no KEYS, no SCAN of the database, and a page's cost does not grow.
+"""The pages of groups, over any number of them: no KEYS, no SCAN of the database.
 
-By depth a page is a range of an index, and the cursor a rank: a group whose depth changes between two pages may come
-twice or not at all. By key the pages are those of a ZSCAN (about `limit` groups, each at least once), sorted within. By
-age all groups are read, four words of each.
+By depth and by age all groups are read, a few values of each, see `Reader.survey`; the cursor is a rank in that order:
+a group whose depth or age changes between two pages may come twice or not at all. By key the pages are cut from those
+of a HSCAN (each group comes at least once), sorted within, and a page's cost does not grow with the number of groups.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from heapq import merge, nsmallest
-from itertools import islice
-from typing import Any
+from functools import partial
+from heapq import nsmallest
+from typing import Any, get_args
 
 from celery_groupfifo.errors import InvalidOption
-from celery_groupfifo.gate.keys import Quoted, quote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.groups.reader import Reader, Surveyed
-from celery_groupfifo.groups.view import Group, Page
+from celery_groupfifo.groups.survey import FIRSTS, LENGTHS, Look
+from celery_groupfifo.groups.view import Group, Page, Sort, State
 from celery_groupfifo.settings import check_number
 
-STATES = ("running", "waiting", "held", "paused", "blocked", "draining")
-SORTS = ("depth", "age", "key")
+STATES: tuple[State, ...] = get_args(State)
+SORTS: tuple[Sort, ...] = get_args(Sort)
 #: Groups per round trip.
 CHUNK = 500
 #: Groups that one call reads in its search for a state: a rare state gives short pages, not slow ones.
 LOOKED_AT = 5_000
 
+Order = Callable[[Surveyed], float]
+#: The orders of a survey, and what each needs. An unknown age comes last: all that the group has waits for an ETA.
+ORDERS: dict[str, tuple[Order, Look]] = {
+    "depth": (lambda group: -group.depth, LENGTHS),
+    "age": (lambda group: group.since or math.inf, FIRSTS),
+}
+
 Name = tuple[int, Quoted]
 """Number of a partition, and a group of it, quoted."""
 
 
-def list_groups(reader: Reader, state: str | None, sort: str, limit: int, cursor: str | None) -> Page[Group]:
+def list_groups(reader: Reader, state: State | None, sort: Sort, limit: int, cursor: str | None) -> Page[Group]:
     """Return a page of groups, see `Groups.list`."""
     _check(state, sort, limit)
-    if state == "paused":
-        return _paused(reader, sort, limit, _numbers(cursor, 1)[0])
+    if state in _INDEXED:
+        return _indexed(reader, state, sort, limit, _numbers(cursor, 1)[0])
     if sort == "key":
         return _by_key(reader, state, limit, cursor)
-    if sort == "age":
-        return _by_age(reader, state, limit, _numbers(cursor, 1)[0])
-    return _by_depth(reader, state, limit, _numbers(cursor, len(reader.partitions)))
+    return _by_rank(reader, state, sort, limit, _numbers(cursor, 1)[0])
 
 
 def _check(state: str | None, sort: str, limit: int) -> None:
@@ -59,109 +65,74 @@ def _numbers(cursor: str | None, many: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def _by_depth(reader: Reader, state: str | None, limit: int, ranks: list[int]) -> Page[Group]:
-    streams = [_deepest(reader, at, rank) for at, rank in enumerate(ranks)]
-    names = ((at, name) for _, name, at in merge(*streams))
-
-    def passed(at: int) -> str:
-        ranks[at] += 1
-        return ".".join(map(str, ranks))
-
-    return _filled(reader, names, state, limit, passed)
-
-
-def _deepest(reader: Reader, at: int, rank: int) -> Iterator[tuple[float, Quoted, int]]:
-    """Yield groups of one partition from a rank on, the deepest first."""
-    depth = reader.partitions[at].depth
-    while True:
-        pairs = reader.one("zrevrange", depth, rank, rank + CHUNK - 1, withscores=True)
-        yield from ((-score, name.decode(), at) for name, score in pairs)
-        if len(pairs) < CHUNK:
-            return
-        rank += CHUNK
-
-
 def _by_key(reader: Reader, state: str | None, limit: int, cursor: str | None) -> Page[Group]:
-    at, place = _numbers(cursor, 2) if cursor else (0, 0)
+    """Return a page from those of HSCAN, which may be larger: the cursor says how many groups of one are behind it."""
+    at, place, skipped = _numbers(cursor, 3) if cursor else (0, 0, 0)
     found, looked_at = Page[Group](), 0
     while at < len(reader.partitions) and len(found) < limit and looked_at < LOOKED_AT:
-        depth = reader.partitions[at].depth
         size = min(limit, CHUNK) if state is None else CHUNK
-        place, pairs = reader.one("zscan", depth, place, count=size)
-        groups = _read(reader, [(at, name.decode()) for name, _ in pairs]).values()
-        found += [group for group in groups if state in (None, group.state)]
-        looked_at += len(pairs)
-        at += not place
+        following, page = reader.one("hscan", reader.partitions[at].groups, place, count=size)
+        groups = _read(reader, [(at, Quoted(name.decode())) for name in page]).values()
+        matching = sorted(
+            (group for group in groups if group.depth and state in (None, group.state)), key=lambda group: group.key
+        )
+        taken = matching[skipped : skipped + limit - len(found)]
+        found += taken
+        looked_at += len(page)
+        skipped += len(taken)
+        if skipped >= len(matching):
+            at, place, skipped = at + (not following), following, 0
     found.sort(key=lambda group: group.key)
-    found.cursor = f"{at}.{place}" if at < len(reader.partitions) else None
+    found.cursor = f"{at}.{place}.{skipped}" if at < len(reader.partitions) else None
     return found
 
 
-def _by_age(reader: Reader, state: str | None, limit: int, rank: int) -> Page[Group]:
-    partitions = range(len(reader.partitions))
-    # An unknown age comes last: all that the group has waits for an ETA.
-    ages = [(since or math.inf, name, at) for at in partitions for name, since in _ages(reader, at).items()]
-    most = rank + (limit if state is None else LOOKED_AT)
-    wanted = iter([(at, name) for _, name, at in nsmallest(most, ages)[rank:]])
+def _by_rank(reader: Reader, state: str | None, sort: str, limit: int, rank: int) -> Page[Group]:
+    order, look = ORDERS[sort]
+    first: list[tuple[float, Quoted, int]] = []
 
-    def passed(at: int) -> str:
-        nonlocal rank
-        rank += 1
-        return str(rank)
+    def take(at: int, groups: Iterator[Surveyed]) -> list[tuple[float, Quoted, int]]:
+        matching = (group for group in groups if group.depth and state in (None, group.state))
+        return nsmallest(rank + limit + 1, ((order(group), group.name, at) for group in matching))
 
-    page = _filled(reader, wanted, state, limit, passed)
-    page.cursor = str(rank) if rank < len(ages) else None
+    for at, keys in enumerate(reader.partitions):
+        first += reader.survey(keys, partial(take, at), look)
+    first.sort()
+    names = [(at, name) for _, name, at in first[rank : rank + limit]]
+    groups = _read(reader, names)
+    page = Page[Group](
+        groups[name] for name in names if name in groups and groups[name].depth and state in (None, groups[name].state)
+    )
+    page.cursor = str(rank + limit) if rank + limit < len(first) else None
     return page
 
 
-def _ages(reader: Reader, at: int) -> dict[Quoted, int]:
-    """Return since when (ms) each group of a partition waits: its first in line, or else its entry in flight."""
-
-    def take(pages: Iterator[Surveyed]) -> dict[Quoted, int]:
-        return {
-            Quoted(name): int(parked) or int(since)
-            for page in pages
-            for name, parked, since in zip(page.names, page.words[0], page.words[1][1::3], strict=True)
-        }
-
-    return reader.survey(reader.partitions[at], ["ages", "states"], take)
+def _paused(reader: Reader, keys: Keys) -> Iterator[list[str]]:
+    return reader.by_score(keys.paused, 0, "+inf")
 
 
-def _paused(reader: Reader, sort: str, limit: int, rank: int) -> Page[Group]:
-    """Return a page from the index of paused groups, the only one that has empty ones."""
+def _blocked(reader: Reader, keys: Keys) -> Iterator[list[str]]:
+    for page in reader.scan("hscan", keys.flags, CHUNK, "b *"):
+        yield [field[2:] for field, _ in page]
+
+
+#: The states that have an index of their groups, by partition.
+_INDEXED: dict[str, Callable[[Reader, Keys], Iterator[list[str]]]] = {"paused": _paused, "blocked": _blocked}
+
+
+def _indexed(reader: Reader, state: str, sort: str, limit: int, rank: int) -> Page[Group]:
+    """Return a page from the index of groups in a state. Only that of paused groups has empty ones."""
     groups: dict[Name, Group] = {}
     for at, keys in enumerate(reader.partitions):
-        for names in reader.by_score(keys.paused, 0, "+inf"):
+        for names in _INDEXED[state](reader, keys):
             groups |= _read(reader, [(at, Quoted(name)) for name in names])
     orders: dict[str, Callable[[Group], Any]] = {
-        "depth": lambda group: -group.depth,
-        "age": lambda group: -(group.oldest_age or 0),
+        "depth": lambda group: (-group.depth, group.key),
+        "age": lambda group: (-(group.oldest_age or 0.0), group.key),
         "key": lambda group: group.key,
     }
-    found = sorted((group for group in groups.values() if group.state == "paused"), key=orders[sort])
+    found = sorted((group for group in groups.values() if group.state == state), key=orders[sort])
     return Page(found[rank : rank + limit], str(rank + limit) if rank + limit < len(found) else None)
-
-
-def _filled(
-    reader: Reader, names: Iterator[Name], state: str | None, limit: int, passed: Callable[[int], str]
-) -> Page[Group]:
-    """Return a page from names in their order; `passed` counts one and returns the cursor behind it."""
-    found, looked_at = Page[Group](), 0
-    while chunk := list(islice(names, CHUNK if state else limit - len(found))):
-        groups = _read(reader, chunk)
-        for name in chunk:
-            cursor = passed(name[0])
-            group = groups.get(name)
-            if group is not None and state in (None, group.state):
-                found.append(group)
-                if len(found) == limit:
-                    found.cursor = cursor
-                    return found
-        looked_at += len(chunk)
-        if looked_at >= LOOKED_AT:
-            found.cursor = cursor
-            return found
-    return found
 
 
 def _read(reader: Reader, names: list[Name]) -> dict[Name, Group]:

@@ -11,6 +11,7 @@ from celery import Celery
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
+from celery_groupfifo.gate.model import why_set_aside
 from celery_groupfifo.gate.records import PlaceInLine, StoredEntry, message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
@@ -43,7 +44,7 @@ class Operator:
         keys, group = self._keys_of(key)
         note = audit.new_note("pause", key, by, reason)
         calls = ActionCalls(self._gate, keys, note)
-        reply = calls.run("pause", [keys.paused, keys.group(group)], group, _flag(reason, by))
+        reply = calls.run("pause", [keys.paused], group, _flag(reason, by))
         audit.log(note)
         return int(reply[0]) == 1
 
@@ -52,7 +53,7 @@ class Operator:
         keys, group = self._keys_of(key)
         note = audit.new_note("resume", key, by)
         calls = ActionCalls(self._gate, keys, note)
-        code, *words = calls.run("resume", [keys.paused, keys.line(group), keys.group(group)], group)
+        code, *words = calls.run("resume", [keys.paused, keys.line(group)], group)
         calls.publish(words)
         if int(code) == 1:
             audit.log(note)
@@ -62,20 +63,21 @@ class Operator:
         """Drain a group, see `Groups.drain`."""
         keys, group = self._keys_of(key)
         note = audit.new_note("drain", key, by, reason)
-        reply = ActionCalls(self._gate, keys, note).run("drain", [keys.group(group)], group, _flag(reason, by))
+        reply = ActionCalls(self._gate, keys, note).run("drain", [keys.line(group)], group, _flag(reason, by))
         if int(reply[0]):
             audit.log(note)
         return int(reply[0]) > 0
 
     # -- the head ----------------------------------------------------------
 
-    def skip(self, key: str, expected: str, reason: str, by: str, dead_letter: str = "") -> None:
-        """Skip a head, see `Groups.skip`; with a reason for a `dead_letter`, drop it, see `Groups.drop`."""
+    def skip(self, key: str, expected: str, reason: str, by: str, drops: bool = False) -> bool:
+        """Skip a head, see `Groups.skip`, or drop it, see `Groups.drop`."""
         keys, group = self._keys_of(key)
-        note = audit.new_note("drop" if dead_letter else "skip", key, by, reason, task_id=expected)
+        note = audit.new_note("drop" if drops else "skip", key, by, reason, task_id=expected)
+        why = self._why_dropped(keys, group, expected, reason, by) if drops else ""
         calls, code, words = ActionCalls(self._gate, keys, note), 0, []
         while code == 0:  # each call drops up to 100 places of revoked tasks
-            code, *words = calls.run("skip", [keys.line(group), keys.group(group)], group, quote(expected), dead_letter)
+            code, *words = calls.run("skip", [keys.line(group)], group, quote(expected), why)
         if code == -1:
             raise UnknownGroup(f"Group {key!r} has no head: nothing was done.")
         if code == -2:
@@ -85,19 +87,26 @@ class Operator:
             )
         if code == -3:
             raise WrongState(
-                f"Task {expected} of group {key!r} runs: end it with app.control.revoke(id, terminate=True); "
-                "only what does not run can be taken out."
+                f"Task {expected} of group {key!r} runs, and only what does not run can be taken out. To end the run: "
+                f"celery -A APP groupfifo terminate {expected}"
             )
         calls.publish(words[1:])
         self._tell([(expected, words[0])])
         audit.log(note, expected)
+        return bool(words[0])
+
+    def _why_dropped(self, keys: Keys, group: Quoted, expected: str, reason: str, by: str) -> str:
+        """Return why a head becomes a dead letter; one that blocks its group has failed before."""
+        blocked = json.loads(self._reader.one("hget", keys.flags, f"b {group}") or b"{}")
+        failed = str(blocked.get("reason") or "") if blocked.get("task_id") == expected else ""
+        return why_set_aside("dropped", exception=failed, reason=reason, by=by or audit.current_user())
 
     def retry(self, key: str, by: str) -> None:
         """Release a head, see `Groups.retry`."""
         keys, group = self._keys_of(key)
         note = audit.new_note("retry", key, by)
         calls = ActionCalls(self._gate, keys, note)
-        code, *words = calls.run("retry", [keys.group(group)])
+        code, *words = calls.run("retry", [], group)
         if code == -2:
             raise WrongState(f"Group {key!r} is paused: resume it first.")
         if code == -1:
@@ -111,7 +120,7 @@ class Operator:
         """Revoke the tasks of a group, see `Groups.purge`."""
         keys, group = self._keys_of(key)
         note = audit.new_note("purge", key, by, reason)
-        calls, places = ActionCalls(self._gate, keys, note), [keys.line(group), keys.group(group)]
+        calls, places = ActionCalls(self._gate, keys, note), [keys.line(group)]
         bound, more, total = 0, 1, 0
         while more:
             bound, more, count, *rest = calls.run("purge", places, group, bound, PLACES, MOST_BYTES, noted=bound != 0)
@@ -150,7 +159,7 @@ class Operator:
                 "one atomic step can't span: choose a key of the same partition, or send the tasks again."
             )
         note = audit.new_note("move", old, by, reason, to=new)
-        more = [keys.line(group), keys.group(group), keys.line(into), keys.group(into)]
+        more = [keys.line(group), keys.line(into)]
         calls, bound, total = ActionCalls(self._gate, keys, note), self._reader.now() * 1000, 0
         while True:
             triples, count = self._movable(keys, group, new, bound)

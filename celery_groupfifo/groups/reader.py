@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import Flight, StoredEntry
+from celery_groupfifo.gate.records import FLAG_LETTERS, Flight, StoredEntry, StoredGroup
 from celery_groupfifo.gate.releaser import ELSEWHERE
-from celery_groupfifo.groups import content
+from celery_groupfifo.groups import content, leases
 from celery_groupfifo.groups.pace import Pace
-from celery_groupfifo.groups.view import Group, Running, moment
+from celery_groupfifo.groups.survey import EVERYTHING, STATES_IN_FLIGHT, Look, Surveyed, oldest_since, state_of, survey
+from celery_groupfifo.groups.view import Flag, Group, Running, moment
 
-#: Flags that operators and failures set on a group, the strongest first: each is a field of the group's hash.
-FLAGS = ("paused", "blocked", "draining")
+#: Flags that operators and failures set on a group, the strongest first.
+FLAGS: tuple[Flag, ...] = tuple(FLAG_LETTERS.values())
 #: Places of a line, that are not empty, per round trip.
 PLACES = 100
 #: Scheduled tasks of the gate, the soonest first, that are searched for those of a group.
@@ -27,8 +28,6 @@ SCHEDULED = 1000
 #: Places that one call looks at, during which Redis serves no other client: those whose entry is looked for, and those
 #: that are only compared.
 WALKED, PASSED = 1500, 2000
-#: Groups per call of a survey.
-SURVEYED = 200
 #: Groups, or fields and members, that one command reads.
 AT_ONCE = 500
 
@@ -47,14 +46,6 @@ class EntryInLine:
     text: bytes
 
 
-class Surveyed(NamedTuple):
-    """A page of groups: their names, their depths, and the words of each script."""
-
-    names: Sequence[str]
-    depths: Sequence[str]
-    words: Sequence[Sequence[str]]
-
-
 class Reader:
     """A reader of a gate.
 
@@ -68,7 +59,7 @@ class Reader:
         self._pace = pace
         self.partitions: list[Keys] = gate.keyspace.partitions
 
-    def ask(self, name: str, build: Callable[[Any], None]) -> list[Any]:
+    def ask(self, name: str, build: Callable[[Any], object]) -> list[Any]:
         """Run a pipeline of reads, see `Store.read`."""
         with self._paced():
             return self.gate.store.read(name, build)
@@ -123,37 +114,23 @@ class Reader:
             pairs = page.items() if isinstance(page, dict) else page
             yield [(name.decode(), value) for name, value in pairs]
 
-    def survey(self, keys: Keys, scripts: Sequence[str], take: Callable[[Iterator[Surveyed]], T]) -> T:
-        """Read a little of every group of a partition, and return what `take` makes of the pages.
+    def survey(self, keys: Keys, take: Callable[[Iterator[Surveyed]], T], look: Look = EVERYTHING) -> T:
+        """Read a little of every group of a partition, and return what `take` makes of it.
 
         Args:
             keys: The partition.
-            scripts: "ages", and "states".
-            take: Called with the pages, again when the connection was lost meanwhile. A changed group may be in two
-                pages or none.
+            take: Called with the groups, again when the connection was lost meanwhile. A changed group may come twice
+                or not at all.
+            look: What it needs of their lines.
         """
-        with self._paced():
-            return self.gate.store.ask("groups", lambda: take(self._survey(keys, scripts)))
+        store = self.gate.store
 
-    def _survey(self, keys: Keys, scripts: Sequence[str]) -> Iterator[Surveyed]:
-        own = {"ages": keys.line, "states": keys.group}
-        clock = [self.gate.store.clock, keys.tag]
-        with self.gate.store.ahead(["groups", *scripts]) as calls:
-            calls.send("groups", keys.base, [*clock, 0, SURVEYED])
-            before: list[str] | None = None
-            more = True
-            while more or before is not None:
-                words: list[str] | None = None
-                if more:
-                    cursor, text = calls.read()
-                    words, more = text.decode().split(), cursor != b"0"
-                    if more:
-                        calls.send("groups", keys.base, [*clock, cursor, SURVEYED])
-                    for script in scripts:
-                        calls.send(script, [*keys.base, *map(own[script], words[::2])], clock)
-                if before is not None:
-                    yield Surveyed(before[::2], before[1::2], [calls.read().decode().split() for _ in scripts])
-                before = words
+        def call() -> T:
+            with store.stream() as stream:
+                return take(survey(stream, keys, look))
+
+        with self._paced():
+            return store.ask("groups", call)
 
     def chain(self, name: str, keys: Keys, first: Arguments, then: Callable[[Any], Arguments | None]) -> Iterator[Any]:
         """Yield the replies of a script that is called again and again; within the call of an `ask`.
@@ -199,50 +176,58 @@ class Reader:
 
     def _groups(self, keys: Keys, names: Sequence[Quoted], details: bool) -> list[Group]:
         def first(pipe: Any) -> None:
+            pipe.hmget(keys.groups, names)
             for name in names:
-                pipe.hgetall(keys.group(name)).llen(keys.line(name))
-                pipe.lindex(keys.line(name), 0).zscore(keys.depth, name)
+                pipe.llen(keys.line(name)).lindex(keys.line(name), 0)
 
-        replies, now = self.ask("groups", first), self.now()
-        states: list[dict[bytes, bytes]] = replies[::4]
-        ids = [field[2:].decode() for state in states for field in state if field.startswith(b"f ")]
-        flights, due, tasks = self._flights(keys, ids, details)
-        firsts = {} if details else self._firsts(keys, dict(zip(names, replies[2::4], strict=True)))
+        if not names:
+            return []
+        (texts, *lines), now = self.ask("groups", first), self.now()
+        states = {name: StoredGroup.parse(name, text) for name, text in zip(names, texts, strict=True)}
+        flights = [flight for state in states.values() for flight in state.flights]
+        due = self.due(keys, [member for flight in flights for member in _members_of(flight)])
+        said = self._said(keys, states)
+        tasks = self._tasks(keys, flights) if details else {}
+        firsts = {} if details else self._firsts(keys, dict(zip(names, lines[1::2], strict=True)))
         found = []
-        for at, name in enumerate(names):
-            state, length, line, depth = replies[4 * at : 4 * at + 4]
-            flags = {flag: _flag(state[flag.encode()]) for flag in FLAGS if flag.encode() in state}
-            if depth is None and not flags:
+        for at, (name, state) in enumerate(states.items()):
+            length, line = lines[2 * at : 2 * at + 2]
+            depth, flags = state.depth(length), said.get(name, {})
+            if not depth and not flags:
                 continue
-            mine = [flights[id] for field in state if (id := field[2:].decode()) in flights]
-            mine.sort(key=lambda flight: flight.release)
+            mine = sorted(state.flights, key=lambda flight: flight.release)
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)
-            found.append(_group(name, int(depth or 0), flags, mine, head, (line, length), (due, tasks), now))
+            found.append(_group(name, depth, flags, mine, head, (line, length), (due, tasks), now))
         return found
 
-    def _flights(
-        self, keys: Keys, ids: Sequence[str], details: bool
-    ) -> tuple[dict[str, Flight], dict[str, float | None], dict[str, str]]:
-        """Return records by id, times by member of `due`, and names of tasks by id."""
-        if not ids:
-            return {}, {}, {}
-        members = [f"{kind} {id}" for id in ids for kind in ("l", "h")]
+    def stored_groups(self, keys: Keys, names: Iterable[Quoted]) -> dict[Quoted, StoredGroup]:
+        """Return the states of groups, with their entries under way, by name."""
+        every = list(dict.fromkeys(names))
+        texts = self.many("hmget", keys.groups, every)
+        return {name: StoredGroup.parse(name, text) for name, text in zip(every, texts, strict=True)}
 
-        def second(pipe: Any) -> None:
-            pipe.hmget(keys.flight, ids).zmscore(keys.due, members)
-            if details:
-                pipe.hmget(keys.entries, ids)
+    def due(self, keys: Keys, members: Sequence[str]) -> dict[str, float]:
+        """Return the times (ms) of members of `due`, of those that are there."""
+        every = list(dict.fromkeys(members))
+        scores = zip(every, self.many("zmscore", keys.due, every), strict=True)
+        return {member: due_ms(score) for member, score in scores if score is not None}
 
-        texts, scores, *more = self.ask("flights", second)
-        flights = {id: flight for id, text in zip(ids, texts, strict=True) if (flight := Flight.parse(id, text))}
-        tasks = {}
-        for id, text in zip(ids, more[0] if more else [], strict=bool(more)):
-            entry = content.read(text or b"")
-            tasks[id] = entry.task if entry else ""
-        due = {member: None if score is None else due_ms(score) for member, score in zip(members, scores, strict=True)}
-        return flights, due, tasks
+    def _said(self, keys: Keys, states: dict[Quoted, StoredGroup]) -> dict[Quoted, dict[Flag, dict[str, Any]]]:
+        """Return what is said about the flags of groups, for each group that has any."""
+        letters = [(name, letter) for name, state in states.items() for letter in FLAG_LETTERS if letter in state.flags]
+        texts = self.many("hmget", keys.flags, [f"{letter} {name}" for name, letter in letters])
+        found: dict[Quoted, dict[Flag, dict[str, Any]]] = {}
+        for (name, letter), text in zip(letters, texts, strict=True):
+            found.setdefault(name, {})[FLAG_LETTERS[letter]] = _flag(text or b"")
+        return found
+
+    def _tasks(self, keys: Keys, flights: Sequence[Flight]) -> dict[str, str]:
+        """Return the names of tasks by the entry's name."""
+        ids = [flight.id for flight in flights]
+        entries = zip(ids, map(content.read, (text or b"" for text in self.texts(keys, ids))), strict=True)
+        return {id: entry.task if entry else "" for id, entry in entries}
 
     def _firsts(self, keys: Keys, lines: dict[str, bytes | None]) -> dict[str, str]:
         """Return the first ids in lines, by group, without places of revoked tasks."""
@@ -280,7 +265,7 @@ class Reader:
         return place if place >= 0 else None
 
     def scheduled(self, keys: Keys, group: Quoted) -> Iterator[tuple[str, float]]:
-        """Yield the id and the ETA (ms) of tasks of a group whose ETA has not come, the soonest first.
+        """Yield the name and the ETA (ms) of entries of a group whose ETA has not come, the soonest first.
 
         They are searched for among the soonest `SCHEDULED` ones of the gate.
         """
@@ -290,7 +275,7 @@ class Reader:
         mine = f"e {group} ".encode()
         for member, score in soonest:
             if member.startswith(mine):
-                yield task_of(member[len(mine) :].decode()), due_ms(score)
+                yield member[len(mine) :].decode(), due_ms(score)
 
     def queue_name(self, app: Celery, name: str) -> str:
         """Return the name by which workers know a queue: without the marks of prefix and priority.
@@ -318,14 +303,13 @@ class Reader:
         return list(self.one("hmget", keys.entries, ids)) if ids else []
 
 
-#: The stored states of entries in flight, the strongest first, and their names in views, of the entry and its group.
-STATES_IN_FLIGHT = {"running": "running", "released": "waiting", "held": "held"}
+def hold_of(flight: Flight) -> str:
+    """Return the member of `due` that ends the hold of a head, or the block of its group."""
+    return f"{'b' if flight.stop == 'b' else 'h'} {flight.group} {flight.id}"
 
 
-def state_of(flights: Iterable[Flight], without: str) -> str:
-    """Return the state of a group that has no flag, by its entries in flight; `without` one of these."""
-    states = {flight.state for flight in flights}
-    return next((name for state, name in STATES_IN_FLIGHT.items() if state in states), without)
+def _members_of(flight: Flight) -> tuple[str, ...]:
+    return leases.members_of(flight) if flight.state == "running" else (hold_of(flight),)
 
 
 def _flag(text: bytes) -> dict[str, Any]:
@@ -339,19 +323,22 @@ def _flag(text: bytes) -> dict[str, Any]:
 def _group(
     name: str,
     depth: int,
-    flags: dict[str, dict[str, Any]],
+    flags: Mapping[Flag, dict[str, Any]],
     flights: list[Flight],
     head: str | None,
     line: tuple[bytes | None, int],
-    more: tuple[dict[str, float | None], dict[str, str]],
+    more: tuple[dict[str, float], dict[str, str]],
     now: float,
 ) -> Group:
     due, tasks = more
     flag = next((flag for flag in FLAGS if flag in flags), None)
-    said = flags.get(flag or "", {})
+    said = flags[flag] if flag else {}
     own = state_of(flights, "waiting" if line[1] else "held")
-    oldest = int(line[0].partition(b" ")[0]) / 1000 if line[0] else flights[0].since if flights else None
-    at = due.get(f"h {flights[0].id}") if flights else None
+    letters = "".join(STATES_IN_FLIGHT[each.state][0] for each in flights)
+    parked = int(line[0].partition(b" ")[0]) // 1000 if line[0] else 0
+    oldest = oldest_since(letters, parked, min((each.since for each in flights), default=0)) or None
+    failed = next((flight for flight in flights if flight.stop == "b"), None)
+    at = due.get(hold_of(flights[0])) if flights and not failed else None
     return Group(
         key=unquote(name),
         state=flag or own,
@@ -364,20 +351,22 @@ def _group(
         since=moment(said["at_ms"]) if isinstance(said.get("at_ms"), int | float) else None,
         queue=unquote(flights[0].queue) if flights else "",
         due=None if at is None else moment(at),
-        last_error=str(said.get("reason") or "") if flag == "blocked" else None,
+        breaker=str(said.get("breaker") or "") if said.get("broken") else "",
+        blocked_until=None if failed is None or failed.due is None else moment(failed.due),
+        last_error=str(flags["blocked"].get("reason") or "") if "blocked" in flags else None,
     )
 
 
-def running_of(flight: Flight, due: dict[str, float | None], tasks: dict[str, str], now: float) -> Running:
+def running_of(flight: Flight, due: dict[str, float], tasks: dict[str, str], now: float) -> Running:
     return Running(
         task_id=flight.task_id,
         task=tasks.get(flight.id, ""),
         worker=flight.worker,
         fence=flight.fence,
-        lease_left=((due.get(f"l {flight.id}") or now) - now) / 1000,
+        lease_left=(leases.ends_of(flight, due, now) - now) / 1000,
         since=moment(flight.since),
         lost=flight.lost,
     )
 
 
-__all__ = ["FLAGS", "STATES_IN_FLIGHT", "EntryInLine", "Flight", "Reader", "state_of"]
+__all__ = ["FLAGS", "STATES_IN_FLIGHT", "EntryInLine", "Flight", "Reader", "Surveyed", "oldest_since", "state_of"]

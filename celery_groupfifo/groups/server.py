@@ -47,11 +47,12 @@ def _memory(info: Info) -> Iterator[Check]:
     policy = str(info.get("maxmemory_policy") or "unknown")
     yield Check.of(
         "eviction",
-        not limit or policy == "noeviction",
-        f"The eviction policy is {policy}, {f'with maxmemory {_mb(limit)}' if limit else 'without a limit'}.",
-        "When memory is short, the server would delete keys of the gate: tasks would be lost, and groups stand still.",
+        policy == "noeviction",
+        f"The eviction policy is {policy}, {f'with maxmemory {_mb(limit)}' if limit else 'without a limit yet'}.",
+        ("When memory is short" if limit else "As soon as somebody sets maxmemory, and memory is short")
+        + ", the server deletes keys of the gate: tasks are lost, and groups stand still.",
         "Set maxmemory-policy noeviction, or give the gate a server of its own (groupfifo_url).",
-        unsafe=True,
+        unsafe=bool(limit),
     )
     most = limit or int(info.get("total_system_memory") or 0)
     of = f" of {_mb(most)} ({'maxmemory' if limit else 'all that the machine has'})" if most else ""

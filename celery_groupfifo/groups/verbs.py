@@ -9,8 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from celery_groupfifo.errors import WrongState
 from celery_groupfifo.groups.api import Groups
-from celery_groupfifo.groups.view import count
+from celery_groupfifo.groups.view import End, Found, count
+
+#: Sentences about refused letters in an outcome, at most.
+ERRORS = 20
 
 
 class Order(NamedTuple):
@@ -30,7 +34,7 @@ class Order(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result of a verb.
+    """The result of a verb. Only `pause` has one on a group that holds no task; the others raise `UnknownGroup` then.
 
     Attributes:
         done: False when there was nothing to do.
@@ -71,41 +75,61 @@ class Verb:
 def _pause(groups: Groups, order: Order) -> Outcome:
     new = groups.pause(order.key, order.reason, order.by)
     state = "is paused" if new else "was paused already; it has the new reason and operator now"
-    return Outcome(True, f"Group {order.key!r} {state}.", {"key": order.key})
+    depth = groups.get(order.key).depth
+    empty = "" if depth else " It holds no task: is that the key? A pause of an empty group lasts until `resume`."
+    return Outcome(True, f"Group {order.key!r} {state}.{empty}", {"key": order.key, "depth": depth})
 
 
 def _resume(groups: Groups, order: Order) -> Outcome:
     done = groups.resume(order.key, order.by)
+    if not done:
+        groups.get(order.key)  # raises UnknownGroup where it holds no task
     state = "goes on" if done else "was neither paused nor draining: nothing was done"
     return Outcome(done, f"Group {order.key!r} {state}.", {"key": order.key})
 
 
 def _retry(groups: Groups, order: Order) -> Outcome:
-    groups.retry(order.key, order.by)
+    try:
+        groups.retry(order.key, order.by)
+    except WrongState:
+        groups.get(order.key)
+        raise
     return Outcome(True, f"The head of group {order.key!r} was released.", {"key": order.key})
 
 
 def _drain(groups: Groups, order: Order) -> Outcome:
     done = groups.drain(order.key, order.reason, order.by)
+    if not done:
+        groups.get(order.key)
     state = "is draining" if done else "is empty: there is nothing to drain"
     return Outcome(done, f"Group {order.key!r} {state}.", {"key": order.key})
 
 
 def _skip(groups: Groups, order: Order) -> Outcome:
-    groups.skip(order.key, order.expected, order.reason, order.by)
-    sentence = f"Task {order.expected} of group {order.key!r} was revoked; the next one goes on."
-    return Outcome(True, sentence, {"key": order.key, "task_id": order.expected})
+    revoked = groups.skip(order.key, order.expected, order.reason, order.by)
+    state = "was revoked" if revoked else "had failed and is gone; its state stays FAILURE"
+    sentence = f"Task {order.expected} of group {order.key!r} {state}. The next one goes on."
+    return Outcome(True, sentence, _gone(order, revoked))
 
 
 def _drop(groups: Groups, order: Order) -> Outcome:
-    groups.drop(order.key, order.expected, order.reason, order.by)
-    sentence = f"Task {order.expected} of group {order.key!r} is a dead letter; the next one goes on."
-    return Outcome(True, sentence, {"key": order.key, "task_id": order.expected})
+    revoked = groups.drop(order.key, order.expected, order.reason, order.by)
+    state = "" if revoked else ", with what it raised; its state stays FAILURE"
+    sentence = f"Task {order.expected} of group {order.key!r} is a dead letter{state}. The next one goes on."
+    return Outcome(True, sentence, _gone(order, revoked))
+
+
+def _gone(order: Order, revoked: bool) -> dict[str, Any]:
+    return {"key": order.key, "task_id": order.expected, "state": "REVOKED" if revoked else "FAILURE"}
 
 
 def _purge(groups: Groups, order: Order) -> Outcome:
+    before = groups.get(order.key)
     gone = groups.purge(order.key, order.reason, order.by)
-    sentence = f"{count(gone)} of group {order.key!r} {'was' if gone == 1 else 'were'} revoked."
+    failed = int(before.last_error is not None and before.due is None and gone > 0)
+    sentence = f"{count(gone - failed)} of group {order.key!r} {'was' if gone - failed == 1 else 'were'} revoked."
+    if failed:
+        sentence += " Its head, which had failed, is gone; its state stays FAILURE."
     return Outcome(gone > 0, sentence, {"key": order.key, "count": gone})
 
 
@@ -136,9 +160,10 @@ VERBS: dict[str, Verb] = {
         "Drain {groups}? They refuse new tasks until they have ended {depth}.",
     ),
     "skip": Verb(
-        "Revoke the head of a group, unless it runs. The next task starts.",
+        "Take out the head of a group, unless it runs. It becomes REVOKED; one that has failed stays FAILURE. The next "
+        "task starts.",
         _skip,
-        "Revoke 1 task, {head}, the head of group {key}? The group goes on with {behind} behind it.",
+        "Take out 1 task, {head}, the head of group {key}? The group goes on with {behind} behind it.",
         destroys=True,
         on_head=True,
     ),
@@ -159,7 +184,30 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def redrive(groups: Groups, task_id: str, to: str, by: str) -> Outcome:
+def ended(found: Found) -> str:
+    """Return the sentence about a run that is terminated."""
+    worker = found.running.worker if found.running else "?"
+    return f"Worker {worker} ends task {found.task_id}; group {found.key!r} goes on when its run is over."
+
+
+def redrive_many(groups: Groups, selection: dict[str, Any], to: End, by: str) -> Outcome:
+    """Park dead letters again, see `Groups.redrive_many`."""
+    done = groups.redrive_many(**selection, to=to, by=by)
+    sentence = f"{count(done.count)} {'is' if done.count == 1 else 'are'} at the {to}s of their groups."
+    if done.refused:
+        sentence += f" {count(len(done.refused), 'dead letter')} stayed: {done.refused[0]}"
+    values = {"to": to, "count": done.count, "refused": len(done.refused), "errors": list(done.refused[:ERRORS])}
+    return Outcome(done.count > 0, sentence, values)
+
+
+def discard(groups: Groups, letters: dict[str, Any], reason: str, by: str) -> Outcome:
+    """Remove dead letters, see `Groups.discard`."""
+    gone = groups.discard(**letters, reason=reason, by=by)
+    sentence = f"{count(gone, 'dead letter')} {'was' if gone == 1 else 'were'} discarded."
+    return Outcome(gone > 0, sentence, {"count": gone})
+
+
+def redrive(groups: Groups, task_id: str, to: End, by: str) -> Outcome:
     """Park a dead letter again, see `Groups.redrive`."""
     key = groups.redrive(task_id, to, by)
     return Outcome(True, f"Task {task_id} is at the {to} of group {key!r}.", {"task_id": task_id, "key": key, "to": to})

@@ -8,385 +8,340 @@ handles it as any other, in one atomic step.
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import Keys, Quoted, due_score, quote, task_of, unquote
-from celery_groupfifo.gate.records import Flight
-from celery_groupfifo.groups.reader import Arguments, Reader, Surveyed
+from celery_groupfifo.gate.keys import Keys, Quoted, due_score, task_of, unquote
+from celery_groupfifo.gate.records import FLAG_LETTERS, Flight, StoredGroup
+from celery_groupfifo.groups import state as stored_state
+from celery_groupfifo.groups.leases import members_of
+from celery_groupfifo.groups.reader import Reader, hold_of
+from celery_groupfifo.groups.state import Line, StoredState
+from celery_groupfifo.groups.verify_letters import letter_breaches
 from celery_groupfifo.groups.view import Breach
 
 #: Seconds between two looks.
 PAUSE = 0.3
 LOOKS = 3
-#: Keys, records or places per round trip.
-CHUNK = 500
-#: Entries per call, during which Redis serves no other client: of the first call, of any, and bytes of their messages.
-#: Nobody knows how long the messages are before some were read, so the first calls read few.
-FIRST, CENSUS, BYTES = 10, 200, 1_000_000
-#: Groups per call, and their places.
-GROUPS, PLACES = 100, 500
 
-Repair = Callable[[Any, int], None]
-"""Puts the commands of a repair into a pipeline, given the time in ms."""
+Repair = Callable[[Reader], object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Recall:
-    """The one repair that takes a script; names are quoted."""
+class Finding(NamedTuple):
+    """A breach in one look, with its repair; it counts when it is found again with the same evidence."""
 
-    group: Quoted
-    id: str
-
-
-@dataclass(slots=True)
-class _Entry:
-    us: str
-    group: Quoted
-    flight: Flight | None
-    kinds: str
-
-
-@dataclass(slots=True)
-class _State:
-    """The state of a partition, as read once; names are quoted.
-
-    Attributes:
-        entries: Those in flight, and unreadable ones.
-        parked: "<time> <group>" of each other entry, until its place is found. Texts, as tuples cost the collector of
-            garbage as much time as everything else.
-        counts: Entries of each group.
-        fields: Of each group's hash.
-        lines: Of each group, whether places are in its line, and whether entries stand there.
-    """
-
-    entries: dict[str, _Entry] = field(default_factory=dict)
-    parked: dict[str, str] = field(default_factory=dict)
-    counts: Counter[Quoted] = field(default_factory=Counter)
-    depth: dict[Quoted, int] = field(default_factory=dict)
-    paused: set[Quoted] = field(default_factory=set)
-    fields: dict[Quoted, set[str]] = field(default_factory=dict)
-    lines: dict[Quoted, tuple[bool, bool]] = field(default_factory=dict)
-    records: dict[str, Flight | None] = field(default_factory=dict)
-    due: set[str] = field(default_factory=set)
+    breach: Breach
+    repair: Repair | None = None
+    evidence: frozenset[str] = frozenset()
 
 
 def verify(reader: Reader, repair: bool) -> list[Breach]:
     """Check, and repair if asked to, see `Groups.verify`."""
     found: list[Breach] = []
     for keys in reader.partitions:
-        breaches = dict(_look(reader, keys))
+        findings = _look(reader, keys)
         for _ in range(LOOKS - 1):
-            if breaches:
+            if findings:
                 time.sleep(PAUSE)
-                again = dict(_look(reader, keys))
-                breaches = {breach: again[breach] for breach in breaches if breach in again}
-        for breach, mend in breaches.items():
+                again = _look(reader, keys)
+                findings = {known: again[known] for known in findings if known in again}
+        for (breach, _), mend in findings.items():
             if repair and mend is not None:
-                _mend(reader, keys, mend)
+                mend(reader)
             found.append(replace(breach, repaired=repair and mend is not None))
     return found
 
 
-def _mend(reader: Reader, keys: Keys, mend: Repair | _Recall) -> None:
-    if isinstance(mend, _Recall):
-        more = [keys.line(mend.group), keys.group(mend.group)]
-        reader.gate.store.run("recall", keys, more, [mend.id, reader.gate.settings.concurrency])
-    else:
-        now = int(reader.now())
-        reader.ask("repair", lambda pipe: mend(pipe, now))
+def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Repair | None]:
+    state = reader.gate.store.ask("verify", lambda: stored_state.read(reader, keys))
+    limit = reader.gate.settings.concurrency
+    findings = [*_findings(keys, state, limit), *map(Finding, letter_breaches(reader, keys))]
+    return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 
-def _look(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
-    state = reader.gate.store.ask("verify", lambda: _read(reader, keys))
-    state.counts.update(Quoted(text.partition(" ")[2]) for text in state.parked.values())
-    for id, entry in state.entries.items():
-        yield from _entry_breaches(keys, state, id, entry)
+def _findings(keys: Keys, state: StoredState, limit: int) -> Iterator[Finding]:
+    orphans: dict[Quoted, list[str]] = defaultdict(list)
     for id, text in state.parked.items():
-        yield from _orphans(keys, state, id, Quoted(text.partition(" ")[2]))
-    for group in state.fields:
-        yield from _group_breaches(keys, state, group, state.counts[group])
-        yield from _over_concurrency(state, group, reader.gate.settings.concurrency)
-    for id, record in state.records.items():
-        if id not in state.entries:
-            yield from _lonely_record(keys, state, id, record)
+        orphans[Quoted(text.partition(" ")[2])].append(id)
+    for id in state.unreadable:
+        what = "Its entry can't be read: it goes to the dead letters when its turn comes."
+        yield Finding(Breach("unreadable", "", task_of(id), what, ""))
+    for group, line in state.lines.items():
+        stored = state.stored.get(group, StoredGroup())
+        for flight in stored.flights:
+            yield from _flight_findings(keys, state, stored, flight)
+        yield from _over_concurrency(keys, state, group, stored, limit)
+        yield from _flag_findings(keys, state, group, stored)
+        yield from _group_findings(keys, state, group, stored, line)
+        yield from _count_findings(keys, state, group, stored, line, orphans.get(group, []))
+    for group, ids in orphans.items():
+        for id in ids:
+            what, mended = "It stands in no line and has no ETA.", "It joins the tail of its line."
+            yield Finding(
+                Breach("orphan", unquote(group), task_of(id), what, mended), _make_due(keys, f"e {group} {id}")
+            )
+    yield from _lonely_tickets(keys, state)
+    for name in sorted(state.cut_off.keys()):
+        member = f"d {state.cut_off[name]} {name.rpartition(':')[2]}"
+        if member not in state.due:
+            what = "A part of its line is cut off, and nobody cancels its tasks."
+            mended = "The next sweep cancels them."
+            yield Finding(Breach("cut_off", unquote(state.cut_off[name]), "", what, mended), _make_due(keys, member))
+
+
+# -- repairs ---------------------------------------------------------------
+
+
+def _write(build: Callable[[Any, int], object]) -> Repair:
+    """Return a repair by commands, given the time in ms."""
+
+    def mend(reader: Reader) -> None:
+        now = int(reader.now())
+        reader.ask("repair", lambda pipe: build(pipe, now))
+
+    return mend
 
 
 def _make_due(keys: Keys, member: str) -> Repair:
     """Return a repair by the next sweep, unless the member is in `due` already."""
-    return lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)}, nx=True)
+    return _write(lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)}, nx=True))
 
 
-# -- reading ---------------------------------------------------------------
+def _forget(key: str, member: str) -> Repair:
+    return _write(lambda pipe, now: pipe.zrem(key, member))
 
 
-def _read(reader: Reader, keys: Keys) -> _State:
-    state = _State()
-    _read_entries(reader, keys, state)
-    state.records = {id: Flight.parse(id, text) for id, text in _scan(reader, "hscan", keys.flight)}
-    state.depth = reader.survey(keys, [], _depths)
-    state.paused = {Quoted(name) for name, _ in _scan(reader, "zscan", keys.paused)}
-    state.due = {name for name, _ in _scan(reader, "zscan", keys.due)}
-    for member in state.due:
-        if member.startswith("d "):  # taken out of its line, to be cancelled
-            _, group, fence = member.split(" ")
-            for page in reader.places(keys.cancelled(Quoted(group), fence)):
-                _stands(state, Quoted(group), [item.decode() for item in page])
-    named = {record.group for record in state.records.values() if record}
-    names = set(state.depth) | state.paused | named | {group for group in state.counts if group}
-    names |= {Quoted(text.partition(" ")[2]) for text in state.parked.values()}
-    names |= set(_left(reader, keys))
-    _read_groups(reader, keys, state, sorted(names))
-    return state
+def _leave_line(keys: Keys, group: Quoted, item: str) -> Repair:
+    return _write(lambda pipe, now: pipe.lrem(keys.line(group), 0, item))
 
 
-def _read_entries(reader: Reader, keys: Keys, state: _State) -> None:
-    limit = FIRST
-
-    def then(page: list[Any]) -> Arguments | None:
-        nonlocal limit
-        if entries := (len(page) - 3) // 5 + len(page[2].splitlines()):
-            limit = max(1, min(CENSUS, 2 * limit, entries * BYTES // max(page[1], 1)))
-        return None if page[0] == b"0" else ([], [page[0], limit])
-
-    for page in reader.chain("census", keys, ([], ["0", limit]), then):
-        parked, *words = [word.decode(errors="replace") for word in page[2:]]
-        if parked:
-            state.parked.update(line.split("\t") for line in parked.split("\n"))
-        for id, us, name, text, kinds in zip(*[iter(words)] * 5, strict=True):
-            state.entries[id] = _Entry(us, Quoted(name), Flight.parse(id, text.encode()), kinds)
-    for id in state.parked.keys() & state.entries.keys():  # it was read twice, and has gone out in between
-        del state.parked[id]
-    state.counts.update(entry.group for entry in state.entries.values())
+def _correct(keys: Keys, group: Quoted, word: str, seen: object, right: object) -> Repair:
+    """Return the correction of a word in the group's state, see lua/mend.lua."""
+    return lambda reader: reader.gate.store.run("mend", keys, [], [group, word, str(seen), str(right)])
 
 
-def _depths(pages: Iterator[Surveyed]) -> dict[Quoted, int]:
-    return {Quoted(name): int(depth) for page in pages for name, depth in zip(page.names, page.depths, strict=True)}
+def _recall(keys: Keys, flight: Flight) -> Repair:
+    args = [flight.id, flight.group]
+    return lambda reader: reader.gate.store.run(
+        "recall", keys, [keys.line(flight.group)], [*args, reader.gate.settings.concurrency]
+    )
 
 
-def _read_groups(reader: Reader, keys: Keys, state: _State, names: list[Quoted]) -> None:
-    done = 0
-
-    def asked() -> Arguments:
-        return [key for name in names[done : done + GROUPS] for key in (keys.line(name), keys.group(name))], bounds
-
-    def then(reply: list[Any]) -> Arguments | None:
-        nonlocal done
-        done += reply[0]
-        return asked() if done < len(names) else None
-
-    bounds, place = [CHUNK, PLACES], 0
-    for count, text in reader.chain("lines", keys, asked(), then) if names else ():
-        groups = json.loads(text.decode(errors="replace"))
-        for name, (fields, items) in zip(names[place : place + count], groups, strict=True):
-            state.fields[name] = set(fields)
-            stand, start = _stands(state, name, items), CHUNK
-            state.lines[name] = bool(items), stand
-            while len(items) == CHUNK:
-                items = [item.decode() for item in reader.one("lrange", keys.line(name), start, start + CHUNK - 1)]
-                stand = _stands(state, name, items) or stand
-                state.lines[name], start = (True, stand), start + CHUNK
-        place += count
-
-
-def _stands(state: _State, group: Quoted, items: Iterable[str]) -> bool:
-    """Note the places of a group's entries, and return whether any entry stands at one."""
-    parked, found, count = state.parked, False, 0
-    for item in items:
-        us, _, id = item.partition(" ")
-        known = parked.pop(id, None)
-        if known == f"{us} {group}":
-            count += 1
-        elif known is not None:
-            parked[id] = known
-            found = found or known.startswith(f"{us} ")
-        elif not found and (entry := state.entries.get(id)) is not None:
-            found = entry.us == us
-    state.counts[group] += count
-    return found or count > 0
-
-
-def _scan(reader: Reader, command: str, key: str) -> Iterable[tuple[str, Any]]:
-    return [pair for page in reader.scan(command, key, CHUNK) for pair in page]
-
-
-def _left(reader: Reader, keys: Keys) -> Iterator[Quoted]:
-    """Yield groups that have a key of their own. Empty ones are in no index, so this walks over all keys."""
-    stem = keys.group(quote(""))
-    front, size = stem.removesuffix("g:"), len(stem)  # as long as that of the lines
-    cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", front) + "[gw]:*"
-    while cursor:
-        cursor, page = reader.one("scan", max(cursor, 0), match=match, count=CHUNK)
-        yield from (Quoted(name.decode()[size:]) for name in page)
+def _both(first: Repair, then: Repair) -> Repair:
+    return lambda reader: (first(reader), then(reader))
 
 
 # -- invariants ------------------------------------------------------------
 
 
-def _entry_breaches(keys: Keys, state: _State, id: str, entry: _Entry) -> Iterator[tuple[Breach, Repair | None]]:
-    def breach(name: str, what: str, repair: str = "") -> Breach:
-        return Breach(name, unquote(entry.group), task_of(id), what, repair)
+def _flight_findings(keys: Keys, state: StoredState, stored: StoredGroup, flight: Flight) -> Iterator[Finding]:
+    group, id = flight.group, flight.id
 
-    flight = entry.flight
-    if _unreadable(state, id):
+    def finding(name: str, what: str, repair: str = "", mend: Repair | None = None) -> Finding:
+        return Finding(Breach(name, unquote(group), flight.task_id, what, repair), mend)
+
+    if not state.knows(id):
+        yield from _lonely_record(keys, flight)
+    elif not state.flying.get(id, f" {group}").endswith(f" {group}"):
+        yield finding("group", "It is under way in a group that is not its own.")
+    if id in state.delayed and state.delayed[id] == group:
+        remove = _forget(keys.due, f"e {group} {id}")
+        yield finding("twice", "It is under way, and waits for its ETA, too.", "It waits for no ETA.", remove)
+    if flight.state == "running":
+        yield from _run_findings(keys, state, flight)
+    elif flight.state == "released":
+        member = f"{flight.queue} {flight.release} {group}"
+        if member not in state.on_the_way and f"r {group} {id}" not in state.due:
+            what, repair = "It is released, but its ticket is not known.", "It is released again."
+            yield finding("ticket", what, repair, _make_due(keys, f"r {group} {id}"))
+    elif flight.stop == "-" and hold_of(flight) not in state.due:
+        what, repair = "It is held without a time at which it goes out.", "It goes out now."
+        yield finding("hold", what, repair, _make_due(keys, hold_of(flight)))
+    if flight.stop == "p" and "p" not in stored.flags:
+        what, repair = "It is stopped by a pause, but its group is not paused.", "Its group is paused: resume it."
+        yield finding("stop", what, repair, _set_flag(keys, group, stored, "p", "found stopped without a pause"))
+    if flight.stop == "b" and flight.due is not None and hold_of(flight) not in state.due:
+        what, repair = "It blocks its group for a time, and nothing ends that.", "The next sweep ends it."
+        yield finding("block", what, repair, _make_due(keys, hold_of(flight)))
+    if flight.stop == "b" and "b" not in stored.flags:
+        what, repair = "It has failed and blocks its group, but the group is not blocked.", "The group is blocked."
+        mend = _set_flag(keys, group, stored, "b", "found blocked without a word", task_id=flight.task_id)
+        yield finding("halt", what, repair, mend)
+
+
+def _run_findings(keys: Keys, state: StoredState, flight: Flight) -> Iterator[Finding]:
+    """Yield what would keep a run from being taken back when its worker is lost."""
+    owner, run = flight.owner, f"{flight.group} {flight.id}"
+    if not set(members_of(flight)) & state.due:
+        what, repair = "It runs on a worker without a lease that ends.", "That lease ends now, unless it is renewed."
+        breach = Breach("lease", unquote(flight.group), flight.task_id, what, repair)
+        yield Finding(breach, _make_due(keys, members_of(flight)[0]))
+    if run not in state.runs.get(owner, ()):
+        lane, said = str(flight.fence), f"{flight.call} {run} -"  # no worker counts its lanes up to a fence
+        runs = keys.runs(owner)
+        what, repair = "It runs, but is not among the runs of its worker.", "It is one of them."
+        breach = Breach("runs", unquote(flight.group), flight.task_id, what, repair)
+        yield Finding(breach, _write(lambda pipe, now: pipe.hsetnx(runs, lane, said).persist(runs)))
+
+
+def _lonely_record(keys: Keys, flight: Flight) -> Iterator[Finding]:
+    """Yield the breach of an entry under way without a message."""
+    breach = Breach("message", unquote(flight.group), flight.task_id, "It is under way, but its message is gone.", "")
+    if flight.state == "running":
+        what = f"{breach.what} It ends normally unless its worker is lost."
+        yield Finding(replace(breach, what=what))
+    else:
+        member = f"{'r' if flight.state == 'released' else 'h'} {flight.group} {flight.id}"
         repair = "It goes to the dead letters, and its group goes on."
-        yield breach("record", "It is under way, but its record can't be read.", repair), _make_due(keys, f"c {id}")
-    elif flight is None and id in state.records:
-        return  # taken out or begun in between: the next reading will tell
-    elif not entry.us:
-        yield breach("unreadable", "Its entry can't be read: it goes to the dead letters when its turn comes."), None
-    elif flight is not None:
-        yield from _flight_breaches(keys, state, flight, entry.kinds, breach)
+        yield Finding(replace(breach, repair=repair), _make_due(keys, member))
 
 
-def _unreadable(state: _State, id: str) -> bool:
-    return id in state.entries and id in state.records and state.records[id] is None
+def _over_concurrency(
+    keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup, limit: int
+) -> Iterator[Finding]:
+    """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest."""
+    known = [flight for flight in stored.flights if state.knows(flight.id)]
+    known.sort(key=lambda flight: (flight.state != "running", flight.release))
+    for flight in known[limit:]:
+        breach = Breach("concurrency", unquote(group), flight.task_id, f"It is one of {len(known)} under way.", "")
+        if flight.state == "running":
+            what = f"{breach.what} It runs, and the group goes on when all have ended, or their workers are lost."
+            yield Finding(replace(breach, what=what))
+        else:
+            repair = "It goes back to the front of its line."
+            yield Finding(replace(breach, repair=repair), _recall(keys, flight))
 
 
-def _orphans(keys: Keys, state: _State, id: str, group: Quoted) -> Iterator[tuple[Breach, Repair]]:
-    """Yield the breach of an entry whose place was not found."""
-    member = f"e {group} {id}"
-    if member not in state.due and id not in state.records:  # else it was begun meanwhile: the next look will tell
-        what, repair = "It stands in no line and has no ETA.", "It joins the tail of its line."
-        yield Breach("orphan", unquote(group), task_of(id), what, repair), _make_due(keys, member)
+def _group_findings(
+    keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup, line: Line
+) -> Iterator[Finding]:
+    def finding(name: str, what: str, repair: str = "", mend: Repair | None = None) -> Finding:
+        return Finding(Breach(name, unquote(group), "", what, repair), mend)
+
+    on = f"a {group}"
+    if stored.unreadable:
+        what = "It is under way, but its record can't be read."
+        repair = "It goes to the dead letters, and its group goes on."
+        ids = [id for text in stored.unreadable for id in text.split(" ") if id in state.flying]
+        for id in ids or [""]:
+            yield Finding(Breach("record", unquote(group), task_of(id), what, repair), _make_due(keys, on))
+        return
+    known = any(state.knows(flight.id) for flight in stored.flights)
+    if line.standing and not stored.flights and not set("pb") & set(stored.flags) and on not in state.due:
+        what, repair = "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."
+        yield finding("stuck", what, repair, _make_due(keys, on))
+    held = line.standing or known or stored.aside or stored.flights
+    if not held and "p" not in stored.flags and on not in state.due:
+        if line.places:
+            what, repair = "Its line holds places of tasks that are gone.", "The next sweep removes them."
+            yield finding("places", what, repair, _make_due(keys, on))
+        elif group in state.stored and not set("bd") & set(stored.flags):
+            what, repair = "It holds no task, and is still known.", "The next sweep forgets it."
+            yield finding("left", what, repair, _make_due(keys, on))
+    for item in line.twice:
+        id = item.partition(" ")[2]
+        where = "is under way" if id in state.flying else "waits for its ETA"
+        breach = Breach("twice", unquote(group), task_of(id), f"It stands in its line, and {where}, too.", "")
+        if id in state.flying:
+            yield Finding(replace(breach, repair="Its place in line is removed."), _leave_line(keys, group, item))
+        else:
+            yield Finding(replace(breach, repair="It waits for no ETA."), _forget(keys.due, f"e {group} {id}"))
 
 
-#: The needs of an entry in flight, by its state: a member of `due` or a ticket of one of these kinds, or a new member
-#: of the last kind.
-_NEEDS = {
-    "running": ("lease", "l", "l", "It runs without a lease that ends.", "Its lease ends now, unless it is renewed."),
-    "released": ("ticket", "gr", "r", "It is released, but its ticket is not known.", "It is released again."),
-    "held": ("hold", "h", "h", "It is held without a time at which it goes out.", "It goes out now."),
-}
+def _count_findings(
+    keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup, line: Line, orphans: list[str]
+) -> Iterator[Finding]:
+    """Yield wrong numbers in a group's state. A repaired orphan is one that waits for its ETA."""
+    if stored.unreadable:
+        return
+    part = state.parts.get(group, Line())
+    aside = state.counts[group] + part.standing + len(orphans)
+    if stored.aside != aside:
+        what = f"It counts {stored.aside} tasks that wait for an ETA or are cut off, but has {aside}."
+        breach = Breach("aside", unquote(group), "", what, "The number is corrected.")
+        yield Finding(breach, _correct(keys, group, "aside", stored.aside, aside), frozenset(orphans))
+    if stored.empty != line.empty and (group in state.stored or line.standing):
+        what = f"It counts {stored.empty} empty places in its line, which has {line.empty}."
+        breach = Breach("empty", unquote(group), "", what, "The number is corrected.")
+        yield Finding(breach, _correct(keys, group, "empty", stored.empty, line.empty))
+    parts = sum(name == group for name in state.cut_off.values()) if "c" in stored.flags or state.cut_off else 0
+    if stored.flags.count("c") != parts:
+        right = stored.flags.replace("c", "") + parts * "c"
+        what = f"It counts {stored.flags.count('c')} parts that are cut off its line, but has {parts}."
+        breach = Breach("parts", unquote(group), "", what, "The number is corrected.")
+        yield Finding(breach, _correct(keys, group, "flags", stored.flags or "-", right or "-"))
 
 
-def _flight_breaches(
-    keys: Keys, state: _State, flight: Flight, kinds: str, breach: Callable[..., Breach]
-) -> Iterator[tuple[Breach, Repair | None]]:
-    id, group = flight.id, flight.group
-    fields = state.fields.get(group, set())
-    if f"f {id}" not in fields:
-        yield (
-            breach("unlinked", "It is under way, but its group does not name it.", "Its name is added to its group."),
-            lambda pipe, now: pipe.hset(keys.group(group), f"f {id}", 1),
-        )
-    stopped = flight.state == "held" and flight.stop != "-"
-    name, any_of, kind, what, repair = _NEEDS.get(flight.state, ("", "", "", "", ""))
-    if name and not stopped and not set(any_of) & set(kinds):
-        yield breach(name, what, repair), _make_due(keys, f"{kind} {id}")
-    if flight.stop == "p" and "paused" not in fields:
-        flag = '{"reason": "found stopped without a pause", "by": "verify"}'
-        yield (
-            breach("stop", "It is stopped by a pause, but its group is not paused.", "Its group is paused: resume it."),
-            lambda pipe, now: pipe.hset(keys.group(group), "paused", flag).zadd(keys.paused, {group: now}),
-        )
-    if flight.stop == "b" and "blocked" not in fields:
-        said = json.dumps({"reason": "found blocked without a word", "by": "verify", "task_id": flight.task_id})
-        yield (
-            breach(
-                "halt", "It has failed and blocks its group, but the group is not blocked.", "The group is blocked."
-            ),
-            lambda pipe, now: pipe.hset(keys.group(group), "blocked", said),
-        )
+# -- flags -----------------------------------------------------------------
 
 
-def _group_breaches(keys: Keys, state: _State, group: Quoted, count: int) -> Iterator[tuple[Breach, Repair | None]]:
-    def breach(name: str, what: str, repair: str = "") -> Breach:
-        return Breach(name, unquote(group), "", what, repair)
+def _set_flag(keys: Keys, group: Quoted, stored: StoredGroup, letter: str, reason: str, **more: str) -> Repair:
+    said = json.dumps({"reason": reason, "by": "verify", **more})
 
-    fields, depth = state.fields[group], state.depth.get(group, 0)
-    if depth != count:
+    def build(pipe: Any, now: int) -> None:
+        pipe.hsetnx(keys.flags, f"{letter} {group}", said)
+        if letter == "p":
+            pipe.zadd(keys.paused, {group: now})
 
-        def count_again(pipe: Any, now: int) -> None:
-            pipe.zadd(keys.depth, {group: count}) if count else pipe.zrem(keys.depth, group)
+    if letter in stored.flags:
+        return _write(build)
+    return _both(_write(build), _correct(keys, group, "flags", stored.flags or "-", stored.flags + letter))
 
-        what = f"Its depth is {depth}, but it has {count} entries."
-        yield breach("depth", what, f"Its depth becomes {count}."), count_again
-    flying = [field[2:] for field in fields if field.startswith("f ")]
-    standing = state.lines[group][1]
-    if standing and not flying and not {"paused", "blocked"} & fields and f"a {group}" not in state.due:
-        yield (
-            breach("stuck", "Tasks stand in its line, and nothing of it is under way.", "Its next head goes out."),
-            _make_due(keys, f"a {group}"),
-        )
-    for id in flying:
-        if state.records.get(id) is None and not _unreadable(state, id) and f"x {group} {id}" not in state.due:
-            yield (
-                replace(
-                    breach(
-                        "dangling",
-                        "Its group names it as under way, but it is not.",
-                        "Its name is removed from its group.",
-                    ),
-                    task_id=task_of(id),
-                ),
-                _make_due(keys, f"x {group} {id}"),
-            )
-    if "blocked" in fields and count and not any(_blocks(state, id) for id in flying):
 
-        def unblock(pipe: Any, now: int) -> None:
-            pipe.hdel(keys.group(group), "blocked").zadd(keys.due, {f"a {group}": due_score("a", now)})
+def _clear_flag(keys: Keys, group: Quoted, stored: StoredGroup, letter: str) -> Repair:
+    forget = _write(lambda pipe, now: pipe.hdel(keys.flags, f"{letter} {group}"))
+    if letter not in stored.flags:
+        return forget
+    right = stored.flags.replace(letter, "") or "-"
+    return _both(forget, _correct(keys, group, "flags", stored.flags, right))
 
-        yield breach("blocked", "It is blocked, and no task of it has failed.", "The flag is removed."), unblock
-    if ("paused" in fields) != (group in state.paused):
-        at = "paused, but not listed so" if "paused" in fields else "listed as paused, but is not"
+
+def _flag_findings(keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup) -> Iterator[Finding]:
+    def finding(name: str, what: str, repair: str = "", mend: Repair | None = None) -> Finding:
+        return Finding(Breach(name, unquote(group), "", what, repair), mend)
+
+    if stored.unreadable:
+        return
+    for letter, flag in FLAG_LETTERS.items():
+        said, has = f"{letter} {group}" in state.flags, letter in stored.flags
+        if has and not said:
+            mend = _set_flag(keys, group, stored, letter, "found without a reason")
+            yield finding("reason", f"It is {flag}, and nobody has said so.", "The reason says that.", mend)
+        elif said and not has:
+            mend = _clear_flag(keys, group, stored, letter)
+            yield finding("reason", f"Somebody has said why it is {flag}, but it is not.", "That is removed.", mend)
+    line = state.lines[group]
+    holds = line.standing or stored.aside or any(state.knows(flight.id) for flight in stored.flights)
+    for letter in "db":
+        if letter in stored.flags and not holds:
+            mend = _clear_flag(keys, group, stored, letter)
+            what = f"It is {FLAG_LETTERS[letter]}, and holds no task."
+            yield finding("flag", what, "The flag is removed: it takes tasks again.", mend)
+    if "b" in stored.flags and holds and not any(flight.stop == "b" for flight in stored.flights):
+        mend = _clear_flag(keys, group, stored, "b")
+        yield finding("blocked", "It is blocked, and no task of it has failed.", "The flag is removed.", mend)
+    if ("p" in stored.flags) != (group in state.paused):
+        paused = "p" in stored.flags
 
         def list_again(pipe: Any, now: int) -> None:
-            pipe.zadd(keys.paused, {group: now}) if "paused" in fields else pipe.zrem(keys.paused, group)
+            pipe.zadd(keys.paused, {group: now}) if paused else pipe.zrem(keys.paused, group)
 
-        yield breach("paused_list", f"It is {at}.", "The list is set right."), list_again
-    if not count and not depth and not flying:
-        yield from _left_over(keys, state, group, breach)
-
-
-def _blocks(state: _State, id: str) -> bool:
-    record = state.records.get(id)
-    return record is not None and record.stop == "b"
+        at = "paused, but not listed so" if paused else "listed as paused, but is not"
+        yield finding("paused_list", f"It is {at}.", "The list is set right.", _write(list_again))
 
 
-def _over_concurrency(state: _State, group: Quoted, limit: int) -> Iterator[tuple[Breach, Repair | _Recall | None]]:
-    """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest."""
-    ids = [field[2:] for field in state.fields[group] if field.startswith("f ")]
-    records = [record for id in ids if id in state.entries and (record := state.records.get(id))]
-    records.sort(key=lambda record: (record.state != "running", record.release))
-    for record in records[limit:]:
-        breach = Breach("concurrency", unquote(group), record.task_id, f"It is one of {len(records)} under way.", "")
-        if record.state == "running":
-            what = f"{breach.what} It runs, and the group goes on when all have ended, or their workers are lost."
-            yield replace(breach, what=what), None
-        else:
-            yield replace(breach, repair="It goes back to the front of its line."), _Recall(group, record.id)
-
-
-def _left_over(
-    keys: Keys, state: _State, group: Quoted, breach: Callable[..., Breach]
-) -> Iterator[tuple[Breach, Repair | None]]:
-    """Yield the leftovers of an empty group. A pause is no leftover: it lasts until `resume`."""
-    for flag in sorted(state.fields[group] & {"draining", "blocked"}):
-        yield (
-            breach("flag", f"It is {flag}, and holds no task.", "The flag is removed: it takes tasks again."),
-            lambda pipe, now, flag=flag: pipe.hdel(keys.group(group), flag),  # type: ignore[misc]
-        )
-    if state.lines[group][0] and f"a {group}" not in state.due and "paused" not in state.fields[group]:
-        yield (
-            breach("places", "Its line holds places of tasks that are gone.", "The next sweep removes them."),
-            _make_due(keys, f"a {group}"),
-        )
-
-
-def _lonely_record(keys: Keys, state: _State, id: str, record: Flight | None) -> Iterator[tuple[Breach, Repair | None]]:
-    """Yield the breach of a record in flight without a message."""
-    group = record.group if record else quote("")
-    breach = Breach("message", unquote(group), task_of(id), "It is under way, but its message is gone.", "")
-    if record is None or f"f {id}" not in state.fields.get(group, ()):
-        yield replace(breach, repair="Its record is removed."), lambda pipe, now: pipe.hdel(keys.flight, id)
-    elif record.state == "running":
-        yield replace(breach, what=breach.what + " It ends normally unless its worker is lost."), None
-    else:
-        member = f"{'r' if record.state == 'released' else 'h'} {id}"
-        mended = replace(breach, repair="It goes to the dead letters, and its group goes on.")
-        yield mended, lambda pipe, now: pipe.zadd(keys.due, {member: due_score(member, now)})
+def _lonely_tickets(keys: Keys, state: StoredState) -> Iterator[Finding]:
+    """Yield tickets that no head waits for."""
+    known = {
+        f"{flight.queue} {flight.release} {group}"
+        for group, stored in state.stored.items()
+        for flight in stored.flights
+        if flight.state == "released"
+    }
+    for member in state.on_the_way - known:
+        key = unquote(member.rpartition(" ")[2])
+        breach = Breach("heads", key, "", "A ticket is on its way that is of no head.", "It is forgotten.")
+        yield Finding(breach, _forget(keys.on_the_way, member), frozenset([member]))

@@ -5,12 +5,32 @@ Times are of Redis, in UTC; ages and spans are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timezone
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 Item = TypeVar("Item")
+
+InFlight = Literal["running", "waiting", "held"]
+"""The states of a head, and of a group by its head."""
+
+Flag = Literal["paused", "blocked", "draining"]
+"""The states of a group that go before the state of its head."""
+
+State = Literal[InFlight, Flag]
+"""The states of a group, see `Group.state`."""
+
+TaskState = Literal["parked", "scheduled", InFlight, "blocked", "dead_letter"]
+"""The states of a task at the gate, see `Found.state`."""
+
+Sort = Literal["depth", "age", "key"]
+"""The orders of a list of groups: the deepest first, the longest waiting first, by key."""
+
+End = Literal["head", "tail"]
+"""The ends of a line."""
+#: The causes for which a task is set aside.
+CAUSES = ("failed", "dropped", "corrupt", "missing")
 
 
 def moment(ms: float) -> datetime:
@@ -21,6 +41,22 @@ def moment(ms: float) -> datetime:
 def count(number: int, noun: str = "task") -> str:
     """Return a number with its noun, in the plural where it needs one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def span(seconds: float) -> str:
+    """Return a span in two words at most: 0.4 s, 12 s, 3 min 5 s, 2 h 4 min, 3 d 2 h."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{int(seconds)} s"
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    if seconds < 3600:
+        return f"{minutes} min {int(seconds % 60)} s"
+    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def named(names: Sequence[str], most: int = 5) -> str:
+    """Return the first ones of some names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +93,22 @@ class Group:
         depth: All of its tasks at the gate.
         head: Id of the task that is next or under way; None when all of its tasks wait for an ETA.
         running: Its runs.
-        oldest_age: Seconds that the oldest task in line waits; without one, that the head is in its state.
-        last_error: The exception of the head's last run, when it blocks the group, or waits for a retry and the result
-            backend has it.
+        oldest_age: Seconds that the oldest task waits: in line, or as a head that no worker has begun. When none waits,
+            seconds that the head runs. None: all of its tasks wait for an ETA.
+        last_error: The exception of the head's last run, when it blocks the group, a paused one too, or when it waits
+            for a retry and the result backend has it.
         reason: The reason of the pause or drain; the exception that blocks it.
         by: The operator; or the worker whose run blocks it.
         since: Time of the pause, drain or failure.
         queue: The queue of the head's ticket, by its name in the scripts.
         due: Time when the held head goes out.
+        blocked_until: Time when the block ends by itself, and the group goes on without the failed task; None: it does
+            not, or there is none.
+        breaker: The circuit breaker that has halted it, in words; empty: none has.
     """
 
     key: str
-    state: str
+    state: State
     depth: int
     head: str | None
     running: tuple[Running, ...] = ()
@@ -79,6 +119,8 @@ class Group:
     since: datetime | None = None
     queue: str = ""
     due: datetime | None = None
+    blocked_until: datetime | None = None
+    breaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +147,65 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A task that was set aside.
+
+    Attributes:
+        ref: Name of the letter: several letters of one task differ by it.
+        id: Of the task.
+        key: Of its group.
+        task: Its name; empty when it can't be read.
+        args: Its arguments, as Celery shows them (`argsrepr`).
+        kwargs: Its keyword arguments, as Celery shows them (`kwargsrepr`).
+        cause: `failed`, `dropped` by an operator, `corrupt` (its entry can't be read) or `missing` (its message is
+            gone).
+        exception: The exception of its last run, as text; empty when none is known.
+        traceback: Of that exception, its end; empty when none is known.
+        reason: The operator's reason for the drop.
+        by: The worker whose run has failed, or the operator.
+        place: In the page, from 0, the newest first.
+        when: Time when it was set aside.
+        readable: True when it can be redriven.
+    """
+
+    ref: str
+    id: str
+    key: str
+    task: str
+    args: str
+    kwargs: str
+    cause: str
+    exception: str
+    traceback: str
+    reason: str
+    by: str
+    place: int
+    when: datetime
+    readable: bool = True
+
+    @property
+    def why(self) -> str:
+        """Return cause, reason and exception in a few words."""
+        if self.cause == "failed":
+            return self.exception
+        words = f"{self.cause}: {self.reason}" if self.reason else self.cause
+        return f"{words} ({self.exception})" if self.exception else words
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """The outcome of `Groups.redrive_many`.
+
+    Attributes:
+        count: Letters whose tasks were parked again.
+        refused: A sentence for each of the others; their letters stay.
+    """
+
+    count: int
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The place and state of a task at the gate.
 
@@ -112,47 +213,51 @@ class Found:
         task_id: Of the task.
         key: Of its group.
         state: `parked`, `scheduled` (its ETA has not come), `waiting` (for a slot), `running`, `held`,
-            `blocked` (it has failed, and its group waits for an operator).
+            `blocked` (it has failed, and its group waits for an operator), `dead_letter` (it was set aside).
         task: Its name.
         place: Number of tasks before it in line, when it is parked; else None.
         parked_at: Time when the gate accepted it; None when its entry can't be read.
         due: Time when it joins the line or goes out again; None: no time is known.
         running: Its run, when it runs.
+        dead_letter: Its newest dead letter, when it is one.
     """
 
     task_id: str
     key: str
-    state: str
+    state: TaskState
     task: str
     place: int | None
     parked_at: datetime | None
     due: datetime | None = None
     running: Running | None = None
+    dead_letter: DeadLetter | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A task that was set aside.
+class Worker:
+    """A worker that answers, or that has a lease: until its groups have moved on.
 
     Attributes:
-        id: Of the task.
-        key: Of its group.
-        task: Its name; empty when it can't be read.
-        args: Its arguments, as Celery shows them.
-        exception: The reason: the exception of its last run, `dropped: …`, `corrupt`, `missing`.
-        place: Among the dead letters, from 0, the newest first.
-        when: Time when it was set aside.
-        readable: True when it can be redriven.
+        worker: The node's name.
+        answers: False: it is silent, and known from its lease alone. None: the workers could not be asked.
+        uses_groups: False when its app knows no groups; True of a silent one.
+        pool: `prefork`, `threads`, …; empty: unknown.
+        slots: Tasks at once; None: unknown.
+        leases: Its runs under the lease.
+        renewed: Seconds since it has renewed the lease, of a silent one at least; None: it has none.
+        queues: The queues that it consumes.
+        version: Of this package there; empty: unknown.
     """
 
-    id: str
-    key: str
-    task: str
-    args: str
-    exception: str
-    place: int
-    when: datetime
-    readable: bool = True
+    worker: str
+    answers: bool | None
+    uses_groups: bool = True
+    pool: str = ""
+    slots: int | None = None
+    leases: int = 0
+    renewed: float | None = None
+    queues: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +313,7 @@ class Check:
         why: The reason why it matters; empty when all is well.
         remedy: The action to take; empty when all is well.
         unsafe: True when tasks may be lost, or run out of order; workers say so when they start.
+        found: Keys of groups, queues or workers that it is about, a hundred at most.
     """
 
     name: str
@@ -216,11 +322,14 @@ class Check:
     why: str = ""
     remedy: str = ""
     unsafe: bool = False
+    found: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, ok: bool, what: str, why: str, remedy: str, unsafe: bool = False) -> Check:
+    def of(
+        cls, name: str, ok: bool, what: str, why: str, remedy: str, unsafe: bool = False, found: Sequence[str] = ()
+    ) -> Check:
         """Return a check that has `why` and `remedy` only when it is not ok."""
-        return cls(name, ok, what) if ok else cls(name, ok, what, why, remedy, unsafe)
+        return cls(name, ok, what) if ok else cls(name, ok, what, why, remedy, unsafe, tuple(found[:100]))
 
 
 class Page(list[Item], Generic[Item]):

@@ -4,7 +4,7 @@
 
 `GateCollector` reads what all workers share from the gate's Redis: run one per gate. `observe` counts what the
 worker of this process does, from the signals. No group keys appear in labels: there may be a hundred thousand.
-Needs `pip install celery-groupfifo[prometheus]`.
+Needs `pip install 'celery-groupfifo[prometheus]'`.
 
 collector.py has the gate's metrics, from what snapshot.py reads; worker.py a worker's; serve.py serves them, command.py
 is the command line.

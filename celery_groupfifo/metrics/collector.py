@@ -58,6 +58,11 @@ def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
         "groupfifo_paused_groups", "Groups that an operator has paused, empty ones too.", now.counts.paused_groups
     )
     yield GaugeMetricFamily(
+        "groupfifo_blocked_groups",
+        "Groups that a failure has blocked: they wait for `retry`, `skip` or `drop`.",
+        now.counts.blocked_groups,
+    )
+    yield GaugeMetricFamily(
         "groupfifo_oldest_task_age_seconds",
         "Age of the oldest task in line, or of the oldest release that waits for a slot.",
         now.oldest_age,

@@ -20,11 +20,12 @@ from celery_groupfifo.gate.counts import TOTALS, Counts
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys
 from celery_groupfifo.gate.records import PlaceInLine
+from celery_groupfifo.printing import escaping
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
-#: Groups whose first parked task is read for the age of the oldest: the deepest ones, and the next of the others.
-DEEPEST, WALKED = 200, 800
+#: Groups whose first parked task is read for the age of the oldest.
+WALKED = 1000
 #: Queues whose oldest ticket is read.
 MOST_QUEUES = 20
 
@@ -51,9 +52,9 @@ class Snapshot:
 class Snapshots:
     """The last snapshot of a gate, renewed when it is old and asked for.
 
-    The oldest task is found by walking: a snapshot reads the deepest groups, the oldest one found so far, and the next
-    groups of the index. With up to a thousand groups each snapshot sees all of them; with more the answer is never too
-    high, and complete after groups / 800 snapshots.
+    The oldest task is found by walking: a snapshot reads the oldest group found so far, and about the next thousand
+    groups of the gate. With up to a thousand groups each snapshot sees all of them; with more the answer is never too
+    high, and complete after groups / 1000 snapshots.
 
     Args:
         app: The app whose gate is read. The gate is built in the first refresh, which may wait for a name server.
@@ -127,31 +128,29 @@ class Snapshots:
         )
 
     def _read_partition(self, gate: Gate, keys: Keys) -> Snapshot:
-        def first(pipe: Any) -> None:
-            counts.ask(pipe, keys)
-            pipe.time().hgetall(keys.stats)
-            pipe.zrange(keys.depth, 0, DEEPEST - 1, desc=True)
-            pipe.zscan(keys.depth, cursor=self._cursors.get(keys.tag, 0), count=WALKED)
+        part = counts.read(gate.store.read, keys)
+        counted = part.counts
 
-        *replies, (seconds, us), stored, deepest, (cursor, walked) = gate.store.read("counts", first)
-        part = counts.parse(replies)
+        def walk(pipe: Any) -> None:
+            pipe.hscan(keys.groups, self._cursors.get(keys.tag, 0), count=WALKED)
+
+        ((cursor, walked),) = gate.store.read("groups", walk)
         self._cursors[keys.tag] = int(cursor)
-
-        now = seconds + us / 1e6
-        names = dict.fromkeys([*self._known(keys), *deepest, *(name for name, _ in walked)])
+        names = dict.fromkeys([*self._known(keys), *walked])
 
         def ages(pipe: Any) -> None:
             for name in names:
                 pipe.lindex(keys.line(name.decode()), 0)
 
         firsts = gate.store.read("ages", ages) if names else []
-        waiting = [now - head.release / 1e6 for head in gate.heads(keys, limit=MOST_QUEUES)] if part.waiting else []
-        held = max(part.groups - part.running - part.waiting, 0)
+        heads = gate.heads(keys, limit=MOST_QUEUES) if counted.waiting else []
+        waiting = [part.now - head.release / 1e6 for head in heads]
+        held = max(counted.groups - counted.running - counted.waiting, 0)
         return Snapshot(
-            counts=part,
-            groups={"running": part.running, "waiting": part.waiting, "held": held},
-            oldest_age=max(self._age(keys, names, firsts, now), *waiting, 0.0),
-            totals={name.decode(): int(value) for name, value in stored.items()},
+            counts=counted,
+            groups={"running": counted.running, "waiting": counted.waiting, "held": held},
+            oldest_age=max(self._age(keys, names, firsts, part.now), *waiting, 0.0),
+            totals=part.totals,
         )
 
     def _known(self, keys: Keys) -> list[bytes]:

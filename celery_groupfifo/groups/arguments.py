@@ -1,0 +1,50 @@
+"""The check of the arguments of `Groups`: one of a wrong type is an error that names it, and not one from far below."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from celery_groupfifo.errors import InvalidOption
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+#: What fits, by the annotation of a parameter, and how it is called. Keys and numbers are checked where they are used.
+_FITS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "str | None": ((str, type(None)), "a text, or None"),
+    "bool": ((bool,), "True or False"),
+}
+#: Arguments with an error of their own, `InvalidGroupKey`.
+_KEYS = {("key", "str"), ("old", "str"), ("new", "str")}
+
+
+def checked(method: Method) -> Method:
+    """Let a method refuse texts and switches of a wrong type, with `InvalidOption`."""
+    signature = inspect.signature(method)
+    wanted = {
+        name: _FITS[parameter.annotation]
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation in _FITS and (name, parameter.annotation) not in _KEYS
+    }
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            if name in wanted and not isinstance(value, wanted[name][0]):
+                raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted[name][1]}.")
+        return method(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def checks_arguments(cls: type) -> None:
+    """Let every public method of a class check its arguments, see `checked`."""
+    for name, method in list(vars(cls).items()):
+        if inspect.isfunction(method) and not name.startswith("_"):
+            setattr(cls, name, checked(method))
+
+
+__all__ = ["checked", "checks_arguments"]
