@@ -22,8 +22,9 @@ from celery.events.state import Task
 
 from celery_groupfifo.flower import tasks
 from celery_groupfifo.flower.outcome_counts import outcome_counts
+from celery_groupfifo.printing import escaping
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
@@ -32,6 +33,12 @@ TEMPLATES, STATIC = HERE / "templates", HERE / "static"
 _BROKER_ITEM = re.compile(
     r"""<li\b[^>]*>(?:(?!</li>).)*?reverse_url\(\s*['"]broker['"]\s*\)(?:(?!</li>).)*</li>""", re.S
 )
+#: The count of blocked groups on our tab, on every page of Flower, and the script that keeps it.
+_COUNT = (
+    """ <span class="badge text-bg-danger" id="gf-tab-blocked" data-url="{{ reverse_url('groups_blocked') }}" """
+    "hidden></span>"
+)
+_SCRIPT = """<script src="{{ reverse_url('groups_static', 'tab.js') }}" defer></script>"""
 #: The first word of our workers' events, see events.py.
 _OURS = "groupfifo-"
 
@@ -117,6 +124,7 @@ def with_tab(navbar: str) -> str:
         logger.warning("This Flower's navigation has no item for the broker: no Groups tab; the page is at /groups.")
         return navbar
     ours = item.group().replace("broker", "groups").replace("Broker", "Groups")
+    ours = ours.replace("</a>", f"{_COUNT}</a>", 1).replace("</li>", f"{_SCRIPT}</li>", 1)
     return navbar[: item.end()] + "\n        " + ours + navbar[item.end() :]
 
 

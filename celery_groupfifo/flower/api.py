@@ -6,9 +6,10 @@ from typing import Any
 
 from tornado.web import HTTPError, authenticated
 
-from celery_groupfifo.flower import act, data, running
+from celery_groupfifo.flower import act, act_on_task, data, letters, running
 from celery_groupfifo.flower.http import ActionHandler, GateHandler
 from celery_groupfifo.groups.listing import STATES
+from celery_groupfifo.groups.view import count
 
 _Api = running.ApiHandler
 
@@ -55,8 +56,8 @@ class DeadLettersHandler(ReadHandler):
 
     @authenticated
     async def get(self) -> None:
-        """Answer with dead letters; parameters `key`, `limit`."""
-        self.write(await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1)))
+        """Answer with dead letters: `key`, `task`, `cause`, `search`, `older_than`, `limit`, `cursor`, `count` (1)."""
+        self.write(await self.ask(letters.page, *self.letters_asked(MOST)))
 
 
 class WorkersHandler(ReadHandler):
@@ -109,12 +110,22 @@ class GroupActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type,
         self.write(await self.ask(act.act_on_group, verb, self.key(path), self.json_body(), self.by))
 
 
+class MoveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """The handler of POST /api/group/move/KEY."""
+
+    @authenticated
+    async def post(self, path: str) -> None:
+        """Move a group's parked tasks; the body is JSON: `to`, `reason`."""
+        self.refuse_read_only()
+        self.write(await self.ask(act.move, self.key(path), self.json_body(), self.by))
+
+
 class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
     """The handler of POST /api/groups/VERB."""
 
     @authenticated
     async def post(self, verb: str) -> None:
-        """Run an action on all groups of a selection; the body is JSON: `search`, `state`, `count`, `reason`."""
+        """Run an action on many groups; the body is JSON: `keys`, or `search`, `state` and `count`; and `reason`."""
         self.refuse_read_only()
         said = self.json_body()
         keys: list[str] = await self.ask(act.select_keys, said)
@@ -128,11 +139,34 @@ class BulkActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, 
         self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})
 
 
-class RedriveHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
-    """The handler of POST /api/groups/redrive."""
+class TaskActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """The handler of POST /api/groups/revoke and /api/groups/terminate."""
 
     @authenticated
-    async def post(self) -> None:
-        """Park dead letters again; the body is JSON: `id`, or `ids` in order; and `to` (head, tail)."""
+    async def post(self, verb: str) -> None:
+        """End one task; the body is JSON: `id`, and for terminate `reason`."""
         self.refuse_read_only()
-        self.write(await self.ask(act.redrive, self.json_body(), self.by))
+        do = {"revoke": act_on_task.revoke, "terminate": act_on_task.terminate}[verb]
+        self.write(await self.ask(do, self.json_body(), self.by))
+
+
+class LettersActionHandler(ActionHandler, _Api):  # type: ignore[misc, valid-type, unused-ignore]
+    """The handler of POST /api/groups/redrive and /api/groups/discard."""
+
+    @authenticated
+    async def post(self, verb: str) -> None:
+        """Redrive or discard dead letters; the body is JSON, see docs/reference/json-api.md."""
+        self.refuse_read_only()
+        said = self.json_body()
+        if "id" in said:
+            self.write(await self.ask(letters.act_on_one, verb, said, self.by))
+            return
+        refs: list[str] = await self.ask(letters.refs_of, said)
+        done = 0
+        errors: list[str] = []
+        for some in await self.ask(lambda board: list(letters.turns(refs, said))):
+            more, why = await self.ask(letters.act_on_some, verb, some, said, self.by)
+            done, errors = done + more, errors + why
+        sentence = f"{verb}: done to {done} of {count(len(refs), 'dead letter')}."
+        answer: dict[str, Any] = {"sentence": sentence, "done": done, "matched": len(refs)}
+        self.write({**answer, "refused": len(errors), "errors": errors[: act.ERRORS]})

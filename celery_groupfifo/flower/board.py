@@ -20,21 +20,25 @@ from typing import Any, TypeVar
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable
-from celery_groupfifo.flower.index import Index, read_index
+from celery_groupfifo.flower.index import Index, Row, read_index
 from celery_groupfifo.flower.kept import Kept
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.groups import Groups
-from celery_groupfifo.groups.doctor import queues_with_heads
+from celery_groupfifo.groups.find import find_all
+from celery_groupfifo.groups.fleet import ask_fleet, queues_with_heads
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.reader import Reader
-from celery_groupfifo.groups.workers import Workers
+from celery_groupfifo.printing import escaping
+from celery_groupfifo.worker.inspect import STATS
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 Answer = TypeVar("Answer")
 
 #: Seconds that a page waits for the gate.
 GATE_PATIENCE = 10.0
+#: Seconds without an answer after which the gate counts as away, and seconds that an answer serves.
+PING_PATIENCE, PING_AGE = 1.0, 0.5
 #: Calls to the gate at the same time.
 THREADS = 6
 #: Part of the time (of CPU) that answers for all visitors together may take, seconds that are free at first and after a
@@ -42,6 +46,8 @@ THREADS = 6
 PACE = 0.1, 5.0, 1.0
 #: Seconds that an index serves at least; a slow one serves ten times as long as its reading took.
 INDEX_AGE = 1.0
+#: Groups from which on a page does not wait for the index.
+MANY = 10_000
 #: Seconds that the workers' answers serve.
 FLEET_AGE = 10.0
 #: Seconds between two readings of the totals, readings that are kept, and seconds that they go on without a visitor.
@@ -58,6 +64,8 @@ class Board:
 
     def __init__(self, app: Celery, patience: float = GATE_PATIENCE) -> None:
         self.app, self.patience = app, patience
+        self._pinger = ThreadPoolExecutor(1, thread_name_prefix="groupfifo-flower-ping")
+        self._ping: Future[tuple[float, str]] | None = None
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="groupfifo-flower")
         self._pace = Pace(*PACE)
         self._groups: Groups | None = None
@@ -96,6 +104,23 @@ class Board:
         with self._pace.call(wait=lambda seconds: None):
             return do()
 
+    async def away(self) -> str:
+        """Return why the gate does not answer; empty: it does. All visitors share one ping, in a thread of its own."""
+        ping = self._ping
+        if ping is None or (ping.done() and ping.result()[0] < monotonic() - PING_AGE):
+            ping = self._ping = self._pinger.submit(self._pinged)
+        done, _ = await asyncio.wait([asyncio.wrap_future(ping)], timeout=PING_PATIENCE)
+        return ping.result()[1] if done else f"The gate's Redis has not answered within {PING_PATIENCE:g} s."
+
+    def _pinged(self) -> tuple[float, str]:
+        """Ask the gate, and return when it was over, and the error."""
+        why = ""
+        try:
+            self.reader.one("ping")
+        except Exception as error:  # whatever it is, a page says it, and asks again
+            why = str(error)
+        return monotonic(), why
+
     async def keep_sampling(self) -> None:
         """Read the totals every few seconds, until the page has had no visitor for a while."""
         while monotonic() - self._looked < UNSEEN:
@@ -133,9 +158,28 @@ class Board:
         index: Index = self.index_kept.get()
         return index
 
+    def index_soon(self) -> Index | None:
+        """Return the index without a long reading: of many groups the last one, while it is renewed; None: none yet."""
+        if not self._many():
+            return self.index()
+        index: Index | None = self.index_kept.soon()
+        return index
+
+    def index_takes_long(self) -> bool:
+        """Return whether `index` would wait for a long reading. This begins none: two at a time take twice as long."""
+        return not self.index_kept.ready and self._many()
+
+    def _many(self) -> bool:
+        return sum(int(self.reader.one("hlen", keys.groups)) for keys in self.reader.partitions) >= MANY
+
+    def select(self, search: str, state: str, fresh: bool = False) -> list[Row]:
+        """Return the groups that match: see `Index.select`, and those that hold a task with this id."""
+        holders = {found.key for found in find_all(self.reader, search)} if search else set()
+        return self.index(fresh).select(search, state, holders)
+
     def sample(self) -> None:
         """Store the gate's total of ended runs."""
-        self._samples.append((time(), int(self.groups.stats()["totals"].get("runs_finished", 0))))
+        self._samples.append((time(), self.groups.stats().totals.runs_finished))
 
     def throughput(self) -> dict[str, Any]:
         """Return ended runs per minute: `now` (None: not known yet), and `points` [[Unix time, rate]]."""
@@ -154,7 +198,10 @@ class Board:
     # -- the workers -------------------------------------------------------
 
     def fleet(self) -> dict[str, Any]:
-        """Return `queues` {worker: names} of answering workers, and `unconsumed_queues`: those with heads."""
+        """Return `queues` {worker: names} and `owners` {worker: its name at the gate} of answering workers.
+
+        And `unconsumed_queues`, those with heads; and the `error` when no worker could be asked, else "".
+        """
         self._fleet_known = self.fleet_kept.get()
         return self._fleet_known
 
@@ -175,10 +222,16 @@ class Board:
             logger.debug("The workers were not asked: %s", error)
 
     def _fleet(self) -> dict[str, Any]:
-        queues = Workers(self.app).queues()
-        consumed = {name for names in queues.values() for name in names}
-        heads = queues_with_heads(self.app, self.reader)
-        return {"queues": queues, "unconsumed_queues": sorted(heads - consumed)}
+        fleet = ask_fleet(self.app)
+        owners = {name: answer[STATS]["owner"] for name, answer in fleet.stats.items() if answer.get(STATS)}
+        consumed = {name for names in fleet.queues.values() for name in names}
+        idle = set() if fleet.error else queues_with_heads(self.app, self.reader) - consumed
+        return {
+            "queues": fleet.queues,
+            "owners": owners,
+            "unconsumed_queues": sorted(idle),
+            "error": fleet.error,
+        }
 
 
 __all__ = ["Board"]

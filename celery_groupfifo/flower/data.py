@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from heapq import nlargest, nsmallest
 from time import time
@@ -10,11 +11,15 @@ from typing import Any
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.flower.board import Board
 from celery_groupfifo.flower.index import ORDERS, Row
+from celery_groupfifo.flower.letters import shown
 from celery_groupfifo.flower.outcome_counts import outcome_counts
-from celery_groupfifo.gate.keys import quote
-from celery_groupfifo.gate.records import Flight
+from celery_groupfifo.gate.keys import quote, task_of
 from celery_groupfifo.groups import Group, content
+from celery_groupfifo.groups.leases import Holder, read_holders
 from celery_groupfifo.groups.view import Running, moment, plain
+from celery_groupfifo.printing import escaping
+
+logger = escaping(logging.getLogger(__name__))
 
 #: Leases that the workers' page shows at most.
 LEASES = 500
@@ -24,23 +29,37 @@ SORTS = (*ORDERS, "succeeded", "failed")
 
 
 def groups(
-    board: Board, search: str, state: str, sort: str, descending: bool, offset: int, limit: int
+    board: Board, search: str, state: str, sort: str, descending: bool, offset: int, limit: int, wait: bool = True
 ) -> dict[str, Any]:
-    """Return a page of groups.
+    """Return a page of groups; without `wait`, the first one of many comes before the index of all is read.
 
     Returns:
         `groups`, and counts of the whole selection: `total` and `matched` groups, the `depth` of these, and how many
         of their tasks are `running`.
     """
-    index = board.index()
-    rows = index.select(search, state)
+    deepest = (search, state, sort, descending, offset) == ("", "", "depth", True, 0)
+    if deepest and not wait and board.index_takes_long():
+        return _deepest(board, limit)
+    rows = board.select(search, state)
     first = (nlargest if descending else nsmallest)(offset + limit, rows, _order(sort))  # keeps the order of equal ones
     return {
         "groups": [_row(group) for group in _read(board, first[offset:])],
-        "total": len(index.rows),
+        "total": len(board.index().rows) if search or state else len(rows),
         "matched": len(rows),
         "depth": sum(row.depth for row in rows),
         "running": sum(len(row.running) for row in rows),
+    }
+
+
+def _deepest(board: Board, limit: int) -> dict[str, Any]:
+    """Return the first page of the deepest groups: it needs less of each than the index, whose reading begins later."""
+    found, counts = board.groups.list(limit=max(limit, 1)), board.groups.stats()
+    return {
+        "groups": [_row(group) for group in found[:limit]],
+        "total": counts.groups,
+        "matched": counts.groups,
+        "depth": counts.depth,
+        "running": counts.running,
     }
 
 
@@ -66,21 +85,26 @@ def _row(group: Group) -> dict[str, Any]:
     return {**plain(group), "succeeded": counts.succeeded, "failed": counts.failed}
 
 
-def summary(board: Board) -> dict[str, Any]:
-    """Return the numbers of the cards, and the warnings."""
-    index = board.index()
-    fleet = board.fleet_known
+def summary(board: Board, wait: bool = True) -> dict[str, Any]:
+    """Return the numbers of the cards, and the warnings; without `wait`, `states` are None until groups are counted."""
+    index = board.index() if wait else board.index_soon()
+    fleet, counts = board.fleet_known, board.groups.stats()
     return {
-        "groups": len(index.rows),
-        "states": index.states,
-        "running": index.running,
-        "parked": max(index.tasks - index.in_flight, 0),
-        "oldest_age": index.oldest,
-        "dead_letters": int(board.groups.stats()["dead_letters"]),
+        "groups": len(index.rows) if index else counts.groups,
+        "states": index.states if index else None,
+        "running": index.running if index else counts.running,
+        "parked": max(index.tasks - index.in_flight, 0) if index else counts.parked,
+        "oldest_age": index.oldest if index else None,
+        "dead_letters": counts.dead_letters,
         "throughput": board.throughput(),
         "unconsumed_queues": fleet["unconsumed_queues"] if fleet else [],
-        "workers": len(fleet["queues"]) if fleet else None,
+        "workers": len(fleet["queues"]) if fleet and not fleet["error"] else None,
     }
+
+
+def blocked(board: Board) -> dict[str, Any]:
+    """Return the number of `blocked` groups."""
+    return {"blocked": board.groups.stats().blocked_groups}
 
 
 # -- one group -------------------------------------------------------------
@@ -109,7 +133,7 @@ def group(board: Board, key: str, limit: int = 50, offset: int = 0, ask_workers:
             {"task_id": each.task_id, "task": each.task, "worker": each.worker, "when": each.when}
             for each in counts.failures
         ],
-        "dead_letters": plain(letters),
+        "dead_letters": [shown(letter) for letter in letters],
         "actions": plain(actions[:50]),
     }
 
@@ -139,22 +163,32 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
     """Return the head when it does not run: released, held, or first in line."""
     if found is None or found.head is None or found.running:
         return None
-    return {"task_id": found.head, "due": plain(found.due), **_message(board, found.key, found.head)}
+    failed = found.state == "blocked"
+    traceback = _traceback(board, found.head) if failed else ""
+    return {
+        "task_id": found.head,
+        "due": plain(found.due),
+        "traceback": traceback,
+        **_message(board, found.key, found.head),
+    }
+
+
+def _traceback(board: Board, task_id: str) -> str:
+    """Return the traceback of a failed task, if the result backend has it."""
+    try:
+        return str(board.app.backend.get_task_meta(task_id).get("traceback") or "")
+    except Exception as error:  # any backend may raise anything, and the page does without
+        logger.debug("The result backend has no answer about task %s: %r", task_id, error)
+        return ""
 
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
     """Return the scheduled tasks of a group, see `Reader.scheduled`."""
     found = board.reader.scheduled(board.groups.gate.keyspace.of_group(quote(key)), quote(key))
-    return [{"task_id": task_id, "due": plain(moment(ms))} for task_id, ms in found]
+    return [{"task_id": task_of(name), "due": plain(moment(ms))} for name, ms in found]
 
 
 # -- other pages -----------------------------------------------------------
-
-
-def dead_letters(board: Board, key: str, limit: int) -> dict[str, Any]:
-    """Return dead letters, newest first, and their total number."""
-    found = board.groups.dead_letters(key or None, limit)
-    return {"dead_letters": plain(found), "total": int(board.groups.stats()["dead_letters"])}
 
 
 def actions(board: Board, limit: int) -> dict[str, Any]:
@@ -163,47 +197,37 @@ def actions(board: Board, limit: int) -> dict[str, Any]:
 
 
 def workers(board: Board) -> dict[str, Any]:
-    """Return `workers` with their queues and leases, and `unconsumed_queues`.
+    """Return `workers` with their queues and leases, `unconsumed_queues`, and the `error` when none could be asked.
 
-    Workers that only hold leases, without an answer, are included. Each of `leases` has `key`, `task_id`, `worker`,
-    `fence`, `since` and `lease_left` in seconds: the first `LEASES` ones, in the order of their ends.
+    A worker that does not answer is there as long as it has a lease: until its groups move on. So is an earlier life
+    of one that answers. Each of `leases` has the fields of `Lease`: the first `LEASES` ones, in the order of their
+    ends.
     """
-    fleet, index = board.fleet(), board.index()
-    runs = [(row, flight) for row in index.rows for flight in row.running]
-    found: dict[str, dict[str, Any]] = {
-        name: {"name": name, "answers": True, "queues": queues, "leases": 0, "lease_left": None}
-        for name, queues in fleet["queues"].items()
-    }
-    leases = sorted(_leases(board, runs, index.now), key=lambda lease: float(lease["lease_left"]))
-    for lease in leases:
-        name = lease["worker"]
-        blank = {"name": name, "answers": False, "queues": [], "leases": 0, "lease_left": None}
-        worker = found.setdefault(name, blank)
-        worker["leases"] += 1
-        if worker["lease_left"] is None:
-            worker["lease_left"] = lease["lease_left"]
+    fleet = board.fleet()
+    holders = {str(holder.owner): holder for holder in read_holders(board.reader)}
+    owners = [fleet["owners"].get(name, name) for name in fleet["queues"]]
+    found = [
+        _worker(name, True, queues, holders.get(owner))
+        for owner, (name, queues) in zip(owners, fleet["queues"].items(), strict=True)
+    ]
+    silent = None if fleet["error"] else False
+    found += [_worker(holder.worker, silent, [], holder) for owner, holder in holders.items() if owner not in owners]
+    leases = [lease for holder in holders.values() for lease in holder.leases]
     return {
-        "workers": sorted(found.values(), key=lambda worker: str(worker["name"])),
-        "leases": leases[:LEASES],
+        "workers": plain(sorted(found, key=lambda worker: (str(worker["name"]), not worker["answers"]))),
+        "leases": plain(nsmallest(LEASES, leases, key=lambda lease: lease.lease_left)),
         "total": len(leases),
         "unconsumed_queues": fleet["unconsumed_queues"],
+        "error": fleet["error"],
     }
 
 
-def _leases(board: Board, runs: list[tuple[Row, Flight]], now: float) -> list[dict[str, Any]]:
-    leases = []
-    for at, keys in enumerate(board.reader.partitions):
-        mine = [(row, flight) for row, flight in runs if row.at == at]
-        ends = board.reader.many("zmscore", keys.due, [f"l {flight.id}" for _, flight in mine])
-        for (row, flight), end in zip(mine, ends, strict=True):
-            leases.append(
-                {
-                    "key": row.key,
-                    "task_id": flight.task_id,
-                    "worker": flight.worker,
-                    "fence": flight.fence,
-                    "since": plain(moment(flight.since)),
-                    "lease_left": ((end or now) - now) / 1000,
-                }
-            )
-    return leases
+def _worker(name: str, answers: bool | None, queues: list[str], holder: Holder | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "answers": answers,
+        "queues": queues,
+        "leases": len(holder.leases) if holder else 0,
+        "lease_left": holder.lease_left if holder else None,
+        "renewed": holder.renewed if holder else None,
+    }

@@ -24,8 +24,9 @@ from celery_groupfifo.errors import (
 )
 from celery_groupfifo.flower import running
 from celery_groupfifo.flower.board import Board
+from celery_groupfifo.printing import escaping
 
-logger = logging.getLogger(__name__)
+logger = escaping(logging.getLogger(__name__))
 
 #: The HTTP code of an error, by the first class that fits; any other refusal is a conflict with the group's state.
 _CODES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
@@ -109,6 +110,11 @@ class GateHandler:
             raise HTTPError(400, f"{name}={text!r} does not work: set it to one of {', '.join(choices)}.")
         return text
 
+    def letters_asked(self, most: int) -> tuple[dict[str, str], int, str, bool]:
+        """Return what a request asks of dead letters: a selection, letters per page, cursor, and whether to count."""
+        said = {name: self.word(name) for name in ("key", "task", "cause", "search", "older_than")}
+        return said, max(self.number("limit", 100, most), 1), self.word("cursor"), self.word("count") == "1"
+
     def key(self, path: str) -> str:
         """Return the group's key: from the path, or from `?key=` where a path can't carry it (`.` and `..`)."""
         key = path or self.word("key")
@@ -168,3 +174,10 @@ class ActionHandler(GateHandler):
 def in_path(key: str) -> str:
     """Return a key as the end of a path, see `GateHandler.key`."""
     return f"?key={quote(key, safe='')}" if key in (".", "..") else quote(key, safe="")
+
+
+def shown(key: str) -> str:
+    """Return a key as a page shows it: one line, with what can't be seen escaped, so that no two keys look the same."""
+    return "".join(
+        sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode() for sign in key
+    )

@@ -7,18 +7,16 @@ The few groups on a page are read again for it, see data.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from celery_groupfifo.gate.keys import Keys, Quoted, due_score, unquote
+from celery_groupfifo.gate import counts
+from celery_groupfifo.gate.keys import Keys, Quoted, unquote
 from celery_groupfifo.gate.records import Flight
 from celery_groupfifo.groups.listing import STATES
-from celery_groupfifo.groups.reader import FLAGS, STATES_IN_FLIGHT, Reader, Surveyed
-
-#: States of groups by the letters of flags and of entries in flight, the strongest first.
-_LETTERS = {state[0]: state for state in (*FLAGS, *STATES_IN_FLIGHT.values())}
+from celery_groupfifo.groups.reader import FLAGS, Reader, Surveyed
 
 
 @dataclass(slots=True)
@@ -31,7 +29,7 @@ class Row:
         key: As the user gave it.
         depth: All of its tasks at the gate.
         state: See `Group.state`.
-        since: Time when its oldest task in line was parked, or its head came into its state; ms of Redis, 0: unknown.
+        since: Time since when its oldest task waits, or its head runs; ms of Redis, 0: unknown.
         running: Its entries that run, the oldest first.
     """
 
@@ -71,13 +69,19 @@ class Index:
     running: int
     oldest: float | None
 
-    def select(self, search: str = "", state: str = "") -> list[Row]:
-        """Return groups in a state whose key, running task's id or worker contains a text, in any letter case."""
+    def select(self, search: str = "", state: str = "", holders: Collection[str] = ()) -> list[Row]:
+        """Return groups in a state whose key, running task's id or worker contains a text, in any letter case.
+
+        Args:
+            search: The text.
+            state: The state; empty: any.
+            holders: Keys of groups that match the text as they hold a task with this id.
+        """
         wanted = search.casefold()
         rows: Iterable[Row] = self.rows
         if state:
             rows = (row for row in rows if row.state == state)
-        return [row for row in rows if not wanted or _holds(row, wanted)]
+        return [row for row in rows if not wanted or _holds(row, wanted) or row.key in holders]
 
 
 def _holds(row: Row, wanted: str) -> bool:
@@ -109,8 +113,7 @@ def read_index(reader: Reader) -> Index:
     rows: list[Row] = []
     in_flight = running = 0
     for at, keys in enumerate(reader.partitions):
-        found, flying = reader.survey(keys, ["ages", "states"], partial(_rows, at))
-        _take_paused(reader, keys, found, at)
+        found, flying = reader.survey(keys, partial(_rows, at))
         running += _take_runs(reader, keys, found)
         rows += found.values()
         in_flight += flying
@@ -121,49 +124,27 @@ def read_index(reader: Reader) -> Index:
     return Index(rows, now, states, sum(row.depth for row in rows), in_flight, running, oldest)
 
 
-def _rows(at: int, pages: Iterator[Surveyed]) -> tuple[dict[str, Row], int]:
+def _rows(at: int, groups: Iterator[Surveyed]) -> tuple[dict[Quoted, Row], int]:
     """Return the rows of a partition by their groups, and the number of entries in flight."""
-    rows, flying = {}, 0
-    for page in pages:
-        ages, words = page.words
-        for name, depth, parked, flags, since, count in zip(
-            page.names, page.depths, ages, words[::3], words[1::3], words[2::3], strict=True
-        ):
-            flying += int(count)
-            at_ms = int(parked) or int(since)
-            rows[name] = Row(at, Quoted(name), unquote(name), int(depth), _state(flags, parked != "0"), at_ms)
+    rows: dict[Quoted, Row] = {}
+    flying = 0
+    for group in groups:
+        if group.depth or group.state in FLAGS:
+            flying += group.flying
+            row = Row(at, group.name, unquote(group.name), group.depth, group.state, group.since)
+            rows[group.name] = row
     return rows, flying
 
 
-def _state(flags: str, in_line: bool) -> str:
-    """Return the state of a group from its letters, see lua/states.lua."""
-    for letter, state in _LETTERS.items():
-        if letter in flags:
-            return state
-    # In line and nothing in flight: the next sweep lets it go on. Not in line: an ETA has not come.
-    return "waiting" if in_line else "held"
-
-
-def _take_paused(reader: Reader, keys: Keys, rows: dict[str, Row], at: int) -> None:
-    """Add paused groups that are empty."""
-    for page in reader.by_score(keys.paused, 0, "+inf"):
-        for name in page:
-            if name not in rows:
-                rows[name] = Row(at, Quoted(name), unquote(name), 0, "paused")
-
-
-def _take_runs(reader: Reader, keys: Keys, rows: dict[str, Row]) -> int:
-    """Add the entries that run, which have a lease, and return their number."""
-    runs: dict[str, dict[str, Flight]] = {}
-    for page in reader.by_score(keys.due, due_score("l", 0), f"({due_score('h', 0)}"):
-        ids = [member[2:] for member in page]
-        for id, text in zip(ids, reader.many("hmget", keys.flight, ids), strict=True):
-            flight = Flight.parse(id, text)
-            if flight is not None and flight.state == "running" and flight.group in rows:
-                runs.setdefault(flight.group, {})[id] = flight
+def _take_runs(reader: Reader, keys: Keys, rows: dict[Quoted, Row]) -> int:
+    """Add the entries that run, and return their number."""
+    runs: dict[Quoted, list[Flight]] = {}
+    for flight in counts.read(reader.ask, keys).running:
+        if flight.group in rows:
+            runs.setdefault(flight.group, []).append(flight)
     for name, flights in runs.items():
-        rows[name].running = tuple(sorted(flights.values(), key=lambda flight: flight.fence))
-    return sum(len(flights) for flights in runs.values())
+        rows[name].running = tuple(sorted(flights, key=lambda flight: flight.fence))
+    return sum(map(len, runs.values()))
 
 
 __all__ = ["ORDERS", "Index", "Row", "read_index"]

@@ -8,10 +8,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, NamedTuple
 
-logger = logging.getLogger(__name__)
+from celery_groupfifo.printing import escaping
+
+logger = escaping(logging.getLogger(__name__))
 
 #: A reading that takes more than LONG seconds serves STALE seconds longer, while it is renewed.
 LONG, STALE = 0.2, 15.0
+#: Seconds that an old value serves whoever must not wait, see `Kept.soon`.
+MEANWHILE = 60.0
 
 
 class _Read(NamedTuple):
@@ -60,6 +64,16 @@ class Kept:
             last = self._last
             return last.value if self._serves(last, last.until) else self._renew()
 
+    def soon(self) -> Any:
+        """Return the value at once, and renew it in the background when it is too old; None: none, or a very old one.
+
+        A forgotten value is returned, too, until it is read again.
+        """
+        last = self._last
+        if not self._serves(last, last.until):
+            self._renew_in_background()
+        return last.value if monotonic() < last.until + MEANWHILE else None
+
     def _serves(self, last: _Read, until: float) -> bool:
         return last.generation is self._generation and monotonic() < until
 
@@ -90,6 +104,12 @@ class Kept:
             logger.debug("Not renewed: %s", error)
         finally:
             self._lock.release()
+
+    @property
+    def ready(self) -> bool:
+        """Return whether `get` has a value at once."""
+        last = self._last
+        return self._serves(last, max(last.until, last.stale_until))
 
     @property
     def old(self) -> bool:

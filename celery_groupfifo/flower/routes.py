@@ -6,7 +6,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler, url
 
-from celery_groupfifo.flower import act, adapter, api, views
+from celery_groupfifo.flower import act, adapter, api, letters, views
 
 
 def routes() -> list[Any]:
@@ -15,6 +15,8 @@ def routes() -> list[Any]:
     return [
         url(r"/groups", views.GroupsPage, name="groups"),
         url(r"/groups/data", views.GroupsData),
+        url(r"/groups/alive", views.AliveData),
+        url(r"/groups/blocked", views.BlockedData, name="groups_blocked"),
         url(r"/groups/dead-letters", views.DeadLettersPage, name="groups_letters"),
         url(r"/groups/dead-letters/data", views.DeadLettersData),
         url(r"/groups/workers", views.WorkersPage, name="groups_workers"),
@@ -29,9 +31,11 @@ def routes() -> list[Any]:
         url(r"/api/groups/dead-letters", api.DeadLettersHandler),
         url(r"/api/groups/workers", api.WorkersHandler),
         url(r"/api/groups/actions", api.ActionsHandler),
-        url(r"/api/groups/redrive", api.RedriveHandler),
+        url(r"/api/groups/(revoke|terminate)", api.TaskActionHandler),
+        url(rf"/api/groups/({'|'.join(letters.VERBS)})", api.LettersActionHandler),
         url(rf"/api/groups/({bulk})", api.BulkActionHandler),
         url(r"/api/group/info/(.*)", api.GroupHandler),
         url(r"/api/group/tasks/(.*)", api.TasksHandler),
+        url(r"/api/group/move/(.*)", api.MoveHandler),
         url(rf"/api/group/({verbs})/(.*)", api.GroupActionHandler),
     ]

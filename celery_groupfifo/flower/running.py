@@ -25,6 +25,17 @@ def read_only(application: Any) -> bool:
     return bool(getattr(application.options, "read_only", False))
 
 
+def barred(handler: Any) -> str:
+    """Return why no action of a page would be allowed; empty: they are, to whoever may see the page."""
+    options = handler.application.options
+    if options.basic_auth or options.auth or handler.unauthenticated_api:
+        return ""
+    return (
+        "Actions need a login: start Flower with --basic_auth or --auth, or, where nobody else can reach it, with "
+        "FLOWER_UNAUTHENTICATED_API=1."
+    )
+
+
 def autorefresh(application: Any) -> bool:
     """Return whether pages reload themselves (--auto-refresh)."""
     return bool(getattr(application.options, "auto_refresh", True))

@@ -7,14 +7,13 @@ from typing import Any
 from tornado.escape import json_encode
 from tornado.web import authenticated
 
-from celery_groupfifo.flower import act, data, running
-from celery_groupfifo.flower.http import GateHandler, in_path
+from celery_groupfifo.flower import act, data, letters, running
+from celery_groupfifo.flower.http import GateHandler, in_path, shown
 from celery_groupfifo.groups.listing import STATES
+from celery_groupfifo.groups.view import CAUSES
 
 _Page = running.PageHandler
 
-#: The table's columns by their number.
-_COLUMNS = ("key", "state", "depth", "running", "worker", "age", "succeeded", "failed")
 #: Rows per page, at most.
 MOST = 500
 
@@ -38,6 +37,7 @@ class BasePage(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ign
             "group": self.reverse_url("group", "").rstrip("/") + "/",
             "prefix": base[: -len("/groups")],
             "read_only": running.read_only(self.application),
+            "barred": running.barred(self),
             "autorefresh": running.autorefresh(self.application),
             "questions": json_encode(act.QUESTIONS),
             "bulk": act.BULK,
@@ -55,6 +55,11 @@ class DeadLettersPage(BasePage):
     """The page of dead letters."""
 
     name = "letters"
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with the page, without its data."""
+        self.show(causes=CAUSES)
 
 
 class WorkersPage(BasePage):
@@ -78,7 +83,7 @@ class GroupPage(BasePage):
     def get(self, path: str) -> None:
         """Answer with the page of a group; also of an empty one, which may be paused, or have a history."""
         key = self.key(path)
-        self.show(key=key, in_path=in_path(key))
+        self.show(key=key, shown=shown(key), in_path=in_path(key))
 
 
 # -- data ------------------------------------------------------------------
@@ -102,20 +107,19 @@ class GroupsData(BaseData):
     @authenticated
     async def get(self) -> None:
         """Answer with rows, counts, and the numbers of the cards."""
-        column = self.number("order[0][column]", 2)
-        sort = _COLUMNS[column] if column < len(_COLUMNS) else "depth"
         found = await self.ask(
             data.groups,
-            self.word("search[value]"),
+            self.word("search"),
             self.choice("state", STATES, ""),
-            "worker" if sort == "running" else sort,
-            self.word("order[0][dir]", "desc") == "desc",
+            self.choice("sort", data.SORTS, "depth"),
+            self.choice("order", ("asc", "desc"), "desc") == "desc",
             self.number("start", 0),
             self.number("length", 25, MOST),
+            False,
         )
         for group in found["groups"]:
             self.link(group["running"])
-        summary = await self.ask(data.summary)
+        summary = await self.ask(data.summary, False)
         self.write(
             {
                 "draw": self.number("draw", 0),
@@ -132,6 +136,24 @@ class GroupsData(BaseData):
     post = get
 
 
+class AliveData(BaseData):
+    """The sign that the gate answers, which open pages ask for every second."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Answer with `away`: why the gate does not answer, or nothing. It never waits for long."""
+        self.write({"away": await self.board.away()})
+
+
+class BlockedData(BaseData):
+    """The count on the tab of every page of Flower."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Answer with the number of blocked groups."""
+        self.write(await self.ask(data.blocked))
+
+
 class GroupData(BaseData):
     """The data of one group."""
 
@@ -144,6 +166,9 @@ class GroupData(BaseData):
             self.link(found[name])
         if found["head"]:
             self.link([found["head"]])
+            if not found["head"]["traceback"] and found["group"]["state"] == "blocked":
+                known = running.known_task(self.application, found["head"]["task_id"])
+                found["head"]["traceback"] = str(getattr(known, "traceback", "") or "")
         for failure in found["failures"]:
             known = running.known_task(self.application, failure["task_id"])
             failure["exception"] = str(getattr(known, "exception", "") or "")
@@ -155,8 +180,8 @@ class DeadLettersData(BaseData):
 
     @authenticated
     async def get(self) -> None:
-        """Answer with the newest ones."""
-        found = await self.ask(data.dead_letters, self.word("key"), max(self.number("limit", 100, MOST), 1))
+        """Answer with a page of them; parameters as those of /api/groups/dead-letters."""
+        found = await self.ask(letters.page, *self.letters_asked(MOST))
         self.link(found["dead_letters"])
         self.write(found)
 
