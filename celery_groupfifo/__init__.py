@@ -4,6 +4,10 @@ Importing the package changes four places in Celery, for every app of the proces
 the group of what is sent, `Router.route` keeps the first route of what has one, `Task.apply` checks the key and the
 options of what runs in place, and `filter_hidden_settings` hides the password of `groupfifo_url`. Everything else
 belongs to apps that use groups, and what only workers or operators need is loaded by them.
+
+What `Groups` returns is in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`, `DeadLetter`,
+`Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`. The guards of writes by the fence are in
+`celery_groupfifo.fencing`, the tools for tests in `celery_groupfifo.testing`.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from celery_groupfifo.errors import (
     GateUnavailable,
     GroupDraining,
     GroupFifoError,
+    GroupFull,
     GroupLeaseLost,
     HeadChanged,
     InvalidGroupKey,
@@ -33,6 +38,7 @@ from celery_groupfifo.errors import (
 )
 from celery_groupfifo.sending import in_place, publish
 from celery_groupfifo.sending.bulk import park_many
+from celery_groupfifo.sending.on_commit import park_on_commit
 from celery_groupfifo.signals import (
     group_begun,
     group_blocked,
@@ -63,6 +69,7 @@ __all__ = [
     "GroupFifo",
     "GroupFifoError",
     "GroupFifoTask",
+    "GroupFull",
     "GroupLeaseLost",
     "GroupRun",
     "Groups",
@@ -89,6 +96,7 @@ __all__ = [
     "group_surrendered",
     "group_tickets_lost",
     "park_many",
+    "park_on_commit",
     "signals",
 ]
 

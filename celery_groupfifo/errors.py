@@ -5,8 +5,15 @@ A class's docstring is its default message.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from celery.exceptions import ImproperlyConfigured
 from kombu.exceptions import OperationalError
+
+from celery_groupfifo.printing import printable
+
+if TYPE_CHECKING:
+    from celery.result import AsyncResult
 
 
 class GroupFifoError(Exception):
@@ -16,7 +23,7 @@ class GroupFifoError(Exception):
         super().__init__(message or (type(self).__doc__ or "").strip(), *args)
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return printable(str(self.args[0]))
 
 
 class MissingGroupKey(GroupFifoError):
@@ -51,6 +58,10 @@ class GroupDraining(GroupFifoError):
     """The group is draining: it takes new tasks again when its last one has ended, or when it is resumed."""
 
 
+class GroupFull(GroupFifoError):
+    """The group has as many parked tasks as its group_max_depth allows: send the task later."""
+
+
 class UnknownGroup(GroupFifoError):
     """The group holds no task: it was never used, or all of its tasks have ended."""
 
@@ -75,7 +86,7 @@ class PartiallyParked(GroupFifoError):
         cause: The error of the next one.
     """
 
-    def __init__(self, message: str, parked: list[object], cause: BaseException) -> None:
+    def __init__(self, message: str, parked: list[AsyncResult[Any]], cause: BaseException) -> None:
         super().__init__(message, parked, cause)
         self.parked = parked
         self.cause = cause

@@ -1,9 +1,11 @@
-"""URLs without their passwords: for messages, logs, `celery report` and `celery inspect conf`."""
+"""URLs without their passwords: for messages, logs, terminals, `celery report` and `celery inspect conf`."""
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery.app import utils as celery_utils
 
@@ -39,6 +41,21 @@ def _user_masked(found: re.Match[str]) -> str:
     return f"{scheme}{user}{colon}{MASK}@"
 
 
+def variable_of(url: Any) -> str | None:
+    """Return the environment variable that leads to the server of a URL; None: there is none."""
+    server = _server_of(str(url))
+    names = (name for name, value in os.environ.items() if server and "://" in value and _server_of(value) == server)
+    return min(names, default=None)
+
+
+def _server_of(url: str) -> tuple[str, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname, parts.port) if parts.hostname else None
+    except ValueError:
+        return None
+
+
 def hook() -> None:
     """Wrap Celery's mask for settings, so that it hides the password of `groupfifo_url`.
 
@@ -58,4 +75,4 @@ def hook() -> None:
     celery_utils.filter_hidden_settings = filter_hidden_settings
 
 
-__all__ = ["hook", "masked"]
+__all__ = ["hook", "masked", "variable_of"]

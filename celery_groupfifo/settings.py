@@ -6,12 +6,59 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.masks import masked
 
 PREFIX = "groupfifo_"
+#: Stands for no limit in the arguments of a script: more than any number or time.
+NO_LIMIT = 10**18
+
+OnRetry = Literal["hold", "release"]
+"""The policies of a group for a retry of its head, see `Settings.on_retry`."""
+
+OnFailure = Literal["continue", "dead_letter", "block", "cancel_rest"]
+"""The policies of a group after a final failure, see `Settings.on_failure`."""
+
+Eta = Literal["at_due", "reject"]
+"""The policies for a task that is sent with an ETA, see `Settings.eta`."""
+
+OnDuplicate = Literal["return_existing", "raise", "replace"]
+"""The policies for a task id that is parked or running already, see `Settings.on_duplicate`."""
+
+Overflow = Literal["raise", "drop_new", "drop_oldest"]
+"""The policies for a task beyond the depth of its group, see `Settings.overflow`."""
+
+OnLeaseLost = Literal["warn", "terminate"]
+"""The policies of a worker for a run whose lease is lost."""
+
+
+class Breaker(NamedTuple):
+    """The circuit breaker of a group, see `Settings.break_after`: a number of failures, and times in milliseconds."""
+
+    most: int
+    window: int
+    pause: int
+
+    def __str__(self) -> str:
+        return f"{self.most} final failures within {self.window / 1000:g} s"
+
+    @classmethod
+    def parse(cls, text: object) -> Breaker | None:
+        """Read `failures/window` or `failures/window/pause`, such as `5/60s`; None when the text is not so."""
+        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)([smh])(?:/(\d+(?:\.\d+)?)([smh]))?", str(text))
+        if found is None:
+            return None
+        window = round(float(found[2]) * _UNITS[found[3]])
+        pause = window if found[4] is None else round(float(found[4]) * _UNITS[found[5]])
+        return cls(int(found[1]), window, pause) if int(found[1]) and window >= 100 and pause >= 100 else None
+
+
+#: Milliseconds.
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000}
+#: Stands for no circuit breaker in the arguments of a script.
+NO_BREAKER = Breaker(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +76,29 @@ class Settings:
         on_lease_lost: `warn`, or `terminate` the run.
         tuning: True when a worker may change internals of Celery only to save time.
         max_lost: Runs that may end with a lost worker before the task fails for good.
-        on_retry: `hold`: the group waits for the retry.
+        on_retry: `hold`: the group waits for the retry, which keeps its place; `release`: the group goes on at once,
+            and the retry joins the tail of its line when it is due.
+        max_hold: Seconds that a group waits for the retries of one task, in all. A retry that needs more is a final
+            failure; None: any time.
         on_failure: After a final failure. `continue`: the group goes on; `dead_letter`: the same, and the task is
             kept among the dead letters; `block`: the group halts until `retry`, `skip` or `drop`; `cancel_rest`: its
             parked tasks become REVOKED.
-        eta: `at_due`: a task with an ETA joins the line when it is due.
-        on_duplicate: `return_existing`: a task id that is parked or running already is not parked again.
+        block_for: Seconds after which a block ends by itself, and the group goes on without the failed task; None:
+            it does not.
+        break_after: `"5/60s"`: the fifth final failure of a group within 60 s halts it for 60 s; then one task runs as
+            a probe. Its failure halts the group again, its success ends that. `"5/60s/10s"`: halts for 10 s. None:
+            never.
+        eta: `at_due`: a task with an ETA joins the line when it is due; `reject`: an ETA in the future is refused.
+        on_duplicate: A task id that is parked or running already is not parked again. `return_existing`: the call
+            returns the result of that task; `raise`: the call raises `DuplicateTask`; `replace`: the parked task gets
+            the call's message, and keeps its place, and one that is the head by now raises `DuplicateTask`.
         concurrency: Tasks of a group at once.
-        max_depth: Parked tasks that a group may have; None: any number.
-        overflow: The policy for a task beyond `max_depth`; None, as there is no limit yet.
+        max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
+        overflow: For a task beyond `max_depth`. `raise`: the call raises `GroupFull`; `drop_new`: the task is not
+            parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room.
         rate: Starts of a group per unit of time; None: any number.
+        dead_letters_max: Dead letters that are kept, the newest ones; None: any number.
+        dead_letters_for: Seconds that a dead letter is kept; None: for ever.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -48,17 +108,28 @@ class Settings:
     sweep_interval: float = 1.0
     burst: int = 100
     burst_seconds: float = 0.25
-    on_lease_lost: str = "warn"
+    on_lease_lost: OnLeaseLost = "warn"
     tuning: bool = True
     max_lost: int = 3
-    on_retry: str = "hold"
-    on_failure: str = "continue"
-    eta: str = "at_due"
-    on_duplicate: str = "return_existing"
+    on_retry: OnRetry = "hold"
+    max_hold: float | None = None
+    on_failure: OnFailure = "continue"
+    block_for: float | None = None
+    break_after: str | None = None
+    eta: Eta = "at_due"
+    on_duplicate: OnDuplicate = "return_existing"
     concurrency: int = 1
-    max_depth: None = None
-    overflow: None = None
+    max_depth: int | None = None
+    overflow: Overflow = "raise"
     rate: None = None
+    dead_letters_max: int | None = 10_000
+    dead_letters_for: float | None = 30 * 86_400.0
+
+    @property
+    def letters_kept(self) -> tuple[int, int]:
+        """Return the number of dead letters that are kept, and for how many microseconds."""
+        most, seconds = self.dead_letters_max, self.dead_letters_for
+        return NO_LIMIT if most is None else most, NO_LIMIT if seconds is None else int(seconds * 1_000_000)
 
     @property
     def ttl_ms(self) -> int:
@@ -76,7 +147,10 @@ OPTIONS = {
     f"group_{name}": name
     for name in (
         "on_retry",
+        "max_hold",
         "on_failure",
+        "block_for",
+        "break_after",
         "max_lost",
         "eta",
         "on_duplicate",
@@ -89,7 +163,7 @@ OPTIONS = {
 
 
 #: Options that allow one value so far: messages do not list them.
-SINGLE = frozenset({"on_retry", "eta", "on_duplicate", "concurrency", "max_depth", "overflow", "rate"})
+SINGLE = frozenset({"concurrency", "rate"})
 
 
 def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
@@ -99,6 +173,22 @@ def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str 
         return None if fits else f"{'a whole' if kind is int else 'a'} number from {least:g} on"
 
     return check
+
+
+def _limit(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
+    check = _number(kind, least)
+
+    def check_limit(value: Any) -> str | None:
+        wanted = None if value is None else check(value)
+        return wanted and f"{wanted}, or None for no limit"
+
+    return check_limit
+
+
+def _break_after(value: Any) -> str | None:
+    fits = value is None or (isinstance(value, str) and Breaker.parse(value) is not None)
+    wanted = "'failures/window' or 'failures/window/pause', such as '5/60s' or '5/10m/30s' (s, m or h, from 0.1s on)"
+    return None if fits else f"{wanted}, or None for no limit"
 
 
 def _choice(*values: object) -> Callable[[Any], str | None]:
@@ -134,17 +224,22 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "sweep_interval": _number(float, 0.05),
     "burst": _number(int, 1),
     "burst_seconds": _number(float, 0),
-    "on_lease_lost": _choice("warn", "terminate"),
+    "on_lease_lost": _choice(*get_args(OnLeaseLost)),
     "tuning": _choice(True, False),
     "max_lost": _number(int, 1),
-    "on_retry": _only("hold"),
-    "on_failure": _choice("continue", "dead_letter", "block", "cancel_rest"),
-    "eta": _only("at_due"),
-    "on_duplicate": _only("return_existing"),
+    "on_retry": _choice(*get_args(OnRetry)),
+    "on_failure": _choice(*get_args(OnFailure)),
+    "max_hold": _limit(float, 0),
+    "block_for": _limit(float, 0.1),
+    "break_after": _break_after,
+    "eta": _choice(*get_args(Eta)),
+    "on_duplicate": _choice(*get_args(OnDuplicate)),
     "concurrency": _only(1),
-    "max_depth": _only(None),
-    "overflow": _only(None),
+    "max_depth": _limit(int, 1),
+    "overflow": _choice(*get_args(Overflow)),
     "rate": _only(None),
+    "dead_letters_max": _limit(int, 1),
+    "dead_letters_for": _limit(float, 1),
 }
 
 
@@ -215,6 +310,12 @@ def check_number(name: str, value: Any, least: int) -> None:
         InvalidOption: The message quotes the value and says what fits.
     """
     if wanted := _number(int, least)(value):
+        raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Check a span that a caller gives, see `check_number`."""
+    if wanted := _number(float, 0)(value):
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 

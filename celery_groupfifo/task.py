@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery, Task
+from celery.exceptions import Retry
 
-from celery_groupfifo.errors import GroupLeaseLost
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, GroupLeaseLost, InvalidOption
 from celery_groupfifo.gate.gate import gate_of
-from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.install import install
-from celery_groupfifo.sending.context import continued
+from celery_groupfifo.sending.context import Continuation, continued
 from celery_groupfifo.sending.grouping import check_spec
 from celery_groupfifo.sending.options import check_task
+from celery_groupfifo.sending.short_way import MARK, send
+from celery_groupfifo.settings import Eta, OnDuplicate, OnFailure, OnRetry, Overflow
+
+if TYPE_CHECKING:
+    from celery.result import AsyncResult
+
+
+#: Seconds that `rate_limited` takes at most: Celery can't write later times.
+LONGEST_WAIT = 3_000_000_000
+#: From Celery 5.6 on a send ends with this RuntimeError when Celery can't subscribe to the task's result.
+_NO_RESULTS = "Retry limit exceeded while trying to reconnect"
 
 
 class GroupRun:
@@ -30,7 +41,7 @@ class GroupRun:
     """
 
     @classmethod
-    def of(cls, task: Task) -> GroupRun | None:
+    def of(cls, task: Task[..., Any]) -> GroupRun | None:
         """Return the group of a task's run in progress, of any class; None in a run without one.
 
         Args:
@@ -38,13 +49,14 @@ class GroupRun:
         """
         request = task.request
         run = None if request.is_eager else continued(request.id)
-        return None if run is None else cls(task.app, run.ticket, run.key, request.retries)
+        return None if run is None else cls(task, run)
 
-    def __init__(self, app: Celery, ticket: Ticket, key: str, retries: int) -> None:
-        self._app, self._ticket = app, ticket
-        self.key = key
+    def __init__(self, task: Task[..., Any], run: Continuation) -> None:
+        self._task, self._run = task, run
+        self._ticket = ticket = run.ticket
+        self.key = run.key
         self.fence = ticket.fence
-        self.attempt = retries + 1
+        self.attempt: int = task.request.retries + 1
         self.lost = ticket.lost
         self.enqueued_at = datetime.fromtimestamp(ticket.parked_us / 1_000_000, timezone.utc)
 
@@ -55,7 +67,7 @@ class GroupRun:
         Raises:
             GateUnavailable: Redis can't be reached.
         """
-        return gate_of(self._app).lease(self._ticket) or 0.0
+        return gate_of(self._task.app).lease(self._ticket) or 0.0
 
     def check(self) -> None:
         """Check that this run still holds its group.
@@ -64,11 +76,36 @@ class GroupRun:
             GroupLeaseLost: It does not: another run may have begun.
             GateUnavailable: Redis can't be reached.
         """
-        if gate_of(self._app).lease(self._ticket) is None:
+        if gate_of(self._task.app).lease(self._ticket) is None:
             raise GroupLeaseLost(
                 f"The lease of task {self._ticket.id} (group {self.key!r}, fence {self.fence}) is lost: "
                 "another run may have begun. Stop, and change nothing more."
             )
+
+    def rate_limited(self, seconds: float) -> NoReturn:
+        """End this run and let the group wait, as another system takes no more for now ("429 Too Many Requests").
+
+        The task keeps its place and runs again after that time, under a new fence. It is no retry: `attempt`,
+        `request.retries` and `max_retries` stay as they are. No slot is held meanwhile, and other groups go on.
+
+        Args:
+            seconds: Until the task may run again, from 0.
+
+        Raises:
+            Retry: Always: Celery ends the run with it, in the state RETRY.
+            InvalidOption: The seconds are no number from 0 to 3,000,000,000 (some 95 years).
+            GroupFifoError: The run is not in progress in this thread.
+        """
+        is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if not (is_number and 0 <= seconds <= LONGEST_WAIT):
+            raise InvalidOption(f"rate_limited({seconds!r}): give the seconds to wait, from 0 to {LONGEST_WAIT:,}.")
+        request = self._task.request
+        if continued(request.id) is not self._run:
+            raise GroupFifoError("rate_limited() ends the run in progress: call it in the task, in its own thread.")
+        again = self._task.signature_from_request(request, countdown=seconds, retries=request.retries)
+        with self._run.repeating():
+            again.apply_async()
+        raise Retry(f"The group waits for {seconds:g} s: the run was rate limited.", when=seconds, sig=again)
 
     def __repr__(self) -> str:
         return f"<GroupRun {self.key!r} fence={self.fence} attempt={self.attempt} lost={self.lost}>"
@@ -84,7 +121,7 @@ class _OnCommit:
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, task: Any, owner: type[Task]) -> Any:
+    def __get__(self, task: Any, owner: type[Task[..., Any]]) -> Any:
         from celery.fixups.django import DjangoFixup  # inside, as it loads Celery's worker
 
         app = owner._app  # not `app`, which would bind a class without one to the current app
@@ -104,8 +141,24 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         acks_late: The gate runs a task again only when its worker was lost.
         reject_on_worker_lost: The same when a child of the pool is killed; `group_max_lost` bounds it.
         group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
+        group_on_retry: `hold`: the group waits for a retry, which keeps its place; `release`: the group goes on at
+            once, and the retry joins the tail of its line when it is due; None: `groupfifo_on_retry`.
+        group_max_hold: Seconds that the group waits for the retries of one task, in all: a retry that needs more is a
+            final failure; None: `groupfifo_max_hold`.
         group_on_failure: The policy of the group after a final failure: `continue`, `dead_letter`, `block` or
             `cancel_rest`; None: `groupfifo_on_failure`.
+        group_block_for: Seconds after which a block ends by itself, and the group goes on without the failed task;
+            None: `groupfifo_block_for`.
+        group_break_after: `"5/60s"`: the fifth final failure of the group within 60 s halts it for 60 s, or for 10 s
+            with `"5/60s/10s"`; then one task runs as a probe; None: `groupfifo_break_after`.
+        group_eta: `at_due`: a task with an ETA joins the line when it is due; `reject`: an ETA in the future raises
+            `InvalidOption`; None: `groupfifo_eta`.
+        group_on_duplicate: For an id that is parked or running already. `return_existing`: the call returns that
+            task's result; `raise`: it raises `DuplicateTask`; `replace`: a parked task gets the call's arguments and
+            keeps its place, else `DuplicateTask`; None: `groupfifo_on_duplicate`.
+        group_max_depth: Parked tasks that a group may have; None: `groupfifo_max_depth`.
+        group_overflow: For a task beyond. `raise`: the call raises `GroupFull`; `drop_new`: it becomes REVOKED;
+            `drop_oldest`: the group's oldest parked task does; None: `groupfifo_overflow`.
         delay_on_commit: With Django: `delay` when the database transaction is committed, and not at all when it is
             rolled back. A group's order is that of the commits, and within a transaction that of the calls.
         apply_async_on_commit: The same for `apply_async`.
@@ -116,9 +169,67 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     acks_late = True
     reject_on_worker_lost = True
     group_max_lost: int | None = None
-    group_on_failure: str | None = None
+    group_on_retry: OnRetry | None = None
+    group_max_hold: float | None = None
+    group_on_failure: OnFailure | None = None
+    group_block_for: float | None = None
+    group_break_after: str | None = None
+    group_eta: Eta | None = None
+    group_on_duplicate: OnDuplicate | None = None
+    group_max_depth: int | None = None
+    group_overflow: Overflow | None = None
     delay_on_commit = _OnCommit()
     apply_async_on_commit = _OnCommit()
+
+    if TYPE_CHECKING:
+
+        def apply_async(
+            self,
+            args: Sequence[Any] | None = None,
+            kwargs: Mapping[str, Any] | None = None,
+            *,
+            group_key: str | None = None,
+            group_max_lost: int | None = None,
+            group_on_retry: OnRetry | None = None,
+            group_max_hold: float | None = None,
+            group_on_failure: OnFailure | None = None,
+            group_block_for: float | None = None,
+            group_break_after: str | None = None,
+            group_eta: Eta | None = None,
+            group_on_duplicate: OnDuplicate | None = None,
+            group_max_depth: int | None = None,
+            group_overflow: Overflow | None = None,
+            **options: Any,
+        ) -> AsyncResult[Any]:
+            """Send the task, as Celery's own method does, with options of its group."""
+
+    else:
+
+        def apply_async(
+            self,
+            args: Any = None,
+            kwargs: Any = None,
+            task_id: str | None = None,
+            producer: Any = None,
+            link: Any = None,
+            link_error: Any = None,
+            shadow: str | None = None,
+            **options: Any,
+        ) -> Any:
+            plainly = super().apply_async
+            try:
+                if producer or link or link_error or shadow:
+                    return plainly(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+                return send(self, plainly, args, kwargs, task_id, options)
+            except RuntimeError as error:
+                if error.__cause__ is None or _NO_RESULTS not in str(error):
+                    raise
+                raise GateUnavailable(
+                    f"{self.name} was not sent, because the result backend can't be reached: {error.__cause__} "
+                    "Start it, or set ignore_result=True where nobody reads results."
+                ) from error
+
+        setattr(apply_async, MARK, True)
 
     @classmethod
     def bind(cls, app: Celery) -> Any:

@@ -90,7 +90,8 @@ class Crew:
         """Start Flower and return its URL."""
         port = self._options.flower_port
         command = ["-m", "celery", "-A", _APP, "flower", f"--port={port}", "--address=127.0.0.1"]
-        self.flower = self._start("flower", command)
+        # Its buttons need no login: it is for this machine alone.
+        self.flower = self._start("flower", command, FLOWER_UNAUTHENTICATED_API="1")
         return f"http://127.0.0.1:{port}"
 
     def check(self) -> None:
@@ -123,6 +124,6 @@ class Crew:
     def _everybody(self) -> list[Process]:
         return [*self.producers, *self.workers, *([self.flower] if self.flower else [])]
 
-    def _start(self, name: str, command: list[str]) -> Process:
+    def _start(self, name: str, command: list[str], **more: str) -> Process:
         log: Path = self._options.directory / f"{name}.log"
-        return Process(name, command, log, self._environment)
+        return Process(name, command, log, {**self._environment, **more})

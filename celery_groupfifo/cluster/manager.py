@@ -16,6 +16,7 @@ from celery import Celery
 from celery_groupfifo.cluster.instance import Instance
 from celery_groupfifo.cluster.processes import table
 from celery_groupfifo.errors import GroupFifoError
+from celery_groupfifo.masks import masked, variable_of
 
 #: Seconds that a worker has to start, also on a loaded machine.
 START_SECONDS = 60.0
@@ -235,8 +236,14 @@ class Cluster:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> ClusterError:
-        url = self.app.connection_for_write().as_uri()
-        return ClusterError(f"The broker at {url} can't be reached: {error}. Start it, or tell the app where it is.")
+        url = self.app.conf.broker_write_url
+        variable = variable_of(url)
+        remedy = (
+            f"set {variable}, which names it" if variable else "tell the app where it is (REDIS_URL of the demo's app)"
+        )
+        return ClusterError(
+            f"The broker at {masked(url)} can't be reached: {str(error).rstrip('.')}. Start it, or {remedy}."
+        )
 
 
 def _names(instances: Sequence[Instance]) -> str:

@@ -295,7 +295,7 @@ def _use(url: str, source: str) -> Server:
             info = client.info("server")
     except (redis.RedisError, ValueError) as error:
         raise EmbeddedServerError(
-            f"The Redis server at {masked(url)} ({source}) does not answer: {error}. "
+            f"The Redis server at {masked(url)} ({source}) does not answer: {str(error).rstrip('.')}. "
             f"Start it, correct the URL, or unset {URL_VARIABLE} to have one started."
         ) from error
     name, version = "Valkey", info.get("valkey_version")
