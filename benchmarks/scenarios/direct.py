@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import count
 from select import select
 from typing import Any
 
@@ -14,8 +15,8 @@ from benchmarks.producer import SECOND
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Entry, Finish, Ticket
+from celery_groupfifo.gate.packing import ScriptArguments
 from celery_groupfifo.gate.pipelined import Pipelined
-from celery_groupfifo.gate.store import ScriptArguments
 
 QUEUE = "celery"
 #: First number of the groups that wait beside the measured ones.
@@ -32,17 +33,19 @@ class DirectGate:
         self._client: Any = bench.client
         self.gate = build_gate(app, "groupfifo-bench")
         self._lists = [(quote(QUEUE), QUEUE)]
+        self._lanes = map(str, count())
         self._line = Pipelined.open(self.gate.store, ("begin", "finish"))
 
-    def receive(self, count: int) -> list[tuple[Ticket, str]]:
+    def receive(self, most: int) -> list[tuple[Ticket, str]]:
         """Pop up to so many tickets from the queue, each with the key of its group."""
-        return [_ticket(message) for message in self._client.rpop(QUEUE, count) or ()]
+        return [_ticket(message) for message in self._client.rpop(QUEUE, most) or ()]
 
     def begin(self, received: Sequence[tuple[Ticket, str]]) -> list[tuple[Ticket, str]]:
         """Begin tickets, in one write as a worker's finishes go out; see `Gate`. Returns them with their fences."""
-        calls = [self.gate.begin_call(ticket, _OWNER, self.gate.call_name()) for ticket, _ in received]
+        held = [(ticket._replace(lane=next(self._lanes)), key) for ticket, key in received]
+        calls = [self.gate.begin_call(ticket, _OWNER, self.gate.call_name()) for ticket, _ in held]
         runs = []
-        for (ticket, key), reply in zip(received, self._ask([("begin", call) for call in calls]), strict=True):
+        for (ticket, key), reply in zip(held, self._ask([("begin", call) for call in calls]), strict=True):
             begun = self.gate.granted(ticket, reply)
             assert begun is not None
             runs.append((begun, key))
@@ -51,12 +54,13 @@ class DirectGate:
     def finish(self, runs: Sequence[tuple[Ticket, str]], take: bool = False) -> list[tuple[Ticket, str]]:
         """Finish runs in one write; see `Gate`. Returns the tickets that were taken."""
         calls = [
-            Finish(ticket, key, _OWNER, "lists" if take else "none", self._lists, str(caller), self.gate.call_name())
-            for caller, (ticket, key) in enumerate(runs)
+            Finish(ticket, _OWNER, "lists" if take else "none", self._lists, self.gate.call_name(), extends=False)
+            for ticket, _ in runs
         ]
         answers = [self.gate.finished(reply) for reply in self._ask([self.gate.finish_call(call) for call in calls])]
         assert not any(answer.stale for answer in answers)
-        return [_run(answer.taken, answer.fence) for answer in answers if answer.taken is not None]
+        pairs = zip(runs, answers, strict=True)
+        return [_run(answer.taken, answer.fence, run.lane) for (run, _), answer in pairs if answer.taken is not None]
 
     def _ask(self, calls: Sequence[tuple[str, ScriptArguments]]) -> list[Any]:
         sent = self._line.send([self.gate.store.command(script, call) for script, call in calls])
@@ -76,7 +80,7 @@ class DirectGate:
         front, _, message = text.partition(b"\n")
         cut = int(front.split(b" ")[3])
         entry = Entry(ticket.id, key, quote(QUEUE), QUEUE, cut, message, _AN_HOUR_MS)
-        call = Finish(ticket, key, _OWNER, caller="0", call=self.gate.call_name(), continuation=entry)
+        call = Finish(ticket, _OWNER, call=self.gate.call_name(), continuation=entry)
         assert not self.gate.finish(call).stale
 
 
@@ -99,6 +103,6 @@ def _ticket(message: bytes) -> tuple[Ticket, str]:
     return ticket, headers[KEY_HEADER]
 
 
-def _run(message: bytes, fence: int) -> tuple[Ticket, str]:
+def _run(message: bytes, fence: int, lane: str) -> tuple[Ticket, str]:
     ticket, key = _ticket(message)
-    return ticket.begun(fence), key
+    return ticket._replace(fence=fence, lane=lane), key

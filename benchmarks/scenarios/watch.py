@@ -21,8 +21,8 @@ Progress = Callable[[], int]
 
 
 def finished_runs(client: redis.Redis) -> Progress:
-    """Return the progress by the gate's own count."""
-    return lambda: int(client.hget("{groupfifo:0}:stats", "runs_finished") or 0)
+    """Return the progress by the gate's own count of tasks that ended."""
+    return lambda: int(client.hget("{groupfifo:0}:stats", "tasks_finished") or 0)
 
 
 def acknowledged(client: redis.Redis) -> Progress:
