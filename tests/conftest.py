@@ -11,12 +11,13 @@ import pytest
 import redis
 
 from celery_groupfifo.testing import embedded
-from tests.databases import Database
-from tests.gate.support import World
-from tests.needs import need
+from tests.support.databases import Database
+from tests.support.needs import need
+from tests.support.places import TESTS
+from tests.support.rabbitmq import rabbitmq as rabbitmq
+from tests.support.rabbitmq import rabbitmq_url as rabbitmq_url
+from tests.support.world import World
 from tests.tiers import TIERS, Tier, holds, tier_of
-
-TESTS = Path(__file__).resolve().parent
 
 #: What tests with a marker need of this machine: one of these programs.
 NEEDED = {"rabbitmq": ("rabbitmq-server",), "tls": ("redis-server", "valkey-server")}
@@ -27,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--nodes",
         choices=["local", "docker"],
         default="local",
-        help="where tests/e2e run brokers and workers: processes of this machine (default), or containers",
+        help="where tests/workers/nodes run brokers and workers: processes of this machine (default), or containers",
     )
     parser.addoption(
         "--tier",

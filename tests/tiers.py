@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from pathlib import PurePosixPath
 
 
 class Tier(Enum):
@@ -26,84 +27,93 @@ TIERS = {
     "rest": frozenset({Tier.REST}),
 }
 
-FAST = ("unit", "mutants", "lua", "gate")
-#: They start servers or proxies, or take their time.
-MAIN = (
-    *(
-        f"gate/test_{name}"
-        for name in ("acl", "address_list", "connections", "failover", "outbox", "state_machine", "store_errors")
-    ),
-    "gate/test_sweeper",
-    "unit/test_embedded",
-    "unit/test_loop",
-)
-REST = (
-    "brokers/test_channel_errors",
-    "brokers/test_order",
-    "brokers/test_publisher",
-    "brokers/test_routes",
-    "chaos",
-    "cli/test_passwords",
-    "cluster",
-    "conformance",
-    "docs/test_tutorial",
-    "e2e/test_demo",
-    "e2e/test_faults",
-    "e2e/test_nodes",
-    "e2e/test_two_workers",
-    "flower/test_browser",
-    "flower/test_metrics",
-    "flower/test_tasks_live",
-    "gate/test_exploration",
-    "gate/test_sentinel",
-    "groups/test_doctor",
-    "groups/test_inspect",
-    "groups/test_size",
-    "integration",
-    "metrics/test_worker",
-    "stalls/test_dead_connections",
-    "stalls/test_due",
-    "stalls/test_elsewhere",
-    "stalls/test_hang",
-    "stalls/test_left_behind",
-    "stalls/test_queues",
-    "stalls/test_reconnects",
-    "stalls/test_refused",
-    "stalls/test_soft_shutdown",
-    "worker/test_reconnect",
-    "worker/test_servers",
-    "worker/test_shutdown",
-    "worker/test_tls",
-)
-#: One of each kind of what takes long, so that each promise of docs/guarantees.md has one test here.
-SAMPLES = (
-    "chaos/test_kills.py::test_a_producer_that_is_killed_leaves_nothing_half_done",
-    "chaos/test_kills.py::test_six_kills_of_three_workers",
-    "chaos/test_verdict",
-    "gate/test_exploration.py::test_without_faults",
-)
-
-#: Beginnings of test ids below tests/, and the tier; the longest that fits counts, and without any it is the main one.
-PLACES = {
-    place: tier
-    for tier, places in ((Tier.FAST, FAST), (Tier.MAIN, (*MAIN, *SAMPLES)), (Tier.REST, REST))
-    for place in places
+#: By kind, the folders of tests/.
+KINDS = {
+    "unit": Tier.FAST,
+    "gate": Tier.FAST,
+    "workers": Tier.MAIN,
+    "faults": Tier.REST,
+    "programs": Tier.MAIN,
+    "compatibility": Tier.REST,
+    "project": Tier.FAST,
 }
-
+#: Subjects, files and tests whose tier is another than that of what is around them.
+EXCEPTIONS = {
+    Tier.FAST: ("gate/servers/test_server_kind.py",),
+    Tier.MAIN: (
+        # They start servers, proxies or type checkers, or take their time.
+        "gate/brokers",
+        "gate/groups",
+        "gate/metrics",
+        "gate/scripts/test_acl.py",
+        "gate/scripts/test_state_machine.py",
+        "gate/servers",
+        "gate/worker/test_outbox.py",
+        "gate/worker/test_sweeper.py",
+        "project/docs",
+        "unit/test_loop.py",
+        "unit/test_loop_connection.py",
+        # One of each kind of what takes long, so that each promise of docs/guarantees.md has one test here.
+        "faults/chaos/test_kills.py::test_a_producer_that_is_killed_leaves_nothing_half_done",
+        "faults/chaos/test_kills.py::test_six_kills_of_three_workers",
+        "faults/chaos/test_verdict.py",
+        "faults/stalls/test_late_tasks.py",
+        "faults/stalls/test_own_pool.py",
+        "faults/stalls/test_raising.py",
+        "faults/stalls/test_replaced.py",
+        "faults/stalls/test_retries.py",
+        "faults/stalls/test_suspend.py",
+        "gate/scripts/test_exploration.py::test_without_faults_nothing_needs_a_sweep_or_a_rerelease",
+        # `make` leaves them out of all tiers: they have an environment of their own.
+        "compatibility/ecosystem",
+    ),
+    Tier.REST: (
+        "gate/brokers/test_publisher.py",
+        "gate/groups/test_size.py",
+        "gate/scripts/test_exploration.py",
+        "gate/servers/test_sentinel.py",
+        "gate/servers/test_sentinel_settings.py",
+        "programs/cli/test_passwords.py",
+        "programs/cluster",
+        "programs/demo",
+        "programs/flower/test_browser.py",
+        "programs/flower/test_browser_actions.py",
+        "programs/flower/test_metrics.py",
+        "programs/flower/test_tasks_live.py",
+        "project/docs/test_tutorial.py",
+        "project/docs/test_types.py",
+        "project/examples",
+        "project/release",
+        "workers/brokers/test_channel_errors.py",
+        "workers/brokers/test_order.py",
+        "workers/brokers/test_routes.py",
+        "workers/groups/test_doctor.py",
+        "workers/groups/test_inspect.py",
+        "workers/metrics",
+        "workers/nodes/test_faults.py",
+        "workers/nodes/test_nodes.py",
+        "workers/nodes/test_two_workers.py",
+        "workers/servers",
+        "workers/stops",
+    ),
+}
+#: Folders, files and tests, as a test id names them below tests/; the closest to a test counts.
+PLACES = KINDS | {place: tier for tier, places in EXCEPTIONS.items() for place in places}
 
 #: Pools of a worker whose tests are in the last tier; all pools do the same in others' places.
 SELDOM = re.compile(r"\[(.*-)?(gevent|eventlet|solo|untuned)[-\]]")
+POOLED = "tests/workers/"
 
 
 def tier_of(test: str) -> Tier:
-    """Return the tier of a test id."""
-    fitting = [place for place in PLACES if test.startswith(f"tests/{place}")]
-    tier = PLACES[max(fitting, key=len)] if fitting else Tier.MAIN
-    return Tier.REST if tier is Tier.MAIN and test.startswith("tests/worker/") and SELDOM.search(test) else tier
+    """Return the tier of a test id, a file or a folder."""
+    file, _, name = test.removeprefix("tests/").partition("::")
+    around = [f"{file}::{name.partition('[')[0]}", file, *map(str, PurePosixPath(file).parents)]
+    tier = next((PLACES[place] for place in around if place in PLACES), Tier.MAIN)
+    return Tier.REST if tier is Tier.MAIN and test.startswith(POOLED) and SELDOM.search(test) else tier
 
 
 def holds(path: str, tiers: frozenset[Tier]) -> bool:
     """Return whether tests of these tiers may be in a folder or a file, by its path from tests/ on."""
-    stem = path.removesuffix(".py").removeprefix("tests/")
-    inside = {tier for place, tier in PLACES.items() if place.startswith(stem)}
-    return bool(tiers & {tier_of(f"tests/{stem}"), *inside}) or (Tier.REST in tiers and stem.startswith("worker"))
+    inside = {tier for place, tier in PLACES.items() if f"tests/{place}".startswith((f"{path}/", f"{path}::"))}
+    return bool(tiers & {tier_of(path), *inside}) or (Tier.REST in tiers and f"{path}/".startswith(POOLED))

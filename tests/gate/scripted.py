@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from celery_groupfifo.gate.keys import Keys
+from celery_groupfifo.gate.keys import Keys, quote
+from celery_groupfifo.gate.model import Bound
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
-from tests.gate.support import TTL_MS, World, make_entry
+from celery_groupfifo.settings import Breaker, Overflow
+from tests.support.world import TTL_MS, World, make_entry
 
 Call = Callable[[], Any]
 
@@ -43,6 +45,25 @@ def _park(world: World) -> Call:
 
 def _park_delayed(world: World) -> Call:
     entry, number = make_entry(world.gate, "a", delay=1000), world.gate.number()
+    return lambda: world.gate.park(entry, number)
+
+
+def _park_full(overflow: Overflow) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        for id in ("x", "y"):
+            world.park(id)
+        entry = make_entry(world.gate, "a", bound=Bound(2 if overflow == "raise" else 1, overflow))
+        number = world.gate.number()
+        return lambda: world.gate.park(entry, number)
+
+    return prepare
+
+
+def _exchange(world: World) -> Call:
+    world.run("x")
+    world.park("a")
+    entry, number = make_entry(world.gate, "a", body="new"), world.gate.number()
+    entry.on_duplicate = "replace"
     return lambda: world.gate.park(entry, number)
 
 
@@ -79,6 +100,16 @@ def _finish_continued(world: World) -> Call:
     return lambda: world.gate.finish(call)
 
 
+def _finish_rejoining(delay: int) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        ticket = world.run("a", "A")
+        world.park("a2", "A")
+        call = world.holding(ticket, delay, "A", rejoins=True, take="lists", lists=world.lists("q", "q2"))
+        return lambda: world.gate.finish(call)
+
+    return prepare
+
+
 def _finish_replaced(world: World) -> Call:
     ticket = world.run("a")
     world.replace("a", delay=1000)
@@ -96,6 +127,29 @@ def _fail(policy: str) -> Callable[[World], Call]:
     return prepare
 
 
+def _fail_for_a_time(world: World) -> Call:
+    ticket = world.run("a")
+    call = world.failing(ticket, "g", "block", 1000)
+    return lambda: world.gate.finish(call)
+
+
+def _fail_counted(most: int) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        ticket = world.run("a")
+        call = world.failing(ticket, "g", "continue", breaker=Breaker(most, 60_000, 1000))
+        return lambda: world.gate.finish(call)
+
+    return prepare
+
+
+def _advance_blocked(world: World) -> Call:
+    ticket = world.run("a")
+    world.park("b")
+    world.fail(ticket, lasts=1000)
+    world.tick(1000)
+    return lambda: world.gate._advance(world.keys, [("b g a", quote("g"))], world.lists("q"))
+
+
 def _fail_replaced(world: World) -> Call:
     ticket = world.run("a")
     world.replace("a", delay=1000)
@@ -109,7 +163,7 @@ def _cancel(world: World) -> Call:
     world.park("c")
     world.gate.finish(world.failing(ticket, "g", "cancel_rest"))
     keys, member = world.keys, f"d g {ticket.fence}"
-    more = [keys.cancelled("g", ticket.fence), keys.answer("x"), keys.group("g")]
+    more = [keys.cut_off(quote("g"), ticket.fence), keys.answer("x"), keys.line(quote("g"))]
     return lambda: world.gate.store.run("cancel", keys, more, [member, 1, "g", 1, 1000])
 
 
@@ -117,7 +171,7 @@ def _renew(world: World) -> Call:
     ticket = world.run("a")
     world.finish(world.run("b", "B"), "B")
     world.tick(1000)
-    return lambda: world.gate.renew("w1", [ticket])
+    return lambda: world.gate.renew(quote("w1"), [ticket])
 
 
 def _lease(world: World) -> Call:
@@ -142,12 +196,19 @@ def _sweep(world: World) -> Call:
     return lambda: world.sweep(world.lists("q")).next_due
 
 
+def _reclaim(world: World) -> Call:
+    world.run("lost", "L")
+    world.tick(TTL_MS)
+    world.redis.zrem(world.keys.due, "w w1")
+    return lambda: bool(world.gate.reclaim(world.keys, quote("w1"), quote("w2"), world.lists("q"))) and False
+
+
 def _advance(*queues: str) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         for id, key in (("a", "A"), ("b", "B")):
             world.park(id, key, delay=1000)
         world.tick(1000)
-        members = [("e A a", "A"), ("e B b", "B")]
+        members = [("e A a", quote("A")), ("e B b", quote("B"))]
         return lambda: world.gate._advance(world.keys, members, world.lists(*queues))
 
     return prepare
@@ -166,7 +227,7 @@ def _rerelease(world: World) -> Call:
     world.park("b", "B")
     world.redis.delete("q")
     world.tick(GRACE_MS + 1)
-    return lambda: bool(world.gate.rerelease(world.keys, "q", "w1")) and False  # a repeated call counts none
+    return lambda: bool(world.gate.rerelease(world.keys, "q", quote("w1"))) and False  # a repeated call counts none
 
 
 def _elsewhere(world: World) -> Call:
@@ -174,7 +235,7 @@ def _elsewhere(world: World) -> Call:
     entry.queue, entry.list_key = "*away", None
     world.gate.park(entry, world.gate.number())
     world.tick(GRACE_MS + 1)
-    return lambda: bool(world.gate.rerelease(world.keys, "*away", "w1", rereleases=1)) and False
+    return lambda: bool(world.gate.rerelease(world.keys, "*away", quote("w1"), rereleases=1)) and False
 
 
 def _revoke(world: World) -> Call:
@@ -186,15 +247,23 @@ def _revoke(world: World) -> Call:
 CASES = [
     Case("park", _park),
     Case("park", _park_delayed, "delayed"),
+    Case("park", _park_full("raise"), "bounded"),
+    Case("park", _park_full("drop_oldest"), "dropping"),
     Case("park", _replace, "replacing"),
+    Case("exchange", _exchange, "replacing"),
     Case("begin", _begin),
     Case("finish", _finish("lists"), "lists"),
     Case("finish", _finish("own"), "own"),
     Case("finish", _finish("none"), "none"),
     Case("finish", _finish_held, "held"),
     Case("finish", _finish_continued, "continued"),
+    Case("finish", _finish_rejoining(0), "rejoining"),
+    Case("finish", _finish_rejoining(1000), "rejoining later"),
     Case("finish", _finish_replaced, "replaced"),
     Case("fail", _fail("block"), "block"),
+    Case("fail", _fail_for_a_time, "block for a time"),
+    Case("fail", _fail_counted(1), "breaker opens"),
+    Case("fail", _fail_counted(2), "breaker counts"),
     Case("fail", _fail("dead_letter"), "dead_letter"),
     Case("fail", _fail("cancel_rest"), "cancel_rest"),
     Case("fail", _fail_replaced, "replaced"),
@@ -203,8 +272,10 @@ CASES = [
     Case("lease", _lease),
     Case("surrender", _surrender),
     Case("sweep", _sweep),
+    Case("reclaim", _reclaim),
     Case("advance", _advance("q")),
     Case("advance", _advance(), "to publish"),
+    Case("advance", _advance_blocked, "block"),
     Case("heads", _heads),
     Case("rerelease", _rerelease),
     Case("rerelease", _elsewhere, "to publish"),

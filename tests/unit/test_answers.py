@@ -12,7 +12,7 @@ import pytest
 
 from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.pools import Prefork, Threads
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 class Loop:

@@ -17,12 +17,13 @@ from celery_groupfifo.worker import events
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.gate_call import GateCall
+from celery_groupfifo.worker.lanes import Lanes
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.renewer import Renewer
 from celery_groupfifo.worker.run import Disposition, Run, Runs, State
+from tests.support.waiting import until
 from tests.unit.test_run import WAYS, Request, make_run, step
-from tests.waiting import until
 
 
 class Parts(SimpleNamespace):
@@ -57,7 +58,7 @@ class Worker:
             stopping=False,
             events=events.Events(consumer, self.soon.append, lambda call: call()),
             gate=SimpleNamespace(
-                settings=SimpleNamespace(on_lease_lost="warn"),
+                settings=SimpleNamespace(on_lease_lost="warn", lease_ttl=3.0),
                 releaser=SimpleNamespace(takes=True),
                 call_name=lambda: "c",
                 finish_call=lambda finish: ("finish", ("k", [], [])),
@@ -68,6 +69,8 @@ class Worker:
             pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
             loop=SimpleNamespace(is_main=False),
             answers=SimpleNamespace(in_thread=False),
+            renewer=SimpleNamespace(renewed=0.0),
+            lanes=Lanes(),
         )
         self.member, self.endings = member, Endings(member)
         member.receiver = Receiver(member)
@@ -77,7 +80,7 @@ class Worker:
         self.calls.append(call)
 
     def add(self, fence: int, state: State = State.STARTED) -> Run:
-        run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence}")
+        run = make_run(header=f"gf ns:0 {fence} 0 5 id{fence} g")
         for each in WAYS[state]:
             assert step(run, each)
         run.let_go()
@@ -193,7 +196,7 @@ def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
 ) -> None:
     handed: list[tuple[bytes, int]] = []
     worker.member.gate.finished = lambda reply: Finished(False, taken, 9)
-    worker.member.receiver = SimpleNamespace(hand_off=lambda raw, fence, delivery, since: handed.append((raw, fence)))
+    worker.member.receiver = SimpleNamespace(hand_off=lambda raw, fence, *_: handed.append((raw, fence)))
     run = worker.add(1)
     run.disposition = Disposition.ACK
     worker.endings.settle(run)

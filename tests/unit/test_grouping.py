@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
 import pytest
 from celery import Celery
+from hypothesis import given
+from hypothesis import strategies as st
 
 from celery_groupfifo import GroupFifoTask, InvalidGroupKey, InvalidOption, MissingGroupKey
-from celery_groupfifo.sending.grouping import checked_key, group_key, is_grouped
+from celery_groupfifo.sending.grouping import _Shape, _values, checked_key, group_key, is_grouped
 
 
 def task_with(spec: Any, fun: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -204,3 +207,27 @@ def test_which_tasks_are_grouped() -> None:
     assert is_grouped(keyed)
     assert not is_grouped(plain)
     assert not is_grouped(None)
+
+
+def _none() -> None: ...
+def _few(a: Any, b: Any = 1) -> None: ...
+def _named(a: Any, *, b: Any, c: Any = 2) -> None: ...
+def _rest(a: Any, *b: Any, c: Any = 2) -> None: ...
+def _words(a: Any, **b: Any) -> None: ...
+def _first(a: Any, b: Any = 1, /, c: Any = 2) -> None: ...
+
+
+@pytest.mark.parametrize("function", [_none, _few, _named, _rest, _words, _first])
+@given(
+    args=st.lists(st.integers(), max_size=4).map(tuple),
+    kwargs=st.dictionaries(st.sampled_from("abcd"), st.integers(), max_size=3),
+)
+def test_calls_are_bound_as_inspect_does(function: Any, args: tuple[int, ...], kwargs: dict[str, int]) -> None:
+    shape = _Shape(inspect.signature(function))
+    quick = shape.values(args, kwargs)
+    try:
+        expected = _values(shape.signature.bind(*args, **kwargs))
+    except TypeError:
+        assert quick is None
+    else:
+        assert quick == expected or (quick is None and function in (_rest, _words, _first))

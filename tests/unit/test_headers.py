@@ -9,7 +9,7 @@ import pytest
 from celery_groupfifo.gate.model import HEADER, HEADERS, KEY_HEADER
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours, ticket_in
 
-TICKET = "gf groupfifo:0 1800000000000000 0 1800000000000000 an-id"
+TICKET = "gf groupfifo:0 1800000000000000 0 1800000000000000 an-id g"
 
 
 @pytest.mark.parametrize("name", [*HEADERS, "groupfifo_of_tomorrow"])
@@ -48,7 +48,7 @@ def test_others_stay(headers: Any) -> None:
         (TICKET, None, "an-id", False),
         ("garbage", "g", "an-id", False),
         (7, "g", "an-id", False),
-        ("gf other:0 x 0 5 an-id", "g", "an-id", False),
+        ("gf other:0 x 0 5 an-id g", "g", "an-id", False),
     ],
 )
 def test_a_ticket_is_its_own_tasks(header: Any, key: Any, id: Any, counts: bool) -> None:

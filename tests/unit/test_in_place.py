@@ -34,6 +34,18 @@ def test_it_has_no_group() -> None:
     assert groups("k") == nothing
 
 
+def test_nothing_is_prepared_for_a_send() -> None:
+    """Settings may still come: the first send reads them."""
+    app = make_app()
+
+    @app.task(base=GroupFifoTask, group_key="{key}", shared=False)
+    def ordered(key: str) -> str:
+        return key
+
+    assert ordered.delay("k").get() == "k"
+    assert "send_task_message" not in vars(app.amqp)
+
+
 # -- the checks of a send ------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ HOSTILE = [
 
 def test_hostile_texts_stay_apart() -> None:
     keys = Keys("", "groupfifo", 0)
-    names = {name for text in HOSTILE for name in (keys.line(quote(text)), keys.group(quote(text)))}
+    names = {name for text in HOSTILE for name in (keys.line(quote(text)), keys.runs(quote(text)))}
 
     assert len(names) == 2 * len(HOSTILE)
 
@@ -54,8 +54,7 @@ def test_all_keys_of_a_partition_share_a_hash_tag() -> None:
         keys.pulse,
         keys.crowd,
         keys.line(quote("g")),
-        keys.group(quote("g")),
-        keys.calls(quote("w")),
+        keys.runs(quote("w")),
         keys.producer("p"),
     ]
 

@@ -10,11 +10,12 @@ import pytest
 from celery.app import trace
 from celery.worker import request, strategy
 
+from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker import log_context
 
-RUN = Continuation(Ticket("groupfifo:0", 6, 0, 1, "an-id", 7), "50% of\n'us'", 0)
+RUN = Continuation(Ticket("groupfifo:0", 6, 0, 1, "an-id", quote("g"), 7), "50% of\n'us'", 0)
 SAID = r"""(group "50% of\n'us'", fence 7)"""
 CONTEXT = {"id": "an-id", "name": "send", "return_value": "1%", "runtime": 2, "exc": "E", "description": "ignored"}
 
@@ -111,3 +112,29 @@ def test_lines_about_another_task_stay_as_they_are(caplog: pytest.LogCaptureFixt
 def test_without_a_run_nothing_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
     record = logged(caplog, trace.LOG_SUCCESS, [CONTEXT])
     assert record.msg == trace.LOG_SUCCESS and record.args is CONTEXT
+
+
+def test_an_id_gives_no_orders_to_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    evil = Continuation(Ticket("groupfifo:0", 6, 0, 1, "\x1b[31m", quote("k"), 7), "k", 0)
+    with continuing(evil):
+        said = logged(caplog, trace.LOG_RECEIVED, [{**CONTEXT, "id": evil.ticket.id}]).getMessage()
+        assert said == r"Task send[\x1b[31m] received (group 'k', fence 7)"
+        said = logged(caplog, "Timeout of %s", [evil.ticket.id]).getMessage()
+        assert said == r"Timeout of \x1b[31m (group 'k', fence 7)"
+
+
+def test_an_error_gives_no_orders_to_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    """Of whatever a task raises; a traceback keeps its lines."""
+    with continuing(RUN):
+        try:
+            raise ValueError("\x1b[31mred\r")
+        except ValueError as error:
+            trace.logger.error(
+                "%(exc)s %(traceback)s", {**CONTEXT, "exc": error, "traceback": "a\n\x1bb"}, exc_info=True
+            )
+            request.logger.error("Task handler raised error: %s", error)
+    first, second = caplog.records
+    assert first.getMessage() == rf"\x1b[31mred\r a{chr(10)}\x1bb {SAID}"
+    shown = logging.Formatter().format(first)
+    assert "\x1b" not in shown and shown.endswith(r"ValueError: \x1b[31mred\r") and shown.count("\n") > 2
+    assert r"error: \x1b[31mred\r (task" in second.getMessage()

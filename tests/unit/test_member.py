@@ -14,8 +14,8 @@ from celery_groupfifo.worker import member
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.member import Member
 from celery_groupfifo.worker.run import Run, State
+from tests.support.waiting import until
 from tests.unit.test_run import WAYS, make_run, step
-from tests.waiting import until
 
 
 class Looks:

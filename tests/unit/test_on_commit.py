@@ -1,4 +1,4 @@
-"""Without Django, ordered tasks have no more methods than plain ones; with it, see tests/ecosystem/test_django.py."""
+"""Without Django, ordered tasks have no more methods than plain ones; with it: tests/compatibility/ecosystem."""
 
 from __future__ import annotations
 

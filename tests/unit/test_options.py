@@ -45,7 +45,10 @@ def test_a_misspelt_option_of_a_task_names_the_nearest(app: Celery, name: str, n
 def test_options_that_have_one_value_are_not_offered(app: Celery) -> None:
     with pytest.raises(InvalidOption) as caught:
         made(app, group_kye="k")
-    assert str(caught.value).endswith("The options are: group_key, group_max_lost, group_on_failure.")
+    assert str(caught.value).endswith(
+        "The options are: group_block_for, group_break_after, group_eta, group_key, group_max_depth, group_max_hold, "
+        "group_max_lost, group_on_duplicate, group_on_failure, group_on_retry, group_overflow."
+    )
 
 
 def test_so_does_one_of_a_class_between(app: Celery) -> None:

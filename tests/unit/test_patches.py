@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +13,9 @@ from celery.concurrency.prefork import TaskPool
 from celery_groupfifo.errors import InvalidSetting
 from celery_groupfifo.worker import patches
 from celery_groupfifo.worker.patches import TABLE, Patch, Tuning
+from tests.support.places import DOCS
 
-DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
+PAGE = DOCS / "how-it-works.md"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_this_celery_has_all_of_it(consumer: Any, patch: Patch) -> None:
 def test_the_docs_have_each_row(patch: Patch) -> None:
     needed = " (needed)" if patch.needed else ""
     row = f"| {patch.name}{needed} | {patch.place} | {patch.purpose} | {patch.without} |"
-    assert row in DOCS.read_text("utf-8").splitlines()
+    assert row in PAGE.read_text("utf-8").splitlines()
 
 
 def lacking(monkeypatch: pytest.MonkeyPatch, name: str, probe: patches.Probe) -> None:

@@ -55,9 +55,7 @@ class Store:
 @pytest.fixture
 def ends() -> Iterator[tuple[Pipelined, socket.socket]]:
     mine, server = socket.socketpair()
-    connection = SimpleNamespace(
-        _sock=mine, pack_commands=lambda commands: [b" ".join(words) for words in commands], disconnect=mine.close
-    )
+    connection = SimpleNamespace(_sock=mine, disconnect=mine.close)
     yield Pipelined(connection, Store()), server  # type: ignore[arg-type]
     mine.close()
     server.close()
@@ -109,8 +107,7 @@ def test_what_came_before_the_end_is_heard_first(ends: tuple[Pipelined, socket.s
 
 def test_whoever_sends_to_a_server_that_reads_nothing_does_not_wait(ends: tuple[Pipelined, socket.socket]) -> None:
     line, server = ends
-    sent = [b"y" * 4_000_000]
-    assert line.send([sent]) is False
+    assert line.send([b"y" * 4_000_000]) is False
     server.setblocking(True)
     got = 0
     while got < 4_000_000:
@@ -125,6 +122,6 @@ def test_its_end_is_seen_from_another_thread(ends: tuple[Pipelined, socket.socke
     with pytest.raises(GateUnavailable):
         line.read()
     with pytest.raises(GateUnavailable):
-        line.send([[b"x"]])
+        line.send([b"x"])
     line.close()
     line.end()  # a second time it does nothing

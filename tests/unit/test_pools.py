@@ -13,8 +13,8 @@ from celery_groupfifo.worker.loop import Loop
 from celery_groupfifo.worker.pools import Prefork, Threads
 from celery_groupfifo.worker.request import GroupRequest
 from celery_groupfifo.worker.run import State
+from tests.support.waiting import until
 from tests.unit.test_run import run_in
-from tests.waiting import until
 
 
 def without_loop() -> Loop:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from celery_groupfifo.gate.model import HEADER
+from celery_groupfifo.worker.lanes import Lanes
 from celery_groupfifo.worker.receiver import Receiver
 from celery_groupfifo.worker.run import Run, Runs, State
 from tests.unit.test_run import make_run, step
@@ -56,14 +57,14 @@ def test_a_run_that_is_struck_on_its_way_to_the_pool_is_in_nobodys_hand(strikes:
         worker.receiver.read(run)
 
     with pytest.raises(Strikes):
-        worker.receiver._begin(run, run.ticket.begun(8), 1.0, None, go_on)
+        worker.receiver._begin(run, run.ticket.begun(8), (1.0, 1.0), None, go_on)
     assert run.state is State.BEGUN and not run.in_hand
     assert held == ([True] if strikes == "strategy" else []), "until then our own code has it"
 
 
 def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
     worker, run, later = Worker("strategy"), make_run(), list[Run]()
-    worker.receiver._begin(run, run.ticket.begun(8), 1.0, None, lambda: later.append(run))
+    worker.receiver._begin(run, run.ticket.begun(8), (1.0, 1.0), None, lambda: later.append(run))
     assert run.in_hand
     with pytest.raises(Strikes):
         worker.receiver.read(later[0])
@@ -74,7 +75,7 @@ def test_one_that_is_struck_in_a_turn_of_its_own_is_in_nobodys_hand() -> None:
 def test_one_that_was_given_back_while_it_waited_is_not_shown_to_celery(became: State) -> None:
     """Timeline: it waits for its place in a full pool, and a soft shutdown gives it back."""
     worker, run, later = Worker("strategy"), make_run(), list[Run]()
-    worker.receiver._begin(run, run.ticket.begun(8), 1.0, None, lambda: later.append(run))
+    worker.receiver._begin(run, run.ticket.begun(8), (1.0, 1.0), None, lambda: later.append(run))
     assert step(run, became)
     worker.receiver.read(later[0])
     assert run.state is became and not run.in_hand
@@ -90,6 +91,7 @@ def test_a_run_keeps_the_name_of_the_call_that_begins_it() -> None:
         begin_call=lambda ticket, owner, call: call,
     )
     member.outbox = SimpleNamespace(send=lambda call, wait: sent.append(call))
+    member.lanes = Lanes()
     member.owner, member.pool, member.endings = "w", pool, SimpleNamespace(settle=None)
     worker.receiver._prefetch = SimpleNamespace(waits=lambda run: None)  # type: ignore[assignment]
     made = make_run()
@@ -97,6 +99,7 @@ def test_a_run_keeps_the_name_of_the_call_that_begins_it() -> None:
     worker.receiver.receive(made.message, made.ticket)
     (run,) = member.runs
     assert sent[0].arguments == run.call == "first" and not run.ticket.fence
+    assert run.ticket.lane == "0"
 
 
 @pytest.mark.parametrize("order", [(7, 8), (8, 7)], ids=["at the later begin", "by the late answer to its own begin"])
@@ -106,7 +109,7 @@ def test_of_two_runs_of_one_ticket_the_earlier_one_is_not_shown_to_celery(order:
     worker.member.endings = SimpleNamespace(lease_lost=Run.lost)
     runs = {fence: make_run() for fence in order}
     for fence, run in runs.items():
-        worker.receiver._begin(run, run.ticket.begun(fence), 1.0, None, partial(later.append, run))
+        worker.receiver._begin(run, run.ticket.begun(fence), (1.0, 1.0), None, partial(later.append, run))
     assert runs[7].is_lost and runs[8].state is State.BEGUN
     worker.receiver.read(runs[7])
     with pytest.raises(Strikes):

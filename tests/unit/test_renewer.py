@@ -39,7 +39,7 @@ class Worker:
         self.runs.remove(run)
 
     def add(self, release: int, state: State = State.STARTED, held: bool = True) -> Run:
-        run = make_run(header=f"gf ns:0 {release} 0 5 id{release}")
+        run = make_run(header=f"gf ns:0 {release} 0 5 id{release} g")
         for each in WAYS[state]:
             step(run, each)
         self.runs.add(run)
@@ -107,7 +107,7 @@ def test_lost_ones_are_told_and_the_others_are_renewed(worker: Worker) -> None:
     lost, kept = worker.add(1), worker.add(2)
     worker.answer = lambda tickets: [ticket for ticket in tickets if ticket.release == 1]
     worker.renewer.pass_once()
-    assert worker.lost == [lost] and lost.renewed == 0 < kept.renewed
+    assert worker.lost == [lost] and lost.renewed == lost.since < kept.renewed
 
 
 def test_one_that_begins_while_the_gate_is_asked_is_not_lost(worker: Worker) -> None:
@@ -135,7 +135,7 @@ def test_while_the_gate_is_away_nothing_is_lost(worker: Worker) -> None:
     worker.answer = away
     with pytest.raises(GateUnavailable):
         worker.renewer.pass_once()
-    assert worker.lost == [] and run.renewed == 0
+    assert worker.lost == [] and run.renewed == run.since
 
 
 def test_without_runs_it_still_says_that_the_worker_lives(worker: Worker) -> None:

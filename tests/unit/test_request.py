@@ -13,11 +13,12 @@ from celery.exceptions import Reject
 from kombu.message import Message
 
 from celery_groupfifo.gate.model import HEADER, KEY_HEADER, Failure
+from celery_groupfifo.settings import Settings
 from celery_groupfifo.worker.request import GroupRequest, requesting
 from celery_groupfifo.worker.run import Disposition, Run, Runs, State
 from tests.unit.test_run import WAYS, make_run, step
 
-TICKET = "gf ns:0 7 0 5 id"
+TICKET = "gf ns:0 7 0 5 id g"
 
 
 class Strikes(BaseException):
@@ -44,7 +45,7 @@ class Told:
         member: Any = SimpleNamespace(
             pool=SimpleNamespace(precomputes=False, has_processes=False),
             runs=runs,
-            gate=SimpleNamespace(settings=SimpleNamespace(lease_ttl=2.0, on_failure="continue")),
+            gate=SimpleNamespace(settings=Settings(lease_ttl=2.0)),
             consumer=SimpleNamespace(hostname="w"),
         )
         mixed: Any = type("Mixed", (GroupRequest,), {"member": member})

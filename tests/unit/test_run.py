@@ -14,8 +14,9 @@ import pytest
 import celery_groupfifo
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.worker.run import ENDING, FOLLOWS, LEASED, Disposition, Run, Runs, State
+from tests.support.places import DOCS
 
-DOCS = Path(__file__).parents[2] / "docs/how-it-works.md"
+PAGE = DOCS / "how-it-works.md"
 
 #: The shortest way to each state.
 WAYS: dict[State, tuple[State, ...]] = {
@@ -59,7 +60,7 @@ class Request:
     run: Run
 
 
-def make_run(settled: list[Run] | None = None, header: str = "gf ns:0 7 0 5 id") -> Run:
+def make_run(settled: list[Run] | None = None, header: str = "gf ns:0 7 0 5 id g") -> Run:
     message = SimpleNamespace(headers={"groupfifo_key": "g", "task": "t", "retries": 1})
     decided = (lambda run: None) if settled is None else settled.append
     ticket = Ticket.parse(header)
@@ -116,7 +117,7 @@ def test_the_table_has_the_edges_of_the_diagram_and_no_others() -> None:
 
 
 def test_the_diagram_in_the_docs_has_these_edges() -> None:
-    text = DOCS.read_text("utf-8").partition("```mermaid\nstateDiagram-v2\n")[2].partition("```")[0]
+    text = PAGE.read_text("utf-8").partition("```mermaid\nstateDiagram-v2\n")[2].partition("```")[0]
     lines = [line.strip() for line in text.splitlines()]
     assert lines == [
         "[*] --> RECEIVED: ticket from the broker",

@@ -1,0 +1,524 @@
+"""The gate as a plain data structure: what the scripts are held to, operation by operation.
+
+Time is an integer of milliseconds that the caller moves. Every operation may be `replayed`: its reply was lost
+and the very same call was made again, so the caller knows only what the second reply said. A ticket that the first
+one gave it to publish never reached the broker; the second one gives it again, and a copy of one that had reached it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Pair = tuple[str, int]
+"""A ticket: id and number of the release. A message of somebody else has the number 0."""
+
+#: Stands for the group's own next head.
+OWN: Pair = ("", -1)
+
+#: Kinds of what is due, in the order in which a sweep moves them; others follow.
+KINDS = "whe"
+#: Names that the entries of one task may have.
+NAMES = 8
+#: Stale tickets that one finish drops on its way to the next one.
+STALE = 20
+
+
+@dataclass
+class Flight:
+    """The one entry of a group that is in flight: released, running or held."""
+
+    id: str
+    queue: str
+    state: str = "released"
+    release: int = 0
+    fence: int = 0
+    lost: int = 0
+    owner: str = "-"
+    since: int = 0
+    due: int | None = None
+    on_the_way_at: int = 0
+    blocks: bool = False
+    ends: int | None = None
+
+
+@dataclass
+class Cut:
+    """The part that a failed run has cut off its group's line: it is cancelled when a sweep comes by."""
+
+    group: str
+    when: int
+    ids: list[str]
+
+
+@dataclass
+class GateModel:
+    """All groups, the broker's lists, and the clock.
+
+    Attributes:
+        lists: Tickets of each queue, the next one to be served first.
+        entries: id -> group, queue; everything accepted and not ended.
+        line: Parked ids of each group, in order.
+        later: When a delayed entry joins its line.
+        cut: By the fence of the failed run.
+        leases: When that of each worker ends.
+        reclaims: When a sweep takes back the heads of a lost worker.
+        runs: Of each worker: what was begun last in each of its lanes.
+        failures: Times of the last final failures of each group.
+        probing: Groups whose breaker has opened since their last good end.
+        joined: Ids of each group in the order they joined.
+    """
+
+    now: int
+    ttl: int
+    grace: int
+    claim: int
+    drawn: int = 0
+    pulse: tuple[int, int] | None = None
+    entries: dict[str, tuple[str, str]] = field(default_factory=dict)
+    line: dict[str, list[str]] = field(default_factory=dict)
+    later: dict[str, int] = field(default_factory=dict)
+    flight: dict[str, Flight] = field(default_factory=dict)
+    lists: dict[str, list[Pair]] = field(default_factory=dict)
+    begins: dict[str, int] = field(default_factory=dict)
+    cut: dict[int, Cut] = field(default_factory=dict)
+    leases: dict[str, int] = field(default_factory=dict)
+    reclaims: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, dict[str, str]] = field(default_factory=dict)
+    failures: dict[str, list[int]] = field(default_factory=dict)
+    probing: set[str] = field(default_factory=set)
+    joined: dict[str, list[str]] = field(default_factory=dict)
+    accepted: int = 0
+    ended: int = 0
+
+    # -- producers ---------------------------------------------------------
+
+    def park(self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False) -> bool:
+        if id in self.entries:
+            return False
+        self.entries[id] = (group, queue)
+        self.accepted += 1
+        if id in self.joined.get(group, ()):  # it was revoked there
+            self.joined[group].remove(id)
+        if delay:
+            self.later[id] = self.now + delay
+        else:
+            self._join(id, group)
+            self._advance(group, [queue])
+        if replayed:
+            self._again(group, [queue])
+        return True
+
+    def park_bounded(
+        self, id: str, group: str, queue: str, most: int, drops: bool, delay: int = 0, replayed: bool = False
+    ) -> tuple[bool, str | None]:
+        """Park in a group of `most` parked ones. Returns whether it was, and the id of the one that made room."""
+        line, dropped = self.line.get(group, []), None
+        parked = [each for each, (of, _) in self.entries.items() if of == group and not self._run(each)]
+        if id not in self.entries and len(parked) >= most:
+            if not (drops and line):
+                return False, None
+            dropped = line.pop(0)
+            self._end(dropped)
+        return self.park(id, group, queue, delay, replayed), dropped
+
+    def exchange(self, id: str, group: str, queue: str) -> bool:
+        """A parked entry gets a new message, and with it a queue. Returns whether it is parked, in this group."""
+        if self._run(id) is not None or self.entries[id][0] != group:
+            return False
+        self.entries[id] = (group, queue)
+        return True
+
+    def revoke(self, id: str, replayed: bool = False) -> bool:
+        run = self._run(id)
+        if id not in self.entries or (run and (run.state == "running" or run.blocks)):
+            return False
+        group = self._end(id)
+        if run is None:
+            self.later.pop(id, None)
+            for cut in self.cut.values():
+                cut.ids = [each for each in cut.ids if each != id]
+            if id in self.line.get(group, ()):
+                self.line[group].remove(id)
+        else:
+            del self.flight[group]
+            self._advance(group, (), not replayed)
+        if replayed:
+            self._again(group, ())
+        return True
+
+    # -- workers -----------------------------------------------------------
+
+    def begin(self, id: str, release: int, owner: str, lane: str) -> int:
+        """Returns the fence; 0: the ticket is stale."""
+        run = self._run(id)
+        if run is None or run.release != release or run.state != "released":
+            return 0
+        self._start(run, owner, lane)
+        self.leases[owner] = self.now + self.ttl
+        return run.fence
+
+    def finish(
+        self,
+        id: str,
+        fence: int,
+        owner: str,
+        lane: str,
+        take: str,
+        lists: Sequence[str],
+        replayed: bool = False,
+        continuation: tuple[str, int] | None = None,
+        rejoins: bool = False,
+    ) -> tuple[bool, Pair | None, int | None]:
+        """Returns whether it was stale, id and fence of what was taken, and when the continuation is due (ms from now).
+
+        A continuation has a queue and a delay; one that rejoins its line gives up its place.
+        """
+        run = self._holding(id, fence)
+        if run is None:
+            return True, None, None
+        group = self.entries[id][0]
+        self.leases[owner] = self.now + self.ttl
+        head, taken, due = None, None, None
+        self.runs.setdefault(owner, {})[lane] = "-"
+        if continuation is not None:
+            queue, delay = continuation
+            self.entries[id] = (self.entries[id][0], queue)
+            run.due = self.now + delay
+        if run.due is not None:
+            due = max(run.due - self.now, 0)
+        if due is None or (continuation and rejoins):
+            del self.flight[group]
+            if due is None:
+                self._end(id)
+                self.probing.discard(group)
+            elif due:
+                self.later[id] = self.now + due
+            else:
+                self._join(id, group)
+            head = self._head(group)
+        else:
+            self._resume(run, lists, not replayed)
+        if take == "lists":
+            taken = self._take(lists, owner, lane, head)
+        if head and (take == "own" or taken == OWN):
+            self._start(head, owner, lane, noted=False)
+            head.release = head.fence
+            taken = (head.id, head.fence)
+        elif head:
+            self._release(head, taken and taken[1])
+            self._deliver(head, lists, not replayed)
+        if replayed:
+            self._again(group, lists)
+        return False, taken, due
+
+    def fail(
+        self,
+        id: str,
+        fence: int,
+        owner: str,
+        lane: str,
+        policy: str,
+        lists: Sequence[str],
+        replayed: bool = False,
+        lasts: int = 0,
+        breaker: tuple[int, int, int] = (0, 0, 0),
+    ) -> tuple[bool, bool, int | None]:
+        """A run has failed for good. Returns whether it was stale, whether its group halts, and as `finish` when.
+
+        A block may last for so many ms. A breaker: failures, the window and the pause in ms.
+        """
+        run = self._holding(id, fence)
+        if run is None:
+            return True, False, None
+        if lane not in self.runs.setdefault(owner, {}):
+            self.leases[owner] = self.now + self.ttl
+        self.runs[owner][lane] = "-"
+        if run.due is not None:
+            due = max(run.due - self.now, 0)
+            self._resume(run, lists, not replayed)
+            if replayed:
+                self._again(self.entries[id][0], lists)
+            return False, False, due
+        group = self.entries[id][0]
+        opened = self._opens(group, *breaker)
+        if policy == "cancel_rest" and self.line.get(group):
+            self.cut[fence] = Cut(group, self.now, self.line.pop(group))
+        if policy == "block" or opened:
+            lasts = breaker[2] if opened else lasts
+            run.state, run.owner, run.blocks = "held", "-", True
+            run.due = run.ends = self.now + lasts if lasts else None
+            return False, True, None
+        del self.flight[group]
+        self._end(id)
+        self._advance(group, lists, not replayed)
+        if replayed:
+            self._again(group, lists)
+        return False, False, None
+
+    def _opens(self, group: str, most: int, window: int, _: int) -> bool:
+        """Count a final failure; returns whether it opens the group's breaker."""
+        if not most or group in self.probing:
+            return bool(most)
+        times = [*(each for each in self.failures.get(group, ()) if each > self.now - window), self.now]
+        self.failures[group] = times
+        if len(times) >= most:
+            del self.failures[group]
+            self.probing.add(group)
+        return len(times) >= most
+
+    def retry(self, group: str) -> bool:
+        """An operator lets a held or a blocking head go out."""
+        run = self.flight.get(group)
+        if run is None or run.state != "held":
+            return False
+        run.lost = 0 if run.blocks else run.lost
+        run.blocks = False
+        self._release(run)
+        self._deliver(run, ())
+        return True
+
+    def skip(self, group: str) -> None:
+        """An operator takes out the head that does not run."""
+        self._end(self.flight.pop(group).id)
+        self._advance(group, ())
+
+    def replace(self, id: str, group: str, queue: str, delay: int, replayed: bool = False) -> bool:
+        """A task that runs gives its id to what goes on for it: in its place, or in the line of another group."""
+        name = self.name_of_replacement(id, group)
+        if name is None:
+            return False
+        run = self._run(name)
+        if run is None:
+            return self.park(name, group, queue, delay, replayed)
+        self.entries[name] = (group, queue)
+        run.due = self.now + delay
+        return True
+
+    def name_of_replacement(self, id: str, group: str) -> str | None:
+        run, name = self._run(id), id
+        if run is None or run.state != "running":
+            return None
+        for _ in range(NAMES):
+            run = self._run(name)
+            if name not in self.entries or (run and run.state == "running" and self.entries[name][0] == group):
+                return name
+            name += ";r"
+        return None
+
+    def renew(self, owner: str, tickets: Collection[tuple[str, int, str]], replayed: bool = False) -> set[str]:
+        """Id, fence and lane of each. Returns what the worker has lost; what it has forgotten goes back."""
+        self.leases[owner] = self.now + self.ttl
+        named = {lane for _, _, lane in tickets}
+        lost = {id for id, fence, _ in tickets if self._holding(id, fence) is None}
+        runs = [self._run(id) for lane, id in self.runs.get(owner, {}).items() if lane not in named]
+        mine = [run for run in runs if run and run.state == "running" and run.owner == owner]
+        for run in [run for run in mine if self.now - run.since >= self.ttl]:
+            self.surrender(run.id, run.fence, True, (), replayed)
+        return lost
+
+    def surrender(self, id: str, fence: int, lost: bool, lists: Collection[str], replayed: bool = False) -> None:
+        run = self._holding(id, fence)
+        if run is not None:
+            run.lost += lost
+            self._resume(run, lists, not replayed)
+        if (run is None or replayed) and (run := self._run(id)):  # it looks like a call that is repeated
+            self._again(self.entries[id][0], lists)
+
+    # -- time --------------------------------------------------------------
+
+    def sweep(self, lists: Collection[str], replayed: bool = False) -> int:
+        """Returns how many were reclaimed."""
+        last, since = self.pulse or (-self.ttl, 0)
+        if abs(self.now - last) > self.ttl / 2:
+            since = self.now
+        self.pulse = (self.now, since)
+        reclaimed, named = 0, []
+        for when, member, group, id in sorted(self._due(), key=_in_order):
+            run, kind = self.flight.get(group), member[0]
+            if when > self.now:
+                continue
+            if kind == "w" and self.now - since < self.ttl:
+                self.leases[id] = since + self.ttl
+            elif kind in "wv":
+                self.leases.pop(id, None) if kind == "w" else None
+                self.reclaims[id] = self.now + self.claim
+                named.append(("v", "", id))
+            elif kind == "e":
+                self.later[id] = self.now + self.claim
+                named.append((kind, group, id))
+            elif kind == "d":
+                self.cut[int(id)].when = self.now + self.claim
+                named.append((kind, group, id))
+            elif run and kind == "b":
+                run.ends = self.now + self.claim
+                named.append((kind, group, id))
+            elif run and kind == "h":
+                run.due = None
+                self._resume(run, lists)
+        if replayed:  # their names are lost: whoever sweeps after the claim moves them
+            return 0
+        for kind, _, id in named:
+            if kind == "v":
+                reclaimed += self._reclaim(id, lists)
+            elif kind == "d":
+                for each in self.cut.pop(int(id)).ids:
+                    self._end(each)
+        for kind, group, id in named:
+            if kind == "e":
+                del self.later[id]
+                self._join(id, group)
+                self._advance(group, lists)
+            elif kind == "b":
+                self._end(self.flight.pop(group).id)
+                self._advance(group, lists)
+        return reclaimed
+
+    def _reclaim(self, owner: str, lists: Collection[str]) -> int:
+        del self.reclaims[owner]
+        reclaimed = 0
+        if owner not in self.leases:  # else it was renewed
+            for id in self.runs.pop(owner, {}).values():
+                run = self._run(id)
+                if run and run.state == "running" and run.owner == owner:
+                    run.lost += 1
+                    reclaimed += 1
+                    self._resume(run, lists)
+        return reclaimed
+
+    def rerelease(self) -> int:
+        """Heads that are released, and whose ticket can't be in its list any more, go out again."""
+        lost, found = [], set()
+        before = self.now * 1000 - self.grace * 1000
+        for run in sorted(self.flight.values(), key=lambda run: (run.queue, run.release)):
+            if run.state != "released" or run.release >= before or run.queue in found:
+                continue
+            overtaken = run.release < self.begins.get(run.queue, 0)
+            if not overtaken and (run.id, run.release) in self.lists.get(run.queue, []):
+                found.add(run.queue)  # it is still there, and so are the younger ones behind it
+            else:
+                lost.append(run)
+        for run in lost:
+            self._release(run)
+            self._deliver(run, [run.queue])
+        return len(lost)
+
+    # -- the broker --------------------------------------------------------
+
+    def push(self, queue: str, ticket: Pair) -> None:
+        self.lists.setdefault(queue, []).append(ticket)
+
+    def pop(self, queue: str) -> Pair | None:
+        return self.lists[queue].pop(0) if self.lists.get(queue) else None
+
+    def purge(self, queue: str) -> None:
+        self.lists.pop(queue, None)
+
+    # -- parts -------------------------------------------------------------
+
+    def _run(self, id: str) -> Flight | None:
+        run = self.flight.get(self.entries[id][0]) if id in self.entries else None
+        return run if run and run.id == id else None
+
+    def _holding(self, id: str, fence: int) -> Flight | None:
+        run = self._run(id)
+        return run if run and run.state == "running" and run.fence == fence else None
+
+    def _due(self) -> list[tuple[int, str, str, str]]:
+        """When, the member's name (it decides among equals), group and id."""
+        groups = {id: self.entries[id][0] for id in self.later}
+        due = [(when, f"e {groups[id]} {id}", groups[id], id) for id, when in self.later.items()]
+        due += [(cut.when, f"d {cut.group} {fence}", cut.group, str(fence)) for fence, cut in self.cut.items()]
+        for group, run in self.flight.items():
+            if run.state == "held" and not run.blocks:
+                due.append((run.due or 0, f"h {group} {run.id}", group, run.id))
+            elif run.state == "held" and run.ends is not None:
+                due.append((run.ends, f"b {group} {run.id}", group, run.id))
+        due += [(when, f"w {owner}", "", owner) for owner, when in self.leases.items()]
+        due += [(when, f"v {owner}", "", owner) for owner, when in self.reclaims.items()]
+        return due
+
+    def _end(self, id: str) -> str:
+        self.ended += 1
+        group = self.entries.pop(id)[0]
+        if all(each != group for each, _ in self.entries.values()):
+            self.probing.discard(group)
+        return group
+
+    def _join(self, id: str, group: str) -> None:
+        self.line.setdefault(group, []).append(id)
+        if id not in self.joined.setdefault(group, []):  # else it is a retry
+            self.joined[group].append(id)
+
+    def _head(self, group: str) -> Flight | None:
+        """The next head of a group, when nothing of it is in flight; the caller releases or begins it."""
+        if group in self.flight or not self.line.get(group):
+            return None
+        id = self.line[group].pop(0)
+        run = self.flight[group] = Flight(id, self.entries[id][1])
+        return run
+
+    def _advance(self, group: str, lists: Collection[str], delivered: bool = True) -> None:
+        run = self._head(group)
+        if run:
+            self._release(run)
+            self._deliver(run, lists, delivered)
+
+    def _draw(self) -> int:
+        self.drawn = max(self.drawn + 1, self.now * 1000)
+        return self.drawn
+
+    def _release(self, run: Flight, drawn: int | None = None) -> None:
+        """Release an entry; a number that its step has drawn as a fence serves for it, too."""
+        run.state, run.release, run.fence, run.owner, run.due = "released", drawn or self._draw(), 0, "-", None
+        run.queue = self.entries[run.id][1]
+
+    def _deliver(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
+        """The script pushes it on one of its `lists`, to the front where a worker was lost; else its caller does."""
+        if run.queue in lists and run.lost:
+            self.lists.setdefault(run.queue, []).insert(0, (run.id, run.release))
+        elif run.queue in lists or delivered:
+            self.push(run.queue, (run.id, run.release))
+
+    def _again(self, group: str, lists: Collection[str]) -> None:
+        """A repeated call asks for the tickets that the first one may have asked for."""
+        run = self.flight.get(group)
+        if run and run.state == "released" and run.queue not in lists:
+            self._deliver(run, ())
+
+    def _resume(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
+        if run.due is not None and run.due > self.now:
+            run.state, run.owner = "held", "-"
+        else:
+            self._release(run)
+            self._deliver(run, lists, delivered)
+
+    def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
+        run.state, run.fence, run.owner, run.since = "running", self._draw(), owner, self.now
+        self.runs.setdefault(owner, {})[lane] = run.id
+        if noted and not run.lost:
+            self.begins[run.queue] = max(run.release, self.begins.get(run.queue, 0))
+
+    def _take(self, lists: Sequence[str], owner: str, lane: str, own: Flight | None) -> Pair | None:
+        """Id and fence of the next one; OWN when the head `own`, not released yet, would be the next."""
+        dropped = 0
+        for queue in lists:
+            while ticket := self.pop(queue):
+                id, release = ticket
+                if not release or dropped == STALE:
+                    self.lists[queue].insert(0, ticket)
+                    return None
+                run = self._run(id)
+                if run and run.release == release and run.state == "released":
+                    self._start(run, owner, lane, noted=release % 10 == 0)
+                    return id, run.fence
+                dropped += 1
+            if own and own.queue == queue:
+                return OWN
+        return None
+
+
+def _in_order(due: tuple[int, str, str, str]) -> Any:
+    kind = due[1][0]
+    return KINDS.index(kind) if kind in KINDS else len(KINDS), due
