@@ -24,6 +24,7 @@ venv: $(STAMP) ## Create .venv with everything installed (done once)
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/stubs 'celery-types>=0.26'
 	@touch $@
 
 demo: venv ## Watch groups run in order (DEMO_TASKS, INSTANCES, WORKER_CONCURRENCY)
@@ -48,7 +49,8 @@ cluster-stop: venv ## Stop the workers: gracefully for 30 s, then their tasks go
 cluster-status: venv ## Show the workers: process, slots, tasks, memory
 	@$(CLUSTER) status
 
-PYTEST := $(BIN)/python -m pytest tests --ignore tests/ecosystem -n $(JOBS) --dist loadfile --no-loadscope-reorder
+ECOSYSTEM := tests/compatibility/ecosystem
+PYTEST := $(BIN)/python -m pytest tests --ignore $(ECOSYSTEM) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: venv ## Run the tests that everybody runs before a commit, two files at a time (JOBS)
 	$(PYTEST) --tier main
@@ -72,7 +74,7 @@ docs-serve: docs ## Serve it at http://127.0.0.1:8000, and rebuild it when a pag
 
 .PHONY: chaos matrix ecosystem mutants
 chaos: venv ## Faults on real workers and Redis (SEEDS=50: more random runs)
-	$(BIN)/python -m pytest tests/chaos -s --seeds $(SEEDS)
+	$(BIN)/python -m pytest tests/faults/chaos -s --seeds $(SEEDS)
 
 matrix: venv ## The same tests with every version of Python, Celery and redis-py (SESSION=oldest: one of them)
 	$(BIN)/nox $(if $(SESSION),--session $(SESSION))
@@ -81,7 +83,7 @@ ecosystem: venv ## Sentry, OpenTelemetry, Django's libraries and others, with or
 	$(BIN)/nox --session 'ecosystem(celery='"'5.6'"')'
 
 mutants: venv ## Put each known bug into the code; its tests must fail
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.project.mutants
 
 .PHONY: scripts
 scripts: venv ## Build the gate's scripts from their sources in lua/
@@ -100,10 +102,16 @@ check: venv ## Lint, format, types, layers, Lua
 check-lua:
 	luacheck --quiet lua celery_groupfifo/gate/lua
 
+.PHONY: dist
+dist: venv ## Build wheel and source distribution into dist/, and check them as PyPI does
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 bench: venv ## Measure against plain Celery
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the environment, caches and build results
 	rm -rf $(VENV) .nox build dist demo-logs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	  .import_linter_cache tests/integration/.cache .coverage .coverage.* htmlcov
+	  .import_linter_cache tests/compatibility/celery_suite/.cache .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,9 +24,13 @@ OLDEST_KOMBU = {"5.6": "5.6.0"}
 
 #: What the tests of a cell need beside the package.
 TOOLS = ("eventlet", "gevent", "hypothesis", "psutil", "pytest", "pytest-timeout", "sqlalchemy")
-OUTCOMES = ("tests/worker/test_outcomes.py", "tests/worker/test_processes.py", "tests/worker/test_reconnect.py")
-INSIDES = ("tests/unit/test_imports.py", "tests/unit/test_patches.py", "tests/gate/test_compose.py")
-CONFORMANCE = "tests/conformance"
+OUTCOMES = (
+    "tests/workers/outcomes/test_outcomes.py",
+    "tests/workers/outcomes/test_processes.py",
+    "tests/workers/servers/test_reconnect.py",
+)
+INSIDES = ("tests/project/test_imports.py", "tests/unit/test_patches.py", "tests/gate/sending/test_compose.py")
+CONFORMANCE = "tests/compatibility/conformance"
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
@@ -51,7 +55,7 @@ def cell(session: nox.Session, celery: str) -> None:
 @nox.session
 def oldest(session: nox.Session) -> None:
     """The lowest version of everything, on two pools."""
-    _install(session, "-c", "tests/lowest.txt")
+    _install(session, "-c", "tests/compatibility/lowest.txt")
     quick = "not gevent and not eventlet and not solo and not untuned and not test_reconnect"
     session.run("pytest", "-k", quick, *(session.posargs or (CONFORMANCE, *OUTCOMES, *INSIDES)))
 
@@ -68,21 +72,21 @@ def newer(session: nox.Session) -> None:
 def celerys_own(session: nox.Session, celery: str) -> None:
     """Celery's own integration tests, of each version, with every task in a group."""
     _install(session, f"celery=={celery}.*", "pytest-celery")
-    session.run("pytest", *(session.posargs or ("tests/integration",)))
+    session.run("pytest", *(session.posargs or ("tests/compatibility/celery_suite",)))
 
 
 @nox.session
 @nox.parametrize("celery", ["5.6", "5.7"])
 def ecosystem(session: nox.Session, celery: str) -> None:
     """Libraries around Celery. celery-batches does not go with Celery 5.7 yet."""
-    lines = Path("tests/ecosystem/requirements.txt").read_text("utf-8").splitlines()
+    lines = Path("tests/compatibility/ecosystem/requirements.txt").read_text("utf-8").splitlines()
     without = []
     if celery == "5.7":
         lines.remove("celery-batches")
-        without = ["--ignore=tests/ecosystem/test_batches.py"]
+        without = ["--ignore=tests/compatibility/ecosystem/test_batches.py"]
     libraries = [line.split("#")[0].strip() for line in lines if line[:1] != "#"]
     _install(session, f"celery=={celery}.*", *libraries)
-    session.run("pytest", *(session.posargs or ("tests/ecosystem", *without)))
+    session.run("pytest", *(session.posargs or ("tests/compatibility/ecosystem", *without)))
 
 
 def _install(session: nox.Session, *wanted: str) -> None:
