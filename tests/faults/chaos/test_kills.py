@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.gate.records import StoredGroup
 from tests.faults.chaos.nemesis import Nemesis
 from tests.support.stages.app import BASE
 from tests.support.stages.stage import Stage
@@ -75,13 +77,24 @@ def test_a_worker_that_dies_at_each_call_of_the_gate(stage: Stage) -> None:
 
 
 def _let_it_surrender(stage: Stage, hostname: str, name: str) -> None:
-    """Give a worker more long tasks than it has slots, so that some wait in its buffer when it is told to stop."""
+    """Give a worker more long tasks than it has slots, so that something waits in its buffer when it is told to stop."""
     for number in range(8):
         stage.send(f"{name}-{number}", 1, "wait", name=name)
-    until(lambda: sum(run["worker"] == hostname for run in stage.watch.look().open.values()) >= 2, stage.describe)
-    records = lambda: stage.redis.hvals("{groupfifo:0}:groups")  # noqa: E731
-    begun = lambda: sum(f" {hostname}/".encode() in record for record in records())  # noqa: E731
-    until(lambda: begun() > 2, stage.describe)
+    until(lambda: _slots_taken(stage, hostname, name) == 2, stage.describe)
+    until(lambda: _begun(stage, hostname) - {run["fence"] for run in stage.watch.look().started}, stage.describe)
+
+
+def _slots_taken(stage: Stage, hostname: str, name: str) -> int:
+    """Count the runs of the long tasks in a worker: none of them ends."""
+    runs = stage.watch.look().open
+    return sum(run["worker"] == hostname and group.startswith(name) for (group, _, _), run in runs.items())
+
+
+def _begun(stage: Stage, hostname: str) -> set[int]:
+    """Return the fences of what the gate says has begun in a worker."""
+    groups = stage.redis.hvals("{groupfifo:0}:groups")
+    flights = [flight for group in groups for flight in StoredGroup.parse(Quoted("any"), group).flights]
+    return {flight.fence for flight in flights if flight.worker == hostname and flight.fence}
 
 
 def _send_until(stage: Stage, stop: list[bool]) -> None:
