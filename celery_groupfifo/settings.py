@@ -24,8 +24,11 @@ OnFailure = Literal["continue", "dead_letter", "block", "cancel_rest"]
 Eta = Literal["at_due", "reject"]
 """The policies for a task that is sent with an ETA, see `Settings.eta`."""
 
-OnDuplicate = Literal["return_existing", "raise", "replace"]
-"""The policies for a task id that is parked or running already, see `Settings.on_duplicate`."""
+OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
+"""The policies for a task that is parked or running already, see `Settings.on_duplicate`."""
+
+DedupKey = str | tuple[str, ...] | Callable[..., str]
+"""What makes the dedup key of a call, see `Settings.dedup_key`."""
 
 Overflow = Literal["raise", "drop_new", "drop_oldest"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
@@ -91,7 +94,11 @@ class Settings:
         eta: `at_due`: a task with an ETA joins the line when it is due; `reject`: an ETA in the future is refused.
         on_duplicate: A task id that is parked or running already is not parked again. `return_existing`: the call
             returns the result of that task; `raise`: the call raises `DuplicateTask`; `replace`: the parked task gets
-            the call's message, and keeps its place, and one that is the head by now raises `DuplicateTask`.
+            the call's message, and keeps its place, and one that is the head by now raises `DuplicateTask`;
+            `keep_latest`: as `replace`, and beside one that is the head one more is parked.
+        dedup_key: A template over a task's parameters, a tuple of their names, or a callable, as `group_key` is: calls
+            of a group with the same dedup key are duplicates, whatever their ids; None: calls with the same id.
+        dedup_for: Seconds for which a call counts as a duplicate after the task has ended; None: until it has ended.
         concurrency: Tasks of a group at once.
         max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
         overflow: For a task beyond `max_depth`. `raise`: the call raises `GroupFull`; `drop_new`: the task is not
@@ -118,6 +125,8 @@ class Settings:
     break_after: str | None = None
     eta: Eta = "at_due"
     on_duplicate: OnDuplicate = "return_existing"
+    dedup_key: DedupKey | None = None
+    dedup_for: float | None = None
     concurrency: int = 1
     max_depth: int | None = None
     overflow: Overflow = "raise"
@@ -154,6 +163,8 @@ OPTIONS = {
         "max_lost",
         "eta",
         "on_duplicate",
+        "dedup_key",
+        "dedup_for",
         "concurrency",
         "max_depth",
         "overflow",
@@ -189,6 +200,12 @@ def _break_after(value: Any) -> str | None:
     fits = value is None or (isinstance(value, str) and Breaker.parse(value) is not None)
     wanted = "'failures/window' or 'failures/window/pause', such as '5/60s' or '5/10m/30s' (s, m or h, from 0.1s on)"
     return None if fits else f"{wanted}, or None for no limit"
+
+
+def _dedup_key(value: Any) -> str | None:
+    fits = value is None or callable(value) or (isinstance(value, (str, tuple)) and bool(value))
+    fits = fits and not (isinstance(value, tuple) and not all(isinstance(name, str) for name in value))
+    return None if fits else "a template like '{customer_id}', a tuple of parameter names, a callable, or None"
 
 
 def _choice(*values: object) -> Callable[[Any], str | None]:
@@ -234,6 +251,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "break_after": _break_after,
     "eta": _choice(*get_args(Eta)),
     "on_duplicate": _choice(*get_args(OnDuplicate)),
+    "dedup_key": _dedup_key,
+    "dedup_for": _limit(float, 0.001),
     "concurrency": _only(1),
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),

@@ -16,7 +16,7 @@ from celery_groupfifo.sending.context import Continuation, continued
 from celery_groupfifo.sending.grouping import check_spec
 from celery_groupfifo.sending.options import check_task
 from celery_groupfifo.sending.short_way import MARK, send
-from celery_groupfifo.settings import Eta, OnDuplicate, OnFailure, OnRetry, Overflow
+from celery_groupfifo.settings import DedupKey, Eta, OnDuplicate, OnFailure, OnRetry, Overflow
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -153,9 +153,14 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             with `"5/60s/10s"`; then one task runs as a probe; None: `groupfifo_break_after`.
         group_eta: `at_due`: a task with an ETA joins the line when it is due; `reject`: an ETA in the future raises
             `InvalidOption`; None: `groupfifo_eta`.
-        group_on_duplicate: For an id that is parked or running already. `return_existing`: the call returns that
-            task's result; `raise`: it raises `DuplicateTask`; `replace`: a parked task gets the call's arguments and
-            keeps its place, else `DuplicateTask`; None: `groupfifo_on_duplicate`.
+        group_on_duplicate: For a duplicate of a task that is parked or running already. `return_existing`: the call
+            returns that task's result; `raise`: it raises `DuplicateTask`; `replace`: the call's task takes the place
+            of a parked one, else `DuplicateTask`; `keep_latest`: as `replace`, and beside one that is the head one more
+            is parked; None: `groupfifo_on_duplicate`.
+        group_dedup_key: What makes calls of one group duplicates: a template, a tuple or a callable, as `group_key`;
+            None: `groupfifo_dedup_key`, or else the id.
+        group_dedup_for: Seconds for which a call counts as a duplicate after the task has ended; None:
+            `groupfifo_dedup_for`.
         group_max_depth: Parked tasks that a group may have; None: `groupfifo_max_depth`.
         group_overflow: For a task beyond. `raise`: the call raises `GroupFull`; `drop_new`: it becomes REVOKED;
             `drop_oldest`: the group's oldest parked task does; None: `groupfifo_overflow`.
@@ -176,6 +181,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_break_after: str | None = None
     group_eta: Eta | None = None
     group_on_duplicate: OnDuplicate | None = None
+    group_dedup_key: DedupKey | None = None
+    group_dedup_for: float | None = None
     group_max_depth: int | None = None
     group_overflow: Overflow | None = None
     delay_on_commit = _OnCommit()
@@ -197,6 +204,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             group_break_after: str | None = None,
             group_eta: Eta | None = None,
             group_on_duplicate: OnDuplicate | None = None,
+            group_dedup_key: str | None = None,
+            group_dedup_for: float | None = None,
             group_max_depth: int | None = None,
             group_overflow: Overflow | None = None,
             **options: Any,

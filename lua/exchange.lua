@@ -1,30 +1,57 @@
--- exchange: give a parked entry a new message. It keeps its place, and the time of its ETA.
+-- exchange: give a parked entry a new message. It keeps its place, and the time of its ETA. With another id it becomes
+-- that task's entry, and the task that had the place never starts.
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
--- KEYS[10] producer  (string)  "<last number>" of this producer
+-- KEYS[10] line      (list)    of the group
+-- KEYS[11] producer  (string)  "<last number>" of this producer, then id and text of the entry that lost its place
 -- ARGV[1-2]          clock, tag
--- ARGV[3] id         (text)
--- ARGV[4] group      (text)
--- ARGV[5] queue      (text)
--- ARGV[6] cut        (bytes)   where the message's second ticket goes
--- ARGV[7] message    (bytes)
--- ARGV[8] number     (count)   of this producer's calls, from 1
--- ARGV[9] keep       (ms)      how long the producer's number is remembered
--- Returns {1} done, now or before · {0} unknown · {-1} it is under way, or in another group
--- Complexity O(1)
---@include keys record entry number
-local producer = KEYS[10]
+-- ARGV[3]  id        (text)
+-- ARGV[4]  group     (text)
+-- ARGV[5]  queue     (text)
+-- ARGV[6]  cut       (bytes)   where the message's second ticket goes
+-- ARGV[7]  message   (bytes)
+-- ARGV[8]  number    (count)   of this producer's calls, from 1
+-- ARGV[9]  keep      (ms)      how long the producer's number is remembered
+-- ARGV[10] old       (text)    the parked entry
+-- ARGV[11] identity  (text)    of both; absent: the id
+-- ARGV[12] after     (ms)      how long it counts after the end; absent with `identity`
+-- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place · {0} there is no old one, or
+--         it has no place
+--         · {-1} it is under way, or in another group · {-2} another entry has the id
+-- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
+--@include keys record entry identity number claim
+local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local number, keep = ARGV[8], ARGV[9]
+local number, keep, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
 local last, repeated = keep_number(producer, number, keep)
 if repeated then
-  return { 1 }
+  local name, text = string.match(last, ' (%S+) (.*)')
+  return { 1, name, text }
 end
-local entry = read_entry(id)
-if not entry or entry.group ~= group or record_of(open_group(group), id) then
+local g = open_group(group)
+local entry, name = read_entry(old), old
+local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
+if not refused and string.match(old, '^[^;]*') ~= id then
+  name = free_name(g, id)
+  refused = not name and -2 or not rename_place(line, group, entry.us, old, name) and 0 or nil
+  if refused == 0 then
+    free_identity(old, group, g, false) -- it is cut off its line, and ends soon
+  end
+end
+if refused then
   restore_number(producer, last, keep) -- a repetition gets this answer, too
-  return { entry and -1 or 0 }
+  return { refused }
 end
-redis.call('HSET', K.entries, id, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
-return { 1 }
+local out = { 1 }
+if name ~= old then
+  redis.call('HDEL', K.entries, old)
+  redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
+  redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
+  free_identity(old, group, g, false)
+  claim(group, g, identity, after, name)
+  redis.call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
+  out[2], out[3] = old, entry.text
+end
+redis.call('HSET', K.entries, name, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
+return out

@@ -24,7 +24,7 @@
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
 --         taken and its run's fence, or '' and 0; ms until the continuation is due, or -1; to publish
 -- Complexity O(log on_the_way)
---@include keys clock write record flag entry release run resume advance take again continuation
+--@include keys clock write record flag entry identity release run resume advance take again continuation
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
@@ -61,6 +61,7 @@ else
     rejoin(line, group, g, r, due)
   elseif g.flags ~= '-' then
     drop_mark(g, 'o') -- see lib/breaker.lua
+    free_identity(id, group, g, true)
   end
   remove_record(g, id)
   head, entry = take_head(line, group, g)

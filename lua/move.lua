@@ -14,7 +14,7 @@
 --                                  or '' where the place is empty
 -- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
 -- Complexity O(entries)
---@include keys record flag entry advance once operate
+--@include keys record flag entry claim advance once operate
 local audit, line, new_line = KEYS[10], KEYS[12], KEYS[13]
 local group, new = ARGV[5], ARGV[6]
 
@@ -33,6 +33,7 @@ for i = 7, #ARGV, 3 do
     if stands then
       redis.call('RPUSH', new_line, us .. ' ' .. id)
       redis.call('HSET', K.entries, id, text)
+      move_identity(id, group, g, new, into)
       moved = moved + 1
     else
       add_to(g, 'empty', -1)

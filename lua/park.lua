@@ -17,19 +17,36 @@
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
 -- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
+-- ARGV[14] identity  (text)    of the call, see lib/identity.lua; absent: its id
+-- ARGV[15] after     (ms)      how long the identity counts after the end; absent with `identity`
+-- ARGV[16] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
---         · {-1} the id is parked or running already · {-2} the group is draining · {-3} it is full
+--         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
+--         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write record flag entry number schedule release advance again replace overflow
+--@include keys group write record flag entry number schedule release advance again replace overflow claim
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local identity, after, latest = ARGV[14], ARGV[15], ARGV[16] == '1'
 
 local us, busy = K.us_text, is_busy(group)
-local g = (most or not busy) and open_group(group)
+local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
+
+if identity or g and replaces == '0' and has_flag(g, 'i') then
+  local done = redis.call('GET', producer)
+  local new, holder, where
+  if not done or (tonumber(done) or 1e15) < tonumber(number) then -- else it is a repetition
+    new, holder, where = find_duplicate(group, g, id, identity or ';' .. id, latest)
+    if holder and (identity or where ~= 'e') then
+      return { -1, holder, where }
+    end
+    id = new or id
+  end
+end
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
 local joins = delay <= 0 and not refused
@@ -69,6 +86,9 @@ elseif known then
   redis.call('HSET', K.entries, id, text)
 end
 
+if identity and (id ~= ARGV[3] or not latest or string.sub(identity, 1, 1) ~= ';') then
+  claim(group, g, identity, after, id)
+end
 if delay > 0 then
   g = open_group(group)
   schedule(group, g, id, delay, wake)

@@ -1,5 +1,6 @@
 -- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and unfinished
--- walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
+-- walks are named to the caller, which knows the keys of their groups. The oldest dead letters, and identities whose
+-- time is over, are removed.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
@@ -22,7 +23,7 @@
 -- Returns {next, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number of named ones, each a due member and its group, or worker · queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys clock record entry letters_out release resume again pulse due crowd
+--@include keys clock record entry identity letters_out release resume again pulse due crowd
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
@@ -53,6 +54,8 @@ while at < #members do -- grows when a crowd comes in
     redis.call('ZADD', K.due, (kind == 'e' and K.ETAS or K.REST) + now_ms() + claim, member)
     named[#named + 1] = member
     named[#named + 1] = group
+  elseif kind == 'i' then
+    forget_identity(member)
   elseif kind == 'q' then
     bring_in(crowd, lists, group, limit + due - #members, members)
   elseif not r or r.state ~= STATE[kind] then

@@ -17,10 +17,19 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
-from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names, task_of
-from celery_groupfifo.gate.model import UNDER_WAY, Entry, Failure, Finish, Finished, Lists, Number, Ticket, accepted
+from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
+from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
-from celery_groupfifo.gate.records import StoredEntry
+from celery_groupfifo.gate.parks import (
+    DROPPED,
+    KEEP_MS,
+    KNOWN,
+    duplicate_of,
+    exchange_call,
+    exchanged,
+    park_call,
+    read_park,
+)
 from celery_groupfifo.gate.recovery import BATCH, Recovery
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import RedisServer
@@ -30,12 +39,6 @@ from celery_groupfifo.printing import escaping
 from celery_groupfifo.settings import NO_BREAKER, Settings, read_settings
 
 logger = escaping(logging.getLogger(__name__))
-
-#: Time that a producer's last number is remembered: longer than any caller repeats a call.
-PRODUCER_KEEP_MS = 600_000
-
-#: Words of a park's answer, see lua/park.lua.
-DROPPED, KNOWN, FULL = 3, -1, -3
 
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
@@ -92,7 +95,7 @@ class Gate(Recovery):
             producer: See `publish`.
 
         Returns:
-            False when the id is parked or running already, or the entry itself is `dropped`; nothing was done then.
+            False when it is a duplicate, or the entry itself is `dropped`; nothing else was done then.
 
         Raises:
             GateUnavailable: It may or may not be parked; call again with the same number.
@@ -100,12 +103,11 @@ class Gate(Recovery):
             GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
-        reply = self.store.run("park", keys, *self._park_call(keys, entry, number, replaces))
+        reply = self.store.run("park", keys, *park_call(keys, entry, number, replaces))
         if reply[0] == KNOWN and entry.exchanges:
-            code = self._exchange(entry, number)
-            if code == 0:  # it has ended since
+            reply = self._exchange(entry, number, reply)
+            if reply is None:
                 return self.park(entry, number, replaces, producer)
-            reply = [KNOWN if code == 1 else UNDER_WAY]
         if reply[0] != DROPPED:
             self._producers.append(Number(number.producer, number.value + 1))
         answer = self._parked(reply, entry, producer)
@@ -132,7 +134,7 @@ class Gate(Recovery):
         calls = []
         for entry, number in zip(entries, numbers, strict=True):
             keys = self.keyspace.of_group(entry.group)
-            calls.append((keys, *self._park_call(keys, entry, number, False)))
+            calls.append((keys, *park_call(keys, entry, number, False)))
         replies = self.store.run_all("park", calls)
         used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
         if used:
@@ -153,43 +155,23 @@ class Gate(Recovery):
         except GroupFifoError as error:
             return error
 
-    def _exchange(self, entry: Entry, number: Number) -> int:
-        """Give the parked entry of the same id another one's message; see lua/exchange.lua."""
-        keys = self.keyspace.of_group(entry.group)
-        args: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message]
-        args += [number.value, PRODUCER_KEEP_MS]
-        return int(self.store.run("exchange", keys, [keys.producer(number.producer)], args)[0])
+    def _exchange(self, entry: Entry, number: Number, reply: Sequence[Any]) -> list[Any] | None:
+        """Give the message of an entry to the parked one that it is a duplicate of.
 
-    def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
-        more = [keys.line(entry.group), keys.producer(number.producer), keys.wake]
-        if entry.list_key is not None:
-            more.append(entry.list_key)
-        bound = entry.bound if entry.bound and not replaces else None
-        return more, [
-            entry.quoted_id,
-            entry.group,
-            entry.queue,
-            entry.cut,
-            entry.message,
-            entry.delay,
-            number.value,
-            PRODUCER_KEEP_MS,
-            int(replaces),
-            *((bound.most, int(entry.drops)) if bound else ()),
-        ]
+        Returns:
+            The answer of its park; None: park it again, as the other one has gone on meanwhile.
+        """
+        keys, old = self.keyspace.of_group(entry.group), duplicate_of(entry, reply)
+        if old.stays:
+            return old.refusal
+        return exchanged(self.store.run("exchange", keys, *exchange_call(keys, entry, number, old)), entry, old)
 
     def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
         if isinstance(reply, GroupFifoError):
             return reply
-        code, *rest = reply
-        if code == DROPPED:
-            name, text, *rest = rest
-            stored = StoredEntry.parse(text)
-            entry.dropped = task_of(name.decode()), stored.whole() if stored else text
-        elif code == FULL and entry.bound and entry.bound.overflow == "drop_new":
-            entry.dropped = entry.id, StoredEntry("", entry.group, "", entry.cut, entry.message).whole()
-        self.publish(rest, producer)
-        return accepted(int(code), entry)
+        answer, tickets = read_park(reply, entry)
+        self.publish(tickets, producer)
+        return answer
 
     def revoke(self, task_id: str, note: str = "", group: Quoted | None = None) -> bytes | None:
         """Take out the entries of a task that do not run yet; their groups go on.
@@ -212,7 +194,7 @@ class Gate(Recovery):
     def _revoke(self, keys: Keys, name: str, group: Quoted, note: str) -> bool:
         number = self.number()
         more = [keys.line(group), keys.producer(number.producer), keys.audit]
-        args: list[Any] = [name, group, number.value, PRODUCER_KEEP_MS, note]
+        args: list[Any] = [name, group, number.value, KEEP_MS, note]
         code, *rest = self.store.run("revoke", keys, more, args)
         self._producers.append(Number(number.producer, number.value + 1))
         self.publish(rest)

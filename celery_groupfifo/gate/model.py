@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
 from celery_groupfifo.gate.keys import Quoted, quote, task_of
 from celery_groupfifo.settings import Breaker, OnDuplicate, Overflow
 
@@ -26,6 +25,18 @@ HELD_HEADER = HEADER + "_held"
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
 HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, *TRAVELLING.values())
+
+
+class Dedup(NamedTuple):
+    """The identity of a call in its group, where that is more than its id; see lua/lib/identity.lua.
+
+    Attributes:
+        identity: The dedup key, quoted, or `;` and the quoted id.
+        after: Milliseconds for which it counts after the end of its task.
+    """
+
+    identity: str
+    after: int = 0
 
 
 class Bound(NamedTuple):
@@ -52,11 +63,15 @@ class Entry:
         cut: Bytes of `message` before the place of the second ticket.
         message: The kombu message without its tickets, see lua/lib/release.lua.
         delay: Milliseconds until it joins the line; 0: at once.
-        on_duplicate: Policy of the call when the id is parked or running already.
+        on_duplicate: Policy of the call when it is a duplicate.
+        dedup: Its identity; None: its id.
+        awaited: True when others wait for the result of its id: it is a part of a canvas, or a task has sent it.
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
-        dropped: Once it was sent: id and message of the task that the bound cost, another one or the entry's own; None:
-            it cost none.
+        dropped: Once it was sent: id and message of the task that never starts, another one or the entry's own: the
+            bound, or a duplicate, has cost it; None: it cost none.
+        reason: Of that, for its result.
+        existing: Once it was sent: the id of the task that it is a duplicate of, when that has another id; else None.
         group: The key, quoted.
         quoted_id: The id, quoted.
     """
@@ -71,7 +86,11 @@ class Entry:
     on_duplicate: OnDuplicate = "return_existing"
     rejoins: bool = False
     bound: Bound | None = None
+    dedup: Dedup | None = None
+    awaited: bool = False
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
+    reason: str = field(default="revoked", compare=False)
+    existing: str | None = field(default=None, compare=False)
     group: Quoted = field(init=False)
     quoted_id: Quoted = field(init=False)
 
@@ -86,8 +105,13 @@ class Entry:
 
     @property
     def exchanges(self) -> bool:
-        """Return whether a parked entry of its id gets its message."""
-        return self.on_duplicate == "replace"
+        """Return whether a parked entry that it is a duplicate of gets its message."""
+        return self.on_duplicate in ("replace", "keep_latest")
+
+    @property
+    def is_latest(self) -> bool:
+        """Return whether it is parked beside an entry that is under way."""
+        return self.on_duplicate == "keep_latest"
 
 
 class Ticket(NamedTuple):
@@ -283,34 +307,3 @@ class Head(NamedTuple):
         """Return how often the queue's heads were released again on another broker since the last begin."""
         words = self.begins.split(" ")
         return int(words[2]) if len(words) > 2 else 0
-
-
-#: The answer to a park whose entry is to replace one that can't be replaced any more.
-UNDER_WAY = -4
-
-
-def accepted(code: int, entry: Entry) -> bool | GroupFifoError:
-    """Read the first word of a park's answer, see lua/park.lua: False for an id that is there already."""
-    if code == -1 and entry.on_duplicate == "raise":
-        return DuplicateTask(
-            f"Task {entry.id} of group {entry.key!r} is parked or running already, and its group_on_duplicate is "
-            "'raise': use another task_id, or 'return_existing' for the result of the task that is there."
-        )
-    if code == UNDER_WAY:
-        return DuplicateTask(
-            f"Task {entry.id} of group {entry.key!r} can't be replaced: it is the head of its group already, or is in "
-            "another group. Use another task_id, or group_on_duplicate='return_existing' for its result."
-        )
-    if code == -2:
-        return GroupDraining(
-            f"Task {entry.id} was not parked: group {entry.key!r} is draining. It takes new tasks again when its last "
-            "one has ended, or when it is resumed."
-        )
-    if code == -3 and entry.bound is not None and entry.bound.overflow != "drop_new":
-        why = ", and none of them is in line, to make room" if entry.drops else ""
-        return GroupFull(
-            f"Task {entry.id} was not parked: group {entry.key!r} has as many parked tasks as group_max_depth="
-            f"{entry.bound.most} allows{why}. Send it later, or with a higher group_max_depth, or with another "
-            "group_overflow: 'drop_new' or 'drop_oldest' makes a task REVOKED instead."
-        )
-    return code > 0

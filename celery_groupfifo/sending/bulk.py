@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -171,10 +171,11 @@ class _Batch:
             if reply is True:
                 tell_parked(task, entry)
         tell_dropped(self._app, entries, self._pooled)
+        found = {entry.id: entry.existing for entry in entries if entry.existing is not None}
         errors = [reply for reply in replies if isinstance(reply, GroupFifoError)]
         if errors:
-            raise _StoppedError(_parked(results, entries, replies), errors[0])
-        return results
+            raise _StoppedError(_renamed(_parked(results, entries, replies), found), errors[0])
+        return _renamed(results, found)
 
     def release(self) -> None:
         """Give the producer back."""
@@ -195,6 +196,13 @@ def _parked(
     for entry, reply in zip(reversed(entries), reversed(replies), strict=True):
         failed[entry.id].append(isinstance(reply, GroupFifoError))
     return [result for result in results if not (failed[result.id] and failed[result.id].pop())]
+
+
+def _renamed(results: list[AsyncResult[Any]], found: Mapping[str, str]) -> list[AsyncResult[Any]]:
+    """Return the results of calls, where a duplicate has that of the task that is there."""
+    for result in results:
+        result.id = found.get(result.id, result.id)
+    return results
 
 
 def _call_of(signature: Signature, parent: Any) -> Call | None:

@@ -14,9 +14,10 @@ from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
+from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
-from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, option_of
-from celery_groupfifo.settings import OPTIONS, Settings, check_option, read_settings
+from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, policy_of
+from celery_groupfifo.settings import Settings, check_option, read_settings
 
 logger = escaping(logging.getLogger(__name__))
 
@@ -122,21 +123,6 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
     return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
 
 
-def policy_of(task: Any, said: Mapping[str, Any], option: str, settings: Settings) -> Any:
-    """Return the value of an option that counts for a call: the call's own, else the task's, else the setting's.
-
-    Args:
-        task: None where its code is not loaded.
-        said: Our options of the call.
-        option: Its name, `group_…`.
-        settings: Of the app.
-    """
-    for value in (said.get(option), option_of(task, option)):
-        if value is not None:
-            return value
-    return getattr(settings, OPTIONS[option])
-
-
 def bound_of(task: Any, said: Mapping[str, Any], settings: Settings) -> Bound | None:
     """Return the bound of the group's depth that counts for a call; None: there is none. See `policy_of`."""
     most = policy_of(task, said, "group_max_depth", settings)
@@ -205,7 +191,11 @@ def check_call(
         check_plain(name, said)
         return None
     checked_headers(task, said)
-    check_eta(app, task, name, said, options)
+    settings = read_settings(app.conf)
+    check_eta(app, task, name, said, options, settings)
+    on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
+    if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
+        dedupe.identity(task, name, args, kwargs, "")
     if task is not None:
         check_app(app, name)
     return key

@@ -24,6 +24,9 @@ collecting: ContextVar[list[Parking] | None] = ContextVar("groupfifo_collecting"
 #: Entries of a send that may be the first one of its kind, before they are parked; see short_way.py.
 observing: ContextVar[list[Parking] | None] = ContextVar("groupfifo_observing", default=None)
 
+#: The ids of the last send that was a duplicate of a task with another id: its own, and that of the task.
+existing: ContextVar[tuple[str, str] | None] = ContextVar("groupfifo_existing", default=None)
+
 _NONE: Mapping[str, Any] = {}
 
 

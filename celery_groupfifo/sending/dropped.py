@@ -1,4 +1,4 @@
-"""The end of tasks that the bound of their group's depth has cost: they become REVOKED, and never start."""
+"""The end of tasks that never start, as other sends cost them their places: they become REVOKED."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ def tell_dropped(app: Celery, entries: Iterable[Entry], producer: Any = None) ->
         entries: Sent by now.
         producer: The one that the caller holds; None: it holds none.
     """
-    dropped = [entry.dropped for entry in entries if entry.dropped is not None]
-    if not dropped:
-        return
-    try:
-        tell_revoked(app, dropped, producer)
-    except GroupFifoError as error:
-        logger.error("Tasks beyond the depth of their groups were dropped. %s", error)
+    by_reason: dict[str, list[tuple[str, bytes]]] = {}
+    for entry in entries:
+        if entry.dropped is not None:
+            by_reason.setdefault(entry.reason, []).append(entry.dropped)
+    for reason, dropped in by_reason.items():
+        try:
+            tell_revoked(app, dropped, producer, reason)
+        except GroupFifoError as error:
+            logger.error("Tasks were dropped: %s. %s", reason, error)

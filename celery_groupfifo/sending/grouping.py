@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery.utils.saferepr import saferepr
 
@@ -20,6 +20,21 @@ SHOWN = 500
 MAPS = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
 
 KeySpec = str | tuple[str, ...] | Callable[..., str]
+
+
+class Kind(NamedTuple):
+    """A kind of key that is made of the arguments of a call.
+
+    Attributes:
+        option: Of a task, with its definition.
+        words: Of messages.
+    """
+
+    option: str
+    words: str
+
+
+GROUP, DEDUP = Kind("group_key", "group key"), Kind("group_dedup_key", "dedup key")
 
 
 def is_grouped(task: Any) -> bool:
@@ -42,8 +57,8 @@ def _is_celerys(task: Any) -> bool:
     return str(getattr(task, "name", None)).startswith("celery.")
 
 
-def key_spec(task: Any) -> KeySpec | None:
-    """Return the task's own definition of its key; None when it has none.
+def key_spec(task: Any, option: str = GROUP.option) -> KeySpec | None:
+    """Return the task's own definition of a key; None when it has none.
 
     It is read past the descriptors: a lambda on the class gets the task's parameters, never `self`. A property is no
     definition. In a class that is not ordered only its own attribute counts: its bases may use the name for another
@@ -51,7 +66,7 @@ def key_spec(task: Any) -> KeySpec | None:
     """
     kind = type(task)
     for each in (task, *kind.__mro__) if is_ordered_class(kind) else (task, kind):
-        spec: Any = each.__dict__.get("group_key")
+        spec: Any = each.__dict__.get(option)
         if isinstance(spec, (staticmethod, classmethod)):
             return spec.__get__(None, type(task))
         if spec is not None and (callable(spec) or not hasattr(type(spec), "__get__")):
@@ -59,23 +74,23 @@ def key_spec(task: Any) -> KeySpec | None:
     return None
 
 
-def checked_key(key: object, task_name: str) -> str:
+def checked_key(key: object, task_name: str, kind: Kind = GROUP) -> str:
     """Return a key, once it is checked.
 
     Raises:
         InvalidGroupKey: It is no text, empty, too long, or not encodable.
     """
     if not isinstance(key, str):
-        raise InvalidGroupKey(f"The group key of {task_name} is {key!r}: it has to be a text.")
+        raise InvalidGroupKey(f"The {kind.words} of {task_name} is {key!r}: it has to be a text.")
     if not key:
-        raise InvalidGroupKey(f"The group key of {task_name} is empty: give it at least one character.")
+        raise InvalidGroupKey(f"The {kind.words} of {task_name} is empty: give it at least one character.")
     try:
         size = len(key.encode())
     except UnicodeEncodeError as error:
-        raise InvalidGroupKey(f"The group key of {task_name}, {key!r}, can't be encoded: {error}.") from error
+        raise InvalidGroupKey(f"The {kind.words} of {task_name}, {key!r}, can't be encoded: {error}.") from error
     if size > MAX_BYTES:
         raise InvalidGroupKey(
-            f"The group key of {task_name} has {size} bytes ({key[:40]!r}…): {MAX_BYTES} are allowed. "
+            f"The {kind.words} of {task_name} has {size} bytes ({key[:40]!r}…): {MAX_BYTES} are allowed. "
             "Use a hash of the key."
         )
     return key
@@ -99,26 +114,33 @@ def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, An
         raise MissingGroupKey(
             f"{name} is ordered by group, but has no group_key: set one on the task, or pass group_key=… with the call."
         )
+    return made_key(spec, task, name, args, kwargs)
+
+
+def made_key(
+    spec: KeySpec, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: Kind = GROUP
+) -> str:
+    """Return the key that a definition makes of one call; see `group_key`."""
     if callable(spec):
-        bound = _bound(task, name, args, kwargs)
-        return checked_key(_call(spec, name, bound, _values(bound), shown_call(name, args, kwargs)), name)
-    values = _shape(task).values(args, kwargs) or _values(_bound(task, name, args, kwargs))
+        bound = _bound(task, name, args, kwargs, kind)
+        return checked_key(_call(spec, name, bound, shown_call(name, args, kwargs), kind), name, kind)
+    values = _shape(task).values(args, kwargs) or _values(_bound(task, name, args, kwargs, kind))
     if isinstance(spec, tuple):
-        key: object = ":".join([str(_value(values, field, name)) for field in spec])
+        key: object = ":".join([str(_value(values, field, name, kind)) for field in spec])
     else:
         for field in _fields(spec):
-            _value(values, field, name)
+            _value(values, field, name, kind)
         try:
             key = spec.format_map(values)
         except (LookupError, AttributeError, ValueError, TypeError) as error:
             raise MissingGroupKey(
-                f"The group key {spec!r} of {name} can't be built from {values!r}: {error!r}."
+                f"The {kind.words} {spec!r} of {name} can't be built from {values!r}: {error!r}."
             ) from error
-    return checked_key(key, name)
+    return checked_key(key, name, kind)
 
 
 def check_spec(task: Any) -> None:
-    """Check the key that a task's class defines, when the task is made.
+    """Check the keys that a task's class defines, when the task is made.
 
     Args:
         task: The task.
@@ -126,19 +148,23 @@ def check_spec(task: Any) -> None:
     Raises:
         InvalidOption: The message quotes the definition and says what fits.
     """
-    spec = key_spec(task)
-    if spec is None or callable(spec) or _is_celerys(task):
-        return
+    for kind in (GROUP, DEDUP):
+        spec = key_spec(task, kind.option)
+        if spec is not None and not callable(spec) and not _is_celerys(task):
+            _check_fields(spec, task, kind.option)
+
+
+def _check_fields(spec: Any, task: Any, option: str) -> None:
     if isinstance(spec, tuple) and spec and all(isinstance(field, str) for field in spec):
         fields = spec
     elif isinstance(spec, str) and spec:
         try:
             fields = _fields(spec)
         except ValueError as error:
-            raise InvalidOption(f"group_key={spec!r} of {task.name} is no template: {error}.") from error
+            raise InvalidOption(f"{option}={spec!r} of {task.name} is no template: {error}.") from error
     else:
         raise InvalidOption(
-            f"group_key={spec!r} of {task.name} does not work: use a template like '{{customer_id}}', "
+            f"{option}={spec!r} of {task.name} does not work: use a template like '{{customer_id}}', "
             "a tuple of parameter names, or a callable with the task's parameters."
         )
     parameters = inspect.signature(task.run).parameters
@@ -147,7 +173,7 @@ def check_spec(task: Any) -> None:
     for field in fields:
         if field not in parameters:
             raise InvalidOption(
-                f"group_key={spec!r} of {task.name} names {field!r}, but the task's parameters are: "
+                f"{option}={spec!r} of {task.name} names {field!r}, but the task's parameters are: "
                 f"{', '.join(parameters) or 'none'}."
             )
 
@@ -217,13 +243,13 @@ def shown_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def _bound(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+def _bound(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: Kind) -> inspect.BoundArguments:
     """Return a call's arguments by the names of the task's parameters."""
     try:
         return _shape(task).signature.bind(*args, **kwargs)
     except TypeError as error:
         call = shown_call(name, args, kwargs)
-        raise MissingGroupKey(f"The group key of {name} can't be built from the call {call}: {error}.") from error
+        raise MissingGroupKey(f"The {kind.words} of {name} can't be built from the call {call}: {error}.") from error
 
 
 def _values(bound: inspect.BoundArguments) -> dict[str, Any]:
@@ -242,22 +268,22 @@ def _values(bound: inspect.BoundArguments) -> dict[str, Any]:
     return values
 
 
-def _value(values: Mapping[str, Any], field: str, name: str) -> Any:
+def _value(values: Mapping[str, Any], field: str, name: str, kind: Kind) -> Any:
     value = values.get(field)
     if value is None:
         found = "None" if field in values else "not given"
-        raise MissingGroupKey(f"The group key of {name} needs {field!r}, which is {found} in this call.")
+        raise MissingGroupKey(f"The {kind.words} of {name} needs {field!r}, which is {found} in this call.")
     return value
 
 
-def _call(
-    spec: Callable[..., object], name: str, bound: inspect.BoundArguments, values: dict[str, Any], call: str
-) -> object:
+def _call(spec: Callable[..., object], name: str, bound: inspect.BoundArguments, call: str, kind: Kind) -> object:
     try:
-        args, kwargs = arguments_for(spec, bound, values)
+        args, kwargs = arguments_for(spec, bound, _values(bound))
         key = spec(*args, **kwargs)
     except Exception as error:  # the user's callable may raise anything
-        raise MissingGroupKey(f"The group_key callable of {name} failed with {error!r} for the call {call}.") from error
+        raise MissingGroupKey(
+            f"The {kind.option} callable of {name} failed with {error!r} for the call {call}."
+        ) from error
     if key is None:
-        raise MissingGroupKey(f"The group_key callable of {name} returned None for the call {call}.")
+        raise MissingGroupKey(f"The {kind.option} callable of {name} returned None for the call {call}.")
     return key

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery_groupfifo.gate.model import HELD_HEADER, TRAVELLING
-from celery_groupfifo.sending.call import policy_of
+from celery_groupfifo.sending.options import policy_of
 from celery_groupfifo.settings import Settings
 
 

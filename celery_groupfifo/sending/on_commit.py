@@ -39,7 +39,8 @@ def park_on_commit(
         signature: Of a grouped task.
 
     Returns:
-        The result, with the id that the task will have.
+        The result, with the id that the task will have; of a duplicate, that of the task that is there, from the commit
+        on.
 
     Raises:
         MissingGroupKey: The task belongs to no group.
@@ -53,8 +54,8 @@ def park_on_commit(
     options = dict(mine.options)
     if check_call(app, task, name, mine.args, mine.kwargs, take_options(name, options), options) is None:
         raise MissingGroupKey(f"{name} belongs to no group: park_on_commit takes signatures of grouped tasks.")
-    result = mine.freeze()
-    _waiting(_plain_session(session)).append(mine)
+    result: AsyncResult[Any] = mine.freeze()
+    _waiting(_plain_session(session)).append(mine, result)
     return result
 
 
@@ -69,14 +70,14 @@ class _Waiting:
         from sqlalchemy import event  # inside: only who has a session needs it
 
         self._session = session
-        self._calls: list[tuple[SessionTransaction, Signature[Any]]] = []
+        self._calls: list[tuple[SessionTransaction, tuple[Signature[Any], AsyncResult[Any]]]] = []
         self._committed: SessionTransaction | None = None
         event.listen(session, "after_commit", self.on_committed)
         event.listen(session, "after_transaction_end", self.on_ended)
 
-    def append(self, signature: Signature[Any]) -> None:
-        """Let a signature wait for the transaction in progress, or its innermost savepoint."""
-        self._calls.append((self._current() or self._session.begin(), signature))
+    def append(self, signature: Signature[Any], result: AsyncResult[Any]) -> None:
+        """Let a signature wait for the transaction in progress, or its innermost savepoint; its caller has a result."""
+        self._calls.append((self._current() or self._session.begin(), (signature, result)))
 
     def on_committed(self, _: Session) -> None:
         """Remember which transaction or savepoint is being committed: its end does not say."""
@@ -88,11 +89,13 @@ class _Waiting:
         if ended.parent is None:
             calls, self._calls = self._calls, []
             if committed and calls:
-                park_many([signature for _, signature in calls])
+                sent = park_many([signature for _, (signature, _) in calls])
+                for (_, (_, result)), found in zip(calls, sent, strict=True):
+                    result.id = found.id  # that of another task, when it is a duplicate
         elif committed or not ended.nested:  # one that is no savepoint ends as its parent does
-            self._calls = [(ended.parent if at is ended else at, signature) for at, signature in self._calls]
+            self._calls = [(ended.parent if at is ended else at, call) for at, call in self._calls]
         else:
-            self._calls = [(at, signature) for at, signature in self._calls if at is not ended]
+            self._calls = [(at, call) for at, call in self._calls if at is not ended]
 
     def _current(self) -> SessionTransaction | None:
         return self._session.get_nested_transaction() or self._session.get_transaction()

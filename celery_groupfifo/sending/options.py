@@ -9,9 +9,11 @@ from typing import Any
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.model import HEADER
 from celery_groupfifo.sending.grouping import is_ordered_class
-from celery_groupfifo.settings import OPTIONS, SINGLE, check_option
+from celery_groupfifo.settings import OPTIONS, SINGLE, Settings, check_option
 
 KEY = "group_key"
+#: May be a callable, as the key may.
+_CALLABLE = frozenset({"group_dedup_key"})
 #: Options of a task or a call for its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
 #: Begins the name of each option; only Celery has other names that begin so.
@@ -75,10 +77,25 @@ def check_task(task: Any) -> None:
 
 
 def _check_code(said: Mapping[str, Any], place: str) -> None:
-    for name in OPTIONS:
+    for name in OPTIONS.keys() - _CALLABLE:
         if not _is_value(said.get(name)):
             raise InvalidOption(f"{name} {place} is {said[name]!r}: set it to a value, not to a property or a method.")
 
 
 def _is_value(value: object) -> bool:
     return not callable(value) and not hasattr(type(value), "__get__")
+
+
+def policy_of(task: Any, said: Mapping[str, Any], option: str, settings: Settings) -> Any:
+    """Return the value of an option that counts for a call: the call's own, else the task's, else the setting's.
+
+    Args:
+        task: None where its code is not loaded.
+        said: Our options of the call.
+        option: Its name, `group_…`.
+        settings: Of the app.
+    """
+    for value in (said.get(option), option_of(task, option)):
+        if value is not None:
+            return value
+    return getattr(settings, OPTIONS[option])

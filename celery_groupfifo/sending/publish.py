@@ -18,7 +18,7 @@ from kombu.utils.functional import retry_over_time
 
 from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import HELD_HEADER, Bound, Entry, Number
+from celery_groupfifo.gate.model import HELD_HEADER, Bound, Dedup, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.call import (
     asks_for_group,
@@ -28,17 +28,25 @@ from celery_groupfifo.sending.call import (
     check_plain,
     checked_headers,
     key_of,
-    policy_of,
     take_options,
     task_of,
 )
-from celery_groupfifo.sending.context import Continuation, Parking, collecting, continued, is_running, observing
+from celery_groupfifo.sending.context import (
+    Continuation,
+    Parking,
+    collecting,
+    continued,
+    existing,
+    is_running,
+    observing,
+)
 from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
+from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
-from celery_groupfifo.sending.options import KEY
+from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
@@ -125,18 +133,22 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound = False, None
+        leaves, bound, dedup = False, None, None
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
+            if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
+                dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
         elif run.is_retried_by(message.headers) and not run.repeats:
             leaves = rejoins(task, extra, settings)
             if not leaves and retry_policy(task, extra, "group_max_hold", settings) is not None:
                 extra[HELD_HEADER] = held_ms(extra, delay_ms(self.app, message.headers.get("eta")))
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
-        park = _Park(self.app, run, key or "", extra, _named(options), on_duplicate, leaves, bound)
+        park = _Park(self.app, run, key or "", extra, _named(options), leaves)
+        park.on_duplicate, park.bound, park.dedup = on_duplicate, bound, dedup
+        park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
         except _NotParkedError:
@@ -170,13 +182,15 @@ class _Park:
         key: Of its group; a continuation has the run's.
         extra: Headers of our own.
         named: See `Route`.
-        on_duplicate: Policy of the call when the id is parked or running already.
         rejoins: See `Entry`.
-        bound: Of the group's depth, for this call.
 
     Attributes:
         key: Of the group.
-        is_refused: True when nothing was parked: the id is parked or running already, or the bound has dropped it.
+        on_duplicate: See `Entry`.
+        bound: Of the group's depth, for this call.
+        dedup: See `Entry`.
+        is_awaited: See `Entry`.
+        is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
     """
 
     def __init__(
@@ -186,14 +200,15 @@ class _Park:
         key: str,
         extra: dict[str, Any],
         named: Sequence[Entity],
-        on_duplicate: OnDuplicate,
         rejoins: bool,
-        bound: Bound | None,
     ) -> None:
         self._app, self._run, self._extra, self._named = app, run, extra, named
         self.key = key if run is None else run.key
-        self._on_duplicate, self._rejoins, self._bound = on_duplicate, rejoins, bound
-        self.is_refused = False
+        self._rejoins = rejoins
+        self.on_duplicate: OnDuplicate = "return_existing"
+        self.bound: Bound | None = None
+        self.dedup: Dedup | None = None
+        self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
     @property
@@ -207,7 +222,8 @@ class _Park:
         headers = publish["headers"]
         route = self._route(options, producer, publish)
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
-        entry.on_duplicate, entry.rejoins, entry.bound = self._on_duplicate, self._rejoins, self._bound
+        entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
+        entry.dedup, entry.awaited = self.dedup, self.is_awaited
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return
@@ -223,6 +239,7 @@ class _Park:
             tell_parked(headers.get("task"), entry)
         else:
             self.is_refused = True
+            existing.set(entry.existing and (entry.id, entry.existing))
         if entry.dropped is not None:
             tell_dropped(self._app, [entry], producer)
 
@@ -304,6 +321,7 @@ def hook() -> None:
     Once, on import: an app that sends by name, before any task of its own is made, offers no other moment.
     """
     _hook_routes()
+    _hook_results()
     create = celery_amqp.AMQP._create_task_sender
     if getattr(create, "groupfifo", False):
         return
@@ -337,6 +355,25 @@ def _hook_routes() -> None:
 
     route.groupfifo = find  # type: ignore[attr-defined]
     Router.route = route
+
+
+def _hook_results() -> None:
+    """Let the call of a duplicate return the result of the task that is there, also when that has another id."""
+    send = Celery.send_task
+    if getattr(send, "groupfifo", False):
+        return
+
+    @wraps(send)
+    def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = send(self, *args, **kwargs)
+        if (ids := existing.get()) is not None:
+            existing.set(None)
+            if result.id == ids[0]:
+                result.id = ids[1]
+        return result
+
+    send_task.groupfifo = send  # type: ignore[attr-defined]
+    Celery.send_task = send_task
 
 
 def _reaches_us(app: Celery) -> bool:

@@ -50,20 +50,21 @@ def revoke_parked(app: Celery, task_id: str, note: str = "") -> bool:
     return raw is not None
 
 
-def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]], producer: Any = None) -> None:
+def tell_revoked(app: Celery, gone: Sequence[tuple[str, bytes]], producer: Any = None, reason: str = "revoked") -> None:
     """Store the state REVOKED of tasks that were taken out of the gate, send signals, and tell monitors.
 
     Args:
         app: The app whose backend has their results.
         gone: Id and message, without tickets, of each.
         producer: For the event; None: one of the app's pool.
+        reason: That the results give.
 
     Raises:
         GroupFifoError: The result backend can't be told.
     """
     for number, (task_id, raw) in enumerate(gone):
         try:
-            _mark(app, task_id, raw)
+            _mark(app, task_id, raw, reason)
         except Exception as error:  # any backend may raise anything
             raise GroupFifoError(
                 f"{len(gone)} tasks were taken out of the gate, but the result backend does not know of "
@@ -90,12 +91,12 @@ def tell_monitors(app: Celery, task_ids: Sequence[str], held: Any = None) -> Non
         logger.debug("The event for %d revoked tasks was not sent: %r", len(task_ids), error)
 
 
-def _mark(app: Celery, task_id: str, raw: bytes) -> None:
+def _mark(app: Celery, task_id: str, raw: bytes, reason: str = "revoked") -> None:
     request = _request(raw, task_id)
     task = app.tasks.get(request.task) if request.get("task") else None
     backend = task.backend if task is not None else app.backend
     # With the request, so that Celery can tell the chord that the task belongs to.
-    backend.mark_as_revoked(task_id, "revoked", request=request, store_result=not request.ignore_result)
+    backend.mark_as_revoked(task_id, reason, request=request, store_result=not request.ignore_result)
     signals.task_revoked.send(sender=task or app, request=request, terminated=False, signum=None, expired=False)
 
 

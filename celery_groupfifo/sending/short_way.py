@@ -38,7 +38,7 @@ KEPT = 256
 MARK = "groupfifo_short"
 
 #: Options of a task that its sends depend on.
-_POLICIES = ("group_eta", "group_on_duplicate", "group_max_depth", "group_overflow")
+_POLICIES = ("group_eta", "group_on_duplicate", "group_dedup_for", "group_max_depth", "group_overflow")
 
 _Kind = tuple[Any, ...]
 
@@ -93,7 +93,10 @@ class ShortWay:
         task, args, kwargs, options, parent = call
         if has_receivers() or type(args) not in (tuple, list) or type(kwargs) is not dict or not self._is_usual(task):
             return None
-        mine = task, task.ignore_result, task.priority, *[getattr(task, name, None) for name in _POLICIES]
+        dedup_key = getattr(task, "group_dedup_key", None)
+        if callable(dedup_key):  # it may have no hash
+            return None
+        mine = task, task.ignore_result, task.priority, dedup_key, *[getattr(task, name, None) for name in _POLICIES]
         if not options:
             return *mine, False, False, bool(parent), None, None
         for name, value in options.items():
@@ -233,7 +236,7 @@ def _park(app: Celery, call: Call, template: Template, entry: Entry) -> Any:
 
 def result_of(call: Call, template: Template, entry: Entry) -> Any:
     """Return the result of a call that was sent by its template."""
-    result = call.task.AsyncResult(entry.id)
+    result = call.task.AsyncResult(entry.existing or entry.id)
     result.ignored = template.ignored
     if call.parent:
         call.parent.add_trail(result)

@@ -28,6 +28,7 @@ from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.sending.context import Parking, continued
 from celery_groupfifo.sending.grouping import checked_key, group_key
+from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import milliseconds_until
 from celery_groupfifo.sending.options import KEY
 
@@ -77,7 +78,8 @@ class Template:
     def __init__(self, app: Celery, call: Call, parking: Parking) -> None:
         self._app, entry, route = app, parking.entry, parking.route
         self._queue, self._list_key = entry.queue, entry.list_key
-        self._on_duplicate, self._bound = entry.on_duplicate, entry.bound
+        self._on_duplicate, self._bound, self._awaited = entry.on_duplicate, entry.bound, entry.awaited
+        self._dedupe = entry.dedup and dedupe_of(call.task, {}, entry.on_duplicate, gate_of(app).settings)
         # A setting since Celery 5.7; before it, the default of `saferepr`.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
@@ -154,7 +156,11 @@ class Template:
         front = self._front % values
         message = (front + self._back % values).encode()
         place = self._queue, self._list_key
-        return Entry(task_id, key, *place, len(front), message, delay, self._on_duplicate, bound=self._bound)
+        made = Entry(task_id, key, *place, len(front), message, delay, self._on_duplicate, bound=self._bound)
+        if self._dedupe is not None:
+            made.dedup = self._dedupe.identity(task, task.name, args, kwargs, task_id)
+            made.awaited = self._awaited
+        return made
 
     def _due(self, options: Mapping[str, Any]) -> datetime:
         """Return the ETA of a call, as Celery does."""

@@ -42,7 +42,7 @@ local function close_group(group, g)
   if g.drained then
     clear_flag(group, g, 'd')
   end
-  if g.ended and (g.flags == '-' or g.flags == 'o') then
+  if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
     redis.call('HDEL', K.groups, group)
   else
     write_group(group, g)

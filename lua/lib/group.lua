@@ -2,7 +2,8 @@
 -- one while it has an entry, or a flag.
 --
 --   flags   letters: p paused · b blocked · d draining · c for each part of its line that is cut off, see fail.lua; -:
---           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua
+--           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua · i entries of it
+--           have identities, see lib/identity.lua
 --   aside   number of its entries that are neither in line nor under way: their ETA has not come, or they are cut off
 --   empty   number of places in its line whose entry was revoked
 --
@@ -29,9 +30,9 @@ local function group_text(group)
   return texts[group]
 end
 
--- Returns whether an entry of the group is under way, and it does not drain. Nothing else is read.
+-- Returns whether an entry of the group is under way, and it neither drains nor has identities. Nothing else is read.
 local function is_busy(group)
-  return string.find(group_text(group), '^[^d\n]+\n') ~= nil
+  return string.find(group_text(group), '^[^di\n]+\n') ~= nil
 end
 
 -- Returns the group, with its records; `corrupt` is where its text can't be read. One table for each group.

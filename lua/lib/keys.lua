@@ -9,12 +9,13 @@
 --                           3e14   "a group" a walk goes on, "v owner" a lost worker's heads are taken back,
 --                                  "r group id" a ticket did not reach the broker, "d group fence" entries that a
 --                                  failed run has cut off are cancelled, "b group id" a block ends, "q queue" a
---                                  queue's crowd comes in
+--                                  queue's crowd comes in, "i group identity" an identity counts no longer
 --                           4e14   "h group id" that waits for room, see lib/crowd.lua: no time moves it
 --                           5e14   "a group" that waits for room
 -- KEYS[4] flags   (hash)    "<p | b | d> <group>" -> who has paused, blocked or drained a group, and why: JSON
 -- KEYS[5] on_the_way (zset) "<queue> <release> <group>" of heads released and not yet begun, score 0
--- KEYS[6] begins  (hash)    queue -> "<highest release begun> <when, ms> [<rereleases since>]", see rerelease.lua
+-- KEYS[6] begins  (hash)    queue -> "<highest release begun> <when, ms> [<rereleases since>]", see rerelease.lua; and
+--                           the identities of entries, see lib/identity.lua
 -- KEYS[7] fence   (string)  the last number drawn, for a release or a fence
 -- KEYS[8] stats   (hash)    totals
 -- KEYS[9] dead    (hash)    dead letters, see lib/letters.lua
@@ -27,6 +28,7 @@ K.due = KEYS[3]
 K.flags = KEYS[4]
 K.on_the_way = KEYS[5]
 K.begins = KEYS[6]
+K.identities = KEYS[6]
 K.fence = KEYS[7]
 K.stats = KEYS[8]
 K.dead = KEYS[9]

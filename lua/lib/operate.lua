@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys clock write record flag entry
+--@include keys clock write record flag entry identity
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -47,6 +47,7 @@ local function withdraw(id, group, g)
   if redis.call('HDEL', K.entries, id) == 1 then
     redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
   end
+  free_identity(id, group, g, failed)
   if redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id) == 1 then
     add_to(g, 'aside', -1)
   end

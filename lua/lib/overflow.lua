@@ -1,5 +1,5 @@
 -- Bounds the depth of a group: its parked entries. Its head, which is released, running or held, does not count.
---@include keys write record entry
+--@include keys write record entry identity
 local WALK = 500 -- empty places that one call may walk over
 
 -- Returns whether a group has as many parked entries as it may have; most: nil: any number.
@@ -18,6 +18,7 @@ local function drop_oldest(line, group, g)
       if entry and entry.us == string.sub(item, 1, 16) then
         text = entry.text
         redis.call('HDEL', K.entries, id)
+        free_identity(id, group, g, false)
         redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
         redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
       elseif corrupt then

@@ -22,6 +22,7 @@ local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -89,7 +90,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_20
+  local room_in_21
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -99,9 +100,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_20 = room
+    room_in_21 = room
   end
-  local room = room_in_20
+  local room = room_in_21
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -127,18 +128,18 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_15
+  local open_group_16
   do -- open_group(group)
-    local read_group_7
+    local read_group_8
     do -- read_group(group)
       local g = groups[group]
       if not g then
-        local group_text_6
+        local group_text_7
         do -- group_text(group)
           texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-          group_text_6 = texts[group]
+          group_text_7 = texts[group]
         end
-        local text = group_text_6
+        local text = group_text_7
         local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
         g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
         at = at or 1
@@ -157,9 +158,9 @@ while done < many and steps > 0 and bytes < BYTES do
         end
         groups[group] = g
       end
-      read_group_7 = g
+      read_group_8 = g
     end
-    local g = read_group_7
+    local g = read_group_8
     if g.corrupt then
       do -- mend_group(group, g)
         local found = false
@@ -374,24 +375,24 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_15 = g
+    open_group_16 = g
   end
-  local g = open_group_15
+  local g = open_group_16
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     do -- heads_again(lists, g, out)
       for _, r in ipairs(g) do
         do -- ask_again(lists, r, out)
           local entry = read_entry(r.id)
           if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_17
+            local compose_18
             do -- compose(r.id, entry, r.release, r.lost)
               local id, drawn, lost = r.id, r.release, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_17
+            local message = compose_18
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -404,12 +405,44 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_22
+      local withdraw_24
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
         if redis_call('HDEL', K_entries, id) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+        end
+        do -- free_identity(id, group, g, failed)
+          local ran = failed
+          local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+          local after, identity = string.match(said or '', '^(%d+) (.*)$')
+          if identity then
+            local field = 'i ' .. group .. ' ' .. identity
+            local others_of_23
+            do -- others_of(field, id)
+              local others = ''
+              for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+                others = others .. (name == id and '' or ' ' .. name)
+              end
+              others_of_23 = others
+            end
+            local others = others_of_23
+            redis_call('HDEL', K_identities, 'n ' .. id)
+            if others ~= '' then
+              redis_call('HSET', K_identities, field, '-' .. others)
+            elseif ran and after ~= '0' then
+              local digits_5
+              do -- digits(now_ms() + after)
+                local value = now_ms() + after
+                digits_5 = string.format('%.0f', value)
+              end
+              local till = digits_5
+              redis_call('HSET', K_identities, field, till .. ' ' .. id)
+              redis_call('ZADD', K_due, K_REST + till, field)
+            else
+              redis_call('HDEL', K_identities, field)
+            end
+          end
         end
         if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
           do -- add_to(g, 'aside', -1)
@@ -440,9 +473,9 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_22 = text or ''
+        withdraw_24 = text or ''
       end
-      local text = withdraw_22
+      local text = withdraw_24
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -629,7 +662,7 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_18, take_head_19
+        local take_head_19, take_head_20
         do -- take_head(line, group, g)
           local head, entry, corrupt
           local is_free = #g == 0 and not has_flag(g, 'p')
@@ -748,15 +781,15 @@ while done < many and steps > 0 and bytes < BYTES do
           end
           g.ended = is_free and not item and steps > 0 and g.aside == '0'
           g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-          take_head_18, take_head_19 = head, entry
+          take_head_19, take_head_20 = head, entry
         end
-        local head, entry = take_head_18, take_head_19
+        local head, entry = take_head_19, take_head_20
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r, drawn, other, other_g = head, nil, nil, nil
             local queue = entry.queue
             if not drawn then
-              local draw_number_5
+              local draw_number_6
               do -- draw_number()
                 local drawn = K_us_text
                 local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -764,9 +797,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   drawn = string.format('%.0f', last + 1)
                   redis_call('SET', K_fence, drawn)
                 end
-                draw_number_5 = drawn
+                draw_number_6 = drawn
               end
-              drawn = draw_number_5
+              drawn = draw_number_6
             end
             r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
             r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -800,15 +833,15 @@ while done < many and steps > 0 and bytes < BYTES do
                 redis_call('HSET', K_groups, group, text)
               end
             end
-            local compose_16
+            local compose_17
             do -- compose(r.id, entry, drawn, r.lost)
               local id, lost = r.id, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_16
+            local message = compose_17
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
             local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
@@ -831,7 +864,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and (g.flags == '-' or g.flags == 'o') then
+            if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
               redis_call('HDEL', K_groups, group)
             else
               do -- write_group(group, g)
@@ -905,10 +938,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_21
+local next_sweep_22
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_21 = pause
+  next_sweep_22 = pause
 end
-local pause = next_sweep_21
+local pause = next_sweep_22
 return { done, steps > 0 and pause or 0, unpack(out) }

@@ -20,6 +20,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -50,16 +51,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_7
+  local read_group_8
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_6
+      local group_text_7
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_6 = texts[group]
+        group_text_7 = texts[group]
       end
-      local text = group_text_6
+      local text = group_text_7
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -78,15 +79,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_7 = g
+    read_group_8 = g
   end
-  local g = read_group_7
+  local g = read_group_8
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_8, read_entry_9
+        local read_entry_9, read_entry_10
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -96,9 +97,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_8, read_entry_9 = entry, corrupt
+          read_entry_9, read_entry_10 = entry, corrupt
         end
-        local entry, corrupt = read_entry_8, read_entry_9
+        local entry, corrupt = read_entry_9, read_entry_10
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -276,7 +277,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -284,11 +285,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -297,9 +298,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -325,7 +326,7 @@ if before == call then
 end
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
 local function text_in_line(us, id)
-  local read_entry_12, read_entry_13
+  local read_entry_13, read_entry_14
   do -- read_entry(id)
     local text = redis_call('HGET', K_entries, id)
     local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -335,9 +336,9 @@ local function text_in_line(us, id)
     elseif text then
       corrupt = text
     end
-    read_entry_12, read_entry_13 = entry, corrupt
+    read_entry_13, read_entry_14 = entry, corrupt
   end
-  local entry, corrupt = read_entry_12, read_entry_13
+  local entry, corrupt = read_entry_13, read_entry_14
   return entry and entry.us == us and entry.text or corrupt
 end
 
@@ -352,12 +353,44 @@ for _ = 1, limit do
   end
   local us, id = string.match(item, '^(%d+) (.*)$')
   if text_in_line(us, id or '') then -- else it was revoked
-    local withdraw_18
+    local withdraw_20
     do -- withdraw(id, group, g)
       local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
       local failed = r and r.stop == 'b'
       if redis_call('HDEL', K_entries, id) == 1 then
         redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+      end
+      do -- free_identity(id, group, g, failed)
+        local ran = failed
+        local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+        local after, identity = string.match(said or '', '^(%d+) (.*)$')
+        if identity then
+          local field = 'i ' .. group .. ' ' .. identity
+          local others_of_19
+          do -- others_of(field, id)
+            local others = ''
+            for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+              others = others .. (name == id and '' or ' ' .. name)
+            end
+            others_of_19 = others
+          end
+          local others = others_of_19
+          redis_call('HDEL', K_identities, 'n ' .. id)
+          if others ~= '' then
+            redis_call('HSET', K_identities, field, '-' .. others)
+          elseif ran and after ~= '0' then
+            local digits_2
+            do -- digits(now_ms() + after)
+              local value = now_ms() + after
+              digits_2 = string.format('%.0f', value)
+            end
+            local till = digits_2
+            redis_call('HSET', K_identities, field, till .. ' ' .. id)
+            redis_call('ZADD', K_due, K_REST + till, field)
+          else
+            redis_call('HDEL', K_identities, field)
+          end
+        end
       end
       if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
         do -- add_to(g, 'aside', -1)
@@ -388,9 +421,9 @@ for _ = 1, limit do
       else
         redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
       end
-      withdraw_18 = text or ''
+      withdraw_20 = text or ''
     end
-    local text = withdraw_18
+    local text = withdraw_20
     do -- add_to(g, 'aside', -1)
       local what, number = 'aside', -1
       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
@@ -404,7 +437,7 @@ if redis_call('EXISTS', cut_off) == 1 then
   redis_call('ZADD', K_due, K_REST + now_ms(), member)
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_3
+    local state_text_4
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -412,11 +445,11 @@ if redis_call('EXISTS', cut_off) == 1 then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_3 = text
+      state_text_4 = text
     end
-    local text = state_text_3
+    local text = state_text_4
     if other then
-      local state_text_4
+      local state_text_5
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -425,9 +458,9 @@ if redis_call('EXISTS', cut_off) == 1 then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_4 = text
+        state_text_5 = text
       end
-      local other_text = state_text_4
+      local other_text = state_text_5
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -443,7 +476,7 @@ else
   end
   do -- advance({}, line, group, g, {})
     local lists, group, out = {}, group, {}
-    local take_head_15, take_head_16
+    local take_head_16, take_head_17
     do -- take_head(line, group, g)
       local group = group
       local head, entry, corrupt
@@ -451,7 +484,7 @@ else
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
-        local read_entry_10, read_entry_11
+        local read_entry_11, read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -461,19 +494,19 @@ else
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        entry, corrupt = read_entry_10, read_entry_11
+        entry, corrupt = read_entry_11, read_entry_12
         if entry and entry.us == string.sub(item, 1, 16) then
-          local new_record_5
+          local new_record_6
           do -- new_record(id, entry.queue)
             local queue = entry.queue
-            new_record_5 = {
+            new_record_6 = {
               state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
               call = '-', queue = queue,
             }
           end
-          head = new_record_5
+          head = new_record_6
           g[1] = head
           break
         elseif corrupt then
@@ -575,15 +608,15 @@ else
       end
       g.ended = is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-      take_head_15, take_head_16 = head, entry
+      take_head_16, take_head_17 = head, entry
     end
-    local head, entry = take_head_15, take_head_16
+    local head, entry = take_head_16, take_head_17
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r, drawn, other, other_g = head, nil, nil, nil
         local queue = entry.queue
         if not drawn then
-          local draw_number_2
+          local draw_number_3
           do -- draw_number()
             local drawn = K_us_text
             local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -591,14 +624,14 @@ else
               drawn = string.format('%.0f', last + 1)
               redis_call('SET', K_fence, drawn)
             end
-            draw_number_2 = drawn
+            draw_number_3 = drawn
           end
-          drawn = draw_number_2
+          drawn = draw_number_3
         end
         r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
         r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
         do -- write_group(group, g, other, other_g)
-          local state_text_3
+          local state_text_4
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -606,11 +639,11 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_4 = text
           end
-          local text = state_text_3
+          local text = state_text_4
           if other then
-            local state_text_4
+            local state_text_5
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -619,23 +652,23 @@ else
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_5 = text
             end
-            local other_text = state_text_4
+            local other_text = state_text_5
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
           end
         end
-        local compose_14
+        local compose_15
         do -- compose(r.id, entry, drawn, r.lost)
           local id, lost = r.id, r.lost
           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
           local cut = entry.at + entry.cut
-          compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          compose_15 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
-        local message = compose_14
+        local message = compose_15
         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
           or redis.pcall('RPUSH', lists[queue], message))
@@ -658,12 +691,12 @@ else
             end
           end
         end
-        if g.ended and (g.flags == '-' or g.flags == 'o') then
+        if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
           redis_call('HDEL', K_groups, group)
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -671,11 +704,11 @@ else
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -684,9 +717,9 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -697,10 +730,10 @@ else
     end
   end
 end
-local keep_answer_17
+local keep_answer_18
 do -- keep_answer(gone)
   local reply = gone
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_17 = reply
+  keep_answer_18 = reply
 end
-return keep_answer_17
+return keep_answer_18

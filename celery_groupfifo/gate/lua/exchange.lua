@@ -1,23 +1,31 @@
 -- Made of lua/exchange.lua by `make scripts`: change that file, not this one.
 --
--- exchange: give a parked entry a new message. It keeps its place, and the time of its ETA.
+-- exchange: give a parked entry a new message. It keeps its place, and the time of its ETA. With another id it becomes
+-- that task's entry, and the task that had the place never starts.
 --
 -- KEYS[1-9]          the gate's own, see lib/keys.lua
--- KEYS[10] producer  (string)  "<last number>" of this producer
+-- KEYS[10] line      (list)    of the group
+-- KEYS[11] producer  (string)  "<last number>" of this producer, then id and text of the entry that lost its place
 -- ARGV[1-2]          clock, tag
--- ARGV[3] id         (text)
--- ARGV[4] group      (text)
--- ARGV[5] queue      (text)
--- ARGV[6] cut        (bytes)   where the message's second ticket goes
--- ARGV[7] message    (bytes)
--- ARGV[8] number     (count)   of this producer's calls, from 1
--- ARGV[9] keep       (ms)      how long the producer's number is remembered
--- Returns {1} done, now or before · {0} unknown · {-1} it is under way, or in another group
--- Complexity O(1)
+-- ARGV[3]  id        (text)
+-- ARGV[4]  group     (text)
+-- ARGV[5]  queue     (text)
+-- ARGV[6]  cut       (bytes)   where the message's second ticket goes
+-- ARGV[7]  message   (bytes)
+-- ARGV[8]  number    (count)   of this producer's calls, from 1
+-- ARGV[9]  keep      (ms)      how long the producer's number is remembered
+-- ARGV[10] old       (text)    the parked entry
+-- ARGV[11] identity  (text)    of both; absent: the id
+-- ARGV[12] after     (ms)      how long it counts after the end; absent with `identity`
+-- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place · {0} there is no old one, or
+--         it has no place
+--         · {-1} it is under way, or in another group · {-2} another entry has the id
+-- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
 local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
+local K_identities = KEYS[6]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 -- The starts of the ranges of due.
@@ -42,17 +50,85 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
-local function open_group(group)
-  local read_group_3
+-- Returns the entry; nothing when there is none, and its text when it can't be read.
+local function read_entry(id)
+  local text = redis_call('HGET', K_entries, id)
+  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local entry, corrupt
+  if group then
+    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+  elseif text then
+    corrupt = text
+  end
+  return entry, corrupt
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+-- Returns the other entries that have an identity, with blanks before each; empty: there are none.
+local function others_of(field, id)
+  local others = ''
+  for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+    others = others .. (name == id and '' or ' ' .. name)
+  end
+  return others
+end
+local TAKEN = 8 -- names that the entries of one task may have, see keys.py
+-- Give the place of a parked entry, or the time of its ETA, to another name. Returns whether it has one: a part of the
+-- line that is cut off has none.
+local function rename_place(line, group, us, old, new)
+  local later, item, at = redis_call('ZSCORE', K_due, 'e ' .. group .. ' ' .. old), us .. ' ' .. old, nil
+  if later then
+    redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. old)
+    redis_call('ZADD', K_due, later, 'e ' .. group .. ' ' .. new)
+  else
+    local first, last = 0, redis_call('LLEN', line)
+    while first < last do -- nearly every line is in the order of parking, see place.lua
+      local middle = math.floor((first + last) / 2)
+      if string.sub(redis_call('LINDEX', line, middle), 1, 16) < us then
+        first = middle + 1
+      else
+        last = middle
+      end
+    end
+    at = redis_call('LINDEX', line, first) == item and first or redis_call('LPOS', line, item)
+    if at then
+      redis_call('LSET', line, at, us .. ' ' .. new)
+    end
+  end
+  return later or at
+end
+
+local line, producer = KEYS[10], KEYS[11]
+local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local number, keep, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+
+local keep_number_11, keep_number_12
+do -- keep_number(producer, number, keep)
+  local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
+  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
+  if repeated then
+    redis_call('SET', producer, last, 'PX', keep)
+  end
+  keep_number_11, keep_number_12 = last, repeated
+end
+local last, repeated = keep_number_11, keep_number_12
+if repeated then
+  local name, text = string.match(last, ' (%S+) (.*)')
+  return { 1, name, text }
+end
+local open_group_9
+do -- open_group(group)
+  local read_group_4
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_2
+      local group_text_3
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_2 = texts[group]
+        group_text_3 = texts[group]
       end
-      local text = group_text_2
+      local text = group_text_3
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -71,27 +147,14 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_3 = g
+    read_group_4 = g
   end
-  local g = read_group_3
+  local g = read_group_4
   if g.corrupt then
     do -- mend_group(group, g)
-      local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_6, read_entry_7
-        do -- read_entry(id)
-          local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
-          local entry, corrupt
-          if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-          elseif text then
-            corrupt = text
-          end
-          read_entry_6, read_entry_7 = entry, corrupt
-        end
-        local entry, corrupt = read_entry_6, read_entry_7
+        local entry, corrupt = read_entry(id)
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -269,7 +332,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -277,11 +340,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -290,9 +353,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -301,40 +364,56 @@ local function open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  return g
+  open_group_9 = g
 end
-
-local producer = KEYS[10]
-local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local number, keep = ARGV[8], ARGV[9]
-
-local keep_number_9, keep_number_10
-do -- keep_number(producer, number, keep)
-  local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
-  local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
-  if repeated then
-    redis_call('SET', producer, last, 'PX', keep)
+local g = open_group_9
+local entry, name = read_entry(old), old
+local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
+if not refused and string.match(old, '^[^;]*') ~= id then
+  local free_name_13
+  do -- free_name(g, id)
+    local name, free = id, nil
+    for _ = 1, TAKEN do
+      if redis_call('HEXISTS', K_entries, name) == 0 then
+        free = name
+        break
+      elseif name == id and not record_of(g, id) then
+        break
+      end
+      name = name .. ';r'
+    end
+    free_name_13 = free
   end
-  keep_number_9, keep_number_10 = last, repeated
-end
-local last, repeated = keep_number_9, keep_number_10
-if repeated then
-  return { 1 }
-end
-local read_entry_8
-do -- read_entry(id)
-  local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
-  local entry, corrupt
-  if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
-  elseif text then
-    corrupt = text
+  name = free_name_13
+  refused = not name and -2 or not rename_place(line, group, entry.us, old, name) and 0 or nil
+  if refused == 0 then
+    do -- free_identity(old, group, g, false)
+      local id, ran = old, false
+      local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+      local after, identity = string.match(said or '', '^(%d+) (.*)$')
+      if identity then
+        local field = 'i ' .. group .. ' ' .. identity
+        local others = others_of(field, id)
+        redis_call('HDEL', K_identities, 'n ' .. id)
+        if others ~= '' then
+          redis_call('HSET', K_identities, field, '-' .. others)
+        elseif ran and after ~= '0' then
+          local digits_2
+          do -- digits(now_ms() + after)
+            local value = now_ms() + after
+            digits_2 = string.format('%.0f', value)
+          end
+          local till = digits_2
+          redis_call('HSET', K_identities, field, till .. ' ' .. id)
+          redis_call('ZADD', K_due, K_REST + till, field)
+        else
+          redis_call('HDEL', K_identities, field)
+        end
+      end
+    end
   end
-  read_entry_8 = entry
 end
-local entry = read_entry_8
-if not entry or entry.group ~= group or record_of(open_group(group), id) then
+if refused then
   do -- restore_number(producer, last, keep)
     if last then
       redis_call('SET', producer, last, 'PX', keep)
@@ -342,7 +421,84 @@ if not entry or entry.group ~= group or record_of(open_group(group), id) then
       redis_call('DEL', producer)
     end
   end
-  return { entry and -1 or 0 }
+  return { refused }
 end
-redis_call('HSET', K_entries, id, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
-return { 1 }
+local out = { 1 }
+if name ~= old then
+  redis_call('HDEL', K_entries, old)
+  redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+  redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
+  do -- free_identity(old, group, g, false)
+    local id, ran = old, false
+    local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+    local after, identity = string.match(said or '', '^(%d+) (.*)$')
+    if identity then
+      local field = 'i ' .. group .. ' ' .. identity
+      local others = others_of(field, id)
+      redis_call('HDEL', K_identities, 'n ' .. id)
+      if others ~= '' then
+        redis_call('HSET', K_identities, field, '-' .. others)
+      elseif ran and after ~= '0' then
+        local digits_2
+        do -- digits(now_ms() + after)
+          local value = now_ms() + after
+          digits_2 = string.format('%.0f', value)
+        end
+        local till = digits_2
+        redis_call('HSET', K_identities, field, till .. ' ' .. id)
+        redis_call('ZADD', K_due, K_REST + till, field)
+      else
+        redis_call('HDEL', K_identities, field)
+      end
+    end
+  end
+  do -- claim(group, g, identity, after, name)
+    local field = 'i ' .. group .. ' ' .. identity
+    local alive = ''
+    for other in string.gmatch(others_of(field, name), '%S+') do
+      alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
+    end
+    redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)
+    if not has_flag(g, 'i') then
+      do -- add_mark(g, 'i')
+        local letter = 'i'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_5
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_5 = text
+        end
+        local text = state_text_5
+        if other then
+          local state_text_6
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local other_text = state_text_6
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+    end
+  end
+  redis_call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
+  out[2], out[3] = old, entry.text
+end
+redis_call('HSET', K_entries, name, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
+return out

@@ -33,6 +33,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -67,16 +68,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -95,15 +96,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -113,9 +114,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -283,7 +284,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -291,11 +292,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -304,9 +305,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -345,20 +346,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_23
+local running_25
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_23 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_25 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_23
+local r = running_25
 if not r then
-  local lane_words_19, lane_words_20, lane_words_21, lane_words_22
+  local lane_words_21, lane_words_22, lane_words_23, lane_words_24
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_19, lane_words_20, lane_words_21, lane_words_22 = call, group, id, due
+    lane_words_21, lane_words_22, lane_words_23, lane_words_24 = call, group, id, due
   end
-  local before, _, _, at = lane_words_19, lane_words_20, lane_words_21, lane_words_22
+  local before, _, _, at = lane_words_21, lane_words_22, lane_words_23, lane_words_24
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -366,7 +367,7 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_16
+        local read_entry_17
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
@@ -377,19 +378,19 @@ if not r then
           elseif text then
             corrupt = text
           end
-          read_entry_16 = entry
+          read_entry_17 = entry
         end
-        local entry = read_entry_16
+        local entry = read_entry_17
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_18
+          local compose_20
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_18
+          local message = compose_20
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -413,7 +414,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if again and r.due == '-' then
       do -- mark_redelivered(r.id)
         local id = r.id
-        local read_entry_11
+        local read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -423,9 +424,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           elseif text then
             corrupt = text
           end
-          read_entry_11 = entry
+          read_entry_12 = entry
         end
-        local e = read_entry_11
+        local e = read_entry_12
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
@@ -438,7 +439,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -446,11 +447,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -459,9 +460,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -471,7 +472,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_12, read_entry_13
+      local read_entry_13, read_entry_14
       do -- read_entry(r.id)
         local id = r.id
         local text = redis_call('HGET', K_entries, id)
@@ -482,15 +483,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      local entry, corrupt = read_entry_12, read_entry_13
+      local entry, corrupt = read_entry_13, read_entry_14
       if entry then
         do -- release(lists, group, g, r, entry, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_3
+            local draw_number_4
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -498,14 +499,14 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_3 = drawn
+              draw_number_4 = drawn
             end
-            drawn = draw_number_3
+            drawn = draw_number_4
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_4
+            local state_text_5
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -513,11 +514,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_5 = text
             end
-            local text = state_text_4
+            local text = state_text_5
             if other then
-              local state_text_5
+              local state_text_6
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -526,23 +527,23 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_6 = text
               end
-              local other_text = state_text_5
+              local other_text = state_text_6
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_17
+          local compose_19
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_17
+          local message = compose_19
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -643,7 +644,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         end
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_4
+          local state_text_5
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -651,11 +652,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local text = state_text_4
+          local text = state_text_5
           if other then
-            local state_text_5
+            local state_text_6
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -664,9 +665,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local other_text = state_text_5
+            local other_text = state_text_6
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -677,7 +678,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_26
+  local opens_28
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -698,9 +699,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_26 = broken
+    opens_28 = broken
   end
-  local broken = opens_26
+  local broken = opens_28
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -735,7 +736,7 @@ else
       end
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -743,11 +744,11 @@ else
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -756,9 +757,9 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -851,6 +852,33 @@ else
       redis_call('HDEL', K_entries, id)
       redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
     end
+    do -- free_identity(id, group, g, true)
+      local ran = true
+      local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+      local after, identity = string.match(said or '', '^(%d+) (.*)$')
+      if identity then
+        local field = 'i ' .. group .. ' ' .. identity
+        local others_of_18
+        do -- others_of(field, id)
+          local others = ''
+          for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+            others = others .. (name == id and '' or ' ' .. name)
+          end
+          others_of_18 = others
+        end
+        local others = others_of_18
+        redis_call('HDEL', K_identities, 'n ' .. id)
+        if others ~= '' then
+          redis_call('HSET', K_identities, field, '-' .. others)
+        elseif ran and after ~= '0' then
+          local till = digits(now_ms() + after)
+          redis_call('HSET', K_identities, field, till .. ' ' .. id)
+          redis_call('ZADD', K_due, K_REST + till, field)
+        else
+          redis_call('HDEL', K_identities, field)
+        end
+      end
+    end
     do -- remove_record(g, id)
       for at = #g, 1, -1 do
         if g[at].id == id then
@@ -860,7 +888,7 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_24, take_head_25
+      local take_head_26, take_head_27
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
@@ -868,7 +896,7 @@ else
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_14, read_entry_15
+          local read_entry_15, read_entry_16
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -878,19 +906,19 @@ else
             elseif text then
               corrupt = text
             end
-            read_entry_14, read_entry_15 = entry, corrupt
+            read_entry_15, read_entry_16 = entry, corrupt
           end
-          entry, corrupt = read_entry_14, read_entry_15
+          entry, corrupt = read_entry_15, read_entry_16
           if entry and entry.us == string.sub(item, 1, 16) then
-            local new_record_6
+            local new_record_7
             do -- new_record(id, entry.queue)
               local queue = entry.queue
-              new_record_6 = {
+              new_record_7 = {
                 state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                 call = '-', queue = queue,
               }
             end
-            head = new_record_6
+            head = new_record_7
             g[1] = head
             break
           elseif corrupt then
@@ -987,15 +1015,15 @@ else
         end
         g.ended = is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_24, take_head_25 = head, entry
+        take_head_26, take_head_27 = head, entry
       end
-      local head, entry = take_head_24, take_head_25
+      local head, entry = take_head_26, take_head_27
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r, drawn, other, other_g = head, nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_3
+            local draw_number_4
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1003,14 +1031,14 @@ else
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_3 = drawn
+              draw_number_4 = drawn
             end
-            drawn = draw_number_3
+            drawn = draw_number_4
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_4
+            local state_text_5
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1018,11 +1046,11 @@ else
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_5 = text
             end
-            local text = state_text_4
+            local text = state_text_5
             if other then
-              local state_text_5
+              local state_text_6
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1031,23 +1059,23 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_6 = text
               end
-              local other_text = state_text_5
+              local other_text = state_text_6
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_17
+          local compose_19
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_17
+          local message = compose_19
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1070,12 +1098,12 @@ else
               end
             end
           end
-          if g.ended and (g.flags == '-' or g.flags == 'o') then
+          if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
             redis_call('HDEL', K_groups, group)
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_5
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1083,11 +1111,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local text = state_text_4
+              local text = state_text_5
               if other then
-                local state_text_5
+                local state_text_6
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1096,9 +1124,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_6
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)

@@ -33,6 +33,7 @@ local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -289,7 +290,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_8
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -297,11 +298,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_8 = text
         end
-        local text = state_text_7
+        local text = state_text_8
         if other then
-          local state_text_8
+          local state_text_9
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -310,9 +311,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_9
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -324,7 +325,7 @@ local function open_group(group)
   return g
 end
 local function open_ordinary(group, state, id, drawn, fence, lost)
-  local read_ordinary_11
+  local read_ordinary_12
   do -- read_ordinary(group, state, id, drawn, fence, lost)
     local state, id, drawn, fence, lost = state, id, drawn, fence, lost
     local text = not groups[group] and group_text(group)
@@ -337,9 +338,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       }
       groups[group] = { r, flags = '-', aside = '0', empty = '0', text = text }
     end
-    read_ordinary_11 = groups[group] or read_group(group)
+    read_ordinary_12 = groups[group] or read_group(group)
   end
-  local g = read_ordinary_11
+  local g = read_ordinary_12
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -522,7 +523,7 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_8
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -530,11 +531,11 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_8 = text
         end
-        local text = state_text_7
+        local text = state_text_8
         if other then
-          local state_text_8
+          local state_text_9
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -543,9 +544,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_9
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -578,37 +579,37 @@ local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_21
+local named_lists_23
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_21 = lists
+  named_lists_23 = lists
 end
-local lists = named_lists_21
+local lists = named_lists_23
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_27
+local running_29
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_27 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_29 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_27
+local r = running_29
 if not r then
-  local lane_words_22, lane_words_23, lane_words_24, lane_words_25
+  local lane_words_24, lane_words_25, lane_words_26, lane_words_27
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_22, lane_words_23, lane_words_24, lane_words_25 = call, group, id, due
+    lane_words_24, lane_words_25, lane_words_26, lane_words_27 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_22, lane_words_23, lane_words_24, lane_words_25
+  local before, of, taken, at = lane_words_24, lane_words_25, lane_words_26, lane_words_27
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_35, taken_again_36
+  local taken_again_37, taken_again_38
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -616,9 +617,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_35, taken_again_36 = message, begun
+    taken_again_37, taken_again_38 = message, begun
   end
-  local message, begun = taken_again_35, taken_again_36
+  local message, begun = taken_again_37, taken_again_38
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -636,7 +637,7 @@ end
 
 local due, due_text, taken, message, begun, of, other, head, entry = -1, '-', nil, nil, nil, nil, nil, nil, nil
 if r.due ~= '-' or ARGV[after] then
-  local take_continuation_37
+  local take_continuation_39
   do -- take_continuation(group, r, after)
     local arg = after
     do -- free_group(group)
@@ -648,24 +649,24 @@ if r.due ~= '-' or ARGV[after] then
         local queue, cut, message, delay = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
         local parked = string.match(redis_call('HGET', K_entries, r.id) or '', '^%d+') or K_us_text
         redis_call('HSET', K_entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
-        local digits_2
+        local digits_3
         do -- digits(now_ms() + delay)
           local value = now_ms() + delay
-          digits_2 = string.format('%.0f', value)
+          digits_3 = string.format('%.0f', value)
         end
-        r.due = digits_2
+        r.due = digits_3
       end
       redis_call('HINCRBY', K_stats, 'tasks_held', 1)
     end
-    take_continuation_37 = math.max(tonumber(r.due) - now_ms(), 0)
+    take_continuation_39 = math.max(tonumber(r.due) - now_ms(), 0)
   end
-  due = take_continuation_37
-  local digits_3
+  due = take_continuation_39
+  local digits_4
   do -- digits(now_ms() + due)
     local value = now_ms() + due
-    digits_3 = string.format('%.0f', value)
+    digits_4 = string.format('%.0f', value)
   end
-  due_text = digits_3
+  due_text = digits_4
 else
   -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
   redis_call('HDEL', K_entries, id)
@@ -693,7 +694,7 @@ if due >= 0 and not ARGV[after + 4] then
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_8
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -701,11 +702,11 @@ if due >= 0 and not ARGV[after + 4] then
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_8 = text
         end
-        local text = state_text_7
+        local text = state_text_8
         if other then
-          local state_text_8
+          local state_text_9
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -714,9 +715,9 @@ if due >= 0 and not ARGV[after + 4] then
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_9
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -732,7 +733,7 @@ if due >= 0 and not ARGV[after + 4] then
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_4
+            local draw_number_5
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -740,14 +741,14 @@ if due >= 0 and not ARGV[after + 4] then
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_4 = drawn
+              draw_number_5 = drawn
             end
-            drawn = draw_number_4
+            drawn = draw_number_5
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_7
+            local state_text_8
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -755,11 +756,11 @@ if due >= 0 and not ARGV[after + 4] then
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local text = state_text_7
+            local text = state_text_8
             if other then
-              local state_text_8
+              local state_text_9
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -768,9 +769,9 @@ if due >= 0 and not ARGV[after + 4] then
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_9 = text
               end
-              local other_text = state_text_8
+              local other_text = state_text_9
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -882,7 +883,7 @@ if due >= 0 and not ARGV[after + 4] then
         end
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -890,11 +891,11 @@ if due >= 0 and not ARGV[after + 4] then
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -903,9 +904,9 @@ if due >= 0 and not ARGV[after + 4] then
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -935,6 +936,38 @@ else
       g.flags = string.gsub(g.flags, letter, '', 1)
       g.flags = g.flags == '' and '-' or g.flags
     end
+    do -- free_identity(id, group, g, true)
+      local ran = true
+      local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+      local after, identity = string.match(said or '', '^(%d+) (.*)$')
+      if identity then
+        local field = 'i ' .. group .. ' ' .. identity
+        local others_of_21
+        do -- others_of(field, id)
+          local others = ''
+          for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+            others = others .. (name == id and '' or ' ' .. name)
+          end
+          others_of_21 = others
+        end
+        local others = others_of_21
+        redis_call('HDEL', K_identities, 'n ' .. id)
+        if others ~= '' then
+          redis_call('HSET', K_identities, field, '-' .. others)
+        elseif ran and after ~= '0' then
+          local digits_2
+          do -- digits(now_ms() + after)
+            local value = now_ms() + after
+            digits_2 = string.format('%.0f', value)
+          end
+          local till = digits_2
+          redis_call('HSET', K_identities, field, till .. ' ' .. id)
+          redis_call('ZADD', K_due, K_REST + till, field)
+        else
+          redis_call('HDEL', K_identities, field)
+        end
+      end
+    end
   end
   do -- remove_record(g, id)
     for at = #g, 1, -1 do
@@ -943,7 +976,7 @@ else
       end
     end
   end
-  local take_head_28, take_head_29
+  local take_head_30, take_head_31
   do -- take_head(line, group, g)
     local head, entry, corrupt
     local is_free = #g == 0 and not has_flag(g, 'p')
@@ -952,15 +985,15 @@ else
       local id = string.sub(item, 18)
       entry, corrupt = read_entry(id)
       if entry and entry.us == string.sub(item, 1, 16) then
-        local new_record_9
+        local new_record_10
         do -- new_record(id, entry.queue)
           local queue = entry.queue
-          new_record_9 = {
+          new_record_10 = {
             state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
             call = '-', queue = queue,
           }
         end
-        head = new_record_9
+        head = new_record_10
         g[1] = head
         break
       elseif corrupt then
@@ -1062,9 +1095,9 @@ else
     end
     g.ended = is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_28, take_head_29 = head, entry
+    take_head_30, take_head_31 = head, entry
   end
-  head, entry = take_head_28, take_head_29
+  head, entry = take_head_30, take_head_31
   if not head then
     do -- close_group(group, g)
       if g.drained then
@@ -1077,12 +1110,12 @@ else
           end
         end
       end
-      if g.ended and (g.flags == '-' or g.flags == 'o') then
+      if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
         redis_call('HDEL', K_groups, group)
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1090,11 +1123,11 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1103,9 +1136,9 @@ else
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1116,7 +1149,7 @@ else
   end
 end
 if take == 'lists' then
-  local begin_next_30, begin_next_31, begin_next_32, begin_next_33, begin_next_34
+  local begin_next_32, begin_next_33, begin_next_34, begin_next_35, begin_next_36
   do -- begin_next(12, 15, named, owner, call, head and entry.queue)
     local key, arg, count, own = 12, 15, named, head and entry.queue
     local taken, message, begun, of, g
@@ -1141,7 +1174,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_26
+        local begin_run_28
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1151,7 +1184,7 @@ if take == 'lists' then
             if begun and tonumber(begun) < tonumber(drawn) then
               redis_call('HSET', K_begins, r.queue, drawn .. ' ' .. K_ms_text)
             end
-            local draw_number_5
+            local draw_number_6
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1159,16 +1192,16 @@ if take == 'lists' then
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_5 = drawn
+              draw_number_6 = drawn
             end
-            fence = draw_number_5
+            fence = draw_number_6
             do -- start_run(r, fence, owner, call)
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_26 = fence
+          begin_run_28 = fence
         end
-        begun = begin_run_26
+        begun = begin_run_28
         if begun then
           taken, message, of = id, text, group
           break
@@ -1176,12 +1209,12 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_30, begin_next_31, begin_next_32, begin_next_33, begin_next_34 = taken, message, begun, of, g
+    begin_next_32, begin_next_33, begin_next_34, begin_next_35, begin_next_36 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_30, begin_next_31, begin_next_32, begin_next_33, begin_next_34
+  taken, message, begun, of, other = begin_next_32, begin_next_33, begin_next_34, begin_next_35, begin_next_36
 end
 if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local draw_number_6
+  local draw_number_7
   do -- draw_number()
     local drawn = K_us_text
     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1189,9 +1222,9 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
       drawn = string.format('%.0f', last + 1)
       redis_call('SET', K_fence, drawn)
     end
-    draw_number_6 = drawn
+    draw_number_7 = drawn
   end
-  begun = draw_number_6
+  begun = draw_number_7
   head.release = begun
   do -- start_run(head, begun, owner, call)
     local r, fence = head, begun
@@ -1199,7 +1232,7 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_7
+    local state_text_8
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1207,11 +1240,11 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_7 = text
+      state_text_8 = text
     end
-    local text = state_text_7
+    local text = state_text_8
     if other then
-      local state_text_8
+      local state_text_9
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1220,9 +1253,9 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_8 = text
+        state_text_9 = text
       end
-      local other_text = state_text_8
+      local other_text = state_text_9
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -1234,7 +1267,7 @@ elseif head then
     local r, drawn, other, other_g = head, begun, of, other
     local queue = entry.queue
     if not drawn then
-      local draw_number_4
+      local draw_number_5
       do -- draw_number()
         local drawn = K_us_text
         local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1242,14 +1275,14 @@ elseif head then
           drawn = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, drawn)
         end
-        draw_number_4 = drawn
+        draw_number_5 = drawn
       end
-      drawn = draw_number_4
+      drawn = draw_number_5
     end
     r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
     r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
     do -- write_group(group, g, other, other_g)
-      local state_text_7
+      local state_text_8
       do -- state_text(g)
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
         for at = 1, #g do
@@ -1257,11 +1290,11 @@ elseif head then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_7 = text
+        state_text_8 = text
       end
-      local text = state_text_7
+      local text = state_text_8
       if other then
-        local state_text_8
+        local state_text_9
         do -- state_text(other_g)
           local g = other_g
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1270,9 +1303,9 @@ elseif head then
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_8 = text
+          state_text_9 = text
         end
-        local other_text = state_text_8
+        local other_text = state_text_9
         redis_call('HSET', K_groups, group, text, other, other_text)
       else
         redis_call('HSET', K_groups, group, text)
@@ -1292,7 +1325,7 @@ elseif head then
 elseif begun then
   do -- write_group(of, other)
     local group, g, other, other_g = of, other, nil, nil
-    local state_text_7
+    local state_text_8
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1300,11 +1333,11 @@ elseif begun then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_7 = text
+      state_text_8 = text
     end
-    local text = state_text_7
+    local text = state_text_8
     if other then
-      local state_text_8
+      local state_text_9
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1313,9 +1346,9 @@ elseif begun then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_8 = text
+        state_text_9 = text
       end
-      local other_text = state_text_8
+      local other_text = state_text_9
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)

@@ -22,6 +22,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -52,16 +53,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_5
+  local read_group_6
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_4
+      local group_text_5
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_4 = texts[group]
+        group_text_5 = texts[group]
       end
-      local text = group_text_4
+      local text = group_text_5
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -80,15 +81,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_5 = g
+    read_group_6 = g
   end
-  local g = read_group_5
+  local g = read_group_6
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_8, read_entry_9
+        local read_entry_9, read_entry_10
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -98,9 +99,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_8, read_entry_9 = entry, corrupt
+          read_entry_9, read_entry_10 = entry, corrupt
         end
-        local entry, corrupt = read_entry_8, read_entry_9
+        local entry, corrupt = read_entry_9, read_entry_10
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -278,7 +279,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_6
+        local state_text_7
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -286,11 +287,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local text = state_text_6
+        local text = state_text_7
         if other then
-          local state_text_7
+          local state_text_8
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -299,9 +300,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local other_text = state_text_7
+          local other_text = state_text_8
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -311,6 +312,14 @@ local function open_group(group)
     end
   end
   return g
+end
+-- Returns the other entries that have an identity, with blanks before each; empty: there are none.
+local function others_of(field, id)
+  local others = ''
+  for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+    others = others .. (name == id and '' or ' ' .. name)
+  end
+  return others
 end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
@@ -339,10 +348,10 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_18
+  local text_in_line_22
   do -- text_in_line(us, id)
     local us = us
-    local read_entry_12, read_entry_13
+    local read_entry_14, read_entry_15
     do -- read_entry(id)
       local text = redis_call('HGET', K_entries, id)
       local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -352,17 +361,128 @@ for i = 7, #ARGV, 3 do
       elseif text then
         corrupt = text
       end
-      read_entry_12, read_entry_13 = entry, corrupt
+      read_entry_14, read_entry_15 = entry, corrupt
     end
-    local entry, corrupt = read_entry_12, read_entry_13
-    text_in_line_18 = entry and entry.us == us and entry.text or corrupt
+    local entry, corrupt = read_entry_14, read_entry_15
+    text_in_line_22 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_18
+  local stands = text_in_line_22
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
       redis_call('RPUSH', new_line, us .. ' ' .. id)
       redis_call('HSET', K_entries, id, text)
+      do -- move_identity(id, group, g, new, into)
+        local group = group
+        local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+        local after, identity = string.match(said or '', '^(%d+) (.*)$')
+        if identity then
+          do -- free_identity(id, group, g, false)
+            local ran = false
+            local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+            local after, identity = string.match(said or '', '^(%d+) (.*)$')
+            if identity then
+              local field = 'i ' .. group .. ' ' .. identity
+              local others = others_of(field, id)
+              redis_call('HDEL', K_identities, 'n ' .. id)
+              if others ~= '' then
+                redis_call('HSET', K_identities, field, '-' .. others)
+              elseif ran and after ~= '0' then
+                local digits_3
+                do -- digits(now_ms() + after)
+                  local value = now_ms() + after
+                  digits_3 = string.format('%.0f', value)
+                end
+                local till = digits_3
+                redis_call('HSET', K_identities, field, till .. ' ' .. id)
+                redis_call('ZADD', K_due, K_REST + till, field)
+              else
+                redis_call('HDEL', K_identities, field)
+              end
+            end
+          end
+          local holder_of_17
+          do -- holder_of(new, into, identity)
+            local group, g = new, into
+            local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
+            local found, where
+            if till and till ~= '-' then
+              found = tonumber(till) > now_ms() and names or nil
+              where = 'e'
+            else
+              for name in string.gmatch(names or '', '%S+') do
+                local read_entry_11
+                do -- read_entry(name)
+                  local id = name
+                  local text = redis_call('HGET', K_entries, id)
+                  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+                  local entry, corrupt
+                  if group then
+                    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+                  elseif text then
+                    corrupt = text
+                  end
+                  read_entry_11 = entry
+                end
+                local entry = read_entry_11
+                if entry and entry.group == group then -- else it was set aside
+                  found, where = name, record_of(g, name) and 'a' or 'p'
+                end
+              end
+            end
+            holder_of_17 = found
+          end
+          local holder = holder_of_17
+          if not holder then
+            do -- claim(new, into, identity, after, id)
+              local group, g, name = new, into, id
+              local field = 'i ' .. group .. ' ' .. identity
+              local alive = ''
+              for other in string.gmatch(others_of(field, name), '%S+') do
+                alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
+              end
+              redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)
+              if not has_flag(g, 'i') then
+                do -- add_mark(g, 'i')
+                  local letter = 'i'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+                do -- write_group(group, g)
+                  local other, other_g = nil, nil
+                  local state_text_7
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_7 = text
+                  end
+                  local text = state_text_7
+                  if other then
+                    local state_text_8
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_8 = text
+                    end
+                    local other_text = state_text_8
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+              end
+            end
+          end
+        end
+      end
       moved = moved + 1
     else
       do -- add_to(g, 'empty', -1)
@@ -374,7 +494,7 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_15, take_head_16
+  local take_head_19, take_head_20
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
@@ -382,7 +502,7 @@ do -- advance({}, line, group, g, out)
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_10, read_entry_11
+      local read_entry_12, read_entry_13
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -392,9 +512,9 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_10, read_entry_11 = entry, corrupt
+        read_entry_12, read_entry_13 = entry, corrupt
       end
-      entry, corrupt = read_entry_10, read_entry_11
+      entry, corrupt = read_entry_12, read_entry_13
       if entry and entry.us == string.sub(item, 1, 16) then
         local new_record_1
         do -- new_record(id, entry.queue)
@@ -506,15 +626,15 @@ do -- advance({}, line, group, g, out)
     end
     g.ended = is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_15, take_head_16 = head, entry
+    take_head_19, take_head_20 = head, entry
   end
-  local head, entry = take_head_15, take_head_16
+  local head, entry = take_head_19, take_head_20
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r, drawn, other, other_g = head, nil, nil, nil
       local queue = entry.queue
       if not drawn then
-        local draw_number_3
+        local draw_number_4
         do -- draw_number()
           local drawn = K_us_text
           local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -522,14 +642,14 @@ do -- advance({}, line, group, g, out)
             drawn = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, drawn)
           end
-          draw_number_3 = drawn
+          draw_number_4 = drawn
         end
-        drawn = draw_number_3
+        drawn = draw_number_4
       end
       r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
       r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
       do -- write_group(group, g, other, other_g)
-        local state_text_6
+        local state_text_7
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -537,11 +657,11 @@ do -- advance({}, line, group, g, out)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local text = state_text_6
+        local text = state_text_7
         if other then
-          local state_text_7
+          local state_text_8
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -550,23 +670,23 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local other_text = state_text_7
+          local other_text = state_text_8
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
         end
       end
-      local compose_14
+      local compose_18
       do -- compose(r.id, entry, drawn, r.lost)
         local id, lost = r.id, r.lost
         local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_14
+      local message = compose_18
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
       local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -589,12 +709,12 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and (g.flags == '-' or g.flags == 'o') then
+      if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
         redis_call('HDEL', K_groups, group)
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_6
+          local state_text_7
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -602,11 +722,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local text = state_text_6
+          local text = state_text_7
           if other then
-            local state_text_7
+            local state_text_8
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -615,9 +735,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local other_text = state_text_7
+            local other_text = state_text_8
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -629,7 +749,7 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_15, take_head_16
+  local take_head_19, take_head_20
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
@@ -637,7 +757,7 @@ do -- advance({}, new_line, new, into, out)
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_10, read_entry_11
+      local read_entry_12, read_entry_13
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
@@ -647,9 +767,9 @@ do -- advance({}, new_line, new, into, out)
         elseif text then
           corrupt = text
         end
-        read_entry_10, read_entry_11 = entry, corrupt
+        read_entry_12, read_entry_13 = entry, corrupt
       end
-      entry, corrupt = read_entry_10, read_entry_11
+      entry, corrupt = read_entry_12, read_entry_13
       if entry and entry.us == string.sub(item, 1, 16) then
         local new_record_1
         do -- new_record(id, entry.queue)
@@ -761,15 +881,15 @@ do -- advance({}, new_line, new, into, out)
     end
     g.ended = is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_15, take_head_16 = head, entry
+    take_head_19, take_head_20 = head, entry
   end
-  local head, entry = take_head_15, take_head_16
+  local head, entry = take_head_19, take_head_20
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r, drawn, other, other_g = head, nil, nil, nil
       local queue = entry.queue
       if not drawn then
-        local draw_number_3
+        local draw_number_4
         do -- draw_number()
           local drawn = K_us_text
           local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -777,14 +897,14 @@ do -- advance({}, new_line, new, into, out)
             drawn = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, drawn)
           end
-          draw_number_3 = drawn
+          draw_number_4 = drawn
         end
-        drawn = draw_number_3
+        drawn = draw_number_4
       end
       r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
       r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
       do -- write_group(group, g, other, other_g)
-        local state_text_6
+        local state_text_7
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -792,11 +912,11 @@ do -- advance({}, new_line, new, into, out)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local text = state_text_6
+        local text = state_text_7
         if other then
-          local state_text_7
+          local state_text_8
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -805,23 +925,23 @@ do -- advance({}, new_line, new, into, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local other_text = state_text_7
+          local other_text = state_text_8
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
         end
       end
-      local compose_14
+      local compose_18
       do -- compose(r.id, entry, drawn, r.lost)
         local id, lost = r.id, r.lost
         local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_14
+      local message = compose_18
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
       local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -844,12 +964,12 @@ do -- advance({}, new_line, new, into, out)
           end
         end
       end
-      if g.ended and (g.flags == '-' or g.flags == 'o') then
+      if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
         redis_call('HDEL', K_groups, group)
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_6
+          local state_text_7
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -857,11 +977,11 @@ do -- advance({}, new_line, new, into, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local text = state_text_6
+          local text = state_text_7
           if other then
-            local state_text_7
+            local state_text_8
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -870,9 +990,9 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local other_text = state_text_7
+            local other_text = state_text_8
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -891,10 +1011,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_17
+local keep_answer_21
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_17 = reply
+  keep_answer_21 = reply
 end
-return keep_answer_17
+return keep_answer_21

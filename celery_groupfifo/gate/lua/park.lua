@@ -19,9 +19,13 @@
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
 -- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
+-- ARGV[14] identity  (text)    of the call, see lib/identity.lua; absent: its id
+-- ARGV[15] after     (ms)      how long the identity counts after the end; absent with `identity`
+-- ARGV[16] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
---         · {-1} the id is parked or running already · {-2} the group is draining · {-3} it is full
+--         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
+--         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -29,6 +33,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -42,9 +47,9 @@ local function group_text(group)
   texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
   return texts[group]
 end
--- Returns whether an entry of the group is under way, and it does not drain. Nothing else is read.
+-- Returns whether an entry of the group is under way, and it neither drains nor has identities. Nothing else is read.
 local function is_busy(group)
-  return string.find(group_text(group), '^[^d\n]+\n') ~= nil
+  return string.find(group_text(group), '^[^di\n]+\n') ~= nil
 end
 -- Returns the record of an entry under way; nothing when it is not.
 local function record_of(g, id)
@@ -331,45 +336,112 @@ local function depth_of(line, g)
   return redis_call('LLEN', line) - g.empty + g.aside + #g
 end
 local NAMES = 8 -- names that the entries of one task may have, see keys.py
+-- Returns the other entries that have an identity, with blanks before each; empty: there are none.
+local function others_of(field, id)
+  local others = ''
+  for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+    others = others .. (name == id and '' or ' ' .. name)
+  end
+  return others
+end
 local WALK = 500 -- empty places that one call may walk over
 -- Returns whether a group has as many parked entries as it may have; most: nil: any number.
 local function is_full(line, g, most)
   return most and redis_call('LLEN', line) - g.empty + g.aside >= most
 end
+local TAKEN = 8 -- names that the entries of one task may have, see keys.py
+-- Returns a name for a new entry of a task whose id no entry has, or one that is under way in this group; else nothing.
+local function free_name(g, id)
+  local name, free = id, nil
+  for _ = 1, TAKEN do
+    if redis_call('HEXISTS', K_entries, name) == 0 then
+      free = name
+      break
+    elseif name == id and not record_of(g, id) then
+      break
+    end
+    name = name .. ';r'
+  end
+  return free
+end
 
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local identity, after, latest = ARGV[14], ARGV[15], ARGV[16] == '1'
 
 local us, busy = K_us_text, is_busy(group)
-local g = (most or not busy) and open_group(group)
+local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
+
+if identity or g and replaces == '0' and has_flag(g, 'i') then
+  local done = redis_call('GET', producer)
+  local new, holder, where
+  if not done or (tonumber(done) or 1e15) < tonumber(number) then -- else it is a repetition
+    local find_duplicate_35, find_duplicate_36, find_duplicate_37
+    do -- find_duplicate(group, g, id, identity or ';' .. id, latest)
+      local identity = identity or ';' .. id
+      local holder_of_33, holder_of_34
+      do -- holder_of(group, g, identity)
+        local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
+        local found, where
+        if till and till ~= '-' then
+          found = tonumber(till) > now_ms() and names or nil
+          where = 'e'
+        else
+          for name in string.gmatch(names or '', '%S+') do
+            local entry = read_entry(name)
+            if entry and entry.group == group then -- else it was set aside
+              found, where = name, record_of(g, name) and 'a' or 'p'
+            end
+          end
+        end
+        holder_of_33, holder_of_34 = found, where
+      end
+      local holder, where = holder_of_33, holder_of_34
+      local name = not holder and id or nil
+      if latest and where ~= 'p' then
+        holder, where, name = nil, nil, free_name(g, id)
+        if not name then
+          local entry = read_entry(id)
+          holder, where = id, entry and entry.group == group and not record_of(g, id) and 'p' or 'o'
+        end
+      end
+      find_duplicate_35, find_duplicate_36, find_duplicate_37 = name, holder, where
+    end
+    new, holder, where = find_duplicate_35, find_duplicate_36, find_duplicate_37
+    if holder and (identity or where ~= 'e') then
+      return { -1, holder, where }
+    end
+    id = new or id
+  end
+end
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
 local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_18, keep_number_19
+local keep_number_19, keep_number_20
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_18, keep_number_19 = last, repeated
+  keep_number_19, keep_number_20 = last, repeated
 end
-local last, repeated = keep_number_18, keep_number_19
+local last, repeated = keep_number_19, keep_number_20
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_29, make_room_30
+  local make_room_31, make_room_32
   do -- make_room(line, group, g, id, text, delay, out)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_27, drop_oldest_28
+    local drop_oldest_29, drop_oldest_30
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -380,6 +452,30 @@ if drops then
           if entry and entry.us == string.sub(item, 1, 16) then
             text = entry.text
             redis_call('HDEL', K_entries, id)
+            do -- free_identity(id, group, g, false)
+              local ran = false
+              local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+              local after, identity = string.match(said or '', '^(%d+) (.*)$')
+              if identity then
+                local field = 'i ' .. group .. ' ' .. identity
+                local others = others_of(field, id)
+                redis_call('HDEL', K_identities, 'n ' .. id)
+                if others ~= '' then
+                  redis_call('HSET', K_identities, field, '-' .. others)
+                elseif ran and after ~= '0' then
+                  local digits_8
+                  do -- digits(now_ms() + after)
+                    local value = now_ms() + after
+                    digits_8 = string.format('%.0f', value)
+                  end
+                  local till = digits_8
+                  redis_call('HSET', K_identities, field, till .. ' ' .. id)
+                  redis_call('ZADD', K_due, K_REST + till, field)
+                else
+                  redis_call('HDEL', K_identities, field)
+                end
+              end
+            end
             redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
             redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
           elseif corrupt then
@@ -506,31 +602,31 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_27, drop_oldest_28 = text and id, text
+      drop_oldest_29, drop_oldest_30 = text and id, text
     end
-    out[1], out[2] = drop_oldest_27, drop_oldest_28
+    out[1], out[2] = drop_oldest_29, drop_oldest_30
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
-    make_room_29, make_room_30 = refused, first
+    make_room_31, make_room_32 = refused, first
   end
-  refused, first = make_room_29, make_room_30
+  refused, first = make_room_31, make_room_32
   redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
 end
 if known and not repeated then
-  local name_replacement_24, name_replacement_25, name_replacement_26
+  local name_replacement_25, name_replacement_26, name_replacement_27
   do -- name_replacement(id, group, replaces)
-    local find_record_12, find_record_13, find_record_14
+    local find_record_13, find_record_14, find_record_15
     do -- find_record(id)
       local entry, found, g = read_entry(id), nil, nil
       if entry then
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_12, find_record_13, find_record_14 = found, entry and entry.group, g
+      find_record_13, find_record_14, find_record_15 = found, entry and entry.group, g
     end
-    local r, of, g = find_record_12, find_record_13, find_record_14
+    local r, of, g = find_record_13, find_record_14, find_record_15
     local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'r' and of == group then
@@ -541,7 +637,7 @@ if known and not repeated then
         break
       end
       name = name .. ';r'
-      local find_record_15, find_record_16, find_record_17
+      local find_record_16, find_record_17, find_record_18
       do -- find_record(name)
         local id = name
         local entry, found, g = read_entry(id), nil, nil
@@ -549,13 +645,13 @@ if known and not repeated then
           g = open_group(entry.group)
           found = record_of(g, id)
         end
-        find_record_15, find_record_16, find_record_17 = found, entry and entry.group, g
+        find_record_16, find_record_17, find_record_18 = found, entry and entry.group, g
       end
-      r, of, g = find_record_15, find_record_16, find_record_17
+      r, of, g = find_record_16, find_record_17, find_record_18
     end
-    name_replacement_24, name_replacement_25, name_replacement_26 = found, r, g
+    name_replacement_25, name_replacement_26, name_replacement_27 = found, r, g
   end
-  name, r, g = name_replacement_24, name_replacement_25, name_replacement_26
+  name, r, g = name_replacement_25, name_replacement_26, name_replacement_27
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -571,15 +667,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_21
+          local compose_22
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_21
+          local message = compose_22
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -644,6 +740,54 @@ elseif known then
   redis_call('HSET', K_entries, id, text)
 end
 
+if identity and (id ~= ARGV[3] or not latest or string.sub(identity, 1, 1) ~= ';') then
+  do -- claim(group, g, identity, after, id)
+    local name = id
+    local field = 'i ' .. group .. ' ' .. identity
+    local alive = ''
+    for other in string.gmatch(others_of(field, name), '%S+') do
+      alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
+    end
+    redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)
+    if not has_flag(g, 'i') then
+      do -- add_mark(g, 'i')
+        local letter = 'i'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_2
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_2 = text
+        end
+        local text = state_text_2
+        if other then
+          local state_text_3
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_3 = text
+          end
+          local other_text = state_text_3
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+    end
+  end
+end
 if delay > 0 then
   g = open_group(group)
   do -- schedule(group, g, id, delay, wake)
@@ -706,7 +850,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
     local r, drawn, other, other_g = head, nil, nil, nil
     local queue = entry.queue
     if not drawn then
-      local draw_number_8
+      local draw_number_9
       do -- draw_number()
         local drawn = K_us_text
         local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -714,9 +858,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
           drawn = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, drawn)
         end
-        draw_number_8 = drawn
+        draw_number_9 = drawn
       end
-      drawn = draw_number_8
+      drawn = draw_number_9
     end
     r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
     r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -750,15 +894,15 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
         redis_call('HSET', K_groups, group, text)
       end
     end
-    local compose_20
+    local compose_21
     do -- compose(r.id, entry, drawn, r.lost)
       local id, lost = r.id, r.lost
       local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
       local cut = entry.at + entry.cut
-      compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+      compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
         .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
     end
-    local message = compose_20
+    local message = compose_21
     redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
     local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))
@@ -775,7 +919,7 @@ else
   end
   if not busy and #g == 0 then
     do -- advance(lists, line, group, g, out)
-      local take_head_22, take_head_23
+      local take_head_23, take_head_24
       do -- take_head(line, group, g)
         local head, entry, corrupt
         local is_free = #g == 0 and not has_flag(g, 'p')
@@ -894,15 +1038,15 @@ else
         end
         g.ended = is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_22, take_head_23 = head, entry
+        take_head_23, take_head_24 = head, entry
       end
-      local head, entry = take_head_22, take_head_23
+      local head, entry = take_head_23, take_head_24
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r, drawn, other, other_g = head, nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_8
+            local draw_number_9
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -910,9 +1054,9 @@ else
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_8 = drawn
+              draw_number_9 = drawn
             end
-            drawn = draw_number_8
+            drawn = draw_number_9
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -946,15 +1090,15 @@ else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_20
+          local compose_21
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_20
+          local message = compose_21
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -977,7 +1121,7 @@ else
               end
             end
           end
-          if g.ended and (g.flags == '-' or g.flags == 'o') then
+          if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
             redis_call('HDEL', K_groups, group)
           else
             do -- write_group(group, g)

@@ -22,6 +22,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -64,16 +65,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_7
+  local read_group_8
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_6
+      local group_text_7
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_6 = texts[group]
+        group_text_7 = texts[group]
       end
-      local text = group_text_6
+      local text = group_text_7
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -92,9 +93,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_7 = g
+    read_group_8 = g
   end
-  local g = read_group_7
+  local g = read_group_8
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -267,7 +268,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -275,11 +276,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -288,9 +289,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -343,12 +344,39 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_18, withdraw_19
+      local withdraw_20, withdraw_21
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
         if redis_call('HDEL', K_entries, id) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+        end
+        do -- free_identity(id, group, g, failed)
+          local ran = failed
+          local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+          local after, identity = string.match(said or '', '^(%d+) (.*)$')
+          if identity then
+            local field = 'i ' .. group .. ' ' .. identity
+            local others_of_19
+            do -- others_of(field, id)
+              local others = ''
+              for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+                others = others .. (name == id and '' or ' ' .. name)
+              end
+              others_of_19 = others
+            end
+            local others = others_of_19
+            redis_call('HDEL', K_identities, 'n ' .. id)
+            if others ~= '' then
+              redis_call('HSET', K_identities, field, '-' .. others)
+            elseif ran and after ~= '0' then
+              local till = digits(now_ms() + after)
+              redis_call('HSET', K_identities, field, till .. ' ' .. id)
+              redis_call('ZADD', K_due, K_REST + till, field)
+            else
+              redis_call('HDEL', K_identities, field)
+            end
+          end
         end
         if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
           do -- add_to(g, 'aside', -1)
@@ -379,9 +407,9 @@ for step = 1, limit do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_18, withdraw_19 = text or '', failed
+        withdraw_20, withdraw_21 = text or '', failed
       end
-      local text, failed = withdraw_18, withdraw_19
+      local text, failed = withdraw_20, withdraw_21
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -404,12 +432,39 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     if entry and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_18, withdraw_19
+        local withdraw_20, withdraw_21
         do -- withdraw(id, group, g)
           local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
           local failed = r and r.stop == 'b'
           if redis_call('HDEL', K_entries, id) == 1 then
             redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+          do -- free_identity(id, group, g, failed)
+            local ran = failed
+            local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+            local after, identity = string.match(said or '', '^(%d+) (.*)$')
+            if identity then
+              local field = 'i ' .. group .. ' ' .. identity
+              local others_of_19
+              do -- others_of(field, id)
+                local others = ''
+                for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+                  others = others .. (name == id and '' or ' ' .. name)
+                end
+                others_of_19 = others
+              end
+              local others = others_of_19
+              redis_call('HDEL', K_identities, 'n ' .. id)
+              if others ~= '' then
+                redis_call('HSET', K_identities, field, '-' .. others)
+              elseif ran and after ~= '0' then
+                local till = digits(now_ms() + after)
+                redis_call('HSET', K_identities, field, till .. ' ' .. id)
+                redis_call('ZADD', K_due, K_REST + till, field)
+              else
+                redis_call('HDEL', K_identities, field)
+              end
+            end
           end
           if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
             do -- add_to(g, 'aside', -1)
@@ -440,9 +495,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           else
             redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
           end
-          withdraw_18, withdraw_19 = text or '', failed
+          withdraw_20, withdraw_21 = text or '', failed
         end
-        local text, failed = withdraw_18, withdraw_19
+        local text, failed = withdraw_20, withdraw_21
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -451,7 +506,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_15, take_head_16
+    local take_head_16, take_head_17
     do -- take_head(line, group, g)
       local head, entry, corrupt
       local is_free = #g == 0 and not has_flag(g, 'p')
@@ -460,15 +515,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         local id = string.sub(item, 18)
         entry, corrupt = read_entry(id)
         if entry and entry.us == string.sub(item, 1, 16) then
-          local new_record_5
+          local new_record_6
           do -- new_record(id, entry.queue)
             local queue = entry.queue
-            new_record_5 = {
+            new_record_6 = {
               state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
               call = '-', queue = queue,
             }
           end
-          head = new_record_5
+          head = new_record_6
           g[1] = head
           break
         elseif corrupt then
@@ -565,15 +620,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
       end
       g.ended = is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-      take_head_15, take_head_16 = head, entry
+      take_head_16, take_head_17 = head, entry
     end
-    local head, entry = take_head_15, take_head_16
+    local head, entry = take_head_16, take_head_17
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r, drawn, other, other_g = head, nil, nil, nil
         local queue = entry.queue
         if not drawn then
-          local draw_number_2
+          local draw_number_3
           do -- draw_number()
             local drawn = K_us_text
             local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -581,14 +636,14 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               drawn = string.format('%.0f', last + 1)
               redis_call('SET', K_fence, drawn)
             end
-            draw_number_2 = drawn
+            draw_number_3 = drawn
           end
-          drawn = draw_number_2
+          drawn = draw_number_3
         end
         r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
         r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
         do -- write_group(group, g, other, other_g)
-          local state_text_3
+          local state_text_4
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -596,11 +651,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_4 = text
           end
-          local text = state_text_3
+          local text = state_text_4
           if other then
-            local state_text_4
+            local state_text_5
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -609,23 +664,23 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_5 = text
             end
-            local other_text = state_text_4
+            local other_text = state_text_5
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
           end
         end
-        local compose_14
+        local compose_15
         do -- compose(r.id, entry, drawn, r.lost)
           local id, lost = r.id, r.lost
           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
           local cut = entry.at + entry.cut
-          compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          compose_15 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
         end
-        local message = compose_14
+        local message = compose_15
         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
           or redis.pcall('RPUSH', lists[queue], message))
@@ -648,12 +703,12 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and (g.flags == '-' or g.flags == 'o') then
+        if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
           redis_call('HDEL', K_groups, group)
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -661,11 +716,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -674,9 +729,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -689,7 +744,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
 else
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_3
+    local state_text_4
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -697,11 +752,11 @@ else
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_3 = text
+      state_text_4 = text
     end
-    local text = state_text_3
+    local text = state_text_4
     if other then
-      local state_text_4
+      local state_text_5
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -710,9 +765,9 @@ else
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_4 = text
+        state_text_5 = text
       end
-      local other_text = state_text_4
+      local other_text = state_text_5
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -730,9 +785,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_17
+local keep_answer_18
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_17 = reply
+  keep_answer_18 = reply
 end
-return keep_answer_17
+return keep_answer_18

@@ -851,7 +851,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and (g.flags == '-' or g.flags == 'o') then
+      if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
         redis_call('HDEL', K_groups, group)
       else
         do -- write_group(group, g)

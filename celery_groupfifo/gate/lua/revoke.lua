@@ -29,6 +29,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -63,16 +64,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_5
+  local read_group_6
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_4
+      local group_text_5
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_4 = texts[group]
+        group_text_5 = texts[group]
       end
-      local text = group_text_4
+      local text = group_text_5
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -91,9 +92,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_5 = g
+    read_group_6 = g
   end
-  local g = read_group_5
+  local g = read_group_6
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -276,7 +277,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_6
+        local state_text_7
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -284,11 +285,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local text = state_text_6
+        local text = state_text_7
         if other then
-          local state_text_7
+          local state_text_8
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -297,9 +298,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local other_text = state_text_7
+          local other_text = state_text_8
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -330,15 +331,15 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_14
+          local compose_15
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_15 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_14
+          local message = compose_15
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -361,6 +362,38 @@ do -- withdraw(id, group, g)
   local failed = r and r.stop == 'b'
   if redis_call('HDEL', K_entries, id) == 1 then
     redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+  end
+  do -- free_identity(id, group, g, failed)
+    local ran = failed
+    local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+    local after, identity = string.match(said or '', '^(%d+) (.*)$')
+    if identity then
+      local field = 'i ' .. group .. ' ' .. identity
+      local others_of_18
+      do -- others_of(field, id)
+        local others = ''
+        for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+          others = others .. (name == id and '' or ' ' .. name)
+        end
+        others_of_18 = others
+      end
+      local others = others_of_18
+      redis_call('HDEL', K_identities, 'n ' .. id)
+      if others ~= '' then
+        redis_call('HSET', K_identities, field, '-' .. others)
+      elseif ran and after ~= '0' then
+        local digits_3
+        do -- digits(now_ms() + after)
+          local value = now_ms() + after
+          digits_3 = string.format('%.0f', value)
+        end
+        local till = digits_3
+        redis_call('HSET', K_identities, field, till .. ' ' .. id)
+        redis_call('ZADD', K_due, K_REST + till, field)
+      else
+        redis_call('HDEL', K_identities, field)
+      end
+    end
   end
   if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
     do -- add_to(g, 'aside', -1)
@@ -408,7 +441,7 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_15, take_head_16
+  local take_head_16, take_head_17
   do -- take_head(line, group, g)
     local head, entry, corrupt
     local is_free = #g == 0 and not has_flag(g, 'p')
@@ -527,15 +560,15 @@ do -- advance({}, line, group, g, out)
     end
     g.ended = is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_15, take_head_16 = head, entry
+    take_head_16, take_head_17 = head, entry
   end
-  local head, entry = take_head_15, take_head_16
+  local head, entry = take_head_16, take_head_17
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r, drawn, other, other_g = head, nil, nil, nil
       local queue = entry.queue
       if not drawn then
-        local draw_number_3
+        local draw_number_4
         do -- draw_number()
           local drawn = K_us_text
           local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -543,14 +576,14 @@ do -- advance({}, line, group, g, out)
             drawn = string.format('%.0f', last + 1)
             redis_call('SET', K_fence, drawn)
           end
-          draw_number_3 = drawn
+          draw_number_4 = drawn
         end
-        drawn = draw_number_3
+        drawn = draw_number_4
       end
       r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
       r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
       do -- write_group(group, g, other, other_g)
-        local state_text_6
+        local state_text_7
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -558,11 +591,11 @@ do -- advance({}, line, group, g, out)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local text = state_text_6
+        local text = state_text_7
         if other then
-          local state_text_7
+          local state_text_8
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -571,23 +604,23 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local other_text = state_text_7
+          local other_text = state_text_8
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
         end
       end
-      local compose_13
+      local compose_14
       do -- compose(r.id, entry, drawn, r.lost)
         local id, lost = r.id, r.lost
         local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_13
+      local message = compose_14
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
       local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -610,12 +643,12 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and (g.flags == '-' or g.flags == 'o') then
+      if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
         redis_call('HDEL', K_groups, group)
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_6
+          local state_text_7
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -623,11 +656,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local text = state_text_6
+          local text = state_text_7
           if other then
-            local state_text_7
+            local state_text_8
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -636,9 +669,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local other_text = state_text_7
+            local other_text = state_text_8
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)

@@ -1,7 +1,8 @@
 -- Made of lua/sweep.lua by `make scripts`: change that file, not this one.
 --
 -- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and unfinished
--- walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
+-- walks are named to the caller, which knows the keys of their groups. The oldest dead letters, and identities whose
+-- time is over, are removed.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
@@ -30,6 +31,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
+local K_identities = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -488,6 +490,19 @@ while at < #members do -- grows when a crowd comes in
     redis_call('ZADD', K_due, (kind == 'e' and K_ETAS or K_REST) + now_ms() + claim, member)
     named[#named + 1] = member
     named[#named + 1] = group
+  elseif kind == 'i' then
+    do -- forget_identity(member)
+      local field = member
+      local till = string.match(redis_call('HGET', K_identities, field) or '', '^(%d+) ')
+      if till and tonumber(till) > now_ms() then -- that of a later entry
+        redis_call('ZADD', K_due, K_REST + till, field)
+      else
+        redis_call('ZREM', K_due, field)
+        if till then
+          redis_call('HDEL', K_identities, field)
+        end
+      end
+    end
   elseif kind == 'q' then
     do -- bring_in(crowd, lists, group, limit + due - #members, members)
       local queue, most = group, limit + due - #members
