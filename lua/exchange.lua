@@ -19,7 +19,7 @@
 --         it has no place
 --         · {-1} it is under way, or in another group · {-2} another entry has the id
 -- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
---@include keys record entry identity number claim
+--@include keys record entry identity number claim duplicate renamed
 local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local number, keep, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
@@ -34,7 +34,8 @@ local entry, name = read_entry(old), old
 local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
 if not refused and string.match(old, '^[^;]*') ~= id then
   name = free_name(g, id)
-  refused = not name and -2 or not rename_place(line, group, entry.us, old, name) and 0 or nil
+  local placed = name and rename_place(line, group, entry.us, old, name)
+  refused = not name and -2 or not placed and 0 or nil
   if refused == 0 then
     free_identity(old, group, g, false) -- it is cut off its line, and ends soon
   end

@@ -25,27 +25,18 @@
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write record flag entry number schedule release advance again replace overflow claim
+--@include keys group write flag entry number schedule release advance again replace overflow claim duplicate
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
-local identity, after, latest = ARGV[14], ARGV[15], ARGV[16] == '1'
 
 local us, busy = K.us_text, is_busy(group)
-local g = (most or identity or not busy) and open_group(group)
+local g = (most or ARGV[14] or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-
-if identity or g and replaces == '0' and has_flag(g, 'i') then
-  local done = redis.call('GET', producer)
-  local new, holder, where
-  if not done or (tonumber(done) or 1e15) < tonumber(number) then -- else it is a repetition
-    new, holder, where = find_duplicate(group, g, id, identity or ';' .. id, latest)
-    if holder and (identity or where ~= 'e') then
-      return { -1, holder, where }
-    end
-    id = new or id
-  end
+local id, holder, where = name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replaces)
+if holder then
+  return { -1, holder, where }
 end
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
@@ -58,8 +49,7 @@ local last, repeated = keep_number(producer, number, keep)
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  refused, first = make_room(line, group, g, id, text, delay, out)
-  redis.call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
+  refused, first = make_room(line, group, g, id, text, delay, out, producer, number, keep)
 end
 if known and not repeated then
   name, r, g = name_replacement(id, group, replaces)
@@ -86,17 +76,12 @@ elseif known then
   redis.call('HSET', K.entries, id, text)
 end
 
-if identity and (id ~= ARGV[3] or not latest or string.sub(identity, 1, 1) ~= ';') then
-  claim(group, g, identity, after, id)
-end
+claim_new(group, g, ARGV[14], ARGV[15], ARGV[16], ARGV[3], id)
 if delay > 0 then
   g = open_group(group)
   schedule(group, g, id, delay, wake)
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  local head = new_record(id, queue)
-  g[1] = head
-  release(lists, group, g, head, entry, out)
+  release_first(lists, group, g, id, queue, cut, text, #message, out)
 else
   if known or first then
     redis.call('RPUSH', line, us .. ' ' .. id)

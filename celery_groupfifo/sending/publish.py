@@ -239,7 +239,7 @@ class _Park:
             tell_parked(headers.get("task"), entry)
         else:
             self.is_refused = True
-            existing.set(entry.existing and (entry.id, entry.existing))
+            existing.set(None if entry.existing is None else (entry.id, entry.existing))
         if entry.dropped is not None:
             tell_dropped(self._app, [entry], producer)
 

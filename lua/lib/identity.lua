@@ -12,7 +12,8 @@
 -- Returns the other entries that have an identity, with blanks before each; empty: there are none.
 local function others_of(field, id)
   local others = ''
-  for name in string.gmatch(string.match(redis.call('HGET', K.identities, field) or '', '^%- (.*)$') or '', '%S+') do
+  local names = string.match(redis.call('HGET', K.identities, field) or '', '^%- (.*)$')
+  for name in string.gmatch(names or '', '%S+') do
     others = others .. (name == id and '' or ' ' .. name)
   end
   return others

@@ -34,12 +34,13 @@ end
 
 -- Let a new entry take the room of the oldest one, whose name and text go to `out`. Returns nothing, and whether the
 -- line was left empty, so that the new one has no place in it yet; -3 when there is none to drop.
-local function make_room(line, group, g, id, text, delay, out)
+local function make_room(line, group, g, id, text, delay, out, producer, number, keep)
   local refused, first = -3, nil
   out[1], out[2] = drop_oldest(line, group, g)
   if out[1] then
     redis.call('HSET', K.entries, id, text)
     refused, first = nil, delay <= 0 and redis.call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
   end
+  redis.call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
   return refused, first
 end

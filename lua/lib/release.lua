@@ -2,7 +2,7 @@
 --
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
 -- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
---@include keys clock write
+--@include keys clock write record
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
@@ -53,4 +53,14 @@ local function named_lists(key, arg, count)
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
   return lists
+end
+
+-- Release a new entry of a group in which nothing is before it. length: of its message.
+local function release_first(lists, group, g, id, queue, cut, text, length, out)
+  local entry = {
+    us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - length + 1,
+  }
+  local head = new_record(id, queue)
+  g[1] = head
+  release(lists, group, g, head, entry, out)
 end

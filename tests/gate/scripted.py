@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, quote
-from celery_groupfifo.gate.model import Bound
+from celery_groupfifo.gate.model import Bound, Dedup
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Breaker, Overflow
@@ -65,6 +65,45 @@ def _exchange(world: World) -> Call:
     entry, number = make_entry(world.gate, "a", body="new"), world.gate.number()
     entry.on_duplicate = "replace"
     return lambda: world.gate.park(entry, number)
+
+
+def _park_identified(world: World) -> Call:
+    world.run("x")
+    entry = make_entry(world.gate, "a", dedup=Dedup("one", 1000))
+    number = world.gate.number()
+    return lambda: world.gate.park(entry, number)
+
+
+def _park_beside(world: World) -> Call:
+    world.run("a")
+    entry, number = make_entry(world.gate, "a", dedup=Dedup(";a")), world.gate.number()
+    entry.on_duplicate = "keep_latest"
+    return lambda: world.gate.park(entry, number)
+
+
+def _exchange_renamed(delay: int) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        world.run("x")
+        world.park("a", dedup=Dedup("one"), delay=delay)
+        entry, number = make_entry(world.gate, "b", dedup=Dedup("one")), world.gate.number()
+        entry.on_duplicate = "keep_latest"
+        return lambda: world.gate.park(entry, number)
+
+    return prepare
+
+
+def _finish_identified(world: World) -> Call:
+    world.park("a", dedup=Dedup("one", 1000))
+    ticket = world.begin(world.receive())
+    assert ticket is not None
+    call = world.finishing(ticket)
+    return lambda: world.gate.finish(call)
+
+
+def _sweep_identity(world: World) -> Call:
+    _finish_identified(world)()
+    world.tick(1000)
+    return lambda: world.sweep().next_due
 
 
 def _replace(world: World) -> Call:
@@ -250,7 +289,11 @@ CASES = [
     Case("park", _park_full("raise"), "bounded"),
     Case("park", _park_full("drop_oldest"), "dropping"),
     Case("park", _replace, "replacing"),
+    Case("park", _park_identified, "with an identity"),
+    Case("park", _park_beside, "beside a run"),
     Case("exchange", _exchange, "replacing"),
+    Case("exchange", _exchange_renamed(0), "with another id"),
+    Case("exchange", _exchange_renamed(1000), "with another id and an ETA"),
     Case("begin", _begin),
     Case("finish", _finish("lists"), "lists"),
     Case("finish", _finish("own"), "own"),
@@ -260,6 +303,7 @@ CASES = [
     Case("finish", _finish_rejoining(0), "rejoining"),
     Case("finish", _finish_rejoining(1000), "rejoining later"),
     Case("finish", _finish_replaced, "replaced"),
+    Case("finish", _finish_identified, "with an identity"),
     Case("fail", _fail("block"), "block"),
     Case("fail", _fail_for_a_time, "block for a time"),
     Case("fail", _fail_counted(1), "breaker opens"),
@@ -272,6 +316,7 @@ CASES = [
     Case("lease", _lease),
     Case("surrender", _surrender),
     Case("sweep", _sweep),
+    Case("sweep", _sweep_identity, "of an identity"),
     Case("reclaim", _reclaim),
     Case("advance", _advance("q")),
     Case("advance", _advance(), "to publish"),

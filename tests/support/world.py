@@ -13,7 +13,7 @@ from celery import Celery
 from celery_groupfifo.gate import counts
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
-from celery_groupfifo.gate.model import Bound, Entry, Failure, Finish, Finished, Lists, Swept, Ticket
+from celery_groupfifo.gate.model import Bound, Dedup, Entry, Failure, Finish, Finished, Lists, Swept, Ticket
 from celery_groupfifo.gate.records import Flight, StoredGroup, StoredLetter
 from celery_groupfifo.gate.route import Route
 from celery_groupfifo.settings import NO_BREAKER, Breaker
@@ -37,13 +37,15 @@ def make_entry(
     body: str = "",
     priority: int = 0,
     bound: Bound | None = None,
+    dedup: Dedup | None = None,
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
     front = f'{info}, "priority": {priority}}}, '.encode()
     rest = json.dumps({"id": id, "task": "t"})[1:] + ", " + json.dumps({"body": body})[1:]
     place = gate.releaser.destination(Route("", queue, priority))
-    return Entry(id, key, place.queue, place.list_key, len(front), front + rest.encode(), delay, bound=bound)
+    message = front + rest.encode()
+    return Entry(id, key, place.queue, place.list_key, len(front), message, delay, bound=bound, dedup=dedup)
 
 
 def ticket_of(message: bytes) -> Ticket:
@@ -325,9 +327,16 @@ class World:
         assert {field: value.decode() for field, value in held.items()} == expected
         return found
 
+    def identities(self) -> dict[str, str]:
+        """What is stored of identities, see lua/lib/identity.lua."""
+        held = {
+            stored(name).decode(): stored(text).decode() for name, text in self.redis.hgetall(self.keys.begins).items()
+        }
+        return {name: text for name, text in held.items() if " " in name}
+
     def residue(self) -> dict[str, Any]:
         """Return the keys that are left of groups: none when all of them have ended."""
-        left: dict[str, Any] = {}
+        left: dict[str, Any] = dict(self.identities())
         stem = f"{{{self.keys.tag}}}:"
         for key in self.redis.scan_iter(match="*", count=1000):
             if key.startswith(f"{stem}w:".encode()):

@@ -22,7 +22,7 @@ local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
-local K_identities = KEYS[6]
+local K_identities = K_begins
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -421,7 +421,8 @@ while done < many and steps > 0 and bytes < BYTES do
             local others_of_23
             do -- others_of(field, id)
               local others = ''
-              for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
+              local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+              for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
               others_of_23 = others

@@ -25,7 +25,8 @@ local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
-local K_identities = KEYS[6]
+local K_begins = KEYS[6]
+local K_identities = K_begins
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 -- The starts of the ranges of due.
@@ -65,14 +66,6 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
--- Returns the other entries that have an identity, with blanks before each; empty: there are none.
-local function others_of(field, id)
-  local others = ''
-  for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
-    others = others .. (name == id and '' or ' ' .. name)
-  end
-  return others
-end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
 -- Give the place of a parked entry, or the time of its ETA, to another name. Returns whether it has one: a part of the
 -- line that is cut off has none.
@@ -103,16 +96,16 @@ local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local number, keep, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
-local keep_number_11, keep_number_12
+local keep_number_12, keep_number_13
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_11, keep_number_12 = last, repeated
+  keep_number_12, keep_number_13 = last, repeated
 end
-local last, repeated = keep_number_11, keep_number_12
+local last, repeated = keep_number_12, keep_number_13
 if repeated then
   local name, text = string.match(last, ' (%S+) (.*)')
   return { 1, name, text }
@@ -370,7 +363,7 @@ local g = open_group_9
 local entry, name = read_entry(old), old
 local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
 if not refused and string.match(old, '^[^;]*') ~= id then
-  local free_name_13
+  local free_name_14
   do -- free_name(g, id)
     local name, free = id, nil
     for _ = 1, TAKEN do
@@ -382,10 +375,11 @@ if not refused and string.match(old, '^[^;]*') ~= id then
       end
       name = name .. ';r'
     end
-    free_name_13 = free
+    free_name_14 = free
   end
-  name = free_name_13
-  refused = not name and -2 or not rename_place(line, group, entry.us, old, name) and 0 or nil
+  name = free_name_14
+  local placed = name and rename_place(line, group, entry.us, old, name)
+  refused = not name and -2 or not placed and 0 or nil
   if refused == 0 then
     do -- free_identity(old, group, g, false)
       local id, ran = old, false
@@ -393,7 +387,16 @@ if not refused and string.match(old, '^[^;]*') ~= id then
       local after, identity = string.match(said or '', '^(%d+) (.*)$')
       if identity then
         local field = 'i ' .. group .. ' ' .. identity
-        local others = others_of(field, id)
+        local others_of_10
+        do -- others_of(field, id)
+          local others = ''
+          local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+          for name in string.gmatch(names or '', '%S+') do
+            others = others .. (name == id and '' or ' ' .. name)
+          end
+          others_of_10 = others
+        end
+        local others = others_of_10
         redis_call('HDEL', K_identities, 'n ' .. id)
         if others ~= '' then
           redis_call('HSET', K_identities, field, '-' .. others)
@@ -434,7 +437,16 @@ if name ~= old then
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others = others_of(field, id)
+      local others_of_10
+      do -- others_of(field, id)
+        local others = ''
+        local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+        for name in string.gmatch(names or '', '%S+') do
+          others = others .. (name == id and '' or ' ' .. name)
+        end
+        others_of_10 = others
+      end
+      local others = others_of_10
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -455,7 +467,18 @@ if name ~= old then
   do -- claim(group, g, identity, after, name)
     local field = 'i ' .. group .. ' ' .. identity
     local alive = ''
-    for other in string.gmatch(others_of(field, name), '%S+') do
+    local others_of_11
+    do -- others_of(field, name)
+      local id = name
+      local others = ''
+      local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+      for name in string.gmatch(names or '', '%S+') do
+        others = others .. (name == id and '' or ' ' .. name)
+      end
+      others_of_11 = others
+    end
+    local others = others_of_11
+    for other in string.gmatch(others, '%S+') do
       alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
     end
     redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)

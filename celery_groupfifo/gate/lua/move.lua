@@ -22,7 +22,8 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
-local K_identities = KEYS[6]
+local K_begins = KEYS[6]
+local K_identities = K_begins
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -313,14 +314,6 @@ local function open_group(group)
   end
   return g
 end
--- Returns the other entries that have an identity, with blanks before each; empty: there are none.
-local function others_of(field, id)
-  local others = ''
-  for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
-    others = others .. (name == id and '' or ' ' .. name)
-  end
-  return others
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -348,7 +341,7 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_22
+  local text_in_line_23
   do -- text_in_line(us, id)
     local us = us
     local read_entry_14, read_entry_15
@@ -364,9 +357,9 @@ for i = 7, #ARGV, 3 do
       read_entry_14, read_entry_15 = entry, corrupt
     end
     local entry, corrupt = read_entry_14, read_entry_15
-    text_in_line_22 = entry and entry.us == us and entry.text or corrupt
+    text_in_line_23 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_22
+  local stands = text_in_line_23
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
@@ -383,7 +376,16 @@ for i = 7, #ARGV, 3 do
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others = others_of(field, id)
+              local others_of_16
+              do -- others_of(field, id)
+                local others = ''
+                local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+                for name in string.gmatch(names or '', '%S+') do
+                  others = others .. (name == id and '' or ' ' .. name)
+                end
+                others_of_16 = others
+              end
+              local others = others_of_16
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -401,7 +403,7 @@ for i = 7, #ARGV, 3 do
               end
             end
           end
-          local holder_of_17
+          local holder_of_18
           do -- holder_of(new, into, identity)
             local group, g = new, into
             local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
@@ -430,15 +432,26 @@ for i = 7, #ARGV, 3 do
                 end
               end
             end
-            holder_of_17 = found
+            holder_of_18 = found
           end
-          local holder = holder_of_17
+          local holder = holder_of_18
           if not holder then
             do -- claim(new, into, identity, after, id)
               local group, g, name = new, into, id
               local field = 'i ' .. group .. ' ' .. identity
               local alive = ''
-              for other in string.gmatch(others_of(field, name), '%S+') do
+              local others_of_17
+              do -- others_of(field, name)
+                local id = name
+                local others = ''
+                local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+                for name in string.gmatch(names or '', '%S+') do
+                  others = others .. (name == id and '' or ' ' .. name)
+                end
+                others_of_17 = others
+              end
+              local others = others_of_17
+              for other in string.gmatch(others, '%S+') do
                 alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
               end
               redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)
@@ -494,7 +507,7 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_19, take_head_20
+  local take_head_20, take_head_21
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
@@ -626,9 +639,9 @@ do -- advance({}, line, group, g, out)
     end
     g.ended = is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_19, take_head_20 = head, entry
+    take_head_20, take_head_21 = head, entry
   end
-  local head, entry = take_head_19, take_head_20
+  local head, entry = take_head_20, take_head_21
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r, drawn, other, other_g = head, nil, nil, nil
@@ -678,15 +691,15 @@ do -- advance({}, line, group, g, out)
           redis_call('HSET', K_groups, group, text)
         end
       end
-      local compose_18
+      local compose_19
       do -- compose(r.id, entry, drawn, r.lost)
         local id, lost = r.id, r.lost
         local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_18
+      local message = compose_19
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
       local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -749,7 +762,7 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_19, take_head_20
+  local take_head_20, take_head_21
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
@@ -881,9 +894,9 @@ do -- advance({}, new_line, new, into, out)
     end
     g.ended = is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_19, take_head_20 = head, entry
+    take_head_20, take_head_21 = head, entry
   end
-  local head, entry = take_head_19, take_head_20
+  local head, entry = take_head_20, take_head_21
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r, drawn, other, other_g = head, nil, nil, nil
@@ -933,15 +946,15 @@ do -- advance({}, new_line, new, into, out)
           redis_call('HSET', K_groups, group, text)
         end
       end
-      local compose_18
+      local compose_19
       do -- compose(r.id, entry, drawn, r.lost)
         local id, lost = r.id, r.lost
         local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
         local cut = entry.at + entry.cut
-        compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+        compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
           .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
       end
-      local message = compose_18
+      local message = compose_19
       redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
       local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
         or redis.pcall('RPUSH', lists[queue], message))
@@ -1011,10 +1024,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_21
+local keep_answer_22
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_21 = reply
+  keep_answer_22 = reply
 end
-return keep_answer_21
+return keep_answer_22

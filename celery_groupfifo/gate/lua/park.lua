@@ -33,7 +33,8 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
-local K_identities = KEYS[6]
+local K_begins = KEYS[6]
+local K_identities = K_begins
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -51,14 +52,6 @@ end
 local function is_busy(group)
   return string.find(group_text(group), '^[^di\n]+\n') ~= nil
 end
--- Returns the record of an entry under way; nothing when it is not.
-local function record_of(g, id)
-  local found
-  for at = 1, #g do
-    found = g[at].id == id and g[at] or found
-  end
-  return found
-end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
@@ -70,6 +63,14 @@ end
 local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
@@ -122,12 +123,12 @@ local function open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_6
+              local digits_4
               do -- digits(math.max(newest + 1, tonumber(K_us_text)))
                 local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_6 = string.format('%.0f', value)
+                digits_4 = string.format('%.0f', value)
               end
-              local number = digits_6
+              local number = digits_4
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -210,12 +211,12 @@ local function open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_6
+            local digits_4
             do -- digits(math.max(newest + 1, tonumber(K_us_text)))
               local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_6 = string.format('%.0f', value)
+              digits_4 = string.format('%.0f', value)
             end
-            local number = digits_6
+            local number = digits_4
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -336,86 +337,78 @@ local function depth_of(line, g)
   return redis_call('LLEN', line) - g.empty + g.aside + #g
 end
 local NAMES = 8 -- names that the entries of one task may have, see keys.py
--- Returns the other entries that have an identity, with blanks before each; empty: there are none.
-local function others_of(field, id)
-  local others = ''
-  for name in string.gmatch(string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$') or '', '%S+') do
-    others = others .. (name == id and '' or ' ' .. name)
-  end
-  return others
-end
 local WALK = 500 -- empty places that one call may walk over
 -- Returns whether a group has as many parked entries as it may have; most: nil: any number.
 local function is_full(line, g, most)
   return most and redis_call('LLEN', line) - g.empty + g.aside >= most
 end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
--- Returns a name for a new entry of a task whose id no entry has, or one that is under way in this group; else nothing.
-local function free_name(g, id)
-  local name, free = id, nil
-  for _ = 1, TAKEN do
-    if redis_call('HEXISTS', K_entries, name) == 0 then
-      free = name
-      break
-    elseif name == id and not record_of(g, id) then
-      break
-    end
-    name = name .. ';r'
-  end
-  return free
-end
 
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
-local identity, after, latest = ARGV[14], ARGV[15], ARGV[16] == '1'
 
 local us, busy = K_us_text, is_busy(group)
-local g = (most or identity or not busy) and open_group(group)
+local g = (most or ARGV[14] or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-
-if identity or g and replaces == '0' and has_flag(g, 'i') then
-  local done = redis_call('GET', producer)
-  local new, holder, where
-  if not done or (tonumber(done) or 1e15) < tonumber(number) then -- else it is a repetition
-    local find_duplicate_35, find_duplicate_36, find_duplicate_37
-    do -- find_duplicate(group, g, id, identity or ';' .. id, latest)
+local name_call_37, name_call_38, name_call_39
+do -- name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replaces)
+  local id, identity, latest = ARGV[3], ARGV[14], ARGV[16]
+  local name, holder, where = id, nil, nil
+  local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
+  local done = asks and redis_call('GET', producer)
+  if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
+    local holder_of_34, holder_of_35
+    do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
-      local holder_of_33, holder_of_34
-      do -- holder_of(group, g, identity)
-        local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
-        local found, where
-        if till and till ~= '-' then
-          found = tonumber(till) > now_ms() and names or nil
-          where = 'e'
-        else
-          for name in string.gmatch(names or '', '%S+') do
-            local entry = read_entry(name)
-            if entry and entry.group == group then -- else it was set aside
-              found, where = name, record_of(g, name) and 'a' or 'p'
-            end
+      local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
+      local found, where
+      if till and till ~= '-' then
+        found = tonumber(till) > now_ms() and names or nil
+        where = 'e'
+      else
+        for name in string.gmatch(names or '', '%S+') do
+          local entry = read_entry(name)
+          if entry and entry.group == group then -- else it was set aside
+            found, where = name, record_of(g, name) and 'a' or 'p'
           end
         end
-        holder_of_33, holder_of_34 = found, where
       end
-      local holder, where = holder_of_33, holder_of_34
-      local name = not holder and id or nil
-      if latest and where ~= 'p' then
-        holder, where, name = nil, nil, free_name(g, id)
-        if not name then
-          local entry = read_entry(id)
-          holder, where = id, entry and entry.group == group and not record_of(g, id) and 'p' or 'o'
+      holder_of_34, holder_of_35 = found, where
+    end
+    holder, where = holder_of_34, holder_of_35
+    if latest == '1' and where ~= 'p' then
+      local free_name_36
+      do -- free_name(g, id)
+        local name, free = id, nil
+        for _ = 1, TAKEN do
+          if redis_call('HEXISTS', K_entries, name) == 0 then
+            free = name
+            break
+          elseif name == id and not record_of(g, id) then
+            break
+          end
+          name = name .. ';r'
         end
+        free_name_36 = free
       end
-      find_duplicate_35, find_duplicate_36, find_duplicate_37 = name, holder, where
+      name = free_name_36
+      if name then
+        holder = nil
+      else
+        local entry = read_entry(id)
+        name, holder, where = id, id, entry and entry.group == group and not record_of(g, id) and 'p' or 'o'
+      end
+    elseif where == 'e' and not identity then
+      holder = nil
     end
-    new, holder, where = find_duplicate_35, find_duplicate_36, find_duplicate_37
-    if holder and (identity or where ~= 'e') then
-      return { -1, holder, where }
-    end
-    id = new or id
   end
+  name_call_37, name_call_38, name_call_39 = name, holder, where
+end
+local id, holder, where = name_call_37, name_call_38, name_call_39
+if holder then
+  return { -1, holder, where }
 end
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
@@ -437,11 +430,11 @@ local last, repeated = keep_number_19, keep_number_20
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_31, make_room_32
-  do -- make_room(line, group, g, id, text, delay, out)
+  local make_room_32, make_room_33
+  do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_29, drop_oldest_30
+    local drop_oldest_30, drop_oldest_31
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -458,17 +451,26 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others = others_of(field, id)
+                local others_of_28
+                do -- others_of(field, id)
+                  local others = ''
+                  local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+                  for name in string.gmatch(names or '', '%S+') do
+                    others = others .. (name == id and '' or ' ' .. name)
+                  end
+                  others_of_28 = others
+                end
+                local others = others_of_28
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
                 elseif ran and after ~= '0' then
-                  local digits_8
+                  local digits_6
                   do -- digits(now_ms() + after)
                     local value = now_ms() + after
-                    digits_8 = string.format('%.0f', value)
+                    digits_6 = string.format('%.0f', value)
                   end
-                  local till = digits_8
+                  local till = digits_6
                   redis_call('HSET', K_identities, field, till .. ' ' .. id)
                   redis_call('ZADD', K_due, K_REST + till, field)
                 else
@@ -484,12 +486,12 @@ if drops then
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_6
+                local digits_4
                 do -- digits(math.max(newest + 1, tonumber(K_us_text)))
                   local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_6 = string.format('%.0f', value)
+                  digits_4 = string.format('%.0f', value)
                 end
-                local number = digits_6
+                local number = digits_4
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -602,17 +604,17 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_29, drop_oldest_30 = text and id, text
+      drop_oldest_30, drop_oldest_31 = text and id, text
     end
-    out[1], out[2] = drop_oldest_29, drop_oldest_30
+    out[1], out[2] = drop_oldest_30, drop_oldest_31
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
-    make_room_31, make_room_32 = refused, first
+    redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
+    make_room_32, make_room_33 = refused, first
   end
-  refused, first = make_room_31, make_room_32
-  redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
+  refused, first = make_room_32, make_room_33
 end
 if known and not repeated then
   local name_replacement_25, name_replacement_26, name_replacement_27
@@ -696,12 +698,12 @@ elseif r then
   do -- store_continuation(group, r, queue, cut, message, delay)
     local parked = string.match(redis_call('HGET', K_entries, r.id) or '', '^%d+') or K_us_text
     redis_call('HSET', K_entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
-    local digits_7
+    local digits_5
     do -- digits(now_ms() + delay)
       local value = now_ms() + delay
-      digits_7 = string.format('%.0f', value)
+      digits_5 = string.format('%.0f', value)
     end
-    r.due = digits_7
+    r.due = digits_5
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
@@ -740,49 +742,62 @@ elseif known then
   redis_call('HSET', K_entries, id, text)
 end
 
-if identity and (id ~= ARGV[3] or not latest or string.sub(identity, 1, 1) ~= ';') then
-  do -- claim(group, g, identity, after, id)
-    local name = id
-    local field = 'i ' .. group .. ' ' .. identity
-    local alive = ''
-    for other in string.gmatch(others_of(field, name), '%S+') do
-      alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
-    end
-    redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)
-    if not has_flag(g, 'i') then
-      do -- add_mark(g, 'i')
-        local letter = 'i'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-      do -- write_group(group, g)
-        local other, other_g = nil, nil
-        local state_text_2
-        do -- state_text(g)
-          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-          for at = 1, #g do
-            local r = g[at]
-            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-          end
-          state_text_2 = text
+do -- claim_new(group, g, ARGV[14], ARGV[15], ARGV[16], ARGV[3], id)
+  local identity, after, latest, id, name = ARGV[14], ARGV[15], ARGV[16], ARGV[3], id
+  if identity and (name ~= id or latest ~= '1' or string.sub(identity, 1, 1) ~= ';') then
+    do -- claim(group, g, identity, after, name)
+      local field = 'i ' .. group .. ' ' .. identity
+      local alive = ''
+      local others_of_29
+      do -- others_of(field, name)
+        local id = name
+        local others = ''
+        local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+        for name in string.gmatch(names or '', '%S+') do
+          others = others .. (name == id and '' or ' ' .. name)
         end
-        local text = state_text_2
-        if other then
-          local state_text_3
-          do -- state_text(other_g)
-            local g = other_g
+        others_of_29 = others
+      end
+      local others = others_of_29
+      for other in string.gmatch(others, '%S+') do
+        alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
+      end
+      redis_call('HSET', K_identities, field, '-' .. alive .. ' ' .. name, 'n ' .. name, after .. ' ' .. identity)
+      if not has_flag(g, 'i') then
+        do -- add_mark(g, 'i')
+          local letter = 'i'
+          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+        end
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_2
+          do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_2 = text
           end
-          local other_text = state_text_3
-          redis_call('HSET', K_groups, group, text, other, other_text)
-        else
-          redis_call('HSET', K_groups, group, text)
+          local text = state_text_2
+          if other then
+            local state_text_3
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_3 = text
+            end
+            local other_text = state_text_3
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
         end
       end
     end
@@ -836,81 +851,86 @@ if delay > 0 then
     end
   end
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  local new_record_5
-  do -- new_record(id, queue)
-    new_record_5 = {
-      state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-      call = '-', queue = queue,
+  do -- release_first(lists, group, g, id, queue, cut, text, #message, out)
+    local group, id, queue, cut, text, length = group, id, queue, cut, text, #message
+    local entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - length + 1,
     }
-  end
-  local head = new_record_5
-  g[1] = head
-  do -- release(lists, group, g, head, entry, out)
-    local r, drawn, other, other_g = head, nil, nil, nil
-    local queue = entry.queue
-    if not drawn then
-      local draw_number_9
-      do -- draw_number()
-        local drawn = K_us_text
-        local last = redis_call('SET', K_fence, drawn, 'GET')
-        if last and last >= drawn then -- both have 16 digits
-          drawn = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, drawn)
-        end
-        draw_number_9 = drawn
-      end
-      drawn = draw_number_9
+    local new_record_8
+    do -- new_record(id, queue)
+      new_record_8 = {
+        state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+        call = '-', queue = queue,
+      }
     end
-    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-    do -- write_group(group, g, other, other_g)
-      local state_text_2
-      do -- state_text(g)
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+    local head = new_record_8
+    g[1] = head
+    do -- release(lists, group, g, head, entry, out)
+      local r, drawn, other, other_g = head, nil, nil, nil
+      local queue = entry.queue
+      if not drawn then
+        local draw_number_7
+        do -- draw_number()
+          local drawn = K_us_text
+          local last = redis_call('SET', K_fence, drawn, 'GET')
+          if last and last >= drawn then -- both have 16 digits
+            drawn = string.format('%.0f', last + 1)
+            redis_call('SET', K_fence, drawn)
+          end
+          draw_number_7 = drawn
         end
-        state_text_2 = text
+        drawn = draw_number_7
       end
-      local text = state_text_2
-      if other then
-        local state_text_3
-        do -- state_text(other_g)
-          local g = other_g
+      r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+      r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+      do -- write_group(group, g, other, other_g)
+        local state_text_2
+        do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
             local r = g[at]
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_2 = text
         end
-        local other_text = state_text_3
-        redis_call('HSET', K_groups, group, text, other, other_text)
-      else
-        redis_call('HSET', K_groups, group, text)
+        local text = state_text_2
+        if other then
+          local state_text_3
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_3 = text
+          end
+          local other_text = state_text_3
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
       end
-    end
-    local compose_21
-    do -- compose(r.id, entry, drawn, r.lost)
-      local id, lost = r.id, r.lost
-      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-      local cut = entry.at + entry.cut
-      compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-        .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-    end
-    local message = compose_21
-    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-      or redis.pcall('RPUSH', lists[queue], message))
-    if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-      error(pushed.err)
-    elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-      out[#out + 1] = queue
-      out[#out + 1] = message
+      local compose_21
+      do -- compose(r.id, entry, drawn, r.lost)
+        local id, lost = r.id, r.lost
+        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+        local cut = entry.at + entry.cut
+        compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+          .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+      end
+      local message = compose_21
+      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+      local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+        or redis.pcall('RPUSH', lists[queue], message))
+      if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+        error(pushed.err)
+      elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+        out[#out + 1] = queue
+        out[#out + 1] = message
+      end
     end
   end
 else
@@ -928,15 +948,15 @@ else
           local id = string.sub(item, 18)
           entry, corrupt = read_entry(id)
           if entry and entry.us == string.sub(item, 1, 16) then
-            local new_record_4
+            local new_record_9
             do -- new_record(id, entry.queue)
               local queue = entry.queue
-              new_record_4 = {
+              new_record_9 = {
                 state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                 call = '-', queue = queue,
               }
             end
-            head = new_record_4
+            head = new_record_9
             g[1] = head
             break
           elseif corrupt then
@@ -945,12 +965,12 @@ else
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_6
+                local digits_4
                 do -- digits(math.max(newest + 1, tonumber(K_us_text)))
                   local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_6 = string.format('%.0f', value)
+                  digits_4 = string.format('%.0f', value)
                 end
-                local number = digits_6
+                local number = digits_4
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -1046,7 +1066,7 @@ else
           local r, drawn, other, other_g = head, nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_9
+            local draw_number_7
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1054,9 +1074,9 @@ else
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_9 = drawn
+              draw_number_7 = drawn
             end
-            drawn = draw_number_9
+            drawn = draw_number_7
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'

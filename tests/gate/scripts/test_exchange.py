@@ -11,6 +11,7 @@ import pytest
 
 from celery_groupfifo import DuplicateTask, Groups
 from celery_groupfifo.gate.model import Bound, Entry
+from celery_groupfifo.gate.parks import Old, exchange_call
 from tests.support.world import World, make_entry, ticket_of
 
 
@@ -143,9 +144,9 @@ def test_a_repetition_after_the_end_starts_nothing(world: World) -> None:
     for id in ("x", "a"):
         world.park(id, body=id)
     entry, number = entry_of(world, "a", body="new"), world.gate.number()
-    call: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, 1000]
+    more, call = exchange_call(world.keys, entry, number, Old("a", ""))
     for _ in range(2):
-        assert world.gate.store.run("exchange", world.keys, [world.keys.producer(number.producer)], call) == [1]
+        assert world.gate.store.run("exchange", world.keys, more, call) == [1]
         bodies(world)
     world.gate.park(entry, number)
     assert bodies(world) == [], "nor does the whole call again"

@@ -1,0 +1,27 @@
+-- Lets a new entry have the place of a parked one.
+--@include keys
+
+-- Give the place of a parked entry, or the time of its ETA, to another name. Returns whether it has one: a part of the
+-- line that is cut off has none.
+local function rename_place(line, group, us, old, new)
+  local later, item, at = redis.call('ZSCORE', K.due, 'e ' .. group .. ' ' .. old), us .. ' ' .. old, nil
+  if later then
+    redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. old)
+    redis.call('ZADD', K.due, later, 'e ' .. group .. ' ' .. new)
+  else
+    local first, last = 0, redis.call('LLEN', line)
+    while first < last do -- nearly every line is in the order of parking, see place.lua
+      local middle = math.floor((first + last) / 2)
+      if string.sub(redis.call('LINDEX', line, middle), 1, 16) < us then
+        first = middle + 1
+      else
+        last = middle
+      end
+    end
+    at = redis.call('LINDEX', line, first) == item and first or redis.call('LPOS', line, item)
+    if at then
+      redis.call('LSET', line, at, us .. ' ' .. new)
+    end
+  end
+  return later or at
+end
