@@ -111,7 +111,7 @@ def read_park(reply: Sequence[Any], entry: Entry) -> tuple[bool | GroupFifoError
         The answer, see `Gate.park`, and the tickets to publish.
     """
     code, *rest = reply
-    where = ""
+    where, entry.existing = "", None
     if code == DROPPED:
         name, text, *rest = rest
         stored = StoredEntry.parse(text)

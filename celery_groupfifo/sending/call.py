@@ -12,7 +12,7 @@ from celery import Celery
 from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.grouping import DEDUP, MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
@@ -115,7 +115,7 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
         InvalidOption: An option of the call or the task does not work.
     """
     for option, value in said.items():
-        if option != KEY and value is not None:
+        if option not in (KEY, DEDUP.option) and value is not None:  # keys are checked when they are made
             check_option(option, value)
     if task is not None and _CHECKED not in task.__dict__:
         check_task(task)

@@ -89,8 +89,8 @@ class _Waiting:
         if ended.parent is None:
             calls, self._calls = self._calls, []
             if committed and calls:
-                sent = park_many([call[0] for _, call in calls])
-                for (_, call), found in zip(calls, sent, strict=True):
+                sent = park_many([call[0] for _at, call in calls])
+                for (_at, call), found in zip(calls, sent, strict=True):
                     call[1].id = found.id  # that of another task, when it is a duplicate
         elif committed or not ended.nested:  # one that is no savepoint ends as its parent does
             self._calls = [(ended.parent if at is ended else at, call) for at, call in self._calls]
