@@ -16,6 +16,9 @@ from celery_groupfifo.groups.view import Check, Worker
 from celery_groupfifo.groups.workers import Workers, pool_of
 from celery_groupfifo.worker.inspect import STATS
 
+#: Fields of a hash that are read at a time.
+CHUNK = 500
+
 Stats = Mapping[str, dict[str, Any]]
 
 
@@ -96,7 +99,8 @@ def _package(app: Celery, reader: Reader, fleet: Fleet) -> Iterator[Check]:
 
     Only workers that consume a queue with tickets, now or before, count: others need not have the package.
     """
-    begun = (name.decode() for keys in reader.partitions for name in reader.one("hkeys", keys.begins))
+    pages = (page for keys in reader.partitions for page in reader.scan("hscan", keys.begins, CHUNK))
+    begun = (name for page in pages for name, _ in page if " " not in name)  # others are identities
     ordered = queues_with_heads(app, reader) | {reader.queue_name(app, name) for name in begun}
     asked = sorted(worker for worker, names in fleet.queues.items() if ordered & set(names))
     plain = Workers.unaware(fleet.stats, asked)

@@ -68,6 +68,9 @@ class GateModel:
         failures: Times of the last final failures of each group.
         probing: Groups whose breaker has opened since their last good end.
         joined: Ids of each group in the order they joined.
+        claims: Identity of an entry, and how long it counts after the end of its last run.
+        kept: By group and identity: an entry that has ended, and until when its identity counts.
+        forgets: By group and identity: when a sweep looks at it.
     """
 
     now: int
@@ -89,14 +92,21 @@ class GateModel:
     failures: dict[str, list[int]] = field(default_factory=dict)
     probing: set[str] = field(default_factory=set)
     joined: dict[str, list[str]] = field(default_factory=dict)
+    claims: dict[str, tuple[str, int]] = field(default_factory=dict)
+    kept: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    forgets: dict[tuple[str, str], int] = field(default_factory=dict)
     accepted: int = 0
     ended: int = 0
 
     # -- producers ---------------------------------------------------------
 
     def park(self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False) -> bool:
-        if id in self.entries:
+        if id in self.entries or self.holders(group, f";{id}"):
             return False
+        self._accept(id, group, queue, delay, replayed)
+        return True
+
+    def _accept(self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False) -> None:
         self.entries[id] = (group, queue)
         self.accepted += 1
         if id in self.joined.get(group, ()):  # it was revoked there
@@ -108,7 +118,6 @@ class GateModel:
             self._advance(group, [queue])
         if replayed:
             self._again(group, [queue])
-        return True
 
     def park_bounded(
         self, id: str, group: str, queue: str, most: int, drops: bool, delay: int = 0, replayed: bool = False
@@ -128,6 +137,86 @@ class GateModel:
         if self._run(id) is not None or self.entries[id][0] != group:
             return False
         self.entries[id] = (group, queue)
+        return True
+
+    def holders(self, group: str, identity: str) -> list[str]:
+        """The entries that have an identity, the newest last."""
+        mine = [id for id, (known, _) in self.claims.items() if known == identity]
+        return [id for id in mine if self.entries[id][0] == group]
+
+    def park_identified(
+        self,
+        id: str,
+        group: str,
+        queue: str,
+        identity: str,
+        after: int,
+        policy: str,
+        delay: int = 0,
+        replayed: bool = False,
+    ) -> tuple[str, str | None]:
+        """Park a new id, unless it is a duplicate. Returns what became of it, and of which other one."""
+        holders = self.holders(group, identity)
+        ended, until = self.kept.get((group, identity), ("", 0))
+        if policy == "keep_latest":
+            holders = [each for each in holders[-1:] if self._run(each) is None]
+        elif not holders and until > self.now:
+            return ("raised" if policy == "replace" else "duplicate"), ended
+        if holders and policy == "return_existing":
+            return "duplicate", holders[-1]
+        if holders and self._run(holders[-1]) is not None:
+            return "raised", holders[-1]
+        if holders and self._rename(holders[-1], id, group, queue):
+            self._claim(id, group, identity, after)
+            return "replaced", holders[-1]
+        for old in holders:  # it is cut off its line
+            del self.claims[old]
+        self._accept(id, group, queue, delay, replayed)
+        self._claim(id, group, identity, after)
+        return "parked", None
+
+    def latest(self, id: str, group: str, queue: str, replayed: bool = False) -> tuple[str, str | None]:
+        """Park a known id beside its run, or exchange its parked entry. Returns which of both, and the entry."""
+        parked = [each for each in self.holders(group, f";{id}")[-1:] if self._run(each) is None]
+        name = self._free_name(id, group)
+        if not parked and name is None and self.entries[id][0] == group and self._run(id) is None:
+            parked = [id]
+        if parked:
+            self.entries[parked[0]] = (group, queue)
+            return "exchanged", parked[0]
+        if name is None:
+            return "raised", None
+        self._accept(name, group, queue, 0, replayed)
+        if name != id:
+            self._claim(name, group, f";{id}", 0)
+        return "parked", name
+
+    def _free_name(self, id: str, group: str) -> str | None:
+        name = id
+        for _ in range(NAMES):
+            if name not in self.entries:
+                return name
+            if name == id and (self._run(id) is None or self.entries[id][0] != group):
+                return None
+            name += ";r"
+        return None
+
+    def _claim(self, id: str, group: str, identity: str, after: int) -> None:
+        self.claims[id] = (identity, after)
+        self.kept.pop((group, identity), None)
+
+    def _rename(self, old: str, new: str, group: str, queue: str) -> bool:
+        """A new entry has the place of a parked one, or its ETA. Returns whether it has one."""
+        if old in self.later:
+            self.later[new] = self.later.pop(old)
+        elif old in self.line.get(group, ()):
+            for places in (self.line[group], self.joined[group]):
+                places[places.index(old)] = new
+        else:
+            return False
+        self.entries[new] = (group, queue)
+        self.accepted += 1
+        self._end(old)
         return True
 
     def revoke(self, id: str, replayed: bool = False) -> bool:
@@ -191,7 +280,7 @@ class GateModel:
         if due is None or (continuation and rejoins):
             del self.flight[group]
             if due is None:
-                self._end(id)
+                self._end(id, ran=True)
                 self.probing.discard(group)
             elif due:
                 self.later[id] = self.now + due
@@ -251,7 +340,7 @@ class GateModel:
             run.due = run.ends = self.now + lasts if lasts else None
             return False, True, None
         del self.flight[group]
-        self._end(id)
+        self._end(id, ran=True)
         self._advance(group, lists, not replayed)
         if replayed:
             self._again(group, lists)
@@ -281,7 +370,8 @@ class GateModel:
 
     def skip(self, group: str) -> None:
         """An operator takes out the head that does not run."""
-        self._end(self.flight.pop(group).id)
+        run = self.flight.pop(group)
+        self._end(run.id, ran=run.blocks)
         self._advance(group, ())
 
     def replace(self, id: str, group: str, queue: str, delay: int, replayed: bool = False) -> bool:
@@ -351,6 +441,8 @@ class GateModel:
             elif kind == "d":
                 self.cut[int(id)].when = self.now + self.claim
                 named.append((kind, group, id))
+            elif kind == "i":
+                self._forget(group, id)
             elif run and kind == "b":
                 run.ends = self.now + self.claim
                 named.append((kind, group, id))
@@ -371,7 +463,7 @@ class GateModel:
                 self._join(id, group)
                 self._advance(group, lists)
             elif kind == "b":
-                self._end(self.flight.pop(group).id)
+                self._end(self.flight.pop(group).id, ran=True)
                 self._advance(group, lists)
         return reclaimed
 
@@ -435,13 +527,29 @@ class GateModel:
                 due.append((run.due or 0, f"h {group} {run.id}", group, run.id))
             elif run.state == "held" and run.ends is not None:
                 due.append((run.ends, f"b {group} {run.id}", group, run.id))
+        due += [(when, f"i {group} {id}", group, id) for (group, id), when in self.forgets.items()]
         due += [(when, f"w {owner}", "", owner) for owner, when in self.leases.items()]
         due += [(when, f"v {owner}", "", owner) for owner, when in self.reclaims.items()]
         return due
 
-    def _end(self, id: str) -> str:
+    def _forget(self, group: str, identity: str) -> None:
+        """A sweep looks at an identity whose time may be over."""
+        place = group, identity
+        _, until = self.kept.get(place, ("", 0))
+        if until > self.now:
+            self.forgets[place] = until
+        else:
+            del self.forgets[place]
+            self.kept.pop(place, None)
+
+    def _end(self, id: str, ran: bool = False) -> str:
+        """An entry leaves. An identity counts for its time when a run of its last entry was the end."""
         self.ended += 1
         group = self.entries.pop(id)[0]
+        identity, after = self.claims.pop(id, ("", 0))
+        if identity and ran and after and not self.holders(group, identity):
+            self.kept[group, identity] = (id, self.now + after)
+            self.forgets[group, identity] = self.now + after
         if all(each != group for each, _ in self.entries.values()):
             self.probing.discard(group)
         return group

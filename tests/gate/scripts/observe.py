@@ -36,7 +36,9 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             "h": {run.id: run.due for run in flights if run.state == "held" and not run.blocks},
             "b": {run.id: run.ends for run in flights if run.blocks and run.ends is not None},
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
+            "i": {identity: when for (_, identity), when in model.forgets.items()},
         },
+        "identities": _identities(model),
         "depth": depth,
         "runs": {(run.owner, run.id) for run in flights if run.state == "running"},
         "on_the_way": {
@@ -45,6 +47,15 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
         "begins": dict(model.begins),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
+
+
+def _identities(model: GateModel) -> dict[str, str]:
+    stored = {f"i {group} {identity}": f"{until} {id}" for (group, identity), (id, until) in model.kept.items()}
+    for id, (identity, after) in model.claims.items():
+        group = model.entries[id][0]
+        stored[f"n {id}"] = f"{after} {identity}"
+        stored[f"i {group} {identity}"] = f"- {' '.join(model.holders(group, identity))}"
+    return stored
 
 
 def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> View:
@@ -66,13 +77,19 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "flight": {group: _flight(state) for group, state in states.items() if state.flights},
         "blocked": {group for group, state in states.items() if "b" in state.flags},
         "probing": {group for group, state in states.items() if "o" in state.flags},
-        "due": {kind: {} for kind in "ewvhbd"},
+        "due": {kind: {} for kind in "ewvhbdi"},
+        "identities": {},
         "depth": {},
         "runs": set(),
         "on_the_way": {},
-        "begins": {queue.decode(): int(text.split(b" ")[0]) for queue, text in begins.items()},
+        "begins": {},
         "lists": {},
     }
+    for name, text in begins.items():
+        if b" " in name:
+            view["identities"][name.decode()] = text.decode()
+        else:
+            view["begins"][name.decode()] = int(text.split(b" ")[0])
     assert {flag.decode() for flag in flags} == {f"b {group}" for group in view["blocked"]}
     for member, when in due:
         kind, *_, id = member.decode().split(" ")

@@ -266,6 +266,9 @@ class Crew:
                 left[name] = self.redis.type(raw)
         if all(member[:2] in (b"w ", b"v ") for member in self.redis.zrange("{groupfifo:0}:due", 0, -1)):
             left.pop("due", None)  # workers have leases without tasks, too
+        for field in self.redis.hkeys("{groupfifo:0}:begins"):
+            if b" " in field:
+                left[field.decode()] = "an identity"
         return left
 
     def begun(self) -> int:
