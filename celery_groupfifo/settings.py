@@ -28,7 +28,7 @@ OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 """The policies for a task that is parked or running already, see `Settings.on_duplicate`."""
 
 DedupKey = str | tuple[str, ...] | Callable[..., str]
-"""What makes the dedup key of a call, see `Settings.dedup_key`."""
+"""A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
 Overflow = Literal["raise", "drop_new", "drop_oldest"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""

@@ -22,7 +22,7 @@ MAPS = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
 KeySpec = str | tuple[str, ...] | Callable[..., str]
 
 
-class Kind(NamedTuple):
+class KeyKind(NamedTuple):
     """A kind of key that is made of the arguments of a call.
 
     Attributes:
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     words: str
 
 
-GROUP, DEDUP = Kind("group_key", "group key"), Kind("group_dedup_key", "dedup key")
+GROUP, DEDUP = KeyKind("group_key", "group key"), KeyKind("group_dedup_key", "dedup key")
 
 
 def is_grouped(task: Any) -> bool:
@@ -74,7 +74,7 @@ def key_spec(task: Any, option: str = GROUP.option) -> KeySpec | None:
     return None
 
 
-def checked_key(key: object, task_name: str, kind: Kind = GROUP) -> str:
+def checked_key(key: object, task_name: str, kind: KeyKind = GROUP) -> str:
     """Return a key, once it is checked.
 
     Raises:
@@ -118,7 +118,7 @@ def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, An
 
 
 def made_key(
-    spec: KeySpec, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: Kind = GROUP
+    spec: KeySpec, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: KeyKind = GROUP
 ) -> str:
     """Return the key that a definition makes of one call; see `group_key`."""
     if callable(spec):
@@ -243,7 +243,9 @@ def shown_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def _bound(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: Kind) -> inspect.BoundArguments:
+def _bound(
+    task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: KeyKind
+) -> inspect.BoundArguments:
     """Return a call's arguments by the names of the task's parameters."""
     try:
         return _shape(task).signature.bind(*args, **kwargs)
@@ -268,7 +270,7 @@ def _values(bound: inspect.BoundArguments) -> dict[str, Any]:
     return values
 
 
-def _value(values: Mapping[str, Any], field: str, name: str, kind: Kind) -> Any:
+def _value(values: Mapping[str, Any], field: str, name: str, kind: KeyKind) -> Any:
     value = values.get(field)
     if value is None:
         found = "None" if field in values else "not given"
@@ -276,7 +278,7 @@ def _value(values: Mapping[str, Any], field: str, name: str, kind: Kind) -> Any:
     return value
 
 
-def _call(spec: Callable[..., object], name: str, bound: inspect.BoundArguments, call: str, kind: Kind) -> object:
+def _call(spec: Callable[..., object], name: str, bound: inspect.BoundArguments, call: str, kind: KeyKind) -> object:
     try:
         args, kwargs = arguments_for(spec, bound, _values(bound))
         key = spec(*args, **kwargs)

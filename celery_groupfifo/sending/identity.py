@@ -1,4 +1,4 @@
-"""The identity of a call: what makes it a duplicate of an earlier one, by the options `group_dedup_…`."""
+"""Identities of calls: a call is a duplicate of an earlier one with the same identity; the options `group_dedup_…`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOR = "group_dedup_for"
 
 
 class Dedupe(NamedTuple):
-    """What makes the identity of a task's calls.
+    """The maker of the identities of a task's calls.
 
     Attributes:
         spec: Makes the dedup key of a call; None: its id counts.
@@ -56,7 +56,7 @@ class Dedupe(NamedTuple):
 
 
 def dedupe_of(task: Any, said: Mapping[str, Any], on_duplicate: str, settings: Settings) -> Dedupe | None:
-    """Return what makes the identity of a call; None: its id alone, while its task is there.
+    """Return the maker of the identity of a call; None: its id counts alone, while its task is there.
 
     Args:
         task: None where its code is not loaded.

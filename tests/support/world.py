@@ -328,7 +328,7 @@ class World:
         return found
 
     def identities(self) -> dict[str, str]:
-        """What is stored of identities, see lua/lib/identity.lua."""
+        """The stored identities, see lua/lib/identity.lua."""
         held = {
             stored(name).decode(): stored(text).decode() for name, text in self.redis.hgetall(self.keys.begins).items()
         }
