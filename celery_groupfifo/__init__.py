@@ -3,8 +3,8 @@
 Importing the package changes five places in Celery, for every app of the process: `AMQP._create_task_sender` asks for
 the group of what is sent, `Router.route` keeps the first route of what has one, `Celery.send_task` returns the result
 of the task that a duplicate finds, `Task.apply` checks the key and the options of what runs in place, and
-`filter_hidden_settings` hides the password of `groupfifo_url`. Everything else belongs to apps that use groups, and what
-only workers or operators need is loaded by them.
+`filter_hidden_settings` hides the password of `groupfifo_url`. Everything else belongs to apps that use groups, and
+what only workers or operators need is loaded by them.
 
 What `Groups` returns is in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`, `DeadLetter`,
 `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`. The guards of writes by the fence are in

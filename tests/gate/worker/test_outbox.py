@@ -18,6 +18,7 @@ from celery_groupfifo.errors import ScriptRefused
 from celery_groupfifo.gate.gate import build_gate
 from celery_groupfifo.gate.keys import Keyspace, quote
 from celery_groupfifo.gate.model import Finished, Ticket
+from celery_groupfifo.gate.parks import park_call
 from celery_groupfifo.gate.pipelined import Pipelined
 from celery_groupfifo.testing import embedded
 from celery_groupfifo.worker.answers import AnswerDispatcher
@@ -375,7 +376,7 @@ def full(world: World) -> Iterator[None]:
 def tell_what_a_full_redis_refuses(turning: Turning) -> None:
     """Tell a call that needs memory; those of a worker free some with their first write."""
     keys, entry = turning.world.keys, make_entry(turning.gate, "a", "A")
-    call = (keys, *turning.gate._park_call(keys, entry, turning.gate.number(), replaces=False))
+    call = (keys, *park_call(keys, entry, turning.gate.number(), replaces=False))
     ticket = Ticket("groupfifo:0", 1, 0, 1, "a", quote("A"))
     turning.outbox.send(turning.told("park", call, ticket, lambda reply: reply[0] == 1))
 

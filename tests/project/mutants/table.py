@@ -1606,8 +1606,8 @@ OPTIONS = (
     Mutant(
         "a lost answer forgets the task that lost its place",
         "lua/exchange.lua",
-        "  redis.call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition\n",
-        "",
+        "table.concat({ number, old, entry.text }, ' ')",
+        "number",
         ("tests/gate/scripts/test_identities.py::test_a_repetition_costs_the_same_task",),
     ),
     Mutant(

@@ -22,6 +22,7 @@ from tests.support.crews.app import CONF, DIRECTORY, make_app
 from tests.support.crews.history import History
 from tests.support.places import REPOSITORY
 from tests.support.results import let_go
+from tests.support.stored import all_stored
 from tests.support.waiting import HUNG, until
 
 #: What `Crew.send` gives to the call; anything else goes to the deed.
@@ -266,7 +267,7 @@ class Crew:
                 left[name] = self.redis.type(raw)
         if all(member[:2] in (b"w ", b"v ") for member in self.redis.zrange("{groupfifo:0}:due", 0, -1)):
             left.pop("due", None)  # workers have leases without tasks, too
-        for field in self.redis.hkeys("{groupfifo:0}:begins"):
+        for field in all_stored(self.redis.hkeys("{groupfifo:0}:begins")):
             if b" " in field:
                 left[field.decode()] = "an identity"
         return left
