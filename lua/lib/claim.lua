@@ -4,7 +4,8 @@
 -- Returns the newest entry that has an identity, and where it is: p parked · a under way · e ended, and the identity
 -- still counts; nothing when it is free.
 local function holder_of(group, g, identity)
-  local till, names = string.match(redis.call('HGET', K.identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
+  local said = redis.call('HGET', K.identities, 'i ' .. group .. ' ' .. identity)
+  local till, names = string.match(said or '', '^(%S+) (.*)$')
   local found, where
   if till and till ~= '-' then
     found = tonumber(till) > now_ms() and names or nil

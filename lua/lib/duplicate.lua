@@ -17,8 +17,8 @@ local function free_name(g, id)
   return free
 end
 
--- Look for what a new call is a duplicate of. g: nothing when the group has no identities. latest: what is under way does
--- not count. Returns the name of its entry, and what it is a duplicate of, with where that is: see holder_of; o in
+-- Look for what a new call is a duplicate of. g: nothing when the group has no identities. latest: what is under way
+-- does not count. Returns the name of its entry, and what it is a duplicate of, with where that is: see holder_of; o in
 -- another group.
 local function name_call(group, g, producer, number, id, identity, latest, replaces)
   local name, holder, where = id, nil, nil

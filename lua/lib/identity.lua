@@ -1,6 +1,6 @@
--- The identities of entries: a call is a duplicate of an entry with the same one, see lib/claim.lua. It is a dedup key,
--- or ';' and the task, where its id is not enough. They are in the hash of the begins, which every script has, and which
--- is not read as a whole.
+-- The identities of entries: a call is a duplicate of an entry with the same one, see lib/duplicate.lua. It is a dedup
+-- key, or ';' and the task, where its id is not enough. They are in the hash of the begins, which every script has, and
+-- which is not read as a whole.
 --
 --   "i <group> <identity>" -> "- <entry>..." the entries that have it, the newest last
 --                             "<until> <entry>" it has ended, and its identity counts until then (ms)

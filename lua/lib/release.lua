@@ -58,7 +58,8 @@ end
 -- Release a new entry of a group in which nothing is before it. length: of its message.
 local function release_first(lists, group, g, id, queue, cut, text, length, out)
   local entry = {
-    us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - length + 1,
+    us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text,
+    at = #text - length + 1,
   }
   local head = new_record(id, queue)
   g[1] = head

@@ -406,7 +406,8 @@ for i = 7, #ARGV, 3 do
           local holder_of_18
           do -- holder_of(new, into, identity)
             local group, g = new, into
-            local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
+            local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
+            local till, names = string.match(said or '', '^(%S+) (.*)$')
             local found, where
             if till and till ~= '-' then
               found = tonumber(till) > now_ms() and names or nil

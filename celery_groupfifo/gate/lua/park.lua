@@ -362,7 +362,8 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replace
     local holder_of_34, holder_of_35
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
-      local till, names = string.match(redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity) or '', '^(%S+) (.*)$')
+      local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
+      local till, names = string.match(said or '', '^(%S+) (.*)$')
       local found, where
       if till and till ~= '-' then
         found = tonumber(till) > now_ms() and names or nil
@@ -854,7 +855,8 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
   do -- release_first(lists, group, g, id, queue, cut, text, #message, out)
     local group, id, queue, cut, text, length = group, id, queue, cut, text, #message
     local entry = {
-      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - length + 1,
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text,
+      at = #text - length + 1,
     }
     local new_record_8
     do -- new_record(id, queue)

@@ -161,7 +161,10 @@ def test_the_newest_task_gets_the_place_of_the_parked_one(world: World, policy: 
     assert world.waiting() == lines[place]
     assert world.stat("tasks_revoked") == 2
     if place == "ETA":
-        world.tick(5000)
+        world.tick(4998)
+        world.sweep()
+        assert world.waiting() == ["y", "z"], "it keeps its time"
+        world.tick(1)
         world.sweep()
         assert world.waiting() == ["y", "z", "c"]
 
@@ -204,6 +207,7 @@ def test_the_oldest_one_that_makes_room_frees_its_identity(world: World) -> None
     send(world, "a")
     entry = send(world, "b", identity="two", bound=Bound(1, "drop_oldest"))
     assert dropped(entry) == ("a", "a", "revoked")
+    assert world.identities() == {"i g two": "- b", "n b": "0 two"}
     assert send(world, "c", "return_existing").existing is None
     assert world.waiting() == ["b", "c"]
 
@@ -278,6 +282,8 @@ def test_each_end_frees_it(world: World, way: str) -> None:
         world.run("x")
     send(world, "a", "return_existing", after=60_000 if way in ("revoke", "purge", "skip", "move") else 0)
     ENDS[way](world, Groups(world.app, world.gate))
+    kept = {"i h one": "- a", "n a": "60000 one"} if way == "move" else {}
+    assert world.identities() == kept, "at once, and not when somebody asks"
     assert send(world, "b", "return_existing").existing is None
     if way == "move":
         assert send(world, "c", "return_existing", key="h").existing == "a", "it has it there"
