@@ -18,7 +18,8 @@
 -- ARGV[11] identity  (text)    of both; absent: the id
 -- ARGV[12] after     (ms)      how long it counts after the end; absent with `identity`
 -- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place
---         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group · {-2} another entry has the id
+--         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group
+--         · {-2} another entry has the id
 -- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
 local redis_call = redis.call
 local K_entries = KEYS[1]
