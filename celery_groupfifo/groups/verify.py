@@ -20,6 +20,7 @@ from celery_groupfifo.groups import state as stored_state
 from celery_groupfifo.groups.leases import members_of
 from celery_groupfifo.groups.reader import Reader, hold_of
 from celery_groupfifo.groups.state import Line, StoredState
+from celery_groupfifo.groups.verify_identities import stale_identities
 from celery_groupfifo.groups.verify_letters import letter_breaches
 from celery_groupfifo.groups.view import Breach
 
@@ -59,6 +60,7 @@ def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Rep
     state = reader.gate.store.ask("verify", lambda: stored_state.read(reader, keys))
     limit = reader.gate.settings.concurrency
     findings = [*_findings(keys, state, limit), *map(Finding, letter_breaches(reader, keys))]
+    findings += [Finding(breach, _forget_identity(keys, field)) for breach, field in stale_identities(reader, keys)]
     return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 
@@ -112,6 +114,10 @@ def _make_due(keys: Keys, member: str) -> Repair:
 
 def _forget(key: str, member: str) -> Repair:
     return _write(lambda pipe, now: pipe.zrem(key, member))
+
+
+def _forget_identity(keys: Keys, field: str) -> Repair:
+    return _write(lambda pipe, now: pipe.hdel(keys.begins, field))
 
 
 def _leave_line(keys: Keys, group: Quoted, item: str) -> Repair:

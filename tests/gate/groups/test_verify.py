@@ -12,6 +12,7 @@ import pytest
 from celery_groupfifo import Groups
 from celery_groupfifo.gate.evaluator import Ahead
 from celery_groupfifo.gate.keys import due_score, quote
+from celery_groupfifo.gate.model import Dedup
 from celery_groupfifo.groups import state, verify
 from tests.gate.groups.scripted import crowd
 from tests.support.stored import all_stored, stored
@@ -188,6 +189,16 @@ def add_eta(world: World, id: str) -> None:
     world.redis.zadd(world.keys.due, {f"e g {id}": due_score("e", world.now)})
 
 
+def identified(world: World) -> None:
+    three(world)
+    world.park("d", dedup=Dedup("four"))
+
+
+def leave_identity(world: World) -> None:
+    """The entries of two were set aside."""
+    world.redis.hset(world.keys.begins, mapping={"n gone": "0 one", "i g one": "- gone", "i g two": "- gone gone;r"})
+
+
 CASES: dict[str, tuple[Callable[[World], object], Break, str]] = {
     "aside": (three, lambda w: store(w, aside=3), "It counts 3 tasks that wait for an ETA or are cut off, but has 0."),
     "aside of delayed": (delayed, lambda w: store(w, aside=0), "or are cut off, but has 1."),
@@ -196,6 +207,7 @@ CASES: dict[str, tuple[Callable[[World], object], Break, str]] = {
     "empty of revoked": (revoked, lambda w: store(w, empty=0), "It counts 0 empty places in its line, which has 1."),
     "parts": (cut_off, lambda w: store(w, flags="cc"), "It counts 2 parts that are cut off its line, but has 1."),
     "cut off": (cut_off, lambda w: w.redis.zrem(w.keys.due, cut_member(w)), "and nobody cancels its tasks"),
+    "identity": (identified, leave_identity, "Its identity is kept, and it is gone."),
     "orphan": (three, lose_place, "It stands in no line and has no ETA."),
     "orphan after its eta": (
         lambda w: w.park("a", delay=1000),
