@@ -60,7 +60,8 @@ def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Rep
     state = reader.gate.store.ask("verify", lambda: stored_state.read(reader, keys))
     limit = reader.gate.settings.concurrency
     findings = [*_findings(keys, state, limit), *map(Finding, letter_breaches(reader, keys))]
-    findings += [Finding(breach, _forget_identity(keys, field)) for breach, field in stale_identities(reader, keys)]
+    stale = stale_identities(reader, keys)
+    findings += [Finding(breach, _forget_identity(keys, field), frozenset({field})) for breach, field in stale]
     return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 

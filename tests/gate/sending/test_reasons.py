@@ -75,7 +75,7 @@ def test_usual_sends(app: Celery, copies: list[str]) -> None:
         ({"serializer": "pickle"}, "its serializer is pickle"),
         ({"compression": "zlib"}, "it is compressed"),
         ({"expires": 60}, "it expires"),
-        ({"group_dedup_key": len}, "its group_dedup_key is a callable"),
+        ({"group_dedup_key": repr}, "its group_dedup_key is a callable"),
         ({"queue": "topical"}, "its queue is behind the topic exchange 'topics'"),
     ],
     ids=str,
