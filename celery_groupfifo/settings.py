@@ -314,7 +314,23 @@ def check_option(name: str, value: Any) -> None:
     Raises:
         InvalidOption: The message quotes the value and says what fits.
     """
-    if wanted := _CHECKS[OPTIONS[name]](value):
+    check_value(name, value, OPTIONS[name])
+
+
+def check_value(name: str, value: Any, setting: str, optional: bool = False) -> None:
+    """Check an argument as a setting is checked.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        setting: Name of the setting.
+        optional: None fits, too.
+
+    Raises:
+        InvalidOption: The message quotes the value and says what fits.
+    """
+    wanted = None if optional and value is None else _CHECKS[setting](value)
+    if wanted:
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
@@ -333,9 +349,9 @@ def check_number(name: str, value: Any, least: int) -> None:
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
-def check_seconds(name: str, value: Any) -> None:
+def check_seconds(name: str, value: Any, least: float = 0) -> None:
     """Check a span that a caller gives, see `check_number`."""
-    if wanted := _number(float, 0)(value):
+    if wanted := _number(float, least)(value):
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 

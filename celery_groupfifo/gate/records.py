@@ -19,6 +19,8 @@ from celery_groupfifo.settings import Rate
 STATES = {"r": "running", "w": "released", "h": "held"}
 #: The flags that operators and failures set on a group, the strongest first, by their letters.
 FLAG_LETTERS: dict[str, Literal["paused", "blocked", "draining"]] = {"p": "paused", "b": "blocked", "d": "draining"}
+#: Of the flag for limits that an operator has set. A state of the group it is not.
+LIMITED = "l"
 #: Begins a message: the tag of its delivery would be its ticket.
 _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 

@@ -23,12 +23,12 @@ from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.call import (
     asks_for_group,
     bound_of,
-    limits_of,
     check_app,
     check_eta,
     check_plain,
     checked_headers,
     key_of,
+    limits_of,
     policy_of,
     take_options,
     task_of,

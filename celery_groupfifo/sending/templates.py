@@ -154,8 +154,9 @@ class Template:
         front = self._front % values
         message = (front + self._back % values).encode()
         place = self._queue, self._list_key
-        policies = self._on_duplicate, False, self._bound, self._limits
-        return Entry(task_id, key, *place, len(front), message, delay, *policies)
+        entry = Entry(task_id, key, *place, len(front), message, delay, self._on_duplicate, bound=self._bound)
+        entry.limits = self._limits
+        return entry
 
     def _due(self, options: Mapping[str, Any]) -> datetime:
         """Return the ETA of a call, as Celery does."""

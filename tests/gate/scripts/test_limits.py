@@ -32,7 +32,7 @@ def begin_all(world: World) -> list[Ticket]:
     return tickets
 
 
-# -- a rate -------------------------------------------------------------------------------------------------------------
+# -- a rate ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_third_start_within_a_second_waits(world: World) -> None:
@@ -191,7 +191,7 @@ def test_a_pause_while_it_waits(world: World) -> None:
     assert world.queued() == ["b"]
 
 
-# -- several at once ----------------------------------------------------------------------------------------------------
+# -- several at once ---------------------------------------------------------------------------------------------------
 
 
 def test_three_start_in_order_and_end_in_any(world: World) -> None:
