@@ -18,7 +18,7 @@ local function keep_begins(group, begins, starts, window)
   table.sort(begins)
   local text = digits(starts) .. ' ' .. digits(window)
   for at = math.max(#begins - starts + 1, 1), #begins do
-    if begins[at] > now_ms() - window then
+    if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
       text = text .. ' ' .. digits(begins[at])
     end
   end

@@ -377,7 +377,7 @@ local function hold_back(group, g, r, entry)
         table.sort(begins)
         local text = digits(starts) .. ' ' .. digits(window)
         for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] > now_ms() - window then
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
             text = text .. ' ' .. digits(begins[at])
           end
         end
@@ -390,14 +390,14 @@ local function hold_back(group, g, r, entry)
         begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
       end
     end
-    for _, ms in ipairs(begins) do
-      if ms > now_ms() - limits.window then
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
         within[#within + 1] = ms
       end
     end
     table.sort(within)
     local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
   end
   if free_at then
     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue

@@ -1,4 +1,7 @@
-"""The limits of a group: how many of its tasks start within a time, and how many run at once."""
+"""The limits of a group: how many of its tasks start within a time, and how many run at once.
+
+A second lasts 1001 ms here: a run may have begun at any time within its millisecond.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +44,10 @@ def test_the_third_start_within_a_second_waits(world: World) -> None:
     world.finish(begun(world))
     world.tick(300)
     done = world.finish(begun(world))
-    assert done.held == 0.7 and done.due is None and world.queued() == []
+    assert done.held == 0.701 and done.due is None and world.queued() == []
     flight = world.flight()
     assert flight is not None and (flight.id, flight.state, flight.stop) == ("c", "held", "l")
-    world.tick(699)
+    world.tick(700)
     world.sweep()
     assert world.queued() == []
     world.tick(1)
@@ -58,7 +61,7 @@ def test_what_counts_is_the_begin_not_the_release(world: World) -> None:
         world.park(id, limits=TWO_A_SECOND)
     world.tick(5000)  # the ticket of a waits that long for a worker
     world.finish(begun(world))
-    assert world.finish(begun(world)).held == 1.0
+    assert world.finish(begun(world)).held == 1.001
 
 
 @pytest.mark.parametrize("idle", [0, 400])
@@ -72,7 +75,7 @@ def test_a_group_that_was_empty_meanwhile_has_the_same_rate(world: World, idle: 
     world.sweep()
     assert world.park("c", limits=TWO_A_SECOND)
     assert world.queued() == [] and world.redis.llen(world.keys.wake) == 1, "no worker knows of the hold: it is woken"
-    world.tick(1000 - idle)
+    world.tick(1001 - idle)
     world.sweep()
     assert world.queued() == ["c"]
 
@@ -93,10 +96,20 @@ def test_the_counted_ones_stay_while_the_group_goes_on(world: World) -> None:
         world.park(id, limits=TWO_A_SECOND)
     world.tick(900)
     ticket = begun(world)
-    world.tick(100)
+    world.tick(101)
     world.sweep()
     assert world.finish(ticket).held is None
     assert world.finish(begun(world)).held == 0.9, "b began 100 ms before c"
+
+
+def test_begins_before_the_clock_was_set_back_hold_nobody(world: World) -> None:
+    for id in "abcd":
+        world.park(id, limits=TWO_A_SECOND)
+    for _ in "ab":
+        world.finish(begun(world))
+    world.tick(-3_600_000)
+    world.gate.revoke("c")
+    assert world.queued() == ["d"]
 
 
 def end_by_retry(world: World, ticket: Ticket) -> None:
@@ -142,8 +155,8 @@ def test_another_rate_of_the_next_task_counts_the_same_starts(world: World) -> N
     world.park("c", limits=Limits(Rate(2, 10_000)).text())
     world.park("d")
     assert world.finish(begun(world)).held is None
-    assert world.finish(begun(world)).held == 10.0
-    world.tick(10_000)
+    assert world.finish(begun(world)).held == 10.001
+    world.tick(10_001)
     world.sweep()
     assert world.finish(begun(world)).held is None and world.queued() == ["d"], "a task without a rate waits for none"
 
@@ -154,15 +167,15 @@ def test_a_worker_takes_another_group_meanwhile(world: World) -> None:
     ticket = begun(world)
     world.park("other", "h")
     done = world.finish(ticket, take="lists", lists=world.lists("q"))
-    assert done.held == 1.0 and done.taken is not None and world.flight("h") is not None
+    assert done.held == 1.001 and done.taken is not None and world.flight("h") is not None
 
 
 def test_a_retry_that_joins_the_tail_has_its_own_time(world: World) -> None:
     for id in "ab":
         world.park(id, limits=Limits(Rate(1, 1000)).text())
     done = world.hold(begun(world), 300, rejoins=True)
-    assert done.held == 1.0, "of b"
-    world.tick(1000)
+    assert done.held == 1.001, "of b"
+    world.tick(1001)
     world.sweep()
     assert (world.queued(), world.waiting()) == (["b"], ["a"])
 
@@ -173,7 +186,7 @@ def test_retry_of_an_operator_waits_for_the_rate_too(world: World) -> None:
     world.hold(begun(world), 60_000)
     world.gate.store.run("retry", world.keys, [world.keys.audit, "answer"], ["", 1, quote("g")])
     flight = world.flight()
-    assert world.queued() == [] and flight is not None and (flight.stop, flight.due) == ("l", world.now + 1000)
+    assert world.queued() == [] and flight is not None and (flight.stop, flight.due) == ("l", world.now + 1001)
 
 
 def test_a_pause_while_it_waits(world: World) -> None:
@@ -302,7 +315,7 @@ def test_both_limits(world: World) -> None:
     assert flights == [("a", "running"), ("b", "running"), ("c", "held")], "two started within this second"
     world.finish(a)
     assert world.queued() == []
-    world.tick(1000)
+    world.tick(1001)
     world.sweep()
     assert [ticket.id for ticket in begin_all(world)] == ["c", "d"]
 
