@@ -15,7 +15,7 @@
 -- Returns {1, [queue, message]...} set; to publish · {2, ...} others are replaced · {3, ...} taken away · {0} there are
 --         none
 -- Complexity O(under way · log due)
---@include keys clock flag entry advance once operate look_again bell
+--@include keys clock flag entry advance once operate look_again bell begins
 local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, limits, flag, lasts = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 
@@ -26,6 +26,11 @@ elseif has_flag(g, 'l') then
   clear_flag(group, g, 'l')
 else
   return { 0 }
+end
+local starts, window = string.match(limits, '^l(%d+)/(%d+)')
+if starts and starts ~= '0' and not has_flag(g, 's') then -- a run under way counts when it is over
+  add_mark(g, 's')
+  keep_begins(group, {}, tonumber(starts), tonumber(window))
 end
 if limits ~= '' and lasts > 0 then
   redis.call('ZADD', K.due, K.REST + now_ms() + lasts, 'l ' .. group)

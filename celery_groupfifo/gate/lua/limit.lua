@@ -445,6 +445,24 @@ elseif has_flag(g, 'l') then
 else
   return { 0 }
 end
+local starts, window = string.match(limits, '^l(%d+)/(%d+)')
+if starts and starts ~= '0' and not has_flag(g, 's') then -- a run under way counts when it is over
+  do -- add_mark(g, 's')
+    local letter = 's'
+    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+  end
+  do -- keep_begins(group, {}, tonumber(starts), tonumber(window))
+    local begins, starts, window = {}, tonumber(starts), tonumber(window)
+    table.sort(begins)
+    local text = digits(starts) .. ' ' .. digits(window)
+    for at = math.max(#begins - starts + 1, 1), #begins do
+      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+        text = text .. ' ' .. digits(begins[at])
+      end
+    end
+    redis_call('HSET', K_begins, 's ' .. group, text)
+  end
+end
 if limits ~= '' and lasts > 0 then
   redis_call('ZADD', K_due, K_REST + now_ms() + lasts, 'l ' .. group)
 else
