@@ -76,19 +76,19 @@ SCRIPTS = (
     ),
     Mutant(
         "a retry goes behind its successors",
-        "lua/finish.lua",
-        "  resume(lists, group, g, r, out)\n",
-        "  remove_record(g, id)\n"
-        "  redis.call('RPUSH', line, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
-        "  advance(lists, line, group, g, out)\n",
+        "lua/lib/ending.lua",
+        "    resume(lists, group, g, r, out)\n",
+        "    remove_record(g, r.id)\n"
+        "    redis.call('RPUSH', line, string.match(redis.call('HGET', K.entries, r.id), '^%d+') .. ' ' .. r.id)\n"
+        "    advance(lists, line, group, g, out)\n",
         ("tests/gate/scripts/test_continuation.py::test_the_group_waits_out_the_countdown",),
     ),
     Mutant(
         "a cap of one runs two",
         "lua/lib/advance.lua",
-        "is_free = #g == 0 and not",
-        "is_free = not",
-        ("tests/gate/groups/test_pause.py::test_resume_while_it_runs_leaves_no_trace_of_the_pause",),
+        "others > 0 and others >= ",
+        "false and others >= ",
+        ("tests/gate/scripts/test_limits.py::test_a_task_for_itself_waits_for_all_and_all_wait_for_it",),
     ),
     Mutant(
         "a counter leaks on an outcome that is no success: revoked while parked",
@@ -141,8 +141,8 @@ SCRIPTS = (
     ),
     Mutant(
         "a finish forgets its continuation",
-        "lua/finish.lua",
-        "if r.due ~= '-' or ARGV[after] then\n",
+        "lua/lib/ending.lua",
+        "if r.due ~= '-' or ARGV[arg] then\n",
         "if r.due ~= '-' then\n",
         (
             "tests/gate/scripts/test_continuation.py::test_the_group_waits_out_the_countdown",
@@ -292,9 +292,9 @@ SCRIPTS = (
     ),
     Mutant(
         "a hand-off ignores a pause",
-        "lua/lib/advance.lua",
-        " and not has_flag(g, 'p')\n  local item",
-        " \n  local item",
+        "lua/lib/limits.lua",
+        "not has_flag(g, 'p') and (#g",
+        "(#g",
         ("tests/gate/groups/test_pause.py::test_no_hand_off_of_a_paused_group",),
     ),
     Mutant(
@@ -1422,9 +1422,9 @@ OPTIONS = (
     ),
     Mutant(
         "a circuit breaker never closes",
-        "lua/finish.lua",
-        "    drop_mark(g, 'o') -- see lib/breaker.lua\n",
-        "    drop_mark(g, 'x')\n",
+        "lua/lib/ending.lua",
+        "      drop_mark(g, 'o') -- see lib/breaker.lua\n",
+        "      drop_mark(g, 'x')\n",
         ("tests/gate/groups/test_breaker.py::test_a_good_probe_closes_it",),
     ),
     Mutant(
@@ -1449,8 +1449,8 @@ OPTIONS = (
     ),
     Mutant(
         "a retry that gives up its place holds its group all the same",
-        "lua/finish.lua",
-        "if due >= 0 and not ARGV[after + 4] then",
+        "lua/lib/ending.lua",
+        "if due >= 0 and not ARGV[arg + 4] then",
         "if due >= 0 then",
         (
             "tests/gate/scripts/test_rejoin.py::test_the_group_goes_on_and_the_retry_follows",
