@@ -12,9 +12,10 @@
 -- ARGV[7]  message   (bytes)
 -- ARGV[8]  number    (count)   of this producer's calls, from 1
 -- ARGV[9]  keep      (ms)      how long the producer's number is remembered
--- ARGV[10] old       (text)    the parked entry
--- ARGV[11] identity  (text)    of both; absent: the id
--- ARGV[12] after     (ms)      how long it counts after the end; absent with `identity`
+-- ARGV[10] limits    (text)    of the new call, see lib/limits.lua; empty: none
+-- ARGV[11] old       (text)    the parked entry
+-- ARGV[12] identity  (text)    of both; absent: the id
+-- ARGV[13] after     (ms)      how long it counts after the end; absent with `identity`
 -- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place
 --         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group
 --         · {-2} another entry has the id
@@ -22,7 +23,7 @@
 --@include keys record entry identity number claim duplicate renamed
 local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local number, keep, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local number, keep, limits, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
 local last, repeated = keep_number(producer, number, keep)
 if repeated then
@@ -54,5 +55,6 @@ if name ~= old then
   redis.call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
   out[2], out[3] = old, entry.text
 end
-redis.call('HSET', K.entries, name, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
+local head = table.concat({ entry.us, group, queue, cut }, ' ') .. (limits == '' and '' or ' ' .. limits)
+redis.call('HSET', K.entries, name, head .. '\n' .. message)
 return out

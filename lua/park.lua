@@ -15,26 +15,27 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
+-- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
--- ARGV[14] identity  (text)    of the call, see lib/identity.lua; absent: its id
--- ARGV[15] after     (ms)      how long the identity counts after the end; absent with `identity`
--- ARGV[16] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
+-- ARGV[14] limits    (text)    of the entry, see lib/limits.lua; absent or '': none
+-- ARGV[15] identity  (text)    of the call, see lib/identity.lua; absent: its id
+-- ARGV[16] after     (ms)      how long the identity counts after the end; absent with `identity`
+-- ARGV[17] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write flag entry number schedule release advance again replace overflow claim duplicate
+--@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
 
-local us, busy = K.us_text, is_busy(group)
-local g = (most or ARGV[14] or not busy) and open_group(group)
-local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
+local us, busy, limits = K.us_text, is_busy(group), (ARGV[14] or '') ~= '' and ' ' .. ARGV[14] or ''
+local g = (most or ARGV[15] or not busy) and open_group(group)
+local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local id, holder, where = name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replaces)
+local id, holder, where = name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replaces)
 if holder then
   return { -1, holder, where }
 end
@@ -76,17 +77,17 @@ elseif known then
   redis.call('HSET', K.entries, id, text)
 end
 
-claim_new(group, g, ARGV[14], ARGV[15], ARGV[16], ARGV[3], id)
+claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
 if delay > 0 then
   g = open_group(group)
   schedule(group, g, id, delay, wake)
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  release_first(lists, group, g, id, queue, cut, text, #message, out)
+  release_first(lists, group, g, id, queue, cut, limits, text, #message, out, wake)
 else
   if known or first then
     redis.call('RPUSH', line, us .. ' ' .. id)
   end
-  if not busy and #g == 0 then
+  if not busy and (#g == 0 or has_flag(g, 'n')) then
     advance(lists, line, group, g, out)
   end
 end

@@ -10,7 +10,7 @@ from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, say
 from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, command, limit, option
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups, Sort, State
-from celery_groupfifo.groups.view import DeadLetter, Worker, count
+from celery_groupfifo.groups.view import DeadLetter, Group, Worker, count
 
 NO_WORKERS = option("--no-workers", is_flag=True, help="Do not ask the workers.")
 
@@ -44,6 +44,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
         "since": when(group.since) if group.since else "",
         "due": when(group.due) if group.due else "",
         "blocked": f"until {when(group.blocked_until)}" if group.blocked_until else "",
+        "limits": _limits(group),
         "last error": group.last_error or "",
     }
     for name, value in said.items():
@@ -61,6 +62,13 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
         [(task.place, task.task_id, task.task, task.args, when(task.parked_at), task.retries) for task in tasks],
     )
     return None
+
+
+def _limits(group: Group) -> str:
+    limit = group.limit
+    if limit is None:
+        return ""
+    return f"{limit}, by {limit.by}" + (f", until {when(limit.until)}" if limit.until else "")
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:

@@ -68,6 +68,7 @@ class Entry:
         awaited: True when others wait for the result of its id: it is a part of a canvas, or a task has sent it.
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
+        limits: Of its group, as the scripts write them, see lua/lib/limits.lua; empty: none.
         dropped: Once it was sent: id and message of the task that never starts, another one or the entry's own: the
             bound, or a duplicate, has cost it; None: it cost none.
         reason: Of that, for its result.
@@ -86,6 +87,7 @@ class Entry:
     on_duplicate: OnDuplicate = "return_existing"
     rejoins: bool = False
     bound: Bound | None = None
+    limits: str = ""
     dedup: Dedup | None = None
     awaited: bool = False
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
@@ -258,6 +260,8 @@ class Finished:
         fence: Of that task's run.
         due: Seconds until the continuation of the task is due; None: there is none.
         blocked: True when the task has failed, and its group halts.
+        held: Seconds until the group's next head may go out, which its rate holds back; None: it does not.
+        invites: True when another task of the taken one's group may start beside it.
     """
 
     stale: bool
@@ -265,6 +269,8 @@ class Finished:
     fence: int = 0
     due: float | None = None
     blocked: bool = False
+    held: float | None = None
+    invites: bool = False
 
 
 @dataclass(slots=True)

@@ -59,10 +59,12 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, entry.delay]
     args += [number.value, KEEP_MS, int(replaces)]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
-    if bound:
-        args += [bound.most, int(entry.drops)]
+    if bound or entry.limits or dedup:
+        args += [bound.most, int(entry.drops)] if bound else ["", 0]
+    if entry.limits or dedup:
+        args.append(entry.limits)
     if dedup:
-        args += [*(() if bound else ("", 0)), *dedup, int(entry.is_latest)]
+        args += [*dedup, int(entry.is_latest)]
     return more, args
 
 
@@ -80,7 +82,8 @@ def exchange_call(keys: Keys, entry: Entry, number: Number, old: Old) -> tuple[l
         number: Of this call.
         old: The parked entry.
     """
-    args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS, old.name]
+    args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS]
+    args += [entry.limits, old.name]
     return [keys.line(entry.group), keys.producer(number.producer)], [*args, *(entry.dedup or ())]
 
 

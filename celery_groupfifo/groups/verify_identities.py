@@ -16,7 +16,7 @@ CHUNK = 500
 def stale_identities(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, str]]:
     """Yield the breaches of identities whose entries are gone, and the field of each; see lua/lib/identity.lua."""
     for page in reader.scan("hscan", keys.begins, CHUNK):
-        held = [(field, _entries(field, text.decode())) for field, text in page if " " in field]
+        held = [(field, _entries(field, text.decode())) for field, text in page if field.startswith(("i ", "n "))]
         names = sorted({name for _, entries in held for name in entries})
         known = dict(zip(names, _known(reader, keys, names), strict=True))
         for field, entries in held:

@@ -28,6 +28,7 @@ from celery_groupfifo.sending.call import (
     check_plain,
     checked_headers,
     key_of,
+    limits_of,
     take_options,
     task_of,
 )
@@ -133,13 +134,14 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound, dedup = False, None, None
+        leaves, bound, dedup, limits = False, None, None, ""
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
+            limits = limits_of(task, said, settings)
         elif run.is_retried_by(message.headers) and not run.repeats:
             leaves = rejoins(task, extra, settings)
             if not leaves and retry_policy(task, extra, "group_max_hold", settings) is not None:
@@ -147,7 +149,7 @@ class GroupSender:
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options), leaves)
-        park.on_duplicate, park.bound, park.dedup = on_duplicate, bound, dedup
+        park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -189,6 +191,7 @@ class _Park:
         on_duplicate: See `Entry`.
         bound: Of the group's depth, for this call.
         dedup: See `Entry`.
+        limits: See `Entry`.
         is_awaited: See `Entry`.
         is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
     """
@@ -208,6 +211,7 @@ class _Park:
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
+        self.limits = ""
         self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
@@ -223,7 +227,7 @@ class _Park:
         route = self._route(options, producer, publish)
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
-        entry.dedup, entry.awaited = self.dedup, self.is_awaited
+        entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return

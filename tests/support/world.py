@@ -38,6 +38,7 @@ def make_entry(
     priority: int = 0,
     bound: Bound | None = None,
     dedup: Dedup | None = None,
+    limits: str = "",
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
@@ -45,7 +46,8 @@ def make_entry(
     rest = json.dumps({"id": id, "task": "t"})[1:] + ", " + json.dumps({"body": body})[1:]
     place = gate.releaser.destination(Route("", queue, priority))
     message = front + rest.encode()
-    return Entry(id, key, place.queue, place.list_key, len(front), message, delay, bound=bound, dedup=dedup)
+    place_of = place.queue, place.list_key
+    return Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
 
 
 def ticket_of(message: bytes) -> Ticket:
@@ -251,6 +253,11 @@ class World:
             self.sweep()
             self.tick(1000)
 
+    def invite(self, ticket: Ticket, *queues: str) -> None:
+        """Do what a worker does when a begin's answer invites another entry of its group."""
+        keys, more, args = self.gate.advance_call(ticket, self.lists(*queues))
+        self.gate.publish(self.gate.store.run("advance", keys, more, args)[2:])
+
     # -- the broker --------------------------------------------------------
 
     def lists(self, *queues: str) -> Lists:
@@ -332,7 +339,7 @@ class World:
         held = {
             stored(name).decode(): stored(text).decode() for name, text in self.redis.hgetall(self.keys.begins).items()
         }
-        return {name: text for name, text in held.items() if " " in name}
+        return {name: text for name, text in held.items() if name.startswith(("i ", "n "))}
 
     def residue(self) -> dict[str, Any]:
         """Return the keys that are left of groups: none when all of them have ended."""

@@ -14,9 +14,10 @@
 -- ARGV[7]  message   (bytes)
 -- ARGV[8]  number    (count)   of this producer's calls, from 1
 -- ARGV[9]  keep      (ms)      how long the producer's number is remembered
--- ARGV[10] old       (text)    the parked entry
--- ARGV[11] identity  (text)    of both; absent: the id
--- ARGV[12] after     (ms)      how long it counts after the end; absent with `identity`
+-- ARGV[10] limits    (text)    of the new call, see lib/limits.lua; empty: none
+-- ARGV[11] old       (text)    the parked entry
+-- ARGV[12] identity  (text)    of both; absent: the id
+-- ARGV[13] after     (ms)      how long it counts after the end; absent with `identity`
 -- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place
 --         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group
 --         · {-2} another entry has the id
@@ -54,10 +55,13 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -94,7 +98,7 @@ end
 
 local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local number, keep, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local number, keep, limits, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
 local keep_number_12, keep_number_13
 do -- keep_number(producer, number, keep)
@@ -523,5 +527,6 @@ if name ~= old then
   redis_call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
   out[2], out[3] = old, entry.text
 end
-redis_call('HSET', K_entries, name, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
+local head = table.concat({ entry.us, group, queue, cut }, ' ') .. (limits == '' and '' or ' ' .. limits)
+redis_call('HSET', K_entries, name, head .. '\n' .. message)
 return out

@@ -17,11 +17,12 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
+-- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
--- ARGV[14] identity  (text)    of the call, see lib/identity.lua; absent: its id
--- ARGV[15] after     (ms)      how long the identity counts after the end; absent with `identity`
--- ARGV[16] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
+-- ARGV[14] limits    (text)    of the entry, see lib/limits.lua; absent or '': none
+-- ARGV[15] identity  (text)    of the call, see lib/identity.lua; absent: its id
+-- ARGV[16] after     (ms)      how long the identity counts after the end; absent with `identity`
+-- ARGV[17] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
@@ -40,6 +41,7 @@ local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
+local K_HOLDS = 1e14
 local K_ETAS = 2e14
 local K_REST = 3e14
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
@@ -48,9 +50,10 @@ local function group_text(group)
   texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
   return texts[group]
 end
--- Returns whether an entry of the group is under way, and it neither drains nor has identities. Nothing else is read.
+-- Returns whether an entry of the group is under way and no other may join it, and it neither drains nor has
+-- identities. Nothing else is read.
 local function is_busy(group)
-  return string.find(group_text(group), '^[^di\n]+\n') ~= nil
+  return string.find(group_text(group), '^[^din\n]+\n') ~= nil
 end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
@@ -64,6 +67,9 @@ local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
 end
+local function digits(value)
+  return string.format('%.0f', value)
+end
 -- Returns the record of an entry under way; nothing when it is not.
 local function record_of(g, id)
   local found
@@ -76,10 +82,13 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -123,12 +132,7 @@ local function open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_4
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_4 = string.format('%.0f', value)
-              end
-              local number = digits_4
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -211,12 +215,7 @@ local function open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_4
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_4 = string.format('%.0f', value)
-            end
-            local number = digits_4
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -329,6 +328,91 @@ local function open_group(group)
   return g
 end
 local BELL = 5000 -- ms that a bell waits for a worker
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_22, counted_begins_23, counted_begins_24
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -346,20 +430,20 @@ local TAKEN = 8 -- names that the entries of one task may have, see keys.py
 
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
 
-local us, busy = K_us_text, is_busy(group)
-local g = (most or ARGV[14] or not busy) and open_group(group)
-local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
+local us, busy, limits = K_us_text, is_busy(group), (ARGV[14] or '') ~= '' and ' ' .. ARGV[14] or ''
+local g = (most or ARGV[15] or not busy) and open_group(group)
+local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_37, name_call_38, name_call_39
-do -- name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replaces)
-  local id, identity, latest = ARGV[3], ARGV[14], ARGV[16]
+local name_call_42, name_call_43, name_call_44
+do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replaces)
+  local id, identity, latest = ARGV[3], ARGV[15], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   local done = asks and redis_call('GET', producer)
   if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_34, holder_of_35
+    local holder_of_39, holder_of_40
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -376,11 +460,11 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replace
           end
         end
       end
-      holder_of_34, holder_of_35 = found, where
+      holder_of_39, holder_of_40 = found, where
     end
-    holder, where = holder_of_34, holder_of_35
+    holder, where = holder_of_39, holder_of_40
     if latest == '1' and where ~= 'p' then
-      local free_name_36
+      local free_name_41
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -392,9 +476,9 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replace
           end
           name = name .. ';r'
         end
-        free_name_36 = free
+        free_name_41 = free
       end
-      name = free_name_36
+      name = free_name_41
       if name then
         holder = nil
       else
@@ -405,9 +489,9 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[14], ARGV[16], replace
       holder = nil
     end
   end
-  name_call_37, name_call_38, name_call_39 = name, holder, where
+  name_call_42, name_call_43, name_call_44 = name, holder, where
 end
-local id, holder, where = name_call_37, name_call_38, name_call_39
+local id, holder, where = name_call_42, name_call_43, name_call_44
 if holder then
   return { -1, holder, where }
 end
@@ -417,25 +501,25 @@ local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_19, keep_number_20
+local keep_number_17, keep_number_18
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_19, keep_number_20 = last, repeated
+  keep_number_17, keep_number_18 = last, repeated
 end
-local last, repeated = keep_number_19, keep_number_20
+local last, repeated = keep_number_17, keep_number_18
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_32, make_room_33
+  local make_room_37, make_room_38
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_30, drop_oldest_31
+    local drop_oldest_35, drop_oldest_36
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -452,26 +536,21 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_28
+                local others_of_33
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_28 = others
+                  others_of_33 = others
                 end
-                local others = others_of_28
+                local others = others_of_33
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
                 elseif ran and after ~= '0' then
-                  local digits_6
-                  do -- digits(now_ms() + after)
-                    local value = now_ms() + after
-                    digits_6 = string.format('%.0f', value)
-                  end
-                  local till = digits_6
+                  local till = digits(now_ms() + after)
                   redis_call('HSET', K_identities, field, till .. ' ' .. id)
                   redis_call('ZADD', K_due, K_REST + till, field)
                 else
@@ -487,12 +566,7 @@ if drops then
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_4
-                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                  local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_4 = string.format('%.0f', value)
-                end
-                local number = digits_4
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -605,31 +679,31 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_30, drop_oldest_31 = text and id, text
+      drop_oldest_35, drop_oldest_36 = text and id, text
     end
-    out[1], out[2] = drop_oldest_30, drop_oldest_31
+    out[1], out[2] = drop_oldest_35, drop_oldest_36
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_32, make_room_33 = refused, first
+    make_room_37, make_room_38 = refused, first
   end
-  refused, first = make_room_32, make_room_33
+  refused, first = make_room_37, make_room_38
 end
 if known and not repeated then
-  local name_replacement_25, name_replacement_26, name_replacement_27
+  local name_replacement_30, name_replacement_31, name_replacement_32
   do -- name_replacement(id, group, replaces)
-    local find_record_13, find_record_14, find_record_15
+    local find_record_11, find_record_12, find_record_13
     do -- find_record(id)
       local entry, found, g = read_entry(id), nil, nil
       if entry then
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_13, find_record_14, find_record_15 = found, entry and entry.group, g
+      find_record_11, find_record_12, find_record_13 = found, entry and entry.group, g
     end
-    local r, of, g = find_record_13, find_record_14, find_record_15
+    local r, of, g = find_record_11, find_record_12, find_record_13
     local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'r' and of == group then
@@ -640,7 +714,7 @@ if known and not repeated then
         break
       end
       name = name .. ';r'
-      local find_record_16, find_record_17, find_record_18
+      local find_record_14, find_record_15, find_record_16
       do -- find_record(name)
         local id = name
         local entry, found, g = read_entry(id), nil, nil
@@ -648,13 +722,13 @@ if known and not repeated then
           g = open_group(entry.group)
           found = record_of(g, id)
         end
-        find_record_16, find_record_17, find_record_18 = found, entry and entry.group, g
+        find_record_14, find_record_15, find_record_16 = found, entry and entry.group, g
       end
-      r, of, g = find_record_16, find_record_17, find_record_18
+      r, of, g = find_record_14, find_record_15, find_record_16
     end
-    name_replacement_25, name_replacement_26, name_replacement_27 = found, r, g
+    name_replacement_30, name_replacement_31, name_replacement_32 = found, r, g
   end
-  name, r, g = name_replacement_25, name_replacement_26, name_replacement_27
+  name, r, g = name_replacement_30, name_replacement_31, name_replacement_32
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -670,15 +744,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_22
+          local compose_27
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_22
+          local message = compose_27
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -697,14 +771,11 @@ elseif known and not name or refused and not r then
   return { known and not name and -1 or refused }
 elseif r then
   do -- store_continuation(group, r, queue, cut, message, delay)
-    local parked = string.match(redis_call('HGET', K_entries, r.id) or '', '^%d+') or K_us_text
-    redis_call('HSET', K_entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
-    local digits_5
-    do -- digits(now_ms() + delay)
-      local value = now_ms() + delay
-      digits_5 = string.format('%.0f', value)
-    end
-    r.due = digits_5
+    local text = redis_call('HGET', K_entries, r.id) or ''
+    local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+    local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
+    redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
+    r.due = digits(now_ms() + delay)
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
@@ -743,13 +814,13 @@ elseif known then
   redis_call('HSET', K_entries, id, text)
 end
 
-do -- claim_new(group, g, ARGV[14], ARGV[15], ARGV[16], ARGV[3], id)
-  local identity, after, latest, id, name = ARGV[14], ARGV[15], ARGV[16], ARGV[3], id
+do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
+  local identity, after, latest, id, name = ARGV[15], ARGV[16], ARGV[17], ARGV[3], id
   if identity and (name ~= id or latest ~= '1' or string.sub(identity, 1, 1) ~= ';') then
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_29
+      local others_of_34
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -757,9 +828,9 @@ do -- claim_new(group, g, ARGV[14], ARGV[15], ARGV[16], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_29 = others
+        others_of_34 = others
       end
-      local others = others_of_29
+      local others = others_of_34
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -846,92 +917,138 @@ if delay > 0 then
       end
     end
     if not sooner[1] then
-      redis_call('LPUSH', wake, K_us_text)
-      redis_call('LTRIM', wake, 0, 0)
-      redis_call('PEXPIRE', wake, BELL)
+      do -- ring(wake)
+        redis_call('LPUSH', wake, K_us_text)
+        redis_call('LTRIM', wake, 0, 0)
+        redis_call('PEXPIRE', wake, BELL)
+      end
     end
   end
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  do -- release_first(lists, group, g, id, queue, cut, text, #message, out)
-    local group, id, queue, cut, text, length = group, id, queue, cut, text, #message
+  do -- release_first(lists, group, g, id, queue, cut, limits, text, #message, out, wake)
+    local group, id, queue, cut, limits, text, length = group, id, queue, cut, limits, text, #message
     local entry = {
-      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text,
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
       at = #text - length + 1,
     }
-    local new_record_8
+    local new_record_6
     do -- new_record(id, queue)
-      new_record_8 = {
+      new_record_6 = {
         state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
         call = '-', queue = queue,
       }
     end
-    local head = new_record_8
+    local head = new_record_6
     g[1] = head
     do -- release(lists, group, g, head, entry, out)
-      local r, drawn, other, other_g = head, nil, nil, nil
-      local queue = entry.queue
-      if not drawn then
-        local draw_number_7
-        do -- draw_number()
-          local drawn = K_us_text
-          local last = redis_call('SET', K_fence, drawn, 'GET')
-          if last and last >= drawn then -- both have 16 digits
-            drawn = string.format('%.0f', last + 1)
-            redis_call('SET', K_fence, drawn)
-          end
-          draw_number_7 = drawn
-        end
-        drawn = draw_number_7
-      end
-      r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-      r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-      do -- write_group(group, g, other, other_g)
-        local state_text_2
-        do -- state_text(g)
-          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-          for at = 1, #g do
-            local r = g[at]
-            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-          end
-          state_text_2 = text
-        end
-        local text = state_text_2
-        if other then
-          local state_text_3
-          do -- state_text(other_g)
-            local g = other_g
+      local r = head
+      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_2
+          do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_2 = text
           end
-          local other_text = state_text_3
-          redis_call('HSET', K_groups, group, text, other, other_text)
-        else
-          redis_call('HSET', K_groups, group, text)
+          local text = state_text_2
+          if other then
+            local state_text_3
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_3 = text
+            end
+            local other_text = state_text_3
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+      else
+        do -- send_out(lists, group, g, r, entry, out)
+          local drawn, other, other_g = nil, nil, nil
+          local queue = entry.queue
+          if not drawn then
+            local draw_number_5
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_5 = drawn
+            end
+            drawn = draw_number_5
+          end
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_2
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_2 = text
+            end
+            local text = state_text_2
+            if other then
+              local state_text_3
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local other_text = state_text_3
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          local compose_26
+          do -- compose(r.id, entry, drawn, r.lost)
+            local id, lost = r.id, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_26
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            or redis.pcall('RPUSH', lists[queue], message))
+          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+            error(pushed.err)
+          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+            out[#out + 1] = queue
+            out[#out + 1] = message
+          end
         end
       end
-      local compose_21
-      do -- compose(r.id, entry, drawn, r.lost)
-        local id, lost = r.id, r.lost
-        local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-        local cut = entry.at + entry.cut
-        compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-          .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-      end
-      local message = compose_21
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-      local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-        or redis.pcall('RPUSH', lists[queue], message))
-      if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-        error(pushed.err)
-      elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-        out[#out + 1] = queue
-        out[#out + 1] = message
+    end
+    if head.state == 'h' then -- no worker knows of it
+      do -- ring(wake)
+        redis_call('LPUSH', wake, K_us_text)
+        redis_call('LTRIM', wake, 0, 0)
+        redis_call('PEXPIRE', wake, BELL)
       end
     end
   end
@@ -939,27 +1056,40 @@ else
   if known or first then
     redis_call('RPUSH', line, us .. ' ' .. id)
   end
-  if not busy and #g == 0 then
+  if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_23, take_head_24
+      local take_head_28, take_head_29
       do -- take_head(line, group, g)
         local head, entry, corrupt
-        local is_free = #g == 0 and not has_flag(g, 'p')
+        local others = #g
+        local has_room_25
+        do -- has_room(g)
+          local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+          for at = 1, room and #g or 0 do
+            room = room and g[at].state ~= 'w' and g[at].stop == '-'
+          end
+          has_room_25 = room
+        end
+        local is_free = has_room_25
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
           entry, corrupt = read_entry(id)
           if entry and entry.us == string.sub(item, 1, 16) then
-            local new_record_9
-            do -- new_record(id, entry.queue)
-              local queue = entry.queue
-              new_record_9 = {
-                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-                call = '-', queue = queue,
-              }
+            if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+              redis_call('LPUSH', line, item)
+            else
+              local new_record_7
+              do -- new_record(id, entry.queue)
+                local queue = entry.queue
+                new_record_7 = {
+                  state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                  call = '-', queue = queue,
+                }
+              end
+              head = new_record_7
+              g[others + 1] = head
             end
-            head = new_record_9
-            g[1] = head
             break
           elseif corrupt then
             do -- set_aside(id, group, 'corrupt', corrupt)
@@ -967,12 +1097,7 @@ else
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_4
-                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                  local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_4 = string.format('%.0f', value)
-                end
-                local number = digits_4
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -1058,77 +1183,114 @@ else
         if is_free and steps == 0 and not head then
           redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
         end
-        g.ended = is_free and not item and steps > 0 and g.aside == '0'
+        g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_23, take_head_24 = head, entry
+        take_head_28, take_head_29 = head, entry
       end
-      local head, entry = take_head_23, take_head_24
+      local head, entry = take_head_28, take_head_29
       if head then
         do -- release(lists, group, g, head, entry, out)
-          local r, drawn, other, other_g = head, nil, nil, nil
-          local queue = entry.queue
-          if not drawn then
-            local draw_number_7
-            do -- draw_number()
-              local drawn = K_us_text
-              local last = redis_call('SET', K_fence, drawn, 'GET')
-              if last and last >= drawn then -- both have 16 digits
-                drawn = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, drawn)
-              end
-              draw_number_7 = drawn
-            end
-            drawn = draw_number_7
-          end
-          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-          do -- write_group(group, g, other, other_g)
-            local state_text_2
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_2 = text
-            end
-            local text = state_text_2
-            if other then
-              local state_text_3
-              do -- state_text(other_g)
-                local g = other_g
+          local r = head
+          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_2
+              do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
                   local r = g[at]
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_2 = text
               end
-              local other_text = state_text_3
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
+              local text = state_text_2
+              if other then
+                local state_text_3
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local other_text = state_text_3
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
             end
-          end
-          local compose_21
-          do -- compose(r.id, entry, drawn, r.lost)
-            local id, lost = r.id, r.lost
-            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-            local cut = entry.at + entry.cut
-            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-          end
-          local message = compose_21
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-            or redis.pcall('RPUSH', lists[queue], message))
-          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-            error(pushed.err)
-          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-            out[#out + 1] = queue
-            out[#out + 1] = message
+          else
+            do -- send_out(lists, group, g, r, entry, out)
+              local drawn, other, other_g = nil, nil, nil
+              local queue = entry.queue
+              if not drawn then
+                local draw_number_5
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_5 = drawn
+                end
+                drawn = draw_number_5
+              end
+              r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+              r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+              do -- write_group(group, g, other, other_g)
+                local state_text_2
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_2 = text
+                end
+                local text = state_text_2
+                if other then
+                  local state_text_3
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_3 = text
+                  end
+                  local other_text = state_text_3
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              local compose_26
+              do -- compose(r.id, entry, drawn, r.lost)
+                local id, lost = r.id, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_26
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
           end
         end
       else
@@ -1143,8 +1305,23 @@ else
               end
             end
           end
-          if g.ended and (g.flags == '-' or not string.find(g.flags, '[^oi]')) then -- marks that end with its last entry
+          if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
+            if has_flag(g, 's') then
+              do -- forget_begins(group)
+                local counted_begins_19, counted_begins_20, counted_begins_21
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+              end
+            end
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil

@@ -36,7 +36,8 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             "h": {run.id: run.due for run in flights if run.state == "held" and not run.blocks},
             "b": {run.id: run.ends for run in flights if run.blocks and run.ends is not None},
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
-            "i": {identity: when for (_, identity), when in model.forgets.items()},
+            "i": {identity: when for (_, identity), when in model.identity_forgets.items()},
+            "t": dict(model.forgets),
         },
         "identities": _identities(model),
         "depth": depth,
@@ -45,6 +46,8 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             group: (run.queue, run.release) for group, run in model.flight.items() if run.state == "released"
         },
         "begins": dict(model.begins),
+        "counted": {group: (*rate, *begins) for group, (begins, rate) in model.counted.items()},
+        "marked": set(model.marked),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
 
@@ -77,18 +80,22 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "flight": {group: _flight(state) for group, state in states.items() if state.flights},
         "blocked": {group for group, state in states.items() if "b" in state.flags},
         "probing": {group for group, state in states.items() if "o" in state.flags},
-        "due": {kind: {} for kind in "ewvhbdi"},
+        "due": {kind: {} for kind in "ewvhbdti"},
         "identities": {},
         "depth": {},
         "runs": set(),
         "on_the_way": {},
         "begins": {},
+        "counted": {
+            name.decode()[2:]: tuple(map(int, text.split())) for name, text in begins.items() if name[:2] == b"s "
+        },
+        "marked": {group for group, state in states.items() if "s" in state.flags},
         "lists": {},
     }
     for name, text in begins.items():
-        if b" " in name:
+        if name[:2] in (b"i ", b"n "):
             view["identities"][name.decode()] = text.decode()
-        else:
+        elif b" " not in name:
             view["begins"][name.decode()] = int(text.split(b" ")[0])
     assert {flag.decode() for flag in flags} == {f"b {group}" for group in view["blocked"]}
     for member, when in due:

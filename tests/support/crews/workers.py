@@ -30,6 +30,7 @@ OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "priority", 
 OPTIONS |= {"group_max_lost", "group_on_failure", "group_block_for", "group_break_after", "group_max_hold"}
 OPTIONS |= {"group_dedup_key", "group_dedup_for"}
 OPTIONS |= {"group_on_retry", "group_eta", "group_on_duplicate", "group_max_depth", "group_overflow"}
+OPTIONS |= {"group_concurrency", "group_rate"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
@@ -268,7 +269,7 @@ class Crew:
         if all(member[:2] in (b"w ", b"v ") for member in self.redis.zrange("{groupfifo:0}:due", 0, -1)):
             left.pop("due", None)  # workers have leases without tasks, too
         for field in all_stored(self.redis.hkeys("{groupfifo:0}:begins")):
-            if b" " in field:
+            if field.startswith((b"i ", b"n ")):
                 left[field.decode()] = "an identity"
         return left
 
