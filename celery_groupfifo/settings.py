@@ -21,7 +21,7 @@ OnRetry = Literal["hold", "release"]
 OnFailure = Literal["continue", "dead_letter", "block", "cancel_rest"]
 """The policies of a group after a final failure, see `Settings.on_failure`."""
 
-Eta = Literal["at_due", "reject"]
+Eta = Literal["at_due", "reserve", "reject"]
 """The policies for a task that is sent with an ETA, see `Settings.eta`."""
 
 OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
@@ -114,7 +114,8 @@ class Settings:
         break_after: `"5/60s"`: the fifth final failure of a group within 60 s halts it for 60 s; then one task runs as
             a probe. Its failure halts the group again, its success ends that. `"5/60s/10s"`: halts for 10 s. None:
             never.
-        eta: `at_due`: a task with an ETA joins the line when it is due; `reject`: an ETA in the future is refused.
+        eta: `at_due`: a task with an ETA joins the line when it is due; `reserve`: it joins the line now, and the group
+            waits for its ETA when it is the head; `reject`: an ETA in the future is refused.
         on_duplicate: A task id that is parked or running already is not parked again. `return_existing`: the call
             returns the result of that task; `raise`: the call raises `DuplicateTask`; `replace`: the parked task gets
             the call's message, and keeps its place, and one that is the head by now raises `DuplicateTask`;

@@ -151,8 +151,9 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             None: `groupfifo_block_for`.
         group_break_after: `"5/60s"`: the fifth final failure of the group within 60 s halts it for 60 s, or for 10 s
             with `"5/60s/10s"`; then one task runs as a probe; None: `groupfifo_break_after`.
-        group_eta: `at_due`: a task with an ETA joins the line when it is due; `reject`: an ETA in the future raises
-            `InvalidOption`; None: `groupfifo_eta`.
+        group_eta: `at_due`: a task with an ETA joins the line when it is due; `reserve`: it joins the line now, and the
+            group waits for its ETA when it is the head; `reject`: an ETA in the future raises `InvalidOption`; None:
+            `groupfifo_eta`.
         group_on_duplicate: For a duplicate of a task that is parked or running already. `return_existing`: the call
             returns that task's result; `raise`: it raises `DuplicateTask`; `replace`: the call's task takes the place
             of a parked one, else `DuplicateTask`; `keep_latest`: as `replace`, and beside one that is the head one more

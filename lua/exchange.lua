@@ -20,7 +20,7 @@
 --         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group
 --         · {-2} another entry has the id
 -- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
---@include keys record entry identity number claim duplicate renamed
+--@include keys record entry identity number claim duplicate renamed said
 local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local number, keep, limits, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
@@ -55,6 +55,8 @@ if name ~= old then
   redis.call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
   out[2], out[3] = old, entry.text
 end
-local head = table.concat({ entry.us, group, queue, cut }, ' ') .. (limits == '' and '' or ' ' .. limits)
+local due = string.match(entry.limits, '/%d+/%d+(/%d+)$')
+limits = due and (limits == '' and 'l0/0/0' or limits) .. due or limits
+local head = table.concat({ entry.us, group, queue, cut }, ' ') .. limits_text(limits)
 redis.call('HSET', K.entries, name, head .. '\n' .. message)
 return out

@@ -26,12 +26,12 @@
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
 --         · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate
+--@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate said
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
 
-local us, busy, limits = K.us_text, is_busy(group), (ARGV[14] or '') ~= '' and ' ' .. ARGV[14] or ''
+local us, busy, limits = K.us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or ARGV[15] or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)

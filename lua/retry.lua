@@ -9,7 +9,7 @@
 -- ARGV[5] group   (text)
 -- Returns {1, [queue, message]...} released; to publish · {-1} no head is held · {-2} the group is paused
 -- Complexity O(under way · log due)
---@include keys flag entry resume once operate
+--@include keys flag entry resume once operate said
 local audit, group = KEYS[10], ARGV[5]
 
 local g = open_group(group)
@@ -24,6 +24,9 @@ for at = #g, 1, -1 do
     if r.stop == 'b' then -- it may be lost as often as any other
       clear_flag(group, g, 'b')
       r.lost = '0'
+    end
+    if r.stop == 'l' then
+      forget_eta(r.id)
     end
     r.due, r.stop = '-', '-'
     resume({}, group, g, r, out)

@@ -69,6 +69,7 @@ class Entry:
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
         limits: Of its group, as the scripts write them, see lua/lib/limits.lua; empty: none.
+        reserves: True when it takes its place now, and waits there for its ETA.
         dropped: Once it was sent: id and message of the task that never starts, another one or the entry's own: the
             bound, or a duplicate, has cost it; None: it cost none.
         reason: Of that, for its result.
@@ -88,6 +89,7 @@ class Entry:
     rejoins: bool = False
     bound: Bound | None = None
     limits: str = ""
+    reserves: bool = False
     dedup: Dedup | None = None
     awaited: bool = False
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)

@@ -13,6 +13,8 @@ from celery_groupfifo.gate.records import StoredEntry
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
 KEEP_MS = 600_000
 
+#: See lua/lib/limits.lua.
+NO_LIMITS = "l0/0/0"
 #: Words of a park's answer.
 DROPPED, KNOWN, FULL = 3, -1, -3
 #: The answer to a park whose entry is to replace one that can't be replaced any more.
@@ -56,13 +58,15 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     more = [keys.line(entry.group), keys.producer(number.producer), keys.wake]
     if entry.list_key is not None:
         more.append(entry.list_key)
-    args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, entry.delay]
+    waits = entry.reserves and entry.delay > 0 and not replaces  # for its ETA, at its place in line
+    limits = f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits
+    args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
     args += [number.value, KEEP_MS, int(replaces)]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
-    if bound or entry.limits or dedup:
+    if bound or limits or dedup:
         args += [bound.most, int(entry.drops)] if bound else ["", 0]
-    if entry.limits or dedup:
-        args.append(entry.limits)
+    if limits or dedup:
+        args.append(limits)
     if dedup:
         args += [*dedup, int(entry.is_latest)]
     return more, args

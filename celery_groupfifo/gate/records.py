@@ -28,29 +28,32 @@ _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 
 
 class Limits(NamedTuple):
-    """The limits of a group, `l<starts>/<window>/<together>`, see lua/lib/limits.lua; None: there is none.
+    """The limits of a group, `l<starts>/<window>/<together>[/<due>]`, see lua/lib/limits.lua; None: there is none.
 
     Attributes:
         rate: Starts within a time.
         concurrency: Tasks at once.
+        due: Of an entry that took its place before its ETA: when it goes out (ms).
     """
 
     rate: Rate | None = None
     concurrency: int | None = None
+    due: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Limits:
         """Read them; none when the text is no such."""
         try:
-            starts, window, together = map(int, text.removeprefix("l").split("/"))
+            starts, window, together, *due = map(int, text.removeprefix("l").split("/"))
         except ValueError:
             return cls()
-        return cls(Rate(starts, window) if starts else None, together or None)
+        return cls(Rate(starts, window) if starts else None, together or None, *due[:1])
 
     def text(self) -> str:
         """Write them; empty when there is none."""
         starts, window = self.rate or (0, 0)
-        return f"l{starts}/{window}/{self.concurrency or 0}" if any(self) else ""
+        due = f"/{self.due}" if self.due else ""
+        return f"l{starts}/{window}/{self.concurrency or 0}{due}" if any(self) else ""
 
 
 class StoredEntry(NamedTuple):

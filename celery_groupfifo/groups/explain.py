@@ -183,8 +183,10 @@ class Explainer:
             if left > 0:
                 when = f"in {span(left)}, at {_clock(group.due)}"
         if head.stop == LIMITED:
-            rate = group.limit.rate if group.limit else None
-            rate = rate or _rate_of(self._reader.texts(keys, [head.id])[0])
+            own = _limits_of(self._reader.texts(keys, [head.id])[0])
+            if own.due is not None and own.due == head.due:
+                return f"holds its head {self._named(keys, head)} until its ETA: it goes out {when}. {_rest(group)}."
+            rate = (group.limit.rate if group.limit else None) or own.rate
             return (
                 f"holds its head {self._named(keys, head)} back, as its rate of {rate} is used up: it goes out {when}. "
                 f"{_rest(group)}."
@@ -259,10 +261,10 @@ def _limited(group: Group, now: float) -> str:
     return f" It is limited to {limit}{by}{since}{until}{reason}."
 
 
-def _rate_of(text: bytes | None) -> str:
-    """Return the rate that an entry brings."""
+def _limits_of(text: bytes | None) -> Limits:
+    """Return the limits that an entry brings."""
     entry = StoredEntry.parse(text)
-    return str(Limits.parse(entry.limits).rate) if entry else "its task"
+    return Limits.parse(entry.limits) if entry else Limits()
 
 
 def _broken(group: Group) -> str:

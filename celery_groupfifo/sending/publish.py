@@ -134,7 +134,7 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound, dedup, limits = False, None, None, ""
+        leaves, bound, dedup, limits, reserves = False, None, None, "", False
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
@@ -142,6 +142,7 @@ class GroupSender:
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
             limits = limits_of(task, said, settings)
+            reserves = policy_of(task, said, "group_eta", settings) == "reserve"
         elif run.is_retried_by(message.headers) and not run.repeats:
             leaves = rejoins(task, extra, settings)
             if not leaves and retry_policy(task, extra, "group_max_hold", settings) is not None:
@@ -150,6 +151,7 @@ class GroupSender:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options), leaves)
         park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
+        park.reserves = reserves
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -188,10 +190,7 @@ class _Park:
 
     Attributes:
         key: Of the group.
-        on_duplicate: See `Entry`.
-        bound: Of the group's depth, for this call.
-        dedup: See `Entry`.
-        limits: See `Entry`.
+        on_duplicate, bound, dedup, limits, reserves: See `Entry`.
         is_awaited: See `Entry`.
         is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
     """
@@ -212,7 +211,7 @@ class _Park:
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
         self.limits = ""
-        self.is_awaited = self.is_refused = False
+        self.reserves = self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
     @property
@@ -228,6 +227,7 @@ class _Park:
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
+        entry.reserves = self.reserves
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return

@@ -78,7 +78,8 @@ class Template:
     def __init__(self, app: Celery, call: Call, parking: Parking) -> None:
         self._app, entry, route = app, parking.entry, parking.route
         self._queue, self._list_key = entry.queue, entry.list_key
-        self._on_duplicate, self._bound, self._limits = entry.on_duplicate, entry.bound, entry.limits
+        self._on_duplicate, self._bound = entry.on_duplicate, entry.bound
+        self._limits, self._reserves = entry.limits, entry.reserves
         self._dedupe = entry.dedup and dedupe_of(call.task, {}, entry.on_duplicate, gate_of(app).settings)
         self._awaited = entry.awaited
         # A setting since Celery 5.7; before it, the default of `saferepr`.
@@ -158,7 +159,7 @@ class Template:
         message = (front + self._back % values).encode()
         place = self._queue, self._list_key
         entry = Entry(task_id, key, *place, len(front), message, delay, self._on_duplicate, bound=self._bound)
-        entry.limits = self._limits
+        entry.limits, entry.reserves = self._limits, self._reserves
         if self._dedupe is not None:
             entry.dedup = self._dedupe.identity(task, task.name, args, kwargs, task_id)
             entry.awaited = self._awaited

@@ -1,6 +1,6 @@
 -- Finds the next head of a group: when no entry of it is under way, or when its limits allow one more, see
 -- lib/limits.lua.
---@include keys clock write record flag entry release begins limits
+--@include keys clock write record flag entry release begins limits said
 local steps = 100 -- empty places that one call may walk over
 
 -- Returns the number of a group's entries.

@@ -1,26 +1,11 @@
--- The limits of a group: "l<starts>/<window>/<together>", 0 where there is none. An entry brings those that counted
--- for its call when it was parked. An operator's, see limit.lua, come before them.
+-- The limits of a group: "l<starts>/<window>/<together>[/<due>]", 0 where there is none. An entry brings those that
+-- counted for its call when it was parked. An operator's, see limit.lua, come before them.
 --
 --   starts, window  so many runs of the group begin within so many ms at most, whoever runs them: its rate
 --   together        an entry goes under way while fewer are, and all of those have such a limit, too: the mark n in
 --                   the group's state says so
---@include keys clock flag begins
-
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis.call('HGET', K.flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
+--   due             an entry that took its place before its ETA goes out then (ms)
+--@include keys clock flag begins said
 
 -- Returns whether the next entry may go under way. Beside others it may when all of them have begun, so that the tasks
 -- start in order, and nothing halts the group.
@@ -32,8 +17,8 @@ local function has_room(g)
   return room
 end
 
--- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
--- The caller writes the group.
+-- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
+-- nothing when it may now. The caller writes the group.
 local function hold_back(group, g, r, entry)
   local limits, free_at = limits_of(group, g, entry), nil
   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
@@ -65,6 +50,10 @@ local function hold_back(group, g, r, entry)
     table.sort(within)
     local oldest = within[#within - limits.starts + 1]
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  if due > now_ms() then
+    free_at = math.max(free_at or 0, due)
   end
   if free_at then
     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K.ms_text, entry.queue

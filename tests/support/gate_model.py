@@ -44,6 +44,7 @@ class Flight:
     on_the_way_at: int = 0
     blocks: bool = False
     ends: int | None = None
+    held_back: bool = False
 
 
 @dataclass
@@ -75,6 +76,7 @@ class GateModel:
         kept: By group and identity: an entry that has ended, and until when its identity counts.
         identity_forgets: By group and identity: when a sweep looks at it.
         rates: Of entries.
+        etas: Of entries that wait for theirs at their place.
         counted: Begins of each group with a rate that are over, and for which rate they are kept.
         marked: Groups whose begins are counted.
         forgets: When what was counted of a group that has ended is forgotten.
@@ -103,6 +105,7 @@ class GateModel:
     kept: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     identity_forgets: dict[tuple[str, str], int] = field(default_factory=dict)
     rates: dict[str, Rate] = field(default_factory=dict)
+    etas: dict[str, int] = field(default_factory=dict)
     counted: dict[str, tuple[list[int], Rate]] = field(default_factory=dict)
     marked: set[str] = field(default_factory=set)
     forgets: dict[str, int] = field(default_factory=dict)
@@ -112,10 +115,20 @@ class GateModel:
     # -- producers ---------------------------------------------------------
 
     def park(
-        self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False, rate: Rate | None = None
+        self,
+        id: str,
+        group: str,
+        queue: str,
+        delay: int = 0,
+        replayed: bool = False,
+        rate: Rate | None = None,
+        reserves: bool = False,
     ) -> bool:
+        """One that reserves its place waits there for its ETA."""
         if id in self.entries or self.holders(group, f";{id}"):
             return False
+        if reserves and delay:
+            self.etas[id], delay = self.now + delay, 0
         self._accept(id, group, queue, delay, replayed, rate)
         return True
 
@@ -234,6 +247,8 @@ class GateModel:
         else:
             return False
         self.entries[new] = (group, queue)
+        if old in self.etas:
+            self.etas[new] = self.etas[old]
         self.accepted += 1
         self._end(old)
         return True
@@ -387,6 +402,8 @@ class GateModel:
             return False
         run.lost = 0 if run.blocks else run.lost
         run.blocks = False
+        if run.held_back:
+            self.etas.pop(run.id, None)
         self._go(run, ())
         return True
 
@@ -578,6 +595,7 @@ class GateModel:
             self.kept[group, identity] = (id, self.now + after)
             self.identity_forgets[group, identity] = self.now + after
         self.rates.pop(id, None)
+        self.etas.pop(id, None)
         if all(each != group for each, _ in self.entries.values()):
             self.probing.discard(group)
             if group in self.marked:
@@ -612,19 +630,24 @@ class GateModel:
     # -- rates -------------------------------------------------------------
 
     def _hold_back(self, run: Flight) -> bool:
+        eta = self.etas.get(run.id, 0)
+        due = max(self._rate_allows(run), eta if eta > self.now else 0)
+        if due:
+            run.state, run.owner, run.queue, run.held_back = "held", "-", self.entries[run.id][1], True
+            run.due = due
+        return due > 0
+
+    def _rate_allows(self, run: Flight) -> int:
+        """Return when its group's rate lets an entry start; 0: now."""
         group, rate = self.entries[run.id][0], self.rates.get(run.id)
         if rate is None:
-            return False
+            return 0
         self.marked.add(group)
         begins, kept = self.counted.get(group, ([], (0, 0)))
         if rate[0] > kept[0] or rate[1] > kept[1]:
             self._keep(group, begins, (max(rate[0], kept[0]), max(rate[1], kept[1])))
         within = sorted(ms for ms in begins if self.now - rate[1] <= ms <= self.now)
-        if len(within) < rate[0]:
-            return False
-        run.state, run.owner, run.queue = "held", "-", self.entries[run.id][1]
-        run.due = within[-rate[0]] + rate[1] + 1
-        return True
+        return within[-rate[0]] + rate[1] + 1 if len(within) >= rate[0] else 0
 
     def _count(self, run: Flight) -> None:
         """A run is over, or lost."""
@@ -646,7 +669,7 @@ class GateModel:
     def _release(self, run: Flight, drawn: int | None = None) -> None:
         """Release an entry; a number that its step has drawn as a fence serves for it, too."""
         run.state, run.release, run.fence, run.owner, run.due = "released", drawn or self._draw(), 0, "-", None
-        run.queue = self.entries[run.id][1]
+        run.queue, run.held_back = self.entries[run.id][1], False
 
     def _deliver(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
         """The script pushes it on one of its `lists`, to the front where a worker was lost; else its caller does."""

@@ -39,6 +39,7 @@ def make_entry(
     bound: Bound | None = None,
     dedup: Dedup | None = None,
     limits: str = "",
+    reserves: bool = False,
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
@@ -47,7 +48,9 @@ def make_entry(
     place = gate.releaser.destination(Route("", queue, priority))
     message = front + rest.encode()
     place_of = place.queue, place.list_key
-    return Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
+    entry = Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
+    entry.reserves = reserves
+    return entry
 
 
 def ticket_of(message: bytes) -> Ticket:

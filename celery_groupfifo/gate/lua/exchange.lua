@@ -49,6 +49,9 @@ local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
 end
+local function digits(value)
+  return string.format('%.0f', value)
+end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
@@ -94,6 +97,13 @@ local function rename_place(line, group, us, old, new)
     end
   end
   return later or at
+end
+-- Limits in the words of a call: "/+" and the ms until its ETA, at their end, is due at a time. Returns them with a
+-- blank before, as an entry has them; empty when there are none.
+local function limits_text(said)
+  local limits, delay = string.match(said or '', '^(.*)/%+(%d+)$')
+  limits = limits and limits .. '/' .. digits(now_ms() + delay) or said or ''
+  return limits == '' and '' or ' ' .. limits
 end
 
 local line, producer = KEYS[10], KEYS[11]
@@ -158,12 +168,7 @@ do -- open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_1
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_1 = string.format('%.0f', value)
-              end
-              local number = digits_1
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -246,12 +251,7 @@ do -- open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
-            end
-            local number = digits_1
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -405,12 +405,7 @@ if not refused and string.match(old, '^[^;]*') ~= id then
         if others ~= '' then
           redis_call('HSET', K_identities, field, '-' .. others)
         elseif ran and after ~= '0' then
-          local digits_2
-          do -- digits(now_ms() + after)
-            local value = now_ms() + after
-            digits_2 = string.format('%.0f', value)
-          end
-          local till = digits_2
+          local till = digits(now_ms() + after)
           redis_call('HSET', K_identities, field, till .. ' ' .. id)
           redis_call('ZADD', K_due, K_REST + till, field)
         else
@@ -455,12 +450,7 @@ if name ~= old then
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
       elseif ran and after ~= '0' then
-        local digits_2
-        do -- digits(now_ms() + after)
-          local value = now_ms() + after
-          digits_2 = string.format('%.0f', value)
-        end
-        local till = digits_2
+        local till = digits(now_ms() + after)
         redis_call('HSET', K_identities, field, till .. ' ' .. id)
         redis_call('ZADD', K_due, K_REST + till, field)
       else
@@ -527,6 +517,8 @@ if name ~= old then
   redis_call('SET', producer, table.concat({ number, old, entry.text }, ' '), 'PX', keep) -- for a repetition
   out[2], out[3] = old, entry.text
 end
-local head = table.concat({ entry.us, group, queue, cut }, ' ') .. (limits == '' and '' or ' ' .. limits)
+local due = string.match(entry.limits, '/%d+/%d+(/%d+)$')
+limits = due and (limits == '' and 'l0/0/0' or limits) .. due or limits
+local head = table.concat({ entry.us, group, queue, cut }, ' ') .. limits_text(limits)
 redis_call('HSET', K_entries, name, head .. '\n' .. message)
 return out

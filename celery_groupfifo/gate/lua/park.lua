@@ -343,8 +343,15 @@ local function limits_of(group, g, entry)
   end
   return limits
 end
--- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
--- The caller writes the group.
+-- Limits in the words of a call: "/+" and the ms until its ETA, at their end, is due at a time. Returns them with a
+-- blank before, as an entry has them; empty when there are none.
+local function limits_text(said)
+  local limits, delay = string.match(said or '', '^(.*)/%+(%d+)$')
+  limits = limits and limits .. '/' .. digits(now_ms() + delay) or said or ''
+  return limits == '' and '' or ' ' .. limits
+end
+-- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
+-- nothing when it may now. The caller writes the group.
 local function hold_back(group, g, r, entry)
   local limits, free_at = limits_of(group, g, entry), nil
   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
@@ -406,6 +413,10 @@ local function hold_back(group, g, r, entry)
     local oldest = within[#within - limits.starts + 1]
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
   end
+  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  if due > now_ms() then
+    free_at = math.max(free_at or 0, due)
+  end
   if free_at then
     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
@@ -432,7 +443,7 @@ local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
 
-local us, busy, limits = K_us_text, is_busy(group), (ARGV[14] or '') ~= '' and ' ' .. ARGV[14] or ''
+local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or ARGV[15] or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)

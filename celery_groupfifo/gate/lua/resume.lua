@@ -322,8 +322,8 @@ local function limits_of(group, g, entry)
   end
   return limits
 end
--- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
--- The caller writes the group.
+-- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
+-- nothing when it may now. The caller writes the group.
 local function hold_back(group, g, r, entry)
   local limits, free_at = limits_of(group, g, entry), nil
   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
@@ -384,6 +384,10 @@ local function hold_back(group, g, r, entry)
     table.sort(within)
     local oldest = within[#within - limits.starts + 1]
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  if due > now_ms() then
+    free_at = math.max(free_at or 0, due)
   end
   if free_at then
     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue

@@ -66,8 +66,8 @@ local function limits_of(group, g, entry)
   end
   return limits
 end
--- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
--- The caller writes the group.
+-- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
+-- nothing when it may now. The caller writes the group.
 local function hold_back(group, g, r, entry)
   local limits, free_at = limits_of(group, g, entry), nil
   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
@@ -85,16 +85,16 @@ local function hold_back(group, g, r, entry)
     end
   end
   if limits.starts then
-    local counted_begins_13, counted_begins_14, counted_begins_15
+    local counted_begins_14, counted_begins_15, counted_begins_16
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+    local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
     if not has_flag(g, 's') then
       do -- add_mark(g, 's')
         local letter = 's'
@@ -129,6 +129,10 @@ local function hold_back(group, g, r, entry)
     local oldest = within[#within - limits.starts + 1]
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
   end
+  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  if due > now_ms() then
+    free_at = math.max(free_at or 0, due)
+  end
   if free_at then
     r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
@@ -149,7 +153,7 @@ local KEPT = 1000 -- actions that are remembered
 
 local audit, group = KEYS[10], ARGV[5]
 
-local open_group_12
+local open_group_13
 do -- open_group(group)
   local group = group
   local read_group_4
@@ -403,9 +407,9 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_12 = g
+  open_group_13 = g
 end
-local g = open_group_12
+local g = open_group_13
 local paused, out, held, stopped = has_flag(g, 'p'), {}, 0, 0
 for at = #g, 1, -1 do
   local r = g[at]
@@ -425,6 +429,32 @@ for at = #g, 1, -1 do
       end
       r.lost = '0'
     end
+    if r.stop == 'l' then
+      do -- forget_eta(r.id)
+        local id = r.id
+        local read_entry_9
+        do -- read_entry(id)
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_9 = entry
+        end
+        local e = read_entry_9
+        local limits = e and string.match(e.limits, '^( l%d+/%d+/%d+)/%d+$')
+        if limits then
+          local first = table.concat({ e.us, e.group, e.queue, digits(e.cut) }, ' ') .. limits
+          redis_call('HSET', K_entries, id, first .. '\n' .. string.sub(e.text, e.at))
+        end
+      end
+    end
     r.due, r.stop = '-', '-'
     do -- resume({}, group, g, r, out)
       local lists, group, again = {}, group, nil
@@ -434,7 +464,7 @@ for at = #g, 1, -1 do
       if again and r.due == '-' then
         do -- mark_redelivered(r.id)
           local id = r.id
-          local read_entry_9
+          local read_entry_10
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -447,9 +477,9 @@ for at = #g, 1, -1 do
             elseif text then
               corrupt = text
             end
-            read_entry_9 = entry
+            read_entry_10 = entry
           end
-          local e = read_entry_9
+          local e = read_entry_10
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -496,7 +526,7 @@ for at = #g, 1, -1 do
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
-        local read_entry_10, read_entry_11
+        local read_entry_11, read_entry_12
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
@@ -510,9 +540,9 @@ for at = #g, 1, -1 do
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        local entry, corrupt = read_entry_10, read_entry_11
+        local entry, corrupt = read_entry_11, read_entry_12
         if entry then
           do -- release(lists, group, g, r, entry, out)
             if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
@@ -596,15 +626,15 @@ for at = #g, 1, -1 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_16
+                local compose_17
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_16
+                local message = compose_17
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -752,10 +782,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_17
+local keep_answer_18
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_17 = reply
+  keep_answer_18 = reply
 end
-return keep_answer_17
+return keep_answer_18

@@ -114,14 +114,22 @@ class GateMachine(RuleBasedStateMachine):
 
     # -- producers ---------------------------------------------------------
 
-    @rule(group=st.sampled_from(GROUPS), queue=QUEUE, delay=DELAY, replayed=REPLAYED, rate=RATE)
-    def park(self, group: str, queue: str, delay: int, replayed: bool, rate: Rate | None = None) -> None:
+    @rule(group=st.sampled_from(GROUPS), queue=QUEUE, delay=DELAY, replayed=REPLAYED, rate=RATE, reserves=st.booleans())
+    def park(
+        self,
+        group: str,
+        queue: str,
+        delay: int,
+        replayed: bool,
+        rate: Rate | None = None,
+        reserves: bool = False,
+    ) -> None:
         self.number += 1
         id = f"{group}{self.number}"
         self.used.add(id)
         with self.replaying(replayed):
-            assert self.world.park(id, group, queue, delay=delay, limits=Limits(rate).text())
-        assert self.model.park(id, group, queue, delay, replayed, rate)
+            assert self.world.park(id, group, queue, delay=delay, limits=Limits(rate).text(), reserves=reserves)
+        assert self.model.park(id, group, queue, delay, replayed, rate, reserves)
 
     @rule(
         group=st.sampled_from(GROUPS),

@@ -1548,6 +1548,20 @@ OPTIONS = (
         ("tests/gate/scripts/test_limits.py::test_the_third_start_within_a_second_waits",),
     ),
     Mutant(
+        "a reserved ETA is forgotten when its arguments are replaced",
+        "lua/exchange.lua",
+        "limits = due and (limits == '' and 'l0/0/0' or limits) .. due or limits\n",
+        "",
+        ("tests/gate/scripts/test_reserve.py::test_a_replaced_one_keeps_its_eta",),
+    ),
+    Mutant(
+        "a reserved head goes out before its ETA",
+        "lua/lib/limits.lua",
+        "if due > now_ms() then",
+        "if due > now_ms() + 1e9 then",
+        ("tests/gate/scripts/test_reserve.py::test_the_group_waits_for_the_head",),
+    ),
+    Mutant(
         "a group that was empty has a new rate",
         "lua/lib/begins.lua",
         "K.REST + now_ms() + window, 't '",
