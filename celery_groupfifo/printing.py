@@ -67,6 +67,7 @@ class _ShownText(str):
     """An escaped text, which `%r` shows as it shows the text itself: nothing is escaped twice."""
 
     __slots__ = ("_shown",)
+    _shown: str
 
     def __new__(cls, escaped: str, text: str) -> _ShownText:
         made = super().__new__(cls, escaped)
