@@ -193,7 +193,9 @@ def test_terminate(shop: Shop, run: Run, run_json: RunJson, monkeypatch: pytest.
     assert "does not run, it is waiting: revoke it" in run("terminate", "a", code=1).stderr
     shop.begin()
     asked = run("terminate", "a", input="n\n", code=1).stderr
-    assert "Terminate the run of shop.send[a] with ('k', 7) of group 'k'? [y/N]" in asked and "Nothing was done" in asked
+    assert (
+        "Terminate the run of shop.send[a] with ('k', 7) of group 'k'? [y/N]" in asked and "Nothing was done" in asked
+    )
     assert "Worker celery@host does not answer" in run("terminate", "a", "--yes", code=1).stderr
     assert shop.groups.actions() == []
     answers = {"stats": {"celery@host": {}}, "_request": {"celery@host": {"ok": "terminate: a"}}}
