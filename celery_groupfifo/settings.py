@@ -56,8 +56,31 @@ class Breaker(NamedTuple):
         return cls(int(found[1]), window, pause) if int(found[1]) and window >= 100 and pause >= 100 else None
 
 
+class Rate(NamedTuple):
+    """The rate of a group, see `Settings.rate`: a number of starts within milliseconds."""
+
+    starts: int
+    window: int
+
+    def __str__(self) -> str:
+        unit = _WORDS.get(self.window)
+        return f"{self.starts}/{unit}" if unit else f"{self.starts}/{self.window / 1000:g}s"
+
+    @classmethod
+    def parse(cls, text: object) -> Rate | None:
+        """Read `starts/unit` or `starts/window`, such as `10/s` or `3/20s`; None when the text is not so."""
+        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?([smh])", str(text))
+        if found is None:
+            return None
+        rate = cls(int(found[1]), round(float(found[2] or 1) * _UNITS[found[3]]))
+        return rate if 1 <= rate.starts <= MOST_STARTS and rate.window >= LEAST_WINDOW else None
+
+
+#: Starts that a rate may count: the gate keeps the time of each. A higher rate has the same in less time.
+MOST_STARTS, LEAST_WINDOW = 1000, 100
 #: Milliseconds.
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000}
+_WORDS = {window: unit for unit, window in _UNITS.items()}
 #: Stands for no circuit breaker in the arguments of a script.
 NO_BREAKER = Breaker(0, 0, 0)
 
@@ -93,11 +116,13 @@ class Settings:
         on_duplicate: A task id that is parked or running already is not parked again. `return_existing`: the call
             returns the result of that task; `raise`: the call raises `DuplicateTask`; `replace`: the parked task gets
             the call's message, and keeps its place, and one that is the head by now raises `DuplicateTask`.
-        concurrency: Tasks of a group at once.
+        concurrency: Tasks of a group that may run at once: they start in order, and end in any. A task starts while
+            fewer run, and beside those only that have a concurrency above 1, too.
         max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
         overflow: For a task beyond `max_depth`. `raise`: the call raises `GroupFull`; `drop_new`: the task is not
             parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room.
-        rate: Starts of a group per unit of time; None: any number.
+        rate: `"10/s"`: at most ten runs of a group start within any second, over all workers; `"100/m"` and `"3/20s"`
+            are such, too. The next one waits at the gate. None: any number.
         dead_letters_max: Dead letters that are kept, the newest ones; None: any number.
         dead_letters_for: Seconds that a dead letter is kept; None: for ever.
     """
@@ -122,7 +147,7 @@ class Settings:
     concurrency: int = 1
     max_depth: int | None = None
     overflow: Overflow = "raise"
-    rate: None = None
+    rate: str | None = None
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
 
@@ -163,10 +188,6 @@ OPTIONS = {
 }
 
 
-#: Options that allow one value so far: messages do not list them.
-SINGLE = frozenset({"concurrency", "rate"})
-
-
 def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         allowed = (int,) if kind is int else (int, float)
@@ -192,16 +213,15 @@ def _break_after(value: Any) -> str | None:
     return None if fits else f"{wanted}, or None for no limit"
 
 
+def _rate(value: Any) -> str | None:
+    fits = value is None or (isinstance(value, str) and Rate.parse(value) is not None)
+    wanted = "'starts/unit' or 'starts/window', such as '10/s', '100/m' or '3/20s' (s, m or h, from 0.1s on, at most "
+    return None if fits else f"{wanted}{MOST_STARTS} starts), or None for no limit"
+
+
 def _choice(*values: object) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         return None if value in values else " or ".join(repr(choice) for choice in values)
-
-    return check
-
-
-def _only(value: object) -> Callable[[Any], str | None]:
-    def check(given: Any) -> str | None:
-        return None if given == value else f"{value!r}; no other value is supported yet"
 
     return check
 
@@ -235,10 +255,10 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "break_after": _break_after,
     "eta": _choice(*get_args(Eta)),
     "on_duplicate": _choice(*get_args(OnDuplicate)),
-    "concurrency": _only(1),
+    "concurrency": _number(int, 1),
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),
-    "rate": _only(None),
+    "rate": _rate,
     "dead_letters_max": _limit(int, 1),
     "dead_letters_for": _limit(float, 1),
 }
@@ -263,7 +283,7 @@ def read_settings(conf: Any) -> Settings:
             (nearest,) = get_close_matches(name, sorted(known), 1, cutoff=0.0)
             raise InvalidSetting(
                 f"There is no setting {PREFIX}{name}: the nearest one is {PREFIX}{nearest}. The settings are: "
-                + ", ".join(PREFIX + each for each in sorted(known - SINGLE))
+                + ", ".join(PREFIX + each for each in sorted(known))
             )
         try:
             value = conf[PREFIX + name]
@@ -295,7 +315,23 @@ def check_option(name: str, value: Any) -> None:
     Raises:
         InvalidOption: The message quotes the value and says what fits.
     """
-    if wanted := _CHECKS[OPTIONS[name]](value):
+    check_value(name, value, OPTIONS[name])
+
+
+def check_value(name: str, value: Any, setting: str, optional: bool = False) -> None:
+    """Check an argument as a setting is checked.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        setting: Name of the setting.
+        optional: None fits, too.
+
+    Raises:
+        InvalidOption: The message quotes the value and says what fits.
+    """
+    wanted = None if optional and value is None else _CHECKS[setting](value)
+    if wanted:
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
@@ -314,9 +350,9 @@ def check_number(name: str, value: Any, least: int) -> None:
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
-def check_seconds(name: str, value: Any) -> None:
+def check_seconds(name: str, value: Any, least: float = 0) -> None:
     """Check a span that a caller gives, see `check_number`."""
-    if wanted := _number(float, 0)(value):
+    if wanted := _number(float, least)(value):
         raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted}.")
 
 
@@ -335,7 +371,7 @@ def _names(conf: Any) -> dict[str, str]:
         name = str(key).lower().removeprefix(namespace)
         if name.startswith(PREFIX):
             names[name.removeprefix(PREFIX)] = str(key)
-        elif name in OPTIONS and OPTIONS[name] not in SINGLE:
+        elif name in OPTIONS:
             raise InvalidSetting(
                 f"{key} is an option of a task or a call. The setting for all tasks is {PREFIX}{OPTIONS[name]}."
             )

@@ -159,6 +159,10 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         group_max_depth: Parked tasks that a group may have; None: `groupfifo_max_depth`.
         group_overflow: For a task beyond. `raise`: the call raises `GroupFull`; `drop_new`: it becomes REVOKED;
             `drop_oldest`: the group's oldest parked task does; None: `groupfifo_overflow`.
+        group_concurrency: Tasks of the group that may run at once: they start in order, and end in any; None:
+            `groupfifo_concurrency`.
+        group_rate: `"10/s"`: so many runs of the group start within that time at most, over all workers; None:
+            `groupfifo_rate`.
         delay_on_commit: With Django: `delay` when the database transaction is committed, and not at all when it is
             rolled back. A group's order is that of the commits, and within a transaction that of the calls.
         apply_async_on_commit: The same for `apply_async`.
@@ -178,6 +182,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_on_duplicate: OnDuplicate | None = None
     group_max_depth: int | None = None
     group_overflow: Overflow | None = None
+    group_concurrency: int | None = None
+    group_rate: str | None = None
     delay_on_commit = _OnCommit()
     apply_async_on_commit = _OnCommit()
 
@@ -199,6 +205,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             group_on_duplicate: OnDuplicate | None = None,
             group_max_depth: int | None = None,
             group_overflow: Overflow | None = None,
+            group_concurrency: int | None = None,
+            group_rate: str | None = None,
             **options: Any,
         ) -> AsyncResult[Any]:
             """Send the task, as Celery's own method does, with options of its group."""

@@ -1,5 +1,5 @@
--- advance: let due ETAs join the lines of their groups, end blocks, and continue walks over empty places; many in one
--- call.
+-- advance: let due ETAs join the lines of their groups, end blocks and limits, and continue walks over empty places;
+-- many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups)
---@include keys write record entry release advance again crowd operate
+--@include keys write record flag entry release advance again crowd operate look_again
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -36,6 +36,9 @@ while done < many and steps > 0 and bytes < BYTES do
       if why then
         set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
       end
+    elseif kind == 'l' and has_flag(g, 'l') then
+      clear_flag(group, g, 'l')
+      look_again(lists, group, g, out)
     elseif kind == 'e' then
       entry, corrupt = read_entry(id)
       add_to(g, 'aside', -1)

@@ -10,6 +10,7 @@
 -- ARGV[7] message    (bytes)
 -- ARGV[8] number     (count)   of this producer's calls, from 1
 -- ARGV[9] keep       (ms)      how long the producer's number is remembered
+-- ARGV[10] limits    (text)    of the new call, see lib/limits.lua; absent: none
 -- Returns {1} done, now or before · {0} unknown · {-1} it is under way, or in another group
 -- Complexity O(1)
 --@include keys record entry number
@@ -26,5 +27,5 @@ if not entry or entry.group ~= group or record_of(open_group(group), id) then
   restore_number(producer, last, keep) -- a repetition gets this answer, too
   return { entry and -1 or 0 }
 end
-redis.call('HSET', K.entries, id, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
+redis.call('HSET', K.entries, id, table.concat({ entry.us, group, queue, cut, ARGV[10] }, ' ') .. '\n' .. message)
 return { 1 }

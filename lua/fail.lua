@@ -25,7 +25,7 @@
 -- ARGV[18-] queues  (text)  their names
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log on_the_way)
---@include keys clock write record flag entry release run resume advance again operate breaker
+--@include keys clock write record flag entry release run resume advance again operate breaker begins
 local line, runs, cut_off, failures = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, policy, why = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
@@ -45,6 +45,7 @@ if not r then
 end
 
 free_group(group)
+note_begin(group, g, r)
 local code, due = 1, -1
 if r.due ~= '-' then -- its continuation is stored: that is the end of a run, not of the task
   due = math.max(tonumber(r.due) - now_ms(), 0)
@@ -71,8 +72,12 @@ else
     end
     remove_record(g, id)
     advance(lists, line, group, g, out)
+    local head = g[#g]
+    if head and head.stop == 'l' then
+      code, due = 3, tonumber(head.due) - now_ms()
+    end
   end
 end
 redis.call('HINCRBY', K.stats, 'runs_failed', 1)
-keep_lane(runs, lane, call .. ' - - ' .. (due >= 0 and digits(now_ms() + due) or '-'), owner, ttl)
+keep_lane(runs, lane, call .. ' - - ' .. (code ~= 3 and due >= 0 and digits(now_ms() + due) or '-'), owner, ttl)
 return { code, '', 0, due, unpack(out) }

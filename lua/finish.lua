@@ -21,10 +21,12 @@
 -- ARGV[15-] queues     (text)  their names
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
--- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken and its run's fence, or '' and 0; ms until the continuation is due, or -1; to publish
+-- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
+--         the group's next head is held · 4 more: advance may let another entry go on beside the one that was taken;
+--         the message taken and its run's fence, or '' and 0; ms until the continuation is due, with code 3 that head,
+--         or -1; to publish
 -- Complexity O(log on_the_way)
---@include keys clock write record flag entry release run resume advance take again continuation
+--@include keys clock write entry release run take again ending invite
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
@@ -45,40 +47,23 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local due, due_text, taken, message, begun, of, other, head, entry = -1, '-', nil, nil, nil, nil, nil, nil, nil
-if r.due ~= '-' or ARGV[after] then
-  due = take_continuation(group, r, after)
-  due_text = digits(now_ms() + due)
-else
-  -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
-  redis.call('HDEL', K.entries, id)
-  redis.call('HINCRBY', K.stats, 'tasks_finished', 1)
-end
-if due >= 0 and not ARGV[after + 4] then
-  resume(lists, group, g, r, out)
-else
-  if due >= 0 then
-    rejoin(line, group, g, r, due)
-  elseif g.flags ~= '-' then
-    drop_mark(g, 'o') -- see lib/breaker.lua
-  end
-  remove_record(g, id)
-  head, entry = take_head(line, group, g)
-  if not head then
-    close_group(group, g)
-  end
-end
+local due, head, entry, held = end_run(lists, line, group, g, r, after, out)
+local due_text = due >= 0 and digits(now_ms() + due) or '-'
+local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  taken, message, begun, of, other = begin_next(12, 15, named, owner, call, head and entry.queue)
+  taken, message, begun, of, other = begin_next(12, 15, named, owner, call, head and not held and entry.queue)
 end
-if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
+if held then
+  code, due = 3, held - now_ms()
+  write_group(group, g, of, other)
+elseif head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
   begun = draw_number()
   head.release = begun
   start_run(head, begun, owner, call)
   write_group(group, g)
-  taken, message, of = head.id, compose(head.id, entry, begun, '0'), group
+  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
 elseif head then
-  release(lists, group, g, head, entry, out, begun, of, other)
+  send_out(lists, group, g, head, entry, out, begun, of, other)
 elseif begun then
   write_group(of, other)
 end
@@ -86,4 +71,5 @@ if extends == '1' then
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
 end
 keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' ' .. due_text, owner, ttl)
-return { 1, message or '', begun or 0, due, unpack(out) }
+local more = other and other.flags ~= '-' and invite(of, other) or 0
+return { code + more, message or '', begun or 0, due, unpack(out) }

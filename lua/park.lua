@@ -15,20 +15,22 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
+-- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
+-- ARGV[14] limits    (text)    of the entry, see lib/limits.lua; absent: none
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
 --         · {-1} the id is parked or running already · {-2} the group is draining · {-3} it is full
 -- Complexity O(1); O(log due) with a delay
---@include keys group write record flag entry number schedule release advance again replace overflow
+--@include keys group write flag entry number schedule first release advance again replace overflow
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
+local limits = ARGV[14] and ' ' .. ARGV[14] or ''
 
 local us, busy = K.us_text, is_busy(group)
 local g = (most or not busy) and open_group(group)
-local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
+local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
@@ -73,15 +75,14 @@ if delay > 0 then
   g = open_group(group)
   schedule(group, g, id, delay, wake)
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  local head = new_record(id, queue)
-  g[1] = head
-  release(lists, group, g, head, entry, out)
+  local at = #text - #message + 1
+  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text, at = at }
+  release_first(lists, group, g, id, entry, out, wake)
 else
   if known or first then
     redis.call('RPUSH', line, us .. ' ' .. id)
   end
-  if not busy and #g == 0 then
+  if not busy and (#g == 0 or has_flag(g, 'n')) then
     advance(lists, line, group, g, out)
   end
 end

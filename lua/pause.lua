@@ -28,6 +28,7 @@ for _, r in ipairs(g) do
     r.state, r.since = 'h', K.ms_text
   end
   redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. r.id)
+  r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again
   r.stop = r.stop == 'b' and 'b' or 'p'
 end
 write_group(group, g)

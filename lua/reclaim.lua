@@ -15,7 +15,7 @@
 -- ARGV[9-] queues   (text)    their names
 -- Returns {more, reclaimed, [queue, message]...}: 1 when lanes are left · number of heads · to publish
 -- Complexity O(limit · log on_the_way)
---@include keys clock record entry release resume again
+--@include keys clock write record entry release resume again begins
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local lost, runs, owner, silent = KEYS[10], KEYS[11], ARGV[3], ARGV[4] == '1'
 local limit, call, keep, named = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
@@ -38,6 +38,8 @@ for i = 1, #lanes, 2 do
     if silent then
       r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
     end
+    free_group(group)
+    note_begin(group, g, r)
     resume(lists, group, g, r, out, true)
     asked = #out > before and asked .. ' ' .. id or asked
   end

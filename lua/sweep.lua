@@ -1,5 +1,5 @@
--- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and unfinished
--- walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
+-- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and limits, and
+-- unfinished walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
@@ -22,7 +22,7 @@
 -- Returns {next, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number of named ones, each a due member and its group, or worker · queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys clock record entry letters_out release resume again pulse due crowd
+--@include keys clock record flag entry letters_out release resume again pulse due crowd
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
@@ -45,7 +45,12 @@ while at < #members do -- grows when a crowd comes in
     redis.call('ZADD', K.due, since + ttl, member)
   elseif kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
     redis.call('ZREM', K.due, member) -- revoked
-  elseif string.find('wveadb', kind or '-', 1, true) then
+  elseif kind == 't' then -- a group that has begun again has its own end
+    redis.call('ZREM', K.due, member)
+    if not has_flag(open_group(group), 's') then
+      redis.call('HDEL', K.begins, 's ' .. group)
+    end
+  elseif string.find('wveadbl', kind or '-', 1, true) then
     if kind == 'w' then -- its lease is over: its heads are taken back, unless it renews before
       redis.call('ZREM', K.due, member)
       member = 'v ' .. group

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import click
+
 from celery_groupfifo.cli.output import as_json, called, say
 from celery_groupfifo.cli.root import (
     BY,
@@ -131,8 +133,39 @@ def move(groups: Groups, old: str, new: str, reason: str, by: str, yes: bool, js
     return tell(json_, Outcome(moved > 0, sentence, {"key": old, "to": new, "count": moved}))
 
 
+def limit(
+    groups: Groups,
+    key: str,
+    concurrency: int | None,
+    rate: str | None,
+    expires_in: float | None,
+    none: bool,
+    reason: str,
+    by: str,
+    json_: bool,
+) -> int:
+    """Limit how many tasks of a group start within a time, or run at once.
+
+    It counts instead of what its tasks say, from the next start on, and replaces what was set before.
+    """
+    if none == (concurrency is not None or rate is not None):
+        raise click.UsageError("Name --rate, --concurrency or both; or --none, to take the limits away.")
+    return tell(json_, verbs.limit(groups, Order(key, reason=reason, by=by), concurrency, rate, expires_in))
+
+
 COMMANDS = [
     *(_command(name, verb) for name, verb in verbs.VERBS.items()),
+    command(
+        "limit",
+        limit,
+        KEY,
+        option("--rate", default=None, metavar="N/UNIT", help="Starts within a time: 10/s, 100/m or 3/20s."),
+        option("--concurrency", type=click.IntRange(1), default=None, metavar="N", help="Tasks that may run at once."),
+        option("--expires-in", type=float, default=None, metavar="SECONDS", help="Take the limits away after that."),
+        option("--none", is_flag=True, help="Take the limits away now."),
+        REASON,
+        BY,
+    ),
     command("revoke", revoke, ID, BY, YES),
     command("terminate", terminate, ID, REASON, BY, YES),
     command(

@@ -10,7 +10,7 @@ from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, called, group_
 from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, argument, command, limit, option
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups, Sort, State
-from celery_groupfifo.groups.view import DeadLetter, Found, Worker, count
+from celery_groupfifo.groups.view import DeadLetter, Found, Group, Worker, count
 
 NO_WORKERS = option("--no-workers", is_flag=True, help="Do not ask the workers.")
 
@@ -46,6 +46,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
         "since": when(group.since) if group.since else "",
         "due": when(group.due) if group.due else "",
         "blocked": f"until {when(group.blocked_until)}" if group.blocked_until else "",
+        "limits": _limits(group),
         "last error": group.last_error if group.last_error not in (None, group.reason) else "",
     }
     for name, value in said.items():
@@ -64,6 +65,13 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
         [(task.place, task.task_id, task.task, task.args, when(task.parked_at), task.retries) for task in tasks],
     )
     return None
+
+
+def _limits(group: Group) -> str:
+    limit = group.limit
+    if limit is None:
+        return ""
+    return f"{limit}, by {limit.by}" + (f", until {when(limit.until)}" if limit.until else "")
 
 
 def explain(groups: Groups, key: str, no_workers: bool, json_: bool) -> int:

@@ -36,6 +36,8 @@ PRODUCER_KEEP_MS = 600_000
 
 #: Words of a park's answer, see lua/park.lua.
 DROPPED, KNOWN, FULL = 3, -1, -3
+#: Of that of a run's end, see lua/finish.lua; INVITES is added, also in the answer to a begin.
+BLOCKED, HELD, INVITES = 2, 3, 4
 
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
@@ -157,7 +159,7 @@ class Gate(Recovery):
         """Give the parked entry of the same id another one's message; see lua/exchange.lua."""
         keys = self.keyspace.of_group(entry.group)
         args: list[Any] = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message]
-        args += [number.value, PRODUCER_KEEP_MS]
+        args += [number.value, PRODUCER_KEEP_MS, *((entry.limits,) if entry.limits else ())]
         return int(self.store.run("exchange", keys, [keys.producer(number.producer)], args)[0])
 
     def _park_call(self, keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
@@ -175,7 +177,8 @@ class Gate(Recovery):
             number.value,
             PRODUCER_KEEP_MS,
             int(replaces),
-            *((bound.most, int(entry.drops)) if bound else ()),
+            *((bound.most, int(entry.drops)) if bound else ("", 0) if entry.limits else ()),
+            *((entry.limits,) if entry.limits else ()),
         ]
 
     def _parked(self, reply: Any, entry: Entry, producer: Any) -> bool | GroupFifoError:
@@ -244,6 +247,19 @@ class Gate(Recovery):
         """Read a begin's answer from the script's reply; see `begin`."""
         return ticket.begun(int(reply[1])) if reply[0] else None
 
+    def invites(self, reply: Sequence[Any]) -> bool:
+        """Return whether a begin's answer says that `advance_call` may let another task start beside it."""
+        return bool(reply[0] >= INVITES)
+
+    def advance_call(self, ticket: Ticket, lists: Lists) -> ScriptArguments:
+        """Return the call of `advance` that lets another task of a run's group start beside it, if its limits allow it.
+
+        A sweep makes it, too, when nobody has.
+        """
+        keys, group = self._keys(ticket), ticket.group
+        args: list[Any] = [1, len(lists), *(name for name, _ in lists), f"a {group}", group]
+        return keys, [keys.crowd, keys.line(group), *(key for _, key in lists)], args
+
     def finish(self, call: Finish) -> Finished:
         """End a run, release the group's next head, and take the worker's next task.
 
@@ -283,7 +299,11 @@ class Gate(Recovery):
         """Read a finish's answer from the script's reply, and publish the tickets that the script could not push."""
         code, taken, fence, due, *rest = reply
         self.publish(rest)
-        return Finished(code == 0, taken or None, int(fence), None if due < 0 else due / 1000, code == 2)
+        seconds, invites = None if due < 0 else due / 1000, code >= INVITES
+        code %= INVITES
+        if code == HELD:
+            return Finished(False, taken or None, int(fence), held=seconds, invites=invites)
+        return Finished(code == 0, taken or None, int(fence), seconds, code == BLOCKED, invites=invites)
 
     def surrender(self, runs: Iterable[tuple[Ticket, bool]], lists: Lists = ()) -> None:
         """Give heads back: their tickets go out again at once.

@@ -55,6 +55,7 @@ class Entry:
         on_duplicate: Policy of the call when the id is parked or running already.
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
+        limits: Of its group, as the scripts write them, see lua/lib/limits.lua; empty: none.
         dropped: Once it was sent: id and message of the task that the bound cost, another one or the entry's own; None:
             it cost none.
         group: The key, quoted.
@@ -71,6 +72,7 @@ class Entry:
     on_duplicate: OnDuplicate = "return_existing"
     rejoins: bool = False
     bound: Bound | None = None
+    limits: str = ""
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     group: Quoted = field(init=False)
     quoted_id: Quoted = field(init=False)
@@ -234,6 +236,8 @@ class Finished:
         fence: Of that task's run.
         due: Seconds until the continuation of the task is due; None: there is none.
         blocked: True when the task has failed, and its group halts.
+        held: Seconds until the group's next head may go out, which its rate holds back; None: it does not.
+        invites: True when another task of the taken one's group may start beside it.
     """
 
     stale: bool
@@ -241,6 +245,8 @@ class Finished:
     fence: int = 0
     due: float | None = None
     blocked: bool = False
+    held: float | None = None
+    invites: bool = False
 
 
 @dataclass(slots=True)

@@ -13,17 +13,48 @@ from typing import Any, Literal, NamedTuple
 
 from celery_groupfifo.gate.keys import Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.model import KEY_HEADER, Ticket
+from celery_groupfifo.settings import Rate
 
 #: The states of entries under way, by the letters of their records.
 STATES = {"r": "running", "w": "released", "h": "held"}
 #: The flags that operators and failures set on a group, the strongest first, by their letters.
 FLAG_LETTERS: dict[str, Literal["paused", "blocked", "draining"]] = {"p": "paused", "b": "blocked", "d": "draining"}
+#: Of the flag for limits that an operator has set. A state of the group it is not.
+LIMITED = "l"
+#: Says that several entries of a group may be under way, see lua/lib/limits.lua.
+COMPANY = "n"
 #: Begins a message: the tag of its delivery would be its ticket.
 _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 
 
+class Limits(NamedTuple):
+    """The limits of a group, `l<starts>/<window>/<together>`, see lua/lib/limits.lua; None: there is none.
+
+    Attributes:
+        rate: Starts within a time.
+        concurrency: Tasks at once.
+    """
+
+    rate: Rate | None = None
+    concurrency: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Limits:
+        """Read them; none when the text is no such."""
+        try:
+            starts, window, together = map(int, text.removeprefix("l").split("/"))
+        except ValueError:
+            return cls()
+        return cls(Rate(starts, window) if starts else None, together or None)
+
+    def text(self) -> str:
+        """Write them; empty when there is none."""
+        starts, window = self.rate or (0, 0)
+        return f"l{starts}/{window}/{self.concurrency or 0}" if any(self) else ""
+
+
 class StoredEntry(NamedTuple):
-    """`<parked µs> <group> <queue> <cut>`, a line feed, and the message without its tickets.
+    """`<parked µs> <group> <queue> <cut>[ <limits>]`, a line feed, and the message without its tickets.
 
     Attributes:
         us: When it was parked, as it stands in its place in line.
@@ -31,6 +62,7 @@ class StoredEntry(NamedTuple):
         queue: As the scripts name it.
         cut: Bytes of `message` before the place of its second ticket.
         message: kombu's.
+        limits: Of its group, see lua/lib/limits.lua; empty: none.
     """
 
     us: str
@@ -38,19 +70,23 @@ class StoredEntry(NamedTuple):
     queue: str
     cut: int
     message: bytes
+    limits: str = ""
 
     @classmethod
     def parse(cls, text: bytes | None) -> StoredEntry | None:
         """Read one; None when it is none. The message is not looked at."""
         line, found, message = (text or b"").partition(b"\n")
         words = line.decode("ascii", "replace").split(" ")
-        if not found or len(words) != 4 or not words[0].isdigit() or not words[3].isdigit():
+        if not found or len(words) not in (4, 5) or not words[0].isdigit() or not words[3].isdigit():
             return None
-        return cls(words[0], Quoted(words[1]), words[2], int(words[3]), message)
+        if len(words) > 4 and not any(Limits.parse(words[4])):
+            return None
+        return cls(words[0], Quoted(words[1]), words[2], int(words[3]), message, *words[4:])
 
     def text(self) -> bytes:
         """Write it."""
-        return f"{self.us} {self.group} {self.queue} {self.cut}\n".encode() + self.message
+        limits = self.limits and f" {self.limits}"
+        return f"{self.us} {self.group} {self.queue} {self.cut}{limits}\n".encode() + self.message
 
     def whole(self) -> bytes:
         """Return the message that it was made from, with an empty ticket."""

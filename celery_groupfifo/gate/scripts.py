@@ -23,6 +23,7 @@ NAMES = (
     "revoke",
     "lease",
     "pause",
+    "limit",
     "resume",
     "drain",
     "skip",

@@ -1,10 +1,10 @@
 """The operation of groups: questions and actions of operators, dashboards and scripts.
 
-- api.py is the front, view.py has the types of its answers.
+- api.py is the front, with controls.py and dead_letters.py; view.py has the types of its answers.
 - reader.py reads groups, survey.py a few values of each, listing.py pages of them, content.py entries, find.py finds
   tasks, stats.py totals, leases.py the leases of workers, workers.py asks living workers. pace.py slows down a process
   that reads all the time.
-- operate.py changes groups, letters.py dead letters (dead_letters.py is its front), each in one atomic step:
+- operate.py changes groups, letters.py dead letters, each in one atomic step:
   action_calls.py repeats it, audit.py notes it.
 - terminate.py has a worker end a run.
 - verbs.py says what each verb does, asks and has done, for people.
@@ -24,6 +24,7 @@ from celery_groupfifo.groups.view import (
     End,
     Found,
     Group,
+    Limit,
     Page,
     Parked,
     Redriven,
@@ -43,6 +44,7 @@ __all__ = [
     "Found",
     "Group",
     "Groups",
+    "Limit",
     "Page",
     "Parked",
     "Redriven",

@@ -11,6 +11,7 @@ from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.groups import audit, doctor, find, fleet, stats, status, verify
 from celery_groupfifo.groups.arguments import checks_arguments
+from celery_groupfifo.groups.controls import Controls
 from celery_groupfifo.groups.dead_letters import DeadLetterGroups
 from celery_groupfifo.groups.explain import Explainer
 from celery_groupfifo.groups.letters import DeadLetters
@@ -38,7 +39,7 @@ from celery_groupfifo.sending.revoke import revoke_parked
 from celery_groupfifo.settings import check_number, check_seconds
 
 
-class Groups(DeadLetterGroups):
+class Groups(Controls, DeadLetterGroups):
     """The groups of an app, for operators, dashboards and scripts.
 
     Each change is one atomic step, safe to repeat, logged under `celery_groupfifo.audit` and kept in a list at the
@@ -49,7 +50,7 @@ class Groups(DeadLetterGroups):
     and processes with gevent or eventlet have no limit.
 
     The classes of the answers are in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`,
-    `DeadLetter`, `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`.
+    `Limit`, `DeadLetter`, `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`.
 
     Args:
         app: The app.
@@ -68,8 +69,8 @@ class Groups(DeadLetterGroups):
         self.gate = gate or gate_of(app)
         free = Reader(self.gate)
         self._reader, self._examiner = Reader(self.gate, pace_of(self.gate)) if paced else free, free
-        self._operator = Operator(app, self.gate, free)
-        super().__init__(DeadLetters(self.gate, free))
+        DeadLetterGroups.__init__(self, DeadLetters(self.gate, free))
+        Controls.__init__(self, Operator(app, self.gate, free))
 
     # -- read --------------------------------------------------------------
 
@@ -166,47 +167,6 @@ class Groups(DeadLetterGroups):
         return audit.actions(self._reader, limit, key)
 
     # -- change ------------------------------------------------------------
-
-    def pause(self, key: str, reason: str = "", by: str = "") -> bool:
-        """Pause a group: when this returns, no task of it starts any more; a running one goes on to its end.
-
-        The pause lasts until `resume`, also while the group is empty. A retry of a running task waits at the head. A
-        key that holds no task can be paused, too: `get(key).depth` is 0 then.
-
-        Args:
-            key: Of the group.
-            reason: For the audit.
-            by: For the audit; empty: the user and host of this process.
-
-        Returns:
-            False when it was paused already; reason and operator are replaced then.
-        """
-        return self._operator.pause(checked_key(key, "this call"), reason, by)
-
-    def resume(self, key: str, by: str = "") -> bool:
-        """Let a paused group go on, and a draining one take new tasks again.
-
-        Args:
-            key: Of the group.
-            by: For the audit; empty: the user and host of this process.
-
-        Returns:
-            False when it was neither.
-        """
-        return self._operator.resume(checked_key(key, "this call"), by)
-
-    def drain(self, key: str, reason: str = "", by: str = "") -> bool:
-        """Refuse new tasks of a group (`GroupDraining` at the call) until the ones it has are done.
-
-        Args:
-            key: Of the group.
-            reason: For the audit.
-            by: For the audit; empty: the user and host of this process.
-
-        Returns:
-            False when it is empty: it is not marked, and takes new tasks.
-        """
-        return self._operator.drain(checked_key(key, "this call"), reason, by)
 
     def purge(self, key: str, reason: str = "", by: str = "") -> int:
         """Revoke every task of a group that does not run. Tasks sent meanwhile stay.

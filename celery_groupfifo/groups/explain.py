@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
-from celery_groupfifo.gate.records import Flight
+from celery_groupfifo.gate.records import LIMITED, Flight, Limits, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.reader import Reader
@@ -52,8 +52,11 @@ class Explainer:
             "blocked": self._blocked,
             "draining": self._draining,
         }
-        say = states.get(group.state, self._moving)
-        return f"Group {key!r} {say(keys, group)}"
+        say = states.get(group.state, self._moving if group.depth else self._resting)
+        return f"Group {key!r} {say(keys, group)}{_limited(group, self._reader.now())}"
+
+    def _resting(self, keys: Keys, group: Group) -> str:
+        return "is empty: the next task that is sent starts at once."
 
     # -- groups with a flag ------------------------------------------------
 
@@ -181,6 +184,13 @@ class Explainer:
             left = group.due.timestamp() - self._reader.now() / 1000
             if left > 0:
                 when = f"in {span(left)}, at {_clock(group.due)}"
+        if head.stop == LIMITED:
+            rate = group.limit.rate if group.limit else None
+            rate = rate or _rate_of(self._reader.texts(keys, [head.id])[0])
+            return (
+                f"holds its head {self._named(keys, head)} back, as its rate of {rate} is used up: it goes out {when}. "
+                f"{_rest(group)}."
+            )
         if entry is None or not entry.retries:
             return f"holds its head {self._named(keys, head)}: it goes out {when}. {_rest(group)}."
         error = f" Its last run ended with {group.last_error}." if group.last_error else ""
@@ -237,6 +247,24 @@ def _by(group: Group, now: float) -> str:
     if group.since is not None:
         text += f" since {_clock(group.since)} ({span(max(now / 1000 - group.since.timestamp(), 0))} ago)"
     return text + (f", because: {group.reason}" if group.reason else "")
+
+
+def _limited(group: Group, now: float) -> str:
+    """Return a sentence about what an operator has set."""
+    limit = group.limit
+    if limit is None:
+        return ""
+    by = f" by {limit.by}" if limit.by else ""
+    since = f" {span(max(now / 1000 - limit.since.timestamp(), 0))} ago" if limit.since else ""
+    until = f", until {_clock(limit.until)}" if limit.until else ""
+    reason = f", because: {limit.reason}" if limit.reason else ""
+    return f" It is limited to {limit}{by}{since}{until}{reason}."
+
+
+def _rate_of(text: bytes | None) -> str:
+    """Return the rate that an entry brings."""
+    entry = StoredEntry.parse(text)
+    return str(Limits.parse(entry.limits).rate) if entry else "its task"
 
 
 def _broken(group: Group) -> str:

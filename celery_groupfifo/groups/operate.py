@@ -12,11 +12,12 @@ from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.model import why_set_aside
-from celery_groupfifo.gate.records import PlaceInLine, StoredEntry, message_of
+from celery_groupfifo.gate.records import Limits, PlaceInLine, StoredEntry, message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.action_calls import ActionCalls
 from celery_groupfifo.groups.reader import PLACES, Reader
+from celery_groupfifo.groups.view import shown_limits
 from celery_groupfifo.sending.revoke import tell_revoked
 
 #: Bytes of messages per call of `move`, at most.
@@ -67,6 +68,18 @@ class Operator:
         if int(reply[0]):
             audit.log(note)
         return int(reply[0]) > 0
+
+    def limit(self, key: str, limits: Limits, expires_in: float | None, reason: str, by: str) -> bool:
+        """Set the limits of a group, see `Groups.limit`."""
+        keys, group = self._keys_of(key)
+        note = audit.new_note("limit", key, by, reason, limits=shown_limits(*limits) or "none", expires_in=expires_in)
+        calls, lasts = ActionCalls(self._gate, keys, note), round((expires_in or 0) * 1000)
+        flag = _flag(reason, by) + (f'"lasts_ms": {lasts}, ' if lasts else "")
+        code, *words = calls.run("limit", [keys.line(group), keys.wake], group, limits.text(), flag, lasts)
+        calls.publish(words)
+        if int(code):
+            audit.log(note, shown_limits(*limits) or "none")
+        return int(code) > 0
 
     # -- the head ----------------------------------------------------------
 

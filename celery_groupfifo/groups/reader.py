@@ -12,12 +12,12 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import FLAG_LETTERS, Flight, StoredEntry, StoredGroup
+from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content, leases
 from celery_groupfifo.groups.pace import Pace
 from celery_groupfifo.groups.survey import EVERYTHING, STATES_IN_FLIGHT, Look, Surveyed, oldest_since, state_of, survey
-from celery_groupfifo.groups.view import Flag, Group, Running, moment
+from celery_groupfifo.groups.view import Flag, Group, Limit, Running, moment
 
 #: Flags that operators and failures set on a group, the strongest first.
 FLAGS: tuple[Flag, ...] = tuple(FLAG_LETTERS.values())
@@ -186,20 +186,20 @@ class Reader:
         states = {name: StoredGroup.parse(name, text) for name, text in zip(names, texts, strict=True)}
         flights = [flight for state in states.values() for flight in state.flights]
         due = self.due(keys, [member for flight in flights for member in _members_of(flight)])
-        said = self._said(keys, states)
+        said, limits = self._said(keys, states), self._limits(keys, states)
         tasks = self._tasks(keys, flights) if details else {}
         firsts = {} if details else self._firsts(keys, dict(zip(names, lines[1::2], strict=True)))
         found = []
         for at, (name, state) in enumerate(states.items()):
             length, line = lines[2 * at : 2 * at + 2]
             depth, flags = state.depth(length), said.get(name, {})
-            if not depth and not flags:
+            if not depth and not flags and name not in limits:
                 continue
             mine = sorted(state.flights, key=lambda flight: flight.release)
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)
-            found.append(_group(name, depth, flags, mine, head, (line, length), (due, tasks), now))
+            found.append(_group(name, depth, flags, mine, head, (line, length), (due, tasks), now, limits.get(name)))
         return found
 
     def stored_groups(self, keys: Keys, names: Iterable[Quoted]) -> dict[Quoted, StoredGroup]:
@@ -222,6 +222,12 @@ class Reader:
         for (name, letter), text in zip(letters, texts, strict=True):
             found.setdefault(name, {})[FLAG_LETTERS[letter]] = _flag(text or b"")
         return found
+
+    def _limits(self, keys: Keys, states: dict[Quoted, StoredGroup]) -> dict[Quoted, Limit]:
+        """Return the limits that operators have set, for each group that has any."""
+        names = [name for name, state in states.items() if LIMITED in state.flags]
+        texts = self.many("hmget", keys.flags, [f"{LIMITED} {name}" for name in names])
+        return {name: _limit(text) for name, text in zip(names, texts, strict=True) if text}
 
     def _tasks(self, keys: Keys, flights: Sequence[Flight]) -> dict[str, str]:
         """Return the names of tasks by the entry's name."""
@@ -329,6 +335,7 @@ def _group(
     line: tuple[bytes | None, int],
     more: tuple[dict[str, float], dict[str, str]],
     now: float,
+    limit: Limit | None,
 ) -> Group:
     due, tasks = more
     flag = next((flag for flag in FLAGS if flag in flags), None)
@@ -354,6 +361,22 @@ def _group(
         breaker=str(said.get("breaker") or "") if said.get("broken") else "",
         blocked_until=None if failed is None or failed.due is None else moment(failed.due),
         last_error=str(flags["blocked"].get("reason") or "") if "blocked" in flags else None,
+        limit=limit,
+    )
+
+
+def _limit(text: bytes) -> Limit:
+    """Read what an operator has set, see lua/limit.lua."""
+    words, _, said = text.partition(b" ")
+    limits, flag = Limits.parse(words.decode()), _flag(said)
+    since, lasts = flag.get("at_ms"), flag.get("lasts_ms")
+    return Limit(
+        rate=None if limits.rate is None else str(limits.rate),
+        concurrency=limits.concurrency,
+        since=None if since is None else moment(since),
+        until=moment(since + lasts) if since and lasts else None,
+        by=str(flag.get("by") or ""),
+        reason=str(flag.get("reason") or ""),
     )
 
 

@@ -108,6 +108,8 @@ def _surveyed(stream: Stream, page: _Page, look: Look) -> Iterator[Surveyed]:
             state = "waiting" if places else "held"
         parked = PlaceInLine.parked_ms(first) if first else 0
         depth = others + places
+        if depth <= 0 and not letters:
+            continue  # it has limits, and no entry
         since = oldest_since(letters, parked, head)
         yield Surveyed(Quoted(name), depth if depth > 0 else 0, state, flying, since, letters, head)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from celery_groupfifo.errors import WrongState
 from celery_groupfifo.groups.api import Groups
-from celery_groupfifo.groups.view import End, Found, count
+from celery_groupfifo.groups.view import End, Found, count, shown_limits, span
 
 #: Sentences about refused letters in an outcome, at most.
 ERRORS = 20
@@ -182,6 +182,20 @@ VERBS: dict[str, Verb] = {
         destroys=True,
     ),
 }
+
+
+def limit(groups: Groups, order: Order, concurrency: int | None, rate: str | None, expires_in: float | None) -> Outcome:
+    """Set the limits of a group, see `Groups.limit`."""
+    done = groups.limit(order.key, concurrency, rate, expires_in, order.reason, order.by)
+    shown = shown_limits(rate, concurrency)
+    if shown:
+        ends = f" for {span(expires_in)}" if expires_in else ""
+        sentence = f"Group {order.key!r} is limited to {shown}{ends}."
+    else:
+        state = "has no limits but those of its tasks" if done else "has no such limits: nothing was done"
+        sentence = f"Group {order.key!r} {state}."
+    values = {"key": order.key, "concurrency": concurrency, "rate": rate, "expires_in": expires_in}
+    return Outcome(done, sentence, values)
 
 
 def ended(found: Found) -> str:

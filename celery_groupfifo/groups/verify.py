@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score, task_of, unquote
-from celery_groupfifo.gate.records import FLAG_LETTERS, Flight, StoredGroup
+from celery_groupfifo.gate.records import COMPANY, FLAG_LETTERS, LIMITED, Flight, StoredGroup
 from celery_groupfifo.groups import state as stored_state
 from celery_groupfifo.groups.leases import members_of
 from celery_groupfifo.groups.reader import Reader, hold_of
@@ -57,12 +57,11 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
 
 def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Repair | None]:
     state = reader.gate.store.ask("verify", lambda: stored_state.read(reader, keys))
-    limit = reader.gate.settings.concurrency
-    findings = [*_findings(keys, state, limit), *map(Finding, letter_breaches(reader, keys))]
+    findings = [*_findings(keys, state), *map(Finding, letter_breaches(reader, keys))]
     return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 
-def _findings(keys: Keys, state: StoredState, limit: int) -> Iterator[Finding]:
+def _findings(keys: Keys, state: StoredState) -> Iterator[Finding]:
     orphans: dict[Quoted, list[str]] = defaultdict(list)
     for id, text in state.parked.items():
         orphans[Quoted(text.partition(" ")[2])].append(id)
@@ -73,7 +72,7 @@ def _findings(keys: Keys, state: StoredState, limit: int) -> Iterator[Finding]:
         stored = state.stored.get(group, StoredGroup())
         for flight in stored.flights:
             yield from _flight_findings(keys, state, stored, flight)
-        yield from _over_concurrency(keys, state, group, stored, limit)
+        yield from _over_concurrency(keys, state, group, stored)
         yield from _flag_findings(keys, state, group, stored)
         yield from _group_findings(keys, state, group, stored, line)
         yield from _count_findings(keys, state, group, stored, line, orphans.get(group, []))
@@ -125,9 +124,7 @@ def _correct(keys: Keys, group: Quoted, word: str, seen: object, right: object) 
 
 def _recall(keys: Keys, flight: Flight) -> Repair:
     args = [flight.id, flight.group]
-    return lambda reader: reader.gate.store.run(
-        "recall", keys, [keys.line(flight.group)], [*args, reader.gate.settings.concurrency]
-    )
+    return lambda reader: reader.gate.store.run("recall", keys, [keys.line(flight.group)], [*args, 1])
 
 
 def _both(first: Repair, then: Repair) -> Repair:
@@ -157,7 +154,7 @@ def _flight_findings(keys: Keys, state: StoredState, stored: StoredGroup, flight
         if member not in state.on_the_way and f"r {group} {id}" not in state.due:
             what, repair = "It is released, but its ticket is not known.", "It is released again."
             yield finding("ticket", what, repair, _make_due(keys, f"r {group} {id}"))
-    elif flight.stop == "-" and hold_of(flight) not in state.due:
+    elif flight.stop in ("-", LIMITED) and hold_of(flight) not in state.due:
         what, repair = "It is held without a time at which it goes out.", "It goes out now."
         yield finding("hold", what, repair, _make_due(keys, hold_of(flight)))
     if flight.stop == "p" and "p" not in stored.flags:
@@ -199,13 +196,16 @@ def _lonely_record(keys: Keys, flight: Flight) -> Iterator[Finding]:
         yield Finding(replace(breach, repair=repair), _make_due(keys, member))
 
 
-def _over_concurrency(
-    keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup, limit: int
-) -> Iterator[Finding]:
-    """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest."""
+def _over_concurrency(keys: Keys, state: StoredState, group: Quoted, stored: StoredGroup) -> Iterator[Finding]:
+    """Yield breaches for a group with too many entries under way. Running ones stay; of the others, the oldest.
+
+    A group whose limits allow several may have more than they say by now, as they may change at any time.
+    """
+    if COMPANY in stored.flags:
+        return
     known = [flight for flight in stored.flights if state.knows(flight.id)]
     known.sort(key=lambda flight: (flight.state != "running", flight.release))
-    for flight in known[limit:]:
+    for flight in known[1:]:
         breach = Breach("concurrency", unquote(group), flight.task_id, f"It is one of {len(known)} under way.", "")
         if flight.state == "running":
             what = f"{breach.what} It runs, and the group goes on when all have ended, or their workers are lost."
@@ -238,7 +238,7 @@ def _group_findings(
         if line.places:
             what, repair = "Its line holds places of tasks that are gone.", "The next sweep removes them."
             yield finding("places", what, repair, _make_due(keys, on))
-        elif group in state.stored and not set("bd") & set(stored.flags):
+        elif group in state.stored and not set("bdl") & set(stored.flags):
             what, repair = "It holds no task, and is still known.", "The next sweep forgets it."
             yield finding("left", what, repair, _make_due(keys, on))
     for item in line.twice:
@@ -305,9 +305,12 @@ def _flag_findings(keys: Keys, state: StoredState, group: Quoted, stored: Stored
 
     if stored.unreadable:
         return
-    for letter, flag in FLAG_LETTERS.items():
+    for letter, flag in (*FLAG_LETTERS.items(), (LIMITED, "limited")):
         said, has = f"{letter} {group}" in state.flags, letter in stored.flags
-        if has and not said:
+        if has and not said and letter == LIMITED:
+            mend = _clear_flag(keys, group, stored, letter)
+            yield finding("reason", "It is limited, and nobody has said how.", "The limits of its tasks count.", mend)
+        elif has and not said:
             mend = _set_flag(keys, group, stored, letter, "found without a reason")
             yield finding("reason", f"It is {flag}, and nobody has said so.", "The reason says that.", mend)
         elif said and not has:

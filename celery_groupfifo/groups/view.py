@@ -83,8 +83,38 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """The limits that an operator has set for a group, see `Groups.limit`.
+
+    Attributes:
+        rate: Starts within a time, such as `10/s`; None: as its tasks say.
+        concurrency: Tasks at once; None: as its tasks say.
+        since: Time when they were set.
+        until: Time when they end by themselves; None: they do not.
+        by: The operator.
+        reason: Of the operator.
+    """
+
+    rate: str | None
+    concurrency: int | None
+    since: datetime | None
+    until: datetime | None
+    by: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return shown_limits(self.rate, self.concurrency)
+
+
+def shown_limits(rate: object | None, concurrency: int | None) -> str:
+    """Return limits in words."""
+    words = [str(rate)] if rate else []
+    return " and ".join([*words, f"{concurrency} at once"] if concurrency else words)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """A group that holds tasks, or that is paused.
+    """A group that holds tasks, that is paused, or that has limits of its own.
 
     Attributes:
         key: As the user gave it.
@@ -105,6 +135,7 @@ class Group:
         blocked_until: Time when the block ends by itself, and the group goes on without the failed task; None: it does
             not, or there is none.
         breaker: The circuit breaker that has halted it, in words; empty: none has.
+        limit: What an operator has set with `limit`; None: nothing.
     """
 
     key: str
@@ -121,6 +152,7 @@ class Group:
     due: datetime | None = None
     blocked_until: datetime | None = None
     breaker: str = ""
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)

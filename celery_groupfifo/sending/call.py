@@ -11,12 +11,13 @@ from celery import Celery
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
+from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.message import delay_ms
 from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, option_of
-from celery_groupfifo.settings import OPTIONS, Settings, check_option, read_settings
+from celery_groupfifo.settings import OPTIONS, Rate, Settings, check_option, read_settings
 
 logger = escaping(logging.getLogger(__name__))
 
@@ -141,6 +142,14 @@ def bound_of(task: Any, said: Mapping[str, Any], settings: Settings) -> Bound | 
     """Return the bound of the group's depth that counts for a call; None: there is none. See `policy_of`."""
     most = policy_of(task, said, "group_max_depth", settings)
     return None if most is None else Bound(most, policy_of(task, said, "group_overflow", settings))
+
+
+def limits_of(task: Any, said: Mapping[str, Any], settings: Settings) -> str:
+    """Return the limits of its group that count for a call, as the gate stores them; see `policy_of`."""
+    rate, concurrency = (policy_of(task, said, option, settings) for option in ("group_rate", "group_concurrency"))
+    if rate is None and concurrency == 1:
+        return ""
+    return Limits(Rate.parse(rate), concurrency if concurrency > 1 else None).text()
 
 
 def check_eta(

@@ -9,7 +9,7 @@ from typing import Any
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.model import HEADER
 from celery_groupfifo.sending.grouping import is_ordered_class
-from celery_groupfifo.settings import OPTIONS, SINGLE, check_option
+from celery_groupfifo.settings import OPTIONS, check_option
 
 KEY = "group_key"
 #: Options of a task or a call for its group; never a property of the message.
@@ -38,7 +38,7 @@ def check_names(names: Iterable[str], place: str) -> None:
             (nearest,) = get_close_matches(name, sorted(NAMES), 1, cutoff=0.0)
             raise InvalidOption(
                 f"The option {name}, set {place}, does not exist: the nearest one is {nearest}. "
-                f"The options are: {', '.join(sorted(each for each in NAMES if OPTIONS.get(each) not in SINGLE))}."
+                f"The options are: {', '.join(sorted(NAMES))}."
             )
 
 

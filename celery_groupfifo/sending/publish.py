@@ -28,6 +28,7 @@ from celery_groupfifo.sending.call import (
     check_plain,
     checked_headers,
     key_of,
+    limits_of,
     policy_of,
     take_options,
     task_of,
@@ -125,18 +126,19 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound = False, None
+        leaves, bound, limits = False, None, ""
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
+            limits = limits_of(task, said, settings)
         elif run.is_retried_by(message.headers) and not run.repeats:
             leaves = rejoins(task, extra, settings)
             if not leaves and retry_policy(task, extra, "group_max_hold", settings) is not None:
                 extra[HELD_HEADER] = held_ms(extra, delay_ms(self.app, message.headers.get("eta")))
         if routed:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
-        park = _Park(self.app, run, key or "", extra, _named(options), on_duplicate, leaves, bound)
+        park = _Park(self.app, run, key or "", extra, _named(options), on_duplicate, leaves, bound, limits)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
         except _NotParkedError:
@@ -173,6 +175,7 @@ class _Park:
         on_duplicate: Policy of the call when the id is parked or running already.
         rejoins: See `Entry`.
         bound: Of the group's depth, for this call.
+        limits: Of its group, see `Entry`.
 
     Attributes:
         key: Of the group.
@@ -189,10 +192,12 @@ class _Park:
         on_duplicate: OnDuplicate,
         rejoins: bool,
         bound: Bound | None,
+        limits: str,
     ) -> None:
         self._app, self._run, self._extra, self._named = app, run, extra, named
         self.key = key if run is None else run.key
         self._on_duplicate, self._rejoins, self._bound = on_duplicate, rejoins, bound
+        self._limits = limits
         self.is_refused = False
         self._number: Number | None = None
 
@@ -208,6 +213,7 @@ class _Park:
         route = self._route(options, producer, publish)
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         entry.on_duplicate, entry.rejoins, entry.bound = self._on_duplicate, self._rejoins, self._bound
+        entry.limits = self._limits
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return

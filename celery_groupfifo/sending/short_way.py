@@ -38,7 +38,14 @@ KEPT = 256
 MARK = "groupfifo_short"
 
 #: Options of a task that its sends depend on.
-_POLICIES = ("group_eta", "group_on_duplicate", "group_max_depth", "group_overflow")
+_POLICIES = (
+    "group_eta",
+    "group_on_duplicate",
+    "group_max_depth",
+    "group_overflow",
+    "group_concurrency",
+    "group_rate",
+)
 
 _Kind = tuple[Any, ...]
 

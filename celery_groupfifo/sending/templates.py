@@ -77,7 +77,7 @@ class Template:
     def __init__(self, app: Celery, call: Call, parking: Parking) -> None:
         self._app, entry, route = app, parking.entry, parking.route
         self._queue, self._list_key = entry.queue, entry.list_key
-        self._on_duplicate, self._bound = entry.on_duplicate, entry.bound
+        self._on_duplicate, self._bound, self._limits = entry.on_duplicate, entry.bound, entry.limits
         # A setting since Celery 5.7; before it, the default of `saferepr`.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
@@ -154,7 +154,9 @@ class Template:
         front = self._front % values
         message = (front + self._back % values).encode()
         place = self._queue, self._list_key
-        return Entry(task_id, key, *place, len(front), message, delay, self._on_duplicate, bound=self._bound)
+        entry = Entry(task_id, key, *place, len(front), message, delay, self._on_duplicate, bound=self._bound)
+        entry.limits = self._limits
+        return entry
 
     def _due(self, options: Mapping[str, Any]) -> datetime:
         """Return the ETA of a call, as Celery does."""

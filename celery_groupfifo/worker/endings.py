@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import Finish, Finished
+from celery_groupfifo.gate.model import Finish, Finished, Ticket
+from celery_groupfifo.gate.records import ticket_of
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker import broker, events
@@ -94,6 +95,8 @@ class Endings:
                 member.lanes.give_back(run.ticket.lane)
                 run.delivery.close()
             else:
+                if answer.invites:
+                    self.invite(ticket_of(answer.taken))
                 leased = call.since if finish.extends else renewed
                 member.receiver.hand_off(answer.taken, answer.fence, run.ticket.lane, run.delivery, call.since, leased)
 
@@ -102,15 +105,28 @@ class Endings:
         if answer.stale:
             member.events.lease_lost(run)
         else:
-            member.events.finished(run, answer.due)
+            due = answer.due
+            if answer.held is not None:
+                member.sweeper.wake_in(answer.held)
+                if finish.continuation is not None:  # it has joined its line again
+                    due = finish.continuation.delay / 1000
+            if due is not None:
+                member.sweeper.wake_in(due)
+            member.events.finished(run, due)
             if answer.blocked:
                 member.events.blocked(run)
                 if finish.failure is not None and finish.failure.halts_ms:
                     member.sweeper.wake_in(finish.failure.halts_ms / 1000)
-        if answer.due is not None:
-            member.sweeper.wake_in(answer.due)
-        elif finish.failure is not None and finish.failure.policy == "cancel_rest":
+        if answer.due is None and finish.failure is not None and finish.failure.policy == "cancel_rest":
             member.sweeper.wake_in(0.0)  # the sweep cancels the rest
+
+    def invite(self, ticket: Ticket | None) -> None:
+        """Let another task of a group start beside the run that has begun, as the group's limits allow it."""
+        member = self._member
+        if ticket is not None:
+            arguments = member.gate.advance_call(ticket, member.lists.all())
+            call = GateCall("advance", arguments, lambda reply, _: member.gate.publish(reply[2:]), [], anywhere=True)
+            member.outbox.send(call, wait=member.may_wait)
 
     def fail_unreadable(self, run: Run, error: Exception) -> None:
         """Fail a run with an unreadable message, or an unknown task."""

@@ -172,6 +172,8 @@ class Receiver:
         if ticket is None:
             self._drop(run)
             return
+        if member.gate.invites(reply):
+            member.endings.invite(ticket)
         times = call.since, call.since
         self._begin(run, ticket, times, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 

@@ -1,5 +1,6 @@
--- Finds the next head of a group, when no entry of it is under way.
---@include keys clock write record flag entry release
+-- Finds the next head of a group: when no entry of it is under way, or when its limits allow one more, see
+-- lib/limits.lua.
+--@include keys clock write record flag entry release begins limits
 local steps = 100 -- empty places that one call may walk over
 
 -- Returns the number of a group's entries.
@@ -11,14 +12,19 @@ end
 -- entry; nothing when there is none, or it may not go out.
 local function take_head(line, group, g)
   local head, entry, corrupt
-  local is_free = #g == 0 and not has_flag(g, 'p')
+  local others = #g
+  local is_free = has_room(g)
   local item = is_free and steps > 0 and redis.call('LPOP', line)
   while item do
     local id = string.sub(item, 18)
     entry, corrupt = read_entry(id)
     if entry and entry.us == string.sub(item, 1, 16) then
-      head = new_record(id, entry.queue)
-      g[1] = head
+      if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+        redis.call('LPUSH', line, item)
+      else
+        head = new_record(id, entry.queue)
+        g[others + 1] = head
+      end
       break
     elseif corrupt then
       set_aside(id, group, 'corrupt', corrupt)
@@ -31,7 +37,7 @@ local function take_head(line, group, g)
   if is_free and steps == 0 and not head then
     redis.call('ZADD', K.due, K.REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
   end
-  g.ended = is_free and not item and steps > 0 and g.aside == '0'
+  g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
   g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
   return head, entry
 end
@@ -42,8 +48,11 @@ local function close_group(group, g)
   if g.drained then
     clear_flag(group, g, 'd')
   end
-  if g.ended and (g.flags == '-' or g.flags == 'o') then
+  if g.ended and not string.find(g.flags, '[^ons-]') then
     redis.call('HDEL', K.groups, group)
+    if has_flag(g, 's') then
+      forget_begins(group)
+    end
   else
     write_group(group, g)
   end

@@ -4,10 +4,13 @@
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis.call('HGET', K.entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end

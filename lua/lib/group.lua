@@ -2,7 +2,8 @@
 -- one while it has an entry, or a flag.
 --
 --   flags   letters: p paused · b blocked · d draining · c for each part of its line that is cut off, see fail.lua; -:
---           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua
+--           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua · l an operator has
+--           set its limits, s its starts are counted, n others may join those under way, see lib/limits.lua
 --   aside   number of its entries that are neither in line nor under way: their ETA has not come, or they are cut off
 --   empty   number of places in its line whose entry was revoked
 --
@@ -14,7 +15,8 @@
 --   fence   of the run that began since then, drawn when it began; before that -
 --   due     time when a stored continuation may go out, or when a block ends (ms), else -. While it runs: a
 --           replacement, see park.lua
---   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), else -
+--   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), l (its group's
+--           rate is used up until it is due), else -
 --   lost    number of workers that were lost with it
 --   since   time when it came into this state (ms)
 --   owner   the worker that runs it, else -
@@ -29,9 +31,10 @@ local function group_text(group)
   return texts[group]
 end
 
--- Returns whether an entry of the group is under way, and it does not drain. Nothing else is read.
+-- Returns whether an entry of the group is under way and no other may join it, and it does not drain. Nothing else is
+-- read.
 local function is_busy(group)
-  return string.find(group_text(group), '^[^d\n]+\n') ~= nil
+  return string.find(group_text(group), '^[^dn\n]+\n') ~= nil
 end
 
 -- Returns the group, with its records; `corrupt` is where its text can't be read. One table for each group.

@@ -1,6 +1,6 @@
 -- The keys and arguments that every script shares.
 --
--- KEYS[1] entries (hash)    id -> "<parked us> <group> <queue> <cut>\n<message>"
+-- KEYS[1] entries (hash)    id -> "<parked us> <group> <queue> <cut>[ <limits>]\n<message>", see lib/limits.lua
 -- KEYS[2] groups  (hash)    group -> its state, and the records of its entries under way, see lib/group.lua
 -- KEYS[3] due     (zset)    what is due at a time. Each kind has a range of scores: when it is due (ms) and
 --                           0      "w owner" the lease of a worker ends
@@ -9,12 +9,15 @@
 --                           3e14   "a group" a walk goes on, "v owner" a lost worker's heads are taken back,
 --                                  "r group id" a ticket did not reach the broker, "d group fence" entries that a
 --                                  failed run has cut off are cancelled, "b group id" a block ends, "q queue" a
---                                  queue's crowd comes in
+--                                  queue's crowd comes in, "l group" its limits end, "t group" its starts are
+--                                  forgotten
 --                           4e14   "h group id" that waits for room, see lib/crowd.lua: no time moves it
 --                           5e14   "a group" that waits for room
 -- KEYS[4] flags   (hash)    "<p | b | d> <group>" -> who has paused, blocked or drained a group, and why: JSON
+--                           "l <group>" -> its limits, and who has set them, see limit.lua
 -- KEYS[5] on_the_way (zset) "<queue> <release> <group>" of heads released and not yet begun, score 0
 -- KEYS[6] begins  (hash)    queue -> "<highest release begun> <when, ms> [<rereleases since>]", see rerelease.lua
+--                           "s <group>" -> the last starts of a group with a rate, see lib/limits.lua
 -- KEYS[7] fence   (string)  the last number drawn, for a release or a fence
 -- KEYS[8] stats   (hash)    totals
 -- KEYS[9] dead    (hash)    dead letters, see lib/letters.lua

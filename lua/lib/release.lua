@@ -2,7 +2,7 @@
 --
 -- A stored message is the text that kombu would push, without its ticket: "<A><B>", cut after A. The
 -- ticket goes in at two fixed places near the front, so no message is ever decoded and encoded again.
---@include keys clock write
+--@include keys clock write limits
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 
@@ -13,20 +13,22 @@ local function compose(id, entry, drawn, lost)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
 
--- Store the continuation of a run under its id. It keeps the time at which the entry was parked.
+-- Store the continuation of a run under its id. It keeps the time at which the entry was parked, and its limits.
 local function store_continuation(group, r, queue, cut, message, delay)
-  local parked = string.match(redis.call('HGET', K.entries, r.id) or '', '^%d+') or K.us_text
-  redis.call('HSET', K.entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
+  local text = redis.call('HGET', K.entries, r.id) or ''
+  local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+  local head = table.concat({ parked or K.us_text, group, queue, cut }, ' ') .. (limits or '')
+  redis.call('HSET', K.entries, r.id, head .. '\n' .. message)
   r.due = digits(now_ms() + delay)
 end
 
--- Release an entry under way: draw a number, make the ticket, write the group, and push the ticket on its list, or say
+-- Send out an entry under way: draw a number, make the ticket, write the group, and push the ticket on its list, or say
 -- what the caller has to publish. A head whose worker was lost has had its turn: it goes to the list's front, where
 -- kombu puts back what a lost worker had.
 -- drawn: the fence that this step has given to another entry; nil: there is none. It serves as the number of a release,
 -- too, and saves drawing one: releases and fences are never compared.
 -- other: a group that is written with this one; nil: there is none.
-local function release(lists, group, g, r, entry, out, drawn, other, other_g)
+local function send_out(lists, group, g, r, entry, out, drawn, other, other_g)
   local queue = entry.queue
   if not drawn then
     drawn = draw_number()
@@ -43,6 +45,15 @@ local function release(lists, group, g, r, entry, out, drawn, other, other_g)
   elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
     out[#out + 1] = queue
     out[#out + 1] = message
+  end
+end
+
+-- Release an entry under way, unless its group's limits hold it back.
+local function release(lists, group, g, r, entry, out)
+  if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+    write_group(group, g)
+  else
+    send_out(lists, group, g, r, entry, out)
   end
 end
 

@@ -7,7 +7,7 @@ local function mark_redelivered(id)
   local e = read_entry(id)
   if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
     redis.call('HSET', K.entries, id, table.concat({
-      e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+      e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
       REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
     }))
   end
@@ -20,10 +20,11 @@ local function resume(lists, group, g, r, out, again)
   if again and r.due == '-' then
     mark_redelivered(r.id)
   end
-  if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+  local stopped = r.stop == 'p' or r.stop == 'b'
+  if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
     r.state, r.owner, r.call, r.since = 'h', '-', '-', K.ms_text
     write_group(group, g)
-    if r.stop == '-' then
+    if not stopped then
       redis.call('ZADD', K.due, K.HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
     end
   else

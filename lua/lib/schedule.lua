@@ -1,6 +1,5 @@
 -- Lets an entry join its line later.
---@include keys clock write record
-local BELL = 5000 -- ms that a bell waits for a worker
+--@include keys clock write record bell
 
 -- Schedule an entry that joins its line after a delay (ms); the bell wakes a sweeping worker when none comes sooner.
 local function schedule(group, g, id, delay, wake)
@@ -10,8 +9,6 @@ local function schedule(group, g, id, delay, wake)
   add_to(g, 'aside', 1)
   write_group(group, g)
   if not sooner[1] then
-    redis.call('LPUSH', wake, K.us_text)
-    redis.call('LTRIM', wake, 0, 0)
-    redis.call('PEXPIRE', wake, BELL)
+    ring(wake)
   end
 end

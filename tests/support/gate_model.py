@@ -14,6 +14,9 @@ from typing import Any
 Pair = tuple[str, int]
 """A ticket: id and number of the release. A message of somebody else has the number 0."""
 
+Rate = tuple[int, int]
+"""Starts, and the window in ms."""
+
 #: Stands for the group's own next head.
 OWN: Pair = ("", -1)
 
@@ -68,6 +71,10 @@ class GateModel:
         failures: Times of the last final failures of each group.
         probing: Groups whose breaker has opened since their last good end.
         joined: Ids of each group in the order they joined.
+        rates: Of entries.
+        counted: Begins of each group with a rate that are over, and for which rate they are kept.
+        marked: Groups whose begins are counted.
+        forgets: When what was counted of a group that has ended is forgotten.
     """
 
     now: int
@@ -89,15 +96,23 @@ class GateModel:
     failures: dict[str, list[int]] = field(default_factory=dict)
     probing: set[str] = field(default_factory=set)
     joined: dict[str, list[str]] = field(default_factory=dict)
+    rates: dict[str, Rate] = field(default_factory=dict)
+    counted: dict[str, tuple[list[int], Rate]] = field(default_factory=dict)
+    marked: set[str] = field(default_factory=set)
+    forgets: dict[str, int] = field(default_factory=dict)
     accepted: int = 0
     ended: int = 0
 
     # -- producers ---------------------------------------------------------
 
-    def park(self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False) -> bool:
+    def park(
+        self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False, rate: Rate | None = None
+    ) -> bool:
         if id in self.entries:
             return False
         self.entries[id] = (group, queue)
+        if rate is not None:
+            self.rates[id] = rate
         self.accepted += 1
         if id in self.joined.get(group, ()):  # it was revoked there
             self.joined[group].remove(id)
@@ -128,6 +143,7 @@ class GateModel:
         if self._run(id) is not None or self.entries[id][0] != group:
             return False
         self.entries[id] = (group, queue)
+        self.rates.pop(id, None)
         return True
 
     def revoke(self, id: str, replayed: bool = False) -> bool:
@@ -181,6 +197,7 @@ class GateModel:
         group = self.entries[id][0]
         self.leases[owner] = self.now + self.ttl
         head, taken, due = None, None, None
+        self._count(run)
         self.runs.setdefault(owner, {})[lane] = "-"
         if continuation is not None:
             queue, delay = continuation
@@ -198,6 +215,8 @@ class GateModel:
             else:
                 self._join(id, group)
             head = self._head(group)
+            if head and self._hold_back(head):
+                head = None
         else:
             self._resume(run, lists, not replayed)
         if take == "lists":
@@ -235,6 +254,7 @@ class GateModel:
         if lane not in self.runs.setdefault(owner, {}):
             self.leases[owner] = self.now + self.ttl
         self.runs[owner][lane] = "-"
+        self._count(run)
         if run.due is not None:
             due = max(run.due - self.now, 0)
             self._resume(run, lists, not replayed)
@@ -275,8 +295,7 @@ class GateModel:
             return False
         run.lost = 0 if run.blocks else run.lost
         run.blocks = False
-        self._release(run)
-        self._deliver(run, ())
+        self._go(run, ())
         return True
 
     def skip(self, group: str) -> None:
@@ -341,6 +360,10 @@ class GateModel:
                 continue
             if kind == "w" and self.now - since < self.ttl:
                 self.leases[id] = since + self.ttl
+            elif kind == "t":
+                del self.forgets[group]
+                if group not in self.marked:
+                    del self.counted[group]
             elif kind in "wv":
                 self.leases.pop(id, None) if kind == "w" else None
                 self.reclaims[id] = self.now + self.claim
@@ -382,6 +405,7 @@ class GateModel:
             for id in self.runs.pop(owner, {}).values():
                 run = self._run(id)
                 if run and run.state == "running" and run.owner == owner:
+                    self._count(run)
                     run.lost += 1
                     reclaimed += 1
                     self._resume(run, lists)
@@ -400,8 +424,7 @@ class GateModel:
             else:
                 lost.append(run)
         for run in lost:
-            self._release(run)
-            self._deliver(run, [run.queue])
+            self._go(run, [run.queue])
         return len(lost)
 
     # -- the broker --------------------------------------------------------
@@ -437,13 +460,18 @@ class GateModel:
                 due.append((run.ends, f"b {group} {run.id}", group, run.id))
         due += [(when, f"w {owner}", "", owner) for owner, when in self.leases.items()]
         due += [(when, f"v {owner}", "", owner) for owner, when in self.reclaims.items()]
+        due += [(when, f"t {group}", group, "") for group, when in self.forgets.items()]
         return due
 
     def _end(self, id: str) -> str:
         self.ended += 1
         group = self.entries.pop(id)[0]
+        self.rates.pop(id, None)
         if all(each != group for each, _ in self.entries.values()):
             self.probing.discard(group)
+            if group in self.marked:
+                self.marked.remove(group)
+                self.forgets[group] = self.now + self.counted[group][1][1]
         return group
 
     def _join(self, id: str, group: str) -> None:
@@ -462,8 +490,43 @@ class GateModel:
     def _advance(self, group: str, lists: Collection[str], delivered: bool = True) -> None:
         run = self._head(group)
         if run:
+            self._go(run, lists, delivered)
+
+    def _go(self, run: Flight, lists: Collection[str], delivered: bool = True) -> None:
+        """Release an entry, unless its group's rate holds it back."""
+        if not self._hold_back(run):
             self._release(run)
             self._deliver(run, lists, delivered)
+
+    # -- rates -------------------------------------------------------------
+
+    def _hold_back(self, run: Flight) -> bool:
+        group, rate = self.entries[run.id][0], self.rates.get(run.id)
+        if rate is None:
+            return False
+        self.marked.add(group)
+        begins, kept = self.counted.get(group, ([], (0, 0)))
+        if rate[0] > kept[0] or rate[1] > kept[1]:
+            self._keep(group, begins, (max(rate[0], kept[0]), max(rate[1], kept[1])))
+        within = sorted(ms for ms in begins if self.now - rate[1] <= ms <= self.now)
+        if len(within) < rate[0]:
+            return False
+        run.state, run.owner, run.queue = "held", "-", self.entries[run.id][1]
+        run.due = within[-rate[0]] + rate[1] + 1
+        return True
+
+    def _count(self, run: Flight) -> None:
+        """A run is over, or lost."""
+        group = self.entries[run.id][0]
+        if group in self.marked:
+            begins, kept = self.counted.get(group, ([], (0, 0)))
+            self._keep(group, [*begins, run.since], kept)
+
+    def _keep(self, group: str, begins: list[int], rate: Rate) -> None:
+        last = sorted(begins)[max(len(begins) - rate[0], 0) :]
+        self.counted[group] = ([ms for ms in last if self.now - rate[1] <= ms <= self.now], rate)
+
+    # -- steps -------------------------------------------------------------
 
     def _draw(self) -> int:
         self.drawn = max(self.drawn + 1, self.now * 1000)
@@ -491,8 +554,7 @@ class GateModel:
         if run.due is not None and run.due > self.now:
             run.state, run.owner = "held", "-"
         else:
-            self._release(run)
-            self._deliver(run, lists, delivered)
+            self._go(run, lists, delivered)
 
     def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
         run.state, run.fence, run.owner, run.since = "running", self._draw(), owner, self.now

@@ -37,13 +37,15 @@ def make_entry(
     body: str = "",
     priority: int = 0,
     bound: Bound | None = None,
+    limits: str = "",
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
     front = f'{info}, "priority": {priority}}}, '.encode()
     rest = json.dumps({"id": id, "task": "t"})[1:] + ", " + json.dumps({"body": body})[1:]
     place = gate.releaser.destination(Route("", queue, priority))
-    return Entry(id, key, place.queue, place.list_key, len(front), front + rest.encode(), delay, bound=bound)
+    message = front + rest.encode()
+    return Entry(id, key, place.queue, place.list_key, len(front), message, delay, bound=bound, limits=limits)
 
 
 def ticket_of(message: bytes) -> Ticket:
@@ -248,6 +250,11 @@ class World:
         for _ in range(0, ms, 1000):
             self.sweep()
             self.tick(1000)
+
+    def invite(self, ticket: Ticket, *queues: str) -> None:
+        """Do what a worker does when a begin's answer invites another entry of its group."""
+        keys, more, args = self.gate.advance_call(ticket, self.lists(*queues))
+        self.gate.publish(self.gate.store.run("advance", keys, more, args)[2:])
 
     # -- the broker --------------------------------------------------------
 

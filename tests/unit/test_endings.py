@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from celery_groupfifo import signals
+from celery_groupfifo.gate.gate import INVITES
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Finished
 from celery_groupfifo.worker import events
@@ -62,6 +63,8 @@ class Worker:
                 releaser=SimpleNamespace(takes=True),
                 call_name=lambda: "c",
                 finish_call=lambda finish: ("finish", ("k", [], [])),
+                invites=lambda reply: bool(reply[0] >= INVITES),
+                advance_call=lambda ticket, lists: ("k", [ticket.id], []),
                 surrender_call=lambda back, lists: ("k", [], [lost for _, lost in back]),
             ),
             lists=SimpleNamespace(beside=lambda message: [], all=lambda: []),
@@ -184,6 +187,27 @@ def test_a_begin_whose_answer_can_not_be_handled_keeps_its_group_no_longer(worke
         renewer.pass_once()
     until(lambda: not len(worker.aside))
     assert not len(worker.runs) and worker.closed == [run] and not worker.sent
+
+
+def test_the_taken_one_invites_the_next(worker: Worker) -> None:
+    taken = b'{"properties": {"delivery_tag": "gf ns:0 2 0 5 other g", "delivery_info": {'
+    worker.member.gate.finished = lambda reply: Finished(False, taken, 9, invites=True)
+    worker.member.receiver = SimpleNamespace(hand_off=lambda *_: None)
+    run = worker.add(1)
+    run.disposition = Disposition.ACK
+    worker.endings.settle(run)
+    worker.calls[0].on_answer([], worker.calls[0])
+    assert [script for script, _ in worker.sent] == ["finish", "advance"]
+    assert worker.calls[1].arguments[1] == ["other"]
+
+
+def test_so_does_one_that_begins(worker: Worker) -> None:
+    run = worker.add(1, State.RECEIVED)
+    worker.member.gate.granted = lambda ticket, reply: ticket.begun(9)
+    worker.member.endings = worker.endings
+    call = GateCall("begin", ("k", [], []), partial(worker.member.receiver._begun, run), [run])  # type: ignore[arg-type]
+    call.answer([1 + INVITES, 9])
+    assert worker.sent[0][0] == "advance"
 
 
 class Strikes(BaseException):

@@ -42,12 +42,13 @@ def test_a_misspelt_option_of_a_task_names_the_nearest(app: Celery, name: str, n
         made(app, **dict[str, Any]({name: 1}))
 
 
-def test_options_that_have_one_value_are_not_offered(app: Celery) -> None:
+def test_all_options_are_offered(app: Celery) -> None:
     with pytest.raises(InvalidOption) as caught:
         made(app, group_kye="k")
     assert str(caught.value).endswith(
-        "The options are: group_block_for, group_break_after, group_eta, group_key, group_max_depth, group_max_hold, "
-        "group_max_lost, group_on_duplicate, group_on_failure, group_on_retry, group_overflow."
+        "The options are: group_block_for, group_break_after, group_concurrency, group_eta, group_key, "
+        "group_max_depth, group_max_hold, group_max_lost, group_on_duplicate, group_on_failure, group_on_retry, "
+        "group_overflow, group_rate."
     )
 
 

@@ -103,10 +103,10 @@ def test_an_option_among_the_settings_is_told(option: str, prefix: str) -> None:
         read_settings(app.conf)
 
 
-def test_settings_that_have_one_value_are_not_offered() -> None:
+def test_all_settings_are_offered() -> None:
     with pytest.raises(InvalidSetting) as caught:
         settings_of(groupfifo_lease_tll=1)
-    assert "groupfifo_lease_ttl" in str(caught.value) and "groupfifo_concurrency" not in str(caught.value)
+    assert "groupfifo_lease_ttl" in str(caught.value) and "groupfifo_concurrency" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_settings_that_have_one_value_are_not_offered() -> None:
         ("group_max_lost", "3"),
         ("group_on_retry", "relaese"),
         ("group_on_failure", "halt"),
-        ("group_concurrency", 2),
+        *(("group_concurrency", wrong) for wrong in (0, -1, "2", 1.5, True)),
         *(("group_break_after", wrong) for wrong in ("5", 5, "5/60", "0/60s", "5/0s", "5/60s/0s", "5/60s/10", "x/60s")),
         ("group_max_hold", -1),
         ("group_max_hold", "1h"),
@@ -127,7 +127,10 @@ def test_settings_that_have_one_value_are_not_offered() -> None:
         ("group_max_depth", 0),
         ("group_max_depth", "10"),
         ("group_overflow", "wait"),
-        ("group_rate", "10/s"),
+        *(
+            ("group_rate", wrong)
+            for wrong in (10, "10", "10/", "0/s", "1001/s", "1/0.05s", "9/d", "-1/s", "1/2", "x/s")
+        ),
     ],
 )
 def test_wrong_options_of_a_task_are_quoted(option: str, value: object) -> None:

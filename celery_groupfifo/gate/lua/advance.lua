@@ -1,7 +1,7 @@
 -- Made of lua/advance.lua by `make scripts`: change that file, not this one.
 --
--- advance: let due ETAs join the lines of their groups, end blocks, and continue walks over empty places; many in one
--- call.
+-- advance: let due ETAs join the lines of their groups, end blocks and limits, and continue walks over empty places;
+-- many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -27,6 +27,7 @@ local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
+local K_HOLDS = 1e14
 local K_REST = 3e14
 local K_CROWDS = 4e14
 -- Returns the record of an entry under way; nothing when it is not.
@@ -37,6 +38,9 @@ local function record_of(g, id)
   end
   return found
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
@@ -46,20 +50,111 @@ local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
 end
+local function digits(value)
+  return string.format('%.0f', value)
+end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
   return entry, corrupt
+end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_22, counted_begins_23, counted_begins_24
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
 end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
@@ -70,9 +165,6 @@ local function named_lists(key, arg, count)
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
   return lists
-end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
 end
 local steps = 100 -- empty places that one call may walk over
 -- Returns the number of a group's entries.
@@ -89,7 +181,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_20
+  local room_in_30
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -99,9 +191,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_20 = room
+    room_in_30 = room
   end
-  local room = room_in_20
+  local room = room_in_30
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -117,6 +209,7 @@ local function take_room(crowd, lists, queue, member)
   end
   return found
 end
+local REDELIVERED = '"redelivered": true, '
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
@@ -127,7 +220,7 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_15
+  local open_group_18
   do -- open_group(group)
     local read_group_7
     do -- read_group(group)
@@ -171,12 +264,7 @@ while done < many and steps > 0 and bytes < BYTES do
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_4
-                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                  local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_4 = string.format('%.0f', value)
-                end
-                local number = digits_4
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -259,12 +347,7 @@ while done < many and steps > 0 and bytes < BYTES do
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_4
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_4 = string.format('%.0f', value)
-              end
-              local number = digits_4
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -374,24 +457,24 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_15 = g
+    open_group_18 = g
   end
-  local g = open_group_15
+  local g = open_group_18
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     do -- heads_again(lists, g, out)
       for _, r in ipairs(g) do
         do -- ask_again(lists, r, out)
           local entry = read_entry(r.id)
           if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_17
+            local compose_27
             do -- compose(r.id, entry, r.release, r.lost)
               local id, drawn, lost = r.id, r.release, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_17
+            local message = compose_27
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -404,7 +487,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_22
+      local withdraw_32
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -440,21 +523,16 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_22 = text or ''
+        withdraw_32 = text or ''
       end
-      local text = withdraw_22
+      local text = withdraw_32
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_4
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_4 = string.format('%.0f', value)
-            end
-            local number = digits_4
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -529,6 +607,307 @@ while done < many and steps > 0 and bytes < BYTES do
           end
         end
       end
+    elseif kind == 'l' and has_flag(g, 'l') then
+      do -- clear_flag(group, g, 'l')
+        local letter = 'l'
+        redis_call('HDEL', K_flags, letter .. ' ' .. group)
+        do -- drop_mark(g, letter)
+          g.flags = string.gsub(g.flags, letter, '', 1)
+          g.flags = g.flags == '' and '-' or g.flags
+        end
+      end
+      do -- look_again(lists, group, g, out)
+        for at = #g, 1, -1 do
+          local r = g[at]
+          if r.state == 'h' and r.stop == 'l' then
+            redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
+            r.due, r.stop = '-', '-'
+            do -- resume(lists, group, g, r, out)
+              local again = nil
+              do -- free_group(group)
+                redis_call('HDEL', K_groups, group)
+              end
+              if again and r.due == '-' then
+                do -- mark_redelivered(r.id)
+                  local id = r.id
+                  local e = read_entry(id)
+                  if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+                    redis_call('HSET', K_entries, id, table.concat({
+                      e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
+                      REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+                    }))
+                  end
+                end
+              end
+              local stopped = r.stop == 'p' or r.stop == 'b'
+              if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+                r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
+                do -- write_group(group, g)
+                  local other, other_g = nil, nil
+                  local state_text_1
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_1 = text
+                  end
+                  local text = state_text_1
+                  if other then
+                    local state_text_2
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_2 = text
+                    end
+                    local other_text = state_text_2
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                if not stopped then
+                  redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
+                end
+              else
+                local entry, corrupt = read_entry(r.id)
+                if entry then
+                  do -- release(lists, group, g, r, entry, out)
+                    if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+                      do -- write_group(group, g)
+                        local other, other_g = nil, nil
+                        local state_text_1
+                        do -- state_text(g)
+                          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                          for at = 1, #g do
+                            local r = g[at]
+                            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                          end
+                          state_text_1 = text
+                        end
+                        local text = state_text_1
+                        if other then
+                          local state_text_2
+                          do -- state_text(other_g)
+                            local g = other_g
+                            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                            for at = 1, #g do
+                              local r = g[at]
+                              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                            end
+                            state_text_2 = text
+                          end
+                          local other_text = state_text_2
+                          redis_call('HSET', K_groups, group, text, other, other_text)
+                        else
+                          redis_call('HSET', K_groups, group, text)
+                        end
+                      end
+                    else
+                      do -- send_out(lists, group, g, r, entry, out)
+                        local drawn, other, other_g = nil, nil, nil
+                        local queue = entry.queue
+                        if not drawn then
+                          local draw_number_5
+                          do -- draw_number()
+                            local drawn = K_us_text
+                            local last = redis_call('SET', K_fence, drawn, 'GET')
+                            if last and last >= drawn then -- both have 16 digits
+                              drawn = string.format('%.0f', last + 1)
+                              redis_call('SET', K_fence, drawn)
+                            end
+                            draw_number_5 = drawn
+                          end
+                          drawn = draw_number_5
+                        end
+                        r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                        r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                        do -- write_group(group, g, other, other_g)
+                          local state_text_1
+                          do -- state_text(g)
+                            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                            for at = 1, #g do
+                              local r = g[at]
+                              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                            end
+                            state_text_1 = text
+                          end
+                          local text = state_text_1
+                          if other then
+                            local state_text_2
+                            do -- state_text(other_g)
+                              local g = other_g
+                              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                              for at = 1, #g do
+                                local r = g[at]
+                                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                              end
+                              state_text_2 = text
+                            end
+                            local other_text = state_text_2
+                            redis_call('HSET', K_groups, group, text, other, other_text)
+                          else
+                            redis_call('HSET', K_groups, group, text)
+                          end
+                        end
+                        local compose_26
+                        do -- compose(r.id, entry, drawn, r.lost)
+                          local id, lost = r.id, r.lost
+                          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                          local cut = entry.at + entry.cut
+                          compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                            .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                        end
+                        local message = compose_26
+                        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                        local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                          or redis.pcall('RPUSH', lists[queue], message))
+                        if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                          error(pushed.err)
+                        elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                          out[#out + 1] = queue
+                          out[#out + 1] = message
+                        end
+                      end
+                    end
+                  end
+                else
+                  do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+                    local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+                    do -- write_letter(id, group, why, text or '')
+                      local name, text = id, text or ''
+                      local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                      local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                      redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                        'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                      if #text > FRONT then
+                        redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                      end
+                      do -- append('n ', '', number)
+                        local kind, of = 'n ', ''
+                        local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                        do -- link(kind, of, newest, number)
+                          local older, newer = newest, number
+                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                          local before, after = 'oldest' .. of, 'newest' .. of
+                          local following, preceding = newer, older
+                          if rows[1] then
+                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                          end
+                          if rows[2] then
+                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                          end
+                          redis_call('HSET', K_dead, before, following, after, preceding)
+                        end
+                        do -- link(kind, of, number, '0')
+                          local older, newer = number, '0'
+                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                          local before, after = 'oldest' .. of, 'newest' .. of
+                          local following, preceding = newer, older
+                          if rows[1] then
+                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                          end
+                          if rows[2] then
+                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                          end
+                          redis_call('HSET', K_dead, before, following, after, preceding)
+                        end
+                        redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                      end
+                      do -- append('g ', ' ' .. group, number)
+                        local kind, of = 'g ', ' ' .. group
+                        local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                        do -- link(kind, of, newest, number)
+                          local older, newer = newest, number
+                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                          local before, after = 'oldest' .. of, 'newest' .. of
+                          local following, preceding = newer, older
+                          if rows[1] then
+                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                          end
+                          if rows[2] then
+                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                          end
+                          redis_call('HSET', K_dead, before, following, after, preceding)
+                        end
+                        do -- link(kind, of, number, '0')
+                          local older, newer = number, '0'
+                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                          local before, after = 'oldest' .. of, 'newest' .. of
+                          local following, preceding = newer, older
+                          if rows[1] then
+                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                          end
+                          if rows[2] then
+                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                          end
+                          redis_call('HSET', K_dead, before, following, after, preceding)
+                        end
+                        redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                      end
+                      redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                    end
+                    if redis_call('HDEL', K_entries, id) == 1 then
+                      redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                    end
+                  end
+                  do -- remove_record(g, r.id)
+                    local id = r.id
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(group, g)
+                    local other, other_g = nil, nil
+                    local state_text_1
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_1 = text
+                    end
+                    local text = state_text_1
+                    if other then
+                      local state_text_2
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_2 = text
+                      end
+                      local other_text = state_text_2
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+                end
+              end
+            end
+          end
+        end
+      end
     elseif kind == 'e' then
       entry, corrupt = read_entry(id)
       do -- add_to(g, 'aside', -1)
@@ -544,12 +923,7 @@ while done < many and steps > 0 and bytes < BYTES do
         do -- write_letter(id, group, why, text or '')
           local name, text = id, text or ''
           local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-          local digits_4
-          do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-            local value = math.max(newest + 1, tonumber(K_us_text))
-            digits_4 = string.format('%.0f', value)
-          end
-          local number = digits_4
+          local number = digits(math.max(newest + 1, tonumber(K_us_text)))
           redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
             'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
           if #text > FRONT then
@@ -629,25 +1003,38 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_18, take_head_19
+        local take_head_28, take_head_29
         do -- take_head(line, group, g)
           local head, entry, corrupt
-          local is_free = #g == 0 and not has_flag(g, 'p')
+          local others = #g
+          local has_room_25
+          do -- has_room(g)
+            local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+            for at = 1, room and #g or 0 do
+              room = room and g[at].state ~= 'w' and g[at].stop == '-'
+            end
+            has_room_25 = room
+          end
+          local is_free = has_room_25
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
             entry, corrupt = read_entry(id)
             if entry and entry.us == string.sub(item, 1, 16) then
-              local new_record_3
-              do -- new_record(id, entry.queue)
-                local queue = entry.queue
-                new_record_3 = {
-                  state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-                  call = '-', queue = queue,
-                }
+              if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+                redis_call('LPUSH', line, item)
+              else
+                local new_record_3
+                do -- new_record(id, entry.queue)
+                  local queue = entry.queue
+                  new_record_3 = {
+                    state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                    call = '-', queue = queue,
+                  }
+                end
+                head = new_record_3
+                g[others + 1] = head
               end
-              head = new_record_3
-              g[1] = head
               break
             elseif corrupt then
               do -- set_aside(id, group, 'corrupt', corrupt)
@@ -655,12 +1042,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 do -- write_letter(id, group, why, text or '')
                   local name, text = id, text or ''
                   local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                  local digits_4
-                  do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                    local value = math.max(newest + 1, tonumber(K_us_text))
-                    digits_4 = string.format('%.0f', value)
-                  end
-                  local number = digits_4
+                  local number = digits(math.max(newest + 1, tonumber(K_us_text)))
                   redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                     'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                   if #text > FRONT then
@@ -746,77 +1128,114 @@ while done < many and steps > 0 and bytes < BYTES do
           if is_free and steps == 0 and not head then
             redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
           end
-          g.ended = is_free and not item and steps > 0 and g.aside == '0'
+          g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
           g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-          take_head_18, take_head_19 = head, entry
+          take_head_28, take_head_29 = head, entry
         end
-        local head, entry = take_head_18, take_head_19
+        local head, entry = take_head_28, take_head_29
         if head then
           do -- release(lists, group, g, head, entry, out)
-            local r, drawn, other, other_g = head, nil, nil, nil
-            local queue = entry.queue
-            if not drawn then
-              local draw_number_5
-              do -- draw_number()
-                local drawn = K_us_text
-                local last = redis_call('SET', K_fence, drawn, 'GET')
-                if last and last >= drawn then -- both have 16 digits
-                  drawn = string.format('%.0f', last + 1)
-                  redis_call('SET', K_fence, drawn)
-                end
-                draw_number_5 = drawn
-              end
-              drawn = draw_number_5
-            end
-            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-            do -- write_group(group, g, other, other_g)
-              local state_text_1
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_1 = text
-              end
-              local text = state_text_1
-              if other then
-                local state_text_2
-                do -- state_text(other_g)
-                  local g = other_g
+            local r = head
+            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_1
+                do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_2 = text
+                  state_text_1 = text
                 end
-                local other_text = state_text_2
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
+                local text = state_text_1
+                if other then
+                  local state_text_2
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_2 = text
+                  end
+                  local other_text = state_text_2
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
               end
-            end
-            local compose_16
-            do -- compose(r.id, entry, drawn, r.lost)
-              local id, lost = r.id, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_16
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-              or redis.pcall('RPUSH', lists[queue], message))
-            if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-              error(pushed.err)
-            elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-              out[#out + 1] = queue
-              out[#out + 1] = message
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_5
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_5 = drawn
+                  end
+                  drawn = draw_number_5
+                end
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
+                  local state_text_1
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_1 = text
+                  end
+                  local text = state_text_1
+                  if other then
+                    local state_text_2
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_2 = text
+                    end
+                    local other_text = state_text_2
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                local compose_26
+                do -- compose(r.id, entry, drawn, r.lost)
+                  local id, lost = r.id, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_26
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
+                end
+              end
             end
           end
         else
@@ -831,8 +1250,23 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and (g.flags == '-' or g.flags == 'o') then
+            if g.ended and not string.find(g.flags, '[^ons-]') then
               redis_call('HDEL', K_groups, group)
+              if has_flag(g, 's') then
+                do -- forget_begins(group)
+                  local counted_begins_19, counted_begins_20, counted_begins_21
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                  redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+                end
+              end
             else
               do -- write_group(group, g)
                 local other, other_g = nil, nil
@@ -905,10 +1339,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_21
+local next_sweep_31
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_21 = pause
+  next_sweep_31 = pause
 end
-local pause = next_sweep_21
+local pause = next_sweep_31
 return { done, steps > 0 and pause or 0, unpack(out) }

@@ -12,7 +12,8 @@
 -- ARGV[7] lane    (number)  of the worker; no other run is in it
 -- ARGV[8] call    (text)    this call's own name
 -- ARGV[9] ttl     (ms)      of the worker's lease
--- Returns {1, fence} begun, by this call, now or before · {0} the ticket is stale
+-- Returns {1, fence} begun, by this call, now or before · {5, fence} the same, and advance may let another entry of the
+--         group go on beside it · {0} the ticket is stale
 -- Complexity O(log due)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -45,6 +46,17 @@ end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+-- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
+local function invite(group, g)
+  if g and has_flag(g, 'n') then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    return 4
+  end
+  return 0
+end
 
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
 local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -91,10 +103,13 @@ do -- open_group(group)
         local read_entry_7, read_entry_8
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
@@ -381,10 +396,10 @@ if fence then
       redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
     end
   end
-  return { 1, fence }
+  return { 1 + invite(group, g), fence }
 end
 local r = record_of(g, id)
 if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call == call then
-  return { 1, r.fence }
+  return { 1 + invite(group, g), r.fence }
 end
 return { 0 }

@@ -12,6 +12,7 @@
 -- ARGV[7] message    (bytes)
 -- ARGV[8] number     (count)   of this producer's calls, from 1
 -- ARGV[9] keep       (ms)      how long the producer's number is remembered
+-- ARGV[10] limits    (text)    of the new call, see lib/limits.lua; absent: none
 -- Returns {1} done, now or before · {0} unknown · {-1} it is under way, or in another group
 -- Complexity O(1)
 local redis_call = redis.call
@@ -82,10 +83,13 @@ local function open_group(group)
         local read_entry_6, read_entry_7
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
@@ -324,10 +328,13 @@ end
 local read_entry_8
 do -- read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -344,5 +351,5 @@ if not entry or entry.group ~= group or record_of(open_group(group), id) then
   end
   return { entry and -1 or 0 }
 end
-redis_call('HSET', K_entries, id, table.concat({ entry.us, group, queue, cut }, ' ') .. '\n' .. message)
+redis_call('HSET', K_entries, id, table.concat({ entry.us, group, queue, cut, ARGV[10] }, ' ') .. '\n' .. message)
 return { 1 }

@@ -33,6 +33,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -67,16 +68,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_8
+  local read_group_7
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_6
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_6 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_6
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -95,27 +96,30 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_7 = g
   end
-  local g = read_group_8
+  local g = read_group_7
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_8, read_entry_9
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_8, read_entry_9 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_8, read_entry_9
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -283,7 +287,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -291,11 +295,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_3 = text
         end
-        local text = state_text_4
+        local text = state_text_3
         if other then
-          local state_text_5
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -304,9 +308,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_4 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -316,6 +320,91 @@ local function open_group(group)
     end
   end
   return g
+end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_22, counted_begins_23, counted_begins_24
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
 end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
@@ -345,20 +434,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_23
+local running_32
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_23 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_32 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_23
+local r = running_32
 if not r then
-  local lane_words_19, lane_words_20, lane_words_21, lane_words_22
+  local lane_words_28, lane_words_29, lane_words_30, lane_words_31
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_19, lane_words_20, lane_words_21, lane_words_22 = call, group, id, due
+    lane_words_28, lane_words_29, lane_words_30, lane_words_31 = call, group, id, due
   end
-  local before, _, _, at = lane_words_19, lane_words_20, lane_words_21, lane_words_22
+  local before, _, _, at = lane_words_28, lane_words_29, lane_words_30, lane_words_31
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -366,30 +455,33 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_16
+        local read_entry_15
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
-          read_entry_16 = entry
+          read_entry_15 = entry
         end
-        local entry = read_entry_16
+        local entry = read_entry_15
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_18
+          local compose_27
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_18
+          local message = compose_27
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -402,6 +494,31 @@ end
 do -- free_group(group)
   redis_call('HDEL', K_groups, group)
 end
+do -- note_begin(group, g, r)
+  if has_flag(g, 's') and r.state == 'r' then
+    local counted_begins_16, counted_begins_17, counted_begins_18
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_16, counted_begins_17, counted_begins_18
+    begins[#begins + 1] = tonumber(r.since)
+    do -- keep_begins(group, begins, starts, window)
+      table.sort(begins)
+      local text = digits(starts) .. ' ' .. digits(window)
+      for at = math.max(#begins - starts + 1, 1), #begins do
+        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+          text = text .. ' ' .. digits(begins[at])
+        end
+      end
+      redis_call('HSET', K_begins, 's ' .. group, text)
+    end
+  end
+end
 local code, due = 1, -1
 if r.due ~= '-' then -- its continuation is stored: that is the end of a run, not of the task
   due = math.max(tonumber(r.due) - now_ms(), 0)
@@ -413,32 +530,36 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if again and r.due == '-' then
       do -- mark_redelivered(r.id)
         local id = r.id
-        local read_entry_11
+        local read_entry_10
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
-          read_entry_11 = entry
+          read_entry_10 = entry
         end
-        local e = read_entry_11
+        local e = read_entry_10
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
-            e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+            e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
             REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
           }))
         end
       end
     end
-    if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+    local stopped = r.stop == 'p' or r.stop == 'b'
+    if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -446,11 +567,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_3 = text
         end
-        local text = state_text_4
+        local text = state_text_3
         if other then
-          local state_text_5
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -459,98 +580,137 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_4 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
         end
       end
-      if r.stop == '-' then
+      if not stopped then
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_12, read_entry_13
+      local read_entry_11, read_entry_12
       do -- read_entry(r.id)
         local id = r.id
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
         local entry, corrupt
         if group then
-          entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+          entry = {
+            us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+            at = at,
+          }
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_11, read_entry_12 = entry, corrupt
       end
-      local entry, corrupt = read_entry_12, read_entry_13
+      local entry, corrupt = read_entry_11, read_entry_12
       if entry then
         do -- release(lists, group, g, r, entry, out)
-          local drawn, other, other_g = nil, nil, nil
-          local queue = entry.queue
-          if not drawn then
-            local draw_number_3
-            do -- draw_number()
-              local drawn = K_us_text
-              local last = redis_call('SET', K_fence, drawn, 'GET')
-              if last and last >= drawn then -- both have 16 digits
-                drawn = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, drawn)
-              end
-              draw_number_3 = drawn
-            end
-            drawn = draw_number_3
-          end
-          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-          do -- write_group(group, g, other, other_g)
-            local state_text_4
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_4 = text
-            end
-            local text = state_text_4
-            if other then
-              local state_text_5
-              do -- state_text(other_g)
-                local g = other_g
+          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_3
+              do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
                   local r = g[at]
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_3 = text
               end
-              local other_text = state_text_5
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
+              local text = state_text_3
+              if other then
+                local state_text_4
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local other_text = state_text_4
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
             end
-          end
-          local compose_17
-          do -- compose(r.id, entry, drawn, r.lost)
-            local id, lost = r.id, r.lost
-            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-            local cut = entry.at + entry.cut
-            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-          end
-          local message = compose_17
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-            or redis.pcall('RPUSH', lists[queue], message))
-          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-            error(pushed.err)
-          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-            out[#out + 1] = queue
-            out[#out + 1] = message
+          else
+            do -- send_out(lists, group, g, r, entry, out)
+              local drawn, other, other_g = nil, nil, nil
+              local queue = entry.queue
+              if not drawn then
+                local draw_number_2
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_2 = drawn
+                end
+                drawn = draw_number_2
+              end
+              r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+              r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+              do -- write_group(group, g, other, other_g)
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              local compose_26
+              do -- compose(r.id, entry, drawn, r.lost)
+                local id, lost = r.id, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_26
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
           end
         end
       else
@@ -643,7 +803,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         end
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_4
+          local state_text_3
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -651,11 +811,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_3 = text
           end
-          local text = state_text_4
+          local text = state_text_3
           if other then
-            local state_text_5
+            local state_text_4
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -664,9 +824,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_4 = text
             end
-            local other_text = state_text_5
+            local other_text = state_text_4
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -677,7 +837,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_26
+  local opens_35
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -698,9 +858,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_26 = broken
+    opens_35 = broken
   end
-  local broken = opens_26
+  local broken = opens_35
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -735,7 +895,7 @@ else
       end
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -743,11 +903,11 @@ else
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_3 = text
         end
-        local text = state_text_4
+        local text = state_text_3
         if other then
-          local state_text_5
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -756,9 +916,9 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_4 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -860,38 +1020,54 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_24, take_head_25
+      local take_head_33, take_head_34
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
-        local is_free = #g == 0 and not has_flag(g, 'p')
+        local others = #g
+        local has_room_25
+        do -- has_room(g)
+          local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+          for at = 1, room and #g or 0 do
+            room = room and g[at].state ~= 'w' and g[at].stop == '-'
+          end
+          has_room_25 = room
+        end
+        local is_free = has_room_25
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_14, read_entry_15
+          local read_entry_13, read_entry_14
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
             local entry, corrupt
             if group then
-              entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
             elseif text then
               corrupt = text
             end
-            read_entry_14, read_entry_15 = entry, corrupt
+            read_entry_13, read_entry_14 = entry, corrupt
           end
-          entry, corrupt = read_entry_14, read_entry_15
+          entry, corrupt = read_entry_13, read_entry_14
           if entry and entry.us == string.sub(item, 1, 16) then
-            local new_record_6
-            do -- new_record(id, entry.queue)
-              local queue = entry.queue
-              new_record_6 = {
-                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-                call = '-', queue = queue,
-              }
+            if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+              redis_call('LPUSH', line, item)
+            else
+              local new_record_5
+              do -- new_record(id, entry.queue)
+                local queue = entry.queue
+                new_record_5 = {
+                  state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                  call = '-', queue = queue,
+                }
+              end
+              head = new_record_5
+              g[others + 1] = head
             end
-            head = new_record_6
-            g[1] = head
             break
           elseif corrupt then
             do -- set_aside(id, group, 'corrupt', corrupt)
@@ -985,77 +1161,114 @@ else
         if is_free and steps == 0 and not head then
           redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
         end
-        g.ended = is_free and not item and steps > 0 and g.aside == '0'
+        g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_24, take_head_25 = head, entry
+        take_head_33, take_head_34 = head, entry
       end
-      local head, entry = take_head_24, take_head_25
+      local head, entry = take_head_33, take_head_34
       if head then
         do -- release(lists, group, g, head, entry, out)
-          local r, drawn, other, other_g = head, nil, nil, nil
-          local queue = entry.queue
-          if not drawn then
-            local draw_number_3
-            do -- draw_number()
-              local drawn = K_us_text
-              local last = redis_call('SET', K_fence, drawn, 'GET')
-              if last and last >= drawn then -- both have 16 digits
-                drawn = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, drawn)
-              end
-              draw_number_3 = drawn
-            end
-            drawn = draw_number_3
-          end
-          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-          do -- write_group(group, g, other, other_g)
-            local state_text_4
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_4 = text
-            end
-            local text = state_text_4
-            if other then
-              local state_text_5
-              do -- state_text(other_g)
-                local g = other_g
+          local r = head
+          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_3
+              do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
                   local r = g[at]
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_3 = text
               end
-              local other_text = state_text_5
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
+              local text = state_text_3
+              if other then
+                local state_text_4
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local other_text = state_text_4
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
             end
-          end
-          local compose_17
-          do -- compose(r.id, entry, drawn, r.lost)
-            local id, lost = r.id, r.lost
-            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-            local cut = entry.at + entry.cut
-            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-          end
-          local message = compose_17
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-            or redis.pcall('RPUSH', lists[queue], message))
-          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-            error(pushed.err)
-          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-            out[#out + 1] = queue
-            out[#out + 1] = message
+          else
+            do -- send_out(lists, group, g, r, entry, out)
+              local drawn, other, other_g = nil, nil, nil
+              local queue = entry.queue
+              if not drawn then
+                local draw_number_2
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_2 = drawn
+                end
+                drawn = draw_number_2
+              end
+              r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+              r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+              do -- write_group(group, g, other, other_g)
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              local compose_26
+              do -- compose(r.id, entry, drawn, r.lost)
+                local id, lost = r.id, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_26
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
           end
         end
       else
@@ -1070,12 +1283,27 @@ else
               end
             end
           end
-          if g.ended and (g.flags == '-' or g.flags == 'o') then
+          if g.ended and not string.find(g.flags, '[^ons-]') then
             redis_call('HDEL', K_groups, group)
+            if has_flag(g, 's') then
+              do -- forget_begins(group)
+                local counted_begins_19, counted_begins_20, counted_begins_21
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+              end
+            end
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_3
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1083,11 +1311,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_3 = text
               end
-              local text = state_text_4
+              local text = state_text_3
               if other then
-                local state_text_5
+                local state_text_4
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1096,9 +1324,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_4 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_4
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1108,11 +1336,15 @@ else
         end
       end
     end
+    local head = g[#g]
+    if head and head.stop == 'l' then
+      code, due = 3, tonumber(head.due) - now_ms()
+    end
   end
 end
 redis_call('HINCRBY', K_stats, 'runs_failed', 1)
-do -- keep_lane(runs, lane, call .. ' - - ' .. (due >= 0 and digits(now_ms() + due) or '-'), owner, ttl)
-  local said = call .. ' - - ' .. (due >= 0 and digits(now_ms() + due) or '-')
+do -- keep_lane(runs, lane, call .. ' - - ' .. (code ~= 3 and due >= 0 and digits(now_ms() + due) or '-'), owner, ttl)
+  local said = call .. ' - - ' .. (code ~= 3 and due >= 0 and digits(now_ms() + due) or '-')
   if redis_call('HSET', runs, lane, said) == 1 then
     redis_call('PERSIST', runs)
     redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)

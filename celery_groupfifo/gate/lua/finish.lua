@@ -23,8 +23,10 @@
 -- ARGV[15-] queues     (text)  their names
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
--- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done; the message
---         taken and its run's fence, or '' and 0; ms until the continuation is due, or -1; to publish
+-- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
+--         the group's next head is held · 4 more: advance may let another entry go on beside the one that was taken;
+--         the message taken and its run's fence, or '' and 0; ms until the continuation is due, with code 3 that head,
+--         or -1; to publish
 -- Complexity O(log on_the_way)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -50,16 +52,8 @@ local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
 end
--- Returns the record of an entry under way; nothing when it is not.
-local function record_of(g, id)
-  local found
-  for at = 1, #g do
-    found = g[at].id == id and g[at] or found
-  end
-  return found
-end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
+local function digits(value)
+  return string.format('%.0f', value)
 end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
@@ -92,14 +86,25 @@ local function read_group(group)
   end
   return g
 end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -118,12 +123,7 @@ local function open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_1
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_1 = string.format('%.0f', value)
-              end
-              local number = digits_1
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -206,12 +206,7 @@ local function open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
-            end
-            local number = digits_1
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -289,7 +284,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -297,11 +292,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_5 = text
         end
-        local text = state_text_7
+        local text = state_text_5
         if other then
-          local state_text_8
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -310,9 +305,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_6 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -324,7 +319,7 @@ local function open_group(group)
   return g
 end
 local function open_ordinary(group, state, id, drawn, fence, lost)
-  local read_ordinary_11
+  local read_ordinary_8
   do -- read_ordinary(group, state, id, drawn, fence, lost)
     local state, id, drawn, fence, lost = state, id, drawn, fence, lost
     local text = not groups[group] and group_text(group)
@@ -337,9 +332,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       }
       groups[group] = { r, flags = '-', aside = '0', empty = '0', text = text }
     end
-    read_ordinary_11 = groups[group] or read_group(group)
+    read_ordinary_8 = groups[group] or read_group(group)
   end
-  local g = read_ordinary_11
+  local g = read_ordinary_8
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -351,12 +346,7 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_1
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_1 = string.format('%.0f', value)
-              end
-              local number = digits_1
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -439,12 +429,7 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
-            end
-            local number = digits_1
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -522,7 +507,7 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -530,11 +515,11 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_5 = text
         end
-        local text = state_text_7
+        local text = state_text_5
         if other then
-          local state_text_8
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -543,9 +528,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_6 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -556,6 +541,94 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
   end
   return g
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_19, counted_begins_20, counted_begins_21
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -564,51 +637,59 @@ local function compose(id, entry, drawn, lost)
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
+local STALE = 20 -- stale tickets that one call may drop
+local OWN = true
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
 -- Returns the number of a group's entries.
 local function depth_of(line, g)
   return redis_call('LLEN', line) - g.empty + g.aside + #g
 end
-local STALE = 20 -- stale tickets that one call may drop
-local OWN = true
+-- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
+local function invite(group, g)
+  if g and has_flag(g, 'n') then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    return 4
+  end
+  return 0
+end
 
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_21
+local named_lists_24
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_21 = lists
+  named_lists_24 = lists
 end
-local lists = named_lists_21
+local lists = named_lists_24
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_27
+local running_30
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_27 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_30 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_27
+local r = running_30
 if not r then
-  local lane_words_22, lane_words_23, lane_words_24, lane_words_25
+  local lane_words_25, lane_words_26, lane_words_27, lane_words_28
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_22, lane_words_23, lane_words_24, lane_words_25 = call, group, id, due
+    lane_words_25, lane_words_26, lane_words_27, lane_words_28 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_22, lane_words_23, lane_words_24, lane_words_25
+  local before, of, taken, at = lane_words_25, lane_words_26, lane_words_27, lane_words_28
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_35, taken_again_36
+  local taken_again_36, taken_again_37
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -616,9 +697,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_35, taken_again_36 = message, begun
+    taken_again_36, taken_again_37 = message, begun
   end
-  local message, begun = taken_again_35, taken_again_36
+  local message, begun = taken_again_36, taken_again_37
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -634,120 +715,307 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local due, due_text, taken, message, begun, of, other, head, entry = -1, '-', nil, nil, nil, nil, nil, nil, nil
-if r.due ~= '-' or ARGV[after] then
-  local take_continuation_37
-  do -- take_continuation(group, r, after)
-    local arg = after
-    do -- free_group(group)
-      redis_call('HDEL', K_groups, group)
-    end
-    redis_call('HINCRBY', K_stats, 'runs_continued', 1)
-    if ARGV[arg] then
-      do -- store_continuation(group, r, ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3])
-        local queue, cut, message, delay = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
-        local parked = string.match(redis_call('HGET', K_entries, r.id) or '', '^%d+') or K_us_text
-        redis_call('HSET', K_entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
-        local digits_2
-        do -- digits(now_ms() + delay)
-          local value = now_ms() + delay
-          digits_2 = string.format('%.0f', value)
-        end
-        r.due = digits_2
+local end_run_41, end_run_42, end_run_43, end_run_44
+do -- end_run(lists, line, group, g, r, after, out)
+  local arg = after
+  local due, head, entry, held = -1, nil, nil, nil
+  if r.due ~= '-' or ARGV[arg] then
+    local take_continuation_40
+    do -- take_continuation(group, r, arg)
+      do -- free_group(group)
+        redis_call('HDEL', K_groups, group)
       end
-      redis_call('HINCRBY', K_stats, 'tasks_held', 1)
-    end
-    take_continuation_37 = math.max(tonumber(r.due) - now_ms(), 0)
-  end
-  due = take_continuation_37
-  local digits_3
-  do -- digits(now_ms() + due)
-    local value = now_ms() + due
-    digits_3 = string.format('%.0f', value)
-  end
-  due_text = digits_3
-else
-  -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
-  redis_call('HDEL', K_entries, id)
-  redis_call('HINCRBY', K_stats, 'tasks_finished', 1)
-end
-if due >= 0 and not ARGV[after + 4] then
-  do -- resume(lists, group, g, r, out)
-    local again = nil
-    do -- free_group(group)
-      redis_call('HDEL', K_groups, group)
-    end
-    if again and r.due == '-' then
-      do -- mark_redelivered(r.id)
-        local id = r.id
-        local e = read_entry(id)
-        if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
-          redis_call('HSET', K_entries, id, table.concat({
-            e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
-            REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
-          }))
+      redis_call('HINCRBY', K_stats, 'runs_continued', 1)
+      if ARGV[arg] then
+        do -- store_continuation(group, r, ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3])
+          local queue, cut, message, delay = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
+          local text = redis_call('HGET', K_entries, r.id) or ''
+          local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+          local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
+          redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
+          r.due = digits(now_ms() + delay)
         end
+        redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
+      take_continuation_40 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
-      r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
-      do -- write_group(group, g)
-        local other, other_g = nil, nil
-        local state_text_7
-        do -- state_text(g)
-          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-          for at = 1, #g do
-            local r = g[at]
-            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+    due = take_continuation_40
+  else
+    -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
+    redis_call('HDEL', K_entries, r.id)
+    redis_call('HINCRBY', K_stats, 'tasks_finished', 1)
+  end
+  if g.flags ~= '-' then
+    do -- note_begin(group, g, r)
+      if has_flag(g, 's') and r.state == 'r' then
+        local counted_begins_13, counted_begins_14, counted_begins_15
+        do -- counted_begins(group)
+          local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+          local begins = {}
+          for ms in string.gmatch(times or '', '%d+') do
+            begins[#begins + 1] = tonumber(ms)
           end
-          state_text_7 = text
+          counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local text = state_text_7
-        if other then
-          local state_text_8
-          do -- state_text(other_g)
-            local g = other_g
+        local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+        begins[#begins + 1] = tonumber(r.since)
+        do -- keep_begins(group, begins, starts, window)
+          table.sort(begins)
+          local text = digits(starts) .. ' ' .. digits(window)
+          for at = math.max(#begins - starts + 1, 1), #begins do
+            if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+              text = text .. ' ' .. digits(begins[at])
+            end
+          end
+          redis_call('HSET', K_begins, 's ' .. group, text)
+        end
+      end
+    end
+  end
+  if due >= 0 and not ARGV[arg + 4] then
+    do -- resume(lists, group, g, r, out)
+      local again = nil
+      do -- free_group(group)
+        redis_call('HDEL', K_groups, group)
+      end
+      if again and r.due == '-' then
+        do -- mark_redelivered(r.id)
+          local id = r.id
+          local e = read_entry(id)
+          if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+            redis_call('HSET', K_entries, id, table.concat({
+              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
+              REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+            }))
+          end
+        end
+      end
+      local stopped = r.stop == 'p' or r.stop == 'b'
+      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+        r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_5
+          do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_5 = text
           end
-          local other_text = state_text_8
-          redis_call('HSET', K_groups, group, text, other, other_text)
-        else
-          redis_call('HSET', K_groups, group, text)
-        end
-      end
-      if r.stop == '-' then
-        redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
-      end
-    else
-      local entry, corrupt = read_entry(r.id)
-      if entry then
-        do -- release(lists, group, g, r, entry, out)
-          local drawn, other, other_g = nil, nil, nil
-          local queue = entry.queue
-          if not drawn then
-            local draw_number_4
-            do -- draw_number()
-              local drawn = K_us_text
-              local last = redis_call('SET', K_fence, drawn, 'GET')
-              if last and last >= drawn then -- both have 16 digits
-                drawn = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, drawn)
+          local text = state_text_5
+          if other then
+            local state_text_6
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              draw_number_4 = drawn
+              state_text_6 = text
             end
-            drawn = draw_number_4
+            local other_text = state_text_6
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
           end
-          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-          do -- write_group(group, g, other, other_g)
-            local state_text_7
+        end
+        if not stopped then
+          redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
+        end
+      else
+        local entry, corrupt = read_entry(r.id)
+        if entry then
+          do -- release(lists, group, g, r, entry, out)
+            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_5
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_5 = text
+                end
+                local text = state_text_5
+                if other then
+                  local state_text_6
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local other_text = state_text_6
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_2
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_2 = drawn
+                  end
+                  drawn = draw_number_2
+                end
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                local message = compose(r.id, entry, drawn, r.lost)
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
+                end
+              end
+            end
+          end
+        else
+          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          do -- remove_record(g, r.id)
+            local id = r.id
+            for at = #g, 1, -1 do
+              if g[at].id == id then
+                table.remove(g, at)
+              end
+            end
+          end
+          do -- write_group(group, g)
+            local other, other_g = nil, nil
+            local state_text_5
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -755,11 +1023,11 @@ if due >= 0 and not ARGV[after + 4] then
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_5 = text
             end
-            local text = state_text_7
+            local text = state_text_5
             if other then
-              local state_text_8
+              local state_text_6
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -768,357 +1036,253 @@ if due >= 0 and not ARGV[after + 4] then
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_6 = text
               end
-              local other_text = state_text_8
+              local other_text = state_text_6
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local message = compose(r.id, entry, drawn, r.lost)
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-            or redis.pcall('RPUSH', lists[queue], message))
-          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-            error(pushed.err)
-          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-            out[#out + 1] = queue
-            out[#out + 1] = message
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+        end
+      end
+    end
+  else
+    if due >= 0 then
+      do -- rejoin(line, group, g, r, due)
+        local delay = due
+        if delay > 0 then
+          redis_call('ZADD', K_due, K_ETAS + r.due, 'e ' .. group .. ' ' .. r.id)
+          do -- add_to(g, 'aside', 1)
+            local what, number = 'aside', 1
+            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+        else
+          redis_call('RPUSH', line, string.match(redis_call('HGET', K_entries, r.id), '^%d+') .. ' ' .. r.id)
+        end
+      end
+    elseif g.flags ~= '-' then
+      do -- drop_mark(g, 'o')
+        local letter = 'o'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    end
+    do -- remove_record(g, r.id)
+      local id = r.id
+      for at = #g, 1, -1 do
+        if g[at].id == id then
+          table.remove(g, at)
+        end
+      end
+    end
+    local take_head_38, take_head_39
+    do -- take_head(line, group, g)
+      local head, entry, corrupt
+      local others = #g
+      local has_room_22
+      do -- has_room(g)
+        local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+        for at = 1, room and #g or 0 do
+          room = room and g[at].state ~= 'w' and g[at].stop == '-'
+        end
+        has_room_22 = room
+      end
+      local is_free = has_room_22
+      local item = is_free and steps > 0 and redis_call('LPOP', line)
+      while item do
+        local id = string.sub(item, 18)
+        entry, corrupt = read_entry(id)
+        if entry and entry.us == string.sub(item, 1, 16) then
+          if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+            redis_call('LPUSH', line, item)
+          else
+            local new_record_9
+            do -- new_record(id, entry.queue)
+              local queue = entry.queue
+              new_record_9 = {
+                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                call = '-', queue = queue,
+              }
+            end
+            head = new_record_9
+            g[others + 1] = head
+          end
+          break
+        elseif corrupt then
+          do -- set_aside(id, group, 'corrupt', corrupt)
+            local why, text = 'corrupt', corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+        else -- it was revoked: its place is empty
+          do -- add_to(g, 'empty', -1)
+            local what, number = 'empty', -1
+            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
           end
         end
-      else
-        do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-          local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-          do -- write_letter(id, group, why, text or '')
-            local name, text = id, text or ''
-            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
-            end
-            local number = digits_1
-            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-            if #text > FRONT then
-              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-            end
-            do -- append('n ', '', number)
-              local kind, of = 'n ', ''
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            do -- append('g ', ' ' .. group, number)
-              local kind, of = 'g ', ' ' .. group
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-          end
-          if redis_call('HDEL', K_entries, id) == 1 then
-            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-          end
-        end
-        do -- remove_record(g, r.id)
-          local id = r.id
-          for at = #g, 1, -1 do
-            if g[at].id == id then
-              table.remove(g, at)
+        steps = steps - 1
+        item = steps > 0 and redis_call('LPOP', line)
+      end
+      if is_free and steps == 0 and not head then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+      end
+      g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
+      g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
+      take_head_38, take_head_39 = head, entry
+    end
+    head, entry = take_head_38, take_head_39
+    if not head then
+      do -- close_group(group, g)
+        if g.drained then
+          do -- clear_flag(group, g, 'd')
+            local letter = 'd'
+            redis_call('HDEL', K_flags, letter .. ' ' .. group)
+            do -- drop_mark(g, letter)
+              g.flags = string.gsub(g.flags, letter, '', 1)
+              g.flags = g.flags == '' and '-' or g.flags
             end
           end
         end
-        do -- write_group(group, g)
-          local other, other_g = nil, nil
-          local state_text_7
-          do -- state_text(g)
-            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-            for at = 1, #g do
-              local r = g[at]
-              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        if g.ended and not string.find(g.flags, '[^ons-]') then
+          redis_call('HDEL', K_groups, group)
+          if has_flag(g, 's') then
+            do -- forget_begins(group)
+              local counted_begins_16, counted_begins_17, counted_begins_18
+              do -- counted_begins(group)
+                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                local begins = {}
+                for ms in string.gmatch(times or '', '%d+') do
+                  begins[#begins + 1] = tonumber(ms)
+                end
+                counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+              end
+              local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
+              redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
-            state_text_7 = text
           end
-          local text = state_text_7
-          if other then
-            local state_text_8
-            do -- state_text(other_g)
-              local g = other_g
+        else
+          do -- write_group(group, g)
+            local other, other_g = nil, nil
+            local state_text_5
+            do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
                 local r = g[at]
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_5 = text
             end
-            local other_text = state_text_8
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
+            local text = state_text_5
+            if other then
+              local state_text_6
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local other_text = state_text_6
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
           end
         end
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
+    elseif entry.limits ~= '' or g.flags ~= '-' then
+      held = hold_back(group, g, head, entry)
     end
   end
-else
-  if due >= 0 then
-    do -- rejoin(line, group, g, r, due)
-      local delay = due
-      if delay > 0 then
-        redis_call('ZADD', K_due, K_ETAS + r.due, 'e ' .. group .. ' ' .. r.id)
-        do -- add_to(g, 'aside', 1)
-          local what, number = 'aside', 1
-          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-        end
-      else
-        redis_call('RPUSH', line, string.match(redis_call('HGET', K_entries, r.id), '^%d+') .. ' ' .. r.id)
-      end
-    end
-  elseif g.flags ~= '-' then
-    do -- drop_mark(g, 'o')
-      local letter = 'o'
-      g.flags = string.gsub(g.flags, letter, '', 1)
-      g.flags = g.flags == '' and '-' or g.flags
-    end
-  end
-  do -- remove_record(g, id)
-    for at = #g, 1, -1 do
-      if g[at].id == id then
-        table.remove(g, at)
-      end
-    end
-  end
-  local take_head_28, take_head_29
-  do -- take_head(line, group, g)
-    local head, entry, corrupt
-    local is_free = #g == 0 and not has_flag(g, 'p')
-    local item = is_free and steps > 0 and redis_call('LPOP', line)
-    while item do
-      local id = string.sub(item, 18)
-      entry, corrupt = read_entry(id)
-      if entry and entry.us == string.sub(item, 1, 16) then
-        local new_record_9
-        do -- new_record(id, entry.queue)
-          local queue = entry.queue
-          new_record_9 = {
-            state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-            call = '-', queue = queue,
-          }
-        end
-        head = new_record_9
-        g[1] = head
-        break
-      elseif corrupt then
-        do -- set_aside(id, group, 'corrupt', corrupt)
-          local why, text = 'corrupt', corrupt
-          do -- write_letter(id, group, why, text or '')
-            local name, text = id, text or ''
-            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
-            end
-            local number = digits_1
-            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-            if #text > FRONT then
-              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-            end
-            do -- append('n ', '', number)
-              local kind, of = 'n ', ''
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            do -- append('g ', ' ' .. group, number)
-              local kind, of = 'g ', ' ' .. group
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-          end
-          if redis_call('HDEL', K_entries, id) == 1 then
-            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-          end
-        end
-      else -- it was revoked: its place is empty
-        do -- add_to(g, 'empty', -1)
-          local what, number = 'empty', -1
-          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-        end
-      end
-      steps = steps - 1
-      item = steps > 0 and redis_call('LPOP', line)
-    end
-    if is_free and steps == 0 and not head then
-      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
-    end
-    g.ended = is_free and not item and steps > 0 and g.aside == '0'
-    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_28, take_head_29 = head, entry
-  end
-  head, entry = take_head_28, take_head_29
-  if not head then
-    do -- close_group(group, g)
-      if g.drained then
-        do -- clear_flag(group, g, 'd')
-          local letter = 'd'
-          redis_call('HDEL', K_flags, letter .. ' ' .. group)
-          do -- drop_mark(g, letter)
-            g.flags = string.gsub(g.flags, letter, '', 1)
-            g.flags = g.flags == '' and '-' or g.flags
-          end
-        end
-      end
-      if g.ended and (g.flags == '-' or g.flags == 'o') then
-        redis_call('HDEL', K_groups, group)
-      else
-        do -- write_group(group, g)
-          local other, other_g = nil, nil
-          local state_text_7
-          do -- state_text(g)
-            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-            for at = 1, #g do
-              local r = g[at]
-              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-            end
-            state_text_7 = text
-          end
-          local text = state_text_7
-          if other then
-            local state_text_8
-            do -- state_text(other_g)
-              local g = other_g
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_8 = text
-            end
-            local other_text = state_text_8
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
-          end
-        end
-      end
-    end
-  end
+  end_run_41, end_run_42, end_run_43, end_run_44 = due, head, entry, held
 end
+local due, head, entry, held = end_run_41, end_run_42, end_run_43, end_run_44
+local due_text = due >= 0 and digits(now_ms() + due) or '-'
+local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_30, begin_next_31, begin_next_32, begin_next_33, begin_next_34
-  do -- begin_next(12, 15, named, owner, call, head and entry.queue)
-    local key, arg, count, own = 12, 15, named, head and entry.queue
+  local begin_next_31, begin_next_32, begin_next_33, begin_next_34, begin_next_35
+  do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
+    local key, arg, count, own = 12, 15, named, head and not held and entry.queue
     local taken, message, begun, of, g
     local at, dropped, front = 0, 0, '{"properties": {"delivery_tag": "gf ' .. K_tag .. ' '
     while at < count do
@@ -1141,7 +1305,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_26
+        local begin_run_29
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1151,7 +1315,7 @@ if take == 'lists' then
             if begun and tonumber(begun) < tonumber(drawn) then
               redis_call('HSET', K_begins, r.queue, drawn .. ' ' .. K_ms_text)
             end
-            local draw_number_5
+            local draw_number_3
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1159,16 +1323,16 @@ if take == 'lists' then
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_5 = drawn
+              draw_number_3 = drawn
             end
-            fence = draw_number_5
+            fence = draw_number_3
             do -- start_run(r, fence, owner, call)
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_26 = fence
+          begin_run_29 = fence
         end
-        begun = begin_run_26
+        begun = begin_run_29
         if begun then
           taken, message, of = id, text, group
           break
@@ -1176,30 +1340,15 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_30, begin_next_31, begin_next_32, begin_next_33, begin_next_34 = taken, message, begun, of, g
+    begin_next_31, begin_next_32, begin_next_33, begin_next_34, begin_next_35 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_30, begin_next_31, begin_next_32, begin_next_33, begin_next_34
+  taken, message, begun, of, other = begin_next_31, begin_next_32, begin_next_33, begin_next_34, begin_next_35
 end
-if head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local draw_number_6
-  do -- draw_number()
-    local drawn = K_us_text
-    local last = redis_call('SET', K_fence, drawn, 'GET')
-    if last and last >= drawn then -- both have 16 digits
-      drawn = string.format('%.0f', last + 1)
-      redis_call('SET', K_fence, drawn)
-    end
-    draw_number_6 = drawn
-  end
-  begun = draw_number_6
-  head.release = begun
-  do -- start_run(head, begun, owner, call)
-    local r, fence = head, begun
-    r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
-  end
-  do -- write_group(group, g)
-    local other, other_g = nil, nil
-    local state_text_7
+if held then
+  code, due = 3, held - now_ms()
+  do -- write_group(group, g, of, other)
+    local other, other_g = of, other
+    local state_text_5
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1207,11 +1356,11 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_7 = text
+      state_text_5 = text
     end
-    local text = state_text_7
+    local text = state_text_5
     if other then
-      local state_text_8
+      local state_text_6
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1220,21 +1369,69 @@ if head and (taken == OWN or take == 'own') then -- it is the next one: begun wi
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_8 = text
+        state_text_6 = text
       end
-      local other_text = state_text_8
+      local other_text = state_text_6
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
     end
   end
-  taken, message, of = head.id, compose(head.id, entry, begun, '0'), group
+elseif head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
+  local draw_number_4
+  do -- draw_number()
+    local drawn = K_us_text
+    local last = redis_call('SET', K_fence, drawn, 'GET')
+    if last and last >= drawn then -- both have 16 digits
+      drawn = string.format('%.0f', last + 1)
+      redis_call('SET', K_fence, drawn)
+    end
+    draw_number_4 = drawn
+  end
+  begun = draw_number_4
+  head.release = begun
+  do -- start_run(head, begun, owner, call)
+    local r, fence = head, begun
+    r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
+  end
+  do -- write_group(group, g)
+    local other, other_g = nil, nil
+    local state_text_5
+    do -- state_text(g)
+      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+      for at = 1, #g do
+        local r = g[at]
+        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+      end
+      state_text_5 = text
+    end
+    local text = state_text_5
+    if other then
+      local state_text_6
+      do -- state_text(other_g)
+        local g = other_g
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_6 = text
+      end
+      local other_text = state_text_6
+      redis_call('HSET', K_groups, group, text, other, other_text)
+    else
+      redis_call('HSET', K_groups, group, text)
+    end
+  end
+  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
 elseif head then
-  do -- release(lists, group, g, head, entry, out, begun, of, other)
+  do -- send_out(lists, group, g, head, entry, out, begun, of, other)
     local r, drawn, other, other_g = head, begun, of, other
     local queue = entry.queue
     if not drawn then
-      local draw_number_4
+      local draw_number_2
       do -- draw_number()
         local drawn = K_us_text
         local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1242,14 +1439,14 @@ elseif head then
           drawn = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, drawn)
         end
-        draw_number_4 = drawn
+        draw_number_2 = drawn
       end
-      drawn = draw_number_4
+      drawn = draw_number_2
     end
     r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
     r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
     do -- write_group(group, g, other, other_g)
-      local state_text_7
+      local state_text_5
       do -- state_text(g)
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
         for at = 1, #g do
@@ -1257,11 +1454,11 @@ elseif head then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_7 = text
+        state_text_5 = text
       end
-      local text = state_text_7
+      local text = state_text_5
       if other then
-        local state_text_8
+        local state_text_6
         do -- state_text(other_g)
           local g = other_g
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1270,9 +1467,9 @@ elseif head then
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_8 = text
+          state_text_6 = text
         end
-        local other_text = state_text_8
+        local other_text = state_text_6
         redis_call('HSET', K_groups, group, text, other, other_text)
       else
         redis_call('HSET', K_groups, group, text)
@@ -1292,7 +1489,7 @@ elseif head then
 elseif begun then
   do -- write_group(of, other)
     local group, g, other, other_g = of, other, nil, nil
-    local state_text_7
+    local state_text_5
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1300,11 +1497,11 @@ elseif begun then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_7 = text
+      state_text_5 = text
     end
-    local text = state_text_7
+    local text = state_text_5
     if other then
-      local state_text_8
+      local state_text_6
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1313,9 +1510,9 @@ elseif begun then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_8 = text
+        state_text_6 = text
       end
-      local other_text = state_text_8
+      local other_text = state_text_6
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -1332,4 +1529,5 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
     redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
   end
 end
-return { 1, message or '', begun or 0, due, unpack(out) }
+local more = other and other.flags ~= '-' and invite(of, other) or 0
+return { code + more, message or '', begun or 0, due, unpack(out) }

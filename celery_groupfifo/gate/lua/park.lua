@@ -17,8 +17,9 @@
 -- ARGV[9]  number    (count)   of this producer's parks, from 1
 -- ARGV[10] keep      (ms)      how long the producer's number is remembered
 -- ARGV[11] replaces  (0 | 1)   the id is of a running task: the same group keeps its place, another joins its own line
--- ARGV[12] most      (count)   parked entries that the group may have; absent: any number
+-- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
+-- ARGV[14] limits    (text)    of the entry, see lib/limits.lua; absent: none
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
 --         · {-1} the id is parked or running already · {-2} the group is draining · {-3} it is full
@@ -29,11 +30,13 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
+local K_HOLDS = 1e14
 local K_ETAS = 2e14
 local K_REST = 3e14
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
@@ -42,17 +45,10 @@ local function group_text(group)
   texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
   return texts[group]
 end
--- Returns whether an entry of the group is under way, and it does not drain. Nothing else is read.
+-- Returns whether an entry of the group is under way and no other may join it, and it does not drain. Nothing else is
+-- read.
 local function is_busy(group)
-  return string.find(group_text(group), '^[^d\n]+\n') ~= nil
-end
--- Returns the record of an entry under way; nothing when it is not.
-local function record_of(g, id)
-  local found
-  for at = 1, #g do
-    found = g[at].id == id and g[at] or found
-  end
-  return found
+  return string.find(group_text(group), '^[^dn\n]+\n') ~= nil
 end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
@@ -66,14 +62,28 @@ local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
 end
+local function digits(value)
+  return string.format('%.0f', value)
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -117,12 +127,7 @@ local function open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_6
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_6 = string.format('%.0f', value)
-              end
-              local number = digits_6
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -205,12 +210,7 @@ local function open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_6
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_6 = string.format('%.0f', value)
-            end
-            local number = digits_6
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -323,6 +323,91 @@ local function open_group(group)
   return g
 end
 local BELL = 5000 -- ms that a bell waits for a worker
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_22, counted_begins_23, counted_begins_24
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -339,11 +424,12 @@ end
 
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12])
+local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
+local limits = ARGV[14] and ' ' .. ARGV[14] or ''
 
 local us, busy = K_us_text, is_busy(group)
 local g = (most or not busy) and open_group(group)
-local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. '\n' .. message
+local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
 
 -- The place is written first: a foreign key of the line's name stops the script before any other write.
@@ -351,25 +437,25 @@ local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_18, keep_number_19
+local keep_number_17, keep_number_18
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_18, keep_number_19 = last, repeated
+  keep_number_17, keep_number_18 = last, repeated
 end
-local last, repeated = keep_number_18, keep_number_19
+local last, repeated = keep_number_17, keep_number_18
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_29, make_room_30
+  local make_room_35, make_room_36
   do -- make_room(line, group, g, id, text, delay, out)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_27, drop_oldest_28
+    local drop_oldest_33, drop_oldest_34
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -388,12 +474,7 @@ if drops then
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_6
-                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                  local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_6 = string.format('%.0f', value)
-                end
-                local number = digits_6
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -506,31 +587,31 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_27, drop_oldest_28 = text and id, text
+      drop_oldest_33, drop_oldest_34 = text and id, text
     end
-    out[1], out[2] = drop_oldest_27, drop_oldest_28
+    out[1], out[2] = drop_oldest_33, drop_oldest_34
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
-    make_room_29, make_room_30 = refused, first
+    make_room_35, make_room_36 = refused, first
   end
-  refused, first = make_room_29, make_room_30
+  refused, first = make_room_35, make_room_36
   redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
 end
 if known and not repeated then
-  local name_replacement_24, name_replacement_25, name_replacement_26
+  local name_replacement_30, name_replacement_31, name_replacement_32
   do -- name_replacement(id, group, replaces)
-    local find_record_12, find_record_13, find_record_14
+    local find_record_11, find_record_12, find_record_13
     do -- find_record(id)
       local entry, found, g = read_entry(id), nil, nil
       if entry then
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_12, find_record_13, find_record_14 = found, entry and entry.group, g
+      find_record_11, find_record_12, find_record_13 = found, entry and entry.group, g
     end
-    local r, of, g = find_record_12, find_record_13, find_record_14
+    local r, of, g = find_record_11, find_record_12, find_record_13
     local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'r' and of == group then
@@ -541,7 +622,7 @@ if known and not repeated then
         break
       end
       name = name .. ';r'
-      local find_record_15, find_record_16, find_record_17
+      local find_record_14, find_record_15, find_record_16
       do -- find_record(name)
         local id = name
         local entry, found, g = read_entry(id), nil, nil
@@ -549,13 +630,13 @@ if known and not repeated then
           g = open_group(entry.group)
           found = record_of(g, id)
         end
-        find_record_15, find_record_16, find_record_17 = found, entry and entry.group, g
+        find_record_14, find_record_15, find_record_16 = found, entry and entry.group, g
       end
-      r, of, g = find_record_15, find_record_16, find_record_17
+      r, of, g = find_record_14, find_record_15, find_record_16
     end
-    name_replacement_24, name_replacement_25, name_replacement_26 = found, r, g
+    name_replacement_30, name_replacement_31, name_replacement_32 = found, r, g
   end
-  name, r, g = name_replacement_24, name_replacement_25, name_replacement_26
+  name, r, g = name_replacement_30, name_replacement_31, name_replacement_32
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -571,15 +652,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_21
+          local compose_27
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_21
+          local message = compose_27
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -598,14 +679,11 @@ elseif known and not name or refused and not r then
   return { known and not name and -1 or refused }
 elseif r then
   do -- store_continuation(group, r, queue, cut, message, delay)
-    local parked = string.match(redis_call('HGET', K_entries, r.id) or '', '^%d+') or K_us_text
-    redis_call('HSET', K_entries, r.id, table.concat({ parked, group, queue, cut }, ' ') .. '\n' .. message)
-    local digits_7
-    do -- digits(now_ms() + delay)
-      local value = now_ms() + delay
-      digits_7 = string.format('%.0f', value)
-    end
-    r.due = digits_7
+    local text = redis_call('HGET', K_entries, r.id) or ''
+    local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+    local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
+    redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
+    r.due = digits(now_ms() + delay)
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
@@ -686,114 +764,178 @@ if delay > 0 then
       end
     end
     if not sooner[1] then
-      redis_call('LPUSH', wake, K_us_text)
-      redis_call('LTRIM', wake, 0, 0)
-      redis_call('PEXPIRE', wake, BELL)
+      do -- ring(wake)
+        redis_call('LPUSH', wake, K_us_text)
+        redis_call('LTRIM', wake, 0, 0)
+        redis_call('PEXPIRE', wake, BELL)
+      end
     end
   end
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
-  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), text = text, at = #text - #message + 1 }
-  local new_record_5
-  do -- new_record(id, queue)
-    new_record_5 = {
-      state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-      call = '-', queue = queue,
-    }
-  end
-  local head = new_record_5
-  g[1] = head
-  do -- release(lists, group, g, head, entry, out)
-    local r, drawn, other, other_g = head, nil, nil, nil
-    local queue = entry.queue
-    if not drawn then
-      local draw_number_8
-      do -- draw_number()
-        local drawn = K_us_text
-        local last = redis_call('SET', K_fence, drawn, 'GET')
-        if last and last >= drawn then -- both have 16 digits
-          drawn = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, drawn)
-        end
-        draw_number_8 = drawn
-      end
-      drawn = draw_number_8
+  local at = #text - #message + 1
+  local entry = { us = us, group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text, at = at }
+  do -- release_first(lists, group, g, id, entry, out, wake)
+    local id = id
+    local new_record_6
+    do -- new_record(id, entry.queue)
+      local queue = entry.queue
+      new_record_6 = {
+        state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+        call = '-', queue = queue,
+      }
     end
-    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-    do -- write_group(group, g, other, other_g)
-      local state_text_2
-      do -- state_text(g)
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-        end
-        state_text_2 = text
-      end
-      local text = state_text_2
-      if other then
-        local state_text_3
-        do -- state_text(other_g)
-          local g = other_g
-          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-          for at = 1, #g do
-            local r = g[at]
-            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+    local head = new_record_6
+    g[1] = head
+    do -- release(lists, group, g, head, entry, out)
+      local r = head
+      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_2
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_2 = text
           end
-          state_text_3 = text
+          local text = state_text_2
+          if other then
+            local state_text_3
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_3 = text
+            end
+            local other_text = state_text_3
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
         end
-        local other_text = state_text_3
-        redis_call('HSET', K_groups, group, text, other, other_text)
       else
-        redis_call('HSET', K_groups, group, text)
+        do -- send_out(lists, group, g, r, entry, out)
+          local drawn, other, other_g = nil, nil, nil
+          local queue = entry.queue
+          if not drawn then
+            local draw_number_5
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_5 = drawn
+            end
+            drawn = draw_number_5
+          end
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_2
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_2 = text
+            end
+            local text = state_text_2
+            if other then
+              local state_text_3
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local other_text = state_text_3
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          local compose_26
+          do -- compose(r.id, entry, drawn, r.lost)
+            local id, lost = r.id, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_26
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            or redis.pcall('RPUSH', lists[queue], message))
+          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+            error(pushed.err)
+          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+            out[#out + 1] = queue
+            out[#out + 1] = message
+          end
+        end
       end
     end
-    local compose_20
-    do -- compose(r.id, entry, drawn, r.lost)
-      local id, lost = r.id, r.lost
-      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-      local cut = entry.at + entry.cut
-      compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-        .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-    end
-    local message = compose_20
-    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-      or redis.pcall('RPUSH', lists[queue], message))
-    if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-      error(pushed.err)
-    elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-      out[#out + 1] = queue
-      out[#out + 1] = message
+    if head.state == 'h' then -- no worker knows of it
+      do -- ring(wake)
+        redis_call('LPUSH', wake, K_us_text)
+        redis_call('LTRIM', wake, 0, 0)
+        redis_call('PEXPIRE', wake, BELL)
+      end
     end
   end
 else
   if known or first then
     redis_call('RPUSH', line, us .. ' ' .. id)
   end
-  if not busy and #g == 0 then
+  if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_22, take_head_23
+      local take_head_28, take_head_29
       do -- take_head(line, group, g)
         local head, entry, corrupt
-        local is_free = #g == 0 and not has_flag(g, 'p')
+        local others = #g
+        local has_room_25
+        do -- has_room(g)
+          local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+          for at = 1, room and #g or 0 do
+            room = room and g[at].state ~= 'w' and g[at].stop == '-'
+          end
+          has_room_25 = room
+        end
+        local is_free = has_room_25
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
           entry, corrupt = read_entry(id)
           if entry and entry.us == string.sub(item, 1, 16) then
-            local new_record_4
-            do -- new_record(id, entry.queue)
-              local queue = entry.queue
-              new_record_4 = {
-                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-                call = '-', queue = queue,
-              }
+            if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+              redis_call('LPUSH', line, item)
+            else
+              local new_record_7
+              do -- new_record(id, entry.queue)
+                local queue = entry.queue
+                new_record_7 = {
+                  state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                  call = '-', queue = queue,
+                }
+              end
+              head = new_record_7
+              g[others + 1] = head
             end
-            head = new_record_4
-            g[1] = head
             break
           elseif corrupt then
             do -- set_aside(id, group, 'corrupt', corrupt)
@@ -801,12 +943,7 @@ else
               do -- write_letter(id, group, why, text or '')
                 local name, text = id, text or ''
                 local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local digits_6
-                do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                  local value = math.max(newest + 1, tonumber(K_us_text))
-                  digits_6 = string.format('%.0f', value)
-                end
-                local number = digits_6
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
                 redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                   'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
                 if #text > FRONT then
@@ -892,77 +1029,114 @@ else
         if is_free and steps == 0 and not head then
           redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
         end
-        g.ended = is_free and not item and steps > 0 and g.aside == '0'
+        g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_22, take_head_23 = head, entry
+        take_head_28, take_head_29 = head, entry
       end
-      local head, entry = take_head_22, take_head_23
+      local head, entry = take_head_28, take_head_29
       if head then
         do -- release(lists, group, g, head, entry, out)
-          local r, drawn, other, other_g = head, nil, nil, nil
-          local queue = entry.queue
-          if not drawn then
-            local draw_number_8
-            do -- draw_number()
-              local drawn = K_us_text
-              local last = redis_call('SET', K_fence, drawn, 'GET')
-              if last and last >= drawn then -- both have 16 digits
-                drawn = string.format('%.0f', last + 1)
-                redis_call('SET', K_fence, drawn)
-              end
-              draw_number_8 = drawn
-            end
-            drawn = draw_number_8
-          end
-          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-          do -- write_group(group, g, other, other_g)
-            local state_text_2
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_2 = text
-            end
-            local text = state_text_2
-            if other then
-              local state_text_3
-              do -- state_text(other_g)
-                local g = other_g
+          local r = head
+          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_2
+              do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
                   local r = g[at]
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_2 = text
               end
-              local other_text = state_text_3
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
+              local text = state_text_2
+              if other then
+                local state_text_3
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local other_text = state_text_3
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
             end
-          end
-          local compose_20
-          do -- compose(r.id, entry, drawn, r.lost)
-            local id, lost = r.id, r.lost
-            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-            local cut = entry.at + entry.cut
-            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-          end
-          local message = compose_20
-          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-            or redis.pcall('RPUSH', lists[queue], message))
-          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-            error(pushed.err)
-          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-            out[#out + 1] = queue
-            out[#out + 1] = message
+          else
+            do -- send_out(lists, group, g, r, entry, out)
+              local drawn, other, other_g = nil, nil, nil
+              local queue = entry.queue
+              if not drawn then
+                local draw_number_5
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_5 = drawn
+                end
+                drawn = draw_number_5
+              end
+              r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+              r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+              do -- write_group(group, g, other, other_g)
+                local state_text_2
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_2 = text
+                end
+                local text = state_text_2
+                if other then
+                  local state_text_3
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_3 = text
+                  end
+                  local other_text = state_text_3
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              local compose_26
+              do -- compose(r.id, entry, drawn, r.lost)
+                local id, lost = r.id, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_26
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
           end
         end
       else
@@ -977,8 +1151,23 @@ else
               end
             end
           end
-          if g.ended and (g.flags == '-' or g.flags == 'o') then
+          if g.ended and not string.find(g.flags, '[^ons-]') then
             redis_call('HDEL', K_groups, group)
+            if has_flag(g, 's') then
+              do -- forget_begins(group)
+                local counted_begins_19, counted_begins_20, counted_begins_21
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+              end
+            end
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil

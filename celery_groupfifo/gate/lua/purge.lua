@@ -22,11 +22,13 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
+local K_HOLDS = 1e14
 local K_REST = 3e14
 local K_us_text = ARGV[1]
 if K_us_text == '' then
@@ -54,10 +56,13 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -304,6 +309,91 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_17, counted_begins_18, counted_begins_19
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -343,7 +433,7 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_18, withdraw_19
+      local withdraw_25, withdraw_26
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -379,9 +469,9 @@ for step = 1, limit do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_18, withdraw_19 = text or '', failed
+        withdraw_25, withdraw_26 = text or '', failed
       end
-      local text, failed = withdraw_18, withdraw_19
+      local text, failed = withdraw_25, withdraw_26
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -404,7 +494,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     if entry and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_18, withdraw_19
+        local withdraw_25, withdraw_26
         do -- withdraw(id, group, g)
           local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
           local failed = r and r.stop == 'b'
@@ -440,9 +530,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           else
             redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
           end
-          withdraw_18, withdraw_19 = text or '', failed
+          withdraw_25, withdraw_26 = text or '', failed
         end
-        local text, failed = withdraw_18, withdraw_19
+        local text, failed = withdraw_25, withdraw_26
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -451,25 +541,38 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_15, take_head_16
+    local take_head_22, take_head_23
     do -- take_head(line, group, g)
       local head, entry, corrupt
-      local is_free = #g == 0 and not has_flag(g, 'p')
+      local others = #g
+      local has_room_20
+      do -- has_room(g)
+        local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+        for at = 1, room and #g or 0 do
+          room = room and g[at].state ~= 'w' and g[at].stop == '-'
+        end
+        has_room_20 = room
+      end
+      local is_free = has_room_20
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
         entry, corrupt = read_entry(id)
         if entry and entry.us == string.sub(item, 1, 16) then
-          local new_record_5
-          do -- new_record(id, entry.queue)
-            local queue = entry.queue
-            new_record_5 = {
-              state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
-              call = '-', queue = queue,
-            }
+          if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+            redis_call('LPUSH', line, item)
+          else
+            local new_record_5
+            do -- new_record(id, entry.queue)
+              local queue = entry.queue
+              new_record_5 = {
+                state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+                call = '-', queue = queue,
+              }
+            end
+            head = new_record_5
+            g[others + 1] = head
           end
-          head = new_record_5
-          g[1] = head
           break
         elseif corrupt then
           do -- set_aside(id, group, 'corrupt', corrupt)
@@ -563,77 +666,114 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
       if is_free and steps == 0 and not head then
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
       end
-      g.ended = is_free and not item and steps > 0 and g.aside == '0'
+      g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-      take_head_15, take_head_16 = head, entry
+      take_head_22, take_head_23 = head, entry
     end
-    local head, entry = take_head_15, take_head_16
+    local head, entry = take_head_22, take_head_23
     if head then
       do -- release(lists, group, g, head, entry, out)
-        local r, drawn, other, other_g = head, nil, nil, nil
-        local queue = entry.queue
-        if not drawn then
-          local draw_number_2
-          do -- draw_number()
-            local drawn = K_us_text
-            local last = redis_call('SET', K_fence, drawn, 'GET')
-            if last and last >= drawn then -- both have 16 digits
-              drawn = string.format('%.0f', last + 1)
-              redis_call('SET', K_fence, drawn)
-            end
-            draw_number_2 = drawn
-          end
-          drawn = draw_number_2
-        end
-        r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-        r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-        do -- write_group(group, g, other, other_g)
-          local state_text_3
-          do -- state_text(g)
-            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-            for at = 1, #g do
-              local r = g[at]
-              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-            end
-            state_text_3 = text
-          end
-          local text = state_text_3
-          if other then
-            local state_text_4
-            do -- state_text(other_g)
-              local g = other_g
+        local r = head
+        if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+          do -- write_group(group, g)
+            local other, other_g = nil, nil
+            local state_text_3
+            do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
                 local r = g[at]
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_4 = text
+              state_text_3 = text
             end
-            local other_text = state_text_4
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
+            local text = state_text_3
+            if other then
+              local state_text_4
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_4 = text
+              end
+              local other_text = state_text_4
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
           end
-        end
-        local compose_14
-        do -- compose(r.id, entry, drawn, r.lost)
-          local id, lost = r.id, r.lost
-          local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-          local cut = entry.at + entry.cut
-          compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-            .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-        end
-        local message = compose_14
-        redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-        local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-          or redis.pcall('RPUSH', lists[queue], message))
-        if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-          error(pushed.err)
-        elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-          out[#out + 1] = queue
-          out[#out + 1] = message
+        else
+          do -- send_out(lists, group, g, r, entry, out)
+            local drawn, other, other_g = nil, nil, nil
+            local queue = entry.queue
+            if not drawn then
+              local draw_number_2
+              do -- draw_number()
+                local drawn = K_us_text
+                local last = redis_call('SET', K_fence, drawn, 'GET')
+                if last and last >= drawn then -- both have 16 digits
+                  drawn = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, drawn)
+                end
+                draw_number_2 = drawn
+              end
+              drawn = draw_number_2
+            end
+            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+            do -- write_group(group, g, other, other_g)
+              local state_text_3
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local text = state_text_3
+              if other then
+                local state_text_4
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local other_text = state_text_4
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            local compose_21
+            do -- compose(r.id, entry, drawn, r.lost)
+              local id, lost = r.id, r.lost
+              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+              local cut = entry.at + entry.cut
+              compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+            end
+            local message = compose_21
+            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+              or redis.pcall('RPUSH', lists[queue], message))
+            if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+              error(pushed.err)
+            elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+              out[#out + 1] = queue
+              out[#out + 1] = message
+            end
+          end
         end
       end
     else
@@ -648,8 +788,23 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and (g.flags == '-' or g.flags == 'o') then
+        if g.ended and not string.find(g.flags, '[^ons-]') then
           redis_call('HDEL', K_groups, group)
+          if has_flag(g, 's') then
+            do -- forget_begins(group)
+              local counted_begins_14, counted_begins_15, counted_begins_16
+              do -- counted_begins(group)
+                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                local begins = {}
+                for ms in string.gmatch(times or '', '%d+') do
+                  begins[#begins + 1] = tonumber(ms)
+                end
+                counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+              end
+              local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
+              redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+            end
+          end
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
@@ -730,9 +885,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_17
+local keep_answer_24
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_17 = reply
+  keep_answer_24 = reply
 end
-return keep_answer_17
+return keep_answer_24

@@ -21,7 +21,9 @@ local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -55,26 +57,29 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_4
+  local read_group_6
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_3
+      local group_text_5
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_3 = texts[group]
+        group_text_5 = texts[group]
       end
-      local text = group_text_3
+      local text = group_text_5
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -93,9 +98,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_4 = g
+    read_group_6 = g
   end
-  local g = read_group_4
+  local g = read_group_6
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -268,7 +273,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -276,11 +281,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_3 = text
         end
-        local text = state_text_5
+        local text = state_text_3
         if other then
-          local state_text_6
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -289,9 +294,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_4 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -301,6 +306,94 @@ local function open_group(group)
     end
   end
   return g
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_14, counted_begins_15, counted_begins_16
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
 end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
@@ -319,7 +412,7 @@ local lost, runs, owner, silent = KEYS[10], KEYS[11], ARGV[3], ARGV[4] == '1'
 local limit, call, keep, named = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 
 local lists, out, reclaimed, seen, bytes, more = named_lists(12, 9, named), {}, 0, 0, 0, 0
-local names_again_13
+local names_again_19
 do -- names_again(runs, 'reclaim', call, lists, out)
   local kind = 'reclaim'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
@@ -340,24 +433,24 @@ do -- names_again(runs, 'reclaim', call, lists, out)
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_12
+          local compose_18
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_12 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_12
+          local message = compose_18
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_13 = names
+  names_again_19 = names
 end
-local asked = names_again_13
+local asked = names_again_19
 local renewed = silent and redis_call('ZSCORE', K_due, 'w ' .. owner)
 local lanes = renewed and {} or redis_call('HGETALL', lost)
 for i = 1, #lanes, 2 do
@@ -374,6 +467,34 @@ for i = 1, #lanes, 2 do
     if silent then
       r.lost, reclaimed = digits(r.lost + 1), reclaimed + 1
     end
+    do -- free_group(group)
+      redis_call('HDEL', K_groups, group)
+    end
+    do -- note_begin(group, g, r)
+      if has_flag(g, 's') and r.state == 'r' then
+        local counted_begins_11, counted_begins_12, counted_begins_13
+        do -- counted_begins(group)
+          local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+          local begins = {}
+          for ms in string.gmatch(times or '', '%d+') do
+            begins[#begins + 1] = tonumber(ms)
+          end
+          counted_begins_11, counted_begins_12, counted_begins_13 = begins, tonumber(starts or 0), tonumber(window or 0)
+        end
+        local begins, starts, window = counted_begins_11, counted_begins_12, counted_begins_13
+        begins[#begins + 1] = tonumber(r.since)
+        do -- keep_begins(group, begins, starts, window)
+          table.sort(begins)
+          local text = digits(starts) .. ' ' .. digits(window)
+          for at = math.max(#begins - starts + 1, 1), #begins do
+            if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+              text = text .. ' ' .. digits(begins[at])
+            end
+          end
+          redis_call('HSET', K_begins, 's ' .. group, text)
+        end
+      end
+    end
     do -- resume(lists, group, g, r, out, true)
       local again = true
       do -- free_group(group)
@@ -385,17 +506,18 @@ for i = 1, #lanes, 2 do
           local e = read_entry(id)
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
-              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
               REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
             }))
           end
         end
       end
-      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local stopped = r.stop == 'p' or r.stop == 'b'
+      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_3
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -403,11 +525,11 @@ for i = 1, #lanes, 2 do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_3 = text
           end
-          local text = state_text_5
+          local text = state_text_3
           if other then
-            local state_text_6
+            local state_text_4
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -416,85 +538,121 @@ for i = 1, #lanes, 2 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_4 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_4
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
           end
         end
-        if r.stop == '-' then
+        if not stopped then
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
         local entry, corrupt = read_entry(r.id)
         if entry then
           do -- release(lists, group, g, r, entry, out)
-            local drawn, other, other_g = nil, nil, nil
-            local queue = entry.queue
-            if not drawn then
-              local draw_number_2
-              do -- draw_number()
-                local drawn = K_us_text
-                local last = redis_call('SET', K_fence, drawn, 'GET')
-                if last and last >= drawn then -- both have 16 digits
-                  drawn = string.format('%.0f', last + 1)
-                  redis_call('SET', K_fence, drawn)
-                end
-                draw_number_2 = drawn
-              end
-              drawn = draw_number_2
-            end
-            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-            do -- write_group(group, g, other, other_g)
-              local state_text_5
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_5 = text
-              end
-              local text = state_text_5
-              if other then
-                local state_text_6
-                do -- state_text(other_g)
-                  local g = other_g
+            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_3
+                do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_3 = text
                 end
-                local other_text = state_text_6
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
               end
-            end
-            local compose_11
-            do -- compose(r.id, entry, drawn, r.lost)
-              local id, lost = r.id, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_11 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_11
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-              or redis.pcall('RPUSH', lists[queue], message))
-            if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-              error(pushed.err)
-            elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-              out[#out + 1] = queue
-              out[#out + 1] = message
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_2
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_2 = drawn
+                  end
+                  drawn = draw_number_2
+                end
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
+                  local state_text_3
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_3 = text
+                  end
+                  local text = state_text_3
+                  if other then
+                    local state_text_4
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_4 = text
+                    end
+                    local other_text = state_text_4
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                local compose_17
+                do -- compose(r.id, entry, drawn, r.lost)
+                  local id, lost = r.id, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_17
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
+                end
+              end
             end
           end
         else
@@ -587,7 +745,7 @@ for i = 1, #lanes, 2 do
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_3
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -595,11 +753,11 @@ for i = 1, #lanes, 2 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_3 = text
             end
-            local text = state_text_5
+            local text = state_text_3
             if other then
-              local state_text_6
+              local state_text_4
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -608,9 +766,9 @@ for i = 1, #lanes, 2 do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_4 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_4
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)

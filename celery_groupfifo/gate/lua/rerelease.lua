@@ -25,6 +25,7 @@ local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
 local K_fence = KEYS[7]
@@ -32,6 +33,7 @@ local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
+local K_HOLDS = 1e14
 local K_REST = 3e14
 local K_us_text = ARGV[1]
 if K_us_text == '' then
@@ -59,10 +61,13 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -306,6 +311,94 @@ local function open_group(group)
   end
   return g
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_11, counted_begins_12, counted_begins_13
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_11, counted_begins_12, counted_begins_13 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_11, counted_begins_12, counted_begins_13
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -338,7 +431,7 @@ local function missing(r, entry)
 end
 
 local lists, out, count = { [queue] = list }, {}, 0
-local names_again_13
+local names_again_16
 do -- names_again(runs, 'rerelease', call, lists, out)
   local kind = 'rerelease'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
@@ -366,9 +459,9 @@ do -- names_again(runs, 'rerelease', call, lists, out)
       end
     end
   end
-  names_again_13 = names
+  names_again_16 = names
 end
-local asked = names_again_13
+local asked = names_again_16
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
   local drawn, group = string.match(member, ' (%d+) (%S+)$')
@@ -384,62 +477,98 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
   if entry then
     local before = #out
     do -- release(lists, group, g, r, entry, out)
-      local drawn, other, other_g = nil, nil, nil
-      local queue = entry.queue
-      if not drawn then
-        local draw_number_2
-        do -- draw_number()
-          local drawn = K_us_text
-          local last = redis_call('SET', K_fence, drawn, 'GET')
-          if last and last >= drawn then -- both have 16 digits
-            drawn = string.format('%.0f', last + 1)
-            redis_call('SET', K_fence, drawn)
-          end
-          draw_number_2 = drawn
-        end
-        drawn = draw_number_2
-      end
-      r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-      r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-      do -- write_group(group, g, other, other_g)
-        local state_text_5
-        do -- state_text(g)
-          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-          for at = 1, #g do
-            local r = g[at]
-            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-          end
-          state_text_5 = text
-        end
-        local text = state_text_5
-        if other then
-          local state_text_6
-          do -- state_text(other_g)
-            local g = other_g
+      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_5
+          do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_5 = text
           end
-          local other_text = state_text_6
-          redis_call('HSET', K_groups, group, text, other, other_text)
-        else
-          redis_call('HSET', K_groups, group, text)
+          local text = state_text_5
+          if other then
+            local state_text_6
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_6 = text
+            end
+            local other_text = state_text_6
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
         end
-      end
-      local message = compose(r.id, entry, drawn, r.lost)
-      redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-      local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-        or redis.pcall('RPUSH', lists[queue], message))
-      if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-        error(pushed.err)
-      elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-        out[#out + 1] = queue
-        out[#out + 1] = message
+      else
+        do -- send_out(lists, group, g, r, entry, out)
+          local drawn, other, other_g = nil, nil, nil
+          local queue = entry.queue
+          if not drawn then
+            local draw_number_2
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_2 = drawn
+            end
+            drawn = draw_number_2
+          end
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_5
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_5 = text
+            end
+            local text = state_text_5
+            if other then
+              local state_text_6
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local other_text = state_text_6
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          local message = compose(r.id, entry, drawn, r.lost)
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            or redis.pcall('RPUSH', lists[queue], message))
+          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+            error(pushed.err)
+          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+            out[#out + 1] = queue
+            out[#out + 1] = message
+          end
+        end
       end
     end
     count, asked = count + 1, #out > before and asked .. ' ' .. r.id or asked

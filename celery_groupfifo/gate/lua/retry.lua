@@ -17,6 +17,7 @@ local K_groups = KEYS[2]
 local K_due = KEYS[3]
 local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
 local K_fence = KEYS[7]
 local K_stats = KEYS[8]
 local K_dead = KEYS[9]
@@ -36,6 +37,9 @@ local K_ms_text = string.sub(K_us_text, 1, 13)
 local function now_ms()
   return tonumber(K_ms_text)
 end
+local function digits(value)
+  return string.format('%.0f', value)
+end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 -- Returns the record of an entry under way; nothing when it is not.
@@ -47,6 +51,91 @@ local function record_of(g, id)
   return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_13, counted_begins_14, counted_begins_15
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
@@ -102,10 +191,13 @@ do -- open_group(group)
         local read_entry_7, read_entry_8
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
@@ -118,12 +210,7 @@ do -- open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_1
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_1 = string.format('%.0f', value)
-              end
-              local number = digits_1
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -206,12 +293,7 @@ do -- open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
-            do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-              local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
-            end
-            local number = digits_1
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -355,10 +437,13 @@ for at = #g, 1, -1 do
           local read_entry_9
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
             local entry, corrupt
             if group then
-              entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
             elseif text then
               corrupt = text
             end
@@ -367,13 +452,14 @@ for at = #g, 1, -1 do
           local e = read_entry_9
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
-              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
               REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
             }))
           end
         end
       end
-      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local stopped = r.stop == 'p' or r.stop == 'b'
+      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
@@ -406,7 +492,7 @@ for at = #g, 1, -1 do
             redis_call('HSET', K_groups, group, text)
           end
         end
-        if r.stop == '-' then
+        if not stopped then
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
@@ -414,10 +500,13 @@ for at = #g, 1, -1 do
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
           local entry, corrupt
           if group then
-            entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
           elseif text then
             corrupt = text
           end
@@ -426,70 +515,106 @@ for at = #g, 1, -1 do
         local entry, corrupt = read_entry_10, read_entry_11
         if entry then
           do -- release(lists, group, g, r, entry, out)
-            local drawn, other, other_g = nil, nil, nil
-            local queue = entry.queue
-            if not drawn then
-              local draw_number_2
-              do -- draw_number()
-                local drawn = K_us_text
-                local last = redis_call('SET', K_fence, drawn, 'GET')
-                if last and last >= drawn then -- both have 16 digits
-                  drawn = string.format('%.0f', last + 1)
-                  redis_call('SET', K_fence, drawn)
-                end
-                draw_number_2 = drawn
-              end
-              drawn = draw_number_2
-            end
-            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-            do -- write_group(group, g, other, other_g)
-              local state_text_5
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_5 = text
-              end
-              local text = state_text_5
-              if other then
-                local state_text_6
-                do -- state_text(other_g)
-                  local g = other_g
+            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_5
+                do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_6
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
+                local text = state_text_5
+                if other then
+                  local state_text_6
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local other_text = state_text_6
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
               end
-            end
-            local compose_13
-            do -- compose(r.id, entry, drawn, r.lost)
-              local id, lost = r.id, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_13
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-              or redis.pcall('RPUSH', lists[queue], message))
-            if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-              error(pushed.err)
-            elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-              out[#out + 1] = queue
-              out[#out + 1] = message
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_2
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_2 = drawn
+                  end
+                  drawn = draw_number_2
+                end
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                local compose_16
+                do -- compose(r.id, entry, drawn, r.lost)
+                  local id, lost = r.id, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_16
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
+                end
+              end
             end
           end
         else
@@ -498,12 +623,7 @@ for at = #g, 1, -1 do
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_1
-              do -- digits(math.max(newest + 1, tonumber(K_us_text)))
-                local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_1 = string.format('%.0f', value)
-              end
-              local number = digits_1
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -632,10 +752,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_14
+local keep_answer_17
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_14 = reply
+  keep_answer_17 = reply
 end
-return keep_answer_14
+return keep_answer_17

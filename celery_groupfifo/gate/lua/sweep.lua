@@ -1,7 +1,7 @@
 -- Made of lua/sweep.lua by `make scripts`: change that file, not this one.
 --
--- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and unfinished
--- walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
+-- sweep: move due items. Ended holds are released, ended leases are reclaimed, due ETAs, ended blocks and limits, and
+-- unfinished walks are named to the caller, which knows the keys of their groups. The oldest dead letters are removed.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] pulse    (string)  "<last sweep, ms> <no gap since, ms> <who watches> <until, ms>", see lib/pulse.lua
@@ -28,6 +28,7 @@ local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
 local K_due = KEYS[3]
+local K_flags = KEYS[4]
 local K_on_the_way = KEYS[5]
 local K_begins = KEYS[6]
 local K_fence = KEYS[7]
@@ -59,16 +60,22 @@ local function record_of(g, id)
   end
   return found
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, at = string.match(text or '', '^ (%S+) (%S+) (%d+)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
   local entry, corrupt
   if group then
-    entry = { us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), text = text, at = at }
+    entry = {
+      us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+      at = at,
+    }
   elseif text then
     corrupt = text
   end
@@ -314,6 +321,91 @@ local function open_group(group)
 end
 local EXPIRED = 50 -- letters that one call removes for their number and age
 local EXPIRED_BYTES = 4000000 -- of them; and one letter more
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_13, counted_begins_14, counted_begins_15
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -378,7 +470,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_19
+  local room_in_22
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -388,9 +480,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_19 = room
+    room_in_22 = room
   end
-  local room = room_in_19
+  local room = room_in_22
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -413,7 +505,7 @@ local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[13])
 
-local beat_16, beat_17
+local beat_19, beat_20
 do -- beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis_call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
@@ -424,11 +516,11 @@ do -- beat(pulse, ttl, owner, watch, woken)
     watcher, till = owner, digits(now_ms() + watch)
   end
   redis_call('SET', pulse, table.concat({ K_ms_text, since, watcher, till }, ' '))
-  beat_16, beat_17 = tonumber(since), watcher == owner
+  beat_19, beat_20 = tonumber(since), watcher == owner
 end
-local since, watches = beat_16, beat_17
+local since, watches = beat_19, beat_20
 local lists, out, named, moved, at = named_lists(13, 14, count), {}, {}, {}, 0
-local names_again_15
+local names_again_18
 do -- names_again(runs, 'sweep', call, lists, out)
   local kind = 'sweep'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
@@ -449,24 +541,24 @@ do -- names_again(runs, 'sweep', call, lists, out)
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_14
+          local compose_17
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_14 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_14
+          local message = compose_17
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_15 = names
+  names_again_18 = names
 end
-local asked = names_again_15
+local asked = names_again_18
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
@@ -480,7 +572,12 @@ while at < #members do -- grows when a crowd comes in
     redis_call('ZADD', K_due, since + ttl, member)
   elseif kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
     redis_call('ZREM', K_due, member) -- revoked
-  elseif string.find('wveadb', kind or '-', 1, true) then
+  elseif kind == 't' then -- a group that has begun again has its own end
+    redis_call('ZREM', K_due, member)
+    if not has_flag(open_group(group), 's') then
+      redis_call('HDEL', K_begins, 's ' .. group)
+    end
+  elseif string.find('wveadbl', kind or '-', 1, true) then
     if kind == 'w' then -- its lease is over: its heads are taken back, unless it renews before
       redis_call('ZREM', K_due, member)
       member = 'v ' .. group
@@ -491,7 +588,7 @@ while at < #members do -- grows when a crowd comes in
   elseif kind == 'q' then
     do -- bring_in(crowd, lists, group, limit + due - #members, members)
       local queue, most = group, limit + due - #members
-      local room_in_20
+      local room_in_23
       do -- room_in(lists, queue)
         local room = rooms[queue]
         if not room then
@@ -501,9 +598,9 @@ while at < #members do -- grows when a crowd comes in
           room = ahead and ROOM - ahead or math.huge
         end
         rooms[queue] = room
-        room_in_20 = room
+        room_in_23 = room
       end
-      local room = room_in_20
+      local room = room_in_23
       local wanted = math.max(math.min(room, most), 0)
       local rows = redis_call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
       for at = 1, math.min(wanted, #rows) do
@@ -540,13 +637,14 @@ while at < #members do -- grows when a crowd comes in
           local e = read_entry(id)
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
-              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), '\n',
+              e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
               REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
             }))
           end
         end
       end
-      if r.stop ~= '-' or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+      local stopped = r.stop == 'p' or r.stop == 'b'
+      if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
@@ -579,77 +677,113 @@ while at < #members do -- grows when a crowd comes in
             redis_call('HSET', K_groups, group, text)
           end
         end
-        if r.stop == '-' then
+        if not stopped then
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
         local entry, corrupt = read_entry(r.id)
         if entry then
           do -- release(lists, group, g, r, entry, out)
-            local drawn, other, other_g = nil, nil, nil
-            local queue = entry.queue
-            if not drawn then
-              local draw_number_2
-              do -- draw_number()
-                local drawn = K_us_text
-                local last = redis_call('SET', K_fence, drawn, 'GET')
-                if last and last >= drawn then -- both have 16 digits
-                  drawn = string.format('%.0f', last + 1)
-                  redis_call('SET', K_fence, drawn)
-                end
-                draw_number_2 = drawn
-              end
-              drawn = draw_number_2
-            end
-            r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-            r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-            do -- write_group(group, g, other, other_g)
-              local state_text_5
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-                end
-                state_text_5 = text
-              end
-              local text = state_text_5
-              if other then
-                local state_text_6
-                do -- state_text(other_g)
-                  local g = other_g
+            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_5
+                do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_6
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
+                local text = state_text_5
+                if other then
+                  local state_text_6
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local other_text = state_text_6
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
               end
-            end
-            local compose_13
-            do -- compose(r.id, entry, drawn, r.lost)
-              local id, lost = r.id, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_13 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-            end
-            local message = compose_13
-            redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-            local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-              or redis.pcall('RPUSH', lists[queue], message))
-            if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-              error(pushed.err)
-            elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-              out[#out + 1] = queue
-              out[#out + 1] = message
+            else
+              do -- send_out(lists, group, g, r, entry, out)
+                local drawn, other, other_g = nil, nil, nil
+                local queue = entry.queue
+                if not drawn then
+                  local draw_number_2
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_2 = drawn
+                  end
+                  drawn = draw_number_2
+                end
+                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                do -- write_group(group, g, other, other_g)
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                local compose_16
+                do -- compose(r.id, entry, drawn, r.lost)
+                  local id, lost = r.id, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_16 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_16
+                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                  or redis.pcall('RPUSH', lists[queue], message))
+                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                  error(pushed.err)
+                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                  out[#out + 1] = queue
+                  out[#out + 1] = message
+                end
+              end
             end
           end
         else

@@ -77,7 +77,7 @@ def test_a_worker_that_dies_at_each_call_of_the_gate(stage: Stage) -> None:
 
 
 def _let_it_surrender(stage: Stage, hostname: str, name: str) -> None:
-    """Give a worker more long tasks than it has slots, so that something waits in its buffer when it is told to stop."""
+    """Give a worker more long tasks than it has slots: something waits in its buffer when it is told to stop."""
     for number in range(8):
         stage.send(f"{name}-{number}", 1, "wait", name=name)
     until(lambda: _slots_taken(stage, hostname, name) == 2, stage.describe)

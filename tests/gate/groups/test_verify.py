@@ -235,6 +235,12 @@ CASES: dict[str, tuple[Callable[[World], object], Break, str]] = {
         lambda w: w.redis.hset(w.keys.flags, "p g", "{}"),
         "Somebody has said why it is paused, but it is not.",
     ),
+    "limits without a word": (three, lambda w: store(w, flags="l"), "It is limited, and nobody has said how."),
+    "limits of nothing": (
+        three,
+        lambda w: w.redis.hset(w.keys.flags, "l g", "l1/1000/0 {}"),
+        "Somebody has said why it is limited, but it is not.",
+    ),
     "places": (nothing, lambda w: w.redis.rpush(w.keys.line(quote("g")), *["1 z"] * 250), "Its line holds places of"),
     "left": (nothing, store, "It holds no task, and is still known."),
     "pause of nothing": (nothing, lambda w: store(w, flags="p"), "paused, but not listed"),

@@ -36,6 +36,7 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             "h": {run.id: run.due for run in flights if run.state == "held" and not run.blocks},
             "b": {run.id: run.ends for run in flights if run.blocks and run.ends is not None},
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
+            "t": dict(model.forgets),
         },
         "depth": depth,
         "runs": {(run.owner, run.id) for run in flights if run.state == "running"},
@@ -43,6 +44,8 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             group: (run.queue, run.release) for group, run in model.flight.items() if run.state == "released"
         },
         "begins": dict(model.begins),
+        "counted": {group: (*rate, *begins) for group, (begins, rate) in model.counted.items()},
+        "marked": set(model.marked),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
 
@@ -66,11 +69,13 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "flight": {group: _flight(state) for group, state in states.items() if state.flights},
         "blocked": {group for group, state in states.items() if "b" in state.flags},
         "probing": {group for group, state in states.items() if "o" in state.flags},
-        "due": {kind: {} for kind in "ewvhbd"},
+        "due": {kind: {} for kind in "ewvhbdt"},
         "depth": {},
         "runs": set(),
         "on_the_way": {},
-        "begins": {queue.decode(): int(text.split(b" ")[0]) for queue, text in begins.items()},
+        "begins": {queue.decode(): int(text.split(b" ")[0]) for queue, text in begins.items() if b" " not in queue},
+        "counted": {name.decode()[2:]: tuple(map(int, text.split())) for name, text in begins.items() if b" " in name},
+        "marked": {group for group, state in states.items() if "s" in state.flags},
         "lists": {},
     }
     assert {flag.decode() for flag in flags} == {f"b {group}" for group in view["blocked"]}

@@ -140,8 +140,8 @@ def test_the_caller_gives_what_the_header_says(world: World, case: Case) -> None
             assert len(values) >= least
         else:
             optional = int(kind == "KEYS" and mine.script in ("park", "rerelease", "revoke"))  # the broker's list
-            if kind == "ARGV" and mine.script == "park":
-                optional = 2  # the bound of the depth
+            if kind == "ARGV":
+                optional = {"park": 3, "exchange": 1}.get(mine.script, 0)  # the depth's bound, and the limits
             assert least - optional <= len(values) <= least
     lists = [index for index, key in enumerate(mine.keys, 1) if key in ("q", "q2")]
     assert all(index > SHARED_KEYS for index in lists)

@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 from celery_groupfifo import DuplicateTask, GroupFull, Groups
 from celery_groupfifo.gate.keys import CLAIM_MS, entry_names, quote, task_of
 from celery_groupfifo.gate.model import Bound, Ticket
+from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.groups import operate
-from celery_groupfifo.settings import NO_BREAKER, Breaker, Overflow
+from celery_groupfifo.settings import NO_BREAKER, Breaker, Overflow, Rate
 from tests.gate.scripts import observe
 from tests.support.gate_model import GateModel
 from tests.support.world import PLAIN, START_MS, TTL_MS, World, lane_of, make_entry, ticket_of
@@ -38,6 +39,7 @@ WHO = st.sampled_from(["live", "live", "live", "late", "any"])
 OWNER = st.sampled_from(["w1", "w2"])
 DELAY = st.sampled_from([0, 0, 0, 1500, 4000])
 POLICY = st.sampled_from(["block", "dead_letter", "cancel_rest"])
+RATE = st.sampled_from([None, None, Rate(1, 1500), Rate(2, 3000)])
 REPLAYED = st.sampled_from([False, False, True])
 PICK = st.integers(0, 3)
 
@@ -112,14 +114,14 @@ class GateMachine(RuleBasedStateMachine):
 
     # -- producers ---------------------------------------------------------
 
-    @rule(group=st.sampled_from(GROUPS), queue=QUEUE, delay=DELAY, replayed=REPLAYED)
-    def park(self, group: str, queue: str, delay: int, replayed: bool) -> None:
+    @rule(group=st.sampled_from(GROUPS), queue=QUEUE, delay=DELAY, replayed=REPLAYED, rate=RATE)
+    def park(self, group: str, queue: str, delay: int, replayed: bool, rate: Rate | None = None) -> None:
         self.number += 1
         id = f"{group}{self.number}"
         self.used.add(id)
         with self.replaying(replayed):
-            assert self.world.park(id, group, queue, delay=delay)
-        assert self.model.park(id, group, queue, delay, replayed)
+            assert self.world.park(id, group, queue, delay=delay, limits=Limits(rate).text())
+        assert self.model.park(id, group, queue, delay, replayed, rate)
 
     @rule(
         group=st.sampled_from(GROUPS),
@@ -436,7 +438,7 @@ class GateMachine(RuleBasedStateMachine):
         """Without further faults everything drains, and nothing is left."""
         self.the_server_agrees_with_the_model()  # else the step before has failed, and is the one to look at
         for _ in range(1000):
-            if not self.model.entries and not self.model.cut:
+            if not self.model.entries and not self.model.cut and not self.model.forgets:
                 break
             if any(self.model.lists.values()):
                 self.receive(0, True, "w1", False)

@@ -30,7 +30,7 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_verbs_of_the_contract_are_there() -> None:
     wanted = "list show explain find pause resume drain purge skip retry revoke move dead-letters redrive stats watch"
-    more = "verify doctor drop metrics history workers status discard terminate"
+    more = "verify doctor drop metrics history workers status discard terminate limit"
     assert set(f"{wanted} {more}".split()) <= set(groupfifo.commands)
     for command in groupfifo.commands.values():
         assert command.help and any("--json" in param.opts for param in command.params)
@@ -139,6 +139,25 @@ def test_pause_resume_drain(shop: Shop, run: Run, run_json: RunJson) -> None:
     said = run("pause", "nothing").stdout
     assert said.startswith("Group 'nothing' is paused. It holds no task: is that the key?")
     assert run_json("pause", "nothing")["depth"] == 0 and run_json("pause", "k")["depth"] == 1
+
+
+def test_limit(shop: Shop, run: Run, run_json: RunJson) -> None:
+    shop.send("k", "a")
+    assert run("limit", "k", "--rate", "10/s", "--concurrency", "2", "--by", "anna").stdout == (
+        "Group 'k' is limited to 10/s and 2 at once.\n"
+    )
+    assert "limits:     10/s and 2 at once, by anna\n" in run("show", "k").stdout
+    assert run("limit", "k", "--rate", "5/m", "--expires-in", "60").stdout == (
+        "Group 'k' is limited to 5/m for 1 min 0 s.\n"
+    )
+    shown = run_json("show", "k")["group"]["limit"]
+    assert (shown["rate"], shown["concurrency"]) == ("5/m", None) and shown["until"]
+    assert run_json("limit", "k", "--concurrency", "3")["concurrency"] == 3
+    assert run("limit", "k", "--none").stdout == "Group 'k' has no limits but those of its tasks.\n"
+    assert "has no such limits: nothing was done" in run("limit", "k", "--none", code=1).stderr
+    for wrong in ([], ["--none", "--rate", "1/s"]):
+        assert "Name --rate, --concurrency or both; or --none" in run("limit", "k", *wrong, code=2).stderr
+    assert "rate='fast' does not work: set it to 'starts/unit'" in run("limit", "k", "--rate", "fast", code=1).stderr
 
 
 def test_purge_says_how_many_and_asks(shop: Shop, run: Run, run_json: RunJson) -> None:
@@ -343,6 +362,8 @@ def test_redis_away_is_a_sentence(shop: Shop, run: Run, name: str) -> None:
     yes = ["--yes"] if any("--yes" in param.opts for param in command.params) else []
     if name == "move":
         words = ["x", "y"]
+    if name == "limit":
+        words.append("--none")
     said = run(name, *words, *yes, code=1)
     assert said.stderr.startswith("Error: The gate's Redis at redis://"), said.stderr
 
@@ -387,7 +408,7 @@ def test_nothing_that_a_terminal_obeys_is_printed(shop: Shop, run: Run, caplog: 
         options = {option for each in command.params for option in each.opts}
         more = ["--yes"] if "--yes" in options else []
         more += ["--by", EVIL] if "--by" in options else []
-        more += ["--times", "1"] if name == "watch" else []
+        more += {"watch": ["--times", "1"], "limit": ["--rate", "1/s"]}.get(name, [])
         for json_ in ([], ["--json"]):
             result = run(name, *arguments, *more, *json_, code=None)
             seen.append((name, result.exit_code))

@@ -13,10 +13,10 @@ from celery.app.defaults import DEFAULTS
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.model import HEADER
 from celery_groupfifo.sending.options import NAMES, check_names
-from celery_groupfifo.settings import SINGLE, Settings
+from celery_groupfifo.settings import Settings
 from tests.project.docs.pages import Block
 
-KNOWN = {*DEFAULTS, *(f"groupfifo_{each}" for each in Settings.__dataclass_fields__ if each not in SINGLE)}
+KNOWN = {*DEFAULTS, *(f"groupfifo_{each}" for each in Settings.__dataclass_fields__)}
 #: Files that hold settings and nothing else, and what their names begin with.
 FILES = {"celeryconfig.py": "", "settings.py": "CELERY_"}
 

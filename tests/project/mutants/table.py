@@ -76,19 +76,19 @@ SCRIPTS = (
     ),
     Mutant(
         "a retry goes behind its successors",
-        "lua/finish.lua",
-        "  resume(lists, group, g, r, out)\n",
-        "  remove_record(g, id)\n"
-        "  redis.call('RPUSH', line, string.match(redis.call('HGET', K.entries, id), '^%d+') .. ' ' .. id)\n"
-        "  advance(lists, line, group, g, out)\n",
+        "lua/lib/ending.lua",
+        "    resume(lists, group, g, r, out)\n",
+        "    remove_record(g, r.id)\n"
+        "    redis.call('RPUSH', line, string.match(redis.call('HGET', K.entries, r.id), '^%d+') .. ' ' .. r.id)\n"
+        "    advance(lists, line, group, g, out)\n",
         ("tests/gate/scripts/test_continuation.py::test_the_group_waits_out_the_countdown",),
     ),
     Mutant(
         "a cap of one runs two",
         "lua/lib/advance.lua",
-        "is_free = #g == 0 and not",
-        "is_free = not",
-        ("tests/gate/groups/test_pause.py::test_resume_while_it_runs_leaves_no_trace_of_the_pause",),
+        "others > 0 and others >= ",
+        "false and others >= ",
+        ("tests/gate/scripts/test_limits.py::test_a_task_for_itself_waits_for_all_and_all_wait_for_it",),
     ),
     Mutant(
         "a counter leaks on an outcome that is no success: revoked while parked",
@@ -141,8 +141,8 @@ SCRIPTS = (
     ),
     Mutant(
         "a finish forgets its continuation",
-        "lua/finish.lua",
-        "if r.due ~= '-' or ARGV[after] then\n",
+        "lua/lib/ending.lua",
+        "if r.due ~= '-' or ARGV[arg] then\n",
         "if r.due ~= '-' then\n",
         (
             "tests/gate/scripts/test_continuation.py::test_the_group_waits_out_the_countdown",
@@ -292,9 +292,9 @@ SCRIPTS = (
     ),
     Mutant(
         "a hand-off ignores a pause",
-        "lua/lib/advance.lua",
-        " and not has_flag(g, 'p')\n  local item",
-        " \n  local item",
+        "lua/lib/limits.lua",
+        "not has_flag(g, 'p') and (#g",
+        "(#g",
         ("tests/gate/groups/test_pause.py::test_no_hand_off_of_a_paused_group",),
     ),
     Mutant(
@@ -1422,9 +1422,9 @@ OPTIONS = (
     ),
     Mutant(
         "a circuit breaker never closes",
-        "lua/finish.lua",
-        "    drop_mark(g, 'o') -- see lib/breaker.lua\n",
-        "    drop_mark(g, 'x')\n",
+        "lua/lib/ending.lua",
+        "      drop_mark(g, 'o') -- see lib/breaker.lua\n",
+        "      drop_mark(g, 'x')\n",
         ("tests/gate/groups/test_breaker.py::test_a_good_probe_closes_it",),
     ),
     Mutant(
@@ -1449,8 +1449,8 @@ OPTIONS = (
     ),
     Mutant(
         "a retry that gives up its place holds its group all the same",
-        "lua/finish.lua",
-        "if due >= 0 and not ARGV[after + 4] then",
+        "lua/lib/ending.lua",
+        "if due >= 0 and not ARGV[arg + 4] then",
         "if due >= 0 then",
         (
             "tests/gate/scripts/test_rejoin.py::test_the_group_goes_on_and_the_retry_follows",
@@ -1532,6 +1532,69 @@ OPTIONS = (
             "tests/gate/scripts/test_overflow.py::test_a_repetition_names_the_dropped_one_again",
             "tests/gate/sending/test_max_depth.py::test_a_lost_reply_loses_no_state",
         ),
+    ),
+    Mutant(
+        "a rate counts releases, not begins",
+        "lua/lib/begins.lua",
+        "begins[#begins + 1] = tonumber(r.since)",
+        "begins[#begins + 1] = tonumber(string.sub(r.release, 1, 13))",
+        ("tests/gate/scripts/test_limits.py::test_what_counts_is_the_begin_not_the_release",),
+    ),
+    Mutant(
+        "a begin leaves the window within its last millisecond",
+        "lua/lib/limits.lua",
+        "oldest + limits.window + 1",
+        "oldest + limits.window",
+        ("tests/gate/scripts/test_limits.py::test_the_third_start_within_a_second_waits",),
+    ),
+    Mutant(
+        "a group that was empty has a new rate",
+        "lua/lib/begins.lua",
+        "K.REST + now_ms() + window, 't '",
+        "K.REST + now_ms(), 't '",
+        ("tests/gate/scripts/test_limits.py::test_a_group_that_was_empty_meanwhile_has_the_same_rate",),
+    ),
+    Mutant(
+        "a run that fails or is lost is no start",
+        "lua/lib/begins.lua",
+        "has_flag(g, 's') and r.state == 'r'",
+        "has_flag(g, 's') and r.state == 'r' and ARGV[13]",
+        ("tests/gate/scripts/test_limits.py::test_each_run_counts_however_it_ends",),
+    ),
+    Mutant(
+        "concurrency 1 runs 2",
+        "lua/lib/advance.lua",
+        "others >= (limits_of(group, g, entry).together or 1)",
+        "others > (limits_of(group, g, entry).together or 1)",
+        ("tests/gate/scripts/test_limits.py::test_three_start_in_order_and_end_in_any",),
+    ),
+    Mutant(
+        "the second one of a group starts before the first has begun",
+        "lua/lib/limits.lua",
+        "g[at].state ~= 'w' and ",
+        "",
+        ("tests/gate/scripts/test_limits.py::test_three_start_in_order_and_end_in_any",),
+    ),
+    Mutant(
+        "a task of its own runs beside others",
+        "lua/lib/limits.lua",
+        "      drop_mark(g, 'n')\n",
+        "",
+        ("tests/gate/scripts/test_limits.py::test_a_task_for_itself_waits_for_all_and_all_wait_for_it",),
+    ),
+    Mutant(
+        "a worker does not invite the next task beside the one that it has taken",
+        "worker/endings.py",
+        "                if answer.invites:\n",
+        "                if False:\n",
+        ("tests/unit/test_endings.py::test_the_taken_one_invites_the_next",),
+    ),
+    Mutant(
+        "limits outlive their time",
+        "lua/limit.lua",
+        "if limits ~= '' and lasts > 0 then",
+        "if false then",
+        ("tests/gate/groups/test_limit.py::test_it_ends",),
     ),
     Mutant(
         "a retry that waits for a worker is replaced",

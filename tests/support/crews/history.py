@@ -65,9 +65,10 @@ class History:
         for key in {run.key for run in self.runs if run.key is not None}:
             self.assert_in_line(key)
 
-    def most_at_once(self) -> int:
-        """Return the largest number of runs under way at one moment."""
-        moments = [(run.began, 1) for run in self.runs] + [(run.last_sign, -1) for run in self.runs]
+    def most_at_once(self, key: str | None = None) -> int:
+        """Return the largest number of runs, of a group or of all, under way at one moment."""
+        runs = self.runs if key is None else self.group(key)
+        moments = [(run.began, 1) for run in runs] + [(run.last_sign, -1) for run in runs]
         now = most = 0
         for _, change in sorted(moments):
             now += change

@@ -1,0 +1,1131 @@
+-- Made of lua/limit.lua by `make scripts`: change that file, not this one.
+--
+-- limit: set the limits of a group, or take them away: its entries' own count then. What they held back goes on.
+--
+-- KEYS[1-9]        the gate's own, see lib/keys.lua
+-- KEYS[10] audit   (list)   the actions of operators, newest first
+-- KEYS[11] answer  (string) of this action's last call
+-- KEYS[12] line    (list)   of the group
+-- KEYS[13] wake    (list)   wakes one sweeping worker
+-- ARGV[1-2]        clock, tag
+-- ARGV[3] note     (text)   for the audit
+-- ARGV[4] call     (number) of this action, from 1
+-- ARGV[5] group    (text)
+-- ARGV[6] limits   (text)   see lib/limits.lua; empty: take them away
+-- ARGV[7] flag     (text)   operator and more: JSON, open for the time
+-- ARGV[8] lasts    (ms)     until they are taken away; 0: for ever
+-- Returns {1, [queue, message]...} set; to publish · {2, ...} others are replaced · {3, ...} taken away · {0} there are
+--         none
+-- Complexity O(under way · log due)
+local redis_call = redis.call
+local K_entries = KEYS[1]
+local K_groups = KEYS[2]
+local K_due = KEYS[3]
+local K_flags = KEYS[4]
+local K_on_the_way = KEYS[5]
+local K_begins = KEYS[6]
+local K_fence = KEYS[7]
+local K_stats = KEYS[8]
+local K_dead = KEYS[9]
+local K_tag = ARGV[2]
+-- The starts of the ranges of due.
+local K_HOLDS = 1e14
+local K_REST = 3e14
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+end
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
+end
+local function digits(value)
+  return string.format('%.0f', value)
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
+-- Returns whether the flag is new.
+local function set_flag(group, g, letter, said)
+  local new = redis_call('HSET', K_flags, letter .. ' ' .. group, said) == 1 or not has_flag(g, letter)
+  if not has_flag(g, letter) then
+    do -- add_mark(g, letter)
+      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+    end
+  end
+  return new
+end
+local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
+local texts, groups = {}, {}
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
+local function open_group(group)
+  local read_group_4
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_3
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_3 = texts[group]
+      end
+      local text = group_text_3
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
+        end
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_4 = g
+  end
+  local g = read_group_4
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local group = group
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local read_entry_8, read_entry_9
+        do -- read_entry(id)
+          local text = redis_call('HGET', K_entries, id)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local entry, corrupt
+          if group then
+            entry = {
+              us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+              at = at,
+            }
+          elseif text then
+            corrupt = text
+          end
+          read_entry_8, read_entry_9 = entry, corrupt
+        end
+        local entry, corrupt = read_entry_8, read_entry_9
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
+          end
+          found = true
+        end
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_5
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_5 = text
+        end
+        local text = state_text_5
+        if other then
+          local state_text_6
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local other_text = state_text_6
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+    end
+  end
+  return g
+end
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      do -- drop_mark(g, 'n')
+        local letter = 'n'
+        g.flags = string.gsub(g.flags, letter, '', 1)
+        g.flags = g.flags == '' and '-' or g.flags
+      end
+    else
+      do -- add_mark(g, 'n')
+        local letter = 'n'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+  end
+  if limits.starts then
+    local counted_begins_18, counted_begins_19, counted_begins_20
+    do -- counted_begins(group)
+      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+      local begins = {}
+      for ms in string.gmatch(times or '', '%d+') do
+        begins[#begins + 1] = tonumber(ms)
+      end
+      counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+    end
+    local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+    if not has_flag(g, 's') then
+      do -- add_mark(g, 's')
+        local letter = 's'
+        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+      end
+    end
+    if limits.starts > starts or limits.window > window then
+      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+        table.sort(begins)
+        local text = digits(starts) .. ' ' .. digits(window)
+        for at = math.max(#begins - starts + 1, 1), #begins do
+          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+            text = text .. ' ' .. digits(begins[at])
+          end
+        end
+        redis_call('HSET', K_begins, 's ' .. group, text)
+      end
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+local steps = 100 -- empty places that one call may walk over
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis_call('LLEN', line) - g.empty + g.aside + #g
+end
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+-- Close the JSON of a flag with the time.
+local function stamped(flag)
+  return flag .. '"at_ms": ' .. K_ms_text .. '}'
+end
+local REDELIVERED = '"redelivered": true, '
+local BELL = 5000 -- ms that a bell waits for a worker
+
+local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
+local group, limits, flag, lasts = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+
+local g, code, out = open_group(group), 3, {}
+if limits ~= '' then
+  code = set_flag(group, g, 'l', limits .. ' ' .. stamped(flag)) and 1 or 2
+elseif has_flag(g, 'l') then
+  do -- clear_flag(group, g, 'l')
+    local letter = 'l'
+    redis_call('HDEL', K_flags, letter .. ' ' .. group)
+    do -- drop_mark(g, letter)
+      g.flags = string.gsub(g.flags, letter, '', 1)
+      g.flags = g.flags == '' and '-' or g.flags
+    end
+  end
+else
+  return { 0 }
+end
+local starts, window = string.match(limits, '^l(%d+)/(%d+)')
+if starts and starts ~= '0' and not has_flag(g, 's') then -- a run under way counts when it is over
+  do -- add_mark(g, 's')
+    local letter = 's'
+    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+  end
+  do -- keep_begins(group, {}, tonumber(starts), tonumber(window))
+    local begins, starts, window = {}, tonumber(starts), tonumber(window)
+    table.sort(begins)
+    local text = digits(starts) .. ' ' .. digits(window)
+    for at = math.max(#begins - starts + 1, 1), #begins do
+      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+        text = text .. ' ' .. digits(begins[at])
+      end
+    end
+    redis_call('HSET', K_begins, 's ' .. group, text)
+  end
+end
+if limits ~= '' and lasts > 0 then
+  redis_call('ZADD', K_due, K_REST + now_ms() + lasts, 'l ' .. group)
+else
+  redis_call('ZREM', K_due, 'l ' .. group)
+end
+do -- look_again({}, group, g, out)
+  local lists, group = {}, group
+  for at = #g, 1, -1 do
+    local r = g[at]
+    if r.state == 'h' and r.stop == 'l' then
+      redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
+      r.due, r.stop = '-', '-'
+      do -- resume(lists, group, g, r, out)
+        local group, again = group, nil
+        do -- free_group(group)
+          redis_call('HDEL', K_groups, group)
+        end
+        if again and r.due == '-' then
+          do -- mark_redelivered(r.id)
+            local id = r.id
+            local read_entry_12
+            do -- read_entry(id)
+              local text = redis_call('HGET', K_entries, id)
+              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+              local entry, corrupt
+              if group then
+                entry = {
+                  us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                  at = at,
+                }
+              elseif text then
+                corrupt = text
+              end
+              read_entry_12 = entry
+            end
+            local e = read_entry_12
+            if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+              redis_call('HSET', K_entries, id, table.concat({
+                e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
+                REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+              }))
+            end
+          end
+        end
+        local stopped = r.stop == 'p' or r.stop == 'b'
+        if stopped or (r.due ~= '-' and tonumber(r.due) > now_ms()) then
+          r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
+          do -- write_group(group, g)
+            local other, other_g = nil, nil
+            local state_text_5
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_5 = text
+            end
+            local text = state_text_5
+            if other then
+              local state_text_6
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local other_text = state_text_6
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          if not stopped then
+            redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
+          end
+        else
+          local read_entry_13, read_entry_14
+          do -- read_entry(r.id)
+            local id = r.id
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_13, read_entry_14 = entry, corrupt
+          end
+          local entry, corrupt = read_entry_13, read_entry_14
+          if entry then
+            do -- release(lists, group, g, r, entry, out)
+              if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+                do -- write_group(group, g)
+                  local other, other_g = nil, nil
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+              else
+                do -- send_out(lists, group, g, r, entry, out)
+                  local drawn, other, other_g = nil, nil, nil
+                  local queue = entry.queue
+                  if not drawn then
+                    local draw_number_2
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_2 = drawn
+                    end
+                    drawn = draw_number_2
+                  end
+                  r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                  r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                  do -- write_group(group, g, other, other_g)
+                    local state_text_5
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local text = state_text_5
+                    if other then
+                      local state_text_6
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_6 = text
+                      end
+                      local other_text = state_text_6
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  local compose_22
+                  do -- compose(r.id, entry, drawn, r.lost)
+                    local id, lost = r.id, r.lost
+                    local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                    local cut = entry.at + entry.cut
+                    compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                      .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                  end
+                  local message = compose_22
+                  redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                  local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                    or redis.pcall('RPUSH', lists[queue], message))
+                  if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                    error(pushed.err)
+                  elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                    out[#out + 1] = queue
+                    out[#out + 1] = message
+                  end
+                end
+              end
+            end
+          else
+            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
+            end
+            do -- remove_record(g, r.id)
+              local id = r.id
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_5
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local text = state_text_5
+              if other then
+                local state_text_6
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_6 = text
+                end
+                local other_text = state_text_6
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+          end
+        end
+      end
+    end
+  end
+end
+do -- advance({}, line, group, g, out)
+  local lists, group = {}, group
+  local take_head_23, take_head_24
+  do -- take_head(line, group, g)
+    local group = group
+    local head, entry, corrupt
+    local others = #g
+    local has_room_21
+    do -- has_room(g)
+      local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+      for at = 1, room and #g or 0 do
+        room = room and g[at].state ~= 'w' and g[at].stop == '-'
+      end
+      has_room_21 = room
+    end
+    local is_free = has_room_21
+    local item = is_free and steps > 0 and redis_call('LPOP', line)
+    while item do
+      local id = string.sub(item, 18)
+      local read_entry_10, read_entry_11
+      do -- read_entry(id)
+        local text = redis_call('HGET', K_entries, id)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local entry, corrupt
+        if group then
+          entry = {
+            us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+            at = at,
+          }
+        elseif text then
+          corrupt = text
+        end
+        read_entry_10, read_entry_11 = entry, corrupt
+      end
+      entry, corrupt = read_entry_10, read_entry_11
+      if entry and entry.us == string.sub(item, 1, 16) then
+        if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+          redis_call('LPUSH', line, item)
+        else
+          local new_record_7
+          do -- new_record(id, entry.queue)
+            local queue = entry.queue
+            new_record_7 = {
+              state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
+              call = '-', queue = queue,
+            }
+          end
+          head = new_record_7
+          g[others + 1] = head
+        end
+        break
+      elseif corrupt then
+        do -- set_aside(id, group, 'corrupt', corrupt)
+          local why, text = 'corrupt', corrupt
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      else -- it was revoked: its place is empty
+        do -- add_to(g, 'empty', -1)
+          local what, number = 'empty', -1
+          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+        end
+      end
+      steps = steps - 1
+      item = steps > 0 and redis_call('LPOP', line)
+    end
+    if is_free and steps == 0 and not head then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
+    end
+    g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
+    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
+    take_head_23, take_head_24 = head, entry
+  end
+  local head, entry = take_head_23, take_head_24
+  if head then
+    do -- release(lists, group, g, head, entry, out)
+      local r = head
+      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_5
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local text = state_text_5
+          if other then
+            local state_text_6
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_6 = text
+            end
+            local other_text = state_text_6
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+      else
+        do -- send_out(lists, group, g, r, entry, out)
+          local drawn, other, other_g = nil, nil, nil
+          local queue = entry.queue
+          if not drawn then
+            local draw_number_2
+            do -- draw_number()
+              local drawn = K_us_text
+              local last = redis_call('SET', K_fence, drawn, 'GET')
+              if last and last >= drawn then -- both have 16 digits
+                drawn = string.format('%.0f', last + 1)
+                redis_call('SET', K_fence, drawn)
+              end
+              draw_number_2 = drawn
+            end
+            drawn = draw_number_2
+          end
+          r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+          r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+          do -- write_group(group, g, other, other_g)
+            local state_text_5
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_5 = text
+            end
+            local text = state_text_5
+            if other then
+              local state_text_6
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local other_text = state_text_6
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          local compose_22
+          do -- compose(r.id, entry, drawn, r.lost)
+            local id, lost = r.id, r.lost
+            local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+            local cut = entry.at + entry.cut
+            compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+          end
+          local message = compose_22
+          redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+            or redis.pcall('RPUSH', lists[queue], message))
+          if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+            error(pushed.err)
+          elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+            out[#out + 1] = queue
+            out[#out + 1] = message
+          end
+        end
+      end
+    end
+  else
+    do -- close_group(group, g)
+      if g.drained then
+        do -- clear_flag(group, g, 'd')
+          local letter = 'd'
+          redis_call('HDEL', K_flags, letter .. ' ' .. group)
+          do -- drop_mark(g, letter)
+            g.flags = string.gsub(g.flags, letter, '', 1)
+            g.flags = g.flags == '' and '-' or g.flags
+          end
+        end
+      end
+      if g.ended and not string.find(g.flags, '[^ons-]') then
+        redis_call('HDEL', K_groups, group)
+        if has_flag(g, 's') then
+          do -- forget_begins(group)
+            local counted_begins_15, counted_begins_16, counted_begins_17
+            do -- counted_begins(group)
+              local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+              local begins = {}
+              for ms in string.gmatch(times or '', '%d+') do
+                begins[#begins + 1] = tonumber(ms)
+              end
+              counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+            end
+            local _, _, window = counted_begins_15, counted_begins_16, counted_begins_17
+            redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
+          end
+        end
+      else
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_5
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_5 = text
+          end
+          local text = state_text_5
+          if other then
+            local state_text_6
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_6 = text
+            end
+            local other_text = state_text_6
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+      end
+    end
+  end
+end
+do -- ring(wake)
+  redis_call('LPUSH', wake, K_us_text)
+  redis_call('LTRIM', wake, 0, 0)
+  redis_call('PEXPIRE', wake, BELL)
+end
+do -- note(audit, ARGV[3])
+  local text = ARGV[3]
+  if text ~= '' then
+    redis_call('LPUSH', audit, K_ms_text .. ' ' .. text)
+    redis_call('LTRIM', audit, 0, KEPT - 1)
+  end
+end
+local keep_answer_25
+do -- keep_answer({ code, unpack(out) })
+  local reply = { code, unpack(out) }
+  redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
+  keep_answer_25 = reply
+end
+return keep_answer_25

@@ -1,0 +1,75 @@
+-- The limits of a group: "l<starts>/<window>/<together>", 0 where there is none. An entry brings those that counted
+-- for its call when it was parked. An operator's, see limit.lua, come before them.
+--
+--   starts, window  so many runs of the group begin within so many ms at most, whoever runs them: its rate
+--   together        an entry goes under way while fewer are, and all of those have such a limit, too: the mark n in
+--                   the group's state says so
+--@include keys clock flag begins
+
+-- Returns what an operator has set, and where that is 0 the entry's own.
+local function limits_of(group, g, entry)
+  local set = has_flag(g, 'l') and redis.call('HGET', K.flags, 'l ' .. group) or ''
+  local limits = {}
+  for _, text in ipairs({ entry.limits, set }) do
+    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+    if starts and starts ~= '0' then
+      limits.starts, limits.window = tonumber(starts), tonumber(window)
+    end
+    if together and together ~= '0' then
+      limits.together = tonumber(together)
+    end
+  end
+  return limits
+end
+
+-- Returns whether the next entry may go under way. Beside others it may when all of them have begun, so that the tasks
+-- start in order, and nothing halts the group.
+local function has_room(g)
+  local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
+  for at = 1, room and #g or 0 do
+    room = room and g[at].state ~= 'w' and g[at].stop == '-'
+  end
+  return room
+end
+
+-- Hold an entry that would go out, when the group's rate is used up. Returns when it may (ms); nothing when it may now.
+-- The caller writes the group.
+local function hold_back(group, g, r, entry)
+  local limits, free_at = limits_of(group, g, entry), nil
+  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+    if has_flag(g, 'n') then
+      drop_mark(g, 'n')
+    else
+      add_mark(g, 'n')
+    end
+  end
+  if limits.starts then
+    local begins, starts, window = counted_begins(group)
+    if not has_flag(g, 's') then
+      add_mark(g, 's')
+    end
+    if limits.starts > starts or limits.window > window then
+      keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+    end
+    local within = {}
+    for _, other in ipairs(g) do -- one that is released may begin at any time
+      if other.id ~= r.id and other.state ~= 'h' then
+        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+      end
+    end
+    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+      if ms >= now_ms() - limits.window and ms <= now_ms() then
+        within[#within + 1] = ms
+      end
+    end
+    table.sort(within)
+    local oldest = within[#within - limits.starts + 1]
+    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+  end
+  if free_at then
+    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K.ms_text, entry.queue
+    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+    redis.call('ZADD', K.due, K.HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+  end
+  return free_at
+end
