@@ -144,7 +144,7 @@ def limit(
     by: str,
     json_: bool,
 ) -> int:
-    """Limit how many tasks of a group start within a time, or run at once.
+    """Limit how often tasks of a group start, or how many run.
 
     It counts instead of what its tasks say, from the next start on, and replaces what was set before.
     """

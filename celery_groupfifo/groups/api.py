@@ -343,5 +343,4 @@ class Groups(Controls, DeadLetterGroups):
         return find.with_error(self.app, found[0]) if found else None
 
 
-checks_arguments(DeadLetterGroups)
 checks_arguments(Groups)

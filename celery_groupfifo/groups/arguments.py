@@ -50,10 +50,11 @@ def checked(method: Method) -> Method:
 
 
 def checks_arguments(cls: type) -> None:
-    """Let every public method of a class check its arguments, see `checked`."""
-    for name, method in list(vars(cls).items()):
-        if inspect.isfunction(method) and not name.startswith("_"):
-            setattr(cls, name, checked(method))
+    """Let every public method of a class, and of those it is made of, check its arguments, see `checked`."""
+    for part in cls.__mro__[:-1]:
+        for name, method in list(vars(part).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(part, name, checked(method))
 
 
 __all__ = ["checked", "checks_arguments"]
