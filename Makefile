@@ -56,7 +56,7 @@ test: venv ## Run the tests that everybody runs before a commit, two files at a 
 	$(PYTEST) --tier main
 
 .PHONY: test-fast test-rest test-all
-test-fast: venv ## The tests of these that start no worker, within seconds
+test-fast: venv ## The tests of these that start no worker, in a minute or two
 	$(PYTEST) --tier fast
 
 test-rest: venv ## All others: more seeds, pools and faults, and what takes long

@@ -63,11 +63,27 @@ class _Shown:
         return printable(repr(self._value))
 
 
+class _ShownText(str):
+    """An escaped text, which `%r` shows as it shows the text itself: nothing is escaped twice."""
+
+    __slots__ = ("_shown",)
+    _shown: str
+
+    def __new__(cls, escaped: str, text: str) -> _ShownText:
+        made = super().__new__(cls, escaped)
+        made._shown = repr(text)
+        return made
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
 def _shown(value: Any, has_lines: bool = False) -> Any:
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, str):
-        return printable_lines(value) if has_lines else printable(value)
+        escaped = printable_lines(value) if has_lines else printable(value)
+        return value if escaped == value else _ShownText(escaped, value)
     return _Shown(value)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from math import inf
 from typing import Any, Literal, NamedTuple, get_args
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
@@ -202,7 +203,7 @@ OPTIONS = {
 def _number(kind: type[int] | type[float], least: float) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         allowed = (int,) if kind is int else (int, float)
-        fits = isinstance(value, allowed) and not isinstance(value, bool) and value >= least
+        fits = isinstance(value, allowed) and not isinstance(value, bool) and least <= value < inf
         return None if fits else f"{'a whole' if kind is int else 'a'} number from {least:g} on"
 
     return check

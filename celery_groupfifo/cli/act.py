@@ -6,14 +6,28 @@ from collections.abc import Callable
 
 import click
 
-from celery_groupfifo.cli.output import as_json, say
-from celery_groupfifo.cli.root import BY, ID, KEY, NOTHING, REASON, YES, GroupFifoCommand, command, confirm, option
+from celery_groupfifo.cli.output import as_json, called, say
+from celery_groupfifo.cli.root import (
+    BY,
+    ID,
+    KEY,
+    NOTHING,
+    REASON,
+    YES,
+    GroupFifoCommand,
+    argument,
+    command,
+    confirm,
+    option,
+)
 from celery_groupfifo.errors import UnknownGroup, UnknownTask, WrongState
 from celery_groupfifo.groups import Groups, verbs
 from celery_groupfifo.groups.verbs import Order, Outcome, Verb, ended
 from celery_groupfifo.groups.view import Found, Group, count
 
-EXPECTED = option("--expected", default="", help="Id of the head that you mean; by default the present head.")
+EXPECTED = option(
+    "--expected", default="", metavar="ID", help="Id of the head that you mean; by default the present head."
+)
 
 
 def tell(json_: bool, outcome: Outcome) -> int:
@@ -54,12 +68,18 @@ def _agreed(groups: Groups, verb: Verb, order: Order, yes: bool) -> Order:
     if verb.on_head:
         order = order._replace(expected=order.expected or _head(group))
         found = groups.find(order.expected)
-        head = f"{found.task}[{order.expected}]" if found else order.expected
+        head = _named(found) if found else order.expected
     not_running = group.depth - len(group.running)
     numbers = {"depth": group.depth, "not_running": not_running, "behind": max(not_running - 1, 0)}
     words = {name: count(number) for name, number in numbers.items()}
     confirm(verb.asks.format(key=repr(group.key), head=head, **words), yes)
     return order
+
+
+def _named(found: Found) -> str:
+    """Return a task with its arguments, for a question."""
+    said = called(found.args, found.kwargs)
+    return f"{found.task}[{found.task_id}]" + (f" with {said}" if said else "")
 
 
 def _head(group: Group) -> str:
@@ -76,7 +96,7 @@ def revoke(groups: Groups, id: str, by: str, yes: bool, json_: bool) -> int:
     found = groups.find(id)
     if found is None:
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
-    confirm(f"Revoke 1 task, {found.task}[{id}] of group {found.key!r}?", yes)
+    confirm(f"Revoke 1 task, {_named(found)} of group {found.key!r}?", yes)
     done = groups.revoke(id, by)
     state = "was revoked" if done else _why_not(found)
     return tell(json_, Outcome(done, f"Task {id} of group {found.key!r} {state}.", {"task_id": id, "key": found.key}))
@@ -98,7 +118,7 @@ def terminate(groups: Groups, id: str, reason: str, by: str, yes: bool, json_: b
         raise UnknownTask(f"Task {id} is not at the gate: it has ended, or was never sent.")
     if found.running is None:
         raise WrongState(f"Task {id} does not run, it is {found.state}: revoke it. Nothing was done.")
-    confirm(f"Terminate the run of {found.task}[{id}] of group {found.key!r}?", yes)
+    confirm(f"Terminate the run of {_named(found)} of group {found.key!r}?", yes)
     found = groups.terminate(id, reason, by)
     return tell(json_, Outcome(True, ended(found), {"task_id": id, "key": found.key}))
 
@@ -124,7 +144,7 @@ def limit(
     by: str,
     json_: bool,
 ) -> int:
-    """Limit how many tasks of a group start within a time, or run at once.
+    """Limit how often tasks of a group start, or how many run.
 
     It counts instead of what its tasks say, from the next start on, and replaces what was set before.
     """
@@ -148,5 +168,13 @@ COMMANDS = [
     ),
     command("revoke", revoke, ID, BY, YES),
     command("terminate", terminate, ID, REASON, BY, YES),
-    command("move", move, click.Argument(["old"]), click.Argument(["new"]), REASON, BY, YES),
+    command(
+        "move",
+        move,
+        argument("old", "The key of the group."),
+        argument("new", "The key of the other group."),
+        REASON,
+        BY,
+        YES,
+    ),
 ]

@@ -9,7 +9,7 @@ import click
 
 from celery_groupfifo.cli.act import tell
 from celery_groupfifo.cli.output import as_json, say, table, when
-from celery_groupfifo.cli.root import BY, REASON, YES, command, confirm, limit, option
+from celery_groupfifo.cli.root import BY, REASON, YES, argument, command, confirm, limit, option
 from celery_groupfifo.errors import UnknownTask
 from celery_groupfifo.groups import End, Groups, verbs
 from celery_groupfifo.groups.view import CAUSES, count
@@ -31,11 +31,16 @@ SELECTION = (
     option("--task", help="Only those of the task with this name."),
     option("--cause", type=click.Choice(CAUSES), help="Only those with this cause."),
     option("--search", default="", help="Only those with this text in id, key, task, arguments or error."),
-    option("--older-than", callback=_seconds, help="Only those set aside so long ago, or before: 90s, 15m, 12h, 7d."),
+    option(
+        "--older-than",
+        callback=_seconds,
+        metavar="AGE",
+        help="Only those set aside so long ago, or before: 90s, 15m, 12h, 7d.",
+    ),
 )
 GROUP = option("--group", "key", help="Only those of this group.")
 ALL = option("--all", "all_", is_flag=True, help="All dead letters.")
-LETTER = click.Argument(["id"], required=False)
+LETTER = argument("id", "The id of a task: its dead letters.", required=False)
 
 
 def dead_letters(
@@ -60,7 +65,10 @@ def dead_letters(
 def redrive(
     groups: Groups, id: str | None, to: End, by: str, all_: bool, yes: bool, json_: bool, **selection: Any
 ) -> int:
-    """Park dead letters again: that of a task, those of a selection, or all, in their order."""
+    """Park dead letters again.
+
+    The newest one of a task; or those of a selection, or all, in their order.
+    """
     _check(id, selection, all_)
     if id is not None:
         return tell(json_, verbs.redrive(groups, id, to, by))
@@ -73,7 +81,10 @@ def redrive(
 def discard(
     groups: Groups, id: str | None, reason: str, by: str, all_: bool, yes: bool, json_: bool, **selection: Any
 ) -> int:
-    """Remove dead letters for good: those of a task, those of a selection, or all."""
+    """Remove dead letters for good.
+
+    Those of a task, those of a selection, or all.
+    """
     _check(id, selection, all_)
     if id is not None:
         found = groups.dead_letter(id)
@@ -109,7 +120,7 @@ COMMANDS = [
     command(
         "dead-letters",
         dead_letters,
-        click.Argument(["key"], required=False),
+        argument("key", "Only those of this group.", required=False),
         *SELECTION,
         limit(100, "The largest number of dead letters."),
         option("--cursor", help="The cursor that the previous page has printed."),

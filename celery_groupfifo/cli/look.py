@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import click
 
-from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, group_row, say, table, when
-from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, command, limit, option
+from celery_groupfifo.cli.output import GROUP_HEAD, age, as_json, called, group_row, say, table, when
+from celery_groupfifo.cli.root import ID, KEY, NOTHING, SORT, STATE, argument, command, limit, option
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.groups import Groups, Sort, State
-from celery_groupfifo.groups.view import DeadLetter, Group, Worker, count
+from celery_groupfifo.groups.view import DeadLetter, Found, Group, Worker, count
 
 NO_WORKERS = option("--no-workers", is_flag=True, help="Do not ask the workers.")
 
@@ -31,13 +31,15 @@ def list_(groups: Groups, state: State | None, sort: Sort, limit: int, cursor: s
 def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None:
     """Show one group: its running task, and the tasks in line."""
     group, tasks = groups.get(key), groups.tasks(key, limit, offset)
+    head = groups.find(group.head) if group.head and not group.running and not json_ else None
     if json_:
         return as_json({"group": group, "tasks": tasks})
     said = {
         "key": group.key,
         "state": group.state,
         "depth": group.depth,
-        "head": group.head or "-",
+        "head": f"{head.task}[{head.task_id}]" if head else group.head or "-",
+        "arguments": called(head.args, head.kwargs) if head else "",
         "oldest": age(group.oldest_age),
         "reason": group.reason,
         "by": group.by,
@@ -45,7 +47,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
         "due": when(group.due) if group.due else "",
         "blocked": f"until {when(group.blocked_until)}" if group.blocked_until else "",
         "limits": _limits(group),
-        "last error": group.last_error or "",
+        "last error": group.last_error if group.last_error not in (None, group.reason) else "",
     }
     for name, value in said.items():
         if value != "":
@@ -55,6 +57,7 @@ def show(groups: Groups, key: str, limit: int, offset: int, json_: bool) -> None
             f"{'running:':<12}{run.task}[{run.task_id}] on {run.worker} since {when(run.since)}, "
             f"fence {run.fence}, lease {run.lease_left:.1f}s"
         )
+    _print_traceback(head)
     if tasks:
         say()
     table(
@@ -102,7 +105,9 @@ def find(groups: Groups, id: str, no_workers: bool, json_: bool) -> int:
         say(f"Task {id} is not at the gate: it has ended, or was never sent.", err=True)
         return NOTHING
     if found.dead_letter is not None:
-        return _find_dead(found.dead_letter)
+        _find_dead(found.dead_letter)
+        _print_call(found)
+        return 0
     state = "released to its queue, and not begun yet" if found.state == "waiting" else found.state
     text = f"Task {found.task}[{found.task_id}] of group {found.key!r} is {state}"
     if found.place is not None:
@@ -113,30 +118,39 @@ def find(groups: Groups, id: str, no_workers: bool, json_: bool) -> int:
         text += f", due {when(found.due)}"
     say(f"{text}; parked {when(found.parked_at)}.")
     say(why)
+    _print_call(found)
     return 0
 
 
-def _find_dead(letter: DeadLetter) -> int:
+def _find_dead(letter: DeadLetter) -> None:
     say(
         f"Task {letter.task}[{letter.id}] of group {letter.key!r} is a dead letter since {when(letter.when)}: "
         f"{letter.why}. `redrive {letter.id}` parks it again, `discard {letter.id}` removes it."
     )
-    for line in letter.traceback.splitlines():
+
+
+def _print_call(found: Found) -> None:
+    if said := called(found.args, found.kwargs):
+        say(f"Arguments: {said}")
+    _print_traceback(found)
+
+
+def _print_traceback(found: Found | None) -> None:
+    for line in found.traceback.splitlines() if found else ():
         say(line)
-    return 0
 
 
 def stats(groups: Groups, json_: bool) -> None:
-    """Count the tasks and groups at the gate, and the totals so far."""
+    """Count tasks and groups, now and so far."""
     said = groups.stats()
     if json_:
         return as_json(said)
     counts = asdict(said)
     totals = counts.pop("totals")
-    for name, value in counts.items():
-        say(f"{name.replace('_', ' ') + ':':<16}{value}")
-    for name, value in sorted(totals.items()):
-        say(f"{name.replace('_', ' ') + ' so far:':<28}{value}")
+    for group, more in ((counts, ":"), (dict(sorted(totals.items())), " so far:")):
+        width = max(map(len, group)) + len(more) + 1
+        for name, value in group.items():
+            say(f"{name.replace('_', ' ') + more:<{width}}{value}")
     return None
 
 
@@ -225,6 +239,11 @@ COMMANDS = [
     command("explain", explain, KEY, NO_WORKERS),
     command("find", find, ID, NO_WORKERS),
     command("stats", stats),
-    command("history", history, click.Argument(["key"], required=False), limit(100, "The largest number of actions.")),
+    command(
+        "history",
+        history,
+        argument("key", "Only those on this group.", required=False),
+        limit(100, "The largest number of actions."),
+    ),
     command("workers", workers),
 ]

@@ -37,6 +37,11 @@ def checks(found: Iterable[Check]) -> None:
             say(f"    remedy: {check.remedy}")
 
 
+def called(args: str, kwargs: str) -> str:
+    """Return the arguments of a task in words; empty when it has none."""
+    return ", ".join(said for said, none in ((args, "()"), (kwargs, "{}")) if said not in ("", none))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under a head, each column as wide as its widest cell; print nothing without rows."""
     for line in lines(head, rows):

@@ -92,13 +92,30 @@ def option(*names: str, **more: Any) -> click.Option:
     return CeleryOption(names, help_group="Groups Options", **more)  # type: ignore[no-any-return]
 
 
+class _Argument(click.Argument):
+    """An argument that is listed in the help: not every version of click does that."""
+
+    def __init__(self, name: str, said: str, required: bool) -> None:
+        super().__init__([name], required=required)
+        self.said, self.help_group = said, "Arguments"
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        name = self.human_readable_name.upper()
+        return name if self.required else f"[{name}]", self.said
+
+
+def argument(name: str, said: str, required: bool = True) -> click.Argument:
+    """Return an argument of a command, and say what it is."""
+    return _Argument(name, said, required)
+
+
 #: A destructive command asks unless this is given.
 YES = option("--yes", is_flag=True, help="Act without asking; needed with --json and without a terminal.")
 #: Kept in the audit.
 BY = option("--by", default="", help="Operator, for the audit; by default your user and host.")
 REASON = option("--reason", default="", help="Reason, for the audit.")
-KEY = click.Argument(["key"])
-ID = click.Argument(["id"])
+KEY = argument("key", "The key of a group.")
+ID = argument("id", "The id of a task.")
 STATE = option("--state", type=click.Choice(STATES), help="List only groups in this state.")
 SORT = option("--sort", type=click.Choice(SORTS), default="depth", show_default=True, help="The order of the groups.")
 

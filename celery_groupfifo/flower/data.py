@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from heapq import nlargest, nsmallest
 from time import time
@@ -15,11 +14,9 @@ from celery_groupfifo.flower.letters import shown
 from celery_groupfifo.flower.outcome_counts import outcome_counts
 from celery_groupfifo.gate.keys import quote, task_of
 from celery_groupfifo.groups import Group, content
+from celery_groupfifo.groups.find import traceback_of
 from celery_groupfifo.groups.leases import Holder, read_holders
 from celery_groupfifo.groups.view import Running, moment, plain
-from celery_groupfifo.printing import escaping
-
-logger = escaping(logging.getLogger(__name__))
 
 #: Leases that the workers' page shows at most.
 LEASES = 500
@@ -164,22 +161,13 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
     if found is None or found.head is None or found.running:
         return None
     failed = found.state == "blocked"
-    traceback = _traceback(board, found.head) if failed else ""
+    traceback = traceback_of(board.app, found.head) if failed else ""
     return {
         "task_id": found.head,
         "due": plain(found.due),
         "traceback": traceback,
         **_message(board, found.key, found.head),
     }
-
-
-def _traceback(board: Board, task_id: str) -> str:
-    """Return the traceback of a failed task, if the result backend has it."""
-    try:
-        return str(board.app.backend.get_task_meta(task_id).get("traceback") or "")
-    except Exception as error:  # any backend may raise anything, and the page does without
-        logger.debug("The result backend has no answer about task %s: %r", task_id, error)
-        return ""
 
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:

@@ -146,7 +146,8 @@ class Groups(Controls, DeadLetterGroups):
         Args:
             task_id: Of the task.
         """
-        return find.find(self._reader, task_id) or find.found_dead(self._letters.of_task(task_id))
+        found = find.find(self._reader, task_id)
+        return find.with_traceback(self.app, found) if found else find.found_dead(self._letters.of_task(task_id))
 
     def stats(self) -> Stats:
         """Return the counts of the gate at this moment, and its totals since it was first used."""
@@ -342,5 +343,4 @@ class Groups(Controls, DeadLetterGroups):
         return find.with_error(self.app, found[0]) if found else None
 
 
-checks_arguments(DeadLetterGroups)
 checks_arguments(Groups)

@@ -11,11 +11,20 @@ from celery_groupfifo.errors import InvalidOption
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+
+def _is_text(value: Any) -> bool:
+    """Return whether a value is a text that can be stored."""
+    try:
+        return isinstance(value, str) and bool(value.encode() or True)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
 #: What fits, by the annotation of a parameter, and how it is called. Keys and numbers are checked where they are used.
-_FITS: dict[str, tuple[tuple[type, ...], str]] = {
-    "str": ((str,), "a text"),
-    "str | None": ((str, type(None)), "a text, or None"),
-    "bool": ((bool,), "True or False"),
+_FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "str": (_is_text, "a text"),
+    "str | None": (lambda value: value is None or _is_text(value), "a text, or None"),
+    "bool": (lambda value: isinstance(value, bool), "True or False"),
 }
 #: Arguments with an error of their own, `InvalidGroupKey`.
 _KEYS = {("key", "str"), ("old", "str"), ("new", "str")}
@@ -33,7 +42,7 @@ def checked(method: Method) -> Method:
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            if name in wanted and not isinstance(value, wanted[name][0]):
+            if name in wanted and not wanted[name][0](value):
                 raise InvalidOption(f"{name}={value!r} does not work: set it to {wanted[name][1]}.")
         return method(*args, **kwargs)
 
@@ -41,10 +50,11 @@ def checked(method: Method) -> Method:
 
 
 def checks_arguments(cls: type) -> None:
-    """Let every public method of a class check its arguments, see `checked`."""
-    for name, method in list(vars(cls).items()):
-        if inspect.isfunction(method) and not name.startswith("_"):
-            setattr(cls, name, checked(method))
+    """Let every public method of a class, and of those it is made of, check its arguments, see `checked`."""
+    for part in cls.__mro__[:-1]:
+        for name, method in list(vars(part).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(part, name, checked(method))
 
 
 __all__ = ["checked", "checks_arguments"]

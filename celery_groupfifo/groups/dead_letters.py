@@ -8,7 +8,7 @@ from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.groups.letters import DeadLetters, Selection
 from celery_groupfifo.groups.view import CAUSES, DeadLetter, End, Page, Redriven
 from celery_groupfifo.sending.grouping import checked_key
-from celery_groupfifo.settings import check_number
+from celery_groupfifo.settings import check_number, check_seconds
 
 
 class DeadLetterGroups:
@@ -194,6 +194,12 @@ def _selection(
         checked_key(key, "this call")
     if cause is not None and cause not in CAUSES:
         raise InvalidOption(f"cause={cause!r} does not work: set it to one of {', '.join(map(repr, CAUSES))}.")
-    if older_than is not None and (isinstance(older_than, bool) or not older_than >= 0):
-        raise InvalidOption(f"older_than={older_than!r} does not work: set it to a number of seconds from 0 on.")
-    return Selection(key, task, cause, search, older_than, None if refs is None else frozenset(refs))
+    if older_than is not None:
+        check_seconds("older_than", older_than)
+    return Selection(key, task, cause, search, older_than, None if refs is None else _checked_refs(refs))
+
+
+def _checked_refs(refs: Collection[str]) -> frozenset[str]:
+    if isinstance(refs, str) or not isinstance(refs, Collection) or not all(isinstance(ref, str) for ref in refs):
+        raise InvalidOption(f"refs={refs!r} does not work: set it to a list of the `.ref` of dead letters.")
+    return frozenset(refs)

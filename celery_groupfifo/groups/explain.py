@@ -133,7 +133,7 @@ class Explainer:
             return f"{left} and is renewed while it lives; the worker could not be asked: {self._workers.error}"
         renewed = max(self._reader.gate.settings.lease_ttl - run.lease_left, 0)
         left = f"{left} and was not renewed for {span(renewed)}"
-        then = "when it ends, the next sweep of any other worker takes the task back"
+        then = "the next sweep of any other worker after its end takes the task back"
         if not silent:
             return f"{left}. The worker answers and does not know this run, so it was restarted meanwhile: {then}"
         return (
@@ -158,9 +158,11 @@ class Explainer:
                 f"Start a worker with -Q {queue}, or route the task to a queue that is consumed. {_rest(group)}."
             )
         text = f"waits for a slot: its head {named} was released to queue {queue!r} {ago} ago, "
-        text += f"{_count(before, 'ticket')} of the gate before it"
-        if messages is not None:
-            text += f" and {_count(messages, 'message')} in the queue"
+        if head.lost and messages is not None:  # its number is that of its new release, and its place is not
+            text += f"as a rule to the front, because its worker was lost, {_count(messages, 'message')} in the queue"
+        else:
+            text += f"{_count(before, 'ticket')} of the gate before it"
+            text += f" and {_count(messages, 'message')} in the queue" if messages is not None else ""
         return f"{text}{self._consumed(self._workers, consumers) if self._workers else ''}. {_rest(group)}."
 
     def _consumed(self, workers: Workers, consumers: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from celery import Celery, states
 
@@ -28,7 +29,18 @@ def found_dead(letter: DeadLetter | None) -> Found | None:
     """Return a task that was set aside; None without a letter."""
     if letter is None:
         return None
-    return Found(letter.id, letter.key, "dead_letter", letter.task, None, None, dead_letter=letter)
+    return Found(
+        task_id=letter.id,
+        key=letter.key,
+        state="dead_letter",
+        task=letter.task,
+        place=None,
+        parked_at=None,
+        dead_letter=letter,
+        args=letter.args,
+        kwargs=letter.kwargs,
+        traceback=letter.traceback,
+    )
 
 
 def find_all(reader: Reader, task_id: str) -> Iterator[Found]:
@@ -68,6 +80,8 @@ def _found(reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | No
         parked_at=moment(int(where.us) / 1000) if where else None,
         due=moment(due[member]) if due else None,
         running=run,
+        args=entry.args if entry else "",
+        kwargs=entry.kwargs if entry else "",
     )
 
 
@@ -96,12 +110,27 @@ def with_error(app: Celery, group: Group) -> Group:
     """Return the group with the error of its held head's last run, if the result backend has it."""
     if group.head is None or group.due is None:
         return group
-    try:
-        meta = app.backend.get_task_meta(group.head)
-    except Exception as error:  # any backend may raise anything, and its answer is optional
-        logger.debug("The result backend has no answer about task %s: %r", group.head, error)
-        return group
+    meta = _meta(app, group.head)
     result = meta.get("result")
     if meta.get("status") != states.RETRY or not isinstance(result, BaseException):
         return group
     return replace(group, last_error=f"{type(result).__name__}: {result}")
+
+
+def with_traceback(app: Celery, found: Found) -> Found:
+    """Return the task with the traceback of the failure by which it blocks its group, if the result backend has it."""
+    return replace(found, traceback=traceback_of(app, found.task_id)) if found.state == "blocked" else found
+
+
+def traceback_of(app: Celery, task_id: str) -> str:
+    """Return the traceback of a failed task, if the result backend has it."""
+    return str(_meta(app, task_id).get("traceback") or "")
+
+
+def _meta(app: Celery, task_id: str) -> dict[str, Any]:
+    """Return what the result backend knows of a task; empty when it does not answer."""
+    try:
+        return dict(app.backend.get_task_meta(task_id))
+    except Exception as error:  # any backend may raise anything, and its answer is optional
+        logger.debug("The result backend has no answer about task %s: %r", task_id, error)
+        return {}

@@ -63,7 +63,7 @@ def check_presence(app: Celery, reader: Reader, fleet: Fleet) -> Iterator[Check]
             False,
             f"The workers could not be asked: {fleet.error}.",
             "Nothing is known of the workers and the queues that they consume. They may live all the same.",
-            "Make the broker answer this command, and run it again.",
+            "Make the broker answer this command, and run it again. `doctor` says how full the gate's server is.",
         )
         return
     yield Check.of(

@@ -56,11 +56,12 @@ def _memory(info: Info) -> Iterator[Check]:
     )
     most = limit or int(info.get("total_system_memory") or 0)
     of = f" of {_mb(most)} ({'maxmemory' if limit else 'all that the machine has'})" if most else ""
+    full = bool(limit) and used >= limit and policy == "noeviction"
     yield Check.of(
         "memory",
         not most or used < FULL * most,
-        f"{_mb(used)} are used{of}.",
-        "A full server refuses new tasks; on a full machine the system kills it.",
+        f"{_mb(used)} are used{of}" + (": the server is full, and refuses what needs memory." if full else "."),
+        "A full server refuses new tasks, actions, and the answers of workers; on a full machine the system kills it.",
         "Give it more memory, or find out what fills it: `groupfifo list` shows the deepest groups first.",
     )
 

@@ -208,6 +208,8 @@ def redrive_many(groups: Groups, selection: dict[str, Any], to: End, by: str) ->
     """Park dead letters again, see `Groups.redrive_many`."""
     done = groups.redrive_many(**selection, to=to, by=by)
     sentence = f"{count(done.count)} {'is' if done.count == 1 else 'are'} at the {to}s of their groups."
+    if not done.count:
+        sentence = "There was no such dead letter to park again." if not done.refused else "Nothing was done."
     if done.refused:
         sentence += f" {count(len(done.refused), 'dead letter')} stayed: {done.refused[0]}"
     values = {"to": to, "count": done.count, "refused": len(done.refused), "errors": list(done.refused[:ERRORS])}
@@ -218,6 +220,8 @@ def discard(groups: Groups, letters: dict[str, Any], reason: str, by: str) -> Ou
     """Remove dead letters, see `Groups.discard`."""
     gone = groups.discard(**letters, reason=reason, by=by)
     sentence = f"{count(gone, 'dead letter')} {'was' if gone == 1 else 'were'} discarded."
+    if not gone:
+        sentence = "There was no such dead letter to discard."
     return Outcome(gone > 0, sentence, {"count": gone})
 
 

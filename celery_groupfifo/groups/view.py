@@ -252,6 +252,9 @@ class Found:
         due: Time when it joins the line or goes out again; None: no time is known.
         running: Its run, when it runs.
         dead_letter: Its newest dead letter, when it is one.
+        args: Its arguments, as Celery shows them.
+        kwargs: Its keyword arguments, as Celery shows them.
+        traceback: Of a task that blocks its group, if the result backend has it, and of a dead letter; else empty.
     """
 
     task_id: str
@@ -263,6 +266,9 @@ class Found:
     due: datetime | None = None
     running: Running | None = None
     dead_letter: DeadLetter | None = None
+    args: str = ""
+    kwargs: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

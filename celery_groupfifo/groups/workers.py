@@ -82,5 +82,6 @@ class Workers:
                 return dict(call(inspect) or {})
         except Exception as error:  # any broker may raise anything, and the gate's answer does not need it
             logger.info("No worker could be asked: %r", error)
-            self.error = masked(str(error)).rstrip(".") or type(error).__name__
+            said = masked(str(error)).rstrip(".") or type(error).__name__
+            self.error = "the broker's Redis is full" if "used memory > 'maxmemory'" in said else said
             return {}

@@ -73,6 +73,6 @@ def address(words: str) -> tuple[str, int]:
         ValueError: The text is none of them.
     """
     host, _, port = words.rpartition(":")
-    if not 0 < int(port) < 65536:
-        raise ValueError(f"{port} is no port")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"{port!r} is no port")
     return host.strip("[]") or "127.0.0.1", int(port)

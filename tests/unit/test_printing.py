@@ -44,6 +44,7 @@ class Named:
     ("text", "args", "said"),
     [
         ("%s", (EVIL,), SHOWN),
+        ("%s %r", ("a\nb", "a\nb"), r"a\nb 'a\nb'"),
         ("%(a)s %(b)d", ({"a": EVIL, "b": 1},), f"{SHOWN} 1"),
         ("%s %r", (Named(EVIL), Named(EVIL)), f"{SHOWN} <{SHOWN}>"),
         ("%d %.1f %s %s", (1, 0.25, True, None), "1 0.2 True None"),

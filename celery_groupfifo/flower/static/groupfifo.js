@@ -1,4 +1,4 @@
-/* The pages about groups. Everything from outside goes through esc() or into textContent: keys are customers' texts. */
+/* The pages about groups. Everything from outside goes through esc() or attr(), or into textContent: keys are customers' texts. */
 /*global $, bootstrap, moment */
 
 (function () {
@@ -18,18 +18,24 @@
 
     // -- texts ---------------------------------------------------------------
 
-    function esc(value) {
+    function attr(value) {
         return String(value === null || value === undefined ? '' : value).replace(/&/g, '&amp;').replace(/</g, '&lt;')
             .replace(/>/g, '&gt;').replace(/"/g, '&quot;').replace(/'/g, '&#39;');
     }
 
+    function escaped(sign) {
+        var code = sign.codePointAt(0), hex = code.toString(16),
+            short = {92: '\\\\', 10: '\\n', 13: '\\r', 9: '\\t'}[code];
+        return short || (code < 256 ? '\\x' + hex.padStart(2, '0') : code < 65536 ? '\\u' + hex.padStart(4, '0') :
+            '\\U' + hex.padStart(8, '0'));
+    }
+
+    function esc(value) {  // for texts; control characters might turn a line around, or show nothing
+        return attr(value).replace(/(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/gu, escaped);
+    }
+
     function visible(text) {  // escapes what can't be seen, as http.py does, so that two keys never look the same
-        return String(text).replace(/[\\\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, function (sign) {
-            var code = sign.codePointAt(0), hex = code.toString(16),
-                short = {92: '\\\\', 10: '\\n', 13: '\\r', 9: '\\t'}[code];
-            return short || (code < 256 ? '\\x' + hex.padStart(2, '0') : code < 65536 ? '\\u' + hex.padStart(4, '0') :
-                '\\U' + hex.padStart(8, '0'));
-        });
+        return String(text).replace(/[\\\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, escaped);
     }
 
     function inPath(key) {  // a browser would resolve these two
@@ -37,7 +43,7 @@
     }
 
     function keyLink(key) {
-        return '<a class="gf-key" href="' + esc(page.dataset.group + inPath(key)) + '" title="' + esc(key) + '">' +
+        return '<a class="gf-key" href="' + esc(page.dataset.group + inPath(key)) + '" title="' + attr(key) + '">' +
             esc(visible(key)) + '</a>';
     }
 
@@ -311,13 +317,21 @@
         return look;
     }
 
+    function more(row) {  // `to` of a move is a key, of a redrive an end of the line
+        var said = row.more || {}, words = Object.keys(said).map(function (name) {
+            var text = esc(name === 'to' ? visible(said.to) : said[name]);
+            return name === 'task_id' ? text : '<span class="gf-muted">' + esc(name.replace('_', ' ')) + '</span> ' + text;
+        });
+        return words.join(', ') || MISSING;
+    }
+
     var HISTORY = [
         ['When', function (row) { return when(row.when); }],
         ['Who', function (row) { return esc(row.by); }, 'gf-wide'],
         ['What', function (row) { return esc(row.what); }],
         ['Group', function (row) { return row.key ? keyLink(row.key) : MISSING; }],
         ['Reason', function (row) { return plain(row.reason); }, 'gf-wide'],
-        ['Task', function (row) { return plain((row.more || {}).task_id); }]
+        ['More', more, 'gf-wide']
     ];
     // -- dead letters ----------------------------------------------------------
 
@@ -326,7 +340,7 @@
     function letterButtons(row) {
         function button(kind, to, label) {
             return '<button class="btn btn-sm btn-outline-' + kind + '" type="button" data-letter="' + esc(row.ref) +
-                '" data-to="' + to + '" data-key="' + esc(row.key) + '" data-task="' + esc(row.task + '[' + row.id + ']') +
+                '" data-to="' + to + '" data-key="' + attr(row.key) + '" data-task="' + esc(row.task + '[' + row.id + ']') +
                 '">' + label + '</button>';
         }
         if (readOnly) {
@@ -407,7 +421,7 @@
 
     var COLUMNS = [
         {title: '', sort: 'key', orderable: false, cell: function (row) {
-            return '<input class="form-check-input" type="checkbox" data-choose="' + esc(row.key) +
+            return '<input class="form-check-input" type="checkbox" data-choose="' + attr(row.key) +
                 '" aria-label="Select group ' + esc(visible(row.key)) + '">';
         }},
         {title: 'Group', sort: 'key', cell: function (row) { return keyLink(row.key); }},
@@ -430,7 +444,7 @@
         {title: '', sort: 'key', orderable: false, class: 'text-end', cell: function (row) {
             var verb = {paused: 'resume', draining: 'resume', blocked: 'retry'}[row.state] || 'pause';
             return readOnly ? '' : '<button class="btn btn-sm btn-outline-primary" type="button" data-row-verb="' + verb +
-                '" data-key="' + esc(row.key) + '">' + verb.charAt(0).toUpperCase() + verb.slice(1) + '</button>';
+                '" data-key="' + attr(row.key) + '">' + verb.charAt(0).toUpperCase() + verb.slice(1) + '</button>';
         }}
     ];
 
@@ -602,7 +616,7 @@
     function taskVerb(verb) {
         return function (row) {
             return readOnly ? '' : '<button class="btn btn-sm btn-outline-danger" type="button" data-task-verb="' + verb +
-                '" data-id="' + esc(row.task_id) + '">' + verb.charAt(0).toUpperCase() + verb.slice(1) + '</button>';
+                '" data-id="' + attr(row.task_id) + '">' + verb.charAt(0).toUpperCase() + verb.slice(1) + '</button>';
         };
     }
 
@@ -735,7 +749,7 @@
 
         function options(id, values) {
             $(id).html(Array.from(new Set(values)).filter(Boolean).map(function (value) {
-                return '<option value="' + esc(value) + '"></option>';
+                return '<option value="' + attr(value) + '"></option>';
             }).join(''));
         }
 

@@ -12,12 +12,12 @@ from celery_groupfifo.errors import InvalidGroupKey, InvalidOption
 
 #: Values that fit, by the name of the parameter.
 FITTING: dict[str, Any] = {"key": "k", "old": "k", "new": "l", "task_id": "a", "id": "a", "expected": "a"}
-METHODS = {name: each for name, each in vars(Groups).items() if not name.startswith("_") and callable(each)}
+METHODS = dict(inspect.getmembers(Groups, lambda each: inspect.isfunction(each) and each.__name__[0] != "_"))
 CASES = [
     (name, parameter)
     for name, method in METHODS.items()
     for parameter in inspect.signature(method).parameters
-    if parameter not in ("self", "ask_workers", "repair")
+    if parameter not in ("self", "ask_workers", "repair", "all")
 ]
 
 
@@ -28,7 +28,8 @@ def test_a_wrong_type_is_named(groups: Groups, name: str, parameter: str) -> Non
         for each in inspect.signature(METHODS[name]).parameters.values()
         if each.default is each.empty and each.name != "self"
     }
-    for wrong in (b"bytes", ["k"], {"a": 1}, object):
+    more: tuple[Any, ...] = () if parameter == "refs" else (["k"], {"a": "k"}, "half \ud800")
+    for wrong in (b"bytes", [1], {1: 1}, object, float("nan"), *more):
         with pytest.raises((InvalidOption, InvalidGroupKey)) as caught:
             getattr(groups, name)(**{**needed, parameter: wrong})
         assert repr(wrong) in str(caught.value)
@@ -42,7 +43,14 @@ def test_a_switch_is_true_or_false(groups: Groups, name: str, parameter: str) ->
         getattr(groups, name)(**needed, **{parameter: "yes"})
 
 
-@pytest.mark.parametrize("value", [-1, True, "x", float("nan")])
+@pytest.mark.parametrize("value", [-1, True, "x", float("nan"), float("inf")])
 def test_a_span_is_a_number(groups: Groups, value: Any) -> None:
     with pytest.raises(InvalidOption, match="longer="):
         groups.status(longer=value)
+    with pytest.raises(InvalidOption, match="older_than="):
+        groups.dead_letters(older_than=value)
+
+
+def test_a_reference_is_not_a_list_of_its_letters(groups: Groups) -> None:
+    with pytest.raises(InvalidOption, match="refs='0-1' does not work"):
+        groups.discard(refs="0-1")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from redis.exceptions import ResponseError
 
+from celery_groupfifo.groups.server import _memory
 from celery_groupfifo.groups.workers import Workers
 from tests.support.shop import Shop
 from tests.support.stored import stored
 from tests.support.world import TTL_MS
+
+_ASK = Workers.ask
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +47,8 @@ def test_running_on_a_worker_that_does_not_answer(shop: Shop, fleet: dict[str, d
     shop.world.tick(12_000)
     assert shop.groups.explain("k").endswith(
         "; the worker's lease has 18 s left and was not renewed for 12 s. The worker does not answer: it is frozen, "
-        "killed or cut off from the broker, or its pool is solo. Unless it renews the lease, when it ends, the next "
-        "sweep of any other worker takes the task back. Nothing waits behind it."
+        "killed or cut off from the broker, or its pool is solo. Unless it renews the lease, the next sweep of any "
+        "other worker after its end takes the task back. Nothing waits behind it."
     )
     fleet["groupfifo_leases"] = {"celery@host": []}
     said = shop.groups.explain("k")
@@ -87,6 +91,42 @@ def test_waiting_for_a_slot(shop: Shop, fleet: dict[str, dict[str, object]]) -> 
         "Group 'k' waits for a slot: its head shop.send[k] was released to queue 'celery' 0.0 s ago, 2 tickets of the "
         "gate before it and 4 messages in the queue; consumed by celery@one. 1 task waits behind it."
     )
+
+
+def test_waiting_after_a_worker_was_lost(shop: Shop, fleet: dict[str, dict[str, object]]) -> None:
+    """Its number is higher than those of others in the queue, and it stands before them."""
+    shop.send("k", "k", priority=0)
+    shop.begin()
+    shop.send("x", "x", priority=0)
+    shop.world.idle_sweeps(2 * TTL_MS)
+    fleet["active_queues"] = {"celery@one": [{"name": "celery"}]}
+    said = shop.groups.explain("k")
+    assert "ago, as a rule to the front, because its worker was lost, 2 messages" in said
+
+
+def test_the_broker_is_full(shop: Shop) -> None:
+    def ask(inspect: object) -> object:
+        raise ResponseError("# 1 (LLEN x): command not allowed when used memory > 'maxmemory'.")
+
+    workers = Workers(shop.app)
+    assert (_ASK(workers, ask), workers.error) == ({}, "the broker's Redis is full")
+
+
+@pytest.mark.parametrize(
+    ("used", "policy", "said"),
+    [
+        (99, "noeviction", "99 MB are used of 100 MB (maxmemory)."),
+        (
+            100,
+            "noeviction",
+            "100 MB are used of 100 MB (maxmemory): the server is full, and refuses what needs memory.",
+        ),
+        (100, "allkeys-lru", "100 MB are used of 100 MB (maxmemory)."),
+    ],
+)
+def test_a_full_server_is_called_full(used: int, policy: str, said: str) -> None:
+    info = {"used_memory": used * 2**20, "maxmemory": 100 * 2**20, "maxmemory_policy": policy}
+    assert [check.what for check in _memory(info) if check.name == "memory"] == [said]
 
 
 def test_waiting_where_a_consumer_knows_no_groups(shop: Shop, fleet: dict[str, dict[str, object]]) -> None:

@@ -218,6 +218,8 @@ def test_an_address() -> None:
     assert address("0.0.0.0:9808") == ("0.0.0.0", 9808)
     assert address(":9808") == address("9808") == ("127.0.0.1", 9808)
     assert address("[::1]:9808") == ("::1", 9808)
+    with pytest.raises(ValueError, match=r"^'x' is no port$"):
+        address("host:x")
 
 
 def test_an_app_that_cannot_be_loaded_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

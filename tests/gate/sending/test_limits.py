@@ -51,7 +51,7 @@ def make(redis_url: str) -> Iterator[Callable[..., Celery]]:
 
 
 def limits(app: Celery) -> set[str]:
-    """What stands in all entries."""
+    """Return the limits that stand in all entries."""
     keys = gate_of(app).keyspace.partitions[0]
     texts = stored_fields(gate_of(app).store.client.hgetall(keys.entries)).values()
     entries = [StoredEntry.parse(text) for text in texts]

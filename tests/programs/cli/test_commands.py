@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 from celery import Celery
 
@@ -34,6 +36,18 @@ def test_all_verbs_of_the_contract_are_there() -> None:
         assert command.help and any("--json" in param.opts for param in command.params)
 
 
+def test_help(run: Run) -> None:
+    listed = run("--help").stdout
+    assert "..." not in listed.partition("Commands:")[2], "a first line that is cut"
+    for name, command in groupfifo.commands.items():
+        said = run(name, "--help").stdout
+        for param in command.params:
+            if isinstance(param, click.Argument):
+                assert re.search(rf"^Arguments:\n(  .*\n)*?  \[?{str(param.name).upper()}]?  \w", said, re.MULTILINE), (
+                    said
+                )
+
+
 def test_list(shop: Shop, run: Run, run_json: RunJson) -> None:
     assert run("list").stderr == "No group holds a task.\n"
     for n in range(3):
@@ -57,6 +71,23 @@ def test_show(shop: Shop, run: Run, run_json: RunJson) -> None:
     assert "running:    shop.send[t0] on celery@host since 2027-" in said
     assert "t1" in said and "('k', 7)" in said
     assert [task["task_id"] for task in run_json("show", "k", "--limit", "1", "--offset", "1")["tasks"]] == ["t2"]
+
+
+def test_a_head_that_blocks_its_group_is_shown_before_it_goes(shop: Shop, run: Run, run_json: RunJson) -> None:
+    shop.send("k", "t0")
+    shop.send("k", "t1")
+    shop.world.fail(shop.begin(), "k", owner="celery@host/0a1b2c3d")
+    shop.app.backend.store_result("t0", ValueError("boom"), "FAILURE", traceback="Trace\n  a line\x1b\n")
+    said = run("show", "k").stdout
+    assert "head:       shop.send[t0]\narguments:  ('k', 7)\n" in said and said.count("ValueError") == 1
+    assert "Trace\n  a line\\x1b\n" in said
+    said = run("find", "t0").stdout
+    assert "\nArguments: ('k', 7)\nTrace\n" in said
+    found = run_json("find", "t0")["found"]
+    assert (found["args"], found["traceback"][:5]) == ("('k', 7)", "Trace")
+    for verb in ("skip", "drop"):
+        assert "1 task, shop.send[t0] with ('k', 7), the head of group 'k'?" in run(verb, "k", code=1).stderr
+    assert "Revoke 1 task, shop.send[t1] with ('k', 7) of group 'k'?" in run("revoke", "t1", code=1).stderr
 
 
 def test_explain(shop: Shop, run: Run, run_json: RunJson) -> None:
@@ -88,6 +119,7 @@ def test_find(shop: Shop, run: Run, run_json: RunJson) -> None:
 
 def test_stats(shop: Shop, run: Run, run_json: RunJson) -> None:
     shop.send("k", "a")
+    assert all(re.fullmatch(r"[a-z ]+: +\d+", line) for line in run("stats").stdout.splitlines())
     assert "groups:         1\n" in run("stats").stdout and "blocked groups: 0\n" in run("stats").stdout
     totals = run_json("stats")["totals"]
     assert totals == {**dict.fromkeys(totals, 0), "tasks_parked": 1} and "runs_finished" in totals
@@ -153,7 +185,7 @@ def test_skip_and_drop_are_guarded_by_the_head(shop: Shop, run: Run, run_json: R
     assert "The head of group 'k' is a, not b" in run("skip", "k", "--expected", "b", "--yes", code=1).stderr
     asked = run("skip", "k", input="y\n")
     assert (
-        "Take out 1 task, shop.send[a], the head of group 'k'? The group goes on with 3 tasks behind it."
+        "Take out 1 task, shop.send[a] with ('k', 7), the head of group 'k'? The group goes on with 3 tasks behind it."
         in asked.stderr
     )
     assert run_json("drop", "k", "--yes", "--reason", "poison")["task_id"] == "b"
@@ -180,7 +212,9 @@ def test_terminate(shop: Shop, run: Run, run_json: RunJson, monkeypatch: pytest.
     assert "does not run, it is waiting: revoke it" in run("terminate", "a", code=1).stderr
     shop.begin()
     asked = run("terminate", "a", input="n\n", code=1).stderr
-    assert "Terminate the run of shop.send[a] of group 'k'? [y/N]" in asked and "Nothing was done" in asked
+    assert (
+        "Terminate the run of shop.send[a] with ('k', 7) of group 'k'? [y/N]" in asked and "Nothing was done" in asked
+    )
     assert "Worker celery@host does not answer" in run("terminate", "a", "--yes", code=1).stderr
     assert shop.groups.actions() == []
     answers = {"stats": {"celery@host": {}}, "_request": {"celery@host": {"ok": "terminate: a"}}}

@@ -160,7 +160,7 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     # Pause: what runs ends, and nothing more starts.
     browser.click("[data-verb=pause]")
     browser.until("3 tasks would wait", "#gf-confirm-text")
-    browser.find("#gf-reason").send_keys("look at it")
+    browser.script("document.getElementById('gf-reason').value = 'look at it \u202e\\x07'")
     browser.click("#gf-confirm-yes")
     browser.until("is paused", "#toast-container")
     until(lambda: groups.get(key).state == "paused")
@@ -168,8 +168,9 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     until(lambda: not groups.get(key).running)
     crew.wait_for_runs("other", [9])
     assert crew.history.numbers(key) == [0]
-    assert groups.get(key).reason == "look at it"
-    browser.until("because: look at it", "#gf-about")
+    assert groups.get(key).reason == "look at it \u202e\x07"
+    browser.until("because: look at it \\u202e\\x07", "#gf-about")
+    browser.until("look at it \\u202e\\x07", "#gf-t-history")
     browser.until(f"{datetime.now(timezone.utc):%Y-%m-%d} ", "#gf-t-history")
     assert re.search(r"\d\d:\d\d:\d\d UTC([+-]\d\d:\d\d)?", browser.text("#gf-t-history"))
     browser.until("1 succeeded", "#gf-about")
@@ -190,6 +191,14 @@ def test_the_tab_pause_resume_and_skip(crew: Crew, browser: Browser) -> None:
     browser.until("is empty", "#gf-about")
     browser.until("skip", "#gf-t-history")
     assert [action.what for action in groups.actions() if action.key == key] == ["resume", "skip", "pause"]
+    # Where tasks were moved to is in the history of their group.
+    crew.send(key, 4, "meet", name="second", crowd=2)
+    crew.send(key, 5)
+    until(lambda: groups.get(key).state == "running")
+    groups.move(key, "shop-1:new\nline")
+    browser.until("to shop-1:new\\nline", "#gf-t-history")
+    crew.send("other", 10, "meet", name="second", crowd=2)
+    crew.wait_for_runs("shop-1:new\nline", [5])
     assert browser.complaints() == []
 
 

@@ -1385,8 +1385,8 @@ LETTERS = (
     Mutant(
         "a dead letter is not found by its id",
         "groups/api.py",
-        " or find.found_dead(self._letters.of_task(task_id))",
-        "",
+        " else find.found_dead(self._letters.of_task(task_id))",
+        " else None",
         ("tests/gate/groups/test_dead_letters.py::test_find_knows_a_dead_letter",),
     ),
     Mutant(
