@@ -11,7 +11,7 @@
 -- ARGV[6] flag    (text)  operator and reason: JSON, open for the time
 -- Returns {1} draining · {2} it was already · {0} it is empty: there is nothing to drain
 -- Complexity O(1)
---@include write flag entry advance once operate
+--@include write flag entry once operate record
 local audit, line = KEYS[10], KEYS[12]
 local group, flag = ARGV[5], ARGV[6]
 

@@ -71,5 +71,8 @@ if extends == '1' then
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
 end
 keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') .. ' ' .. due_text, owner, ttl)
-local more = other and other.flags ~= '-' and invite(of, other) or 0
+local more = 0
+if other and other.flags ~= '-' then
+  more = invite(of, other)
+end
 return { code + more, message or '', begun or 0, due, unpack(out) }

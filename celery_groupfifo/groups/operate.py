@@ -72,20 +72,14 @@ class Operator:
     def limit(self, key: str, limits: Limits, expires_in: float | None, reason: str, by: str) -> bool:
         """Set the limits of a group, see `Groups.limit`."""
         keys, group = self._keys_of(key)
-        note = audit.new_note(
-            "limit",
-            key,
-            by,
-            reason,
-            limits=shown_limits(limits.rate, limits.concurrency) or "none",
-            expires_in=expires_in,
-        )
+        shown = shown_limits(limits.rate, limits.concurrency) or "none"
+        note = audit.new_note("limit", key, by, reason, limits=shown, expires_in=expires_in)
         calls, lasts = ActionCalls(self._gate, keys, note), round((expires_in or 0) * 1000)
         flag = _flag(reason, by) + (f'"lasts_ms": {lasts}, ' if lasts else "")
         code, *words = calls.run("limit", [keys.line(group), keys.wake], group, limits.text(), flag, lasts)
         calls.publish(words)
         if int(code):
-            audit.log(note, shown_limits(limits.rate, limits.concurrency) or "none")
+            audit.log(note, shown)
         return int(code) > 0
 
     # -- the head ----------------------------------------------------------

@@ -1,12 +1,7 @@
 -- Finds the next head of a group: when no entry of it is under way, or when its limits allow one more, see
 -- lib/limits.lua.
---@include keys clock write record flag entry release begins limits said
+--@include keys clock record flag entry release limits close
 local steps = 100 -- empty places that one call may walk over
-
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis.call('LLEN', line) - g.empty + g.aside + #g
-end
 
 -- Take the next head of a group out of its line. Returns its record, which the caller completes and writes, and its
 -- entry; nothing when there is none, or it may not go out.
@@ -19,7 +14,11 @@ local function take_head(line, group, g)
     local id = string.sub(item, 18)
     entry, corrupt = read_entry(id)
     if entry and entry.us == string.sub(item, 1, 16) then
-      if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+      local fits = true
+      if others > 0 then
+        fits = may_join(group, g, entry, others)
+      end
+      if not fits then
         redis.call('LPUSH', line, item)
       else
         head = new_record(id, entry.queue)
@@ -38,24 +37,12 @@ local function take_head(line, group, g)
     redis.call('ZADD', K.due, K.REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
   end
   g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-  g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-  return head, entry
-end
-
--- Write a group for which there is no new head. With its last entry its state ends, and it drains no more, also while
--- it is paused.
-local function close_group(group, g)
+  g.drained = not head and has_flag(g, 'd')
   if g.drained then
-    clear_flag(group, g, 'd')
+    local depth = depth_of(line, g)
+    g.drained = depth <= 0
   end
-  if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
-    redis.call('HDEL', K.groups, group)
-    if has_flag(g, 's') then
-      forget_begins(group)
-    end
-  else
-    write_group(group, g)
-  end
+  return head, entry
 end
 
 local function advance(lists, line, group, g, out)

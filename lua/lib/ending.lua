@@ -1,5 +1,5 @@
 -- Ends a run, see finish.lua.
---@include keys record flag identity limits resume advance continuation begins
+--@include keys record flag identity limits resume advance continuation begins close
 
 -- End a run, or let its continuation take its place: the one that stands in the arguments from a place on, if any.
 -- Returns the ms until the continuation is due, or -1; and the group's next head with its entry, which the caller

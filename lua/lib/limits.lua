@@ -17,10 +17,17 @@ local function has_room(g)
   return room
 end
 
+-- Returns whether an entry may go under way beside so many others.
+local function may_join(group, g, entry, others)
+  local limits = limits_of(group, g, entry)
+  return (limits.together or 1) > others
+end
+
 -- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
 -- nothing when it may now. The caller writes the group.
 local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
+  local limits = limits_of(group, g, entry)
+  local free_at
   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
     if has_flag(g, 'n') then
       drop_mark(g, 'n')

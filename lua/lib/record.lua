@@ -29,3 +29,8 @@ local function remove_record(g, id)
     end
   end
 end
+
+-- Returns the number of a group's entries.
+local function depth_of(line, g)
+  return redis.call('LLEN', line) - g.empty + g.aside + #g
+end

@@ -50,7 +50,11 @@ end
 
 -- Release an entry under way, unless its group's limits hold it back.
 local function release(lists, group, g, r, entry, out)
-  if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+  local held
+  if entry.limits ~= '' or g.flags ~= '-' then
+    held = hold_back(group, g, r, entry)
+  end
+  if held then
     write_group(group, g)
   else
     send_out(lists, group, g, r, entry, out)

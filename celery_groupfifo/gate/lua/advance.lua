@@ -72,95 +72,6 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_22, counted_begins_23, counted_begins_24
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -172,10 +83,6 @@ local function named_lists(key, arg, count)
   return lists
 end
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 local ROOM = 200 -- tickets on their way in a queue that is served
 local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
 local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
@@ -186,7 +93,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_30
+  local room_in_35
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -196,9 +103,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_30 = room
+    room_in_35 = room
   end
-  local room = room_in_30
+  local room = room_in_35
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -225,18 +132,18 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_18
+  local open_group_19
   do -- open_group(group)
-    local read_group_7
+    local read_group_8
     do -- read_group(group)
       local g = groups[group]
       if not g then
-        local group_text_6
+        local group_text_7
         do -- group_text(group)
           texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-          group_text_6 = texts[group]
+          group_text_7 = texts[group]
         end
-        local text = group_text_6
+        local text = group_text_7
         local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
         g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
         at = at or 1
@@ -255,9 +162,9 @@ while done < many and steps > 0 and bytes < BYTES do
         end
         groups[group] = g
       end
-      read_group_7 = g
+      read_group_8 = g
     end
-    local g = read_group_7
+    local g = read_group_8
     if g.corrupt then
       do -- mend_group(group, g)
         local found = false
@@ -462,24 +369,24 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_18 = g
+    open_group_19 = g
   end
-  local g = open_group_18
+  local g = open_group_19
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     do -- heads_again(lists, g, out)
       for _, r in ipairs(g) do
         do -- ask_again(lists, r, out)
           local entry = read_entry(r.id)
           if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_27
+            local compose_32
             do -- compose(r.id, entry, r.release, r.lost)
               local id, drawn, lost = r.id, r.release, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_27
+            local message = compose_32
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -492,7 +399,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_33
+      local withdraw_38
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -505,16 +412,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_32
+            local others_of_37
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_32 = others
+              others_of_37 = others
             end
-            local others = others_of_32
+            local others = others_of_37
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -556,9 +463,9 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_33 = text or ''
+        withdraw_38 = text or ''
       end
-      local text = withdraw_33
+      local text = withdraw_38
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -713,7 +620,100 @@ while done < many and steps > 0 and bytes < BYTES do
                 local entry, corrupt = read_entry(r.id)
                 if entry then
                   do -- release(lists, group, g, r, entry, out)
-                    if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+                    local held
+                    if entry.limits ~= '' or g.flags ~= '-' then
+                      local hold_back_30
+                      do -- hold_back(group, g, r, entry)
+                        local limits_of_27
+                        do -- limits_of(group, g, entry)
+                          local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                          local limits = {}
+                          for _, text in ipairs({ entry.limits, set }) do
+                            local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                            if starts and starts ~= '0' then
+                              limits.starts, limits.window = tonumber(starts), tonumber(window)
+                            end
+                            if together and together ~= '0' then
+                              limits.together = tonumber(together)
+                            end
+                          end
+                          limits_of_27 = limits
+                        end
+                        local limits = limits_of_27
+                        local free_at
+                        if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                          if has_flag(g, 'n') then
+                            do -- drop_mark(g, 'n')
+                              local letter = 'n'
+                              g.flags = string.gsub(g.flags, letter, '', 1)
+                              g.flags = g.flags == '' and '-' or g.flags
+                            end
+                          else
+                            do -- add_mark(g, 'n')
+                              local letter = 'n'
+                              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                            end
+                          end
+                        end
+                        if limits.starts then
+                          local counted_begins_23, counted_begins_24, counted_begins_25
+                          do -- counted_begins(group)
+                            local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                            local begins = {}
+                            for ms in string.gmatch(times or '', '%d+') do
+                              begins[#begins + 1] = tonumber(ms)
+                            end
+                            counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                          end
+                          local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                          if not has_flag(g, 's') then
+                            do -- add_mark(g, 's')
+                              local letter = 's'
+                              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                            end
+                          end
+                          if limits.starts > starts or limits.window > window then
+                            do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                              local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                              table.sort(begins)
+                              local text = digits(starts) .. ' ' .. digits(window)
+                              for at = math.max(#begins - starts + 1, 1), #begins do
+                                if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                                  text = text .. ' ' .. digits(begins[at])
+                                end
+                              end
+                              redis_call('HSET', K_begins, 's ' .. group, text)
+                            end
+                          end
+                          local within = {}
+                          for _, other in ipairs(g) do -- one that is released may begin at any time
+                            if other.id ~= r.id and other.state ~= 'h' then
+                              begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                            end
+                          end
+                          for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                            if ms >= now_ms() - limits.window and ms <= now_ms() then
+                              within[#within + 1] = ms
+                            end
+                          end
+                          table.sort(within)
+                          local oldest = within[#within - limits.starts + 1]
+                          free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                        end
+                        local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                        if due > now_ms() then
+                          free_at = math.max(free_at or 0, due)
+                        end
+                        if free_at then
+                          r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                          r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                          redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                        end
+                        hold_back_30 = free_at
+                      end
+                      held = hold_back_30
+                    end
+                    if held then
                       do -- write_group(group, g)
                         local other, other_g = nil, nil
                         local state_text_1
@@ -750,7 +750,7 @@ while done < many and steps > 0 and bytes < BYTES do
                         local drawn, other, other_g = nil, nil, nil
                         local queue = entry.queue
                         if not drawn then
-                          local draw_number_5
+                          local draw_number_6
                           do -- draw_number()
                             local drawn = K_us_text
                             local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -758,9 +758,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               drawn = string.format('%.0f', last + 1)
                               redis_call('SET', K_fence, drawn)
                             end
-                            draw_number_5 = drawn
+                            draw_number_6 = drawn
                           end
-                          drawn = draw_number_5
+                          drawn = draw_number_6
                         end
                         r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                         r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -794,15 +794,15 @@ while done < many and steps > 0 and bytes < BYTES do
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_26
+                        local compose_31
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_26
+                        local message = compose_31
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
@@ -1036,25 +1036,49 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_28, take_head_29
+        local take_head_33, take_head_34
         do -- take_head(line, group, g)
           local head, entry, corrupt
           local others = #g
-          local has_room_25
+          local has_room_28
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_25 = room
+            has_room_28 = room
           end
-          local is_free = has_room_25
+          local is_free = has_room_28
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
             entry, corrupt = read_entry(id)
             if entry and entry.us == string.sub(item, 1, 16) then
-              if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+              local fits = true
+              if others > 0 then
+                local may_join_29
+                do -- may_join(group, g, entry, others)
+                  local limits_of_26
+                  do -- limits_of(group, g, entry)
+                    local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                    local limits = {}
+                    for _, text in ipairs({ entry.limits, set }) do
+                      local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                      if starts and starts ~= '0' then
+                        limits.starts, limits.window = tonumber(starts), tonumber(window)
+                      end
+                      if together and together ~= '0' then
+                        limits.together = tonumber(together)
+                      end
+                    end
+                    limits_of_26 = limits
+                  end
+                  local limits = limits_of_26
+                  may_join_29 = (limits.together or 1) > others
+                end
+                fits = may_join_29
+              end
+              if not fits then
                 redis_call('LPUSH', line, item)
               else
                 local new_record_3
@@ -1162,14 +1186,115 @@ while done < many and steps > 0 and bytes < BYTES do
             redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
           end
           g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-          g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-          take_head_28, take_head_29 = head, entry
+          g.drained = not head and has_flag(g, 'd')
+          if g.drained then
+            local depth_of_4
+            do -- depth_of(line, g)
+              depth_of_4 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            end
+            local depth = depth_of_4
+            g.drained = depth <= 0
+          end
+          take_head_33, take_head_34 = head, entry
         end
-        local head, entry = take_head_28, take_head_29
+        local head, entry = take_head_33, take_head_34
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
-            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            local held
+            if entry.limits ~= '' or g.flags ~= '-' then
+              local hold_back_30
+              do -- hold_back(group, g, r, entry)
+                local limits_of_27
+                do -- limits_of(group, g, entry)
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ entry.limits, set }) do
+                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
+                  end
+                  limits_of_27 = limits
+                end
+                local limits = limits_of_27
+                local free_at
+                if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                  if has_flag(g, 'n') then
+                    do -- drop_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
+                    end
+                  else
+                    do -- add_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                end
+                if limits.starts then
+                  local counted_begins_23, counted_begins_24, counted_begins_25
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                  if not has_flag(g, 's') then
+                    do -- add_mark(g, 's')
+                      local letter = 's'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  if limits.starts > starts or limits.window > window then
+                    do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                      local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                      table.sort(begins)
+                      local text = digits(starts) .. ' ' .. digits(window)
+                      for at = math.max(#begins - starts + 1, 1), #begins do
+                        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                          text = text .. ' ' .. digits(begins[at])
+                        end
+                      end
+                      redis_call('HSET', K_begins, 's ' .. group, text)
+                    end
+                  end
+                  local within = {}
+                  for _, other in ipairs(g) do -- one that is released may begin at any time
+                    if other.id ~= r.id and other.state ~= 'h' then
+                      begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                    end
+                  end
+                  for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                    if ms >= now_ms() - limits.window and ms <= now_ms() then
+                      within[#within + 1] = ms
+                    end
+                  end
+                  table.sort(within)
+                  local oldest = within[#within - limits.starts + 1]
+                  free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                end
+                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                if due > now_ms() then
+                  free_at = math.max(free_at or 0, due)
+                end
+                if free_at then
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                end
+                hold_back_30 = free_at
+              end
+              held = hold_back_30
+            end
+            if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
                 local state_text_1
@@ -1206,7 +1331,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_5
+                  local draw_number_6
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1214,9 +1339,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_5 = drawn
+                    draw_number_6 = drawn
                   end
-                  drawn = draw_number_5
+                  drawn = draw_number_6
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1250,15 +1375,15 @@ while done < many and steps > 0 and bytes < BYTES do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_26
+                local compose_31
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_26
+                local message = compose_31
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -1287,16 +1412,16 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_19, counted_begins_20, counted_begins_21
+                  local counted_begins_20, counted_begins_21, counted_begins_22
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                  local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1372,10 +1497,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_31
+local next_sweep_36
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_31 = pause
+  next_sweep_36 = pause
 end
-local pause = next_sweep_31
+local pause = next_sweep_36
 return { done, steps > 0 and pause or 0, unpack(out) }

@@ -51,11 +51,12 @@ local function has_flag(g, letter)
 end
 -- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
 local function invite(group, g)
-  if g and has_flag(g, 'n') then
+  local code = 0
+  if has_flag(g, 'n') then
     redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
-    return 4
+    code = 4
   end
-  return 0
+  return code
 end
 
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]

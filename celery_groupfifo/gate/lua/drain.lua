@@ -54,11 +54,11 @@ local function record_of(g, id)
   end
   return found
 end
-local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 -- Returns the number of a group's entries.
 local function depth_of(line, g)
   return redis_call('LLEN', line) - g.empty + g.aside + #g
 end
+local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 local answer, call = KEYS[11], ARGV[4]
 local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')

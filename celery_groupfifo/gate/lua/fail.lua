@@ -69,16 +69,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -97,15 +97,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -118,9 +118,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -322,95 +322,6 @@ local function open_group(group)
   end
   return g
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_24, counted_begins_25, counted_begins_26
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_24, counted_begins_25, counted_begins_26
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -423,10 +334,6 @@ local function named_lists(key, arg, count)
 end
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
@@ -439,20 +346,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_34
+local running_39
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_34 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_39 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_34
+local r = running_39
 if not r then
-  local lane_words_30, lane_words_31, lane_words_32, lane_words_33
+  local lane_words_35, lane_words_36, lane_words_37, lane_words_38
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_30, lane_words_31, lane_words_32, lane_words_33 = call, group, id, due
+    lane_words_35, lane_words_36, lane_words_37, lane_words_38 = call, group, id, due
   end
-  local before, _, _, at = lane_words_30, lane_words_31, lane_words_32, lane_words_33
+  local before, _, _, at = lane_words_35, lane_words_36, lane_words_37, lane_words_38
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -460,7 +367,7 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_16
+        local read_entry_17
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
@@ -474,19 +381,19 @@ if not r then
           elseif text then
             corrupt = text
           end
-          read_entry_16 = entry
+          read_entry_17 = entry
         end
-        local entry = read_entry_16
+        local entry = read_entry_17
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_29
+          local compose_34
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_29
+          local message = compose_34
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -501,16 +408,16 @@ do -- free_group(group)
 end
 do -- note_begin(group, g, r)
   if has_flag(g, 's') and r.state == 'r' then
-    local counted_begins_18, counted_begins_19, counted_begins_20
+    local counted_begins_19, counted_begins_20, counted_begins_21
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
     begins[#begins + 1] = tonumber(r.since)
     do -- keep_begins(group, begins, starts, window)
       table.sort(begins)
@@ -535,7 +442,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if again and r.due == '-' then
       do -- mark_redelivered(r.id)
         local id = r.id
-        local read_entry_11
+        local read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -548,9 +455,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           elseif text then
             corrupt = text
           end
-          read_entry_11 = entry
+          read_entry_12 = entry
         end
-        local e = read_entry_11
+        local e = read_entry_12
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -597,7 +504,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_12, read_entry_13
+      local read_entry_13, read_entry_14
       do -- read_entry(r.id)
         local id = r.id
         local text = redis_call('HGET', K_entries, id)
@@ -611,12 +518,105 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      local entry, corrupt = read_entry_12, read_entry_13
+      local entry, corrupt = read_entry_13, read_entry_14
       if entry then
         do -- release(lists, group, g, r, entry, out)
-          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+          local held
+          if entry.limits ~= '' or g.flags ~= '-' then
+            local hold_back_32
+            do -- hold_back(group, g, r, entry)
+              local limits_of_29
+              do -- limits_of(group, g, entry)
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ entry.limits, set }) do
+                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_29 = limits
+              end
+              local limits = limits_of_29
+              local free_at
+              if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                if has_flag(g, 'n') then
+                  do -- drop_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                else
+                  do -- add_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+              end
+              if limits.starts then
+                local counted_begins_25, counted_begins_26, counted_begins_27
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                if not has_flag(g, 's') then
+                  do -- add_mark(g, 's')
+                    local letter = 's'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                if limits.starts > starts or limits.window > window then
+                  do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                    local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                    table.sort(begins)
+                    local text = digits(starts) .. ' ' .. digits(window)
+                    for at = math.max(#begins - starts + 1, 1), #begins do
+                      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                        text = text .. ' ' .. digits(begins[at])
+                      end
+                    end
+                    redis_call('HSET', K_begins, 's ' .. group, text)
+                  end
+                end
+                local within = {}
+                for _, other in ipairs(g) do -- one that is released may begin at any time
+                  if other.id ~= r.id and other.state ~= 'h' then
+                    begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                  end
+                end
+                for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                  if ms >= now_ms() - limits.window and ms <= now_ms() then
+                    within[#within + 1] = ms
+                  end
+                end
+                table.sort(within)
+                local oldest = within[#within - limits.starts + 1]
+                free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+              end
+              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              if due > now_ms() then
+                free_at = math.max(free_at or 0, due)
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              end
+              hold_back_32 = free_at
+            end
+            held = hold_back_32
+          end
+          if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
               local state_text_4
@@ -697,15 +697,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_28
+              local compose_33
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_28
+              local message = compose_33
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -842,7 +842,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_37
+  local opens_42
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -863,9 +863,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_37 = broken
+    opens_42 = broken
   end
-  local broken = opens_37
+  local broken = opens_42
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -1022,16 +1022,16 @@ else
       local after, identity = string.match(said or '', '^(%d+) (.*)$')
       if identity then
         local field = 'i ' .. group .. ' ' .. identity
-        local others_of_17
+        local others_of_18
         do -- others_of(field, id)
           local others = ''
           local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
           for name in string.gmatch(names or '', '%S+') do
             others = others .. (name == id and '' or ' ' .. name)
           end
-          others_of_17 = others
+          others_of_18 = others
         end
-        local others = others_of_17
+        local others = others_of_18
         redis_call('HDEL', K_identities, 'n ' .. id)
         if others ~= '' then
           redis_call('HSET', K_identities, field, '-' .. others)
@@ -1053,24 +1053,24 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_35, take_head_36
+      local take_head_40, take_head_41
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         local others = #g
-        local has_room_27
+        local has_room_30
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_27 = room
+          has_room_30 = room
         end
-        local is_free = has_room_27
+        local is_free = has_room_30
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_14, read_entry_15
+          local read_entry_15, read_entry_16
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -1083,11 +1083,35 @@ else
             elseif text then
               corrupt = text
             end
-            read_entry_14, read_entry_15 = entry, corrupt
+            read_entry_15, read_entry_16 = entry, corrupt
           end
-          entry, corrupt = read_entry_14, read_entry_15
+          entry, corrupt = read_entry_15, read_entry_16
           if entry and entry.us == string.sub(item, 1, 16) then
-            if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+            local fits = true
+            if others > 0 then
+              local may_join_31
+              do -- may_join(group, g, entry, others)
+                local limits_of_28
+                do -- limits_of(group, g, entry)
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ entry.limits, set }) do
+                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
+                  end
+                  limits_of_28 = limits
+                end
+                local limits = limits_of_28
+                may_join_31 = (limits.together or 1) > others
+              end
+              fits = may_join_31
+            end
+            if not fits then
               redis_call('LPUSH', line, item)
             else
               local new_record_6
@@ -1195,14 +1219,115 @@ else
           redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
         end
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-        g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_35, take_head_36 = head, entry
+        g.drained = not head and has_flag(g, 'd')
+        if g.drained then
+          local depth_of_7
+          do -- depth_of(line, g)
+            depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
+          end
+          local depth = depth_of_7
+          g.drained = depth <= 0
+        end
+        take_head_40, take_head_41 = head, entry
       end
-      local head, entry = take_head_35, take_head_36
+      local head, entry = take_head_40, take_head_41
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
-          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+          local held
+          if entry.limits ~= '' or g.flags ~= '-' then
+            local hold_back_32
+            do -- hold_back(group, g, r, entry)
+              local limits_of_29
+              do -- limits_of(group, g, entry)
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ entry.limits, set }) do
+                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_29 = limits
+              end
+              local limits = limits_of_29
+              local free_at
+              if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                if has_flag(g, 'n') then
+                  do -- drop_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                else
+                  do -- add_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+              end
+              if limits.starts then
+                local counted_begins_25, counted_begins_26, counted_begins_27
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                if not has_flag(g, 's') then
+                  do -- add_mark(g, 's')
+                    local letter = 's'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                if limits.starts > starts or limits.window > window then
+                  do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                    local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                    table.sort(begins)
+                    local text = digits(starts) .. ' ' .. digits(window)
+                    for at = math.max(#begins - starts + 1, 1), #begins do
+                      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                        text = text .. ' ' .. digits(begins[at])
+                      end
+                    end
+                    redis_call('HSET', K_begins, 's ' .. group, text)
+                  end
+                end
+                local within = {}
+                for _, other in ipairs(g) do -- one that is released may begin at any time
+                  if other.id ~= r.id and other.state ~= 'h' then
+                    begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                  end
+                end
+                for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                  if ms >= now_ms() - limits.window and ms <= now_ms() then
+                    within[#within + 1] = ms
+                  end
+                end
+                table.sort(within)
+                local oldest = within[#within - limits.starts + 1]
+                free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+              end
+              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              if due > now_ms() then
+                free_at = math.max(free_at or 0, due)
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              end
+              hold_back_32 = free_at
+            end
+            held = hold_back_32
+          end
+          if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
               local state_text_4
@@ -1283,15 +1408,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_28
+              local compose_33
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_28
+              local message = compose_33
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -1320,16 +1445,16 @@ else
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_21, counted_begins_22, counted_begins_23
+                local counted_begins_22, counted_begins_23, counted_begins_24
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_21, counted_begins_22, counted_begins_23
+                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -545,95 +545,6 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_19, counted_begins_20, counted_begins_21
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -646,55 +557,43 @@ local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
--- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
-local function invite(group, g)
-  if g and has_flag(g, 'n') then
-    redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
-    return 4
-  end
-  return 0
-end
 
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_24
+local named_lists_30
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_24 = lists
+  named_lists_30 = lists
 end
-local lists = named_lists_24
+local lists = named_lists_30
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_30
+local running_36
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_30 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_36 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_30
+local r = running_36
 if not r then
-  local lane_words_25, lane_words_26, lane_words_27, lane_words_28
+  local lane_words_31, lane_words_32, lane_words_33, lane_words_34
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_25, lane_words_26, lane_words_27, lane_words_28 = call, group, id, due
+    lane_words_31, lane_words_32, lane_words_33, lane_words_34 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_25, lane_words_26, lane_words_27, lane_words_28
+  local before, of, taken, at = lane_words_31, lane_words_32, lane_words_33, lane_words_34
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_36, taken_again_37
+  local taken_again_42, taken_again_43
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -702,9 +601,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_36, taken_again_37 = message, begun
+    taken_again_42, taken_again_43 = message, begun
   end
-  local message, begun = taken_again_36, taken_again_37
+  local message, begun = taken_again_42, taken_again_43
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -720,12 +619,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_42, end_run_43, end_run_44, end_run_45
+local end_run_48, end_run_49, end_run_50, end_run_51
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_41
+    local take_continuation_47
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -742,9 +641,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_41 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_47 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_41
+    due = take_continuation_47
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -753,16 +652,16 @@ do -- end_run(lists, line, group, g, r, after, out)
   if g.flags ~= '-' then
     do -- note_begin(group, g, r)
       if has_flag(g, 's') and r.state == 'r' then
-        local counted_begins_13, counted_begins_14, counted_begins_15
+        local counted_begins_14, counted_begins_15, counted_begins_16
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
           local begins = {}
           for ms in string.gmatch(times or '', '%d+') do
             begins[#begins + 1] = tonumber(ms)
           end
-          counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+          counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
+        local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
         begins[#begins + 1] = tonumber(r.since)
         do -- keep_begins(group, begins, starts, window)
           table.sort(begins)
@@ -836,7 +735,100 @@ do -- end_run(lists, line, group, g, r, after, out)
         local entry, corrupt = read_entry(r.id)
         if entry then
           do -- release(lists, group, g, r, entry, out)
-            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            local held
+            if entry.limits ~= '' or g.flags ~= '-' then
+              local hold_back_27
+              do -- hold_back(group, g, r, entry)
+                local limits_of_24
+                do -- limits_of(group, g, entry)
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ entry.limits, set }) do
+                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
+                  end
+                  limits_of_24 = limits
+                end
+                local limits = limits_of_24
+                local free_at
+                if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                  if has_flag(g, 'n') then
+                    do -- drop_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
+                    end
+                  else
+                    do -- add_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                end
+                if limits.starts then
+                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  if not has_flag(g, 's') then
+                    do -- add_mark(g, 's')
+                      local letter = 's'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  if limits.starts > starts or limits.window > window then
+                    do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                      local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                      table.sort(begins)
+                      local text = digits(starts) .. ' ' .. digits(window)
+                      for at = math.max(#begins - starts + 1, 1), #begins do
+                        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                          text = text .. ' ' .. digits(begins[at])
+                        end
+                      end
+                      redis_call('HSET', K_begins, 's ' .. group, text)
+                    end
+                  end
+                  local within = {}
+                  for _, other in ipairs(g) do -- one that is released may begin at any time
+                    if other.id ~= r.id and other.state ~= 'h' then
+                      begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                    end
+                  end
+                  for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                    if ms >= now_ms() - limits.window and ms <= now_ms() then
+                      within[#within + 1] = ms
+                    end
+                  end
+                  table.sort(within)
+                  local oldest = within[#within - limits.starts + 1]
+                  free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                end
+                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                if due > now_ms() then
+                  free_at = math.max(free_at or 0, due)
+                end
+                if free_at then
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                end
+                hold_back_27 = free_at
+              end
+              held = hold_back_27
+            end
+            if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
                 local state_text_5
@@ -1079,16 +1071,16 @@ do -- end_run(lists, line, group, g, r, after, out)
         local after, identity = string.match(said or '', '^(%d+) (.*)$')
         if identity then
           local field = 'i ' .. group .. ' ' .. identity
-          local others_of_38
+          local others_of_44
           do -- others_of(field, id)
             local others = ''
             local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
             for name in string.gmatch(names or '', '%S+') do
               others = others .. (name == id and '' or ' ' .. name)
             end
-            others_of_38 = others
+            others_of_44 = others
           end
-          local others = others_of_38
+          local others = others_of_44
           redis_call('HDEL', K_identities, 'n ' .. id)
           if others ~= '' then
             redis_call('HSET', K_identities, field, '-' .. others)
@@ -1110,25 +1102,49 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_39, take_head_40
+    local take_head_45, take_head_46
     do -- take_head(line, group, g)
       local head, entry, corrupt
       local others = #g
-      local has_room_22
+      local has_room_25
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_22 = room
+        has_room_25 = room
       end
-      local is_free = has_room_22
+      local is_free = has_room_25
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
         entry, corrupt = read_entry(id)
         if entry and entry.us == string.sub(item, 1, 16) then
-          if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+          local fits = true
+          if others > 0 then
+            local may_join_26
+            do -- may_join(group, g, entry, others)
+              local limits_of_23
+              do -- limits_of(group, g, entry)
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ entry.limits, set }) do
+                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_23 = limits
+              end
+              local limits = limits_of_23
+              may_join_26 = (limits.together or 1) > others
+            end
+            fits = may_join_26
+          end
+          if not fits then
             redis_call('LPUSH', line, item)
           else
             local new_record_9
@@ -1236,10 +1252,18 @@ do -- end_run(lists, line, group, g, r, after, out)
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
       end
       g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-      g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-      take_head_39, take_head_40 = head, entry
+      g.drained = not head and has_flag(g, 'd')
+      if g.drained then
+        local depth_of_10
+        do -- depth_of(line, g)
+          depth_of_10 = redis_call('LLEN', line) - g.empty + g.aside + #g
+        end
+        local depth = depth_of_10
+        g.drained = depth <= 0
+      end
+      take_head_45, take_head_46 = head, entry
     end
-    head, entry = take_head_39, take_head_40
+    head, entry = take_head_45, take_head_46
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -1256,16 +1280,16 @@ do -- end_run(lists, line, group, g, r, after, out)
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_16, counted_begins_17, counted_begins_18
+              local counted_begins_17, counted_begins_18, counted_begins_19
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
+              local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
@@ -1304,16 +1328,106 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     elseif entry.limits ~= '' or g.flags ~= '-' then
-      held = hold_back(group, g, head, entry)
+      local hold_back_28
+      do -- hold_back(group, g, head, entry)
+        local r = head
+        local limits_of_24
+        do -- limits_of(group, g, entry)
+          local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+          local limits = {}
+          for _, text in ipairs({ entry.limits, set }) do
+            local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            if starts and starts ~= '0' then
+              limits.starts, limits.window = tonumber(starts), tonumber(window)
+            end
+            if together and together ~= '0' then
+              limits.together = tonumber(together)
+            end
+          end
+          limits_of_24 = limits
+        end
+        local limits = limits_of_24
+        local free_at
+        if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+          if has_flag(g, 'n') then
+            do -- drop_mark(g, 'n')
+              local letter = 'n'
+              g.flags = string.gsub(g.flags, letter, '', 1)
+              g.flags = g.flags == '' and '-' or g.flags
+            end
+          else
+            do -- add_mark(g, 'n')
+              local letter = 'n'
+              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+            end
+          end
+        end
+        if limits.starts then
+          local counted_begins_20, counted_begins_21, counted_begins_22
+          do -- counted_begins(group)
+            local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+            local begins = {}
+            for ms in string.gmatch(times or '', '%d+') do
+              begins[#begins + 1] = tonumber(ms)
+            end
+            counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+          end
+          local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+          if not has_flag(g, 's') then
+            do -- add_mark(g, 's')
+              local letter = 's'
+              g.flags = (g.flags == '-' and '' or g.flags) .. letter
+            end
+          end
+          if limits.starts > starts or limits.window > window then
+            do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+              local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+              table.sort(begins)
+              local text = digits(starts) .. ' ' .. digits(window)
+              for at = math.max(#begins - starts + 1, 1), #begins do
+                if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                  text = text .. ' ' .. digits(begins[at])
+                end
+              end
+              redis_call('HSET', K_begins, 's ' .. group, text)
+            end
+          end
+          local within = {}
+          for _, other in ipairs(g) do -- one that is released may begin at any time
+            if other.id ~= r.id and other.state ~= 'h' then
+              begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+            end
+          end
+          for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+            if ms >= now_ms() - limits.window and ms <= now_ms() then
+              within[#within + 1] = ms
+            end
+          end
+          table.sort(within)
+          local oldest = within[#within - limits.starts + 1]
+          free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+        end
+        local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+        if due > now_ms() then
+          free_at = math.max(free_at or 0, due)
+        end
+        if free_at then
+          r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+          r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+          redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+        end
+        hold_back_28 = free_at
+      end
+      held = hold_back_28
     end
   end
-  end_run_42, end_run_43, end_run_44, end_run_45 = due, head, entry, held
+  end_run_48, end_run_49, end_run_50, end_run_51 = due, head, entry, held
 end
-local due, head, entry, held = end_run_42, end_run_43, end_run_44, end_run_45
+local due, head, entry, held = end_run_48, end_run_49, end_run_50, end_run_51
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_31, begin_next_32, begin_next_33, begin_next_34, begin_next_35
+  local begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41
   do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
     local key, arg, count, own = 12, 15, named, head and not held and entry.queue
     local taken, message, begun, of, g
@@ -1338,7 +1452,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_29
+        local begin_run_35
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1363,9 +1477,9 @@ if take == 'lists' then
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_29 = fence
+          begin_run_35 = fence
         end
-        begun = begin_run_29
+        begun = begin_run_35
         if begun then
           taken, message, of = id, text, group
           break
@@ -1373,9 +1487,9 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_31, begin_next_32, begin_next_33, begin_next_34, begin_next_35 = taken, message, begun, of, g
+    begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_31, begin_next_32, begin_next_33, begin_next_34, begin_next_35
+  taken, message, begun, of, other = begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41
 end
 if held then
   code, due = 3, held - now_ms()
@@ -1562,5 +1676,18 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
     redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
   end
 end
-local more = other and other.flags ~= '-' and invite(of, other) or 0
+local more = 0
+if other and other.flags ~= '-' then
+  local invite_52
+  do -- invite(of, other)
+    local group, g = of, other
+    local code = 0
+    if has_flag(g, 'n') then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+      code = 4
+    end
+    invite_52 = code
+  end
+  more = invite_52
+end
 return { code + more, message or '', begun or 0, due, unpack(out) }

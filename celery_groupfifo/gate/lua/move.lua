@@ -58,16 +58,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_6
+  local read_group_7
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_5
+      local group_text_6
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_5 = texts[group]
+        group_text_6 = texts[group]
       end
-      local text = group_text_5
+      local text = group_text_6
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -86,15 +86,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_6 = g
+    read_group_7 = g
   end
-  local g = read_group_6
+  local g = read_group_7
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -107,9 +107,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -277,7 +277,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_7
+        local state_text_8
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -285,11 +285,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_7 = text
+          state_text_8 = text
         end
-        local text = state_text_7
+        local text = state_text_8
         if other then
-          local state_text_8
+          local state_text_9
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -298,9 +298,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_8 = text
+            state_text_9 = text
           end
-          local other_text = state_text_8
+          local other_text = state_text_9
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -311,102 +311,9 @@ local function open_group(group)
   end
   return g
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_22, counted_begins_23, counted_begins_24
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 local answer, call = KEYS[11], ARGV[4]
 local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
@@ -427,10 +334,10 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_30
+  local text_in_line_35
   do -- text_in_line(us, id)
     local us = us
-    local read_entry_14, read_entry_15
+    local read_entry_15, read_entry_16
     do -- read_entry(id)
       local text = redis_call('HGET', K_entries, id)
       local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -443,12 +350,12 @@ for i = 7, #ARGV, 3 do
       elseif text then
         corrupt = text
       end
-      read_entry_14, read_entry_15 = entry, corrupt
+      read_entry_15, read_entry_16 = entry, corrupt
     end
-    local entry, corrupt = read_entry_14, read_entry_15
-    text_in_line_30 = entry and entry.us == us and entry.text or corrupt
+    local entry, corrupt = read_entry_15, read_entry_16
+    text_in_line_35 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_30
+  local stands = text_in_line_35
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
@@ -465,16 +372,16 @@ for i = 7, #ARGV, 3 do
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_16
+              local others_of_17
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_16 = others
+                others_of_17 = others
               end
-              local others = others_of_16
+              local others = others_of_17
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -487,7 +394,7 @@ for i = 7, #ARGV, 3 do
               end
             end
           end
-          local holder_of_18
+          local holder_of_19
           do -- holder_of(new, into, identity)
             local group, g = new, into
             local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -498,7 +405,7 @@ for i = 7, #ARGV, 3 do
               where = 'e'
             else
               for name in string.gmatch(names or '', '%S+') do
-                local read_entry_11
+                local read_entry_12
                 do -- read_entry(name)
                   local id = name
                   local text = redis_call('HGET', K_entries, id)
@@ -512,23 +419,23 @@ for i = 7, #ARGV, 3 do
                   elseif text then
                     corrupt = text
                   end
-                  read_entry_11 = entry
+                  read_entry_12 = entry
                 end
-                local entry = read_entry_11
+                local entry = read_entry_12
                 if entry and entry.group == group then -- else it was set aside
                   found, where = name, record_of(g, name) and 'a' or 'p'
                 end
               end
             end
-            holder_of_18 = found
+            holder_of_19 = found
           end
-          local holder = holder_of_18
+          local holder = holder_of_19
           if not holder then
             do -- claim(new, into, identity, after, id)
               local group, g, name = new, into, id
               local field = 'i ' .. group .. ' ' .. identity
               local alive = ''
-              local others_of_17
+              local others_of_18
               do -- others_of(field, name)
                 local id = name
                 local others = ''
@@ -536,9 +443,9 @@ for i = 7, #ARGV, 3 do
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_17 = others
+                others_of_18 = others
               end
-              local others = others_of_17
+              local others = others_of_18
               for other in string.gmatch(others, '%S+') do
                 alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
               end
@@ -550,7 +457,7 @@ for i = 7, #ARGV, 3 do
                 end
                 do -- write_group(group, g)
                   local other, other_g = nil, nil
-                  local state_text_7
+                  local state_text_8
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -558,11 +465,11 @@ for i = 7, #ARGV, 3 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_7 = text
+                    state_text_8 = text
                   end
-                  local text = state_text_7
+                  local text = state_text_8
                   if other then
-                    local state_text_8
+                    local state_text_9
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -571,9 +478,9 @@ for i = 7, #ARGV, 3 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_8 = text
+                      state_text_9 = text
                     end
-                    local other_text = state_text_8
+                    local other_text = state_text_9
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -595,24 +502,24 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_27, take_head_28
+  local take_head_32, take_head_33
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_25
+    local has_room_28
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_25 = room
+      has_room_28 = room
     end
-    local is_free = has_room_25
+    local is_free = has_room_28
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_12, read_entry_13
+      local read_entry_13, read_entry_14
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -625,11 +532,35 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      entry, corrupt = read_entry_12, read_entry_13
+      entry, corrupt = read_entry_13, read_entry_14
       if entry and entry.us == string.sub(item, 1, 16) then
-        if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+        local fits = true
+        if others > 0 then
+          local may_join_29
+          do -- may_join(group, g, entry, others)
+            local limits_of_26
+            do -- limits_of(group, g, entry)
+              local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+              local limits = {}
+              for _, text in ipairs({ entry.limits, set }) do
+                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                if starts and starts ~= '0' then
+                  limits.starts, limits.window = tonumber(starts), tonumber(window)
+                end
+                if together and together ~= '0' then
+                  limits.together = tonumber(together)
+                end
+              end
+              limits_of_26 = limits
+            end
+            local limits = limits_of_26
+            may_join_29 = (limits.together or 1) > others
+          end
+          fits = may_join_29
+        end
+        if not fits then
           redis_call('LPUSH', line, item)
         else
           local new_record_1
@@ -737,17 +668,118 @@ do -- advance({}, line, group, g, out)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_27, take_head_28 = head, entry
+    g.drained = not head and has_flag(g, 'd')
+    if g.drained then
+      local depth_of_2
+      do -- depth_of(line, g)
+        depth_of_2 = redis_call('LLEN', line) - g.empty + g.aside + #g
+      end
+      local depth = depth_of_2
+      g.drained = depth <= 0
+    end
+    take_head_32, take_head_33 = head, entry
   end
-  local head, entry = take_head_27, take_head_28
+  local head, entry = take_head_32, take_head_33
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
-      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+      local held
+      if entry.limits ~= '' or g.flags ~= '-' then
+        local hold_back_30
+        do -- hold_back(group, g, r, entry)
+          local limits_of_27
+          do -- limits_of(group, g, entry)
+            local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+            local limits = {}
+            for _, text in ipairs({ entry.limits, set }) do
+              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              if starts and starts ~= '0' then
+                limits.starts, limits.window = tonumber(starts), tonumber(window)
+              end
+              if together and together ~= '0' then
+                limits.together = tonumber(together)
+              end
+            end
+            limits_of_27 = limits
+          end
+          local limits = limits_of_27
+          local free_at
+          if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+            if has_flag(g, 'n') then
+              do -- drop_mark(g, 'n')
+                local letter = 'n'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            else
+              do -- add_mark(g, 'n')
+                local letter = 'n'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+          end
+          if limits.starts then
+            local counted_begins_23, counted_begins_24, counted_begins_25
+            do -- counted_begins(group)
+              local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+              local begins = {}
+              for ms in string.gmatch(times or '', '%d+') do
+                begins[#begins + 1] = tonumber(ms)
+              end
+              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+            end
+            local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+            if not has_flag(g, 's') then
+              do -- add_mark(g, 's')
+                local letter = 's'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            if limits.starts > starts or limits.window > window then
+              do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+            local within = {}
+            for _, other in ipairs(g) do -- one that is released may begin at any time
+              if other.id ~= r.id and other.state ~= 'h' then
+                begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+              end
+            end
+            for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+              if ms >= now_ms() - limits.window and ms <= now_ms() then
+                within[#within + 1] = ms
+              end
+            end
+            table.sort(within)
+            local oldest = within[#within - limits.starts + 1]
+            free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+          end
+          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          if due > now_ms() then
+            free_at = math.max(free_at or 0, due)
+          end
+          if free_at then
+            r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+            r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          end
+          hold_back_30 = free_at
+        end
+        held = hold_back_30
+      end
+      if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -755,11 +787,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -768,9 +800,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -781,7 +813,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_4
+            local draw_number_5
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -789,14 +821,14 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_4 = drawn
+              draw_number_5 = drawn
             end
-            drawn = draw_number_4
+            drawn = draw_number_5
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_7
+            local state_text_8
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -804,11 +836,11 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local text = state_text_7
+            local text = state_text_8
             if other then
-              local state_text_8
+              local state_text_9
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -817,23 +849,23 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_9 = text
               end
-              local other_text = state_text_8
+              local other_text = state_text_9
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_26
+          local compose_31
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_31
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -862,23 +894,23 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_19, counted_begins_20, counted_begins_21
+            local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+            local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -886,11 +918,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -899,9 +931,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -913,24 +945,24 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_27, take_head_28
+  local take_head_32, take_head_33
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_25
+    local has_room_28
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_25 = room
+      has_room_28 = room
     end
-    local is_free = has_room_25
+    local is_free = has_room_28
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_12, read_entry_13
+      local read_entry_13, read_entry_14
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -943,11 +975,35 @@ do -- advance({}, new_line, new, into, out)
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      entry, corrupt = read_entry_12, read_entry_13
+      entry, corrupt = read_entry_13, read_entry_14
       if entry and entry.us == string.sub(item, 1, 16) then
-        if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+        local fits = true
+        if others > 0 then
+          local may_join_29
+          do -- may_join(group, g, entry, others)
+            local limits_of_26
+            do -- limits_of(group, g, entry)
+              local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+              local limits = {}
+              for _, text in ipairs({ entry.limits, set }) do
+                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                if starts and starts ~= '0' then
+                  limits.starts, limits.window = tonumber(starts), tonumber(window)
+                end
+                if together and together ~= '0' then
+                  limits.together = tonumber(together)
+                end
+              end
+              limits_of_26 = limits
+            end
+            local limits = limits_of_26
+            may_join_29 = (limits.together or 1) > others
+          end
+          fits = may_join_29
+        end
+        if not fits then
           redis_call('LPUSH', line, item)
         else
           local new_record_1
@@ -1055,17 +1111,118 @@ do -- advance({}, new_line, new, into, out)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_27, take_head_28 = head, entry
+    g.drained = not head and has_flag(g, 'd')
+    if g.drained then
+      local depth_of_2
+      do -- depth_of(line, g)
+        depth_of_2 = redis_call('LLEN', line) - g.empty + g.aside + #g
+      end
+      local depth = depth_of_2
+      g.drained = depth <= 0
+    end
+    take_head_32, take_head_33 = head, entry
   end
-  local head, entry = take_head_27, take_head_28
+  local head, entry = take_head_32, take_head_33
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
-      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+      local held
+      if entry.limits ~= '' or g.flags ~= '-' then
+        local hold_back_30
+        do -- hold_back(group, g, r, entry)
+          local limits_of_27
+          do -- limits_of(group, g, entry)
+            local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+            local limits = {}
+            for _, text in ipairs({ entry.limits, set }) do
+              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              if starts and starts ~= '0' then
+                limits.starts, limits.window = tonumber(starts), tonumber(window)
+              end
+              if together and together ~= '0' then
+                limits.together = tonumber(together)
+              end
+            end
+            limits_of_27 = limits
+          end
+          local limits = limits_of_27
+          local free_at
+          if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+            if has_flag(g, 'n') then
+              do -- drop_mark(g, 'n')
+                local letter = 'n'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            else
+              do -- add_mark(g, 'n')
+                local letter = 'n'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+          end
+          if limits.starts then
+            local counted_begins_23, counted_begins_24, counted_begins_25
+            do -- counted_begins(group)
+              local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+              local begins = {}
+              for ms in string.gmatch(times or '', '%d+') do
+                begins[#begins + 1] = tonumber(ms)
+              end
+              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+            end
+            local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+            if not has_flag(g, 's') then
+              do -- add_mark(g, 's')
+                local letter = 's'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            if limits.starts > starts or limits.window > window then
+              do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+            local within = {}
+            for _, other in ipairs(g) do -- one that is released may begin at any time
+              if other.id ~= r.id and other.state ~= 'h' then
+                begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+              end
+            end
+            for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+              if ms >= now_ms() - limits.window and ms <= now_ms() then
+                within[#within + 1] = ms
+              end
+            end
+            table.sort(within)
+            local oldest = within[#within - limits.starts + 1]
+            free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+          end
+          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          if due > now_ms() then
+            free_at = math.max(free_at or 0, due)
+          end
+          if free_at then
+            r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+            r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          end
+          hold_back_30 = free_at
+        end
+        held = hold_back_30
+      end
+      if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1073,11 +1230,11 @@ do -- advance({}, new_line, new, into, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1086,9 +1243,9 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1099,7 +1256,7 @@ do -- advance({}, new_line, new, into, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_4
+            local draw_number_5
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1107,14 +1264,14 @@ do -- advance({}, new_line, new, into, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_4 = drawn
+              draw_number_5 = drawn
             end
-            drawn = draw_number_4
+            drawn = draw_number_5
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_7
+            local state_text_8
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1122,11 +1279,11 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local text = state_text_7
+            local text = state_text_8
             if other then
-              local state_text_8
+              local state_text_9
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1135,23 +1292,23 @@ do -- advance({}, new_line, new, into, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_8 = text
+                state_text_9 = text
               end
-              local other_text = state_text_8
+              local other_text = state_text_9
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_26
+          local compose_31
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_31
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1180,23 +1337,23 @@ do -- advance({}, new_line, new, into, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_19, counted_begins_20, counted_begins_21
+            local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+            local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_7
+          local state_text_8
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1204,11 +1361,11 @@ do -- advance({}, new_line, new, into, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local text = state_text_7
+          local text = state_text_8
           if other then
-            local state_text_8
+            local state_text_9
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1217,9 +1374,9 @@ do -- advance({}, new_line, new, into, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_8 = text
+              state_text_9 = text
             end
-            local other_text = state_text_8
+            local other_text = state_text_9
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1238,10 +1395,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_29
+local keep_answer_34
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_29 = reply
+  keep_answer_34 = reply
 end
-return keep_answer_29
+return keep_answer_34

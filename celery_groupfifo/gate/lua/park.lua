@@ -328,21 +328,6 @@ local function open_group(group)
   return g
 end
 local BELL = 5000 -- ms that a bell waits for a worker
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
 -- Limits in the words of a call: "/+" and the ms until its ETA, at their end, is due at a time. Returns them with a
 -- blank before, as an entry has them; empty when there are none.
 local function limits_text(said)
@@ -350,87 +335,9 @@ local function limits_text(said)
   limits = limits and limits .. '/' .. digits(now_ms() + delay) or said or ''
   return limits == '' and '' or ' ' .. limits
 end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_22, counted_begins_23, counted_begins_24
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 local NAMES = 8 -- names that the entries of one task may have, see keys.py
 local WALK = 500 -- empty places that one call may walk over
 -- Returns whether a group has as many parked entries as it may have; most: nil: any number.
@@ -447,14 +354,14 @@ local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or ARGV[15] or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_42, name_call_43, name_call_44
+local name_call_47, name_call_48, name_call_49
 do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replaces)
   local id, identity, latest = ARGV[3], ARGV[15], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   local done = asks and redis_call('GET', producer)
   if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_39, holder_of_40
+    local holder_of_44, holder_of_45
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -471,11 +378,11 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replace
           end
         end
       end
-      holder_of_39, holder_of_40 = found, where
+      holder_of_44, holder_of_45 = found, where
     end
-    holder, where = holder_of_39, holder_of_40
+    holder, where = holder_of_44, holder_of_45
     if latest == '1' and where ~= 'p' then
-      local free_name_41
+      local free_name_46
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -487,9 +394,9 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replace
           end
           name = name .. ';r'
         end
-        free_name_41 = free
+        free_name_46 = free
       end
-      name = free_name_41
+      name = free_name_46
       if name then
         holder = nil
       else
@@ -500,9 +407,9 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replace
       holder = nil
     end
   end
-  name_call_42, name_call_43, name_call_44 = name, holder, where
+  name_call_47, name_call_48, name_call_49 = name, holder, where
 end
-local id, holder, where = name_call_42, name_call_43, name_call_44
+local id, holder, where = name_call_47, name_call_48, name_call_49
 if holder then
   return { -1, holder, where }
 end
@@ -512,25 +419,25 @@ local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_17, keep_number_18
+local keep_number_18, keep_number_19
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_17, keep_number_18 = last, repeated
+  keep_number_18, keep_number_19 = last, repeated
 end
-local last, repeated = keep_number_17, keep_number_18
+local last, repeated = keep_number_18, keep_number_19
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_37, make_room_38
+  local make_room_42, make_room_43
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_35, drop_oldest_36
+    local drop_oldest_40, drop_oldest_41
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -547,16 +454,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_33
+                local others_of_38
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_33 = others
+                  others_of_38 = others
                 end
-                local others = others_of_33
+                local others = others_of_38
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -690,31 +597,31 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_35, drop_oldest_36 = text and id, text
+      drop_oldest_40, drop_oldest_41 = text and id, text
     end
-    out[1], out[2] = drop_oldest_35, drop_oldest_36
+    out[1], out[2] = drop_oldest_40, drop_oldest_41
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_37, make_room_38 = refused, first
+    make_room_42, make_room_43 = refused, first
   end
-  refused, first = make_room_37, make_room_38
+  refused, first = make_room_42, make_room_43
 end
 if known and not repeated then
-  local name_replacement_30, name_replacement_31, name_replacement_32
+  local name_replacement_35, name_replacement_36, name_replacement_37
   do -- name_replacement(id, group, replaces)
-    local find_record_11, find_record_12, find_record_13
+    local find_record_12, find_record_13, find_record_14
     do -- find_record(id)
       local entry, found, g = read_entry(id), nil, nil
       if entry then
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_11, find_record_12, find_record_13 = found, entry and entry.group, g
+      find_record_12, find_record_13, find_record_14 = found, entry and entry.group, g
     end
-    local r, of, g = find_record_11, find_record_12, find_record_13
+    local r, of, g = find_record_12, find_record_13, find_record_14
     local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'r' and of == group then
@@ -725,7 +632,7 @@ if known and not repeated then
         break
       end
       name = name .. ';r'
-      local find_record_14, find_record_15, find_record_16
+      local find_record_15, find_record_16, find_record_17
       do -- find_record(name)
         local id = name
         local entry, found, g = read_entry(id), nil, nil
@@ -733,13 +640,13 @@ if known and not repeated then
           g = open_group(entry.group)
           found = record_of(g, id)
         end
-        find_record_14, find_record_15, find_record_16 = found, entry and entry.group, g
+        find_record_15, find_record_16, find_record_17 = found, entry and entry.group, g
       end
-      r, of, g = find_record_14, find_record_15, find_record_16
+      r, of, g = find_record_15, find_record_16, find_record_17
     end
-    name_replacement_30, name_replacement_31, name_replacement_32 = found, r, g
+    name_replacement_35, name_replacement_36, name_replacement_37 = found, r, g
   end
-  name, r, g = name_replacement_30, name_replacement_31, name_replacement_32
+  name, r, g = name_replacement_35, name_replacement_36, name_replacement_37
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -755,15 +662,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_27
+          local compose_32
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_27
+          local message = compose_32
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -831,7 +738,7 @@ do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_34
+      local others_of_39
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -839,9 +746,9 @@ do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_34 = others
+        others_of_39 = others
       end
-      local others = others_of_34
+      local others = others_of_39
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -953,7 +860,100 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
     g[1] = head
     do -- release(lists, group, g, head, entry, out)
       local r = head
-      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+      local held
+      if entry.limits ~= '' or g.flags ~= '-' then
+        local hold_back_30
+        do -- hold_back(group, g, r, entry)
+          local limits_of_27
+          do -- limits_of(group, g, entry)
+            local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+            local limits = {}
+            for _, text in ipairs({ entry.limits, set }) do
+              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              if starts and starts ~= '0' then
+                limits.starts, limits.window = tonumber(starts), tonumber(window)
+              end
+              if together and together ~= '0' then
+                limits.together = tonumber(together)
+              end
+            end
+            limits_of_27 = limits
+          end
+          local limits = limits_of_27
+          local free_at
+          if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+            if has_flag(g, 'n') then
+              do -- drop_mark(g, 'n')
+                local letter = 'n'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            else
+              do -- add_mark(g, 'n')
+                local letter = 'n'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+          end
+          if limits.starts then
+            local counted_begins_23, counted_begins_24, counted_begins_25
+            do -- counted_begins(group)
+              local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+              local begins = {}
+              for ms in string.gmatch(times or '', '%d+') do
+                begins[#begins + 1] = tonumber(ms)
+              end
+              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+            end
+            local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+            if not has_flag(g, 's') then
+              do -- add_mark(g, 's')
+                local letter = 's'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            if limits.starts > starts or limits.window > window then
+              do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+            local within = {}
+            for _, other in ipairs(g) do -- one that is released may begin at any time
+              if other.id ~= r.id and other.state ~= 'h' then
+                begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+              end
+            end
+            for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+              if ms >= now_ms() - limits.window and ms <= now_ms() then
+                within[#within + 1] = ms
+              end
+            end
+            table.sort(within)
+            local oldest = within[#within - limits.starts + 1]
+            free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+          end
+          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          if due > now_ms() then
+            free_at = math.max(free_at or 0, due)
+          end
+          if free_at then
+            r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+            r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          end
+          hold_back_30 = free_at
+        end
+        held = hold_back_30
+      end
+      if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
           local state_text_2
@@ -1034,15 +1034,15 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_26
+          local compose_31
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_31
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1069,25 +1069,49 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_28, take_head_29
+      local take_head_33, take_head_34
       do -- take_head(line, group, g)
         local head, entry, corrupt
         local others = #g
-        local has_room_25
+        local has_room_28
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_25 = room
+          has_room_28 = room
         end
-        local is_free = has_room_25
+        local is_free = has_room_28
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
           entry, corrupt = read_entry(id)
           if entry and entry.us == string.sub(item, 1, 16) then
-            if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+            local fits = true
+            if others > 0 then
+              local may_join_29
+              do -- may_join(group, g, entry, others)
+                local limits_of_26
+                do -- limits_of(group, g, entry)
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ entry.limits, set }) do
+                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
+                  end
+                  limits_of_26 = limits
+                end
+                local limits = limits_of_26
+                may_join_29 = (limits.together or 1) > others
+              end
+              fits = may_join_29
+            end
+            if not fits then
               redis_call('LPUSH', line, item)
             else
               local new_record_7
@@ -1195,14 +1219,115 @@ else
           redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
         end
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-        g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-        take_head_28, take_head_29 = head, entry
+        g.drained = not head and has_flag(g, 'd')
+        if g.drained then
+          local depth_of_8
+          do -- depth_of(line, g)
+            depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
+          end
+          local depth = depth_of_8
+          g.drained = depth <= 0
+        end
+        take_head_33, take_head_34 = head, entry
       end
-      local head, entry = take_head_28, take_head_29
+      local head, entry = take_head_33, take_head_34
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
-          if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+          local held
+          if entry.limits ~= '' or g.flags ~= '-' then
+            local hold_back_30
+            do -- hold_back(group, g, r, entry)
+              local limits_of_27
+              do -- limits_of(group, g, entry)
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ entry.limits, set }) do
+                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_27 = limits
+              end
+              local limits = limits_of_27
+              local free_at
+              if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                if has_flag(g, 'n') then
+                  do -- drop_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                else
+                  do -- add_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+              end
+              if limits.starts then
+                local counted_begins_23, counted_begins_24, counted_begins_25
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                if not has_flag(g, 's') then
+                  do -- add_mark(g, 's')
+                    local letter = 's'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                if limits.starts > starts or limits.window > window then
+                  do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                    local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                    table.sort(begins)
+                    local text = digits(starts) .. ' ' .. digits(window)
+                    for at = math.max(#begins - starts + 1, 1), #begins do
+                      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                        text = text .. ' ' .. digits(begins[at])
+                      end
+                    end
+                    redis_call('HSET', K_begins, 's ' .. group, text)
+                  end
+                end
+                local within = {}
+                for _, other in ipairs(g) do -- one that is released may begin at any time
+                  if other.id ~= r.id and other.state ~= 'h' then
+                    begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                  end
+                end
+                for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                  if ms >= now_ms() - limits.window and ms <= now_ms() then
+                    within[#within + 1] = ms
+                  end
+                end
+                table.sort(within)
+                local oldest = within[#within - limits.starts + 1]
+                free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+              end
+              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              if due > now_ms() then
+                free_at = math.max(free_at or 0, due)
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              end
+              hold_back_30 = free_at
+            end
+            held = hold_back_30
+          end
+          if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
               local state_text_2
@@ -1283,15 +1408,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_26
+              local compose_31
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_26
+              local message = compose_31
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -1320,16 +1445,16 @@ else
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_19, counted_begins_20, counted_begins_21
+                local counted_begins_20, counted_begins_21, counted_begins_22
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
+                local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -70,16 +70,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_7
+  local read_group_8
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_6
+      local group_text_7
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_6 = texts[group]
+        group_text_7 = texts[group]
       end
-      local text = group_text_6
+      local text = group_text_7
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -98,9 +98,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_7 = g
+    read_group_8 = g
   end
-  local g = read_group_7
+  local g = read_group_8
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -310,102 +310,9 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_17, counted_begins_18, counted_begins_19
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 local answer, call = KEYS[11], ARGV[4]
 local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
@@ -438,7 +345,7 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_26, withdraw_27
+      local withdraw_31, withdraw_32
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -451,16 +358,16 @@ for step = 1, limit do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_25
+            local others_of_30
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_25 = others
+              others_of_30 = others
             end
-            local others = others_of_25
+            local others = others_of_30
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -502,9 +409,9 @@ for step = 1, limit do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_26, withdraw_27 = text or '', failed
+        withdraw_31, withdraw_32 = text or '', failed
       end
-      local text, failed = withdraw_26, withdraw_27
+      local text, failed = withdraw_31, withdraw_32
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -527,7 +434,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     if entry and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_26, withdraw_27
+        local withdraw_31, withdraw_32
         do -- withdraw(id, group, g)
           local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
           local failed = r and r.stop == 'b'
@@ -540,16 +447,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_25
+              local others_of_30
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_25 = others
+                others_of_30 = others
               end
-              local others = others_of_25
+              local others = others_of_30
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -591,9 +498,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           else
             redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
           end
-          withdraw_26, withdraw_27 = text or '', failed
+          withdraw_31, withdraw_32 = text or '', failed
         end
-        local text, failed = withdraw_26, withdraw_27
+        local text, failed = withdraw_31, withdraw_32
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -602,25 +509,49 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_22, take_head_23
+    local take_head_27, take_head_28
     do -- take_head(line, group, g)
       local head, entry, corrupt
       local others = #g
-      local has_room_20
+      local has_room_23
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_20 = room
+        has_room_23 = room
       end
-      local is_free = has_room_20
+      local is_free = has_room_23
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
         entry, corrupt = read_entry(id)
         if entry and entry.us == string.sub(item, 1, 16) then
-          if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+          local fits = true
+          if others > 0 then
+            local may_join_24
+            do -- may_join(group, g, entry, others)
+              local limits_of_21
+              do -- limits_of(group, g, entry)
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ entry.limits, set }) do
+                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_21 = limits
+              end
+              local limits = limits_of_21
+              may_join_24 = (limits.together or 1) > others
+            end
+            fits = may_join_24
+          end
+          if not fits then
             redis_call('LPUSH', line, item)
           else
             local new_record_5
@@ -728,14 +659,115 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
       end
       g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-      g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-      take_head_22, take_head_23 = head, entry
+      g.drained = not head and has_flag(g, 'd')
+      if g.drained then
+        local depth_of_6
+        do -- depth_of(line, g)
+          depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
+        end
+        local depth = depth_of_6
+        g.drained = depth <= 0
+      end
+      take_head_27, take_head_28 = head, entry
     end
-    local head, entry = take_head_22, take_head_23
+    local head, entry = take_head_27, take_head_28
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
-        if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+        local held
+        if entry.limits ~= '' or g.flags ~= '-' then
+          local hold_back_25
+          do -- hold_back(group, g, r, entry)
+            local limits_of_22
+            do -- limits_of(group, g, entry)
+              local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+              local limits = {}
+              for _, text in ipairs({ entry.limits, set }) do
+                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                if starts and starts ~= '0' then
+                  limits.starts, limits.window = tonumber(starts), tonumber(window)
+                end
+                if together and together ~= '0' then
+                  limits.together = tonumber(together)
+                end
+              end
+              limits_of_22 = limits
+            end
+            local limits = limits_of_22
+            local free_at
+            if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+              if has_flag(g, 'n') then
+                do -- drop_mark(g, 'n')
+                  local letter = 'n'
+                  g.flags = string.gsub(g.flags, letter, '', 1)
+                  g.flags = g.flags == '' and '-' or g.flags
+                end
+              else
+                do -- add_mark(g, 'n')
+                  local letter = 'n'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+            end
+            if limits.starts then
+              local counted_begins_18, counted_begins_19, counted_begins_20
+              do -- counted_begins(group)
+                local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                local begins = {}
+                for ms in string.gmatch(times or '', '%d+') do
+                  begins[#begins + 1] = tonumber(ms)
+                end
+                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+              end
+              local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+              if not has_flag(g, 's') then
+                do -- add_mark(g, 's')
+                  local letter = 's'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              if limits.starts > starts or limits.window > window then
+                do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                  local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                  table.sort(begins)
+                  local text = digits(starts) .. ' ' .. digits(window)
+                  for at = math.max(#begins - starts + 1, 1), #begins do
+                    if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                      text = text .. ' ' .. digits(begins[at])
+                    end
+                  end
+                  redis_call('HSET', K_begins, 's ' .. group, text)
+                end
+              end
+              local within = {}
+              for _, other in ipairs(g) do -- one that is released may begin at any time
+                if other.id ~= r.id and other.state ~= 'h' then
+                  begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                end
+              end
+              for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                if ms >= now_ms() - limits.window and ms <= now_ms() then
+                  within[#within + 1] = ms
+                end
+              end
+              table.sort(within)
+              local oldest = within[#within - limits.starts + 1]
+              free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+            end
+            local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+            if due > now_ms() then
+              free_at = math.max(free_at or 0, due)
+            end
+            if free_at then
+              r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+            end
+            hold_back_25 = free_at
+          end
+          held = hold_back_25
+        end
+        if held then
           do -- write_group(group, g)
             local other, other_g = nil, nil
             local state_text_3
@@ -816,15 +848,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 redis_call('HSET', K_groups, group, text)
               end
             end
-            local compose_21
+            local compose_26
             do -- compose(r.id, entry, drawn, r.lost)
               local id, lost = r.id, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_21
+            local message = compose_26
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
             local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
@@ -853,16 +885,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_14, counted_begins_15, counted_begins_16
+              local counted_begins_15, counted_begins_16, counted_begins_17
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
+              local _, _, window = counted_begins_15, counted_begins_16, counted_begins_17
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
@@ -946,9 +978,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_24
+local keep_answer_29
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_24 = reply
+  keep_answer_29 = reply
 end
-return keep_answer_24
+return keep_answer_29

@@ -57,102 +57,9 @@ local function record_of(g, id)
   end
   return found
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_17, counted_begins_18, counted_begins_19
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
 local answer, call = KEYS[11], ARGV[4]
 local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
@@ -165,7 +72,7 @@ local audit, line = KEYS[10], KEYS[12]
 local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local WALKED = 20000 -- places among which the one before is looked for
 
-local open_group_13
+local open_group_14
 do -- open_group(group)
   local group = group
   local read_group_5
@@ -204,7 +111,7 @@ do -- open_group(group)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -217,9 +124,9 @@ do -- open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -419,9 +326,9 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_13 = g
+  open_group_14 = g
 end
-local g = open_group_13
+local g = open_group_14
 if redis_call('HEXISTS', K_entries, id) == 1 then
   return { -1 }
 end
@@ -504,24 +411,24 @@ end
 redis_call('HINCRBY', K_stats, 'tasks_redriven', 1)
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_22, take_head_23
+  local take_head_27, take_head_28
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_20
+    local has_room_23
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_20 = room
+      has_room_23 = room
     end
-    local is_free = has_room_20
+    local is_free = has_room_23
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_11, read_entry_12
+      local read_entry_12, read_entry_13
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -534,11 +441,35 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_11, read_entry_12 = entry, corrupt
+        read_entry_12, read_entry_13 = entry, corrupt
       end
-      entry, corrupt = read_entry_11, read_entry_12
+      entry, corrupt = read_entry_12, read_entry_13
       if entry and entry.us == string.sub(item, 1, 16) then
-        if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+        local fits = true
+        if others > 0 then
+          local may_join_24
+          do -- may_join(group, g, entry, others)
+            local limits_of_21
+            do -- limits_of(group, g, entry)
+              local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+              local limits = {}
+              for _, text in ipairs({ entry.limits, set }) do
+                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                if starts and starts ~= '0' then
+                  limits.starts, limits.window = tonumber(starts), tonumber(window)
+                end
+                if together and together ~= '0' then
+                  limits.together = tonumber(together)
+                end
+              end
+              limits_of_21 = limits
+            end
+            local limits = limits_of_21
+            may_join_24 = (limits.together or 1) > others
+          end
+          fits = may_join_24
+        end
+        if not fits then
           redis_call('LPUSH', line, item)
         else
           local new_record_8
@@ -646,14 +577,115 @@ do -- advance({}, line, group, g, out)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_22, take_head_23 = head, entry
+    g.drained = not head and has_flag(g, 'd')
+    if g.drained then
+      local depth_of_9
+      do -- depth_of(line, g)
+        depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
+      end
+      local depth = depth_of_9
+      g.drained = depth <= 0
+    end
+    take_head_27, take_head_28 = head, entry
   end
-  local head, entry = take_head_22, take_head_23
+  local head, entry = take_head_27, take_head_28
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
-      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+      local held
+      if entry.limits ~= '' or g.flags ~= '-' then
+        local hold_back_25
+        do -- hold_back(group, g, r, entry)
+          local limits_of_22
+          do -- limits_of(group, g, entry)
+            local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+            local limits = {}
+            for _, text in ipairs({ entry.limits, set }) do
+              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              if starts and starts ~= '0' then
+                limits.starts, limits.window = tonumber(starts), tonumber(window)
+              end
+              if together and together ~= '0' then
+                limits.together = tonumber(together)
+              end
+            end
+            limits_of_22 = limits
+          end
+          local limits = limits_of_22
+          local free_at
+          if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+            if has_flag(g, 'n') then
+              do -- drop_mark(g, 'n')
+                local letter = 'n'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            else
+              do -- add_mark(g, 'n')
+                local letter = 'n'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+          end
+          if limits.starts then
+            local counted_begins_18, counted_begins_19, counted_begins_20
+            do -- counted_begins(group)
+              local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+              local begins = {}
+              for ms in string.gmatch(times or '', '%d+') do
+                begins[#begins + 1] = tonumber(ms)
+              end
+              counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+            end
+            local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+            if not has_flag(g, 's') then
+              do -- add_mark(g, 's')
+                local letter = 's'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            if limits.starts > starts or limits.window > window then
+              do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+            local within = {}
+            for _, other in ipairs(g) do -- one that is released may begin at any time
+              if other.id ~= r.id and other.state ~= 'h' then
+                begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+              end
+            end
+            for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+              if ms >= now_ms() - limits.window and ms <= now_ms() then
+                within[#within + 1] = ms
+              end
+            end
+            table.sort(within)
+            local oldest = within[#within - limits.starts + 1]
+            free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+          end
+          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          if due > now_ms() then
+            free_at = math.max(free_at or 0, due)
+          end
+          if free_at then
+            r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+            r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          end
+          hold_back_25 = free_at
+        end
+        held = hold_back_25
+      end
+      if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
           local state_text_6
@@ -734,15 +766,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_21
+          local compose_26
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_21
+          local message = compose_26
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -771,16 +803,16 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_14, counted_begins_15, counted_begins_16
+            local counted_begins_15, counted_begins_16, counted_begins_17
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
+            local _, _, window = counted_begins_15, counted_begins_16, counted_begins_17
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -827,10 +859,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_24
+local keep_answer_29
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_24 = reply
+  keep_answer_29 = reply
 end
-return keep_answer_24
+return keep_answer_29

@@ -72,16 +72,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_5
+  local read_group_6
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_4
+      local group_text_5
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_4 = texts[group]
+        group_text_5 = texts[group]
       end
-      local text = group_text_4
+      local text = group_text_5
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -100,9 +100,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_5 = g
+    read_group_6 = g
   end
-  local g = read_group_5
+  local g = read_group_6
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -275,7 +275,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_6
+        local state_text_7
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -283,11 +283,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local text = state_text_6
+        local text = state_text_7
         if other then
-          local state_text_7
+          local state_text_8
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -296,9 +296,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_7 = text
+            state_text_8 = text
           end
-          local other_text = state_text_7
+          local other_text = state_text_8
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -309,102 +309,9 @@ local function open_group(group)
   end
   return g
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_16, counted_begins_17, counted_begins_18
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_16, counted_begins_17, counted_begins_18
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
--- Returns the number of a group's entries.
-local function depth_of(line, g)
-  return redis_call('LLEN', line) - g.empty + g.aside + #g
-end
 local KEPT = 1000 -- actions that are remembered
 
 local line, producer, audit = KEYS[10], KEYS[11], KEYS[12]
@@ -418,15 +325,15 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_21
+          local compose_26
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_21
+          local message = compose_26
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -456,16 +363,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_24
+      local others_of_29
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_24 = others
+        others_of_29 = others
       end
-      local others = others_of_24
+      local others = others_of_29
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -524,25 +431,49 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_22, take_head_23
+  local take_head_27, take_head_28
   do -- take_head(line, group, g)
     local head, entry, corrupt
     local others = #g
-    local has_room_19
+    local has_room_22
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_19 = room
+      has_room_22 = room
     end
-    local is_free = has_room_19
+    local is_free = has_room_22
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
       entry, corrupt = read_entry(id)
       if entry and entry.us == string.sub(item, 1, 16) then
-        if others > 0 and others >= (limits_of(group, g, entry).together or 1) then
+        local fits = true
+        if others > 0 then
+          local may_join_23
+          do -- may_join(group, g, entry, others)
+            local limits_of_20
+            do -- limits_of(group, g, entry)
+              local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+              local limits = {}
+              for _, text in ipairs({ entry.limits, set }) do
+                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                if starts and starts ~= '0' then
+                  limits.starts, limits.window = tonumber(starts), tonumber(window)
+                end
+                if together and together ~= '0' then
+                  limits.together = tonumber(together)
+                end
+              end
+              limits_of_20 = limits
+            end
+            local limits = limits_of_20
+            may_join_23 = (limits.together or 1) > others
+          end
+          fits = may_join_23
+        end
+        if not fits then
           redis_call('LPUSH', line, item)
         else
           local new_record_1
@@ -650,17 +581,118 @@ do -- advance({}, line, group, g, out)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group) -- more empty places than that: a sweep goes on
     end
     g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
-    g.drained = not head and has_flag(g, 'd') and depth_of(line, g) <= 0
-    take_head_22, take_head_23 = head, entry
+    g.drained = not head and has_flag(g, 'd')
+    if g.drained then
+      local depth_of_2
+      do -- depth_of(line, g)
+        depth_of_2 = redis_call('LLEN', line) - g.empty + g.aside + #g
+      end
+      local depth = depth_of_2
+      g.drained = depth <= 0
+    end
+    take_head_27, take_head_28 = head, entry
   end
-  local head, entry = take_head_22, take_head_23
+  local head, entry = take_head_27, take_head_28
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
-      if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+      local held
+      if entry.limits ~= '' or g.flags ~= '-' then
+        local hold_back_24
+        do -- hold_back(group, g, r, entry)
+          local limits_of_21
+          do -- limits_of(group, g, entry)
+            local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+            local limits = {}
+            for _, text in ipairs({ entry.limits, set }) do
+              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              if starts and starts ~= '0' then
+                limits.starts, limits.window = tonumber(starts), tonumber(window)
+              end
+              if together and together ~= '0' then
+                limits.together = tonumber(together)
+              end
+            end
+            limits_of_21 = limits
+          end
+          local limits = limits_of_21
+          local free_at
+          if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+            if has_flag(g, 'n') then
+              do -- drop_mark(g, 'n')
+                local letter = 'n'
+                g.flags = string.gsub(g.flags, letter, '', 1)
+                g.flags = g.flags == '' and '-' or g.flags
+              end
+            else
+              do -- add_mark(g, 'n')
+                local letter = 'n'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+          end
+          if limits.starts then
+            local counted_begins_17, counted_begins_18, counted_begins_19
+            do -- counted_begins(group)
+              local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+              local begins = {}
+              for ms in string.gmatch(times or '', '%d+') do
+                begins[#begins + 1] = tonumber(ms)
+              end
+              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+            end
+            local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
+            if not has_flag(g, 's') then
+              do -- add_mark(g, 's')
+                local letter = 's'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            if limits.starts > starts or limits.window > window then
+              do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                table.sort(begins)
+                local text = digits(starts) .. ' ' .. digits(window)
+                for at = math.max(#begins - starts + 1, 1), #begins do
+                  if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                    text = text .. ' ' .. digits(begins[at])
+                  end
+                end
+                redis_call('HSET', K_begins, 's ' .. group, text)
+              end
+            end
+            local within = {}
+            for _, other in ipairs(g) do -- one that is released may begin at any time
+              if other.id ~= r.id and other.state ~= 'h' then
+                begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+              end
+            end
+            for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+              if ms >= now_ms() - limits.window and ms <= now_ms() then
+                within[#within + 1] = ms
+              end
+            end
+            table.sort(within)
+            local oldest = within[#within - limits.starts + 1]
+            free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+          end
+          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          if due > now_ms() then
+            free_at = math.max(free_at or 0, due)
+          end
+          if free_at then
+            r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+            r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+          end
+          hold_back_24 = free_at
+        end
+        held = hold_back_24
+      end
+      if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_6
+          local state_text_7
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -668,11 +700,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local text = state_text_6
+          local text = state_text_7
           if other then
-            local state_text_7
+            local state_text_8
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -681,9 +713,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local other_text = state_text_7
+            local other_text = state_text_8
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -694,7 +726,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_3
+            local draw_number_4
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -702,14 +734,14 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_3 = drawn
+              draw_number_4 = drawn
             end
-            drawn = draw_number_3
+            drawn = draw_number_4
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_6
+            local state_text_7
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -717,11 +749,11 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local text = state_text_6
+            local text = state_text_7
             if other then
-              local state_text_7
+              local state_text_8
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -730,23 +762,23 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_7 = text
+                state_text_8 = text
               end
-              local other_text = state_text_7
+              local other_text = state_text_8
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_20
+          local compose_25
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_20
+          local message = compose_25
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -775,23 +807,23 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_13, counted_begins_14, counted_begins_15
+            local counted_begins_14, counted_begins_15, counted_begins_16
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_13, counted_begins_14, counted_begins_15
+            local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_6
+          local state_text_7
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -799,11 +831,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local text = state_text_6
+          local text = state_text_7
           if other then
-            local state_text_7
+            local state_text_8
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -812,9 +844,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_7 = text
+              state_text_8 = text
             end
-            local other_text = state_text_7
+            local other_text = state_text_8
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)

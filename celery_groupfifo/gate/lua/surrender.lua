@@ -50,95 +50,6 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
--- Returns what an operator has set, and where that is 0 the entry's own.
-local function limits_of(group, g, entry)
-  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-  local limits = {}
-  for _, text in ipairs({ entry.limits, set }) do
-    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
-    if starts and starts ~= '0' then
-      limits.starts, limits.window = tonumber(starts), tonumber(window)
-    end
-    if together and together ~= '0' then
-      limits.together = tonumber(together)
-    end
-  end
-  return limits
-end
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
-local function hold_back(group, g, r, entry)
-  local limits, free_at = limits_of(group, g, entry), nil
-  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-    if has_flag(g, 'n') then
-      do -- drop_mark(g, 'n')
-        local letter = 'n'
-        g.flags = string.gsub(g.flags, letter, '', 1)
-        g.flags = g.flags == '' and '-' or g.flags
-      end
-    else
-      do -- add_mark(g, 'n')
-        local letter = 'n'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-  end
-  if limits.starts then
-    local counted_begins_14, counted_begins_15, counted_begins_16
-    do -- counted_begins(group)
-      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-      local begins = {}
-      for ms in string.gmatch(times or '', '%d+') do
-        begins[#begins + 1] = tonumber(ms)
-      end
-      counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
-    end
-    local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
-    if not has_flag(g, 's') then
-      do -- add_mark(g, 's')
-        local letter = 's'
-        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-      end
-    end
-    if limits.starts > starts or limits.window > window then
-      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-        table.sort(begins)
-        local text = digits(starts) .. ' ' .. digits(window)
-        for at = math.max(#begins - starts + 1, 1), #begins do
-          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-            text = text .. ' ' .. digits(begins[at])
-          end
-        end
-        redis_call('HSET', K_begins, 's ' .. group, text)
-      end
-    end
-    local within = {}
-    for _, other in ipairs(g) do -- one that is released may begin at any time
-      if other.id ~= r.id and other.state ~= 'h' then
-        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-      end
-    end
-    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-      if ms >= now_ms() - limits.window and ms <= now_ms() then
-        within[#within + 1] = ms
-      end
-    end
-    table.sort(within)
-    local oldest = within[#within - limits.starts + 1]
-    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-  end
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
-    free_at = math.max(free_at or 0, due)
-  end
-  if free_at then
-    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-  end
-  return free_at
-end
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -413,12 +324,12 @@ for i = 4 + count, #ARGV, 4 do
     open_group_13 = g
   end
   local g = open_group_13
-  local running_19
+  local running_21
   do -- running(g, id, fence)
     local r = record_of(g, id)
-    running_19 = r and r.state == 'r' and r.fence == fence and r or nil
+    running_21 = r and r.state == 'r' and r.fence == fence and r or nil
   end
-  local r = running_19
+  local r = running_21
   if r then
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
     do -- resume(lists, group, g, r, out, true)
@@ -510,7 +421,100 @@ for i = 4 + count, #ARGV, 4 do
         local entry, corrupt = read_entry_10, read_entry_11
         if entry then
           do -- release(lists, group, g, r, entry, out)
-            if (entry.limits ~= '' or g.flags ~= '-') and hold_back(group, g, r, entry) then
+            local held
+            if entry.limits ~= '' or g.flags ~= '-' then
+              local hold_back_18
+              do -- hold_back(group, g, r, entry)
+                local limits_of_17
+                do -- limits_of(group, g, entry)
+                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                  local limits = {}
+                  for _, text in ipairs({ entry.limits, set }) do
+                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    if starts and starts ~= '0' then
+                      limits.starts, limits.window = tonumber(starts), tonumber(window)
+                    end
+                    if together and together ~= '0' then
+                      limits.together = tonumber(together)
+                    end
+                  end
+                  limits_of_17 = limits
+                end
+                local limits = limits_of_17
+                local free_at
+                if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                  if has_flag(g, 'n') then
+                    do -- drop_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = string.gsub(g.flags, letter, '', 1)
+                      g.flags = g.flags == '' and '-' or g.flags
+                    end
+                  else
+                    do -- add_mark(g, 'n')
+                      local letter = 'n'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                end
+                if limits.starts then
+                  local counted_begins_14, counted_begins_15, counted_begins_16
+                  do -- counted_begins(group)
+                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                    local begins = {}
+                    for ms in string.gmatch(times or '', '%d+') do
+                      begins[#begins + 1] = tonumber(ms)
+                    end
+                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  end
+                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                  if not has_flag(g, 's') then
+                    do -- add_mark(g, 's')
+                      local letter = 's'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  if limits.starts > starts or limits.window > window then
+                    do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                      local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                      table.sort(begins)
+                      local text = digits(starts) .. ' ' .. digits(window)
+                      for at = math.max(#begins - starts + 1, 1), #begins do
+                        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                          text = text .. ' ' .. digits(begins[at])
+                        end
+                      end
+                      redis_call('HSET', K_begins, 's ' .. group, text)
+                    end
+                  end
+                  local within = {}
+                  for _, other in ipairs(g) do -- one that is released may begin at any time
+                    if other.id ~= r.id and other.state ~= 'h' then
+                      begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                    end
+                  end
+                  for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                    if ms >= now_ms() - limits.window and ms <= now_ms() then
+                      within[#within + 1] = ms
+                    end
+                  end
+                  table.sort(within)
+                  local oldest = within[#within - limits.starts + 1]
+                  free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                end
+                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                if due > now_ms() then
+                  free_at = math.max(free_at or 0, due)
+                end
+                if free_at then
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                end
+                hold_back_18 = free_at
+              end
+              held = hold_back_18
+            end
+            if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
                 local state_text_5
@@ -591,15 +595,15 @@ for i = 4 + count, #ARGV, 4 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_17
+                local compose_19
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_17 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_17
+                local message = compose_19
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -759,15 +763,15 @@ for i = 4 + count, #ARGV, 4 do
         end
         local entry = read_entry_12
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_18
+          local compose_20
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_18
+          local message = compose_20
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
