@@ -163,11 +163,15 @@ class GateModel:
         return self.park(id, group, queue, delay, replayed), dropped
 
     def exchange(self, id: str, group: str, queue: str) -> bool:
-        """A parked entry gets a new message, and with it a queue. Returns whether it is parked, in this group."""
-        if self._run(id) is not None or self.entries[id][0] != group:
+        """A parked entry gets a new message, and with it a queue. Returns whether it is parked, in this group.
+
+        Beside a run of the task it is the one that `latest` has parked.
+        """
+        name = [id, *self.holders(group, f";{id}")][-1]
+        if self._run(name) is not None or self.entries[name][0] != group:
             return False
-        self.entries[id] = (group, queue)
-        self.rates.pop(id, None)
+        self.entries[name] = (group, queue)
+        self.rates.pop(name, None)
         return True
 
     def holders(self, group: str, identity: str) -> list[str]:
