@@ -55,14 +55,17 @@ PYTEST := $(BIN)/python -m pytest tests --ignore $(ECOSYSTEM) -n $(JOBS) --dist 
 test: venv ## Run the tests that everybody runs before a commit, two files at a time (JOBS)
 	$(PYTEST) --tier main
 
-.PHONY: test-fast test-rest test-all
+.PHONY: test-fast test-rest test-long test-all
 test-fast: venv ## The tests of these that start no worker, in a minute or two
 	$(PYTEST) --tier fast
 
 test-rest: venv ## All others: more seeds, pools and faults, and what takes long
 	$(PYTEST) --tier rest --durations 40
 
-test-all: test test-rest ## All; ecosystem and matrix have environments of their own
+test-long: venv ## Every schedule of the scripts with two faults: minutes for one test
+	$(PYTEST) --tier long
+
+test-all: test test-rest test-long ## All; ecosystem and matrix have environments of their own
 
 .PHONY: docs docs-serve
 docs: venv ## Build the documentation into build/site; a warning is an error

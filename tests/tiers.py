@@ -3,6 +3,7 @@
 - fast: no worker processes, within 40 seconds. While one writes code.
 - main: with the fast ones, within six minutes on two cores: each promise once. Before a commit; the README names it.
 - rest: more seeds, pools, versions of a case, and what takes long. Before a merge; CI runs all three.
+- long: minutes for one test. After a change of the scripts, and before a release: `make test-long`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import PurePosixPath
 
 
 class Tier(Enum):
-    """One of the three; each test belongs to one."""
+    """One of the four; each test belongs to one."""
 
     FAST = "fast"
     MAIN = "main"
     REST = "rest"
+    LONG = "long"
 
 
 #: What `--tier` takes.
@@ -25,6 +27,7 @@ TIERS = {
     "fast": frozenset({Tier.FAST}),
     "main": frozenset({Tier.FAST, Tier.MAIN}),
     "rest": frozenset({Tier.REST}),
+    "long": frozenset({Tier.LONG}),
 }
 
 #: By kind, the folders of tests/.
@@ -96,6 +99,7 @@ EXCEPTIONS = {
         "workers/servers",
         "workers/stops",
     ),
+    Tier.LONG: ("gate/scripts/test_exploration.py::test_with_two_faults_everything_still_ends",),
 }
 #: Folders, files and tests, as a test id names them below tests/; the closest to a test counts.
 PLACES = KINDS | {place: tier for tier, places in EXCEPTIONS.items() for place in places}
