@@ -89,14 +89,14 @@ class Endings:
         member.runs.remove(run)
         answer = member.gate.finished(reply)
         try:
+            if answer.invites and answer.taken is not None:
+                self.invite(ticket_of(answer.taken))
             self._report(run, finish, answer)
         finally:  # also after an exception (a greenlet's time limit, for example) the chain has to go on or end
             if answer.taken is None:
                 member.lanes.give_back(run.ticket.lane)
                 run.delivery.close()
             else:
-                if answer.invites:
-                    self.invite(ticket_of(answer.taken))
                 leased = call.since if finish.extends else renewed
                 member.receiver.hand_off(answer.taken, answer.fence, run.ticket.lane, run.delivery, call.since, leased)
 

@@ -172,10 +172,12 @@ class Receiver:
         if ticket is None:
             self._drop(run)
             return
-        if member.gate.invites(reply):
-            member.endings.invite(ticket)
         times = call.since, call.since
-        self._begin(run, ticket, times, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
+        try:
+            if member.gate.invites(reply):
+                member.endings.invite(ticket)
+        finally:  # also after an exception it has begun
+            self._begin(run, ticket, times, None, lambda: member.pool.give(lambda: member.inside(self.read, run)))
 
     def _drop(self, run: Run) -> None:
         """End a run whose ticket is stale."""

@@ -214,6 +214,34 @@ class Strikes(BaseException):
     """Stands for gevent's Timeout, which is no Exception."""
 
 
+@pytest.mark.parametrize("way", ["a begin", "a hand-off"])
+def test_an_invitation_that_fails_stops_no_run(worker: Worker, way: str) -> None:
+    """A sweep invites then; the run that has begun goes on."""
+    gone_on: list[str] = []
+    run = worker.add(1, State.RECEIVED if way == "a begin" else State.STARTED)
+    worker.member.endings = worker.endings
+    worker.member.gate.granted = lambda ticket, reply: ticket.begun(9)
+
+    def strike(*_: Any) -> None:
+        raise Strikes
+
+    worker.member.gate.advance_call = strike
+    if way == "a begin":
+        worker.member.receiver._begin = lambda *_: gone_on.append(way)
+        call = GateCall("begin", ("k", [], []), partial(worker.member.receiver._begun, run), [run])  # type: ignore[arg-type]
+        with pytest.raises(Strikes):
+            call.answer([1 + INVITES, 9])
+    else:
+        taken = b'{"properties": {"delivery_tag": "gf ns:0 2 0 5 other g", "delivery_info": {'
+        worker.member.gate.finished = lambda reply: Finished(False, taken, 9, invites=True)
+        worker.member.receiver = SimpleNamespace(hand_off=lambda *_: gone_on.append(way))
+        run.disposition = Disposition.ACK
+        worker.endings.settle(run)
+        with pytest.raises(Strikes):
+            worker.calls[0].on_answer([], worker.calls[0])
+    assert gone_on == [way]
+
+
 @pytest.mark.parametrize("taken", [None, b"next"], ids=["the chain ends", "the chain goes on"])
 def test_a_time_limit_that_strikes_while_an_end_is_told_ends_no_chain_half_way(
     worker: Worker, taken: bytes | None

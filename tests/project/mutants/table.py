@@ -1599,8 +1599,8 @@ OPTIONS = (
     Mutant(
         "a worker does not invite the next task beside the one that it has taken",
         "worker/endings.py",
-        "                if answer.invites:\n",
-        "                if False:\n",
+        "            if answer.invites and answer.taken is not None:\n",
+        "            if False:\n",
         ("tests/unit/test_endings.py::test_the_taken_one_invites_the_next",),
     ),
     Mutant(
