@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.settings import Rate
 from tests.support.world import World, make_entry
@@ -65,11 +63,17 @@ def test_a_retry_of_it_waits_for_its_own_time_only(world: World) -> None:
     assert world.queued() == ["a"]
 
 
-@pytest.mark.parametrize("limits", ["", Limits(Rate(1, 10_000), 3).text()])
-def test_nobody_starts_beside_one_that_waits(world: World, limits: str) -> None:
-    world.run("a")
+def test_nobody_overtakes_one_that_waits_beside_running_ones(world: World) -> None:
+    limits = Limits(concurrency=3).text()
+    world.park("a", limits=limits)
+    ticket = world.begin(world.receive())
+    assert ticket is not None
     world.park("b", delay=5000, reserves=True, limits=limits)
     world.park("c", limits=limits)
-    world.tick(20_000)
-    world.sweep()
-    assert world.waiting() == ["b", "c"], "a task for itself runs"
+    world.invite(ticket, "q")
+    world.sweep(world.lists("q"))
+    assert [(flight.id, flight.state) for flight in world.group().flights] == [("a", "running"), ("b", "held")]
+    assert (world.queued(), world.waiting()) == ([], ["c"])
+    world.tick(5000)
+    world.sweep(world.lists("q"))
+    assert world.queued() == ["b"], "and the next one follows when it has begun"
