@@ -42,6 +42,22 @@ def drain(world: World) -> Call:
     return _run(world, "drain", [world.keys.line(quote("g"))], "g", FLAG)
 
 
+def limit(limits: str) -> Callable[[World], Call]:
+    """Set a rate while a task runs that is to count; or take it away while it holds a head back, which goes on."""
+
+    def prepare(world: World) -> Call:
+        own = [world.keys.line(quote("g")), world.keys.wake]
+        ticket = world.run("a")
+        world.park("b")
+        if limits:
+            return _run(world, "limit", own, "g", limits, FLAG, 60_000)
+        _before(world, _run(world, "limit", own, "g", "l1/60000/0", FLAG, 0))
+        world.finish(ticket)
+        return _run(world, "limit", own, "g", "", FLAG, 0)
+
+    return prepare
+
+
 def skip(reason: str) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         world.park("a")
@@ -163,6 +179,8 @@ CASES = [
     Case("pause", pause),
     Case("resume", resume),
     Case("drain", drain),
+    Case("limit", limit("l1/60000/0")),
+    Case("limit", limit(""), "none"),
     Case("skip", skip("")),
     Case("skip", skip("dropped"), "setting aside"),
     Case("skip", skip_paused, "paused"),
