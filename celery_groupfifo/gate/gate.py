@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.gate.cluster_store import ClusterStore
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
@@ -364,8 +366,13 @@ def build_gate(
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    store = Store(server.connections(timeout or settings.timeout, name), server.shown, patient)
     keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions)
+    connect = partial(server.connections, timeout or settings.timeout, name)
+    store = (
+        ClusterStore(connect, keyspace, server.shown, patient)
+        if server.nodes
+        else Store(connect(), server.shown, patient)
+    )
     return Gate(store, keyspace, settings, releaser_of(app, store, server, send), server)
 
 
