@@ -7,6 +7,7 @@ partition (the time, a ping) goes to the node of the first one, unless the calle
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from redis.crc import key_slot
@@ -16,6 +17,7 @@ from celery_groupfifo.gate.connections import Connections
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted
 from celery_groupfifo.gate.packing import ScriptArguments, Word
 from celery_groupfifo.gate.records import StoredEntry
+from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.store import Store
 
 
@@ -143,3 +145,22 @@ class _Part(Store):
     """The scripts of one partition."""
 
     in_cluster = True
+
+
+def store_of(server: RedisServer, keyspace: Keyspace, timeout: float, name: str, patient: bool) -> Store:
+    """Return the store of a gate.
+
+    Args:
+        server: The gate's Redis, or Redis Cluster.
+        keyspace: The partitions.
+        timeout: Seconds to wait for an answer.
+        name: Of the connections, shown by `CLIENT LIST`.
+        patient: See `Store`.
+
+    Raises:
+        InvalidSetting: redis-py has no such option of a connection.
+    """
+    connect = partial(server.connections, timeout, name)
+    if server.nodes:
+        return ClusterStore(connect, keyspace, server.shown, patient)
+    return Store(connect(), server.shown, patient)

@@ -69,10 +69,9 @@ class RedisCluster:
 
     def node(self) -> embedded.Server:
         """Start a node that knows no other."""
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS), *self._options)
-        return self._stack.enter_context(
-            embedded.start(appendonly=False, port=_port_with_bus(), extra_args=(*options, "--repl-diskless-sync-delay", "0"))
-        )
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+        options += ["--repl-diskless-sync-delay", "0", *self._options]
+        return self._stack.enter_context(embedded.start(appendonly=False, port=_port_with_bus(), extra_args=options))
 
     def client(self, node: embedded.Server) -> Any:
         """A plain client of a node."""
@@ -88,14 +87,15 @@ class RedisCluster:
         return str(self.client(node).execute_command("CLUSTER MYID").decode())
 
     def master_of(self, slot: int) -> embedded.Server:
-        """The node that serves a slot, as the nodes that are up say."""
-        for asked in (*self.masters, *self.replicas):
+        """The node that serves a slot, as a node that is up says."""
+        every = [*self.masters, *self.replicas]
+        for asked in every:
             try:
                 rows = self.client(asked).execute_command("CLUSTER SLOTS")
             except redis.RedisError:
                 continue
-            ports = [port for (first, last), each in rows.items() for port in [each["primary"][1]] if first <= slot <= last]
-            return next(node for node in (*self.masters, *self.replicas) if node.port == ports[0])
+            ports = [int(row[2][1]) for row in rows if row[0] <= slot <= row[1]]
+            return next(node for node in every if [node.port] == ports)
         raise AssertionError("no node is up")
 
     def move(self, slot: int, to: embedded.Server) -> None:

@@ -72,7 +72,7 @@ class Worker:
             pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
             loop=SimpleNamespace(is_main=False),
             answers=SimpleNamespace(in_thread=False),
-            renewer=SimpleNamespace(renewed=0.0),
+            renewer=SimpleNamespace(renewed_at=lambda tag: 0.0),
             lanes=Lanes(),
         )
         self.member, self.endings = member, Endings(member)
