@@ -80,7 +80,8 @@ class Outboxes:
         """Take no more calls, and wait for the open ones; see `Outbox.close`. All of them share the time to wait."""
         self.detach()
         end = monotonic() + patience
-        return all([outbox.close(max(end - monotonic(), 0.0)) for outbox in self._by_tag.values()])
+        answered = [outbox.close(max(end - monotonic(), 0.0)) for outbox in self._by_tag.values()]
+        return all(answered)
 
 
 class Renewers:

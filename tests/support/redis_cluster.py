@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -40,6 +43,9 @@ class RedisCluster:
     def __init__(self, masters: int = 3, replicas: int = 0, options: Sequence[str] = ()) -> None:
         self._stack = ExitStack()
         self._options = options
+        self._frozen: list[embedded.Server] = []
+        self.masters: list[embedded.Server] = []
+        self.replicas: list[embedded.Server] = []
         try:
             self.masters = [self.node() for _ in range(masters)]
             self._share_out()
@@ -60,6 +66,8 @@ class RedisCluster:
 
     def close(self) -> None:
         """Stop all nodes."""
+        for node in list(self._frozen):
+            self.thaw(node)
         self._stack.close()
 
     @property
@@ -98,6 +106,33 @@ class RedisCluster:
             return next(node for node in every if [node.port] == ports)
         raise AssertionError("no node is up")
 
+    def serving(self) -> list[embedded.Server]:
+        """The nodes that serve slots now."""
+        found = {self.master_of(slot).port: self.master_of(slot) for slot in map(slot_of, range(16))}
+        return list(found.values())
+
+    def kill_when_replicated(self, node: embedded.Server) -> float:
+        """Kill a master that has no write which its replica lacks. Returns the time.
+
+        It takes none for a moment, and its clients wait.
+        """
+        client = self.client(node)
+        client.execute_command("CLIENT", "PAUSE", 5000, "WRITE")
+        until(lambda: _replicated(client.info("replication")))
+        moment = time.monotonic()
+        node.kill()
+        return moment
+
+    def freeze(self, node: embedded.Server) -> None:
+        """Let a node stand still."""
+        os.kill(node.pid or 0, signal.SIGSTOP)
+        self._frozen.append(node)
+
+    def thaw(self, node: embedded.Server) -> None:
+        """Let it go on."""
+        self._frozen.remove(node)
+        os.kill(node.pid or 0, signal.SIGCONT)
+
     def move(self, slot: int, to: embedded.Server) -> None:
         """Move a slot, key by key, as `redis-cli --cluster reshard` does."""
         source = self.master_of(slot)
@@ -125,6 +160,11 @@ class RedisCluster:
         client.execute_command("CLUSTER REPLICATE", name)
         until(lambda: client.info("replication").get("master_link_status") == "up")
         return node
+
+
+def _replicated(info: dict[str, Any]) -> bool:
+    replicas = [info[f"slave{number}"] for number in range(info["connected_slaves"])]
+    return any(each["offset"] == info["master_repl_offset"] for each in replicas)
 
 
 def _port_with_bus() -> int:

@@ -95,7 +95,7 @@ class Worker:
     def renewer(self, lost: tuple[int, ...] = ()) -> Renewer:
         gate: Any = SimpleNamespace(
             settings=SimpleNamespace(lease_ttl=3.0),
-            renew=lambda owner, tickets, calls: [ticket for ticket in tickets if ticket.release in lost],
+            renew=lambda owner, tickets, calls, _: [ticket for ticket in tickets if ticket.release in lost],
         )
         return Renewer(gate, quote("w"), self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
 
