@@ -130,6 +130,8 @@ class Slots:
         self._ranges, self._epoch = newest.ranges, newest.epoch
         self._known = {}
         self._nodes = list(dict.fromkeys([*_known_first(self._nodes, newest.nodes), *self._seeds]))
+        for gone in self._asked_nodes.keys() - set(self._nodes):
+            self._asked_nodes.pop(gone).close_idle()
 
     def _connections(self, address: Address) -> Connections:
         if address not in self._asked_nodes:

@@ -36,13 +36,14 @@ class RedisCluster:
 
     Args:
         masters: Their number; each serves an equal part of the slots.
-        replicas: Replicas of each.
+        replicas: So many of the masters have a replica, the first ones.
         options: Further options of each node's command line.
     """
 
     def __init__(self, masters: int = 3, replicas: int = 0, options: Sequence[str] = ()) -> None:
         self._stack = ExitStack()
         self._options = options
+        self._clients: dict[int, Any] = {}
         self._frozen: list[embedded.Server] = []
         self.masters: list[embedded.Server] = []
         self.replicas: list[embedded.Server] = []
@@ -53,7 +54,7 @@ class RedisCluster:
             for node in self.masters[1:]:
                 self.client(node).execute_command("CLUSTER MEET", "127.0.0.1", first.port)
             until(lambda: all(self.told(node)["cluster_state"] == "ok" for node in self.masters))
-            self.replicas = [self._replica(master) for master in self.masters for _ in range(replicas)]
+            self.replicas = [self._replica(master) for master in self.masters[:replicas]]
         except BaseException:
             self.close()
             raise
@@ -83,7 +84,10 @@ class RedisCluster:
 
     def client(self, node: embedded.Server) -> Any:
         """A plain client of a node."""
-        return redis.Redis(port=node.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+        if node.port not in self._clients:
+            client = redis.Redis(port=node.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))
+            self._clients[node.port] = self._stack.enter_context(client)
+        return self._clients[node.port]
 
     def told(self, node: embedded.Server) -> dict[str, str]:
         """What a node says of the cluster."""
@@ -135,10 +139,19 @@ class RedisCluster:
 
     def move(self, slot: int, to: embedded.Server) -> None:
         """Move a slot, key by key, as `redis-cli --cluster reshard` does."""
+        self.begin_move(slot, to)
+        self.end_move(slot, to)
+
+    def begin_move(self, slot: int, to: embedded.Server) -> None:
+        """Let both nodes know, and move no key yet."""
         source = self.master_of(slot)
-        theirs, ours = self.client(source), self.client(to)
-        ours.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
-        theirs.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(to))
+        self.client(to).execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
+        self.client(source).execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(to))
+
+    def end_move(self, slot: int, to: embedded.Server) -> None:
+        """Move the keys, and tell all nodes."""
+        source = self.master_of(slot)
+        theirs = self.client(source)
         while keys := theirs.execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
             theirs.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
         for node in (to, source, *self.masters):

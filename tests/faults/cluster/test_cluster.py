@@ -34,7 +34,7 @@ def test_a_master_is_killed_and_its_replica_takes_over(make_cluster_stage: MakeS
     stage.start(1, slots=4)
     groups = _every_group(stage, 2)
     stage.produce(lambda: _load(stage, groups, 20))
-    victim = cluster.master_of(slot_of(0))
+    victim = cluster.masters[0]
     theirs = {
         each
         for place in range(PARTITIONS)
