@@ -25,6 +25,8 @@ def check_server(reader: Reader) -> Iterator[Check]:
     """Yield every check of the server; of a Redis Cluster each for all nodes that serve a partition."""
     server, nodes = reader.gate.server, reader.gate.store.nodes()
     every = [list(_checks(server, node)) for node in nodes]
+    if server.nodes:
+        yield _partitions(reader)
     if len(nodes) == 1:
         yield from every[0]
         return
@@ -32,10 +34,24 @@ def check_server(reader: Reader) -> Iterator[Check]:
         wrong = [(node, check) for node, check in zip(nodes, same, strict=True) if not check.ok]
         if wrong:
             node, check = wrong[0]
-            host, port = node.connections.location() or ("?", 0)
-            yield replace(check, what=f"{len(wrong)} of {len(nodes)} nodes, such as {host}:{port}: {check.what}")
+            yield replace(check, what=f"{len(wrong)} of {len(nodes)} nodes, such as {_place(node)}: {check.what}")
         else:
             yield replace(same[0], what=f"All {len(nodes)} nodes: {same[0].what}")
+
+
+def _partitions(reader: Reader) -> Check:
+    at: dict[str, int] = {}
+    for keys in reader.partitions:
+        place = _place(reader.gate.store.at(keys))
+        at[place] = at.get(place, 0) + 1
+    shares = ", ".join(f"{place} serves {count}" for place, count in sorted(at.items()))
+    return Check("partitions", True, f"Of {len(reader.partitions)} partitions {shares}.")
+
+
+def _place(node: Store) -> str:
+    """Return host and port of a node that was asked something."""
+    host, port = node.connections.location() or ("?", 0)
+    return f"{host}:{port}"
 
 
 def _checks(server: RedisServer, node: Store) -> Iterator[Check]:

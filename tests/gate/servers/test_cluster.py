@@ -261,6 +261,22 @@ def _answers(clustered: Clustered) -> bool:
         return False
 
 
+def test_releases_of_two_nodes_are_not_compared(clustered: Clustered) -> None:
+    """They are drawn from two clocks: a head would count as overtaken, and go out again and again."""
+    gate, store = clustered.gate, clustered.gate.store
+    other = next(
+        keys
+        for keys in gate.keyspace.partitions
+        if store.at(keys).connections.location() != store.at(clustered.keys).connections.location()
+    )
+    clustered.park("a")
+    (head,) = gate.heads(clustered.keys)
+    ticket = Ticket(clustered.keys.tag, head.release, 0, 0, "a", clustered.groups[0], lane="1")
+    assert gate.begin(ticket, quote("w"))
+    assert gate.begun(head.queue, clustered.keys) == head.release
+    assert gate.begun(head.queue, other) == 0
+
+
 def test_a_bell_rings_in_its_partition(clustered: Clustered) -> None:
     last = clustered.gate.keyspace.partitions[-1]
     store = clustered.gate.store.at(last)
@@ -279,6 +295,26 @@ def test_some_of_the_named_nodes_are_away(cluster: RedisCluster) -> None:
         assert gate.park(make_entry(gate, "a", quote("g")), gate.number())
         assert gate.store.version()
         gate.store.close()
+
+
+def test_a_password_is_that_of_every_node(cluster: RedisCluster) -> None:
+    for node in cluster.masters:
+        cluster.client(node).config_set("requirepass", "se,cr@t")
+    try:
+        for password, right in (("se%2Ccr%40t", True), ("other", False)):
+            app = app_at(cluster.url.replace("://", f"://:{password}@"))
+            gate = build_gate(app, send=lambda queue, message: None)
+            entry = make_entry(gate, "a", quote("g"))
+            if right:
+                assert gate.park(entry, gate.number())
+                assert [gate.heads(keys) for keys in gate.keyspace.partitions].count([]) == PARTITIONS - 1
+            else:
+                with pytest.raises(GateUnavailable, match=r"No node of the cluster answers.*password"):
+                    gate.park(entry, gate.number())
+            gate.store.close()
+    finally:
+        for node in cluster.masters:
+            cluster.client(node).config_set("requirepass", "")
 
 
 def test_all_of_them_are_away() -> None:
