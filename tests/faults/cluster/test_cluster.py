@@ -87,9 +87,9 @@ def test_a_node_that_hangs_holds_up_its_own_partitions_alone(make_cluster_stage:
     stage = make_cluster_stage(cluster)
     stage.start(1, slots=8)
     hung = cluster.master_of(slot_of(0))
-    free = next(place for place in range(PARTITIONS) if cluster.master_of(slot_of(place)) is not hung)
-    (other,), (mine,) = stage.groups_of(free, 1), stage.groups_of(0, 1)
-    long = stage.groups_of(free, 2)[1]
+    first, second, *_ = (place for place in range(PARTITIONS) if cluster.master_of(slot_of(place)) is not hung)
+    # Of two partitions: where runs begin and end, these renew the lease, too.
+    (other,), (long,), (mine,) = (stage.groups_of(place, 1) for place in (first, second, 0))
     stage.send(long, 1, seconds=3 * LEASE_TTL)
     for seq in (1, 2):
         stage.send(mine, seq)
