@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.support.brokers.stage import Stage, assert_in_order
 from tests.support.waiting import until
-from tests.workers.brokers.stage import Stage, assert_in_order
 
 #: A message that was not acknowledged comes again after half an hour, as by Celery's default.
 OPTIONS = {"region": "us-east-1", "is_secure": False, "polling_interval": 0.1, "wait_time_seconds": 1}

@@ -11,9 +11,9 @@ import redis
 
 from celery_groupfifo import park_many
 from celery_groupfifo.testing.embedded import Server
+from tests.support.brokers.stage import Stage, assert_in_order
 from tests.support.databases import Database
 from tests.support.waiting import until
-from tests.workers.brokers.stage import Stage, assert_in_order
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_ordered_tasks_that_send_ordered_tasks(other_redis: Stage, pool: str) ->
     other_redis.workers.variables["BROKER_POOL_LIMIT"] = "1"
     other_redis.worker("-c", "16", "-P", pool)
     spread = [
-        other_redis.app.signature("tests.workers.brokers.app.spread", (f"s{number}", 5), {}, group_key=f"s{number}")
+        other_redis.app.signature("tests.support.brokers.app.spread", (f"s{number}", 5), {}, group_key=f"s{number}")
         for number in range(48)
     ]
     park_many(spread)
@@ -88,12 +88,18 @@ def test_ordered_tasks_that_send_ordered_tasks(other_redis: Stage, pool: str) ->
     assert sum(event["ev"] == "end" for event in other_redis.events()) == 48 * 5
 
 
-def test_a_broker_of_files_keeps_order(files: Stage) -> None:
-    files.worker("-c", "4")
-    files.send(groups=8, tasks=10, seconds=0.002, every=13)
+@pytest.mark.parametrize("broker", ["filesystem://", "sqla+sqlite:///{folder}/queue.db?timeout=30"])
+def test_brokers_of_files_keep_order(broker: str, tmp_path: Path, redis_url: str) -> None:
+    stage = Stage(broker.format(folder=tmp_path), redis_url, tmp_path)
+    try:
+        for _ in range(2):
+            stage.worker("-c", "2")
+        stage.send(groups=8, tasks=10, seconds=0.002, every=13)
 
-    files.drained()
-    assert_in_order(files)
+        stage.drained()
+        assert_in_order(stage)
+    finally:
+        stage.close()
 
 
 def test_an_end_is_told_while_tasks_wait_for_a_full_pool(files: Stage) -> None:

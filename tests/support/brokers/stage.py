@@ -16,8 +16,8 @@ from celery import Celery
 
 from celery_groupfifo import GroupFifo, park_many
 from celery_groupfifo.testing import checker, history
+from tests.support.brokers.workers import Workers
 from tests.support.waiting import until
-from tests.workers.brokers.workers import Workers
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -38,7 +38,7 @@ class Stage:
             (folder / name).mkdir()
         variables = {"BROKER_URL": broker, "GATE_URL": gate, "BROKER_FOLDER": str(folder)}
         variables["BROKER_OPTIONS"] = json.dumps(dict(options))
-        self.workers = Workers(folder, "tests.workers.brokers.app", variables)
+        self.workers = Workers(folder, "tests.support.brokers.app", variables)
         self.redis = redis.Redis.from_url(gate)
         self.app = Celery("sender", broker=broker)
         self.app.conf.update(groupfifo_url=gate, groupfifo_lease_ttl=2, groupfifo_sweep_interval=0.5)
@@ -77,7 +77,7 @@ class Stage:
             fails = int(bool(every) and number % every == 0)
             signatures.append(
                 self.app.signature(
-                    "tests.workers.brokers.app.work", (group, seq, seconds, fails), {}, group_key=group, **options
+                    "tests.support.brokers.app.work", (group, seq, seconds, fails), {}, group_key=group, **options
                 )
             )
         park_many(signatures)
