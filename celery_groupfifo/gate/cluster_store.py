@@ -54,10 +54,10 @@ class ClusterStore(Store):
         return self._parts[keys.tag]
 
     def nodes(self) -> list[Store]:
-        """Return a store for each node that serves a partition."""
-        found: dict[Any, Store] = {}
+        """Return a store for each node that serves a partition, see `Store.nodes`."""
+        found: dict[str, Store] = {}
         for part in self._parts.values():
-            found.setdefault(part.connections.location(), part)
+            found.setdefault(part.place(), part)
         return list(found.values())
 
     def close(self) -> None:

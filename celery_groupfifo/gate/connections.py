@@ -141,8 +141,12 @@ class Connections:
         connection.disconnect()
 
     def location(self) -> Location:
-        """Return the last known location of the server; None: not known, or it never moves."""
-        return None if self._master is None else self._master.last()
+        """Return the location of the server; None: it never moves.
+
+        Raises:
+            redis.ConnectionError: It is not known.
+        """
+        return None if self._master is None else self._master.find()
 
     def trusts(self, connection: Any) -> bool:
         """Return whether a connection may be used: none of its generation has failed, and it leads to the master."""

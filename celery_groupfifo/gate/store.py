@@ -61,8 +61,21 @@ class Store:
         return self
 
     def nodes(self) -> list[Store]:
-        """Return a store for each server."""
+        """Return a store for each server.
+
+        Raises:
+            GateUnavailable: The node of a partition is not known.
+        """
         return [self]
+
+    def place(self) -> str:
+        """Return host and port of a node of a cluster; empty for another server.
+
+        Raises:
+            GateUnavailable: It is not known.
+        """
+        address = self.ask("nodes", self.connections.location)
+        return f"{address[0]}:{address[1]}" if self.in_cluster else ""
 
     def close(self) -> None:
         """Close the kept connections. A later call opens a new one."""

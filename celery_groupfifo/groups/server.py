@@ -34,7 +34,7 @@ def check_server(reader: Reader) -> Iterator[Check]:
         wrong = [(node, check) for node, check in zip(nodes, same, strict=True) if not check.ok]
         if wrong:
             node, check = wrong[0]
-            yield replace(check, what=f"{len(wrong)} of {len(nodes)} nodes, such as {_place(node)}: {check.what}")
+            yield replace(check, what=f"{len(wrong)} of {len(nodes)} nodes, such as {node.place()}: {check.what}")
         else:
             yield replace(same[0], what=f"All {len(nodes)} nodes: {same[0].what}")
 
@@ -42,16 +42,10 @@ def check_server(reader: Reader) -> Iterator[Check]:
 def _partitions(reader: Reader) -> Check:
     at: dict[str, int] = {}
     for keys in reader.partitions:
-        place = _place(reader.gate.store.at(keys))
+        place = reader.gate.store.at(keys).place()
         at[place] = at.get(place, 0) + 1
     shares = ", ".join(f"{place} serves {count}" for place, count in sorted(at.items()))
     return Check("partitions", True, f"Of {len(reader.partitions)} partitions {shares}.")
-
-
-def _place(node: Store) -> str:
-    """Return host and port of a node that was asked something."""
-    host, port = node.connections.location() or ("?", 0)
-    return f"{host}:{port}"
 
 
 def _checks(server: RedisServer, node: Store) -> Iterator[Check]:
