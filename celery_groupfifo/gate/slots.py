@@ -189,9 +189,9 @@ def _map_of(node: Connections, host: str) -> _Map:
                 raise NoClusterError(str(error)) from None
             raise
         try:
-            told = dict(re.findall(r"(\w+):(\w+)", _answer(connection, "CLUSTER", "INFO").decode()))
+            info = dict(re.findall(r"(\w+):(\w+)", _answer(connection, "CLUSTER", "INFO").decode()))
         except NoPermissionError:
-            told = {"cluster_state": "ok"}
+            info = {"cluster_state": "ok"}
     except BaseException:  # also when a greenlet is killed: the unread answer must not become another question's
         node.close(connection)
         raise
@@ -202,8 +202,8 @@ def _map_of(node: Connections, host: str) -> _Map:
         if addresses and addresses[0] is not None:
             ranges.append((int(first), int(last), addresses[0]))
         nodes += [address for address in addresses if address is not None]
-    works = told.get("cluster_state") == "ok"
-    return _Map(ranges, list(dict.fromkeys(nodes)), int(told.get("cluster_current_epoch", 0)), works)
+    works = info.get("cluster_state") == "ok"
+    return _Map(ranges, list(dict.fromkeys(nodes)), int(info.get("cluster_current_epoch", 0)), works)
 
 
 def _address(place: Sequence[Any], asked: str) -> Address | None:

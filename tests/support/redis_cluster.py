@@ -90,7 +90,7 @@ class RedisCluster:
         return self._clients[node.port]
 
     def told(self, node: embedded.Server) -> dict[str, str]:
-        """What a node says of the cluster."""
+        """Return what a node says of the cluster."""
         said: Any = self.client(node).execute_command("CLUSTER INFO")
         return said if isinstance(said, dict) else dict(line.split(":") for line in said.decode().split())
 

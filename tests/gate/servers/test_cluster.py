@@ -89,7 +89,9 @@ def test_each_partition_is_at_its_node(clustered: Clustered) -> None:
             found = list(cluster.client(node).scan_iter(match=f"{{{keys.tag}}}:*", count=1000))
             assert bool(found) == (node is home), (number, node)
     homes = [cluster.master_of(slot_of(number, gate.settings.namespace)) for number in range(PARTITIONS)]
-    fresh = build_gate(clustered.app)  # it has asked nobody yet
+    nodes = ",".join(f"127.0.0.1:{node.port}" for node in reversed(cluster.masters))
+    clustered.app.conf.groupfifo_url = f"redis+cluster://{nodes}"
+    fresh = build_gate(clustered.app)  # it has asked nobody yet, as nobody has used this URL
     assert {each.place() for each in fresh.store.nodes()} == {f"127.0.0.1:{home.port}" for home in homes}
 
 

@@ -352,7 +352,7 @@ SCRIPTS = (
     Mutant(
         "a lost ticket waits for the backlog of another partition",
         "worker/lost.py",
-        "if len(self._gate.keyspace.partitions) > 1 else 0)",
+        "if len(self._partitions) > 1 else 0)",
         "if False else 0)",
         ("tests/gate/sending/test_lost_tickets.py::test_a_ticket_that_was_overtaken_by_those_of_another_partition",),
     ),
