@@ -31,6 +31,8 @@ class ClusterStore(Store):
         patient: See `Store`.
     """
 
+    in_cluster = True
+
     def __init__(
         self, connect: Callable[[int], Connections], keyspace: Keyspace, shown: str, patient: bool = True
     ) -> None:

@@ -14,6 +14,7 @@ import pytest
 import redis
 from celery import Celery
 from celery.utils import uuid
+from redis.exceptions import MovedError
 
 from celery_groupfifo import GroupFifo, Groups, InvalidSetting, UnsupportedServer
 from celery_groupfifo.errors import GateUnavailable
@@ -246,6 +247,19 @@ def test_while_a_slot_moves_its_calls_wait(clustered: Clustered) -> None:
     assert True in answers and len(answers) == 2
     assert [task.task_id for task in Groups(clustered.app).tasks(clustered.groups[0])] == ["b0", "d"]
     assert Groups(clustered.app).verify() == []
+
+
+def test_nodes_that_name_each_other_are_not_asked_for_ever(clustered: Clustered) -> None:
+    store, ports = clustered.gate.store.at(clustered.keys), [node.port for node in clustered.cluster.masters]
+    asked = list[int]()
+
+    def call() -> None:
+        asked.append(ports[len(asked) % 2])
+        raise MovedError(f"{clustered.slot} 127.0.0.1:{asked[-1]}")
+
+    with pytest.raises(GateUnavailable):
+        store.ask("a call", call)
+    assert len(asked) <= 6
 
 
 def test_a_slot_that_nobody_serves(clustered: Clustered) -> None:
