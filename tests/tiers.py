@@ -74,6 +74,7 @@ EXCEPTIONS = {
         "gate/brokers/test_publisher.py",
         "gate/groups/test_size.py",
         "gate/scripts/test_exploration.py",
+        "gate/servers/test_cluster.py",
         "gate/servers/test_sentinel.py",
         "gate/servers/test_sentinel_settings.py",
         "programs/cli/test_passwords.py",

@@ -4,9 +4,11 @@
 - parks.py has the calls of a park and their answers.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
   counts of tasks, keys.py the names of keys, clock.py is the clock of leases.
-- store.py calls scripts: scripts.py reads them, packing.py packs their runs, evaluator.py makes them; pipelined.py is a
-  connection whose owner does not wait, stream.py one for many small commands. refusals.py reads errors.
+- store.py calls scripts, cluster_store.py those of each partition at its node: scripts.py reads them, packing.py packs
+  their runs, evaluator.py makes them; pipelined.py is a connection whose owner does not wait, stream.py one for many
+  small commands. refusals.py reads errors.
 - servers.py finds the gate's Redis among those of an app, server.py and urls.py describe one; connections.py,
-  sentinels.py and failover.py lead to it. common.py has the settings that all processes of an app must share.
+  sentinels.py, failover.py and slots.py lead to it. common.py has the settings that all processes of an app must
+  share.
 - releaser.py brings tickets to the broker, route.py and declared.py say where to.
 """

@@ -32,7 +32,7 @@ Location = Any
 
 
 class Master(Protocol):
-    """The tracker of a server that may move; see sentinels.py and failover.py."""
+    """The tracker of a server that may move; see sentinels.py, failover.py and slots.py."""
 
     def find(self) -> Location:
         """Return the current location of the server.
@@ -44,8 +44,8 @@ class Master(Protocol):
     def last(self) -> Location | None:
         """Return the last known location, at which kept connections are good; None: not known yet."""
 
-    def doubt(self) -> None:
-        """Note that connections to the location have failed."""
+    def doubt(self, error: Exception | None = None) -> None:
+        """Note that connections to the location have failed; the error may name another one."""
 
 
 #: Stands for this process: comparing objects is cheaper than asking the system for a pid at every call.
@@ -140,6 +140,14 @@ class Connections:
         """Close a connection, with every unread answer."""
         connection.disconnect()
 
+    def location(self) -> Location:
+        """Return the location of the server; None: it never moves.
+
+        Raises:
+            redis.ConnectionError: It is not known.
+        """
+        return None if self._master is None else self._master.find()
+
     def trusts(self, connection: Any) -> bool:
         """Return whether a connection may be used: none of its generation has failed, and it leads to the master."""
         if self._master is not None:
@@ -176,17 +184,18 @@ class Connections:
         else:
             self.close(connection)
 
-    def drop(self, generation: int) -> None:
+    def drop(self, generation: int, error: Exception | None = None) -> None:
         """Distrust every connection of a generation: after one has failed, the others are likely to fail, too.
 
         Args:
             generation: The one at the start of the call that has failed. When it has changed since, another call has
                 reported the failure, and newer connections are good.
+            error: The failure.
         """
         if generation == self.generation:
             self._distrust_all()
             if self._master is not None:
-                self._master.doubt()
+                self._master.doubt(error)
 
     def _distrust_all(self) -> None:
         self.generation = next(self._numbers)

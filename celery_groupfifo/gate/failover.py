@@ -58,7 +58,7 @@ class Failover:
         """Return the position of the server in use, without a try; None: not known yet."""
         return self._used
 
-    def doubt(self) -> None:
+    def doubt(self, error: Exception | None = None) -> None:
         """Note that connections to the server have failed."""
         self._doubted = True
 

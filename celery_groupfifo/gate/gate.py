@@ -17,6 +17,7 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.gate.cluster_store import store_of
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
@@ -308,7 +309,13 @@ class Gate(Recovery):
             args += [ticket.group, ticket.entry, ticket.fence, int(lost)]
         return self._keys(runs[0][0]), [key for _, key in lists], args
 
-    def renew(self, owner: Quoted, runs: Iterable[Ticket], calls: Mapping[Ticket, str] = _NO_CALLS) -> list[Ticket]:
+    def renew(
+        self,
+        owner: Quoted,
+        runs: Iterable[Ticket],
+        calls: Mapping[Ticket, str] = _NO_CALLS,
+        partitions: Sequence[Keys] | None = None,
+    ) -> list[Ticket]:
         """Renew the lease of a worker in one heartbeat; runs that it has forgotten go back to their groups.
 
         Args:
@@ -316,13 +323,14 @@ class Gate(Recovery):
             runs: Tickets of all its runs, with their lanes.
             calls: For each ticket without a fence the name of the call that begins it: the run may have begun, and the
                 answer not have come.
+            partitions: Those of the runs; None: all.
 
         Returns:
             The tickets of runs that the worker has lost.
         """
         lost: list[Ticket] = []
         every = list(runs)
-        for keys in self.keyspace.partitions:
+        for keys in self.keyspace.partitions if partitions is None else partitions:
             mine = [ticket for ticket in every if ticket.tag == keys.tag]
             args: list[Any] = [owner, self.settings.ttl_ms]
             for ticket in mine:
@@ -335,11 +343,6 @@ class Gate(Recovery):
                 logger.warning("Task %s was forgotten by its worker, and goes back to its group.", forgotten.id)
                 self.surrender([(forgotten, True)])
         return lost
-
-    def leave(self, owner: Quoted, lists: Lists = ()) -> None:
-        """End the lease of a worker that has ended; what it still has goes back to the heads of its groups."""
-        for keys in self.keyspace.partitions:
-            self.reclaim(keys, owner, owner, lists, silent=False)
 
     def lease(self, ticket: Ticket) -> float | None:
         """Return the seconds left of the lease that a run has its group under; None when the run has lost it."""
@@ -364,8 +367,8 @@ def build_gate(
     """
     settings = read_settings(app.conf)
     server = gate_server(app, settings)
-    store = Store(server.connections(timeout or settings.timeout, name), server.shown, patient)
     keyspace = Keyspace(server.prefix, settings.namespace, settings.partitions)
+    store = store_of(server, keyspace, timeout or settings.timeout, name, patient)
     return Gate(store, keyspace, settings, releaser_of(app, store, server, send), server)
 
 

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.evaluator import load
+from celery_groupfifo.gate.refusals import names_master
 from celery_groupfifo.gate.store import Store
 
 #: Bytes that are read at once.
@@ -109,7 +110,8 @@ class Pipelined:
         """Return the answers that have come since: replies, or errors of the scripts.
 
         Raises:
-            GateUnavailable: The connection is lost, and the answers with it; or Redis has forgotten the scripts.
+            GateUnavailable: The connection is lost, and the answers with it; or Redis has forgotten the scripts, or is
+            not the node of the calls any more.
         """
         while True:
             try:
@@ -144,6 +146,9 @@ class Pipelined:
             return reply
         if str(reply).startswith("NOSCRIPT"):
             raise GateUnavailable(f"Redis at {self._store.shown} has forgotten the scripts.")
+        if self._store.in_cluster and names_master(reply):
+            self._store.connections.drop(self._connection.groupfifo_generation, reply)
+            raise GateUnavailable(f"The partition of the gate at {self._store.shown} has moved to another node.")
         return self._store.wrapped("call", reply)
 
     def _ended(self, error: Exception) -> GroupFifoError:

@@ -160,6 +160,21 @@ class Recovery:
             reclaimed += int(count)
         return reclaimed
 
+    def leave(self, owner: Quoted, lists: Lists = ()) -> None:
+        """End the lease of a worker that has ended; what it still has goes back to the heads of its groups.
+
+        Raises:
+            GateUnavailable: A partition can't be reached; the others are done.
+        """
+        failed: GateUnavailable | None = None
+        for keys in self.keyspace.partitions:
+            try:
+                self.reclaim(keys, owner, owner, lists, silent=False)
+            except GateUnavailable as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
     def _cancel(self, keys: Keys, member: str, group: Quoted) -> list[tuple[str, bytes]]:
         more = [keys.cut_off(group, member.split(" ")[2]), keys.answer(uuid4().hex), keys.line(group)]
         gone = self.store.run("cancel", keys, more, [member, 1, group, BATCH, MOST_BYTES])
@@ -186,9 +201,15 @@ class Recovery:
             yield from page
             page = self.heads(keys, page[-1].queue) if len(page) == BATCH else []
 
-    def begun(self, queue: str) -> int:
-        """Return the latest release begun from a queue in any partition, as they share the broker's queues. 0: none."""
-        return max(self.store.begun(keys, queue) for keys in self.keyspace.partitions)
+    def begun(self, queue: str, like: Keys) -> int:
+        """Return the latest release begun from a queue, as partitions share the broker's queues. 0: none.
+
+        Args:
+            queue: Its name in the scripts.
+            like: A partition. Only partitions on its server count: releases are drawn from the server's clock.
+        """
+        server = self.store.at(like)
+        return max(self.store.begun(keys, queue) for keys in self.keyspace.partitions if self.store.at(keys) is server)
 
     def tickets(self, queue: str) -> int:
         """Return the number of heads of all partitions that are on their way in a queue."""

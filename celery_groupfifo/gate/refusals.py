@@ -7,11 +7,14 @@ from enum import Enum
 
 import redis
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     DataError,
     InvalidResponse,
     MasterDownError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -22,6 +25,7 @@ from redis.exceptions import (
 )
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused, UnsupportedServer
+from celery_groupfifo.gate.slots import NoClusterError
 
 #: The oldest server whose commands the scripts use.
 LEAST_VERSION = (6, 2)
@@ -51,8 +55,10 @@ class Kind(Enum):
     #: There was no answer in time. As `LOST`, but the next try may take as long.
     LATE = "late"
     #: This server can't serve us, but another one by the same name may: it is a replica, loads its data, has lost its
-    #: replicas, or does not know our user. Nothing was done.
+    #: replicas, does not know our user, or serves another part of a cluster. Nothing was done.
     ELSEWHERE = "elsewhere"
+    #: The slot of a Redis Cluster is on its way to another node: nothing was done. It takes as long as its keys take.
+    MOVING = "moving"
     #: The right server has forgotten its scripts, in a flush of them: nothing was done. Whoever calls again loads them.
     FORGOTTEN = "forgotten"
     #: The user lacks a permission that the script needs. A part may be done.
@@ -63,7 +69,7 @@ class Kind(Enum):
     @property
     def distrusted(self) -> bool:
         """Return whether the connection may be the fault, and with it all connections made before the failure."""
-        return self not in (Kind.MEANT, Kind.FORGOTTEN)
+        return self not in (Kind.MEANT, Kind.FORGOTTEN, Kind.MOVING)
 
     @property
     def repeated(self) -> bool:
@@ -72,13 +78,17 @@ class Kind(Enum):
 
 
 # redis-py turns some words into classes and removes them from the text; in a script's error the word stays.
-_ELSEWHERE = re.compile(r"\b(READONLY|MASTERDOWN|LOADING|NOREPLICAS|UNBLOCKED|NOAUTH)\b")
-_ELSEWHERE_CLASSES = (ReadOnlyError, MasterDownError, BusyLoadingError)
+_ELSEWHERE = re.compile(r"\b(READONLY|MASTERDOWN|LOADING|NOREPLICAS|UNBLOCKED|NOAUTH|MOVED|CLUSTERDOWN)\b")
+_ELSEWHERE_CLASSES = (ReadOnlyError, MasterDownError, BusyLoadingError, MovedError, ClusterDownError)
+_MOVED = re.compile(r"MOVED \d+ ")
+_MOVING = re.compile(r"\b(TRYAGAIN|ASK)\b")
 # The last alternative is the wording of Redis 7.0, inside a script.
 _FORBIDDEN = re.compile(r"\bNOPERM\b|ACL failure|The user executing the script can't")
 _INSIDE = re.compile(r"(in|running) script|user_script")
-_PASSING = re.compile(r"\b(OOM|BUSY|MISCONF|CLUSTERDOWN|TRYAGAIN)\b")
-_PASSING_CLASSES = (OutOfMemoryError, ClusterDownError, TryAgainError)
+_PASSING = re.compile(r"\b(OOM|BUSY|MISCONF)\b")
+_PASSING_CLASSES = (OutOfMemoryError,)
+_OF_CLUSTER = re.compile(r"\b(MOVED|ASK|CROSSSLOT)\b")
+_OF_CLUSTER_CLASSES = (AskError, ClusterCrossSlotError)
 
 
 def kind_of(error: RedisError) -> Kind:
@@ -86,6 +96,8 @@ def kind_of(error: RedisError) -> Kind:
     text = str(error)
     if isinstance(error, _ELSEWHERE_CLASSES):
         return Kind.ELSEWHERE
+    if isinstance(error, (AskError, TryAgainError)):
+        return Kind.MOVING
     if isinstance(error, NoScriptError):
         return Kind.FORGOTTEN
     if isinstance(error, redis.TimeoutError):
@@ -94,7 +106,14 @@ def kind_of(error: RedisError) -> Kind:
         return Kind.LOST
     if isinstance(error, NoPermissionError) or _FORBIDDEN.search(text):
         return Kind.HALF_DONE if _INSIDE.search(text) else Kind.ELSEWHERE
+    if _MOVING.match(text):
+        return Kind.MOVING
     return Kind.ELSEWHERE if _ELSEWHERE.search(text) else Kind.MEANT
+
+
+def names_master(error: RedisError) -> bool:
+    """Return whether a node of a Redis Cluster has named the one that serves the slot of the call."""
+    return isinstance(error, MovedError) or bool(_MOVED.match(str(error)))
 
 
 def is_unreachable(error: GroupFifoError) -> bool:
@@ -102,15 +121,27 @@ def is_unreachable(error: GroupFifoError) -> bool:
     return isinstance(error, GateUnavailable) and not error.answered
 
 
-def wrap_error(name: str, error: RedisError, shown: str) -> GroupFifoError:
+def wrap_error(name: str, error: RedisError, shown: str, in_cluster: bool = False) -> GroupFifoError:
     """Turn an error of Redis into one of ours.
 
     Args:
         name: Of the call.
         error: The error of the call.
         shown: The server's URL without its password.
+        in_cluster: True when the URL says that it is a Redis Cluster.
     """
     text = str(error)
+    if isinstance(error, NoClusterError):
+        return UnsupportedServer(
+            f"The server at {shown} is no node of a Redis Cluster ({text}): write redis:// or rediss:// in "
+            "groupfifo_url, or name nodes that run with cluster-enabled yes."
+        )
+    if not in_cluster and (isinstance(error, _OF_CLUSTER_CLASSES) or _OF_CLUSTER.match(text)):
+        return UnsupportedServer(
+            f"The server at {shown} is a node of a Redis Cluster: set groupfifo_url to "
+            "redis+cluster://host:port,host:port (rediss+cluster:// with TLS). A broker that is a Redis Cluster does "
+            "not work with Celery: use another Redis, or RabbitMQ."
+        )
     if isinstance(error, TooOldError):
         return UnsupportedServer(
             f"The gate's server at {shown} is Redis {text}, and 6.2 or newer, or Valkey, is needed: update it, or set "
@@ -125,7 +156,7 @@ def wrap_error(name: str, error: RedisError, shown: str) -> GroupFifoError:
     passing = (
         not isinstance(error, (ResponseError, DataError))
         or isinstance(error, _PASSING_CLASSES)
-        or kind_of(error) in (Kind.ELSEWHERE, Kind.FORGOTTEN)
+        or kind_of(error) in (Kind.ELSEWHERE, Kind.MOVING, Kind.FORGOTTEN)
         or _PASSING.search(text)
     )
     if passing:

@@ -68,7 +68,7 @@ class SentinelMaster:
                     self._ask()
         return self._address
 
-    def doubt(self) -> None:
+    def doubt(self, error: Exception | None = None) -> None:
         """Ignore it: only the sentinels know whether the master has moved."""
 
     def _ask(self) -> None:

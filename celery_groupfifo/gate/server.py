@@ -21,6 +21,7 @@ from celery_groupfifo.errors import InvalidSetting
 from celery_groupfifo.gate.connections import Connections, Master
 from celery_groupfifo.gate.failover import Failover
 from celery_groupfifo.gate.sentinels import SENTINEL_PATIENCE, SentinelMaster
+from celery_groupfifo.gate.slots import NODE_PATIENCE, Address, SlotMaster, Slots
 from celery_groupfifo.masks import masked
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class RedisServer:
         sentinels: `(host, port)` of each sentinel; empty: none.
         master: The sentinels' name of the master.
         sentinel_options: For redis-py's client of a sentinel; and `min_other_sentinels`.
+        nodes: `(host, port)` of some nodes of a Redis Cluster; empty: it is none.
         prefix: Put before every key: the `global_keyprefix` of the broker or the result backend, where the gate shares
             its database.
     """
@@ -52,6 +54,7 @@ class RedisServer:
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str | None = None
     sentinel_options: Options = field(default_factory=dict, compare=False, repr=False)
+    nodes: tuple[Address, ...] = ()
     prefix: str = ""
 
     @property
@@ -65,17 +68,20 @@ class RedisServer:
         made = self.options.get("connection_class", redis.Connection)
         return "path" in self.options or issubclass(made, redis.SSLConnection)
 
-    def connections(self, timeout: float, name: str) -> Connections:
+    def connections(self, timeout: float, name: str, slot: int = 0) -> Connections:
         """Make the connections to the server; none is opened yet.
 
         Args:
             timeout: Seconds to wait for an answer.
             name: Shown by `CLIENT LIST`.
+            slot: Of a Redis Cluster: they lead to the master that serves it.
 
         Raises:
             InvalidSetting: redis-py has no such option.
         """
         options = bounded(self.options, timeout, name)
+        if self.nodes:
+            return Connections(options, SlotMaster(self._slots(), slot), partial(_led, options))
         if self.sentinels:
             return Connections(options, self._sentinel_master(), partial(_led, options))
         if self.others:
@@ -98,6 +104,11 @@ class RedisServer:
         each = [bounded(options | {"host": host, "port": port}, patience) for host, port in self.sentinels]
         key = (self.sentinels, self.master, repr(sorted(self.sentinel_options.items())))
         return _shared(key, lambda: SentinelMaster([Connections(one) for one in each], self.master or "", others))
+
+    def _slots(self) -> Slots:
+        options = bounded(self.options, NODE_PATIENCE, "groupfifo-nodes")
+        key = (self.nodes, repr(sorted((name, repr(value)) for name, value in self.options.items())))
+        return _shared(key, lambda: Slots(self.nodes, lambda address: Connections(_led(options, address))))
 
     def _failover(self) -> Failover:
         every = [bounded(each, FAILOVER_PATIENCE, "groupfifo-failover") for each in (self.options, *self.others)]

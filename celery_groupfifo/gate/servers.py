@@ -21,7 +21,7 @@ from redis.sentinel import SentinelManagedConnection
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.gate.server import Options, RedisServer, database_of
-from celery_groupfifo.gate.urls import ENCODE, SCHEMES, sentinel_server, server_at
+from celery_groupfifo.gate.urls import CLUSTERS, ENCODE, SCHEMES, sentinel_server, server_at
 from celery_groupfifo.masks import masked
 from celery_groupfifo.settings import Settings
 
@@ -48,6 +48,11 @@ def gate_server(app: Celery, settings: Settings) -> RedisServer:
     conf = app.conf
     sentinels = {**(conf.result_backend_transport_options or {}), **(conf.broker_transport_options or {})}
     own = server_at(settings.url, sentinels)
+    if broker is not None and broker.database[:2] in own.nodes:
+        raise InvalidSetting(
+            f"The broker is at {broker.shown}, a node of the Redis Cluster in groupfifo_url: a Redis Cluster can't be "
+            "the broker, as kombu has no transport for it. Set broker_url to another Redis, or RabbitMQ."
+        )
     if broker is not None and broker.database == own.database:
         return _as_said(own, broker)
     with suppress(ValueError, ImproperlyConfigured):  # Celery refuses the backend's settings where they are used
@@ -77,6 +82,11 @@ def broker_server(app: Celery) -> RedisServer | None:
     """
     url = app.conf.broker_write_url
     url = ";".join(url) if isinstance(url, (list, tuple)) else str(url)
+    if url.partition("://")[0] in CLUSTERS:
+        raise InvalidSetting(
+            f"{masked(url)!r} can't be used: a Redis Cluster can't be the broker, as kombu has no transport for it. "
+            "Set broker_url to another Redis, or RabbitMQ, and groupfifo_url to the cluster."
+        )
     try:
         connection = app.connection_for_write()
         elsewhere = connection.transport.driver_type != "redis"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -19,10 +20,15 @@ from celery_groupfifo.gate.evaluator import Ahead, Evaluator
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score
 from celery_groupfifo.gate.packing import ScriptArguments, Word, pack_run
 from celery_groupfifo.gate.records import StoredEntry
-from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, wrap_error
+from celery_groupfifo.gate.refusals import Kind, checked_version, kind_of, names_master, wrap_error
 from celery_groupfifo.gate.stream import Stream
 
 T = TypeVar("T")
+
+#: Seconds between two tries while a slot of a Redis Cluster is on its way to another node.
+MOVING_SECONDS = 0.05
+#: Nodes of a Redis Cluster that may name another one during one call.
+MOST_MOVES = 3
 
 
 class Store:
@@ -37,7 +43,10 @@ class Store:
     Attributes:
         connections: For callers that need one of their own.
         client: redis-py's, for reads; a call goes through `ask`.
+        in_cluster: True when the server is a node of a Redis Cluster, as the URL says.
     """
+
+    in_cluster = False
 
     def __init__(self, connections: Connections, shown: str, patient: bool = True) -> None:
         self.connections = connections
@@ -46,6 +55,27 @@ class Store:
         self.clock = ""  # tests set a time in microseconds
         self._patient = patient
         self._scripts = Evaluator(connections)
+
+    def at(self, keys: Keys) -> Store:
+        """Return the store of a partition's node. Partitions with one store share a server, and its clock."""
+        return self
+
+    def nodes(self) -> list[Store]:
+        """Return a store for each server.
+
+        Raises:
+            GateUnavailable: The node of a partition is not known.
+        """
+        return [self]
+
+    def place(self) -> str:
+        """Return host and port of a node of a cluster; empty for another server.
+
+        Raises:
+            GateUnavailable: It is not known.
+        """
+        address = self.ask("nodes", self.connections.location)
+        return f"{address[0]}:{address[1]}" if self.in_cluster else ""
 
     def close(self) -> None:
         """Close the kept connections. A later call opens a new one."""
@@ -66,17 +96,26 @@ class Store:
             ScriptRefused: Redis forbids it.
             GroupFifoError: A key of the gate holds something foreign.
         """
-        for last in (False, True):
+        last, moved, until = False, 0, 0.0
+        while True:
             generation = self.connections.generation
             try:
                 return call()
             except RedisError as error:
                 kind = kind_of(error)
                 if kind.distrusted:
-                    self.connections.drop(generation)
+                    self.connections.drop(generation, error)
+                if kind is Kind.MOVING and self._patient:
+                    until = until or monotonic() + self.timeout
+                    if monotonic() < until:
+                        sleep(MOVING_SECONDS)
+                        continue
+                if self.in_cluster and moved < MOST_MOVES and names_master(error):
+                    moved += 1
+                    continue
                 if last or not kind.repeated or (kind is Kind.LATE and not self._patient):
                     raise self.wrapped(name, error) from error
-        raise AssertionError("unreachable")
+                last = True
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Word]) -> Any:
         """Run a script.
@@ -139,12 +178,13 @@ class Store:
         """Return the run of a script as a command, also for a caller that sends it on a connection of its own."""
         return pack_run(name, call, self.clock)
 
-    def read(self, name: str, build: Callable[[Any], object]) -> list[Any]:
+    def read(self, name: str, build: Callable[[Any], object], keys: Keys | None = None) -> list[Any]:
         """Run a pipeline of reads.
 
         Args:
             name: For messages.
             build: Called with the pipeline, to add commands.
+            keys: The partition whose server is asked; None: that of each command's key.
 
         Returns:
             The replies.
@@ -233,4 +273,4 @@ class Store:
 
     def wrapped(self, name: str, error: RedisError) -> GroupFifoError:
         """Turn an error of Redis into one of ours, see `wrap_error`."""
-        return wrap_error(name, error, self.shown)
+        return wrap_error(name, error, self.shown, self.in_cluster)

@@ -16,8 +16,11 @@ from celery_groupfifo.gate.server import Options, RedisServer, database_of, know
 from celery_groupfifo.masks import masked
 
 SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
+#: For `groupfifo_url` alone: neither kombu nor Celery know them.
+CLUSTERS = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 _SOCKETS = ("unix", "redis+socket")
 _SENTINEL_PORT = 26379
+_PORT = 6379
 _CERTIFICATES = ("none", "optional", "required")
 #: Options that a query may have. Some have no effect: the gate has limits, retries, a protocol and an encoding of its
 #: own.
@@ -41,8 +44,12 @@ def server_at(url: Any, transport_options: Mapping[str, Any]) -> RedisServer:
         InvalidSetting: The message quotes the URL, without its password, and says what is wrong with it.
     """
     scheme = url.partition("://")[0]
+    if scheme in CLUSTERS:
+        return _cluster(url, scheme)
     if scheme not in SCHEMES:
-        raise InvalidSetting(f"{masked(url)!r} is no Redis: use redis://, rediss://, unix:// or sentinel://.")
+        raise InvalidSetting(
+            f"{masked(url)!r} is no Redis: use redis://, rediss://, unix://, sentinel:// or redis+cluster://."
+        )
     every = re.split(r";(?=[a-z+]+://)", url)
     if scheme == "sentinel":
         return _watched(url, every, transport_options)
@@ -53,6 +60,24 @@ def server_at(url: Any, transport_options: Mapping[str, Any]) -> RedisServer:
         )
     options = _options(url)
     return RedisServer(url, database_of(options), options)
+
+
+def _cluster(url: str, scheme: str) -> RedisServer:
+    """Return the Redis Cluster that a URL names by some of its nodes."""
+    if re.search(r"[;,][a-z+]+://", url):
+        raise InvalidSetting(
+            f"{masked(url)!r} does not work: the nodes of a cluster are written in one URL, as in "
+            f"{scheme}://user:password@host:port,host:port."
+        )
+    found = re.fullmatch(r"([^/?#]*@)?([^/?#@]*)(.*)", url.partition("://")[2], re.DOTALL)
+    user, hosts, rest = found.groups() if found is not None else ("", "", "")
+    nodes, options = [], {}
+    for each in hosts.split(","):
+        options = _options(f"{CLUSTERS[scheme]}://{user or ''}{each.strip()}{rest}", url)
+        nodes.append((options.pop("host", "localhost"), options.pop("port", None) or _PORT))
+    if options.pop("db", None):
+        raise InvalidSetting(f"{masked(url)!r} does not work: a Redis Cluster has only the database 0.")
+    return RedisServer(url, (tuple(sorted(nodes)), "cluster", 0), options, nodes=tuple(nodes))
 
 
 def _watched(url: str, every: list[str], transport_options: Mapping[str, Any]) -> RedisServer:
@@ -98,27 +123,28 @@ def sentinel_server(
     return RedisServer(url, database, options, sentinels=tuple(sentinels), master=master, sentinel_options=theirs)
 
 
-def _options(url: str) -> Options:
-    """Return the options in one URL."""
+def _options(url: str, whole: str = "") -> Options:
+    """Return the options in one URL, a part of a `whole` one; messages show that."""
+    whole = whole or url
     try:
         parts = urlsplit(url)
         port = parts.port
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:  # its text may quote a part of a password
-        raise InvalidSetting(f"{masked(url)!r} can't be read as the URL of a Redis. {ENCODE}") from None
+        raise InvalidSetting(f"{masked(whole)!r} can't be read as the URL of a Redis. {ENCODE}") from None
     if parts.fragment:
-        raise InvalidSetting(f"{masked(url)!r} has a '#'. {ENCODE}")
+        raise InvalidSetting(f"{masked(whole)!r} has a '#'. {ENCODE}")
     options: Options = {}
     if parts.scheme in _SOCKETS:
         if parts.hostname or not parts.path.strip("/"):
             raise InvalidSetting(
-                f"{masked(url)!r} names no socket: its path follows three slashes, as in unix:///path."
+                f"{masked(whole)!r} names no socket: its path follows three slashes, as in unix:///path."
             )
         options |= {"path": unquote(parts.path), "connection_class": redis.UnixDomainSocketConnection}
     else:
         if not re.fullmatch(r"/?\d*/?", parts.path):
             raise InvalidSetting(
-                f"{masked(url)!r} names no database: use a number, as in redis://host:port/0. {ENCODE}"
+                f"{masked(whole)!r} names no database: use a number, as in redis://host:port/0. {ENCODE}"
             )
         options |= {"host": parts.hostname and unquote(parts.hostname), "port": port}
         options["db"] = int(parts.path.strip("/")) if parts.path.strip("/") else None
@@ -127,7 +153,7 @@ def _options(url: str) -> Options:
     options |= {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
     options = {name: value for name, value in options.items() if value not in (None, "")}
     for name, value in query.items():
-        options |= _queried(url, parts.scheme, name, value)
+        options |= _queried(whole, parts.scheme, name, value)
     if "credential_provider" in options:
         options.pop("username", None)
         options.pop("password", None)

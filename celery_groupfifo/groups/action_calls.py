@@ -43,4 +43,4 @@ class ActionCalls:
 
     def close(self) -> None:
         """Forget the last answer, once no repetition can ask for it."""
-        self._gate.store.forget(self._answer)
+        self._gate.store.at(self._keys).forget(self._answer)

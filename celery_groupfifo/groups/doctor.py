@@ -135,7 +135,7 @@ def _way(app: Celery, server: RedisServer) -> Iterator[Check]:
         count == 1,
         f"The broker's URL is a list of {count} servers, and the gate is at the one that works."
         if count > 1
-        else "The gate has one address, or sentinels that name it.",
+        else "The gate has one address, or sentinels or nodes of a cluster that name it.",
         "Unless they hold the same data, each of them is a gate of its own: after a failover tasks of a group wait at "
         "both, and processes that disagree about it run them at the same time.",
         "Use sentinels or an address that moves, or set groupfifo_url to one of them.",

@@ -59,10 +59,10 @@ class Reader:
         self._pace = pace
         self.partitions: list[Keys] = gate.keyspace.partitions
 
-    def ask(self, name: str, build: Callable[[Any], object]) -> list[Any]:
+    def ask(self, name: str, build: Callable[[Any], object], keys: Keys | None = None) -> list[Any]:
         """Run a pipeline of reads, see `Store.read`."""
         with self._paced():
-            return self.gate.store.read(name, build)
+            return self.gate.store.read(name, build, keys)
 
     def run(self, name: str, keys: Keys, more: Sequence[str], args: Sequence[Any]) -> Any:
         """Run a script that only reads, see `Store.run`."""
@@ -123,7 +123,7 @@ class Reader:
                 or not at all.
             look: What it needs of their lines.
         """
-        store = self.gate.store
+        store = self.gate.store.at(keys)
 
         def call() -> T:
             with store.stream() as stream:
@@ -142,7 +142,7 @@ class Reader:
             then: Returns those of the next call, given a reply; it goes out before the reply is yielded. None: no more.
         """
         following: Arguments | None = first
-        with self.gate.store.ahead([name]) as calls:
+        with self.gate.store.at(keys).ahead([name]) as calls:
             calls.send(name, [*keys.base, *first[0]], [self.gate.store.clock, keys.tag, *first[1]])
             while following is not None:
                 reply = calls.read()
@@ -152,11 +152,11 @@ class Reader:
                     calls.send(name, [*keys.base, *more], [self.gate.store.clock, keys.tag, *args])
                 yield reply
 
-    def now(self) -> float:
-        """Return the time of Redis in ms."""
+    def now(self, keys: Keys | None = None) -> float:
+        """Return the time of Redis in ms; on a cluster that of a partition's node, or of the first one."""
         if self.gate.store.clock:
             return int(self.gate.store.clock) / 1000
-        seconds, us = self.one("time")
+        ((seconds, us),) = self.ask("time", lambda pipe: pipe.time(), keys)
         return float(seconds) * 1000 + float(us) / 1000
 
     # -- groups ------------------------------------------------------------
@@ -182,7 +182,7 @@ class Reader:
 
         if not names:
             return []
-        (texts, *lines), now = self.ask("groups", first), self.now()
+        (texts, *lines), now = self.ask("groups", first), self.now(keys)
         states = {name: StoredGroup.parse(name, text) for name, text in zip(names, texts, strict=True)}
         flights = [flight for state in states.values() for flight in state.flights]
         due = self.due(keys, [member for flight in flights for member in _members_of(flight)])

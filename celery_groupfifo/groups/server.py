@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from celery_groupfifo.gate.refusals import LEAST_VERSION
+from celery_groupfifo.gate.server import RedisServer
+from celery_groupfifo.gate.store import Store
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Check
 
@@ -19,13 +22,52 @@ Info = dict[str, Any]
 
 
 def check_server(reader: Reader) -> Iterator[Check]:
-    """Yield every check of the server."""
-    info: Info = reader.one("info")
+    """Yield every check of the server; of a Redis Cluster each for all nodes that serve a partition."""
+    server, nodes = reader.gate.server, reader.gate.store.nodes()
+    every = [list(_checks(server, node)) for node in nodes]
+    if server.nodes:
+        yield _partitions(reader)
+    if len(nodes) == 1:
+        yield from every[0]
+        return
+    for same in zip(*every, strict=True):
+        wrong = [(node, check) for node, check in zip(nodes, same, strict=True) if not check.ok]
+        if wrong:
+            node, check = wrong[0]
+            yield replace(check, what=f"{len(wrong)} of {len(nodes)} nodes, such as {node.place()}: {check.what}")
+        else:
+            yield replace(same[0], what=f"All {len(nodes)} nodes: {same[0].what}")
+
+
+def _partitions(reader: Reader) -> Check:
+    at: dict[str, int] = {}
+    for keys in reader.partitions:
+        place = reader.gate.store.at(keys).place()
+        at[place] = at.get(place, 0) + 1
+    shares = ", ".join(f"{place} serves {count}" for place, count in sorted(at.items()))
+    return Check("partitions", True, f"Of {len(reader.partitions)} partitions {shares}.")
+
+
+def _checks(server: RedisServer, node: Store) -> Iterator[Check]:
+    (info,) = node.read("info", lambda pipe: pipe.info())
     yield _version(info)
+    yield from _cluster(server, info)
     yield from _memory(info)
-    yield from _replication(reader, info)
-    yield _persistence(reader, info)
-    yield _clock(reader)
+    yield from _replication(server, node, info)
+    yield _persistence(node, info)
+    yield _clock(node)
+
+
+def _cluster(server: RedisServer, info: Info) -> Iterator[Check]:
+    if int(info.get("cluster_enabled") or 0):
+        yield Check.of(
+            "cluster",
+            bool(server.nodes),
+            f"The server is a node of a Redis Cluster{'' if server.nodes else ', and the URL does not say so'}.",
+            "Calls for the slots of other nodes are refused: groups in some partitions can't be used.",
+            "Set groupfifo_url to redis+cluster://host:port,host:port.",
+            unsafe=True,
+        )
 
 
 def _version(info: Info) -> Check:
@@ -66,7 +108,7 @@ def _memory(info: Info) -> Iterator[Check]:
     )
 
 
-def _replication(reader: Reader, info: Info) -> Iterator[Check]:
+def _replication(server: RedisServer, node: Store, info: Info) -> Iterator[Check]:
     role = str(info.get("role") or "master")
     yield Check.of(
         "role",
@@ -76,12 +118,12 @@ def _replication(reader: Reader, info: Info) -> Iterator[Check]:
         "Point groupfifo_url (or the broker URL) to the primary.",
         unsafe=True,
     )
-    replicas, watched = int(info.get("connected_slaves") or 0), bool(reader.gate.server.sentinels)
-    least = reader.gate.store.config("min-replicas-to-write")
+    replicas, watched = int(info.get("connected_slaves") or 0), bool(server.sentinels)
+    least = node.config("min-replicas-to-write")
     if not replicas:
         yield Check.of(
             "replication",
-            not watched,
+            not (watched or server.nodes),
             "Sentinels watch the server, and it has no replica." if watched else "The server has no replica.",
             "When the master fails, no replica can take over.",
             "Start a replica.",
@@ -97,8 +139,8 @@ def _replication(reader: Reader, info: Info) -> Iterator[Check]:
     )
 
 
-def _persistence(reader: Reader, info: Info) -> Check:
-    save = reader.gate.store.config("save")
+def _persistence(node: Store, info: Info) -> Check:
+    save = node.config("save")
     failed = [
         name
         for name in ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
@@ -120,9 +162,10 @@ def _persistence(reader: Reader, info: Info) -> Check:
     )
 
 
-def _clock(reader: Reader) -> Check:
+def _clock(node: Store) -> Check:
     before = time.time()
-    theirs = reader.now() / 1000
+    ((seconds, us),) = node.read("time", lambda pipe: pipe.time())
+    theirs = seconds + us / 1e6
     skew = theirs - (before + time.time()) / 2
     return Check.of(
         "clock",

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
@@ -89,14 +90,14 @@ class StoredState:
 
 def read(reader: Reader, keys: Keys) -> StoredState:
     """Read the state: entries first, so that one that moves meanwhile is found where it came to."""
-    state = StoredState(began=int(reader.now() * 1000))
+    state = StoredState(began=int(reader.now(keys) * 1000))
     _read_entries(reader, keys, state)
-    for name, text in _scan(reader, "HSCAN", keys.groups):
+    for name, text in _scan(reader, keys, "HSCAN", keys.groups):
         state.stored[Quoted(name)] = StoredGroup.parse(Quoted(name), text)
-    state.due = {name for name, _ in _scan(reader, "ZSCAN", keys.due)}
-    state.on_the_way = {name for name, _ in _scan(reader, "ZSCAN", keys.on_the_way)}
-    state.flags = {name for name, _ in _scan(reader, "HSCAN", keys.flags)}
-    state.paused = {Quoted(name) for name, _ in _scan(reader, "ZSCAN", keys.paused)}
+    state.due = {name for name, _ in _scan(reader, keys, "ZSCAN", keys.due)}
+    state.on_the_way = {name for name, _ in _scan(reader, keys, "ZSCAN", keys.on_the_way)}
+    state.flags = {name for name, _ in _scan(reader, keys, "HSCAN", keys.flags)}
+    state.paused = {Quoted(name) for name, _ in _scan(reader, keys, "ZSCAN", keys.paused)}
     flights = [flight for stored in state.stored.values() for flight in stored.flights]
     unreadable = [word for stored in state.stored.values() for text in stored.unreadable for word in text.split(" ")]
     for id in (*(flight.id for flight in flights), *unreadable):
@@ -157,7 +158,7 @@ def _read_runs(reader: Reader, keys: Keys, state: StoredState, flights: Iterable
 
 def _read_lines(reader: Reader, keys: Keys, state: StoredState, names: list[Quoted]) -> None:
     parts = [names[start : start + GROUPS] for start in range(0, len(names), GROUPS)]
-    with reader.gate.store.stream() as stream:
+    with reader.gate.store.at(keys).stream() as stream:
         for number in range(len(parts) + 1):
             if number < len(parts):  # asked for before the answers about the part before are read
                 lines = [keys.line(name) for name in parts[number]]
@@ -200,8 +201,8 @@ def _take_places(state: StoredState, group: Quoted, line: Line, items: Iterable[
             line.empty += 1
 
 
-def _scan(reader: Reader, command: str, key: str) -> Iterator[tuple[str, bytes]]:
-    with reader.gate.store.stream() as stream:
+def _scan(reader: Reader, keys: Keys, command: str, key: str) -> Iterator[tuple[str, bytes]]:
+    with reader.gate.store.at(keys).stream() as stream:
         for items in stream.scan(command, key, CHUNK):
             yield from zip(map(bytes.decode, items[::2]), items[1::2], strict=True)
 
@@ -212,9 +213,13 @@ def _left(reader: Reader, keys: Keys, state: StoredState) -> Iterator[Quoted]:
     cut_off = keys.cut_off(quote(""), "").removesuffix(":")
     cursor, match = -1, re.sub(r"([*?\[\]\\])", r"\\\1", line.removesuffix("w:")) + "[dw]:*"
     while cursor:
-        cursor, page = reader.one("scan", max(cursor, 0), match=match, count=CHUNK)
+        ((cursor, page),) = reader.ask("scan", partial(_page, max(cursor, 0), match), keys)
         for name in map(bytes.decode, page):
             if name.startswith(line):
                 yield Quoted(name.removeprefix(line))
             else:
                 state.cut_off[name] = Quoted(name.removeprefix(cut_off).rpartition(":")[0])
+
+
+def _page(cursor: int, match: str, pipe: Any) -> None:
+    pipe.scan(cursor, match=match, count=CHUNK)

@@ -57,7 +57,7 @@ def verify(reader: Reader, repair: bool) -> list[Breach]:
 
 
 def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Repair | None]:
-    state = reader.gate.store.ask("verify", lambda: stored_state.read(reader, keys))
+    state = reader.gate.store.at(keys).ask("verify", lambda: stored_state.read(reader, keys))
     findings = [*_findings(keys, state), *map(Finding, letter_breaches(reader, keys))]
     stale = stale_identities(reader, keys)
     findings += [Finding(breach, _forget_identity(keys, field), frozenset({field})) for breach, field in stale]

@@ -8,6 +8,7 @@
 - events.py sends signals and events and logs; log_context.py completes Celery's own log lines.
 - outbox.py has the unanswered calls to the gate: each call (gate_call.py) goes out on the loop's connection
   (loop_connection.py), or with the postman (postman.py), whose answers go to answers.py.
+- by_server.py has an outbox, a renewer and a sweeper for each partition of a Redis Cluster.
 - renewer.py renews the worker's lease, sweeper.py moves due items and lost.py finds lost tickets, publisher.py brings
   tickets to other brokers, background.py runs calls that may hang: each in a thread of its own. outage.py logs for them
   when the gate is away.

@@ -55,7 +55,7 @@ class Endings:
 
     def _finish(self, run: Run) -> None:
         member, ticket = self._member, run.ticket
-        take, renewed = self._may_take(run.delivery), member.renewer.renewed
+        take, renewed = self._may_take(run.delivery), member.renewer.renewed_at(ticket.tag)
         finish = Finish(
             ticket=ticket,
             owner=member.owner,
@@ -107,18 +107,18 @@ class Endings:
         else:
             due = answer.due
             if answer.held is not None:
-                member.sweeper.wake_in(answer.held)
+                member.sweeper.wake_in(answer.held, run.ticket.tag)
                 if finish.continuation is not None:  # it has joined its line again
                     due = finish.continuation.delay / 1000
             if due is not None:
-                member.sweeper.wake_in(due)
+                member.sweeper.wake_in(due, run.ticket.tag)
             member.events.finished(run, due)
             if answer.blocked:
                 member.events.blocked(run)
                 if finish.failure is not None and finish.failure.halts_ms:
-                    member.sweeper.wake_in(finish.failure.halts_ms / 1000)
+                    member.sweeper.wake_in(finish.failure.halts_ms / 1000, run.ticket.tag)
         if answer.due is None and finish.failure is not None and finish.failure.policy == "cancel_rest":
-            member.sweeper.wake_in(0.0)  # the sweep cancels the rest
+            member.sweeper.wake_in(0.0, run.ticket.tag)  # the sweep cancels the rest
 
     def invite(self, ticket: Ticket | None) -> None:
         """Let another task of a group start beside the run that has begun, as the group's limits allow it."""

@@ -6,12 +6,13 @@ of Redis neither makes a ticket look lost, nor hides a lost one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from celery.utils.log import get_logger
 
+from celery_groupfifo.errors import GateUnavailable
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.gate.model import Head
@@ -71,10 +72,12 @@ class LostTickets:
         gate: Of the sweeper.
         owner: The worker.
         length: Asks the broker for a queue's length; called in a thread of its own, as it may hang.
+        partitions: Those that it looks at; None: all.
     """
 
-    def __init__(self, gate: Gate, owner: Quoted, length: Length) -> None:
+    def __init__(self, gate: Gate, owner: Quoted, length: Length, partitions: Sequence[Keys] | None = None) -> None:
         self._gate, self._owner, self._length = gate, owner, length
+        self._partitions = list(gate.keyspace.partitions if partitions is None else partitions)
         self._after: dict[str, str] = {}
         self._known: dict[str, dict[str, _Known]] = {}
         self._round: dict[str, dict[str, _Known]] = {}
@@ -90,7 +93,7 @@ class LostTickets:
         Raises:
             GroupFifoError: Redis could not do its part.
         """
-        return sum(self._look(keys, monotonic()) for keys in self._gate.keyspace.partitions)
+        return sum(self._look(keys, monotonic()) for keys in self._partitions)
 
     def stop(self) -> None:
         """Stop asking the broker."""
@@ -115,7 +118,7 @@ class LostTickets:
 
     def _overdue(self, keys: Keys, head: Head, known: _Known, now: float) -> int:
         """Release the oldest head of a queue again, overdue by now, if its ticket counts as lost."""
-        begun = max(head.begun, self._gate.begun(head.queue) if len(self._gate.keyspace.partitions) > 1 else 0)
+        begun = max(head.begun, self._gate.begun(head.queue, keys) if len(self._partitions) > 1 else 0)
         if not head.queue.startswith(ELSEWHERE) or head.release < begun:
             return self._gate.rerelease(keys, head.queue, self._owner, begun)
         if known.begun != begun:
@@ -134,7 +137,11 @@ class LostTickets:
 
     def _ask(self, keys: Keys, head: Head, begun: int) -> None:
         # Before the length, so that a head released in between does not count as lost.
-        tickets = self._gate.tickets(head.queue)
+        try:
+            tickets = self._gate.tickets(head.queue)
+        except GateUnavailable as error:  # of another partition: this one goes on
+            logger.debug("The tickets of queue %s can't be counted: %s", head.queue, error)
+            return
 
         def ask() -> None:
             try:

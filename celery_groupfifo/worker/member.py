@@ -16,14 +16,16 @@ from celery.worker import state
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.gate import Gate, build_gate
-from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Ticket
+from celery_groupfifo.gate.store import Store
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.revoke import tell_revoked
 from celery_groupfifo.worker import events
 from celery_groupfifo.worker.answers import AnswerDispatcher
 from celery_groupfifo.worker.background import Background
 from celery_groupfifo.worker.broker import ConsumedLists
+from celery_groupfifo.worker.by_server import Outboxes, Renewers, Sweepers, partitions_by_server
 from celery_groupfifo.worker.endings import Endings
 from celery_groupfifo.worker.inspect import members
 from celery_groupfifo.worker.lanes import Lanes
@@ -95,28 +97,13 @@ class Member:
         self.aside = Background("groupfifo-aside")
         self.answers = AnswerDispatcher(self.loop, self.pool.answers_on_loop)
         self.events = events.Events(consumer, self.loop.soon, self.aside.submit)
-        patient, inline = make("groupfifo-postman").store, self.pool.runs_inline
-        self.outbox = Outbox(self.loop, self.gate.store, patient, self.answers.dispatch, inline)
+        self.outbox = self._outbox(make("groupfifo-postman").store)
         self.outbox.uses_loop_connection = "sockets" in self.tuning
         self.receiver = Receiver(self)
         self.endings = Endings(self)
         self.backend = Background("groupfifo-revoked")
-        self.renewer = Renewer(
-            make("groupfifo-renewer"),
-            self.owner,
-            self.runs,
-            self.is_held,
-            self.endings.dropped,
-            self.endings.lease_lost,
-        )
-        self.sweeper = Sweeper(
-            make("groupfifo-sweeper"),
-            self.owner,
-            self.lists.all,
-            self.events,
-            self._tell_revoked,
-            self.publisher.length,
-        )
+        self.renewer = self._renewer(make("groupfifo-renewer"))
+        self.sweeper = self._sweeper(make("groupfifo-sweeper"))
         self._thread = _Thread()
         self._leaving = False
 
@@ -128,6 +115,32 @@ class Member:
             InvalidSetting: A setting is wrong.
         """
         return cls(consumer, partial(build_gate, consumer.app))
+
+    def _outbox(self, patient: Store) -> Outbox | Outboxes:
+        def outbox(keys: Keys) -> Outbox:
+            quick, answered = self.gate.store.at(keys), self.answers.dispatch
+            return Outbox(self.loop, quick, patient.at(keys), answered, self.pool.runs_inline)
+
+        parts = partitions_by_server(self.gate)
+        if len(parts) == 1:
+            return outbox(parts[0][0])
+        return Outboxes({keys.tag: outbox(keys) for part in parts for keys in part[:1]})
+
+    def _renewer(self, gate: Gate) -> Renewer | Renewers:
+        def renewer(part: list[Keys]) -> Renewer:
+            endings = self.endings
+            return Renewer(gate, self.owner, self.runs, self.is_held, endings.dropped, endings.lease_lost, part)
+
+        parts = partitions_by_server(gate)
+        return renewer(parts[0]) if len(parts) == 1 else Renewers({part[0].tag: renewer(part) for part in parts})
+
+    def _sweeper(self, gate: Gate) -> Sweeper | Sweepers:
+        def sweeper(part: list[Keys]) -> Sweeper:
+            lists, length = self.lists.all, self.publisher.length
+            return Sweeper(gate, self.owner, lists, self.events, self._tell_revoked, length, part)
+
+        parts = partitions_by_server(gate)
+        return sweeper(parts[0]) if len(parts) == 1 else Sweepers({part[0].tag: sweeper(part) for part in parts})
 
     # -- the current state ---------------------------------------------------------
 

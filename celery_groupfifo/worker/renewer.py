@@ -7,14 +7,14 @@ ever: the thread notices it, and gives it back.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from celery.utils.log import get_logger
 
 from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Quoted
+from celery_groupfifo.gate.keys import Keys, Quoted
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.worker.gate_call import GATE_RETRY_SECONDS
 from celery_groupfifo.worker.outage import Outage
@@ -33,6 +33,7 @@ class Renewer:
         is_held: Returns whether the pool, Celery or a call to the gate still has a run.
         dropped: Called with a run that none of them has, for the second time in a row.
         lost: Called with a run whose lease is lost.
+        partitions: Those whose runs it renews; None: all.
 
     Attributes:
         renewed: Time of the last call that renewed the lease; 0: none has.
@@ -46,8 +47,11 @@ class Renewer:
         is_held: Callable[[Run], bool],
         dropped: Callable[[Run], None],
         lost: Callable[[Run], None],
+        partitions: Sequence[Keys] | None = None,
     ) -> None:
         self._gate, self._owner, self._runs = gate, owner, runs
+        self._partitions = partitions
+        self._tags = None if partitions is None else {keys.tag for keys in partitions}
         self._is_held, self._dropped, self._lost = is_held, dropped, lost
         self._every = gate.settings.lease_ttl / 3
         self._suspects: set[Run] = set()
@@ -55,6 +59,10 @@ class Renewer:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._outage = Outage(logger, "Leases can't be renewed until it answers; the renewer tries again.")
+
+    def renewed_at(self, tag: str) -> float:
+        """Return the time of the last call that renewed the lease in a partition; 0: none has."""
+        return self.renewed
 
     def start(self) -> None:
         """Start to renew, unless it is started already."""
@@ -76,7 +84,8 @@ class Renewer:
         # The renewal may reach the gate before such a begin, and its answer come when the begin has been granted.
         beginning = {run for run in renewed if run.state is State.RECEIVED}
         by_ticket = {run.ticket: run for run in renewed}
-        lost = self._gate.renew(self._owner, by_ticket, {ticket: run.call for ticket, run in by_ticket.items()})
+        calls = {ticket: run.call for ticket, run in by_ticket.items()}
+        lost = self._gate.renew(self._owner, by_ticket, calls, self._partitions)
         for ticket in lost:
             run = by_ticket.pop(ticket)
             if run not in beginning:
@@ -90,7 +99,7 @@ class Renewer:
 
         A run on its way from one holder to the next has none for a moment.
         """
-        runs = list(self._runs)
+        runs = [run for run in self._runs if self._tags is None or run.ticket.tag in self._tags]
         leased = [run for run in runs if run.state in LEASED]
         loose = {run for run in runs if self._is_loose(run)}  # lost ones, too: otherwise their end would not be noticed
         gone, self._suspects = loose & self._suspects, loose - self._suspects

@@ -11,7 +11,7 @@ an item that is due sooner, and that one watches from then on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -53,6 +53,7 @@ class Sweeper:
         events: Receives its reports.
         tell_revoked: Takes id and message of tasks cancelled after a failure; it must not wait.
         length: Asks the broker for the length of a queue, from a thread that may hang; None: the releaser's.
+        partitions: Those that it sweeps, all of one server; None: all.
     """
 
     def __init__(
@@ -63,17 +64,20 @@ class Sweeper:
         events: SweepEvents,
         tell_revoked: Callable[[list[tuple[str, bytes]]], None],
         length: Length | None = None,
+        partitions: Sequence[Keys] | None = None,
     ) -> None:
         self._gate, self._owner, self._lists = gate, owner, lists
         self._events, self._tell_revoked = events, tell_revoked
-        self._lost = LostTickets(gate, owner, length or getattr(gate.releaser, "length", None) or _unknown)
+        self._partitions = list(gate.keyspace.partitions if partitions is None else partitions)
+        length = length or getattr(gate.releaser, "length", None) or _unknown
+        self._lost = LostTickets(gate, owner, length, self._partitions)
         settings = gate.settings
         # Well below half a lease: a longer pause counts as a gap, after which no lease is reclaimed for the time of a
         # whole one. A lonely worker that swept every half lease would never reclaim any. See lua/lib/pulse.lua.
         self._every = min(settings.sweep_interval, settings.lease_ttl / 4)
         self._changed = threading.Condition()  # guards the attributes below; never held during a call
         self._sweep_at, self._asked_at = 0.0, inf
-        self._due_at = {keys.tag: inf for keys in gate.keyspace.partitions}
+        self._due_at = {keys.tag: inf for keys in self._partitions}
         self._woken: set[str] = set()
         self._stopped = threading.Event()
         self._outage = Outage(logger, "Sweeps are tried again until it answers; leases stay as they are.")
@@ -88,17 +92,22 @@ class Sweeper:
             self._thread.start()
             threading.Thread(target=self._listen, name="groupfifo-bell", daemon=True).start()
 
-    def stop(self) -> None:
-        """Stop sweeping. A hanging call is not waited for; it does no harm when it goes on."""
+    def stop(self, within: float = STOP_SECONDS) -> None:
+        """Stop sweeping. A call in progress is waited for so many seconds; it does no harm when it goes on."""
         self._stopped.set()
         with self._changed:
             self._changed.notify_all()
         self._lost.stop()
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(within)
 
-    def wake_in(self, seconds: float) -> None:
-        """Let the next sweep come within so many seconds, as an item is due then. This does not wait."""
+    def wake_in(self, seconds: float, tag: str = "") -> None:
+        """Let the next sweep come within so many seconds, as an item is due then. This does not wait.
+
+        Args:
+            seconds: From now on.
+            tag: Of the item's partition; all are swept.
+        """
         with self._changed:
             self._asked_at = min(self._asked_at, monotonic() + seconds)
             self._changed.notify_all()
@@ -123,7 +132,7 @@ class Sweeper:
             if asked:
                 self._asked_at = inf  # a later `wake_in` is for the next pass: this sweep may have missed the new item
         try:
-            for keys in self._gate.keyspace.partitions:
+            for keys in self._partitions:
                 wakes = asked or keys.tag in woken
                 if periodic or wakes or now >= self._due_at[keys.tag]:
                     self._sweep(keys, wakes)
@@ -174,8 +183,8 @@ class Sweeper:
 
     def _listen(self) -> None:
         """Wait for the bells of all partitions; each wakes one worker only."""
-        store = self._gate.store
-        tags = {keys.wake: keys.tag for keys in self._gate.keyspace.partitions}
+        store = self._gate.store.at(self._partitions[0])
+        tags = {keys.wake: keys.tag for keys in self._partitions}
         while not self._stopped.is_set():
             try:
                 bell = store.wait(list(tags), store.patience)

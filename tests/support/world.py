@@ -114,10 +114,16 @@ class TestGate(Gate):
     def surrender_call(self, runs: Sequence[tuple[Ticket, bool]], lists: Lists = ()) -> Any:
         return super().surrender_call([(self.with_fence(ticket), lost) for ticket, lost in runs], lists)
 
-    def renew(self, owner: Quoted, tickets: Iterable[Ticket], calls: Mapping[Ticket, str] = _NO_CALLS) -> list[Ticket]:
-        shown = {self.with_fence(ticket): ticket for ticket in tickets}
+    def renew(
+        self,
+        owner: Quoted,
+        runs: Iterable[Ticket],
+        calls: Mapping[Ticket, str] = _NO_CALLS,
+        partitions: Sequence[Keys] | None = None,
+    ) -> list[Ticket]:
+        shown = {self.with_fence(ticket): ticket for ticket in runs}
         names = {self.with_fence(ticket): call for ticket, call in calls.items()}
-        return [shown[ticket] for ticket in super().renew(owner, shown, names)]
+        return [shown[ticket] for ticket in super().renew(owner, shown, names, partitions)]
 
     def lease(self, ticket: Ticket) -> float | None:
         return super().lease(self.with_fence(ticket))

@@ -132,6 +132,12 @@ class Fixed(redis.CredentialProvider):
         ("redis://h?credential_provider=nowhere.Such", "can't be made: ModuleNotFoundError"),
         ("redis://h?credential_provider=os.getcwd", "makes no redis.CredentialProvider"),
         ("redis://a;redis://b", "the gate has to be one server"),
+        ("redis+cluster://a/1", "has only the database 0"),
+        ("redis+cluster://a;redis+cluster://b", "written in one URL"),
+        ("redis+cluster://a,redis+cluster://b", "written in one URL"),
+        ("redis+cluster://a:1,b:port", "percent-encoded"),
+        ("redis+cluster://a,b?ssl_cert_reqs=none", "needs TLS"),
+        ("redis+cluster://a,b?shards=3", "shards is no option"),
         ("sentinel://a;sentinel://b", "needs the name of the master"),
         ("sentinel://a/1;sentinel://b/2", "contradicts itself"),
     ],
@@ -157,3 +163,38 @@ def test_a_broker_that_says_nothing_is_given_up(scheme: str, monkeypatch: pytest
         started = time.monotonic()
         assert Workers(app).ask(lambda inspect: inspect.ping()) == {}
         assert time.monotonic() - started < 60, "long before the ten minutes of the app's own setting"
+
+
+@pytest.mark.parametrize(
+    ("url", "nodes"),
+    [
+        ("redis+cluster://a:7000,b:7001", (("a", 7000), ("b", 7001))),
+        ("redis+cluster://a", (("a", 6379),)),
+        ("redis+cluster://a:7000, b/0", (("a", 7000), ("b", 6379))),
+        ("rediss+cluster://[::1]:7000,[::2]:7000/?ssl_ca_certs=/ca", (("::1", 7000), ("::2", 7000))),
+        ("redis+cluster://user:p%2Cw%40@a:7000,b:7001", (("a", 7000), ("b", 7001))),
+    ],
+)
+def test_the_nodes_of_a_cluster(url: str, nodes: tuple[object, ...]) -> None:
+    assert server_of(app_with("amqp://rabbit//", groupfifo_url=url)).nodes == nodes
+
+
+def test_the_options_of_a_cluster_are_those_of_all_its_nodes() -> None:
+    url = "rediss+cluster://user:p%2Cw%40@a:7000,b:7001/0?ssl_cert_reqs=none&client_name=shop"
+    server = server_of(app_with("amqp://rabbit//", groupfifo_url=url))
+    assert server.options["connection_class"] is redis.SSLConnection
+    assert {name: server.options[name] for name in ("username", "password", "ssl_cert_reqs", "client_name")} == {
+        "username": "user",
+        "password": "p,w@",
+        "ssl_cert_reqs": "none",
+        "client_name": "shop",
+    }
+    assert "host" not in server.options and "p%2Cw" not in server.shown and "p,w" not in server.shown
+    same = server_of(app_with("amqp://rabbit//", groupfifo_url="redis+cluster://b:7001,a:7000"))
+    assert same.database == server.database
+
+
+@pytest.mark.parametrize("broker", ["redis+cluster://shop:7000", "redis://shop:7000/0"])
+def test_a_cluster_is_no_broker(broker: str) -> None:
+    with pytest.raises(InvalidSetting, match="a Redis Cluster can't be the broker, as kombu has no transport for it"):
+        server_of(app_with(broker, groupfifo_url="redis+cluster://shop:7000,shop:7001"))

@@ -72,7 +72,7 @@ class Worker:
             pool=SimpleNamespace(has=self.pool_has.__contains__, waits=True, runs_inline=True),
             loop=SimpleNamespace(is_main=False),
             answers=SimpleNamespace(in_thread=False),
-            renewer=SimpleNamespace(renewed=0.0),
+            renewer=SimpleNamespace(renewed_at=lambda tag: 0.0),
             lanes=Lanes(),
         )
         self.member, self.endings = member, Endings(member)
@@ -95,7 +95,7 @@ class Worker:
     def renewer(self, lost: tuple[int, ...] = ()) -> Renewer:
         gate: Any = SimpleNamespace(
             settings=SimpleNamespace(lease_ttl=3.0),
-            renew=lambda owner, tickets, calls: [ticket for ticket in tickets if ticket.release in lost],
+            renew=lambda owner, tickets, calls, _: [ticket for ticket in tickets if ticket.release in lost],
         )
         return Renewer(gate, quote("w"), self.runs, self.member.is_held, self.endings.dropped, self.endings.lease_lost)
 

@@ -93,7 +93,7 @@ def app(hours: Hours, monkeypatch: pytest.MonkeyPatch) -> Celery:
     """An app whose gate takes 2.1 seconds of CPU for every answer."""
     app = Celery("busy", broker="redis://127.0.0.1:1/0", set_as_current=False)
 
-    def read(name: str, build: object) -> list[object]:
+    def read(name: str, build: object, keys: object = None) -> list[object]:
         hours.work(2.1)
         return [[]]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused
-from celery_groupfifo.gate.refusals import Kind, is_unreachable, kind_of, wrap_error
+from celery_groupfifo.errors import GateUnavailable, GroupFifoError, ScriptRefused, UnsupportedServer
+from celery_groupfifo.gate.refusals import Kind, is_unreachable, kind_of, names_master, wrap_error
 
 SHOWN = "redis://shop:6379/0"
 #: As Redis 6.2 tells what a command inside a script has raised, and as the scripts tell what they have caught.
@@ -46,6 +48,40 @@ def test_another_server_may_do_it(line: str) -> None:
     assert isinstance(wrap_error("park", error, SHOWN), ScriptRefused if "NOPERM" in line else GateUnavailable)
 
 
+@pytest.mark.parametrize("line", ["MOVED 866 10.0.0.7:7001", "CLUSTERDOWN Hash slot not served"])
+@pytest.mark.parametrize("read", [parsed, redis.ResponseError], ids=["redis-py", "raw"])
+def test_another_node_may_serve_it(line: str, read: Callable[[str], redis.RedisError]) -> None:
+    """Our own readers of answers leave the text as it came."""
+    error = read(line)
+    assert kind_of(error) is Kind.ELSEWHERE and kind_of(error).distrusted and kind_of(error).repeated
+    wrapped = wrap_error("park", error, SHOWN, in_cluster=True)
+    assert isinstance(wrapped, GateUnavailable) and is_unreachable(wrapped)
+    assert names_master(error) == line.startswith("MOVED")
+
+
+@pytest.mark.parametrize("line", ["ASK 866 10.0.0.7:7001", "TRYAGAIN Multiple keys request during rehashing of slot"])
+@pytest.mark.parametrize("read", [parsed, redis.ResponseError], ids=["redis-py", "raw"])
+def test_a_slot_on_its_way_is_waited_for(line: str, read: Callable[[str], redis.RedisError]) -> None:
+    error = read(line)
+    assert kind_of(error) is Kind.MOVING and not kind_of(error).distrusted and not names_master(error)
+    wrapped = wrap_error("park", error, SHOWN, in_cluster=True)
+    assert isinstance(wrapped, GateUnavailable) and not is_unreachable(wrapped), "other slots are served"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "MOVED 866 10.0.0.7:7001",
+        "ASK 866 10.0.0.7:7001",
+        "CROSSSLOT Keys in request don't hash to the same slot",
+    ],
+)
+@pytest.mark.parametrize("read", [parsed, redis.ResponseError], ids=["redis-py", "raw"])
+def test_a_cluster_that_the_url_does_not_name(line: str, read: Callable[[str], redis.RedisError]) -> None:
+    wrapped = wrap_error("park", read(line), SHOWN)
+    assert isinstance(wrapped, UnsupportedServer) and "set groupfifo_url to redis+cluster://" in str(wrapped)
+
+
 @pytest.mark.parametrize("line", ["NOAUTH Authentication required.", "WRONGPASS invalid username-password pair"])
 def test_a_new_connection_authenticates_anew(line: str) -> None:
     error = parsed(line)
@@ -74,8 +110,6 @@ def test_a_script_that_was_forbidden_half_way_is_not_repeated(line: str) -> None
         INSIDE[0].format("OOM command not allowed when used memory > 'maxmemory'."),
         "BUSY Redis is busy running a script.",
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-        "CLUSTERDOWN Hash slot not served",
-        "TRYAGAIN Multiple keys request during rehashing of slot",
     ],
 )
 def test_the_right_server_can_not_for_the_moment(line: str) -> None:

@@ -29,7 +29,7 @@ class Worker:
         gate: Any = SimpleNamespace(renew=self._renew, settings=SimpleNamespace(lease_ttl=3.0))
         self.renewer = Renewer(gate, quote("w1"), self.runs, lambda run: run in self.held, self._drop, self.lost.append)
 
-    def _renew(self, owner: str, tickets: Iterable[Ticket], calls: dict[Ticket, str]) -> list[Ticket]:
+    def _renew(self, owner: str, tickets: Iterable[Ticket], calls: dict[Ticket, str], _: None) -> list[Ticket]:
         self.renewed.append(sorted(ticket.release for ticket in tickets))
         self.calls = calls
         return self.answer(list(tickets))  # type: ignore[no-any-return]
