@@ -9,7 +9,6 @@ from celery._state import get_current_worker_task
 
 from celery_groupfifo.errors import InvalidOption
 from celery_groupfifo.gate.keys import quote
-from celery_groupfifo.gate.model import HOLD_HEADER
 from celery_groupfifo.sending.context import Continuation, current
 from celery_groupfifo.sending.options import policy_of
 from celery_groupfifo.settings import Settings
