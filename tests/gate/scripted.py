@@ -107,6 +107,17 @@ def _sweep_identity(world: World) -> Call:
     return lambda: world.sweep().next_due
 
 
+def _follow(behind: bool) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        ticket = world.run("x")
+        world.park("y")
+        if behind:
+            world.follow("b", ticket, 1)
+        return lambda: world.follow("a", ticket, 2, delay=1000)
+
+    return prepare
+
+
 def _replace(world: World) -> Call:
     world.run("a")
     entry, number = make_entry(world.gate, "a", body="new"), world.gate.number()
@@ -295,6 +306,8 @@ CASES = [
     Case("exchange", _exchange, "replacing"),
     Case("exchange", _exchange_renamed(0), "with another id"),
     Case("exchange", _exchange_renamed(1000), "with another id and an ETA"),
+    Case("follow", _follow(behind=False)),
+    Case("follow", _follow(behind=True), "behind another part"),
     Case("begin", _begin),
     Case("finish", _finish("lists"), "lists"),
     Case("finish", _finish("own"), "own"),
