@@ -22,8 +22,10 @@ _TRAVELLING = ("max_lost", "on_retry", "max_hold", "on_failure", "block_for", "b
 TRAVELLING = {f"group_{name}": f"{HEADER}_{name}" for name in _TRAVELLING}
 #: The header that counts the milliseconds that a group was to wait for retries of a task with `group_max_hold`.
 HELD_HEADER = HEADER + "_held"
-#: The header of a task whose group waits for its whole canvas, see sending/parts.py.
+#: The header of a task whose group waits for its whole canvas, see sending/parts.py; and its values: a task that
+#: begins a canvas, and one that follows another.
 HOLD_HEADER = HEADER + "_hold_until"
+FIRST, PART = "chain", "part"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.

@@ -16,9 +16,6 @@ from celery_groupfifo.settings import Settings
 OPTION = "group_hold_until"
 #: Options that it may not go with.
 _OTHERS = ("group_concurrency", "group_on_retry", "group_max_depth", "group_overflow")
-#: Values of the header: a task that others may follow, and one that follows another.
-FIRST, PART = "chain", "part"
-
 #: Signatures of several tasks, by the names of Celery's tasks for them; and where those are.
 _CANVAS = frozenset({"celery.chain", "celery.group", "celery.chord"})
 _INSIDE = ("tasks", "header", "body")

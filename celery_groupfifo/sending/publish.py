@@ -17,7 +17,7 @@ from kombu.entity import Exchange, Queue
 
 from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import HELD_HEADER, HOLD_HEADER, Bound, Dedup, Entry, Number, Ticket
+from celery_groupfifo.gate.model import FIRST, HELD_HEADER, HOLD_HEADER, PART, Bound, Dedup, Entry, Number, Ticket
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.call import (
     asks_for_group,
@@ -47,7 +47,7 @@ from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
-from celery_groupfifo.sending.parts import FIRST, PART, holds, leader
+from celery_groupfifo.sending.parts import holds, leader
 from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.settings import OnDuplicate

@@ -204,7 +204,7 @@ def send(
     said = options if task_id is None else {**options, "task_id": task_id}
     parent = app.current_worker_task
     call = Call(task, () if args is None else args, {} if kwargs is None else kwargs, said, parent)
-    usual = collecting.get() is None and (parent is None or not _leads()) and short.look(parent)
+    usual = collecting.get() is None and (parent is None or not _leads(parent)) and short.look(parent)
     kind = short.kind(call) if usual else None
     if kind is None:
         return plainly(args, kwargs, task_id=task_id, **options)
@@ -228,10 +228,10 @@ def send(
     return result
 
 
-def _leads() -> bool:
-    """Return whether a call may be the next part of a canvas that its group waits for."""
+def _leads(parent: Any) -> bool:
+    """Return whether a call may be the next part of the canvas of a run, for which the group waits."""
     run = current()
-    return run is not None and run.leads
+    return run is not None and run.leads and bool(parent.request.chain or parent.request.chord)
 
 
 def _park(app: Celery, call: Call, template: Template, entry: Entry) -> Any:

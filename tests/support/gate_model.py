@@ -39,6 +39,7 @@ class Flight:
     fence: int = 0
     lost: int = 0
     owner: str = "-"
+    lane: str = ""
     since: int = 0
     due: int | None = None
     on_the_way_at: int = 0
@@ -479,8 +480,8 @@ class GateModel:
         self.leases[owner] = self.now + self.ttl
         named = {lane for _, _, lane in tickets}
         lost = {id for id, fence, _ in tickets if self._holding(id, fence) is None}
-        runs = [self._run(id) for lane, id in self.runs.get(owner, {}).items() if lane not in named]
-        mine = [run for run in runs if run and run.state == "running" and run.owner == owner]
+        runs = [(lane, self._run(id)) for lane, id in self.runs.get(owner, {}).items() if lane not in named]
+        mine = [run for lane, run in runs if run and run.state == "running" and (run.owner, run.lane) == (owner, lane)]
         for run in [run for run in mine if self.now - run.since >= self.ttl]:
             self.surrender(run.id, run.fence, True, (), replayed)
         return lost
@@ -744,7 +745,7 @@ class GateModel:
             self._go(run, lists, delivered)
 
     def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
-        run.state, run.fence, run.owner, run.since = "running", self._draw(), owner, self.now
+        run.state, run.fence, run.owner, run.lane, run.since = "running", self._draw(), owner, lane, self.now
         self.runs.setdefault(owner, {})[lane] = run.id
         if noted and not run.lost:
             self.begins[run.queue] = max(run.release, self.begins.get(run.queue, 0))
