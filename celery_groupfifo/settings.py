@@ -36,7 +36,7 @@ Overflow = Literal["raise", "drop_new", "drop_oldest"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
 HoldUntil = Literal["task", "chain"]
-"""What a group waits for before its next task starts, see `Settings.hold_until`."""
+"""The end that a group waits for before its next task starts, see `Settings.hold_until`."""
 
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
