@@ -15,7 +15,7 @@ from celery_groupfifo.gate.records import StoredEntry
 from tests.gate.sending.lines import in_line
 from tests.support.runs import running
 from tests.support.shop import Shop
-from tests.support.stored import stored_fields
+from tests.support.stored import stored_fields, stored_if_any
 
 HELD = {HOLD_HEADER: "chain"}
 WAYS: dict[str, Callable[[Celery, str, dict[str, Any]], Any]] = {
@@ -201,7 +201,7 @@ def test_a_part_asks_for_nothing_that_a_new_task_asks_for(shop: Shop) -> None:
         shop.send("k", "b", countdown=60, **said)
     assert in_line(shop.app) == ["a", "b", "x"]
     keys = shop.world.keys
-    entry = StoredEntry.parse(shop.world.redis.hget(keys.entries, "b"))
+    entry = StoredEntry.parse(stored_if_any(shop.world.redis.hget(keys.entries, "b")))
     assert entry is not None
     rate, due = entry.limits.rpartition("/")[::2]
     assert rate == "l5/60000/0" and 0 < int(due) - shop.world.now <= 60_000

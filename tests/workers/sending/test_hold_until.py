@@ -148,7 +148,7 @@ LEAVING: dict[str, tuple[Build, list[int]]] = {
         [1, 99, 2, 3],
     ),
     "a plain step": (
-        lambda crew, key: chain(_act(crew, key, 1), crew.task("plain").si(2), _act(crew, key, 3)),
+        lambda crew, key: chain(_act(crew, key, 1), crew.task("plain").si(77), _act(crew, key, 3)),
         [1, 99, 3],
     ),
     "a step of another group": (
