@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from math import inf
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.masks import masked
+from celery_groupfifo.windows import MOST_STARTS, Breaker, Rate
 
 PREFIX = "groupfifo_"
 #: Stands for no limit in the arguments of a script: more than any number or time.
@@ -34,58 +35,11 @@ DedupKey = str | tuple[str, ...] | Callable[..., str]
 Overflow = Literal["raise", "drop_new", "drop_oldest"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
+HoldUntil = Literal["task", "chain"]
+"""The end that a group waits for before its next task starts, see `Settings.hold_until`."""
+
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
-
-
-class Breaker(NamedTuple):
-    """The circuit breaker of a group, see `Settings.break_after`: a number of failures, and times in milliseconds."""
-
-    most: int
-    window: int
-    pause: int
-
-    def __str__(self) -> str:
-        return f"{self.most} final failures within {self.window / 1000:g} s"
-
-    @classmethod
-    def parse(cls, text: object) -> Breaker | None:
-        """Read `failures/window` or `failures/window/pause`, such as `5/60s`; None when the text is not so."""
-        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)([smh])(?:/(\d+(?:\.\d+)?)([smh]))?", str(text))
-        if found is None:
-            return None
-        window = round(float(found[2]) * _UNITS[found[3]])
-        pause = window if found[4] is None else round(float(found[4]) * _UNITS[found[5]])
-        return cls(int(found[1]), window, pause) if int(found[1]) and window >= 100 and pause >= 100 else None
-
-
-class Rate(NamedTuple):
-    """The rate of a group, see `Settings.rate`: a number of starts within milliseconds."""
-
-    starts: int
-    window: int
-
-    def __str__(self) -> str:
-        unit = _WORDS.get(self.window)
-        return f"{self.starts}/{unit}" if unit else f"{self.starts}/{self.window / 1000:g}s"
-
-    @classmethod
-    def parse(cls, text: object) -> Rate | None:
-        """Read `starts/unit` or `starts/window`, such as `10/s` or `3/20s`; None when the text is not so."""
-        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?([smh])", str(text))
-        if found is None:
-            return None
-        rate = cls(int(found[1]), round(float(found[2] or 1) * _UNITS[found[3]]))
-        return rate if 1 <= rate.starts <= MOST_STARTS and rate.window >= LEAST_WINDOW else None
-
-
-#: Starts that a rate may count: the gate keeps the time of each. A higher rate has the same in less time.
-MOST_STARTS, LEAST_WINDOW = 1000, 100
-#: Milliseconds.
-_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000}
-_WORDS = {window: unit for unit, window in _UNITS.items()}
-#: Stands for no circuit breaker in the arguments of a script.
-NO_BREAKER = Breaker(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +85,8 @@ class Settings:
             parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room.
         rate: `"10/s"`: at most ten runs of a group start within any second, over all workers; `"100/m"` and `"3/20s"`
             are such, too. The next one waits at the gate. None: any number.
+        hold_until: `task`: the group goes on when a task has ended; `chain`: when its whole canvas has: what a run
+            sends as its next part, such as the next step of its chain, stands directly behind it.
         dead_letters_max: Dead letters that are kept, the newest ones; None: any number.
         dead_letters_for: Seconds that a dead letter is kept; None: for ever.
     """
@@ -158,6 +114,7 @@ class Settings:
     max_depth: int | None = None
     overflow: Overflow = "raise"
     rate: str | None = None
+    hold_until: HoldUntil = "task"
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
 
@@ -196,6 +153,7 @@ OPTIONS = {
         "max_depth",
         "overflow",
         "rate",
+        "hold_until",
     )
 }
 
@@ -279,6 +237,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),
     "rate": _rate,
+    "hold_until": _choice(*get_args(HoldUntil)),
     "dead_letters_max": _limit(int, 1),
     "dead_letters_for": _limit(float, 1),
 }

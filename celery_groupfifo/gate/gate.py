@@ -18,6 +18,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
 from celery_groupfifo.gate.cluster_store import store_of
+from celery_groupfifo.gate.follow import Following
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
@@ -31,13 +32,14 @@ from celery_groupfifo.gate.parks import (
     park_call,
     read_park,
 )
-from celery_groupfifo.gate.recovery import BATCH, Recovery
+from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.settings import NO_BREAKER, Settings, read_settings
+from celery_groupfifo.settings import Settings, read_settings
+from celery_groupfifo.windows import NO_BREAKER
 
 logger = escaping(logging.getLogger(__name__))
 
@@ -47,7 +49,7 @@ BLOCKED, HELD, INVITES = 2, 3, 4
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
-class Gate(Recovery):
+class Gate(Following):
     """The gate of one app.
 
     Args:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from celery_groupfifo.gate.keys import Quoted, quote, task_of
-from celery_groupfifo.settings import Breaker, OnDuplicate, Overflow
+from celery_groupfifo.settings import OnDuplicate, Overflow
+from celery_groupfifo.windows import Breaker
 
 #: The header that carries the ticket. Names that begin so are ours; see headers.py.
 HEADER = "groupfifo"
@@ -21,10 +22,14 @@ _TRAVELLING = ("max_lost", "on_retry", "max_hold", "on_failure", "block_for", "b
 TRAVELLING = {f"group_{name}": f"{HEADER}_{name}" for name in _TRAVELLING}
 #: The header that counts the milliseconds that a group was to wait for retries of a task with `group_max_hold`.
 HELD_HEADER = HEADER + "_held"
+#: The header of a task whose group waits for its whole canvas, see sending/parts.py; and its values: a task that
+#: begins a canvas, and one that follows another.
+HOLD_HEADER = HEADER + "_hold_until"
+FIRST, PART = "chain", "part"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
-HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, *TRAVELLING.values())
+HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, HOLD_HEADER, *TRAVELLING.values())
 
 
 class Dedup(NamedTuple):

@@ -10,6 +10,7 @@ from importlib.resources import files
 NAMES = (
     "park",
     "exchange",
+    "follow",
     "begin",
     "finish",
     "fail",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_groupfifo.gate.keys import unquote
+from celery_groupfifo.gate.model import HOLD_HEADER, PART
 from celery_groupfifo.gate.records import StoredEntry
 
 
@@ -43,6 +44,11 @@ class Content:
         """Return the number of retries."""
         retries = self.headers.get("retries")
         return retries if isinstance(retries, int) else 0
+
+    @property
+    def is_part(self) -> bool:
+        """Return whether it follows another task of its canvas, see sending/parts.py."""
+        return self.headers.get(HOLD_HEADER) == PART
 
 
 def read(text: bytes) -> Content | None:

@@ -97,7 +97,7 @@ class Explainer:
 
     def _moving(self, keys: Keys, group: Group) -> str:
         if group.running:
-            return "; it ".join(self._runs(run) for run in group.running) + self._next(group)
+            return "; it ".join(self._runs(run) for run in group.running) + self._next(keys, group)
         head = self._head(keys, group)
         if head is not None and head.state == "released":
             return self._waits(keys, group, head)
@@ -141,9 +141,20 @@ class Explainer:
             f"solo. Unless it renews the lease, {then}"
         )
 
-    def _next(self, group: Group) -> str:
+    def _next(self, keys: Keys, group: Group) -> str:
         rest = group.depth - len(group.running)
-        return f". {_rest(group)}; the next one starts when it ends." if rest else ". Nothing waits behind it."
+        if not rest:
+            return ". Nothing waits behind it."
+        return f". {_rest(group)}; the next one starts when it ends.{self._part(keys, group)}"
+
+    def _part(self, keys: Keys, group: Group) -> str:
+        """Return a sentence about a part of a canvas that stands first in line."""
+        for place in self._reader.line(keys, quote(group.key), 0, 1):
+            entry = content.read(place.text)
+            if entry is not None and entry.is_part:
+                part = _task(entry.task, task_of(place.id))
+                return f" That is {part}, a part of a canvas that has begun, for which the group waits."
+        return ""
 
     def _waits(self, keys: Keys, group: Group, head: Flight) -> str:
         before, messages = self._before(keys, head)

@@ -18,7 +18,9 @@ from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
 from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, policy_of
-from celery_groupfifo.settings import Rate, Settings, check_option, read_settings
+from celery_groupfifo.sending.parts import holds
+from celery_groupfifo.settings import Settings, check_option, read_settings
+from celery_groupfifo.windows import Rate
 
 logger = escaping(logging.getLogger(__name__))
 
@@ -202,6 +204,7 @@ def check_call(
     checked_headers(task, said)
     settings = read_settings(app.conf)
     check_eta(app, task, name, said, options, settings)
+    holds(task, name, said, settings)
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import Entry, Ticket
+from celery_groupfifo.gate.model import HOLD_HEADER, Entry, Number, Ticket
 from celery_groupfifo.gate.route import Route
 
 
@@ -46,9 +47,10 @@ class Continuation:
         entry: The last one that was sent under the run's id; None: none was.
         is_retry: True for a retry, or for the same run once more; False for a task that replaces the run.
         repeats: True while the same run is sent once more.
+        parts: See parts.py; None: not looked for yet.
     """
 
-    __slots__ = ("_sent", "entry", "is_retry", "key", "options", "repeats", "retries", "ticket")
+    __slots__ = ("_part", "_sent", "entry", "is_retry", "key", "options", "parts", "repeats", "retries", "ticket")
 
     def __init__(self, ticket: Ticket, key: str, retries: int, options: Mapping[str, Any] = _NONE) -> None:
         self.ticket, self.key, self.retries, self.options = ticket, key, retries, options
@@ -56,6 +58,19 @@ class Continuation:
         self.is_retry = False
         self._sent = 0.0
         self.repeats = False
+        self.parts: tuple[Any, Any, frozenset[str]] | None = None
+        self._part: Number | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Return whether the run's group waits for its whole canvas; see parts.py."""
+        return HOLD_HEADER in self.options
+
+    def next_part(self) -> Number:
+        """Return the number of the next part of its canvas that the run sends, for `Gate.follow`."""
+        last = self._part or Number(uuid4().hex, 0)
+        self._part = Number(last.producer, last.value + 1)
+        return self._part
 
     @contextmanager
     def repeating(self) -> Iterator[None]:

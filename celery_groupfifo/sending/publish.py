@@ -14,11 +14,10 @@ from celery import Celery, signals
 from celery.app import amqp as celery_amqp
 from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
-from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
+from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import HELD_HEADER, Bound, Dedup, Entry, Number
+from celery_groupfifo.gate.model import FIRST, HELD_HEADER, HOLD_HEADER, PART, Bound, Dedup, Entry, Number, Ticket
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending.call import (
     asks_for_group,
@@ -48,7 +47,9 @@ from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
+from celery_groupfifo.sending.parts import holds, leader
 from celery_groupfifo.sending.producer import Published, publish_through
+from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -135,7 +136,12 @@ class GroupSender:
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
         leaves, bound, dedup, limits, reserves = False, None, None, "", False
-        if run is None:
+        led_by = leader(key, said, message.headers) if key is not None else None
+        if led_by is not None:
+            check_eta(self.app, task, name, said, message.headers, settings)
+            extra[HOLD_HEADER], reserves = PART, True
+            limits = limits_of(task, {**said, "group_concurrency": 1}, settings)
+        elif run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
@@ -143,6 +149,8 @@ class GroupSender:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
             limits = limits_of(task, said, settings)
             reserves = policy_of(task, said, "group_eta", settings) == "reserve"
+            if holds(task, name, said, settings):
+                extra[HOLD_HEADER] = FIRST
         elif run.is_retried_by(message.headers) and not run.repeats:
             leaves = rejoins(task, extra, settings)
             if not leaves and retry_policy(task, extra, "group_max_hold", settings) is not None:
@@ -152,6 +160,7 @@ class GroupSender:
         park = _Park(self.app, run, key or "", extra, _named(options), leaves)
         park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
         park.reserves = reserves
+        park.follows = None if led_by is None else (led_by.ticket, led_by.next_part())
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -192,6 +201,7 @@ class _Park:
         key: Of the group.
         on_duplicate, bound, dedup, limits, reserves: See `Entry`.
         is_awaited: See `Entry`.
+        follows: The run that it follows, and its number among those that do; None: it joins the tail of its line.
         is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
     """
 
@@ -211,6 +221,7 @@ class _Park:
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
         self.limits = ""
+        self.follows: tuple[Ticket, Number] | None = None
         self.reserves = self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
@@ -261,6 +272,8 @@ class _Park:
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any], producer: Any) -> bool:
         assert self._number is not None
+        if self.follows is not None and gate.follow(entry, *self.follows):
+            return True
         return gate.park(entry, self._number, bool(headers.get("replaced_task_nesting")), producer)
 
 
@@ -268,40 +281,6 @@ def tell_parked(task: str | None, entry: Entry) -> None:
     """Send `group_parked`, if it has receivers."""
     if group_parked.receivers:
         group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
-
-
-def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
-    """Call with the retry policy of a publish.
-
-    Args:
-        options: Of the publish.
-        call: To repeat.
-        *args: For the call.
-
-    Returns:
-        The result of the call.
-
-    Raises:
-        GateUnavailable: The policy is used up.
-    """
-    policy = options.get("retry_policy") or {}
-    if not (options.get("retry") or _callback_retry()):
-        return call(*args)
-    return retry_over_time(
-        call,
-        (GateUnavailable,),
-        args=args,
-        max_retries=policy.get("max_retries", 3),
-        interval_start=policy.get("interval_start", 0),
-        interval_step=policy.get("interval_step", 0.2),
-        interval_max=policy.get("interval_max", 0.2),
-    )
-
-
-def _callback_retry() -> bool:
-    """Return whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
-    variable = getattr(celery_amqp, "_callback_publish_retry", None)
-    return bool(variable is not None and variable.get())
 
 
 def _arguments(message: Any) -> tuple[Any, Any]:
@@ -395,4 +374,4 @@ def hook_app(app: Celery) -> None:
             amqp.__dict__["send_task_message"] = GroupSender(app, sender)
 
 
-__all__ = ["GroupSender", "hook", "hook_app", "retried", "tell_parked"]
+__all__ = ["GroupSender", "hook", "hook_app", "tell_parked"]

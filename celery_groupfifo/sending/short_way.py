@@ -14,10 +14,11 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry
-from celery_groupfifo.sending.context import Parking, collecting, observing
+from celery_groupfifo.sending.context import Parking, collecting, current, observing
 from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.options import KEY
-from celery_groupfifo.sending.publish import retried, tell_parked
+from celery_groupfifo.sending.publish import tell_parked
+from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.sending.templates import Call, Template, template_of
 from celery_groupfifo.sending.usual import Path, has_receivers, is_usual_task
 
@@ -46,6 +47,7 @@ _POLICIES = (
     "group_overflow",
     "group_concurrency",
     "group_rate",
+    "group_hold_until",
 )
 
 _Kind = tuple[Any, ...]
@@ -202,7 +204,8 @@ def send(
     said = options if task_id is None else {**options, "task_id": task_id}
     parent = app.current_worker_task
     call = Call(task, () if args is None else args, {} if kwargs is None else kwargs, said, parent)
-    kind = short.kind(call) if collecting.get() is None and short.look(parent) else None
+    usual = collecting.get() is None and (parent is None or not _leads(parent)) and short.look(parent)
+    kind = short.kind(call) if usual else None
     if kind is None:
         return plainly(args, kwargs, task_id=task_id, **options)
     template = short.find(kind)
@@ -223,6 +226,12 @@ def send(
     if len(seen) == 1:
         short.learn(kind, call, seen[0])
     return result
+
+
+def _leads(parent: Any) -> bool:
+    """Return whether a call may be the next part of the canvas of a run, for which the group waits."""
+    run = current()
+    return run is not None and run.leads and bool(parent.request.chain or parent.request.chord)
 
 
 def _park(app: Celery, call: Call, template: Template, entry: Entry) -> Any:

@@ -14,7 +14,8 @@ from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
-from celery_groupfifo.settings import Breaker, Overflow
+from celery_groupfifo.settings import Overflow
+from celery_groupfifo.windows import Breaker
 from tests.support.world import TTL_MS, World, make_entry
 
 Call = Callable[[], Any]
@@ -104,6 +105,17 @@ def _sweep_identity(world: World) -> Call:
     _finish_identified(world)()
     world.tick(1000)
     return lambda: world.sweep().next_due
+
+
+def _follow(behind: bool) -> Callable[[World], Call]:
+    def prepare(world: World) -> Call:
+        ticket = world.run("x")
+        world.park("y")
+        if behind:
+            world.follow("b", ticket, 1)
+        return lambda: world.follow("a", ticket, 2, delay=1000)
+
+    return prepare
 
 
 def _replace(world: World) -> Call:
@@ -294,6 +306,8 @@ CASES = [
     Case("exchange", _exchange, "replacing"),
     Case("exchange", _exchange_renamed(0), "with another id"),
     Case("exchange", _exchange_renamed(1000), "with another id and an ETA"),
+    Case("follow", _follow(behind=False)),
+    Case("follow", _follow(behind=True), "behind another part"),
     Case("begin", _begin),
     Case("finish", _finish("lists"), "lists"),
     Case("finish", _finish("own"), "own"),

@@ -39,6 +39,7 @@ class Flight:
     fence: int = 0
     lost: int = 0
     owner: str = "-"
+    lane: str = ""
     since: int = 0
     due: int | None = None
     on_the_way_at: int = 0
@@ -64,6 +65,8 @@ class GateModel:
         lists: Tickets of each queue, the next one to be served first.
         entries: id -> group, queue; everything accepted and not ended.
         line: Parked ids of each group, in order.
+        places: The same with the places of revoked ones, which are empty.
+        followed: By the run: the place of the last part that it has sent.
         later: When a delayed entry joins its line.
         cut: By the fence of the failed run.
         leases: When that of each worker ends.
@@ -87,9 +90,12 @@ class GateModel:
     grace: int
     claim: int
     drawn: int = 0
+    number: int = 0
     pulse: tuple[int, int] | None = None
     entries: dict[str, tuple[str, str]] = field(default_factory=dict)
     line: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, list[str]] = field(default_factory=dict)
+    followed: dict[int, str] = field(default_factory=dict)
     later: dict[str, int] = field(default_factory=dict)
     flight: dict[str, Flight] = field(default_factory=dict)
     lists: dict[str, list[Pair]] = field(default_factory=dict)
@@ -149,6 +155,33 @@ class GateModel:
         if replayed:
             self._again(group, [queue])
 
+    def follow(self, id: str, run: str, fence: int, queue: str, delay: int = 0, rate: Rate | None = None) -> bool:
+        """Park a part behind a run, and behind what that has sent before. Returns whether it stands in line."""
+        leader = self._run(run)
+        if leader is None or (id in self.entries and self._run(id) is not None):
+            return False
+        group = self.entries[run][0]
+        if id in self.entries and self.entries[id][0] != group:
+            return False
+        if id not in self.entries:
+            self.entries[id] = (group, queue)
+            self.accepted += 1
+            if rate is not None:
+                self.rates[id] = rate
+            if delay:
+                self.etas[id] = self.now + delay
+            line, places = self.line.setdefault(group, []), self.places.setdefault(group, [])
+            last = self.followed.get(fence)
+            places.insert(places.index(last) + 1 if last in places else 0, id)
+            at = [each for each in places if each in line or each == id].index(id)
+            line.insert(at, id)
+            joined = self.joined.setdefault(group, [])
+            if id in joined:  # it was revoked there
+                joined.remove(id)
+            joined.insert(joined.index(line[at + 1]) if line[at + 1 :] else len(joined), id)
+        self.followed[fence] = id
+        return True
+
     def park_bounded(
         self, id: str, group: str, queue: str, most: int, drops: bool, delay: int = 0, replayed: bool = False
     ) -> tuple[bool, str | None]:
@@ -158,7 +191,7 @@ class GateModel:
         if id not in self.entries and len(parked) >= most:
             if not (drops and line):
                 return False, None
-            dropped = line.pop(0)
+            dropped = self._first(group)
             self._end(dropped)
         return self.park(id, group, queue, delay, replayed), dropped
 
@@ -246,7 +279,7 @@ class GateModel:
         if old in self.later:
             self.later[new] = self.later.pop(old)
         elif old in self.line.get(group, ()):
-            for places in (self.line[group], self.joined[group]):
+            for places in (self.line[group], self.places[group], self.joined[group]):
                 places[places.index(old)] = new
         else:
             return False
@@ -268,6 +301,7 @@ class GateModel:
                 cut.ids = [each for each in cut.ids if each != id]
             if id in self.line.get(group, ()):
                 self.line[group].remove(id)
+                self._empty(id, group)
         else:
             del self.flight[group]
             self._advance(group, (), not replayed)
@@ -376,6 +410,7 @@ class GateModel:
         opened = self._opens(group, *breaker)
         if policy == "cancel_rest" and self.line.get(group):
             self.cut[fence] = Cut(group, self.now, self.line.pop(group))
+            del self.places[group]
         if policy == "block" or opened:
             lasts = breaker[2] if opened else lasts
             run.state, run.owner, run.blocks = "held", "-", True
@@ -445,8 +480,8 @@ class GateModel:
         self.leases[owner] = self.now + self.ttl
         named = {lane for _, _, lane in tickets}
         lost = {id for id, fence, _ in tickets if self._holding(id, fence) is None}
-        runs = [self._run(id) for lane, id in self.runs.get(owner, {}).items() if lane not in named]
-        mine = [run for run in runs if run and run.state == "running" and run.owner == owner]
+        runs = [(lane, self._run(id)) for lane, id in self.runs.get(owner, {}).items() if lane not in named]
+        mine = [run for lane, run in runs if run and run.state == "running" and (run.owner, run.lane) == (owner, lane)]
         for run in [run for run in mine if self.now - run.since >= self.ttl]:
             self.surrender(run.id, run.fence, True, (), replayed)
         return lost
@@ -609,14 +644,29 @@ class GateModel:
 
     def _join(self, id: str, group: str) -> None:
         self.line.setdefault(group, []).append(id)
+        self.places.setdefault(group, []).append(id)
         if id not in self.joined.setdefault(group, []):  # else it is a retry
             self.joined[group].append(id)
+
+    def _first(self, group: str) -> str:
+        """Take the first id out of a line, and the empty places before it."""
+        id = self.line[group].pop(0)
+        self.places[group] = self.places[group][self.places[group].index(id) + 1 :]
+        return id
+
+    def _empty(self, id: str, group: str) -> None:
+        """A place is empty from now on; what has been sent behind it still stands there."""
+        places, self.number = self.places[group], self.number + 1
+        empty = places[places.index(id)] = f"{id} {self.number}"
+        for fence, last in self.followed.items():
+            if last == id:
+                self.followed[fence] = empty
 
     def _head(self, group: str) -> Flight | None:
         """The next head of a group, when nothing of it is in flight; the caller releases or begins it."""
         if group in self.flight or not self.line.get(group):
             return None
-        id = self.line[group].pop(0)
+        id = self._first(group)
         run = self.flight[group] = Flight(id, self.entries[id][1])
         return run
 
@@ -695,7 +745,7 @@ class GateModel:
             self._go(run, lists, delivered)
 
     def _start(self, run: Flight, owner: str, lane: str, noted: bool = True) -> None:
-        run.state, run.fence, run.owner, run.since = "running", self._draw(), owner, self.now
+        run.state, run.fence, run.owner, run.lane, run.since = "running", self._draw(), owner, lane, self.now
         self.runs.setdefault(owner, {})[lane] = run.id
         if noted and not run.lost:
             self.begins[run.queue] = max(run.release, self.begins.get(run.queue, 0))

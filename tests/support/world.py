@@ -13,10 +13,10 @@ from celery import Celery
 from celery_groupfifo.gate import counts
 from celery_groupfifo.gate.gate import Gate, build_gate
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
-from celery_groupfifo.gate.model import Bound, Dedup, Entry, Failure, Finish, Finished, Lists, Swept, Ticket
+from celery_groupfifo.gate.model import Bound, Dedup, Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket
 from celery_groupfifo.gate.records import Flight, StoredGroup, StoredLetter
 from celery_groupfifo.gate.route import Route
-from celery_groupfifo.settings import NO_BREAKER, Breaker
+from celery_groupfifo.windows import NO_BREAKER, Breaker
 from tests.support.stored import all_stored, stored, stored_fields, stored_if_any
 
 #: A time like those of Redis: releases and fences are drawn from it and have 16 digits.
@@ -231,6 +231,11 @@ class World:
     def replace(self, id: str, key: str = "g", queue: str = "q", **more: Any) -> bool:
         """Park what goes on for a run under its id, while it still runs."""
         return self.gate.park(make_entry(self.gate, id, key, queue, **more), self.gate.number(), replaces=True)
+
+    def follow(self, id: str, ticket: Ticket, number: int, key: str = "g", queue: str = "q", **more: Any) -> bool:
+        """Park a part that follows a run; number: among its parts, from 1."""
+        place = Number(f"run-{ticket.fence}", number)
+        return self.gate.follow(make_entry(self.gate, id, key, queue, **more), ticket, place)
 
     def sweep(self, lists: Lists = (), owner: str = "w1") -> Swept:
         """Sweep all partitions; what is due next is that of the first one."""

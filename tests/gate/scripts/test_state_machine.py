@@ -24,7 +24,8 @@ from celery_groupfifo.gate.model import Bound, Dedup, Entry, Ticket
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.groups import operate
-from celery_groupfifo.settings import NO_BREAKER, Breaker, OnDuplicate, Overflow, Rate
+from celery_groupfifo.settings import OnDuplicate, Overflow
+from celery_groupfifo.windows import NO_BREAKER, Breaker, Rate
 from tests.gate.scripts import observe
 from tests.support.gate_model import GateModel
 from tests.support.world import PLAIN, START_MS, TTL_MS, World, lane_of, make_entry, ticket_of
@@ -63,6 +64,7 @@ class GateMachine(RuleBasedStateMachine):
         self.fences: list[int] = []
         self.used: set[str] = set()
         self.number = 0
+        self.followers: dict[int, int] = {}
         self.pass_time(1)
 
     def pass_time(self, ms: int) -> None:
@@ -130,6 +132,24 @@ class GateMachine(RuleBasedStateMachine):
         with self.replaying(replayed):
             assert self.world.park(id, group, queue, delay=delay, limits=Limits(rate).text(), reserves=reserves)
         assert self.model.park(id, group, queue, delay, replayed, rate, reserves)
+
+    @precondition(lambda self: self.hands)
+    @rule(who=WHO, pick=PICK, again=st.booleans(), queue=QUEUE, delay=DELAY, replayed=REPLAYED, rate=RATE)
+    def follow(
+        self, who: str, pick: int, again: bool, queue: str, delay: int, replayed: bool, rate: Rate | None = None
+    ) -> None:
+        """Also again, for a run that was lost: then the part may be in line already, or under way."""
+        ticket = self.hand(who, pick)
+        key, known = ticket.group, [id for id in self.model.line.get(ticket.group, []) if ";" not in id]
+        self.number += 1
+        id = known[-1 - pick % len(known)] if again and known else f"{key}{self.number}"
+        self.used.add(id)
+        self.followers[ticket.fence] = self.followers.get(ticket.fence, 0) + 1
+        with self.replaying(replayed):
+            stands = self.world.follow(
+                id, ticket, self.followers[ticket.fence], key, queue, delay=delay, limits=Limits(rate).text()
+            )
+        assert stands == self.model.follow(id, ticket.entry, ticket.fence, queue, delay, rate)
 
     @rule(
         group=st.sampled_from(GROUPS),

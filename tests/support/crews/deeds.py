@@ -91,6 +91,13 @@ def pass_on(task: Any, number: int, other: str) -> None:
 
 
 @deed
+def send(task: Any, number: int, other: str) -> int:
+    """Send a task by the way, which is no part of this one's canvas."""
+    task.app.tasks["worker.act"].delay(other, number + 1)
+    return number
+
+
+@deed
 def priority(task: Any, number: int) -> Any:
     return task.request.delivery_info["priority"]
 
@@ -271,6 +278,14 @@ def die(task: Any, number: int, times: int = 1) -> int:
     """The process is killed, as by the system when memory is short."""
     if task.group.lost < times:
         os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@deed
+def die_late(task: Any, number: int) -> int:
+    """The process is killed when it has sent what follows, and is to store the result."""
+    if not task.group.lost:
+        task.backend.store_result = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     return number
 
 

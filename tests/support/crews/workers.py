@@ -30,7 +30,7 @@ OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "priority", 
 OPTIONS |= {"group_max_lost", "group_on_failure", "group_block_for", "group_break_after", "group_max_hold"}
 OPTIONS |= {"group_dedup_key", "group_dedup_for"}
 OPTIONS |= {"group_on_retry", "group_eta", "group_on_duplicate", "group_max_depth", "group_overflow"}
-OPTIONS |= {"group_concurrency", "group_rate"}
+OPTIONS |= {"group_concurrency", "group_rate", "group_hold_until"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
@@ -181,6 +181,10 @@ class Crew:
 
     # -- workers -----------------------------------------------------------
 
+    @property
+    def workers(self) -> list[Worker]:
+        return [self.worker, *self._others]
+
     def ready(self) -> Crew:
         """With a worker that lives, and nothing left of earlier tests."""
         if not self.worker.alive or self.left_over():
@@ -198,7 +202,7 @@ class Crew:
 
     def close(self) -> None:
         """End the workers, and let go of the server. How they stop in good order is in test_shutdown.py."""
-        for worker in (self.worker, *self._others):
+        for worker in self.workers:
             worker.kill()
         for result in self._results:
             let_go(result)
