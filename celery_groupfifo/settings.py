@@ -31,7 +31,7 @@ OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 DedupKey = str | tuple[str, ...] | Callable[..., str]
 """A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
-Overflow = Literal["raise", "drop_new", "drop_oldest"]
+Overflow = Literal["raise", "drop_new", "drop_oldest", "wait"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
 OnLeaseLost = Literal["warn", "terminate"]
@@ -128,7 +128,9 @@ class Settings:
             fewer run, and beside those only that have a concurrency above 1, too.
         max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
         overflow: For a task beyond `max_depth`. `raise`: the call raises `GroupFull`; `drop_new`: the task is not
-            parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room.
+            parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room;
+            `wait`: the call waits for room.
+        overflow_timeout: Seconds that a call waits for room at most, then it raises `GroupFull`; None: any time.
         rate: `"10/s"`: at most ten runs of a group start within any second, over all workers; `"100/m"` and `"3/20s"`
             are such, too. The next one waits at the gate. None: any number.
         dead_letters_max: Dead letters that are kept, the newest ones; None: any number.
@@ -157,6 +159,7 @@ class Settings:
     concurrency: int = 1
     max_depth: int | None = None
     overflow: Overflow = "raise"
+    overflow_timeout: float | None = 30.0
     rate: str | None = None
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
@@ -195,6 +198,7 @@ OPTIONS = {
         "concurrency",
         "max_depth",
         "overflow",
+        "overflow_timeout",
         "rate",
     )
 }
@@ -278,6 +282,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "concurrency": _number(int, 1),
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),
+    "overflow_timeout": _limit(float, 0),
     "rate": _rate,
     "dead_letters_max": _limit(int, 1),
     "dead_letters_for": _limit(float, 1),

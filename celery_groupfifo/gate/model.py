@@ -45,10 +45,17 @@ class Bound(NamedTuple):
     Attributes:
         most: Parked tasks that the group may have.
         overflow: Policy for a task beyond.
+        timeout: Seconds that a call waits for room at most; None: any time.
     """
 
     most: int
     overflow: Overflow
+    timeout: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Return whether a call waits for room."""
+        return self.overflow == "wait"
 
 
 @dataclass(slots=True)

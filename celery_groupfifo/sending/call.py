@@ -127,7 +127,10 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
 def bound_of(task: Any, said: Mapping[str, Any], settings: Settings) -> Bound | None:
     """Return the bound of the group's depth that counts for a call; None: there is none. See `policy_of`."""
     most = policy_of(task, said, "group_max_depth", settings)
-    return None if most is None else Bound(most, policy_of(task, said, "group_overflow", settings))
+    if most is None:
+        return None
+    overflow, timeout = (policy_of(task, said, f"group_{name}", settings) for name in ("overflow", "overflow_timeout"))
+    return Bound(most, overflow, timeout)
 
 
 def limits_of(task: Any, said: Mapping[str, Any], settings: Settings) -> str:

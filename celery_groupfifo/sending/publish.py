@@ -14,12 +14,12 @@ from celery import Celery, signals
 from celery.app import amqp as celery_amqp
 from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
-from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
+from celery_groupfifo.errors import GroupFull, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.model import HELD_HEADER, Bound, Dedup, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
+from celery_groupfifo.sending import after_send
 from celery_groupfifo.sending.call import (
     asks_for_group,
     bound_of,
@@ -49,6 +49,8 @@ from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.producer import Published, publish_through
+from celery_groupfifo.sending.retrying import retried
+from celery_groupfifo.sending.room import postponed, wait_for_room, waits
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -56,6 +58,9 @@ from celery_groupfifo.signals import group_parked
 ROUTE = frozenset({"queue", "exchange", "routing_key"})
 #: The option that carries the router's answer to the sender, which removes it.
 ROUTED = "groupfifo_routed"
+
+
+Options = dict[str, Any]
 
 
 class _NotParkedError(Exception):
@@ -237,15 +242,13 @@ class _Park:
             return
         if (seen := observing.get()) is not None:
             seen.append(parking)
-        if self._number is None:
-            self._number = gate.number()
-        if retried(options, self._park, gate, entry, headers, producer):
-            tell_parked(headers.get("task"), entry)
-        else:
-            self.is_refused = True
-            existing.set(None if entry.existing is None else (entry.id, entry.existing))
-        if entry.dropped is not None:
-            tell_dropped(self._app, [entry], producer)
+        park = partial(self._parked, gate, entry, options, headers)
+        try:
+            self.is_refused = not park(producer)
+        except GroupFull as full:
+            if not waits(entry):
+                raise
+            self._wait(entry, park, full, producer)
 
     def _route(self, options: dict[str, Any], producer: Any, publish: Published) -> Route:
         return Route(
@@ -259,8 +262,32 @@ class _Park:
             retry_policy=(options.get("retry_policy") or {}) if options.get("retry") else None,
         )
 
-    def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any], producer: Any) -> bool:
-        assert self._number is not None
+    def _wait(self, entry: Entry, park: Callable[[Any], bool], full: GroupFull, producer: Any) -> None:
+        """Wait for room: after Celery's code, when it has a producer that others may need meanwhile."""
+        later = postponed.get()
+        if later is None:
+            self.is_refused = not wait_for_room(entry, partial(park, producer), full)
+        else:
+            later.append(partial(wait_for_room, entry, partial(park, None), full))
+
+    def _parked(self, gate: Gate, entry: Entry, options: Options, headers: Options, producer: Any) -> bool:
+        """Park an entry, and tell what has come of it; False: nothing was parked."""
+        try:
+            parked: bool = retried(options, self._park, gate, entry, headers, producer)
+        except GroupFull:
+            self._number = None  # the next try is another call
+            raise
+        if parked:
+            tell_parked(headers.get("task"), entry)
+        else:
+            existing.set(None if entry.existing is None else (entry.id, entry.existing))
+        if entry.dropped is not None:
+            tell_dropped(self._app, [entry], producer)
+        return parked
+
+    def _park(self, gate: Gate, entry: Entry, headers: Options, producer: Any) -> bool:
+        if self._number is None:
+            self._number = gate.number()
         return gate.park(entry, self._number, bool(headers.get("replaced_task_nesting")), producer)
 
 
@@ -268,40 +295,6 @@ def tell_parked(task: str | None, entry: Entry) -> None:
     """Send `group_parked`, if it has receivers."""
     if group_parked.receivers:
         group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
-
-
-def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
-    """Call with the retry policy of a publish.
-
-    Args:
-        options: Of the publish.
-        call: To repeat.
-        *args: For the call.
-
-    Returns:
-        The result of the call.
-
-    Raises:
-        GateUnavailable: The policy is used up.
-    """
-    policy = options.get("retry_policy") or {}
-    if not (options.get("retry") or _callback_retry()):
-        return call(*args)
-    return retry_over_time(
-        call,
-        (GateUnavailable,),
-        args=args,
-        max_retries=policy.get("max_retries", 3),
-        interval_start=policy.get("interval_start", 0),
-        interval_step=policy.get("interval_step", 0.2),
-        interval_max=policy.get("interval_max", 0.2),
-    )
-
-
-def _callback_retry() -> bool:
-    """Return whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
-    variable = getattr(celery_amqp, "_callback_publish_retry", None)
-    return bool(variable is not None and variable.get())
 
 
 def _arguments(message: Any) -> tuple[Any, Any]:
@@ -325,7 +318,7 @@ def hook() -> None:
     Once, on import: an app that sends by name, before any task of its own is made, offers no other moment.
     """
     _hook_routes()
-    _hook_results()
+    after_send.hook()
     create = celery_amqp.AMQP._create_task_sender
     if getattr(create, "groupfifo", False):
         return
@@ -361,25 +354,6 @@ def _hook_routes() -> None:
     Router.route = route
 
 
-def _hook_results() -> None:
-    """Let the call of a duplicate return the result of the task that is there, also when that has another id."""
-    send = Celery.send_task
-    if getattr(send, "groupfifo", False):
-        return
-
-    @wraps(send)
-    def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = send(self, *args, **kwargs)
-        if (ids := existing.get()) is not None:
-            existing.set(None)
-            if result.id == ids[0]:
-                result.id = ids[1]
-        return result
-
-    send_task.groupfifo = send  # type: ignore[attr-defined]
-    Celery.send_task = send_task
-
-
 def _reaches_us(app: Celery) -> bool:
     """Return whether an app's messages pass our sender, which one made before the import may not have."""
     sender = app.amqp.__dict__.get("send_task_message")
@@ -395,4 +369,4 @@ def hook_app(app: Celery) -> None:
             amqp.__dict__["send_task_message"] = GroupSender(app, sender)
 
 
-__all__ = ["GroupSender", "hook", "hook_app", "retried", "tell_parked"]
+__all__ = ["GroupSender", "hook", "hook_app", "tell_parked"]
