@@ -91,6 +91,13 @@ def pass_on(task: Any, number: int, other: str) -> None:
 
 
 @deed
+def send_on(task: Any, number: int, name: str, other: str, options: dict[str, Any]) -> None:
+    """Wait for the word of the test, and send another task, which ends well."""
+    wait(task, number, name)
+    task.app.tasks["worker.act"].apply_async((other, number + 1), **options)
+
+
+@deed
 def priority(task: Any, number: int) -> Any:
     return task.request.delivery_info["priority"]
 
