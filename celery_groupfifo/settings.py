@@ -34,6 +34,9 @@ DedupKey = str | tuple[str, ...] | Callable[..., str]
 Overflow = Literal["raise", "drop_new", "drop_oldest", "wait"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
+Mode = Literal["order", "observe"]
+"""The modes of an app, see `Settings.mode`."""
+
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
 
@@ -95,6 +98,8 @@ class Settings:
     Attributes:
         url: The gate's Redis; None: the broker's, or else the result backend's.
         namespace: First part of every key.
+        mode: `order`: tasks of a group run one at a time and in order. `observe`: they run as in plain Celery, and the
+            gate only counts how often order and exclusion were broken.
         partitions: Hash tags the groups are spread over; more than 1 only on a Redis Cluster.
         lease_ttl: Seconds after which a silent worker counts as lost.
         sweep_interval: Seconds between two sweeps of a worker.
@@ -139,6 +144,7 @@ class Settings:
 
     url: str | None = field(default=None, repr=False)
     namespace: str = "groupfifo"
+    mode: Mode = "order"
     partitions: int = 1
     lease_ttl: float = 30.0
     sweep_interval: float = 1.0
@@ -163,6 +169,11 @@ class Settings:
     rate: str | None = None
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
+
+    @property
+    def observes(self) -> bool:
+        """Return whether the gate only counts."""
+        return self.mode == "observe"
 
     @property
     def letters_kept(self) -> tuple[int, int]:
@@ -262,6 +273,7 @@ def _url(value: Any) -> str | None:
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "url": _url,
     "namespace": _namespace,
+    "mode": _choice(*get_args(Mode)),
     "partitions": _number(int, 1),
     "lease_ttl": _number(float, 0.5),
     "sweep_interval": _number(float, 0.05),

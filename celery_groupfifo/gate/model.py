@@ -21,10 +21,12 @@ _TRAVELLING = ("max_lost", "on_retry", "max_hold", "on_failure", "block_for", "b
 TRAVELLING = {f"group_{name}": f"{HEADER}_{name}" for name in _TRAVELLING}
 #: The header that counts the milliseconds that a group was to wait for retries of a task with `group_max_hold`.
 HELD_HEADER = HEADER + "_held"
+#: The header of a task that is only observed; see observations.py.
+OBSERVED_HEADER = HEADER + "_observed"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
-HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, *TRAVELLING.values())
+HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, OBSERVED_HEADER, *TRAVELLING.values())
 
 
 class Dedup(NamedTuple):

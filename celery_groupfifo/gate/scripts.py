@@ -39,6 +39,9 @@ NAMES = (
     "recall",
     "line",
     "place",
+    "observe_send",
+    "observe_start",
+    "observe_end",
 )
 
 

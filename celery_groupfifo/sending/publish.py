@@ -17,7 +17,7 @@ from kombu.entity import Exchange, Queue
 
 from celery_groupfifo.errors import GroupFull, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import HELD_HEADER, Bound, Dedup, Entry, Number
+from celery_groupfifo.gate.model import HELD_HEADER, OBSERVED_HEADER, Bound, Dedup, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
 from celery_groupfifo.sending import after_send
 from celery_groupfifo.sending.call import (
@@ -47,6 +47,7 @@ from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
+from celery_groupfifo.sending.observe import carried, header_of, observes
 from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.sending.retrying import retried
@@ -121,12 +122,15 @@ class GroupSender:
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         routed = options.pop(ROUTED, {})
+        seen = carried(options, message.headers)
         said = take_options(name, options)
         clean(message.headers)
         run = continued(message.headers.get("id"))
         task = task_of(self.app, name)
         if run is None and not asks_for_group(task, name, said):
             return self._plain(producer, name, message, said, options)
+        if run is None and observes(self.app):
+            return self._observed(producer, name, message, said, options, seen)
         key = key_of(self.app, task, name, *_arguments(message), said) if run is None else None
         if run is not None and (elsewhere := self._other_key(run, task, name, message, said)):
             run, key = None, elsewhere
@@ -169,6 +173,15 @@ class GroupSender:
         check_plain(name, said)
         if signals.before_task_publish.receivers:
             producer = _Cleaner(producer)
+        return self.send(producer, name, message, **options)
+
+    def _observed(
+        self, producer: Any, name: str, message: Any, said: Options, options: Options, seen: str | None
+    ) -> Any:
+        """Send a task in Celery's way, with a header for its worker; a retry has that of its run."""
+        header = seen or header_of(self.app, task_of(self.app, name), name, _arguments(message), said, message.headers)
+        if header is not None:
+            options["headers"] = {**(options.get("headers") or {}), OBSERVED_HEADER: header}
         return self.send(producer, name, message, **options)
 
     def _other_key(self, run: Continuation, task: Any, name: str, message: Any, said: dict[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.sending.context import Parking, collecting, observing
 from celery_groupfifo.sending.dropped import tell_dropped
+from celery_groupfifo.sending.observe import observes
 from celery_groupfifo.sending.options import KEY
 from celery_groupfifo.sending.publish import tell_parked
 from celery_groupfifo.sending.retrying import retried
@@ -93,7 +94,9 @@ class ShortWay:
         """
         conf = self._app.conf
         # First: an app that runs its tasks in place may have no broker that works.
-        if conf.task_always_eager or conf.task_send_sent_event or (parent and conf.task_inherit_parent_priority):
+        if conf.task_always_eager or conf.task_send_sent_event or observes(self._app):
+            return False
+        if parent and conf.task_inherit_parent_priority:
             return False
         if not self._learnt.path.is_same():
             self._made = None

@@ -17,6 +17,7 @@ from celery.worker.control import control_command, inspect_command, nok, ok
 
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.common import common_settings
+from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.worker.run import State
 
 if TYPE_CHECKING:
@@ -109,6 +110,13 @@ def summary(member: Member) -> Answer:
         "terminates": member.pool.terminates,
         "settings": common_settings(member.consumer.app, member.gate),
     }
+
+
+def observing(app: Any) -> Answer:
+    """Return the same of a worker that observes only: it has no leases, and the gate's address as it is set."""
+    gate = gate_of(app)
+    nothing: Answer = {"owner": "", "leases": 0, "refused": 0, "stopping": False, "terminates": False}
+    return {**nothing, "version": version(), "settings": common_settings(app, gate)}
 
 
 def version() -> str:
