@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from celery.worker.control import control_command, inspect_command, nok, ok
 
+from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.common import common_settings
 from celery_groupfifo.gate.gate import gate_of
@@ -114,9 +115,12 @@ def summary(member: Member) -> Answer:
 
 def observing(app: Any) -> Answer:
     """Return the same of a worker that observes only: it has no leases, and the gate's address as it is set."""
-    gate = gate_of(app)
+    try:
+        settings = common_settings(app, gate_of(app))
+    except GroupFifoError:  # no Redis is known: nothing is counted, and all goes on
+        settings = {}
     nothing: Answer = {"owner": "", "leases": 0, "refused": 0, "stopping": False, "terminates": False}
-    return {**nothing, "version": version(), "settings": common_settings(app, gate)}
+    return {**nothing, "version": version(), "settings": settings}
 
 
 def version() -> str:

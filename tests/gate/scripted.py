@@ -12,6 +12,7 @@ from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup
+from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Breaker, Overflow
@@ -36,6 +37,24 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.script}-{self.note}" if self.note else self.script
+
+
+def _observe_send(world: World) -> Call:
+    observations = Observations(world.gate.store, world.gate.keyspace)
+    return lambda: observations.draw(quote("A"), "a")
+
+
+def _observe_start(world: World) -> Call:
+    observations = Observations(world.gate.store, world.gate.keyspace)
+    seen = Seen(Sent(observations.draw(quote("A"), "a"), 1, quote("A")), "a", "call")
+    return lambda: observations.start(seen, "task", False, 0) or True
+
+
+def _observe_end(world: World) -> Call:
+    observations = Observations(world.gate.store, world.gate.keyspace)
+    seen = Seen(Sent(observations.draw(quote("A"), "a"), 1, quote("A")), "a", "call")
+    observations.start(seen, "task", False, 0)
+    return lambda: observations.end([seen])
 
 
 def _park(world: World) -> Call:
@@ -312,6 +331,9 @@ CASES = [
     Case("fail", _fail("cancel_rest"), "cancel_rest"),
     Case("fail", _fail_replaced, "replaced"),
     Case("cancel", _cancel),
+    Case("observe_send", _observe_send),
+    Case("observe_start", _observe_start),
+    Case("observe_end", _observe_end),
     Case("renew", _renew),
     Case("lease", _lease),
     Case("surrender", _surrender),

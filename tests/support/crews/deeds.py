@@ -289,6 +289,12 @@ def vanish(task: Any, number: int, times: int = 1) -> int:
 
 
 @deed
+def disappear(task: Any, number: int) -> None:
+    """Lose the process, each time."""
+    os._exit(7)
+
+
+@deed
 def endure(task: Any, number: int, seconds: float, times: int = 99) -> int:
     """Go on through SIGTERM, which comes before SIGKILL."""
     if task.group.lost < times:
