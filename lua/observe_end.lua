@@ -6,17 +6,17 @@
 -- KEYS[12] totals    (hash)   counts of all groups
 -- ARGV[1-2]          clock, tag
 -- ARGV[3] lasts      (ms)     they count as running for so long; 0: they are over
--- ARGV[4-] group, id, call (text) of each
+-- ARGV[4-] group, id, call  of each
 -- Returns the number of those that were running
 -- Complexity O(runs · log groups)
 --@include clock observed
 local lasts, found = tonumber(ARGV[3]), 0
 
-for at = 4, #ARGV, 3 do
-  local group, id = ARGV[at], ARGV[at + 1]
+for i = 4, #ARGV, 3 do
+  local group, id = ARGV[i], ARGV[i + 1]
   local s = open_observed(group)
   local run = s.runs[id]
-  if run and run.call == ARGV[at + 2] then
+  if run and run.call == ARGV[i + 2] then
     found = found + 1
     run.ends = now_ms() + lasts
     s.runs[id] = lasts > 0 and run or nil

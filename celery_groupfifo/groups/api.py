@@ -54,7 +54,8 @@ class Groups(Controls, DeadLetterGroups):
     and processes with gevent or eventlet have no limit.
 
     The classes of the answers are in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`,
-    `Limit`, `DeadLetter`, `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`.
+    `Limit`, `DeadLetter`, `Redriven`, `Action`, `Stats`, `Report`, `Observed`, `Example`,
+    `Breach`, `Check`, `Worker`.
 
     Args:
         app: The app.

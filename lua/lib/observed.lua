@@ -40,7 +40,7 @@ local function write_observed(group, s)
     redis.call('ZREM', ages, name)
     redis.call('HDEL', observed, name)
   end
-  for _, key in ipairs({ observed, ages, totals }) do
-    redis.call('PEXPIRE', key, KEPT_MS)
-  end
+  redis.call('PEXPIRE', observed, KEPT_MS)
+  redis.call('PEXPIRE', ages, KEPT_MS)
+  redis.call('PEXPIRE', totals, KEPT_MS)
 end

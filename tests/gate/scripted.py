@@ -39,22 +39,27 @@ class Case:
         return f"{self.script}-{self.note}" if self.note else self.script
 
 
+def _observations(world: World) -> Observations:
+    return Observations(world.gate.store, world.gate.keyspace)
+
+
 def _observe_send(world: World) -> Call:
-    observations = Observations(world.gate.store, world.gate.keyspace)
-    return lambda: observations.draw(quote("A"), "a")
+    return lambda: _observations(world).draw(quote("A"), "a")
+
+
+def _seen(world: World) -> Seen:
+    return Seen(Sent(_observations(world).draw(quote("A"), "a"), 1, quote("A")), "a", "call")
 
 
 def _observe_start(world: World) -> Call:
-    observations = Observations(world.gate.store, world.gate.keyspace)
-    seen = Seen(Sent(observations.draw(quote("A"), "a"), 1, quote("A")), "a", "call")
-    return lambda: observations.start(seen, "task", False, 0) or True
+    seen = _seen(world)
+    return lambda: _observations(world).start(seen, "task", False, 0) or True
 
 
 def _observe_end(world: World) -> Call:
-    observations = Observations(world.gate.store, world.gate.keyspace)
-    seen = Seen(Sent(observations.draw(quote("A"), "a"), 1, quote("A")), "a", "call")
-    observations.start(seen, "task", False, 0)
-    return lambda: observations.end([seen])
+    seen = _seen(world)
+    _observations(world).start(seen, "task", False, 0)
+    return lambda: _observations(world).end([seen])
 
 
 def _park(world: World) -> Call:

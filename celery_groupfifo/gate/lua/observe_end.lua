@@ -8,7 +8,7 @@
 -- KEYS[12] totals    (hash)   counts of all groups
 -- ARGV[1-2]          clock, tag
 -- ARGV[3] lasts      (ms)     they count as running for so long; 0: they are over
--- ARGV[4-] group, id, call (text) of each
+-- ARGV[4-] group, id, call  of each
 -- Returns the number of those that were running
 -- Complexity O(runs · log groups)
 local redis_call = redis.call
@@ -28,8 +28,8 @@ local KEPT = 10000
 
 local lasts, found = tonumber(ARGV[3]), 0
 
-for at = 4, #ARGV, 3 do
-  local group, id = ARGV[at], ARGV[at + 1]
+for i = 4, #ARGV, 3 do
+  local group, id = ARGV[i], ARGV[i + 1]
   local open_observed_1
   do -- open_observed(group)
     local text = redis_call('HGET', observed, group)
@@ -38,7 +38,7 @@ for at = 4, #ARGV, 3 do
   end
   local s = open_observed_1
   local run = s.runs[id]
-  if run and run.call == ARGV[at + 2] then
+  if run and run.call == ARGV[i + 2] then
     found = found + 1
     run.ends = now_ms() + lasts
     s.runs[id] = lasts > 0 and run or nil
@@ -53,9 +53,9 @@ for at = 4, #ARGV, 3 do
         redis_call('ZREM', ages, name)
         redis_call('HDEL', observed, name)
       end
-      for _, key in ipairs({ observed, ages, totals }) do
-        redis_call('PEXPIRE', key, KEPT_MS)
-      end
+      redis_call('PEXPIRE', observed, KEPT_MS)
+      redis_call('PEXPIRE', ages, KEPT_MS)
+      redis_call('PEXPIRE', totals, KEPT_MS)
     end
   end
 end

@@ -49,9 +49,9 @@ if s.sent ~= id then
       redis_call('ZREM', ages, name)
       redis_call('HDEL', observed, name)
     end
-    for _, key in ipairs({ observed, ages, totals }) do
-      redis_call('PEXPIRE', key, KEPT_MS)
-    end
+    redis_call('PEXPIRE', observed, KEPT_MS)
+    redis_call('PEXPIRE', ages, KEPT_MS)
+    redis_call('PEXPIRE', totals, KEPT_MS)
   end
 end
 return s.place

@@ -122,8 +122,8 @@ do -- write_observed(group, s)
     redis_call('ZREM', ages, name)
     redis_call('HDEL', observed, name)
   end
-  for _, key in ipairs({ observed, ages, totals }) do
-    redis_call('PEXPIRE', key, KEPT_MS)
-  end
+  redis_call('PEXPIRE', observed, KEPT_MS)
+  redis_call('PEXPIRE', ages, KEPT_MS)
+  redis_call('PEXPIRE', totals, KEPT_MS)
 end
 return 1

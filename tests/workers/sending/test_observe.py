@@ -91,7 +91,7 @@ def test_as_in_plain_celery(make_crew: Make) -> None:
     first = crew.send("k", 1, "headers")
     crew.state(first, "SUCCESS")
     lost = crew.send("k", 2, "disappear")
-    with pytest.raises(Exception, match="Worker exited|exited prematurely"):
+    with pytest.raises(Exception, match=r"Worker exited|exited prematurely"):
         lost.get(timeout=30)
     assert crew.left_over() == {"observed": b"hash", "observed_ages": b"zset", "observed_totals": b"hash"}
     answer = crew.app.control.inspect(timeout=2).stats()
@@ -127,7 +127,7 @@ def test_verbs_say_why_they_do_nothing(make_crew: Make) -> None:
     crew = make_crew(groupfifo_mode="observe")
     groups = Groups(crew.app)
     for call in (groups.pause, groups.drain, groups.purge, groups.retry):
-        with pytest.raises(WrongState, match="groupfifo_mode is 'observe'.* nothing to "):
+        with pytest.raises(WrongState, match=r"groupfifo_mode is 'observe'.* nothing to "):
             call("k")
     assert groups.revoke("nobody") is False
     (mode,) = [check for check in groups.status() if check.name == "mode"]
