@@ -22,7 +22,7 @@ from celery_groupfifo.gate.observations import TIMED, UNKNOWN, Observations, Sen
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.call import checked_headers, key_of
 from celery_groupfifo.sending.options import policy_of
-from celery_groupfifo.settings import read_settings
+from celery_groupfifo.settings import Settings, read_settings
 
 logger = escaping(logging.getLogger(__name__))
 
@@ -33,7 +33,7 @@ PATIENCE = 0.25
 #: Seconds in which it is not asked after it has not answered.
 QUIET = 10.0
 
-_MODE, _OBSERVER = "_groupfifo_observes", "_groupfifo_observer"
+_SETTINGS, _OBSERVER = "_groupfifo_settings", "_groupfifo_observer"
 
 
 class Observer:
@@ -77,16 +77,21 @@ def observer_of(app: Celery) -> Observer:
     return known[1]
 
 
-def observes(app: Celery) -> bool:
-    """Return whether an app only observes its groups; it is read once.
+def settings_of(app: Celery) -> Settings:
+    """Return the settings of an app, read once; they need no gate.
 
     Raises:
         InvalidSetting: A setting is wrong.
     """
-    known: bool | None = app.__dict__.get(_MODE)
+    known: Settings | None = app.__dict__.get(_SETTINGS)
     if known is None:
-        known = app.__dict__[_MODE] = read_settings(app.conf).observes
+        known = app.__dict__[_SETTINGS] = read_settings(app.conf)
     return known
+
+
+def observes(app: Celery) -> bool:
+    """Return whether an app only observes its groups; see `settings_of`."""
+    return settings_of(app).observes
 
 
 def header_of(
@@ -114,7 +119,7 @@ def header_of(
     if key is None:
         return None
     group = quote(key)
-    most = policy_of(task, said, "group_concurrency", read_settings(app.conf))
+    most = policy_of(task, said, "group_concurrency", settings_of(app))
     if headers.get("eta"):
         return str(Sent(TIMED, most, group))
     place = observer_of(app).tell(lambda observations: observations.draw(group, headers["id"]))

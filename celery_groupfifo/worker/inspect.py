@@ -47,7 +47,10 @@ STATES = {
 }
 
 #: The answer of a worker that uses no groups.
-NO_MEMBER = "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app)."
+NO_MEMBER = (
+    "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app); or its "
+    "groupfifo_mode is 'observe'."
+)
 
 
 @inspect_command()

@@ -26,6 +26,10 @@ logger = escaping(get_logger(__name__))
 _OWN = ("acks_late", "reject_on_worker_lost")
 
 
+#: Of the thread; and of the signals' receivers, so that a process has them once.
+_NAME = "groupfifo-observer"
+
+
 class Watcher:
     """The runs of one process.
 
@@ -40,8 +44,8 @@ class Watcher:
 
     def install(self) -> None:
         """Listen to Celery's signals of this process, and of those that it forks."""
-        signals.task_prerun.connect(self._on_start, weak=False)
-        signals.task_postrun.connect(self._on_end, weak=False)
+        signals.task_prerun.connect(self._on_start, weak=False, dispatch_uid=_NAME)
+        signals.task_postrun.connect(self._on_end, weak=False, dispatch_uid=_NAME)
 
     def _on_start(self, task_id: str, task: Any, **_: Any) -> None:
         request = task.request
@@ -58,7 +62,7 @@ class Watcher:
             return
         if self._pid != os.getpid():
             self._pid, self._runs = os.getpid(), {}
-            threading.Thread(target=self._go_on, args=(self._runs,), name="groupfifo-observer", daemon=True).start()
+            threading.Thread(target=self._go_on, args=(self._runs,), name=_NAME, daemon=True).start()
         again = bool(request.retries or (request.delivery_info or {}).get("redelivered"))
         seen = self._runs[task_id] = Seen(sent, task_id, uuid4().hex)
         observer = observer_of(self._app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from tests.programs.cli.conftest import Run
@@ -17,7 +18,7 @@ def test_nothing_was_observed(run: Run, run_json: Callable[..., Any]) -> None:
 
 
 def test_report(shop: Shop, run: Run, run_json: Callable[..., Any]) -> None:
-    told = Observations(shop.gate.store, shop.gate.keyspace)
+    told = Observations(gate_of(shop.app).store, gate_of(shop.app).keyspace)
     places = {id: told.draw(quote("a key"), id) for id in ("a", "b")}
     for id in ("b", "a"):
         told.start(Seen(Sent(places[id], 1, quote("a key")), id, id), f"shop.{id}", False, 0)
