@@ -136,14 +136,20 @@ def mode_check(reader: Reader) -> list[Check]:
     return [Check("mode", True, f"{said} the counts.")]
 
 
+def refuse(verb: str) -> NoReturn:
+    """Refuse an action in observe mode.
+
+    Raises:
+        WrongState: Always.
+    """
+    raise WrongState(
+        "groupfifo_mode is 'observe': tasks run as in plain Celery and do not wait at the gate, so there is nothing to "
+        f"{verb}. `groupfifo report` has the counts; 'order' lets the gate decide."
+    )
+
+
 class Refusing:
-    """The operator of observe mode: no task waits at the gate, so each action is refused."""
+    """The operator of observe mode: each action is refused."""
 
     def __getattr__(self, name: str) -> Any:
-        def refuse(*_: Any, **__: Any) -> NoReturn:
-            raise WrongState(
-                "groupfifo_mode is 'observe': tasks run as in plain Celery and do not wait at the gate, so there is "
-                f"nothing to {name}. `groupfifo report` has the counts; 'order' lets the gate decide."
-            )
-
-        return refuse
+        return lambda *_, **__: refuse(name)

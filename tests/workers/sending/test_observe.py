@@ -126,7 +126,7 @@ def test_a_gate_that_hangs_delays_no_task(make_crew: Make, redis_server: embedde
 def test_verbs_say_why_they_do_nothing(make_crew: Make) -> None:
     crew = make_crew(groupfifo_mode="observe")
     groups = Groups(crew.app)
-    for call in (groups.pause, groups.drain, groups.purge, groups.retry):
+    for call in (groups.pause, groups.drain, groups.purge, groups.retry, groups.redrive):
         with pytest.raises(WrongState, match=r"groupfifo_mode is 'observe'.* nothing to "):
             call("k")
     assert groups.revoke("nobody") is False
