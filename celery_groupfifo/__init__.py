@@ -7,7 +7,8 @@ of the task that a duplicate finds, `Task.apply` checks the key and the options 
 what only workers or operators need is loaded by them.
 
 What `Groups` returns is in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`, `Limit`,
-`DeadLetter`, `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`. The guards of writes by the fence are in
+`DeadLetter`, `Redriven`, `Action`, `Stats`, `Report`, `Observed`, `Example`,
+`Breach`, `Check`, `Worker`. The guards of writes by the fence are in
 `celery_groupfifo.fencing`, the tools for tests in `celery_groupfifo.testing`.
 """
 

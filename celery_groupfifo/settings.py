@@ -32,11 +32,14 @@ OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 DedupKey = str | tuple[str, ...] | Callable[..., str]
 """A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
-Overflow = Literal["raise", "drop_new", "drop_oldest"]
+Overflow = Literal["raise", "drop_new", "drop_oldest", "wait"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
 HoldUntil = Literal["task", "chain"]
 """The end that a group waits for before its next task starts, see `Settings.hold_until`."""
+
+Mode = Literal["order", "observe"]
+"""The modes of an app, see `Settings.mode`."""
 
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
@@ -49,6 +52,8 @@ class Settings:
     Attributes:
         url: The gate's Redis; None: the broker's, or else the result backend's.
         namespace: First part of every key.
+        mode: `order`: tasks of a group run one at a time and in order. `observe`: they run as in plain Celery, and the
+            gate only counts how often order and exclusion were broken.
         partitions: Hash tags the groups are spread over; more than 1 only on a Redis Cluster.
         lease_ttl: Seconds after which a silent worker counts as lost.
         sweep_interval: Seconds between two sweeps of a worker.
@@ -82,7 +87,9 @@ class Settings:
             fewer run, and beside those only that have a concurrency above 1, too.
         max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
         overflow: For a task beyond `max_depth`. `raise`: the call raises `GroupFull`; `drop_new`: the task is not
-            parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room.
+            parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room;
+            `wait`: the call waits for room.
+        overflow_timeout: Seconds that a call waits for room at most, then it raises `GroupFull`; None: any time.
         rate: `"10/s"`: at most ten runs of a group start within any second, over all workers; `"100/m"` and `"3/20s"`
             are such, too. The next one waits at the gate. None: any number.
         hold_until: `task`: the group goes on when a task has ended; `chain`: when its whole canvas has: what a run
@@ -93,6 +100,7 @@ class Settings:
 
     url: str | None = field(default=None, repr=False)
     namespace: str = "groupfifo"
+    mode: Mode = "order"
     partitions: int = 1
     lease_ttl: float = 30.0
     sweep_interval: float = 1.0
@@ -113,10 +121,16 @@ class Settings:
     concurrency: int = 1
     max_depth: int | None = None
     overflow: Overflow = "raise"
+    overflow_timeout: float | None = 30.0
     rate: str | None = None
     hold_until: HoldUntil = "task"
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
+
+    @property
+    def observes(self) -> bool:
+        """Return whether the gate only counts."""
+        return self.mode == "observe"
 
     @property
     def letters_kept(self) -> tuple[int, int]:
@@ -152,6 +166,7 @@ OPTIONS = {
         "concurrency",
         "max_depth",
         "overflow",
+        "overflow_timeout",
         "rate",
         "hold_until",
     )
@@ -216,6 +231,7 @@ def _url(value: Any) -> str | None:
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "url": _url,
     "namespace": _namespace,
+    "mode": _choice(*get_args(Mode)),
     "partitions": _number(int, 1),
     "lease_ttl": _number(float, 0.5),
     "sweep_interval": _number(float, 0.05),
@@ -236,6 +252,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "concurrency": _number(int, 1),
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),
+    "overflow_timeout": _limit(float, 0),
     "rate": _rate,
     "hold_until": _choice(*get_args(HoldUntil)),
     "dead_letters_max": _limit(int, 1),

@@ -164,7 +164,9 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             `groupfifo_dedup_for`.
         group_max_depth: Parked tasks that a group may have; None: `groupfifo_max_depth`.
         group_overflow: For a task beyond. `raise`: the call raises `GroupFull`; `drop_new`: it becomes REVOKED;
-            `drop_oldest`: the group's oldest parked task does; None: `groupfifo_overflow`.
+            `drop_oldest`: the group's oldest parked task does; `wait`: the call waits for room; None:
+            `groupfifo_overflow`.
+        group_overflow_timeout: Seconds that the call waits at most; None: `groupfifo_overflow_timeout`.
         group_concurrency: Tasks of the group that may run at once: they start in order, and end in any; None:
             `groupfifo_concurrency`.
         group_rate: `"10/s"`: so many runs of the group start within that time at most, over all workers; None:
@@ -192,6 +194,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_dedup_for: float | None = None
     group_max_depth: int | None = None
     group_overflow: Overflow | None = None
+    group_overflow_timeout: float | None = None
     group_concurrency: int | None = None
     group_rate: str | None = None
     group_hold_until: HoldUntil | None = None
@@ -218,6 +221,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             group_dedup_for: float | None = None,
             group_max_depth: int | None = None,
             group_overflow: Overflow | None = None,
+            group_overflow_timeout: float | None = None,
             group_concurrency: int | None = None,
             group_rate: str | None = None,
             group_hold_until: HoldUntil | None = None,

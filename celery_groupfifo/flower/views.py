@@ -11,6 +11,7 @@ from celery_groupfifo.flower import act, data, letters, running
 from celery_groupfifo.flower.http import GateHandler, in_path, shown
 from celery_groupfifo.groups.listing import STATES
 from celery_groupfifo.groups.view import CAUSES
+from celery_groupfifo.sending.observe import observes
 
 _Page = running.PageHandler
 
@@ -38,6 +39,7 @@ class BasePage(GateHandler, _Page):  # type: ignore[misc, valid-type, unused-ign
             "prefix": base[: -len("/groups")],
             "read_only": running.read_only(self.application),
             "barred": running.barred(self),
+            "observes": observes(running.celery_app(self.application)),
             "autorefresh": running.autorefresh(self.application),
             "questions": json_encode(act.QUESTIONS),
             "bulk": act.BULK,

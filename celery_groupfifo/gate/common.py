@@ -25,6 +25,7 @@ def common_settings(app: Celery, gate: Gate) -> dict[str, Any]:
     """
     settings = gate.settings
     return {
+        "groupfifo_mode": settings.mode,
         "groupfifo_namespace": settings.namespace,
         "groupfifo_partitions": settings.partitions,
         "groupfifo_lease_ttl": settings.lease_ttl,

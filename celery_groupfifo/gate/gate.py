@@ -29,6 +29,7 @@ from celery_groupfifo.gate.parks import (
     duplicate_of,
     exchange_call,
     exchanged,
+    numbers_for,
     park_call,
     read_park,
 )
@@ -84,12 +85,9 @@ class Gate(Following):
     def numbers_of(self, entries: Sequence[Entry]) -> list[Number]:
         """Return numbers for the parks of entries in one round trip.
 
-        One that may drop or replace another task has a producer of its own: its number must be the producer's last one
-        when the gate keeps the dropped task, or the second script runs.
+        See `numbers_for`.
         """
-        numbers = self.numbers(len(entries))
-        pairs = zip(numbers, entries, strict=True)
-        return [Number(uuid4().hex, 1) if entry.drops or entry.exchanges else number for number, entry in pairs]
+        return numbers_for(entries, self.numbers(len(entries)))
 
     def park(self, entry: Entry, number: Number, replaces: bool = False, producer: Any = None) -> bool:
         """Let an entry join the line of its group.
@@ -142,7 +140,7 @@ class Gate(Following):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
         replies = self.store.run_all("park", calls)
-        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
+        used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.bound or entry.exchanges)]
         if used:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))
         pairs = zip(replies, entries, strict=True)

@@ -89,6 +89,7 @@ class Keys:
         self.crowd = self._stem + "crowd"
         self.paused = self._stem + "paused"
         self.audit = self._stem + "audit"
+        self.observed = [self._stem + name for name in ("observed", "observed_ages", "observed_totals")]
 
     def line(self, group: Quoted) -> str:
         """Return the list of a group's parked entries."""

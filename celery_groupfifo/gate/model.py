@@ -26,10 +26,12 @@ HELD_HEADER = HEADER + "_held"
 #: begins a canvas, and one that follows another.
 HOLD_HEADER = HEADER + "_hold_until"
 FIRST, PART = "chain", "part"
+#: The header of a task that is only observed; see observations.py.
+OBSERVED_HEADER = HEADER + "_observed"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
-HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, HOLD_HEADER, *TRAVELLING.values())
+HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, HOLD_HEADER, OBSERVED_HEADER, *TRAVELLING.values())
 
 
 class Dedup(NamedTuple):
@@ -50,10 +52,17 @@ class Bound(NamedTuple):
     Attributes:
         most: Parked tasks that the group may have.
         overflow: Policy for a task beyond.
+        timeout: Seconds that a call waits for room at most; None: any time.
     """
 
     most: int
     overflow: Overflow
+    timeout: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Return whether a call waits for room."""
+        return self.overflow == "wait"
 
 
 @dataclass(slots=True)

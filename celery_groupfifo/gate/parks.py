@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
-from celery_groupfifo.gate.keys import Keys, task_of
-from celery_groupfifo.gate.model import Entry, Number
+from celery_groupfifo.gate.keys import Keys, Quoted, task_of
+from celery_groupfifo.gate.model import Bound, Entry, Number
 from celery_groupfifo.gate.records import StoredEntry
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
@@ -44,6 +45,31 @@ class Old(NamedTuple):
     def refusal(self) -> list[Any]:
         """Return the answer to the park of a call that is to replace it."""
         return [UNDER_WAY, self.name.encode(), self.where.encode()]
+
+
+def numbers_for(entries: Sequence[Entry], usual: Sequence[Number]) -> list[Number]:
+    """Return the numbers for the parks of entries in one round trip.
+
+    One that may drop or replace another task has a producer of its own: its number must be the producer's last one when
+    the gate keeps the dropped task, or the second script runs. So have those of a group with one bound: behind a
+    refused one all of them are refused, so that none has a lower number than one that was parked, and a repetition does
+    not take it for done.
+
+    Args:
+        entries: To park.
+        usual: As many numbers of one producer.
+    """
+    found, bounded = list[Number](), dict[tuple[Quoted, Bound], Number]()
+    for entry, number in zip(entries, usual, strict=True):
+        if entry.drops or entry.exchanges:
+            found.append(Number(uuid4().hex, 1))
+        elif entry.bound is not None:
+            last = bounded.get((entry.group, entry.bound)) or Number(uuid4().hex, 0)
+            bounded[entry.group, entry.bound] = Number(last.producer, last.value + 1)
+            found.append(bounded[entry.group, entry.bound])
+        else:
+            found.append(number)
+    return found
 
 
 def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:

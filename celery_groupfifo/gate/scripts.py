@@ -40,6 +40,9 @@ NAMES = (
     "recall",
     "line",
     "place",
+    "observe_send",
+    "observe_start",
+    "observe_end",
 )
 
 

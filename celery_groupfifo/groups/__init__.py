@@ -6,7 +6,7 @@
   that reads all the time.
 - operate.py changes groups, letters.py dead letters, each in one atomic step:
   action_calls.py repeats it, audit.py notes it.
-- terminate.py has a worker end a run.
+- terminate.py has a worker end a run. report.py reads what observe mode has counted.
 - verbs.py says what each verb does, asks and has done, for people.
 - explain.py says in a sentence why a group does not move. verify.py checks the stored state, which state.py reads, for
   inconsistencies (verify_letters.py that of dead letters, verify_identities.py that of identities).
@@ -15,6 +15,7 @@
 """
 
 from celery_groupfifo.groups.api import Groups
+from celery_groupfifo.groups.report import Example, Observed, Report
 from celery_groupfifo.groups.stats import Stats, Totals
 from celery_groupfifo.groups.view import (
     Action,
@@ -41,13 +42,16 @@ __all__ = [
     "Check",
     "DeadLetter",
     "End",
+    "Example",
     "Found",
     "Group",
     "Groups",
     "Limit",
+    "Observed",
     "Page",
     "Parked",
     "Redriven",
+    "Report",
     "Running",
     "Sort",
     "State",

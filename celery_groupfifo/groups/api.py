@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 from celery import Celery
 
 from celery_groupfifo.errors import UnknownGroup
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.keys import Keys, Quoted, quote
+from celery_groupfifo.gate.observations import Observations
 from celery_groupfifo.groups import audit, doctor, find, fleet, stats, status, verify
 from celery_groupfifo.groups.arguments import checks_arguments
 from celery_groupfifo.groups.controls import Controls
@@ -19,6 +21,8 @@ from celery_groupfifo.groups.listing import list_groups
 from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.groups.pace import pace_of
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.report import Refusing, Report
+from celery_groupfifo.groups.report import report as read_report
 from celery_groupfifo.groups.stats import Stats
 from celery_groupfifo.groups.terminate import terminate as end_run
 from celery_groupfifo.groups.view import (
@@ -50,7 +54,8 @@ class Groups(Controls, DeadLetterGroups):
     and processes with gevent or eventlet have no limit.
 
     The classes of the answers are in `celery_groupfifo.groups`: `Group`, `Running`, `Page`, `Parked`, `Found`,
-    `Limit`, `DeadLetter`, `Redriven`, `Action`, `Stats`, `Breach`, `Check`, `Worker`.
+    `Limit`, `DeadLetter`, `Redriven`, `Action`, `Stats`, `Report`, `Observed`, `Example`,
+    `Breach`, `Check`, `Worker`.
 
     Args:
         app: The app.
@@ -70,7 +75,8 @@ class Groups(Controls, DeadLetterGroups):
         free = Reader(self.gate)
         self._reader, self._examiner = Reader(self.gate, pace_of(self.gate)) if paced else free, free
         DeadLetterGroups.__init__(self, DeadLetters(self.gate, free))
-        Controls.__init__(self, Operator(app, self.gate, free))
+        operator: Any = Refusing() if self.gate.settings.observes else Operator(app, self.gate, free)
+        Controls.__init__(self, operator)
 
     # -- read --------------------------------------------------------------
 
@@ -152,6 +158,22 @@ class Groups(Controls, DeadLetterGroups):
     def stats(self) -> Stats:
         """Return the counts of the gate at this moment, and its totals since it was first used."""
         return stats.stats(self._reader)
+
+    def report(self, limit: int = 100) -> Report:
+        """Return what was counted with `groupfifo_mode="observe"`.
+
+        Args:
+            limit: Groups at most, those with the most breaches first.
+
+        Raises:
+            InvalidOption: A value does not work.
+        """
+        check_number("limit", limit, 1)
+        return read_report(self._reader, limit)
+
+    def reset_report(self) -> None:
+        """Remove all that was counted with `groupfifo_mode="observe"`, and count from now on."""
+        Observations(self.gate.store, self.gate.keyspace).forget()
 
     def actions(self, limit: int = 100, key: str | None = None) -> builtins.list[Action]:
         """Return the actions of operators, newest first; the gate keeps the last 1000.

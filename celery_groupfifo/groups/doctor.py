@@ -12,6 +12,7 @@ from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import connection_options
 from celery_groupfifo.groups.fleet import check_workers, queues_with_heads
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.report import mode_check
 from celery_groupfifo.groups.server import check_server
 from celery_groupfifo.groups.view import Check, count, named
 from celery_groupfifo.sending import reasons
@@ -20,7 +21,7 @@ from celery_groupfifo.sending.grouping import is_ordered_class
 
 def doctor(app: Celery, reader: Reader) -> list[Check]:
     """Run all checks, see `Groups.doctor`."""
-    return [*check_server(reader), *_app(app, reader), _sends(app), *check_workers(app, reader)]
+    return [*mode_check(reader), *check_server(reader), *_app(app, reader), _sends(app), *check_workers(app, reader)]
 
 
 def unsafe_findings(app: Celery) -> list[Check]:

@@ -15,6 +15,7 @@ from celery_groupfifo.gate.records import LetterRow, StoredLetter
 from celery_groupfifo.groups import audit, content
 from celery_groupfifo.groups.action_calls import ActionCalls
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.report import refuse
 from celery_groupfifo.groups.view import DeadLetter, End, Page, Redriven, moment
 
 #: Rows per round trip, and letters: one may have 16 kB.
@@ -225,8 +226,13 @@ class DeadLetters:
 
     # -- redrive -----------------------------------------------------------
 
+    def _check_mode(self) -> None:
+        if self._gate.settings.observes:
+            refuse("redrive")
+
     def redrive(self, task_id: str, to: End, by: str) -> str:
         """Park the newest letter of a task again, see `Groups.redrive`."""
+        self._check_mode()
         place = self._newest(task_id)
         key = unquote(place.row.group)
         note = audit.new_note("redrive", key, by, task_id=task_id, to=to)
@@ -236,6 +242,7 @@ class DeadLetters:
 
     def redrive_many(self, selection: Selection, to: End, by: str) -> Redriven:
         """Park letters again, see `Groups.redrive_many`."""
+        self._check_mode()
         places = self._select(selection)[::-1]
         note = audit.new_note("redrive", selection.key or "", by, to=to, **selection.words(), count=len(places))
         calls = {id(keys): ActionCalls(self._gate, keys, note) for keys in self._reader.partitions}

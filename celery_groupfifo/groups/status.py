@@ -11,6 +11,7 @@ from celery import Celery
 from celery_groupfifo.gate.keys import unquote
 from celery_groupfifo.groups.fleet import ask_fleet, check_presence
 from celery_groupfifo.groups.reader import Reader, Surveyed
+from celery_groupfifo.groups.report import mode_check
 from celery_groupfifo.groups.stats import stats
 from celery_groupfifo.groups.survey import FIRSTS
 from celery_groupfifo.groups.view import Check, count, named, span
@@ -31,6 +32,7 @@ def status(app: Celery, reader: Reader, longer: float) -> list[Check]:
     slow = _Slow(*({key: ms for part in parts for key, ms in part[at].items()} for at in range(3)))
     letters = stats(reader).dead_letters
     return [
+        *mode_check(reader),
         _blocked(slow.blocked),
         _late("held", "held", slow.held, longer, "Their heads wait for a retry, a replacement or a reserved time."),
         _late("waiting", "waiting", slow.waiting, longer, "Their tasks wait for slots, or behind a long run."),

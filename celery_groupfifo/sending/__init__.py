@@ -8,6 +8,8 @@
   parts.py knows which tasks are the next ones of its canvas. retrying.py repeats a publish.
 - short_way.py sends what is usual (usual.py) by filling templates (templates.py), without Celery's code. reasons.py
   says why an app's sends are not usual.
+- room.py waits for room in a full group, after_send.py once Celery's code is through; retrying.py has the retry policy.
+- observe.py sends in Celery's way where groups are only observed.
 - bulk.py sends many; on_commit.py sends when a database has committed. revoke.py takes out waiting tasks.
 - dropped.py tells of tasks that never start, as others cost them their places.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -18,6 +18,7 @@ from celery_groupfifo.sending.context import Parking, collecting
 from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.publish import tell_parked
 from celery_groupfifo.sending.retrying import retried
+from celery_groupfifo.sending.room import Bulk, waits
 from celery_groupfifo.sending.short_way import ShortWay, result_of, short_way_of
 from celery_groupfifo.sending.templates import Call, Template
 from celery_groupfifo.settings import check_number
@@ -41,8 +42,19 @@ def park_many(signatures: Iterable[Signature[Any]], chunk: int = 500) -> list[As
         InvalidOption: `chunk` is no positive number.
     """
     check_number("chunk", chunk, 1)
+    return send_many(signatures, chunk)
+
+
+def send_many(signatures: Iterable[Signature[Any]], chunk: int = 500, waits: bool = True) -> list[AsyncResult[Any]]:
+    """Send signatures, see `park_many`.
+
+    Args:
+        signatures: Of grouped tasks.
+        chunk: Signatures per round trip.
+        waits: False: a call that would wait for room in a full group is refused, as the caller must not wait.
+    """
     parked: list[AsyncResult[Any]] = []
-    batch = _Batch()
+    batch = _Batch(waits)
     for some, failed in _chunks(signatures, chunk):
         try:
             for signature in some:
@@ -93,9 +105,14 @@ class _StoppedError(Exception):
 
 
 class _Batch:
-    """One chunk after the other on its way; each has a producer while it is parked."""
+    """One chunk after the other on its way; each has a producer while it is parked.
 
-    def __init__(self) -> None:
+    Args:
+        waits: See `send_many`.
+    """
+
+    def __init__(self, waits: bool) -> None:
+        self._waits = waits
         self.results: list[AsyncResult[Any]] = []
         self._entries: list[Entry] = []
         self._tasks: list[str] = []
@@ -163,9 +180,13 @@ class _Batch:
         conf = self._app.conf
         options = {"retry": conf.task_publish_retry, "retry_policy": dict(conf.task_publish_retry_policy)}
         gate = gate_of(self._app)
-        numbers = gate.numbers_of(entries)
+
+        def park_all(some: Sequence[Entry]) -> list[bool | GroupFifoError]:
+            return retried(options, gate.park_all, some, gate.numbers_of(some), self._pooled)  # type: ignore[no-any-return]
+
         try:
-            replies = retried(options, gate.park_all, entries, numbers, self._pooled)
+            is_waiting = self._waits and any(map(waits, entries))
+            replies = Bulk(entries, park_all, self.release).park() if is_waiting else park_all(entries)
         except GroupFifoError as error:
             raise _StoppedError([], error) from error
         for task, entry, reply in zip(tasks, entries, replies, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupKey
-from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
+from celery_groupfifo.gate.model import INSTALLED, OBSERVED_HEADER, TRAVELLING, Bound
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import DEDUP, MAPS, checked_key, group_key, is_grouped
@@ -49,6 +49,7 @@ def take_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         }
         check_names(given, f"in a header {HEADER_PREFIX}… of a call of {name}")
         foreign = [each for each in ours(headers) if each.removeprefix(HEADER_PREFIX) not in given]
+        foreign = [each for each in foreign if each != OBSERVED_HEADER]  # a run of observe mode has it
         if foreign:
             _tell_left_out(name, tuple(foreign))
         said = {**given, **{option: value for option, value in said.items() if value is not None}}
@@ -129,7 +130,10 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
 def bound_of(task: Any, said: Mapping[str, Any], settings: Settings) -> Bound | None:
     """Return the bound of the group's depth that counts for a call; None: there is none. See `policy_of`."""
     most = policy_of(task, said, "group_max_depth", settings)
-    return None if most is None else Bound(most, policy_of(task, said, "group_overflow", settings))
+    if most is None:
+        return None
+    overflow, timeout = (policy_of(task, said, f"group_{name}", settings) for name in ("overflow", "overflow_timeout"))
+    return Bound(most, overflow, timeout)
 
 
 def limits_of(task: Any, said: Mapping[str, Any], settings: Settings) -> str:

@@ -12,7 +12,7 @@ from celery.canvas import Signature
 from celery.result import AsyncResult
 
 from celery_groupfifo.errors import InvalidOption, MissingGroupKey
-from celery_groupfifo.sending.bulk import park_many
+from celery_groupfifo.sending.bulk import send_many
 from celery_groupfifo.sending.call import check_call, take_options, task_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class _Waiting:
         if ended.parent is None:
             calls, self._calls = self._calls, []
             if committed and calls:
-                sent = park_many([call[0] for _at, call in calls])
+                sent = send_many([call[0] for _at, call in calls], waits=False)
                 for (_at, call), found in zip(calls, sent, strict=True):
                     call[1].id = found.id  # that of another task, when it is a duplicate
         elif committed or not ended.nested:  # one that is no savepoint ends as its parent does

@@ -15,10 +15,22 @@ from celery.app import amqp as celery_amqp
 from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
 
-from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
+from celery_groupfifo.errors import GroupFull, InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
-from celery_groupfifo.gate.model import FIRST, HELD_HEADER, HOLD_HEADER, PART, Bound, Dedup, Entry, Number, Ticket
+from celery_groupfifo.gate.model import (
+    FIRST,
+    HELD_HEADER,
+    HOLD_HEADER,
+    OBSERVED_HEADER,
+    PART,
+    Bound,
+    Dedup,
+    Entry,
+    Number,
+    Ticket,
+)
 from celery_groupfifo.gate.route import Entity, Route
+from celery_groupfifo.sending import after_send
 from celery_groupfifo.sending.call import (
     asks_for_group,
     bound_of,
@@ -46,10 +58,12 @@ from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
+from celery_groupfifo.sending.observe import carried, header_of, observes
 from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.parts import holds, leader
 from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.sending.retrying import retried
+from celery_groupfifo.sending.room import postponed, wait_for_room, waits
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -57,6 +71,9 @@ from celery_groupfifo.signals import group_parked
 ROUTE = frozenset({"queue", "exchange", "routing_key"})
 #: The option that carries the router's answer to the sender, which removes it.
 ROUTED = "groupfifo_routed"
+
+
+Options = dict[str, Any]
 
 
 class _NotParkedError(Exception):
@@ -117,12 +134,15 @@ class GroupSender:
 
     def __call__(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         routed = options.pop(ROUTED, {})
+        seen = carried(options, message.headers)
         said = take_options(name, options)
         clean(message.headers)
         run = continued(message.headers.get("id"))
         task = task_of(self.app, name)
         if run is None and not asks_for_group(task, name, said):
             return self._plain(producer, name, message, said, options)
+        if run is None and observes(self.app):
+            return self._observed(producer, name, message, said, options, seen)
         key = key_of(self.app, task, name, *_arguments(message), said) if run is None else None
         if run is not None and (elsewhere := self._other_key(run, task, name, message, said)):
             run, key = None, elsewhere
@@ -173,6 +193,15 @@ class GroupSender:
         check_plain(name, said)
         if signals.before_task_publish.receivers:
             producer = _Cleaner(producer)
+        return self.send(producer, name, message, **options)
+
+    def _observed(
+        self, producer: Any, name: str, message: Any, said: Options, options: Options, seen: str | None
+    ) -> Any:
+        """Send a task in Celery's way, with a header for its worker; a retry has that of its run."""
+        header = seen or header_of(self.app, task_of(self.app, name), name, _arguments(message), said, message.headers)
+        if header is not None:
+            options["headers"] = {**(options.get("headers") or {}), OBSERVED_HEADER: header}
         return self.send(producer, name, message, **options)
 
     def _other_key(self, run: Continuation, task: Any, name: str, message: Any, said: dict[str, Any]) -> str | None:
@@ -248,15 +277,13 @@ class _Park:
             return
         if (seen := observing.get()) is not None:
             seen.append(parking)
-        if self._number is None:
-            self._number = gate.number()
-        if retried(options, self._park, gate, entry, headers, producer):
-            tell_parked(headers.get("task"), entry)
-        else:
-            self.is_refused = True
-            existing.set(None if entry.existing is None else (entry.id, entry.existing))
-        if entry.dropped is not None:
-            tell_dropped(self._app, [entry], producer)
+        park = partial(self._parked, gate, entry, options, headers)
+        try:
+            self.is_refused = not park(producer)
+        except GroupFull as full:
+            if not waits(entry):
+                raise
+            self._wait(entry, park, full, producer)
 
     def _route(self, options: dict[str, Any], producer: Any, publish: Published) -> Route:
         return Route(
@@ -270,8 +297,32 @@ class _Park:
             retry_policy=(options.get("retry_policy") or {}) if options.get("retry") else None,
         )
 
-    def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any], producer: Any) -> bool:
-        assert self._number is not None
+    def _wait(self, entry: Entry, park: Callable[[Any], bool], full: GroupFull, producer: Any) -> None:
+        """Wait for room: after Celery's code, when it has a producer that others may need meanwhile."""
+        later = postponed.get()
+        if later is None:
+            self.is_refused = not wait_for_room(entry, partial(park, producer), full)
+        else:
+            later.append(partial(wait_for_room, entry, partial(park, None), full))
+
+    def _parked(self, gate: Gate, entry: Entry, options: Options, headers: Options, producer: Any) -> bool:
+        """Park an entry, and tell what has come of it; False: nothing was parked."""
+        try:
+            parked: bool = retried(options, self._park, gate, entry, headers, producer)
+        except GroupFull:
+            self._number = None  # the next try is another call
+            raise
+        if parked:
+            tell_parked(headers.get("task"), entry)
+        else:
+            existing.set(None if entry.existing is None else (entry.id, entry.existing))
+        if entry.dropped is not None:
+            tell_dropped(self._app, [entry], producer)
+        return parked
+
+    def _park(self, gate: Gate, entry: Entry, headers: Options, producer: Any) -> bool:
+        if self._number is None:
+            self._number = gate.number()
         if self.follows is not None and gate.follow(entry, *self.follows):
             return True
         return gate.park(entry, self._number, bool(headers.get("replaced_task_nesting")), producer)
@@ -304,7 +355,7 @@ def hook() -> None:
     Once, on import: an app that sends by name, before any task of its own is made, offers no other moment.
     """
     _hook_routes()
-    _hook_results()
+    after_send.hook()
     create = celery_amqp.AMQP._create_task_sender
     if getattr(create, "groupfifo", False):
         return
@@ -338,25 +389,6 @@ def _hook_routes() -> None:
 
     route.groupfifo = find  # type: ignore[attr-defined]
     Router.route = route
-
-
-def _hook_results() -> None:
-    """Let the call of a duplicate return the result of the task that is there, also when that has another id."""
-    send = Celery.send_task
-    if getattr(send, "groupfifo", False):
-        return
-
-    @wraps(send)
-    def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = send(self, *args, **kwargs)
-        if (ids := existing.get()) is not None:
-            existing.set(None)
-            if result.id == ids[0]:
-                result.id = ids[1]
-        return result
-
-    send_task.groupfifo = send  # type: ignore[attr-defined]
-    Celery.send_task = send_task
 
 
 def _reaches_us(app: Celery) -> bool:

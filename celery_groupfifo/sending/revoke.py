@@ -20,6 +20,7 @@ from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import INSTALLED
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.headers import cleaned
+from celery_groupfifo.sending.observe import observes
 from celery_groupfifo.signals import EVENT_GROUP
 
 logger = escaping(logging.getLogger(__name__))
@@ -135,7 +136,7 @@ def hook() -> None:
 
     def revoke(self: Control, task_id: Any, *args: Any, **kwargs: Any) -> Any:
         failed: GroupFifoError | None = None
-        if getattr(self.app, INSTALLED, False):
+        if getattr(self.app, INSTALLED, False) and not observes(self.app):
             gone = []
             for each in maybe_list(task_id) or []:
                 try:

@@ -12,13 +12,16 @@ from typing import Any
 
 from celery import Celery
 
+from celery_groupfifo.errors import GroupFull
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.sending.context import Parking, collecting, current, observing
 from celery_groupfifo.sending.dropped import tell_dropped
+from celery_groupfifo.sending.observe import observes
 from celery_groupfifo.sending.options import KEY
 from celery_groupfifo.sending.publish import tell_parked
 from celery_groupfifo.sending.retrying import retried
+from celery_groupfifo.sending.room import wait_for_room, waits
 from celery_groupfifo.sending.templates import Call, Template, template_of
 from celery_groupfifo.sending.usual import Path, has_receivers, is_usual_task
 
@@ -45,6 +48,7 @@ _POLICIES = (
     "group_dedup_for",
     "group_max_depth",
     "group_overflow",
+    "group_overflow_timeout",
     "group_concurrency",
     "group_rate",
     "group_hold_until",
@@ -91,7 +95,9 @@ class ShortWay:
         """
         conf = self._app.conf
         # First: an app that runs its tasks in place may have no broker that works.
-        if conf.task_always_eager or conf.task_send_sent_event or (parent and conf.task_inherit_parent_priority):
+        if conf.task_always_eager or conf.task_send_sent_event or observes(self._app):
+            return False
+        if parent and conf.task_inherit_parent_priority:
             return False
         if not self._learnt.path.is_same():
             self._made = None
@@ -237,15 +243,29 @@ def _leads(parent: Any) -> bool:
 def _park(app: Celery, call: Call, template: Template, entry: Entry) -> Any:
     """Park an entry, with what Celery does for a send beside its message."""
     gate = gate_of(app)
-    producer = None
+    producer = full = None
+
+    def park() -> bool:
+        parked: bool = retried(template.policy, gate.park, entry, gate.number(), False, producer)
+        if parked:
+            tell_parked(call.task.name, entry)
+        return parked
+
     with ExitStack() as stack:
         if not (template.ignored and gate.releaser.takes):
             producer = stack.enter_context(app.producer_or_acquire())
             stack.enter_context(producer.connection._reraise_as_library_errors())
         if not template.ignored:
             app.backend.on_task_call(producer, entry.id)
-        if retried(template.policy, gate.park, entry, gate.number(), False, producer):
-            tell_parked(call.task.name, entry)
+        try:
+            park()
+        except GroupFull as error:
+            if not waits(entry):
+                raise
+            full = error
+    if full is not None:
+        producer = None  # it is back in its pool
+        wait_for_room(entry, park, full)
     if entry.dropped is not None:
         tell_dropped(app, [entry])
     return result_of(call, template, entry)

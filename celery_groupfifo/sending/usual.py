@@ -19,7 +19,7 @@ from kombu.serialization import registry
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.uuid import uuid as kombu_uuid
 
-from celery_groupfifo.sending import publish
+from celery_groupfifo.sending import after_send, publish
 from celery_groupfifo.sending.publish import GroupSender
 
 #: Methods of a task that take part in a send, beside `apply_async`.
@@ -128,6 +128,7 @@ def changed_methods(task: Any, apply_async: Any) -> dict[str, Any]:
 def is_celerys(function: Any, module: Any) -> bool:
     """Return whether a function or method is the one of Celery's module: no override, no wrapper around it."""
     function = getattr(function, "__func__", function)
-    if getattr(function, "__globals__", None) is vars(publish):  # our own wrapper is no foreign one
+    ours = vars(publish), vars(after_send)
+    if any(getattr(function, "__globals__", None) is each for each in ours):  # our own wrapper is no foreign one
         function = getattr(function, "groupfifo", function)
     return type(function) is FunctionType and function.__globals__ is vars(module)

@@ -17,5 +17,6 @@
   retries of a task there.
 - pools.py says what Celery's pools allow, prefork.py and broker.py touch the internals of Celery's prefork pool and of
   kombu's Redis transport; patches.py has the table of all changes.
+- observer.py watches the runs of observe mode, without all of the others.
 - inspect.py answers `celery inspect`; advice.py warns at the start of unsafe surroundings.
 """

@@ -15,8 +15,10 @@ from weakref import WeakKeyDictionary
 
 from celery.worker.control import control_command, inspect_command, nok, ok
 
+from celery_groupfifo.errors import GroupFifoError
 from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.common import common_settings
+from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.worker.run import State
 
 if TYPE_CHECKING:
@@ -45,7 +47,10 @@ STATES = {
 }
 
 #: The answer of a worker that uses no groups.
-NO_MEMBER = "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app)."
+NO_MEMBER = (
+    "This worker uses no groups: none of its tasks is a GroupFifoTask, and its app has no GroupFifo(app); or its "
+    "groupfifo_mode is 'observe'."
+)
 
 
 @inspect_command()
@@ -109,6 +114,16 @@ def summary(member: Member) -> Answer:
         "terminates": member.pool.terminates,
         "settings": common_settings(member.consumer.app, member.gate),
     }
+
+
+def observing(app: Any) -> Answer:
+    """Return the same of a worker that observes only: it has no leases, and the gate's address as it is set."""
+    try:
+        settings = common_settings(app, gate_of(app))
+    except GroupFifoError:  # no Redis is known: nothing is counted, and all goes on
+        settings = {}
+    nothing: Answer = {"owner": "", "leases": 0, "refused": 0, "stopping": False, "terminates": False}
+    return {**nothing, "version": version(), "settings": settings}
 
 
 def version() -> str:

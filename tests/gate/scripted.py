@@ -12,6 +12,7 @@ from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup
+from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Overflow
@@ -37,6 +38,29 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.script}-{self.note}" if self.note else self.script
+
+
+def _observations(world: World) -> Observations:
+    return Observations(world.gate.store, world.gate.keyspace)
+
+
+def _observe_send(world: World) -> Call:
+    return lambda: _observations(world).draw(quote("A"), "a")
+
+
+def _seen(world: World) -> Seen:
+    return Seen(Sent(_observations(world).draw(quote("A"), "a"), 1, quote("A")), "a", "call")
+
+
+def _observe_start(world: World) -> Call:
+    seen = _seen(world)
+    return lambda: _observations(world).start(seen, "task", False, 0) or True
+
+
+def _observe_end(world: World) -> Call:
+    seen = _seen(world)
+    _observations(world).start(seen, "task", False, 0)
+    return lambda: _observations(world).end([seen])
 
 
 def _park(world: World) -> Call:
@@ -326,6 +350,9 @@ CASES = [
     Case("fail", _fail("cancel_rest"), "cancel_rest"),
     Case("fail", _fail_replaced, "replaced"),
     Case("cancel", _cancel),
+    Case("observe_send", _observe_send),
+    Case("observe_start", _observe_start),
+    Case("observe_end", _observe_end),
     Case("renew", _renew),
     Case("lease", _lease),
     Case("surrender", _surrender),

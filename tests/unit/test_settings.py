@@ -129,8 +129,8 @@ def test_all_settings_are_offered() -> None:
         ("group_dedup_for", "60"),
         ("group_max_depth", 0),
         ("group_max_depth", "10"),
-        ("group_overflow", "wait"),
         ("group_hold_until", "group"),
+        ("group_overflow", "later"),
         *(
             ("group_rate", wrong)
             for wrong in (10, "10", "10/", "0/s", "1001/s", "1/0.05s", "9/d", "-1/s", "1/2", "x/s")

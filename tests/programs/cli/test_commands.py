@@ -30,7 +30,7 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_verbs_of_the_contract_are_there() -> None:
     wanted = "list show explain find pause resume drain purge skip retry revoke move dead-letters redrive stats watch"
-    more = "verify doctor drop metrics history workers status discard terminate limit"
+    more = "verify doctor drop metrics history workers status discard terminate limit report"
     assert set(f"{wanted} {more}".split()) <= set(groupfifo.commands)
     for command in groupfifo.commands.values():
         assert command.help and any("--json" in param.opts for param in command.params)

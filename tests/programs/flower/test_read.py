@@ -42,6 +42,14 @@ def test_pages_have_the_tab(client: Any, path: str) -> None:
     assert 'href="/groups"' in other and 'aria-current="page">Groups' not in other
 
 
+def test_pages_say_that_groups_are_only_observed(client: Any, shop: Shop) -> None:
+    assert "The mode is observe" not in client.get("/groups").text
+    shop.app.conf.groupfifo_mode = "observe"
+    shop.app.__dict__.pop("_groupfifo_settings")
+    for path in ("/groups", "/group/k"):
+        assert "The mode is observe: tasks run as in plain Celery" in client.get(path).text
+
+
 def test_static_files(client: Any) -> None:
     for name in ("groupfifo.js", "groupfifo.css", "tab.js"):
         assert f"/groups/static/{name}" in client.get("/groups").text

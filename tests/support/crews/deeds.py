@@ -98,6 +98,13 @@ def send(task: Any, number: int, other: str) -> int:
 
 
 @deed
+def send_on(task: Any, number: int, name: str, other: str, options: dict[str, Any]) -> None:
+    """Wait for the word of the test, and send another task, which ends well."""
+    wait(task, number, name)
+    task.app.tasks["worker.act"].apply_async((other, number + 1), **options)
+
+
+@deed
 def priority(task: Any, number: int) -> Any:
     return task.request.delivery_info["priority"]
 
@@ -294,6 +301,12 @@ def vanish(task: Any, number: int, times: int = 1) -> int:
     if task.group.lost < times:
         os._exit(7)
     return number
+
+
+@deed
+def disappear(task: Any, number: int) -> None:
+    """Lose the process, each time."""
+    os._exit(7)
 
 
 @deed

@@ -13,7 +13,7 @@ from celery.result import AsyncResult
 from celery_groupfifo import GroupFull, Groups
 from celery_groupfifo.settings import Overflow
 from tests.support.crews.workers import Crew, on
-from tests.support.waiting import until
+from tests.support.waiting import HUNG, until
 
 PRODUCERS, EACH, MOST = 4, 25, 5
 
@@ -29,6 +29,46 @@ def produce(crew: Crew, key: str, overflow: Overflow, producer: int) -> tuple[li
             refused += 1
         assert Groups(crew.app).get(key).depth <= MOST + 1
     return results, refused
+
+
+@on("prefork")
+def test_producers_that_wait_for_room(crew: Crew, key: str) -> None:
+    """Nobody is refused, no bound is broken, and the calls of each producer keep their order."""
+    with ThreadPoolExecutor(PRODUCERS) as threads:
+        done = list(threads.map(partial(produce, crew, key, "wait"), range(PRODUCERS)))
+    assert [refused for _, refused in done] == [0] * PRODUCERS
+    until(lambda: len(crew.history.group(key)) == PRODUCERS * EACH and not crew.left_over())
+    crew.history.assert_in_line(key)
+    numbers = crew.history.numbers(key)
+    for producer in range(1, PRODUCERS + 1):
+        mine = [number for number in numbers if number // 100 == producer]
+        assert mine == list(range(100 * producer, 100 * producer + EACH))
+
+
+@on("prefork", "threads", "gevent", "eventlet", "solo")
+def test_a_run_that_waits_for_room(crew: Crew, key: str) -> None:
+    """In another group it waits, and holds up nobody but its own; in its own group it would wait for itself."""
+    bound: dict[str, Any] = {"group_max_depth": 1, "group_overflow": "wait", "group_overflow_timeout": 30}
+    first = crew.send(key, 1, "send_on", name=key, other=key, options=bound)
+    until(lambda: crew.history.group(key))
+    crew.send(key, 2)
+    crew.tell(key)
+    crew.wait_for(key, [1, 2])
+    with pytest.raises(GroupFull, match=f"sent by a run of this group, task {first.id}"):
+        first.get(timeout=HUNG)
+    if crew.slots == 1:
+        return  # the other group would wait for this run's slot
+    other = f"{key}-other"
+    crew.send(other, 1, "wait", name=other)
+    until(lambda: crew.history.group(other))
+    crew.send(other, 2)
+    second = crew.send(key, 3, "send_on", name=key, other=other, options=bound)
+    crew.send(key, 4)
+    until(lambda: len(crew.history.group(key)) == 3)
+    crew.tell(other)
+    crew.state(second, "SUCCESS")
+    crew.wait_for_runs(key, [1, 2, 3, 4])
+    crew.wait_for(other, [1, 2, 4])
 
 
 @on("prefork")
