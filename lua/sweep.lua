@@ -46,6 +46,9 @@ while at < #members do -- grows when a crowd comes in
     redis.call('ZADD', K.due, since + ttl, member)
   elseif kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
     redis.call('ZREM', K.due, member) -- revoked
+  elseif kind == 'm' then
+    redis.call('ZREM', K.due, member)
+    redis.call('HDEL', K.begins, member)
   elseif kind == 't' then -- a group that has begun again has its own end
     redis.call('ZREM', K.due, member)
     if not has_flag(open_group(group), 's') then

@@ -489,6 +489,9 @@ while at < #members do -- grows when a crowd comes in
     redis_call('ZADD', K_due, since + ttl, member)
   elseif kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
     redis_call('ZREM', K_due, member) -- revoked
+  elseif kind == 'm' then
+    redis_call('ZREM', K_due, member)
+    redis_call('HDEL', K_begins, member)
   elseif kind == 't' then -- a group that has begun again has its own end
     redis_call('ZREM', K_due, member)
     if not has_flag(open_group(group), 's') then
