@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from math import inf
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.masks import masked
+from celery_groupfifo.windows import MOST_STARTS, Breaker, Rate
 
 PREFIX = "groupfifo_"
 #: Stands for no limit in the arguments of a script: more than any number or time.
@@ -31,61 +32,14 @@ OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 DedupKey = str | tuple[str, ...] | Callable[..., str]
 """A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
+OrderBy = str | Callable[..., object]
+"""A definition of the order values of calls, see `Settings.order_by`."""
+
 Overflow = Literal["raise", "drop_new", "drop_oldest"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
 OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
-
-
-class Breaker(NamedTuple):
-    """The circuit breaker of a group, see `Settings.break_after`: a number of failures, and times in milliseconds."""
-
-    most: int
-    window: int
-    pause: int
-
-    def __str__(self) -> str:
-        return f"{self.most} final failures within {self.window / 1000:g} s"
-
-    @classmethod
-    def parse(cls, text: object) -> Breaker | None:
-        """Read `failures/window` or `failures/window/pause`, such as `5/60s`; None when the text is not so."""
-        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)([smh])(?:/(\d+(?:\.\d+)?)([smh]))?", str(text))
-        if found is None:
-            return None
-        window = round(float(found[2]) * _UNITS[found[3]])
-        pause = window if found[4] is None else round(float(found[4]) * _UNITS[found[5]])
-        return cls(int(found[1]), window, pause) if int(found[1]) and window >= 100 and pause >= 100 else None
-
-
-class Rate(NamedTuple):
-    """The rate of a group, see `Settings.rate`: a number of starts within milliseconds."""
-
-    starts: int
-    window: int
-
-    def __str__(self) -> str:
-        unit = _WORDS.get(self.window)
-        return f"{self.starts}/{unit}" if unit else f"{self.starts}/{self.window / 1000:g}s"
-
-    @classmethod
-    def parse(cls, text: object) -> Rate | None:
-        """Read `starts/unit` or `starts/window`, such as `10/s` or `3/20s`; None when the text is not so."""
-        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?([smh])", str(text))
-        if found is None:
-            return None
-        rate = cls(int(found[1]), round(float(found[2] or 1) * _UNITS[found[3]]))
-        return rate if 1 <= rate.starts <= MOST_STARTS and rate.window >= LEAST_WINDOW else None
-
-
-#: Starts that a rate may count: the gate keeps the time of each. A higher rate has the same in less time.
-MOST_STARTS, LEAST_WINDOW = 1000, 100
-#: Milliseconds.
-_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000}
-_WORDS = {window: unit for unit, window in _UNITS.items()}
-#: Stands for no circuit breaker in the arguments of a script.
-NO_BREAKER = Breaker(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +78,11 @@ class Settings:
         dedup_key: A template over a task's parameters, a tuple of their names, or a callable, as `group_key` is: calls
             of a group with the same dedup key are duplicates, whatever their ids; None: calls with the same id.
         dedup_for: Seconds for which a call counts as a duplicate after the task has ended; None: until it has ended.
+        order_by: The name of a task's parameter, a template over them, or a callable: it makes a number or a time of a
+            call, and calls of a group that wait in their windows at the same time join the line in the order of these;
+            None: calls join at once.
+        reorder_window: Seconds that a call with an order value waits for those with lower values; None: `order_by`
+            does not work without.
         concurrency: Tasks of a group that may run at once: they start in order, and end in any. A task starts while
             fewer run, and beside those only that have a concurrency above 1, too.
         max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
@@ -154,6 +113,8 @@ class Settings:
     on_duplicate: OnDuplicate = "return_existing"
     dedup_key: DedupKey | None = None
     dedup_for: float | None = None
+    order_by: OrderBy | None = None
+    reorder_window: float | None = None
     concurrency: int = 1
     max_depth: int | None = None
     overflow: Overflow = "raise"
@@ -192,6 +153,8 @@ OPTIONS = {
         "on_duplicate",
         "dedup_key",
         "dedup_for",
+        "order_by",
+        "reorder_window",
         "concurrency",
         "max_depth",
         "overflow",
@@ -237,6 +200,12 @@ def _dedup_key(value: Any) -> str | None:
     return None if fits else "a template like '{customer_id}', a tuple of parameter names, a callable, or None"
 
 
+def _order_by(value: Any) -> str | None:
+    fits = value is None or callable(value)
+    fits = fits or (isinstance(value, str) and (value.isidentifier() or ("{" in value and "}" in value)))
+    return None if fits else "the name of a parameter, a template like '{message[sent_at]}', a callable, or None"
+
+
 def _choice(*values: object) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         return None if value in values else " or ".join(repr(choice) for choice in values)
@@ -275,6 +244,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "on_duplicate": _choice(*get_args(OnDuplicate)),
     "dedup_key": _dedup_key,
     "dedup_for": _limit(float, 0.001),
+    "order_by": _order_by,
+    "reorder_window": _limit(float, 0.001),
     "concurrency": _number(int, 1),
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),

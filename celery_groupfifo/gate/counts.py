@@ -27,6 +27,7 @@ TOTALS = {
     "tasks_reclaimed": "Heads taken back from lost workers.",
     "tasks_surrendered": "Heads surrendered by workers that stopped, were disconnected or lost a child.",
     "tickets_lost": "Tickets that did not reach a worker; their heads were released again.",
+    "tasks_late": "Tasks that joined their line after one with a higher order value.",
     "tasks_revoked": "Tasks taken out at the gate before they ran.",
     "tasks_dead_lettered": "Tasks that became dead letters: dropped, failed under `dead_letter`, or unreadable.",
     "tasks_redriven": "Dead letters that were parked again.",

@@ -36,7 +36,8 @@ from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.settings import NO_BREAKER, Settings, read_settings
+from celery_groupfifo.settings import Settings, read_settings
+from celery_groupfifo.windows import NO_BREAKER
 
 logger = escaping(logging.getLogger(__name__))
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from celery_groupfifo.gate.keys import Quoted, quote, task_of, unquote
 from celery_groupfifo.gate.model import KEY_HEADER, Ticket
-from celery_groupfifo.settings import Rate
+from celery_groupfifo.windows import Rate
 
 #: The states of entries under way, by the letters of their records.
 STATES = {"r": "running", "w": "released", "h": "held"}

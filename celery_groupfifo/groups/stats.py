@@ -21,6 +21,7 @@ class Totals:
         tasks_reclaimed: Heads taken back from lost workers.
         tasks_surrendered: Heads surrendered by workers that stopped, were disconnected or lost a child.
         tickets_lost: Tickets that did not reach a worker; their heads were released again.
+        tasks_late: Tasks that joined their line after one with a higher order value: their windows were too short.
         tasks_revoked: Tasks taken out at the gate before they ran.
         tasks_dead_lettered: Tasks that became dead letters.
         tasks_redriven: Dead letters that were parked again.
@@ -35,6 +36,7 @@ class Totals:
     tasks_reclaimed: int = 0
     tasks_surrendered: int = 0
     tickets_lost: int = 0
+    tasks_late: int = 0
     tasks_revoked: int = 0
     tasks_dead_lettered: int = 0
     tasks_redriven: int = 0

@@ -6,7 +6,7 @@ instead of published: routed, with its signals and its `task-sent` event, as Cel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -14,9 +14,8 @@ from celery import Celery, signals
 from celery.app import amqp as celery_amqp
 from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
-from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
+from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.model import HELD_HEADER, Bound, Dedup, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
@@ -48,7 +47,9 @@ from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
+from celery_groupfifo.sending.order import order_of
 from celery_groupfifo.sending.producer import Published, publish_through
+from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -134,13 +135,15 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound, dedup, limits, reserves = False, None, None, "", False
+        leaves, bound, dedup, limits, reserves, order, value = False, None, None, "", False, None, ""
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
+            order = None if _replaces(message.headers) else order_of(self.app, task, name, said, settings)
+            value = order.value(task, name, *_arguments(message)) if order else ""
             limits = limits_of(task, said, settings)
             reserves = policy_of(task, said, "group_eta", settings) == "reserve"
         elif run.is_retried_by(message.headers) and not run.repeats:
@@ -152,6 +155,7 @@ class GroupSender:
         park = _Park(self.app, run, key or "", extra, _named(options), leaves)
         park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
         park.reserves = reserves
+        park.order, park.window = value, order.window if order else 0
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -190,7 +194,8 @@ class _Park:
 
     Attributes:
         key: Of the group.
-        on_duplicate, bound, dedup, limits, reserves: See `Entry`.
+        on_duplicate, bound, dedup, limits, reserves, order: See `Entry`.
+        window: Milliseconds, with an order value.
         is_awaited: See `Entry`.
         is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
     """
@@ -210,7 +215,8 @@ class _Park:
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
-        self.limits = ""
+        self.limits = self.order = ""
+        self.window = 0
         self.reserves = self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
@@ -228,6 +234,8 @@ class _Park:
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
         entry.reserves = self.reserves
+        if self.order:
+            entry.order, entry.delay = self.order, self.window
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return
@@ -261,7 +269,7 @@ class _Park:
 
     def _park(self, gate: Gate, entry: Entry, headers: dict[str, Any], producer: Any) -> bool:
         assert self._number is not None
-        return gate.park(entry, self._number, bool(headers.get("replaced_task_nesting")), producer)
+        return gate.park(entry, self._number, _replaces(headers), producer)
 
 
 def tell_parked(task: str | None, entry: Entry) -> None:
@@ -270,38 +278,9 @@ def tell_parked(task: str | None, entry: Entry) -> None:
         group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
 
 
-def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
-    """Call with the retry policy of a publish.
-
-    Args:
-        options: Of the publish.
-        call: To repeat.
-        *args: For the call.
-
-    Returns:
-        The result of the call.
-
-    Raises:
-        GateUnavailable: The policy is used up.
-    """
-    policy = options.get("retry_policy") or {}
-    if not (options.get("retry") or _callback_retry()):
-        return call(*args)
-    return retry_over_time(
-        call,
-        (GateUnavailable,),
-        args=args,
-        max_retries=policy.get("max_retries", 3),
-        interval_start=policy.get("interval_start", 0),
-        interval_step=policy.get("interval_step", 0.2),
-        interval_max=policy.get("interval_max", 0.2),
-    )
-
-
-def _callback_retry() -> bool:
-    """Return whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
-    variable = getattr(celery_amqp, "_callback_publish_retry", None)
-    return bool(variable is not None and variable.get())
+def _replaces(headers: Mapping[str, Any]) -> bool:
+    """Return whether a message replaces a task that runs."""
+    return bool(headers.get("replaced_task_nesting"))
 
 
 def _arguments(message: Any) -> tuple[Any, Any]:
@@ -395,4 +374,4 @@ def hook_app(app: Celery) -> None:
             amqp.__dict__["send_task_message"] = GroupSender(app, sender)
 
 
-__all__ = ["GroupSender", "hook", "hook_app", "retried", "tell_parked"]
+__all__ = ["GroupSender", "hook", "hook_app", "tell_parked"]

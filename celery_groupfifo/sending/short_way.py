@@ -17,7 +17,8 @@ from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.sending.context import Parking, collecting, observing
 from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.options import KEY
-from celery_groupfifo.sending.publish import retried, tell_parked
+from celery_groupfifo.sending.publish import tell_parked
+from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.sending.templates import Call, Template, template_of
 from celery_groupfifo.sending.usual import Path, has_receivers, is_usual_task
 
@@ -37,11 +38,14 @@ KEPT = 256
 #: Marks `GroupFifoTask.apply_async`, which takes the short way where nothing is in it.
 MARK = "groupfifo_short"
 
+#: Options of a task that make something of each call.
+_MADE = ("group_dedup_key", "group_order_by")
 #: Options of a task that its sends depend on.
 _POLICIES = (
     "group_eta",
     "group_on_duplicate",
     "group_dedup_for",
+    "group_reorder_window",
     "group_max_depth",
     "group_overflow",
     "group_concurrency",
@@ -101,10 +105,10 @@ class ShortWay:
         task, args, kwargs, options, parent = call
         if has_receivers() or type(args) not in (tuple, list) or type(kwargs) is not dict or not self._is_usual(task):
             return None
-        dedup_key = getattr(task, "group_dedup_key", None)
-        if callable(dedup_key):  # it may have no hash
+        made = [getattr(task, name, None) for name in _MADE]
+        if any(map(callable, made)):  # it may have no hash
             return None
-        mine = task, task.ignore_result, task.priority, dedup_key, *[getattr(task, name, None) for name in _POLICIES]
+        mine = task, task.ignore_result, task.priority, *made, *[getattr(task, name, None) for name in _POLICIES]
         if not options:
             return *mine, False, False, bool(parent), None, None
         for name, value in options.items():
