@@ -18,14 +18,16 @@ local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
+local lists, out, told, bytes, done = named_lists(11 + many, 5, named), {}, {}, 0, 0
 steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
   local g = open_group(group)
   if redis.call('ZREM', K.due, member) == 0 then -- done by another call, or by a repetition of this one
-    heads_again(lists, g, out)
+    if not told[group] then -- else it has joined before another one
+      heads_again(lists, g, out)
+    end
   else
     local kind, id = string.sub(member, 1, 1), string.match(member, '%S+$')
     local entry, corrupt
@@ -63,7 +65,7 @@ while done < many and steps > 0 and bytes < BYTES do
       write_group(group, g)
     end
   end
-  done = done + 1
+  done, told[group] = done + 1, true
 end
 local pause = next_sweep()
 return { done, steps > 0 and pause or 0, unpack(out) }

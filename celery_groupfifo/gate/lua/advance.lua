@@ -141,7 +141,7 @@ local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
+local lists, out, told, bytes, done = named_lists(11 + many, 5, named), {}, {}, 0, 0
 steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
@@ -387,22 +387,24 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   local g = open_group_21
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
-    do -- heads_again(lists, g, out)
-      for _, r in ipairs(g) do
-        do -- ask_again(lists, r, out)
-          local entry = read_entry(r.id)
-          if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_34
-            do -- compose(r.id, entry, r.release, r.lost)
-              local id, drawn, lost = r.id, r.release, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+    if not told[group] then -- else it has joined before another one
+      do -- heads_again(lists, g, out)
+        for _, r in ipairs(g) do
+          do -- ask_again(lists, r, out)
+            local entry = read_entry(r.id)
+            if entry and r.state == 'w' and not lists[r.queue] then
+              local compose_34
+              do -- compose(r.id, entry, r.release, r.lost)
+                local id, drawn, lost = r.id, r.release, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_34
+              out[#out + 1] = r.queue
+              out[#out + 1] = message
             end
-            local message = compose_34
-            out[#out + 1] = r.queue
-            out[#out + 1] = message
           end
         end
       end
@@ -1673,7 +1675,7 @@ while done < many and steps > 0 and bytes < BYTES do
       end
     end
   end
-  done = done + 1
+  done, told[group] = done + 1, true
 end
 local next_sweep_38
 do -- next_sweep()
