@@ -168,7 +168,7 @@ def check_eta(
         return
     settings = settings or read_settings(app.conf)
     rejects = policy_of(task, said, "group_eta", settings) == "reject"
-    if not (rejects or order_of(app, task, name, said, settings)):
+    if not (rejects or order_of(task, name, said, settings)):
         return
     if (countdown > 0) if countdown is not None else delay_ms(app, eta) > 0:
         shown = f"countdown={countdown!r}" if countdown is not None else f"eta={str(eta)!r}"
@@ -212,7 +212,7 @@ def check_call(
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")
-    if (order := order_of(app, task, name, said, settings)) is not None:
+    if (order := order_of(task, name, said, settings)) is not None:
         order.value(task, name, args, kwargs)
     if task is not None:
         check_app(app, name)

@@ -169,8 +169,10 @@ def check_spec(task: Any) -> None:
     """
     for kind in (GROUP, DEDUP, ORDER):
         spec = key_spec(task, kind.option)
-        if kind is ORDER and isinstance(spec, str) and spec.isidentifier():
-            spec = (spec,)
+        if kind is ORDER:
+            if not isinstance(spec, str) or not (spec.isidentifier() or "{" in spec):
+                continue  # it is checked as other options are
+            spec = f"{{{spec}}}" if spec.isidentifier() else spec
         if spec is not None and not callable(spec) and not _is_celerys(task):
             _check_fields(spec, task, kind.option)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation, localcontext
 from math import ceil
 from typing import Any, NamedTuple
 
-from celery import Celery
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 
 from celery_groupfifo.errors import InvalidOption, MissingGroupKey
@@ -34,13 +33,11 @@ class Order(NamedTuple):
         spec: Makes the value of a call; None: it is given.
         given: The value, with a call; None: it is made.
         window: Milliseconds that a call waits for those with lower values.
-        zone: Of times without one.
     """
 
     spec: OrderBy | None
     given: object
     window: int
-    zone: tzinfo
 
     def value(self, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """Return the value of one call, as the gate compares it.
@@ -56,7 +53,7 @@ class Order(NamedTuple):
             InvalidOption: It is neither a number nor a time.
         """
         if self.given is not None:
-            return sortable(self.given, name, self.zone)
+            return sortable(self.given, name)
         if task is None:
             raise MissingGroupKey(
                 f"The order value {self.spec!r} of {name} can't be built, as the task's code is not loaded here: pass "
@@ -67,14 +64,13 @@ class Order(NamedTuple):
             made = argument_of(self.spec, task, name, args, kwargs, ORDER)
         else:
             made = made_value(self.spec, task, name, args, kwargs, ORDER)
-        return sortable(made, name, self.zone)
+        return sortable(made, name)
 
 
-def order_of(app: Celery, task: Any, name: str, said: Mapping[str, Any], settings: Settings) -> Order | None:
+def order_of(task: Any, name: str, said: Mapping[str, Any], settings: Settings) -> Order | None:
     """Return the maker of the order value of a call; None: it has none.
 
     Args:
-        app: The app that sends.
         task: None where its code is not loaded.
         name: Of the task.
         said: Our options of the call.
@@ -95,24 +91,23 @@ def order_of(app: Celery, task: Any, name: str, said: Mapping[str, Any], setting
             f"{name} has a {ORDER.option}, and no {WINDOW}: set that to the seconds that a call waits for those with "
             "lower values, with the call, on the task, or as groupfifo_reorder_window."
         )
-    return Order(spec, given, ceil(window * 1000), app.timezone)
+    return Order(spec, given, ceil(window * 1000))
 
 
-def sortable(value: object, name: str, zone: tzinfo) -> str:
+def sortable(value: object, name: str) -> str:
     """Return an order value as digits: of two values the lower one is the lower text.
 
     That is `1`, the number of digits before the point as two digits, these, and those behind it. Of a value below 0 all
     digits are replaced by what they lack to 9.
 
     Args:
-        value: A number, or a time, or a text of one.
+        value: A number, or a time, or a text of one. A time without a zone is one in UTC.
         name: Of the task.
-        zone: Of a time without one.
 
     Raises:
         InvalidOption: It is no such value, or has too many digits.
     """
-    number = _number(value, zone)
+    number = _number(value)
     if number is None or not number.is_finite():
         raise InvalidOption(
             f"The order value of {name} is {value!r}: it has to be a number, a datetime, or a text of one of them, as "
@@ -143,14 +138,14 @@ def shown_value(text: str) -> str:
     return f"{'-' if below else ''}{text[2:size] or '0'}{'.' if rest else ''}{rest}"
 
 
-def _number(value: object, zone: tzinfo) -> Decimal | None:
+def _number(value: object) -> Decimal | None:
     """Return a value as an exact number; a time as the seconds since 1970."""
     if isinstance(value, bool):
         return None
     if isinstance(value, datetime):
-        return _seconds(maybe_make_aware(value, zone))
+        return _seconds(maybe_make_aware(value))
     if isinstance(value, str):
-        return _read(value.strip(), zone)
+        return _read(value.strip())
     if isinstance(value, float):
         return Decimal(repr(float(value)))
     if isinstance(value, int):
@@ -158,7 +153,7 @@ def _number(value: object, zone: tzinfo) -> Decimal | None:
     return value if isinstance(value, Decimal) else None
 
 
-def _read(text: str, zone: tzinfo) -> Decimal | None:
+def _read(text: str) -> Decimal | None:
     if _NUMBER.fullmatch(text):
         return Decimal(text)
     fraction = _SECONDS.search(text)  # of any length: a datetime has only six digits
@@ -168,7 +163,7 @@ def _read(text: str, zone: tzinfo) -> Decimal | None:
             return None
         with localcontext() as context:
             context.prec = 3 * MOST_DIGITS
-            return _seconds(maybe_make_aware(time, zone)) + Decimal(f"0.{fraction[2]}" if fraction else 0)
+            return _seconds(maybe_make_aware(time)) + Decimal(f"0.{fraction[2]}" if fraction else 0)
     except (ValueError, OverflowError, InvalidOperation):
         return None
 

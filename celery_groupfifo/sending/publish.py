@@ -142,7 +142,7 @@ class GroupSender:
             bound = bound_of(task, said, settings)
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
-            order = None if _replaces(message.headers) else order_of(self.app, task, name, said, settings)
+            order = None if _replaces(message.headers) else order_of(task, name, said, settings)
             value = order.value(task, name, *_arguments(message)) if order else ""
             limits = limits_of(task, said, settings)
             reserves = policy_of(task, said, "group_eta", settings) == "reserve"

@@ -83,7 +83,7 @@ class Template:
         self._limits, self._reserves = entry.limits, entry.reserves
         self._dedupe = entry.dedup and dedupe_of(call.task, {}, entry.on_duplicate, gate_of(app).settings)
         self._awaited = entry.awaited
-        self._order = order_of(app, call.task, call.task.name, {}, gate_of(app).settings) if entry.order else None
+        self._order = order_of(call.task, call.task.name, {}, gate_of(app).settings) if entry.order else None
         # A setting since Celery 5.7; before it, the default of `saferepr`.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timezone
 from typing import Any
 
 import redis
@@ -54,7 +53,7 @@ def make_entry(
     entry = Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
     entry.reserves = reserves
     if order is not None:
-        entry.order = sortable(order, "t", timezone.utc)
+        entry.order = sortable(order, "t")
     return entry
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from celery_groupfifo import Groups
 from celery_groupfifo.errors import GroupFull
 from celery_groupfifo.gate.keys import due_score, quote
 from celery_groupfifo.gate.model import Bound, Dedup
+from celery_groupfifo.groups import operate
+from celery_groupfifo.settings import Overflow
 from tests.support.world import START_MS, World, make_entry
 
 WINDOW = 5000
@@ -15,10 +19,10 @@ WINDOW = 5000
 MARKED = 10
 
 
-def park(world: World, *orders: int, **more: object) -> None:
+def park(world: World, *orders: int, dedup: Dedup | None = None) -> None:
     """Park entries that are named by their values, a second after each other."""
     for order in orders:
-        world.park(str(order), delay=WINDOW, order=order, **more)
+        world.park(str(order), delay=WINDOW, order=order, dedup=dedup)
         world.tick(1000)
 
 
@@ -189,18 +193,16 @@ def test_more_than_one_call_moves_join_in_order_all_the_same(world: World) -> No
 
 @pytest.mark.parametrize("way", ["revoke", "purge", "exchange", "rename"])
 def test_whatever_takes_one_out_leaves_nothing(world: World, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from celery_groupfifo.groups import operate
-
     monkeypatch.setattr(operate, "tell_revoked", lambda *_: None)  # these messages are no tasks'
-    identity = {"dedup": Dedup("x")} if way == "rename" else {}
-    park(world, 2, **identity)
+    identity = Dedup("x") if way == "rename" else None
+    park(world, 2, dedup=identity)
     park(world, 3, 1)
     if way == "revoke":
         world.gate.revoke("2")
     elif way == "purge":
         Groups(world.app, world.gate).purge("g")
     else:
-        entry = make_entry(world.gate, "2" if way == "exchange" else "new", delay=WINDOW, order=99, **identity)
+        entry = make_entry(world.gate, "2" if way == "exchange" else "new", delay=WINDOW, order=99, dedup=identity)
         entry.on_duplicate = "replace"
         world.gate.park(entry, world.gate.number())
     verified(world)
@@ -220,6 +222,7 @@ def test_the_last_one_that_is_revoked_leaves_nothing_at_all(world: World) -> Non
 
 def test_depth_bounds_count_those_in_windows_and_never_drop_them(world: World) -> None:
     park(world, 2, 1)
+    overflow: Overflow
     for overflow in ("raise", "drop_oldest"):
         entry = make_entry(world.gate, "3", delay=WINDOW, order=3, bound=Bound(2, overflow))
         with pytest.raises(GroupFull):
@@ -326,3 +329,49 @@ def test_the_watching_worker_is_rung_for_the_first_window(world: World) -> None:
     assert world.redis.llen(world.keys.wake) == 1
     assert world.sweep().next_due == (WINDOW - 1000) / 1000
     assert world.now > START_MS
+
+
+#: When each call was made by its producer, in its order; how long it is on its way; when anybody sweeps.
+MADE = st.lists(st.integers(0, 20_000), min_size=2, max_size=7)
+PAUSES = st.lists(st.integers(900, 9000), min_size=1, max_size=4)
+
+
+def arrive(world: World, made: list[int], delays: list[int], pauses: list[int]) -> tuple[list[str], int]:
+    """Park calls whose values are the times when they were made, with sweeps between. The order, and the late ones."""
+    world.redis.flushdb()
+    arrivals = sorted((at + delay, at, number) for number, (at, delay) in enumerate(zip(made, delays, strict=True)))
+    start, sweeps = world.now, 0
+    while arrivals or world.group().aside:
+        next_sweep = world.now + pauses[sweeps % len(pauses)]
+        sweeps += 1
+        while arrivals and start + arrivals[0][0] <= next_sweep:
+            at, value, number = arrivals.pop(0)
+            world.tick(start + at - world.now)
+            world.park(f"{value}-{number}", delay=WINDOW, order=value)
+        world.tick(next_sweep - world.now)
+        world.sweep(world.lists("q"))
+    return run_all(world), world.stat("tasks_late")
+
+
+def values_of(ids: list[str]) -> list[int]:
+    return [int(id.partition("-")[0]) for id in ids]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(made=MADE, delays=st.lists(st.integers(0, WINDOW - 1), min_size=7, max_size=7), pauses=PAUSES)
+def test_calls_that_come_within_the_window_run_in_order(
+    world: World, made: list[int], delays: list[int], pauses: list[int]
+) -> None:
+    ran, late = arrive(world, made, delays[: len(made)], pauses)
+    assert (values_of(ran), late) == (sorted(made), 0)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(made=MADE, delays=st.lists(st.integers(0, 5 * WINDOW), min_size=7, max_size=7), pauses=PAUSES)
+def test_of_those_that_come_after_it_none_is_lost_and_each_is_counted(
+    world: World, made: list[int], delays: list[int], pauses: list[int]
+) -> None:
+    ran, late = arrive(world, made, delays[: len(made)], pauses)
+    values = values_of(ran)
+    assert sorted(values) == sorted(made)
+    assert late == sum(value < max(values[:at]) for at, value in enumerate(values) if at)
