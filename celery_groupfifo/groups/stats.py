@@ -54,7 +54,7 @@ class Stats(Counts):
         blocked_groups: Groups that a failure has blocked, paused ones too.
         depth: All tasks: `parked`, `waiting`, `running` and `held`.
         parked: Tasks that wait at the gate, not released yet: in line, or until their ETA.
-        scheduled: The parked tasks that wait until their ETA.
+        scheduled: The parked tasks that wait until their ETA, or in a window.
         waiting: Released heads that no worker has begun.
         running: Tasks whose lease a worker holds.
         held: Heads that wait for a retry or a replacement, or that a pause or a failure stops.
