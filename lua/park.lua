@@ -29,9 +29,8 @@
 -- Complexity O(1); O(log due) with a delay
 --@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate said
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local group, queue, cut, message, identity = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[15] ~= '' and ARGV[15] or nil
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
-local identity = ARGV[15] ~= '' and ARGV[15] or nil
 
 local us, busy, limits = K.us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or identity or not busy) and open_group(group)

@@ -26,7 +26,7 @@ _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-class Order(NamedTuple):
+class Sorting(NamedTuple):
     """The maker of the order values of a task's calls.
 
     Attributes:
@@ -67,7 +67,7 @@ class Order(NamedTuple):
         return sortable(made, name)
 
 
-def order_of(task: Any, name: str, said: Mapping[str, Any], settings: Settings) -> Order | None:
+def order_of(task: Any, name: str, said: Mapping[str, Any], settings: Settings) -> Sorting | None:
     """Return the maker of the order value of a call; None: it has none.
 
     Args:
@@ -91,7 +91,7 @@ def order_of(task: Any, name: str, said: Mapping[str, Any], settings: Settings) 
             f"{name} has a {ORDER.option}, and no {WINDOW}: set that to the seconds that a call waits for those with "
             "lower values, with the call, on the task, or as groupfifo_reorder_window."
         )
-    return Order(spec, given, ceil(window * 1000))
+    return Sorting(spec, given, ceil(window * 1000))
 
 
 def sortable(value: object, name: str) -> str:

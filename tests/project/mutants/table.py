@@ -1573,7 +1573,7 @@ OPTIONS = (
     ),
     Mutant(
         "great order values are compared as doubles",
-        "celery_groupfifo/sending/order.py",
+        "sending/order.py",
         "return Decimal(int(value))",
         "return Decimal(float(value))",
         ("tests/gate/scripts/test_window.py::test_values_are_compared_as_numbers_however_great",),
