@@ -32,6 +32,9 @@ OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 DedupKey = str | tuple[str, ...] | Callable[..., str]
 """A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
+OrderBy = str | Callable[..., object]
+"""A definition of the order values of calls, see `Settings.order_by`."""
+
 Overflow = Literal["raise", "drop_new", "drop_oldest", "wait"]
 """The policies for a task beyond the depth of its group, see `Settings.overflow`."""
 
@@ -83,6 +86,11 @@ class Settings:
         dedup_key: A template over a task's parameters, a tuple of their names, or a callable, as `group_key` is: calls
             of a group with the same dedup key are duplicates, whatever their ids; None: calls with the same id.
         dedup_for: Seconds for which a call counts as a duplicate after the task has ended; None: until it has ended.
+        order_by: The name of a task's parameter, a template over them, or a callable: it makes a number or a time of a
+            call, and calls of a group that wait in their windows at the same time join the line in the order of these;
+            None: calls join at once.
+        reorder_window: Seconds that a call with an order value waits for those with lower values; None: `order_by`
+            does not work without.
         concurrency: Tasks of a group that may run at once: they start in order, and end in any. A task starts while
             fewer run, and beside those only that have a concurrency above 1, too.
         max_depth: Parked tasks that a group may have, those that wait for their ETA included; None: any number.
@@ -118,6 +126,8 @@ class Settings:
     on_duplicate: OnDuplicate = "return_existing"
     dedup_key: DedupKey | None = None
     dedup_for: float | None = None
+    order_by: OrderBy | None = None
+    reorder_window: float | None = None
     concurrency: int = 1
     max_depth: int | None = None
     overflow: Overflow = "raise"
@@ -163,6 +173,8 @@ OPTIONS = {
         "on_duplicate",
         "dedup_key",
         "dedup_for",
+        "order_by",
+        "reorder_window",
         "concurrency",
         "max_depth",
         "overflow",
@@ -210,6 +222,12 @@ def _dedup_key(value: Any) -> str | None:
     return None if fits else "a template like '{customer_id}', a tuple of parameter names, a callable, or None"
 
 
+def _order_by(value: Any) -> str | None:
+    fits = value is None or callable(value)
+    fits = fits or (isinstance(value, str) and (value.isidentifier() or ("{" in value and "}" in value)))
+    return None if fits else "the name of a parameter, a template like '{message[sent_at]}', a callable, or None"
+
+
 def _choice(*values: object) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         return None if value in values else " or ".join(repr(choice) for choice in values)
@@ -249,6 +267,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "on_duplicate": _choice(*get_args(OnDuplicate)),
     "dedup_key": _dedup_key,
     "dedup_for": _limit(float, 0.001),
+    "order_by": _order_by,
+    "reorder_window": _limit(float, 0.001),
     "concurrency": _number(int, 1),
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery, Task
@@ -16,7 +17,7 @@ from celery_groupfifo.sending.context import Continuation, continued
 from celery_groupfifo.sending.grouping import check_spec
 from celery_groupfifo.sending.options import check_task
 from celery_groupfifo.sending.short_way import MARK, send
-from celery_groupfifo.settings import DedupKey, Eta, HoldUntil, OnDuplicate, OnFailure, OnRetry, Overflow
+from celery_groupfifo.settings import DedupKey, Eta, HoldUntil, OnDuplicate, OnFailure, OnRetry, OrderBy, Overflow
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -162,6 +163,10 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             None: `groupfifo_dedup_key`, or else the id.
         group_dedup_for: Seconds for which a call counts as a duplicate after the task has ended; None:
             `groupfifo_dedup_for`.
+        group_order_by: What makes the order value of a call, a number or a time: a parameter's name, a template or a
+            callable; None: `groupfifo_order_by`, or else none.
+        group_reorder_window: Seconds that a call with an order value waits for those with lower values; None:
+            `groupfifo_reorder_window`.
         group_max_depth: Parked tasks that a group may have; None: `groupfifo_max_depth`.
         group_overflow: For a task beyond. `raise`: the call raises `GroupFull`; `drop_new`: it becomes REVOKED;
             `drop_oldest`: the group's oldest parked task does; `wait`: the call waits for room; None:
@@ -192,6 +197,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_on_duplicate: OnDuplicate | None = None
     group_dedup_key: DedupKey | None = None
     group_dedup_for: float | None = None
+    group_order_by: OrderBy | None = None
+    group_reorder_window: float | None = None
     group_max_depth: int | None = None
     group_overflow: Overflow | None = None
     group_overflow_timeout: float | None = None
@@ -219,6 +226,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             group_on_duplicate: OnDuplicate | None = None,
             group_dedup_key: str | None = None,
             group_dedup_for: float | None = None,
+            group_order_by: float | Decimal | datetime | str | None = None,
+            group_reorder_window: float | None = None,
             group_max_depth: int | None = None,
             group_overflow: Overflow | None = None,
             group_overflow_timeout: float | None = None,

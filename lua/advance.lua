@@ -1,5 +1,5 @@
--- advance: let due ETAs join the lines of their groups, end blocks and limits, and continue walks over empty places;
--- many in one call.
+-- advance: let entries whose ETA has come, or whose window is over, join the lines of their groups, end blocks and
+-- limits, and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -12,20 +12,22 @@
 -- ARGV[..] member, group     pairs: members of due and their groups
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
--- Complexity O(members · log groups)
---@include keys write record flag entry release advance again crowd operate look_again
+-- Complexity O(members · log groups), and entries whose windows end with that of another
+--@include keys clock write record flag entry release advance again crowd operate look_again join
 local BYTES = 262144 -- of messages that one call moves; and one message more
-local WALK = 500 -- empty places that one call walks over
+local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
+local lists, out, told, bytes, done = named_lists(11 + many, 5, named), {}, {}, 0, 0
 steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
   local g = open_group(group)
   if redis.call('ZREM', K.due, member) == 0 then -- done by another call, or by a repetition of this one
-    heads_again(lists, g, out)
+    if not told[group] then -- else it has joined before another one
+      heads_again(lists, g, out)
+    end
   else
     local kind, id = string.sub(member, 1, 1), string.match(member, '%S+$')
     local entry, corrupt
@@ -40,8 +42,14 @@ while done < many and steps > 0 and bytes < BYTES do
       clear_flag(group, g, 'l')
       look_again(lists, group, g, out)
     elseif kind == 'e' then
-      entry, corrupt = read_entry(id)
-      add_to(g, 'aside', -1)
+      local joined, follows = join_lower(line, group, g, id, steps)
+      steps = steps - joined
+      if follows then
+        entry, corrupt = read_entry(id)
+        add_to(g, 'aside', -1)
+      else
+        redis.call('ZADD', K.due, K.ETAS + now_ms(), member)
+      end
     end
     if entry then
       redis.call('RPUSH', line, entry.us .. ' ' .. id)
@@ -57,7 +65,7 @@ while done < many and steps > 0 and bytes < BYTES do
       write_group(group, g)
     end
   end
-  done = done + 1
+  done, told[group] = done + 1, true
 end
 local pause = next_sweep()
 return { done, steps > 0 and pause or 0, unpack(out) }

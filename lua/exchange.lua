@@ -35,7 +35,7 @@ local entry, name = read_entry(old), old
 local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
 if not refused and string.match(old, '^[^;]*') ~= id then
   name = free_name(g, id)
-  local placed = name and rename_place(line, group, entry.us, old, name)
+  local placed = name and rename_place(line, group, g, entry.us, old, name)
   refused = not name and -2 or not placed and 0 or nil
   if refused == 0 then
     free_identity(old, group, g, false) -- it is cut off its line, and ends soon

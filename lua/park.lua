@@ -18,9 +18,10 @@
 -- ARGV[12] most      (count)   parked entries that the group may have; absent or '': any number
 -- ARGV[13] drops     (0 | 1)   the oldest one makes room; absent with `most`
 -- ARGV[14] limits    (text)    of the entry, see lib/limits.lua; absent or '': none
--- ARGV[15] identity  (text)    of the call, see lib/identity.lua; absent: its id
+-- ARGV[15] identity  (text)    of the call, see lib/identity.lua; absent or '': its id
 -- ARGV[16] after     (ms)      how long the identity counts after the end; absent with `identity`
 -- ARGV[17] latest    (0 | 1)   it is parked also while others with the identity are under way; absent with `identity`
+-- ARGV[18] value     (text)    with a delay: that is its window, see lib/window.lua; absent: it has none
 -- Returns {1, queue, message} parked; to publish when given · {2, [queue, message]...} parked by this call before
 --         · {3, id, entry, [queue, message]...} parked, now or before, and the entry that made room
 --         · {-1, entry, where} there is a duplicate: the id's own when it is not named; where it is, see lib/claim.lua
@@ -28,14 +29,14 @@
 -- Complexity O(1); O(log due) with a delay
 --@include keys group write flag entry number schedule first release advance again replace overflow claim duplicate said
 local line, producer, wake, list = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local group, queue, cut, message = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local group, queue, cut, message, identity = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[15] ~= '' and ARGV[15] or nil
 local delay, number, keep, replaces, most = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[12] or '')
 
 local us, busy, limits = K.us_text, is_busy(group), limits_text(ARGV[14])
-local g = (most or ARGV[15] or not busy) and open_group(group)
+local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local id, holder, where = name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replaces)
+local id, holder, where = name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
 if holder then
   return { -1, holder, where }
 end
@@ -77,10 +78,10 @@ elseif known then
   redis.call('HSET', K.entries, id, text)
 end
 
-claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
+claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
 if delay > 0 then
   g = open_group(group)
-  schedule(group, g, id, delay, wake)
+  schedule(group, g, id, delay, wake, ARGV[18])
 elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry is before it
   release_first(lists, group, g, id, queue, cut, limits, text, #message, out, wake)
 else

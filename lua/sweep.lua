@@ -46,10 +46,10 @@ while at < #members do -- grows when a crowd comes in
     redis.call('ZADD', K.due, since + ttl, member)
   elseif kind == 'e' and redis.call('HEXISTS', K.entries, id) == 0 then
     redis.call('ZREM', K.due, member) -- revoked
-  elseif kind == 't' then -- a group that has begun again has its own end
+  elseif kind == 'm' or kind == 't' then -- a group that has begun again has its own end
     redis.call('ZREM', K.due, member)
-    if not has_flag(open_group(group), 's') then
-      redis.call('HDEL', K.begins, 's ' .. group)
+    if kind == 'm' or not has_flag(open_group(group), 's') then
+      redis.call('HDEL', K.begins, (kind == 'm' and 'm ' or 's ') .. group)
     end
   elseif string.find('wveadbl', kind or '-', 1, true) then
     if kind == 'w' then -- its lease is over: its heads are taken back, unless it renews before

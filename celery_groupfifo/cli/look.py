@@ -116,6 +116,8 @@ def find(groups: Groups, id: str, no_workers: bool, json_: bool) -> int:
         text += f" on {found.running.worker} since {when(found.running.since)} under fence {found.running.fence}"
     if found.due is not None:
         text += f", due {when(found.due)}"
+    if found.order_value is not None:
+        text += f": until then tasks with a lower order value than its {found.order_value} may come and join before it"
     say(f"{text}; parked {when(found.parked_at)}.")
     say(why)
     _print_call(found)

@@ -16,6 +16,7 @@ from celery_groupfifo.gate.keys import quote, task_of
 from celery_groupfifo.groups import Group, content
 from celery_groupfifo.groups.find import traceback_of
 from celery_groupfifo.groups.leases import Holder, read_holders
+from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.view import Running, moment, plain
 
 #: Leases that the workers' page shows at most.
@@ -172,8 +173,13 @@ def _head(board: Board, found: Group | None) -> dict[str, Any] | None:
 
 def _scheduled(board: Board, key: str) -> list[dict[str, Any]]:
     """Return the scheduled tasks of a group, see `Reader.scheduled`."""
-    found = board.reader.scheduled(board.groups.gate.keyspace.of_group(quote(key)), quote(key))
-    return [{"task_id": task_of(name), "due": plain(moment(ms))} for name, ms in found]
+    keys = board.groups.gate.keyspace.of_group(quote(key))
+    found = dict(board.reader.scheduled(keys, quote(key)))
+    values = order_values(board.reader, keys, list(found))
+    return [
+        {"task_id": task_of(name), "due": plain(moment(ms)), "order_value": value}
+        for (name, ms), value in zip(found.items(), values, strict=True)
+    ]
 
 
 # -- other pages -----------------------------------------------------------

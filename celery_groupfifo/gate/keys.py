@@ -52,7 +52,7 @@ def task_of(name: str) -> str:
 #: Each kind of members of `due` has a range of scores, see lua/lib/keys.lua; kinds that are not in `_RANGES` share
 #: the fourth one.
 RANGE = 10**14
-_RANGES = {"w": 0, "h": 1, "e": 2}
+_RANGES = {"w": 0, "h": 1, "e": 2, "s": 6}
 #: Time (ms) that a swept item is reserved for its worker.
 CLAIM_MS = 2_000
 

@@ -76,7 +76,8 @@ class Entry:
         list_key: The Redis list itself; None on other brokers.
         cut: Bytes of `message` before the place of the second ticket.
         message: The kombu message without its tickets, see lua/lib/release.lua.
-        delay: Milliseconds until it joins the line; 0: at once.
+        delay: Milliseconds until it joins the line; 0: at once. With an order value, its window.
+        order: Its order value, as the gate compares it, see sending/order.py; empty: it has none.
         on_duplicate: Policy of the call when it is a duplicate.
         dedup: Its identity; None: its id.
         awaited: True when others wait for the result of its id: it is a part of a canvas, or a task has sent it.
@@ -106,6 +107,7 @@ class Entry:
     reserves: bool = False
     dedup: Dedup | None = None
     awaited: bool = False
+    order: str = ""
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     reason: str = field(default="revoked", compare=False)
     existing: str | None = field(default=None, compare=False)

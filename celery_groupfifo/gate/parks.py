@@ -79,7 +79,7 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
         keys: Of the group's partition.
         entry: To park.
         number: Of this park.
-        replaces: It goes on for the running entry of the same id: then it has neither a bound nor an identity.
+        replaces: It goes on for the running entry of the same id: then it has no bound, no identity and no order value.
     """
     more = [keys.line(entry.group), keys.producer(number.producer), keys.wake]
     if entry.list_key is not None:
@@ -89,12 +89,15 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
     args += [number.value, KEEP_MS, int(replaces)]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
-    if bound or limits or dedup:
+    order = "" if replaces else entry.order
+    if bound or limits or dedup or order:
         args += [bound.most, int(entry.drops)] if bound else ["", 0]
-    if limits or dedup:
+    if limits or dedup or order:
         args.append(limits)
-    if dedup:
-        args += [*dedup, int(entry.is_latest)]
+    if dedup or order:
+        args += [*(dedup or ("", 0)), int(entry.is_latest)]
+    if order:
+        args.append(order)
     return more, args
 
 

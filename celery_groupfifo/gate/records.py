@@ -155,6 +155,25 @@ class PlaceInLine(NamedTuple):
         return cls(us, name)
 
 
+class StoredOrder(NamedTuple):
+    """`<value> <number> <window, ms>`: the order value of an entry that waits in its window, see lua/lib/window.lua."""
+
+    value: str
+    number: str
+    window: int
+
+    @classmethod
+    def parse(cls, text: bytes | None) -> StoredOrder | None:
+        """Read one; None when it is none."""
+        words = (text or b"").decode("ascii", "replace").split(" ")
+        is_one = len(words) == 3 and all(word.isdigit() for word in words)
+        return cls(words[0], words[1], int(words[2])) if is_one else None
+
+    def member(self, group: Quoted, name: str) -> str:
+        """Return the member of `due` that has its place among those of its group."""
+        return f"s {group} {self.value} {self.number} {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Flight:
     """The record of an entry under way, see lua/lib/group.lua; `id` is its name, `fence` 0 before the run begins."""

@@ -12,6 +12,7 @@ from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
 from celery_groupfifo.gate.records import LIMITED, Flight, Limits, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
+from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import DeadLetter, Group, Running, count, span
 from celery_groupfifo.groups.workers import Workers
@@ -215,6 +216,12 @@ class Explainer:
     def _scheduled(self, keys: Keys, group: Group) -> str:
         for name, ms in self._reader.scheduled(keys, quote(group.key)):
             left = span(max(ms - self._reader.now(), 0) / 1000)
+            if (value := order_values(self._reader, keys, [name])[0]) is not None:
+                return (
+                    f"has nothing in line: {_count(group.depth, 'task')} {'waits' if group.depth == 1 else 'wait'} to "
+                    f"be sorted, or for an ETA. The first window is that of {task_of(name)}, with the order value "
+                    f"{value}: it joins the line in {left}, behind those with lower values."
+                )
             entry = content.read(self._reader.texts(keys, [name])[0] or b"")
             next_one = self._retry_of(entry, task_of(name)) if entry and entry.retries else task_of(name)
             return (

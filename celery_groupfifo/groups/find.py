@@ -13,6 +13,7 @@ from celery_groupfifo.gate.keys import Keys, entry_names, quote, task_of, unquot
 from celery_groupfifo.gate.records import Flight, StoredEntry
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.leases import members_of
+from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, hold_of, running_of
 from celery_groupfifo.groups.view import DeadLetter, Found, Group, Parked, TaskState, moment
 from celery_groupfifo.printing import escaping
@@ -82,6 +83,7 @@ def _found(reader: Reader, keys: Keys, id: str, text: bytes, flight: Flight | No
         running=run,
         args=entry.args if entry else "",
         kwargs=entry.kwargs if entry else "",
+        order_value=order_values(reader, keys, [id])[0] if state == "scheduled" else None,
     )
 
 

@@ -21,6 +21,7 @@ class Totals:
         tasks_reclaimed: Heads taken back from lost workers.
         tasks_surrendered: Heads surrendered by workers that stopped, were disconnected or lost a child.
         tickets_lost: Tickets that did not reach a worker; their heads were released again.
+        tasks_late: Tasks that joined their line after one with a higher order value: their windows were too short.
         tasks_revoked: Tasks taken out at the gate before they ran.
         tasks_dead_lettered: Tasks that became dead letters.
         tasks_redriven: Dead letters that were parked again.
@@ -35,6 +36,7 @@ class Totals:
     tasks_reclaimed: int = 0
     tasks_surrendered: int = 0
     tickets_lost: int = 0
+    tasks_late: int = 0
     tasks_revoked: int = 0
     tasks_dead_lettered: int = 0
     tasks_redriven: int = 0
@@ -52,7 +54,7 @@ class Stats(Counts):
         blocked_groups: Groups that a failure has blocked, paused ones too.
         depth: All tasks: `parked`, `waiting`, `running` and `held`.
         parked: Tasks that wait at the gate, not released yet: in line, or until their ETA.
-        scheduled: The parked tasks that wait until their ETA.
+        scheduled: The parked tasks that wait until their ETA, or in a window.
         waiting: Released heads that no worker has begun.
         running: Tasks whose lease a worker holds.
         held: Heads that wait for a retry or a replacement, or that a pause or a failure stops.

@@ -18,6 +18,7 @@ from celery_groupfifo.gate.keys import Keys, Quoted, due_score, task_of, unquote
 from celery_groupfifo.gate.records import COMPANY, FLAG_LETTERS, LIMITED, Flight, StoredGroup
 from celery_groupfifo.groups import state as stored_state
 from celery_groupfifo.groups.leases import members_of
+from celery_groupfifo.groups.orders import SORTED, order_findings, unmarked
 from celery_groupfifo.groups.reader import Reader, hold_of
 from celery_groupfifo.groups.state import Line, StoredState
 from celery_groupfifo.groups.verify_identities import stale_identities
@@ -61,6 +62,9 @@ def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Rep
     findings = [*_findings(keys, state), *map(Finding, letter_breaches(reader, keys))]
     stale = stale_identities(reader, keys)
     findings += [Finding(breach, _forget_identity(keys, field), frozenset({field})) for breach, field in stale]
+    orders = order_findings(reader, keys, state)
+    findings += [Finding(breach, _write(mend), frozenset({known})) for breach, mend, known in orders]
+    findings += [_unmarked(keys, group, state.stored[group]) for group in unmarked(state)]
     return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 
@@ -341,6 +345,12 @@ def _flag_findings(keys: Keys, state: StoredState, group: Quoted, stored: Stored
 
         at = "paused, but not listed so" if paused else "listed as paused, but is not"
         yield finding("paused_list", f"It is {at}.", "The list is set right.", _write(list_again))
+
+
+def _unmarked(keys: Keys, group: Quoted, stored: StoredGroup) -> Finding:
+    what, repair = "Tasks of it wait to be sorted, and its state does not say so.", "It says so."
+    mend = _correct(keys, group, "flags", stored.flags or "-", stored.flags + SORTED)
+    return Finding(Breach("order", unquote(group), "", what, repair), mend)
 
 
 def _lonely_tickets(keys: Keys, state: StoredState) -> Iterator[Finding]:

@@ -244,8 +244,9 @@ class Found:
     Attributes:
         task_id: Of the task.
         key: Of its group.
-        state: `parked`, `scheduled` (its ETA has not come), `waiting` (for a slot), `running`, `held`,
-            `blocked` (it has failed, and its group waits for an operator), `dead_letter` (it was set aside).
+        state: `parked`, `scheduled` (its ETA has not come, or its window is not over), `waiting` (for a slot),
+            `running`, `held`, `blocked` (it has failed, and its group waits for an operator), `dead_letter` (it was set
+            aside).
         task: Its name.
         place: Number of tasks before it in line, when it is parked; else None.
         parked_at: Time when the gate accepted it; None when its entry can't be read.
@@ -255,6 +256,7 @@ class Found:
         args: Its arguments, as Celery shows them.
         kwargs: Its keyword arguments, as Celery shows them.
         traceback: Of a task that blocks its group, if the result backend has it, and of a dead letter; else empty.
+        order_value: The number that it is sorted by, while it waits in its window; else None.
     """
 
     task_id: str
@@ -269,6 +271,7 @@ class Found:
     args: str = ""
     kwargs: str = ""
     traceback: str = ""
+    order_value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

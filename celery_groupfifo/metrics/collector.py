@@ -52,7 +52,7 @@ def metrics(up: bool, now: Snapshot | None) -> Iterator[Metric]:
     yield groups
     yield tasks
     yield GaugeMetricFamily(
-        "groupfifo_scheduled_tasks", "Parked tasks that wait until their ETA.", now.counts.scheduled
+        "groupfifo_scheduled_tasks", "Parked tasks that wait until their ETA, or in a window.", now.counts.scheduled
     )
     yield GaugeMetricFamily(
         "groupfifo_paused_groups", "Groups that an operator has paused, empty ones too.", now.counts.paused_groups

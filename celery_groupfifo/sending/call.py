@@ -13,17 +13,20 @@ from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupK
 from celery_groupfifo.gate.model import INSTALLED, OBSERVED_HEADER, TRAVELLING, Bound
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.sending.grouping import DEDUP, MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.grouping import DEDUP, MAPS, ORDER, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
 from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, policy_of
+from celery_groupfifo.sending.order import order_of
 from celery_groupfifo.sending.parts import holds
 from celery_groupfifo.settings import Settings, check_option, read_settings
 from celery_groupfifo.windows import Rate
 
 logger = escaping(logging.getLogger(__name__))
 
+#: Options of a call that are checked when they are used.
+_MADE = (KEY, DEDUP.option, ORDER.option)
 #: Marks a task whose options have been checked.
 _CHECKED = "_groupfifo_checked"
 
@@ -119,7 +122,7 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
         InvalidOption: An option of the call or the task does not work.
     """
     for option, value in said.items():
-        if option not in (KEY, DEDUP.option) and value is not None:  # keys are checked when they are made
+        if option not in _MADE and value is not None:
             check_option(option, value)
     if task is not None and _CHECKED not in task.__dict__:
         check_task(task)
@@ -152,7 +155,7 @@ def check_eta(
     times: Mapping[str, Any],
     settings: Settings | None = None,
 ) -> None:
-    """Check that a call has no ETA in the future where its policy refuses one.
+    """Check that a call has no ETA in the future where its policy refuses one, or where it has an order value.
 
     Args:
         app: The app that sends.
@@ -168,14 +171,17 @@ def check_eta(
     countdown, eta = times.get("countdown"), times.get("eta")
     if countdown is None and not eta:
         return
-    if policy_of(task, said, "group_eta", settings or read_settings(app.conf)) != "reject":
+    settings = settings or read_settings(app.conf)
+    rejects = policy_of(task, said, "group_eta", settings) == "reject"
+    if not (rejects or order_of(task, name, said, settings)):
         return
     if (countdown > 0) if countdown is not None else delay_ms(app, eta) > 0:
         shown = f"countdown={countdown!r}" if countdown is not None else f"eta={str(eta)!r}"
-        raise InvalidOption(
-            f"{name} was sent with {shown}, and its group_eta is 'reject': send it when it is due, or with "
-            "group_eta='at_due'."
-        )
+        if rejects:
+            why, way = "its group_eta is 'reject'", "send it when it is due, or with group_eta='at_due'."
+        else:
+            why, way = "its group_order_by says when it is its turn", "send it when it is due."
+        raise InvalidOption(f"{name} was sent with {shown}, and {why}: {way}")
 
 
 def check_call(
@@ -212,6 +218,8 @@ def check_call(
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")
+    if (order := order_of(task, name, said, settings)) is not None:
+        order.value(task, name, args, kwargs)
     if task is not None:
         check_app(app, name)
     return key

@@ -35,6 +35,7 @@ class KeyKind(NamedTuple):
 
 
 GROUP, DEDUP = KeyKind("group_key", "group key"), KeyKind("group_dedup_key", "dedup key")
+ORDER = KeyKind("group_order_by", "order value")
 
 
 def is_grouped(task: Any) -> bool:
@@ -121,22 +122,40 @@ def made_key(
     spec: KeySpec, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: KeyKind = GROUP
 ) -> str:
     """Return the key that a definition makes of one call; see `group_key`."""
+    return checked_key(made_value(spec, task, name, args, kwargs, kind), name, kind)
+
+
+def argument_of(
+    field: str, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: KeyKind
+) -> object:
+    """Return the value of a parameter in one call; see `group_key`."""
+    return _value(
+        _shape(task).values(args, kwargs) or _values(_bound(task, name, args, kwargs, kind)), field, name, kind
+    )
+
+
+def made_value(
+    spec: str | tuple[str, ...] | Callable[..., object],
+    task: Any,
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    kind: KeyKind,
+) -> object:
+    """Return what a definition makes of one call, unchecked; see `group_key`."""
     if callable(spec):
-        bound = _bound(task, name, args, kwargs, kind)
-        return checked_key(_call(spec, name, bound, shown_call(name, args, kwargs), kind), name, kind)
+        return _call(spec, name, _bound(task, name, args, kwargs, kind), shown_call(name, args, kwargs), kind)
     values = _shape(task).values(args, kwargs) or _values(_bound(task, name, args, kwargs, kind))
     if isinstance(spec, tuple):
-        key: object = ":".join([str(_value(values, field, name, kind)) for field in spec])
-    else:
-        for field in _fields(spec):
-            _value(values, field, name, kind)
-        try:
-            key = spec.format_map(values)
-        except (LookupError, AttributeError, ValueError, TypeError) as error:
-            raise MissingGroupKey(
-                f"The {kind.words} {spec!r} of {name} can't be built from {values!r}: {error!r}."
-            ) from error
-    return checked_key(key, name, kind)
+        return ":".join([str(_value(values, field, name, kind)) for field in spec])
+    for field in _fields(spec):
+        _value(values, field, name, kind)
+    try:
+        return spec.format_map(values)
+    except (LookupError, AttributeError, ValueError, TypeError) as error:
+        raise MissingGroupKey(
+            f"The {kind.words} {spec!r} of {name} can't be built from {values!r}: {error!r}."
+        ) from error
 
 
 def check_spec(task: Any) -> None:
@@ -148,8 +167,12 @@ def check_spec(task: Any) -> None:
     Raises:
         InvalidOption: The message quotes the definition and says what fits.
     """
-    for kind in (GROUP, DEDUP):
+    for kind in (GROUP, DEDUP, ORDER):
         spec = key_spec(task, kind.option)
+        if kind is ORDER:
+            if not isinstance(spec, str) or not (spec.isidentifier() or "{" in spec):
+                continue  # it is checked as other options are
+            spec = f"{{{spec}}}" if spec.isidentifier() else spec
         if spec is not None and not callable(spec) and not _is_celerys(task):
             _check_fields(spec, task, kind.option)
 

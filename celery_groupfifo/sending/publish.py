@@ -6,7 +6,7 @@ instead of published: routed, with its signals and its `task-sent` event, as Cel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -60,6 +60,7 @@ from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.observe import carried, header_of, observes
 from celery_groupfifo.sending.options import KEY, policy_of
+from celery_groupfifo.sending.order import order_of
 from celery_groupfifo.sending.parts import holds, leader
 from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.sending.retrying import retried
@@ -155,7 +156,7 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound, dedup, limits, reserves = False, None, None, "", False
+        leaves, bound, dedup, limits, reserves, order, value = False, None, None, "", False, None, ""
         led_by = leader(key, said, message.headers) if key is not None else None
         if led_by is not None:
             check_eta(self.app, task, name, said, message.headers, settings)
@@ -167,6 +168,8 @@ class GroupSender:
             bound = bound_of(task, said, settings)
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
+            order = None if _replaces(message.headers) else order_of(task, name, said, settings)
+            value = order.value(task, name, *_arguments(message)) if order else ""
             limits = limits_of(task, said, settings)
             reserves = policy_of(task, said, "group_eta", settings) == "reserve"
             if holds(task, name, said, settings):
@@ -181,6 +184,7 @@ class GroupSender:
         park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
         park.reserves = reserves
         park.follows = None if led_by is None else (led_by.ticket, led_by.next_part())
+        park.order, park.window = value, order.window if order else 0
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -228,7 +232,8 @@ class _Park:
 
     Attributes:
         key: Of the group.
-        on_duplicate, bound, dedup, limits, reserves: See `Entry`.
+        on_duplicate, bound, dedup, limits, reserves, order: See `Entry`.
+        window: Milliseconds, with an order value.
         is_awaited: See `Entry`.
         follows: The run that it follows, and its number among those that do; None: it joins the tail of its line.
         is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
@@ -249,8 +254,9 @@ class _Park:
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
-        self.limits = ""
+        self.limits = self.order = ""
         self.follows: tuple[Ticket, Number] | None = None
+        self.window = 0
         self.reserves = self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
@@ -268,6 +274,8 @@ class _Park:
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
         entry.reserves = self.reserves
+        if self.order:
+            entry.order, entry.delay = self.order, self.window
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return
@@ -325,13 +333,18 @@ class _Park:
             self._number = gate.number()
         if self.follows is not None and gate.follow(entry, *self.follows):
             return True
-        return gate.park(entry, self._number, bool(headers.get("replaced_task_nesting")), producer)
+        return gate.park(entry, self._number, _replaces(headers), producer)
 
 
 def tell_parked(task: str | None, entry: Entry) -> None:
     """Send `group_parked`, if it has receivers."""
     if group_parked.receivers:
         group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
+
+
+def _replaces(headers: Mapping[str, Any]) -> bool:
+    """Return whether a message replaces a task that runs."""
+    return bool(headers.get("replaced_task_nesting"))
 
 
 def _arguments(message: Any) -> tuple[Any, Any]:

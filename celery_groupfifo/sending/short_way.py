@@ -41,11 +41,14 @@ KEPT = 256
 #: Marks `GroupFifoTask.apply_async`, which takes the short way where nothing is in it.
 MARK = "groupfifo_short"
 
+#: Options of a task that make something of each call.
+_MADE = ("group_dedup_key", "group_order_by")
 #: Options of a task that its sends depend on.
 _POLICIES = (
     "group_eta",
     "group_on_duplicate",
     "group_dedup_for",
+    "group_reorder_window",
     "group_max_depth",
     "group_overflow",
     "group_overflow_timeout",
@@ -109,10 +112,10 @@ class ShortWay:
         task, args, kwargs, options, parent = call
         if has_receivers() or type(args) not in (tuple, list) or type(kwargs) is not dict or not self._is_usual(task):
             return None
-        dedup_key = getattr(task, "group_dedup_key", None)
-        if callable(dedup_key):  # it may have no hash
+        made = [getattr(task, name, None) for name in _MADE]
+        if any(map(callable, made)):  # it may have no hash
             return None
-        mine = task, task.ignore_result, task.priority, dedup_key, *[getattr(task, name, None) for name in _POLICIES]
+        mine = task, task.ignore_result, task.priority, *made, *[getattr(task, name, None) for name in _POLICIES]
         if not options:
             return *mine, False, False, bool(parent), None, None
         for name, value in options.items():

@@ -31,6 +31,7 @@ from celery_groupfifo.sending.grouping import checked_key, group_key
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import milliseconds_until
 from celery_groupfifo.sending.options import KEY
+from celery_groupfifo.sending.order import order_of
 
 #: Types of arguments that `celery.utils.saferepr` shows without a look inside.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -82,6 +83,7 @@ class Template:
         self._limits, self._reserves = entry.limits, entry.reserves
         self._dedupe = entry.dedup and dedupe_of(call.task, {}, entry.on_duplicate, gate_of(app).settings)
         self._awaited = entry.awaited
+        self._order = order_of(call.task, call.task.name, {}, gate_of(app).settings) if entry.order else None
         # A setting since Celery 5.7; before it, the default of `saferepr`.
         self._size, self._levels = app.amqp.argsrepr_maxsize, app.conf.get("task_repr_maxlevels", 3)
         self._kwargs_size = app.amqp.kwargsrepr_maxsize
@@ -155,6 +157,8 @@ class Template:
             when = when or self._due(options)
             values["eta"] = quoted(when.isoformat())
             delay = milliseconds_until(maybe_make_aware(when, self._zone))
+            if self._order is not None and delay > 0:
+                raise ValueError("a call with an order value has no ETA")
         front = self._front % values
         message = (front + self._back % values).encode()
         place = self._queue, self._list_key
@@ -163,6 +167,8 @@ class Template:
         if self._dedupe is not None:
             entry.dedup = self._dedupe.identity(task, task.name, args, kwargs, task_id)
             entry.awaited = self._awaited
+        if self._order is not None:
+            entry.order, entry.delay = self._order.value(task, task.name, args, kwargs), self._order.window
         return entry
 
     def _due(self, options: Mapping[str, Any]) -> datetime:

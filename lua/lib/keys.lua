@@ -10,15 +10,17 @@
 --                                  "r group id" a ticket did not reach the broker, "d group fence" entries that a
 --                                  failed run has cut off are cancelled, "b group id" a block ends, "q queue" a
 --                                  queue's crowd comes in, "l group" its limits end, "t group" its starts are
---                                  forgotten, "i group identity" an identity counts no longer
+--                                  forgotten, "i group identity" an identity counts no longer, "m group" its mark is
+--                                  forgotten, see lib/window.lua
 --                           4e14   "h group id" that waits for room, see lib/crowd.lua: no time moves it
 --                           5e14   "a group" that waits for room
+--                           6e14   "s group value number id" that waits in its window, see lib/window.lua
 -- KEYS[4] flags   (hash)    "<p | b | d> <group>" -> who has paused, blocked or drained a group, and why: JSON
 --                           "l <group>" -> its limits, and who has set them, see limit.lua
 -- KEYS[5] on_the_way (zset) "<queue> <release> <group>" of heads released and not yet begun, score 0
 -- KEYS[6] begins  (hash)    queue -> "<highest release begun> <when, ms> [<rereleases since>]", see rerelease.lua
 --                           "s <group>" -> the last starts of a group with a rate, see lib/limits.lua
---                           and the identities of entries, see lib/identity.lua
+--                           and the identities of entries, see lib/identity.lua, and what waits in its window
 -- KEYS[7] fence   (string)  the last number drawn, for a release or a fence
 -- KEYS[8] stats   (hash)    totals
 -- KEYS[9] dead    (hash)    dead letters, see lib/letters.lua
@@ -41,3 +43,4 @@ K.HOLDS = 1e14
 K.ETAS = 2e14
 K.REST = 3e14
 K.CROWDS = 4e14
+K.WINDOWS = 6e14

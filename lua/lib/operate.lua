@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys clock write record flag entry identity
+--@include keys clock write record flag entry identity window
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -49,6 +49,7 @@ local function withdraw(id, group, g)
   end
   free_identity(id, group, g, failed)
   if redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id) == 1 then
+    leave_window(group, g, id)
     add_to(g, 'aside', -1)
   end
   if r then

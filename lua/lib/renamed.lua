@@ -1,13 +1,18 @@
 -- Lets a new entry have the place of a parked one.
---@include keys
+--@include keys window
 
--- Give the place of a parked entry, or the time of its ETA, to another name. Returns whether it has one: a part of the
--- line that is cut off has none.
-local function rename_place(line, group, us, old, new)
+-- Give the place of a parked entry, or the time of its ETA, or its window, to another name. Returns whether it has one:
+-- a part of the line that is cut off has none.
+local function rename_place(line, group, g, us, old, new)
   local later, item, at = redis.call('ZSCORE', K.due, 'e ' .. group .. ' ' .. old), us .. ' ' .. old, nil
   if later then
     redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. old)
     redis.call('ZADD', K.due, later, 'e ' .. group .. ' ' .. new)
+    local order, window = leave_window(group, g, old)
+    if order then
+      redis.call('ZADD', K.due, K.WINDOWS, 's ' .. group .. ' ' .. order .. ' ' .. new)
+      redis.call('HSET', K.begins, 'o ' .. new, order .. ' ' .. window)
+    end
   else
     local first, last = 0, redis.call('LLEN', line)
     while first < last do -- nearly every line is in the order of parking, see place.lua

@@ -106,6 +106,37 @@ def _park_beside(world: World) -> Call:
     return lambda: world.gate.park(entry, number)
 
 
+def _park_in_a_window(world: World) -> Call:
+    world.park("b", delay=1000, order=1)
+    entry, number = make_entry(world.gate, "a", delay=1000, order=2), world.gate.number()
+    return lambda: world.gate.park(entry, number)
+
+
+def _advance_sorted(world: World) -> Call:
+    _park_in_a_window(world)()
+    world.tick(1000)
+    members = [("e g a", quote("g")), ("e g b", quote("g"))]
+    return lambda: world.gate._advance(world.keys, members, ())
+
+
+def _sweep_mark(world: World) -> Call:
+    _advance_sorted(world)()
+    world.tick(10_000)
+    return lambda: world.sweep().next_due
+
+
+def _revoke_in_a_window(world: World) -> Call:
+    _park_in_a_window(world)()
+    return lambda: world.gate.revoke("b")
+
+
+def _exchange_in_a_window(world: World) -> Call:
+    world.park("a", dedup=Dedup("one"), delay=1000, order=1)
+    entry, number = make_entry(world.gate, "b", dedup=Dedup("one")), world.gate.number()
+    entry.on_duplicate = "replace"
+    return lambda: world.gate.park(entry, number)
+
+
 def _exchange_renamed(delay: int) -> Callable[[World], Call]:
     def prepare(world: World) -> Call:
         world.run("x")
@@ -327,11 +358,13 @@ CASES = [
     Case("park", _replace, "replacing"),
     Case("park", _park_identified, "with an identity"),
     Case("park", _park_beside, "beside a run"),
+    Case("park", _park_in_a_window, "in a window"),
     Case("exchange", _exchange, "replacing"),
     Case("exchange", _exchange_renamed(0), "with another id"),
     Case("exchange", _exchange_renamed(1000), "with another id and an ETA"),
     Case("follow", _follow(behind=False)),
     Case("follow", _follow(behind=True), "behind another part"),
+    Case("exchange", _exchange_in_a_window, "in a window"),
     Case("begin", _begin),
     Case("finish", _finish("lists"), "lists"),
     Case("finish", _finish("own"), "own"),
@@ -358,14 +391,17 @@ CASES = [
     Case("surrender", _surrender),
     Case("sweep", _sweep),
     Case("sweep", _sweep_identity, "of an identity"),
+    Case("sweep", _sweep_mark, "of a mark"),
     Case("reclaim", _reclaim),
     Case("advance", _advance("q")),
     Case("advance", _advance(), "to publish"),
     Case("advance", _advance_blocked, "block"),
+    Case("advance", _advance_sorted, "sorted"),
     Case("heads", _heads),
     Case("rerelease", _rerelease),
     Case("rerelease", _elsewhere, "to publish"),
     Case("revoke", _revoke),
+    Case("revoke", _revoke_in_a_window, "in a window"),
 ]
 
 

@@ -22,6 +22,8 @@ OWN: Pair = ("", -1)
 
 #: Kinds of what is due, in the order in which a sweep moves them; others follow.
 KINDS = "whe"
+#: Windows for which the mark of a group is kept.
+MARKED = 10
 #: Names that the entries of one task may have.
 NAMES = 8
 #: Stale tickets that one finish drops on its way to the next one.
@@ -83,6 +85,9 @@ class GateModel:
         counted: Begins of each group with a rate that are over, and for which rate they are kept.
         marked: Groups whose begins are counted.
         forgets: When what was counted of a group that has ended is forgotten.
+        orders: Of entries that wait in their windows: the value, the number that was drawn, and the window.
+        marks: The highest value of each group that has joined, and when it is forgotten.
+        late: How many have joined after one with a higher value.
     """
 
     now: int
@@ -115,6 +120,9 @@ class GateModel:
     counted: dict[str, tuple[list[int], Rate]] = field(default_factory=dict)
     marked: set[str] = field(default_factory=set)
     forgets: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    late: int = 0
     accepted: int = 0
     ended: int = 0
 
@@ -129,17 +137,25 @@ class GateModel:
         replayed: bool = False,
         rate: Rate | None = None,
         reserves: bool = False,
+        order: int | None = None,
     ) -> bool:
-        """One that reserves its place waits there for its ETA."""
+        """One that reserves its place waits there for its ETA. With an order value, the delay is its window."""
         if id in self.entries or self.holders(group, f";{id}"):
             return False
         if reserves and delay:
             self.etas[id], delay = self.now + delay, 0
-        self._accept(id, group, queue, delay, replayed, rate)
+        self._accept(id, group, queue, delay, replayed, rate, order)
         return True
 
     def _accept(
-        self, id: str, group: str, queue: str, delay: int = 0, replayed: bool = False, rate: Rate | None = None
+        self,
+        id: str,
+        group: str,
+        queue: str,
+        delay: int = 0,
+        replayed: bool = False,
+        rate: Rate | None = None,
+        order: int | None = None,
     ) -> None:
         self.entries[id] = (group, queue)
         if rate is not None:
@@ -149,6 +165,8 @@ class GateModel:
             self.joined[group].remove(id)
         if delay:
             self.later[id] = self.now + delay
+            if order is not None:
+                self.orders[id] = (order, self._draw(), delay)
         else:
             self._join(id, group)
             self._advance(group, [queue])
@@ -222,6 +240,7 @@ class GateModel:
         policy: str,
         delay: int = 0,
         replayed: bool = False,
+        order: int | None = None,
     ) -> tuple[str, str | None]:
         """Park a new id, unless it is a duplicate. Returns what became of it, and of which other one."""
         holders = self.holders(group, identity)
@@ -239,7 +258,7 @@ class GateModel:
             return "replaced", holders[-1]
         for old in holders:  # it is cut off its line
             del self.claims[old]
-        self._accept(id, group, queue, delay, replayed)
+        self._accept(id, group, queue, delay, replayed, order=order)
         self._claim(id, group, identity, after)
         return "parked", None
 
@@ -278,6 +297,8 @@ class GateModel:
         """A new entry has the place of a parked one, or its ETA. Returns whether it has one."""
         if old in self.later:
             self.later[new] = self.later.pop(old)
+            if old in self.orders:
+                self.orders[new] = self.orders.pop(old)
         elif old in self.line.get(group, ()):
             for places in (self.line[group], self.places[group], self.joined[group]):
                 places[places.index(old)] = new
@@ -513,6 +534,8 @@ class GateModel:
                 del self.forgets[group]
                 if group not in self.marked:
                     del self.counted[group]
+            elif kind == "m":
+                del self.marks[group]
             elif kind in "wv":
                 self.leases.pop(id, None) if kind == "w" else None
                 self.reclaims[id] = self.now + self.claim
@@ -540,14 +563,31 @@ class GateModel:
                 for each in self.cut.pop(int(id)).ids:
                     self._end(each)
         for kind, group, id in named:
-            if kind == "e":
-                del self.later[id]
-                self._join(id, group)
+            if kind == "e" and id in self.later:
+                for each in self._before(id, group):
+                    del self.later[each]
+                    self._note_order(each, group)
+                    self._join(each, group)
                 self._advance(group, lists)
             elif kind == "b":
                 self._end(self.flight.pop(group).id, ran=True)
                 self._advance(group, lists)
         return reclaimed
+
+    def _before(self, id: str, group: str) -> list[str]:
+        """An entry whose time has come, and before it those in their windows that have lower values."""
+        if id not in self.orders:
+            return [id]
+        mine = [each for each in self.orders if self.entries[each][0] == group and self.orders[each] <= self.orders[id]]
+        return sorted(mine, key=self.orders.__getitem__)
+
+    def _note_order(self, id: str, group: str) -> None:
+        if id in self.orders:
+            value, _, window = self.orders.pop(id)
+            if value < self.marks.get(group, (value, 0))[0]:
+                self.late += 1
+            else:
+                self.marks[group] = (value, self.now + MARKED * window)
 
     def _reclaim(self, owner: str, lists: Collection[str]) -> int:
         del self.reclaims[owner]
@@ -613,6 +653,7 @@ class GateModel:
         due += [(when, f"w {owner}", "", owner) for owner, when in self.leases.items()]
         due += [(when, f"v {owner}", "", owner) for owner, when in self.reclaims.items()]
         due += [(when, f"t {group}", group, "") for group, when in self.forgets.items()]
+        due += [(when, f"m {group}", group, "") for group, (_, when) in self.marks.items()]
         return due
 
     def _forget(self, group: str, identity: str) -> None:
@@ -635,6 +676,7 @@ class GateModel:
             self.identity_forgets[group, identity] = self.now + after
         self.rates.pop(id, None)
         self.etas.pop(id, None)
+        self.orders.pop(id, None)
         if all(each != group for each, _ in self.entries.values()):
             self.probing.discard(group)
             if group in self.marked:

@@ -16,6 +16,7 @@ from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.gate.model import Bound, Dedup, Entry, Failure, Finish, Finished, Lists, Number, Swept, Ticket
 from celery_groupfifo.gate.records import Flight, StoredGroup, StoredLetter
 from celery_groupfifo.gate.route import Route
+from celery_groupfifo.sending.order import sortable
 from celery_groupfifo.windows import NO_BREAKER, Breaker
 from tests.support.stored import all_stored, stored, stored_fields, stored_if_any
 
@@ -40,6 +41,7 @@ def make_entry(
     dedup: Dedup | None = None,
     limits: str = "",
     reserves: bool = False,
+    order: int | None = None,
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
@@ -50,6 +52,8 @@ def make_entry(
     place_of = place.queue, place.list_key
     entry = Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
     entry.reserves = reserves
+    if order is not None:
+        entry.order = sortable(order, "t")
     return entry
 
 
@@ -355,9 +359,16 @@ class World:
         }
         return {name: text for name, text in held.items() if name.startswith(("i ", "n "))}
 
+    def orders(self) -> dict[str, str]:
+        """The stored order values and marks, see lua/lib/window.lua."""
+        held = {
+            stored(name).decode(): stored(text).decode() for name, text in self.redis.hgetall(self.keys.begins).items()
+        }
+        return {name: text for name, text in held.items() if name.startswith(("o ", "m "))}
+
     def residue(self) -> dict[str, Any]:
         """Return the keys that are left of groups: none when all of them have ended."""
-        left: dict[str, Any] = dict(self.identities())
+        left: dict[str, Any] = {**self.identities(), **self.orders()}
         stem = f"{{{self.keys.tag}}}:"
         for key in self.redis.scan_iter(match="*", count=1000):
             if key.startswith(f"{stem}w:".encode()):

@@ -634,7 +634,9 @@
             ['Retries', function (row) { return esc(row.retries); }], ['', taskVerb('revoke')]
         ], found.tasks, 'No task is in line here.');
         table('#gf-t-scheduled', [
-            ['Task', taskLink], ['Due', function (row) { return when(row.due); }], ['', taskVerb('revoke')]
+            ['Task', taskLink], ['Due', function (row) { return when(row.due); }],
+            ['Order value', function (row) { return row.order_value === null ? '' : esc(row.order_value); }],
+            ['', taskVerb('revoke')]
         ], found.scheduled, 'None.');
         table('#gf-t-failures', [
             ['Task', namedTask], ['Error', function (row) { return plain(row.exception); }, 'gf-wide'],

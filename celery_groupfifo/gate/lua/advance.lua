@@ -1,7 +1,7 @@
 -- Made of lua/advance.lua by `make scripts`: change that file, not this one.
 --
--- advance: let due ETAs join the lines of their groups, end blocks and limits, and continue walks over empty places;
--- many in one call.
+-- advance: let entries whose ETA has come, or whose window is over, join the lines of their groups, end blocks and
+-- limits, and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -14,7 +14,7 @@
 -- ARGV[..] member, group     pairs: members of due and their groups
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
--- Complexity O(members · log groups)
+-- Complexity O(members · log groups), and entries whose windows end with that of another
 local redis_call = redis.call
 local K_entries = KEYS[1]
 local K_groups = KEYS[2]
@@ -29,19 +29,10 @@ local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
 local K_HOLDS = 1e14
+local K_ETAS = 2e14
 local K_REST = 3e14
 local K_CROWDS = 4e14
--- Returns the record of an entry under way; nothing when it is not.
-local function record_of(g, id)
-  local found
-  for at = 1, #g do
-    found = g[at].id == id and g[at] or found
-  end
-  return found
-end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
-end
+local K_WINDOWS = 6e14
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
@@ -53,6 +44,17 @@ local function now_ms()
 end
 local function digits(value)
   return string.format('%.0f', value)
+end
+-- Returns the record of an entry under way; nothing when it is not.
+local function record_of(g, id)
+  local found
+  for at = 1, #g do
+    found = g[at].id == id and g[at] or found
+  end
+  return found
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
 end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
@@ -93,7 +95,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_35
+  local room_in_37
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -103,9 +105,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_35 = room
+    room_in_37 = room
   end
-  local room = room_in_35
+  local room = room_in_37
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -122,17 +124,29 @@ local function take_room(crowd, lists, queue, member)
   return found
 end
 local REDELIVERED = '"redelivered": true, '
+local MARKED = 10 -- windows for which a mark is kept
+-- Returns the members of due for the entries of a group that are in order before one; not more than so many.
+local function waiting_before(group, said, most)
+  local front, found = 's ' .. group .. ' ', {}
+  redis_call('ZADD', K_due, K_WINDOWS, front) -- stands before those of the group, within this step
+  local from, to = redis_call('ZRANK', K_due, front), redis_call('ZRANK', K_due, front .. said)
+  if to and to > from + 1 then
+    found = redis_call('ZRANGE', K_due, from + 1, math.min(to - 1, from + most))
+  end
+  redis_call('ZREM', K_due, front)
+  return found
+end
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
-local WALK = 500 -- empty places that one call walks over
+local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
+local lists, out, told, bytes, done = named_lists(11 + many, 5, named), {}, {}, 0, 0
 steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_19
+  local open_group_21
   do -- open_group(group)
     local read_group_8
     do -- read_group(group)
@@ -337,7 +351,7 @@ while done < many and steps > 0 and bytes < BYTES do
         g.corrupt = nil
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_1
+          local state_text_3
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -345,11 +359,11 @@ while done < many and steps > 0 and bytes < BYTES do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_1 = text
+            state_text_3 = text
           end
-          local text = state_text_1
+          local text = state_text_3
           if other then
-            local state_text_2
+            local state_text_4
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -358,9 +372,9 @@ while done < many and steps > 0 and bytes < BYTES do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_2 = text
+              state_text_4 = text
             end
-            local other_text = state_text_2
+            local other_text = state_text_4
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -369,26 +383,28 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_19 = g
+    open_group_21 = g
   end
-  local g = open_group_19
+  local g = open_group_21
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
-    do -- heads_again(lists, g, out)
-      for _, r in ipairs(g) do
-        do -- ask_again(lists, r, out)
-          local entry = read_entry(r.id)
-          if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_32
-            do -- compose(r.id, entry, r.release, r.lost)
-              local id, drawn, lost = r.id, r.release, r.lost
-              local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-              local cut = entry.at + entry.cut
-              compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+    if not told[group] then -- else it has joined before another one
+      do -- heads_again(lists, g, out)
+        for _, r in ipairs(g) do
+          do -- ask_again(lists, r, out)
+            local entry = read_entry(r.id)
+            if entry and r.state == 'w' and not lists[r.queue] then
+              local compose_34
+              do -- compose(r.id, entry, r.release, r.lost)
+                local id, drawn, lost = r.id, r.release, r.lost
+                local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                local cut = entry.at + entry.cut
+                compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+              end
+              local message = compose_34
+              out[#out + 1] = r.queue
+              out[#out + 1] = message
             end
-            local message = compose_32
-            out[#out + 1] = r.queue
-            out[#out + 1] = message
           end
         end
       end
@@ -399,7 +415,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_38
+      local withdraw_44
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -412,16 +428,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_37
+            local others_of_39
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_37 = others
+              others_of_39 = others
             end
-            local others = others_of_37
+            local others = others_of_39
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -435,6 +451,14 @@ while done < many and steps > 0 and bytes < BYTES do
           end
         end
         if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
+          do -- leave_window(group, g, id)
+            local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+            local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+            if order then
+              redis_call('HDEL', K_begins, 'o ' .. id)
+              redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+            end
+          end
           do -- add_to(g, 'aside', -1)
             local what, number = 'aside', -1
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
@@ -463,9 +487,9 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_38 = text or ''
+        withdraw_44 = text or ''
       end
-      local text = withdraw_38
+      local text = withdraw_44
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -584,7 +608,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
                 do -- write_group(group, g)
                   local other, other_g = nil, nil
-                  local state_text_1
+                  local state_text_3
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -592,11 +616,11 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_1 = text
+                    state_text_3 = text
                   end
-                  local text = state_text_1
+                  local text = state_text_3
                   if other then
-                    local state_text_2
+                    local state_text_4
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -605,9 +629,9 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_2 = text
+                      state_text_4 = text
                     end
-                    local other_text = state_text_2
+                    local other_text = state_text_4
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -622,9 +646,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_30
+                      local hold_back_32
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_27
+                        local limits_of_29
                         do -- limits_of(group, g, entry)
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
@@ -637,9 +661,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_27 = limits
+                          limits_of_29 = limits
                         end
-                        local limits = limits_of_27
+                        local limits = limits_of_29
                         local free_at
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
@@ -656,16 +680,16 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                         end
                         if limits.starts then
-                          local counted_begins_23, counted_begins_24, counted_begins_25
+                          local counted_begins_25, counted_begins_26, counted_begins_27
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                          local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -709,14 +733,14 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_30 = free_at
+                        hold_back_32 = free_at
                       end
-                      held = hold_back_30
+                      held = hold_back_32
                     end
                     if held then
                       do -- write_group(group, g)
                         local other, other_g = nil, nil
-                        local state_text_1
+                        local state_text_3
                         do -- state_text(g)
                           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                           for at = 1, #g do
@@ -724,11 +748,11 @@ while done < many and steps > 0 and bytes < BYTES do
                             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                           end
-                          state_text_1 = text
+                          state_text_3 = text
                         end
-                        local text = state_text_1
+                        local text = state_text_3
                         if other then
-                          local state_text_2
+                          local state_text_4
                           do -- state_text(other_g)
                             local g = other_g
                             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -737,9 +761,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                             end
-                            state_text_2 = text
+                            state_text_4 = text
                           end
-                          local other_text = state_text_2
+                          local other_text = state_text_4
                           redis_call('HSET', K_groups, group, text, other, other_text)
                         else
                           redis_call('HSET', K_groups, group, text)
@@ -750,7 +774,7 @@ while done < many and steps > 0 and bytes < BYTES do
                         local drawn, other, other_g = nil, nil, nil
                         local queue = entry.queue
                         if not drawn then
-                          local draw_number_6
+                          local draw_number_2
                           do -- draw_number()
                             local drawn = K_us_text
                             local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -758,14 +782,14 @@ while done < many and steps > 0 and bytes < BYTES do
                               drawn = string.format('%.0f', last + 1)
                               redis_call('SET', K_fence, drawn)
                             end
-                            draw_number_6 = drawn
+                            draw_number_2 = drawn
                           end
-                          drawn = draw_number_6
+                          drawn = draw_number_2
                         end
                         r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                         r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                         do -- write_group(group, g, other, other_g)
-                          local state_text_1
+                          local state_text_3
                           do -- state_text(g)
                             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                             for at = 1, #g do
@@ -773,11 +797,11 @@ while done < many and steps > 0 and bytes < BYTES do
                               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                             end
-                            state_text_1 = text
+                            state_text_3 = text
                           end
-                          local text = state_text_1
+                          local text = state_text_3
                           if other then
-                            local state_text_2
+                            local state_text_4
                             do -- state_text(other_g)
                               local g = other_g
                               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -786,23 +810,23 @@ while done < many and steps > 0 and bytes < BYTES do
                                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                               end
-                              state_text_2 = text
+                              state_text_4 = text
                             end
-                            local other_text = state_text_2
+                            local other_text = state_text_4
                             redis_call('HSET', K_groups, group, text, other, other_text)
                           else
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_31
+                        local compose_33
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_31
+                        local message = compose_33
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
@@ -905,7 +929,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                   do -- write_group(group, g)
                     local other, other_g = nil, nil
-                    local state_text_1
+                    local state_text_3
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                       for at = 1, #g do
@@ -913,11 +937,11 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_1 = text
+                      state_text_3 = text
                     end
-                    local text = state_text_1
+                    local text = state_text_3
                     if other then
-                      local state_text_2
+                      local state_text_4
                       do -- state_text(other_g)
                         local g = other_g
                         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -926,9 +950,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                         end
-                        state_text_2 = text
+                        state_text_4 = text
                       end
-                      local other_text = state_text_2
+                      local other_text = state_text_4
                       redis_call('HSET', K_groups, group, text, other, other_text)
                     else
                       redis_call('HSET', K_groups, group, text)
@@ -942,10 +966,166 @@ while done < many and steps > 0 and bytes < BYTES do
         end
       end
     elseif kind == 'e' then
-      entry, corrupt = read_entry(id)
-      do -- add_to(g, 'aside', -1)
-        local what, number = 'aside', -1
-        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+      local join_lower_45, join_lower_46
+      do -- join_lower(line, group, g, id, steps)
+        local most = steps
+        local order = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+        order = string.match(order or '', '^%d+ %d+')
+        local lower = order and waiting_before(group, order .. ' ' .. id, most) or {}
+        for _, member in ipairs(lower) do
+          local value, name = string.match(member, '(%d+) %d+ (%S+)$')
+          redis_call('ZREM', K_due, member)
+          local leave_window_40, leave_window_41
+          do -- leave_window(group, g, name)
+            local id = name
+            local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+            local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+            if order then
+              redis_call('HDEL', K_begins, 'o ' .. id)
+              redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+            end
+            leave_window_40, leave_window_41 = order, window
+          end
+          local _, window = leave_window_40, leave_window_41
+          local there, corrupt = read_entry(name)
+          if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. name) == 1 then
+            do -- add_to(g, 'aside', -1)
+              local what, number = 'aside', -1
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          else
+            there = nil
+          end
+          if there then
+            do -- note_order(group, value, window or 0)
+              local window = window or 0
+              local mark = redis_call('HGET', K_begins, 'm ' .. group)
+              if mark and mark > value then
+                redis_call('HINCRBY', K_stats, 'tasks_late', 1)
+              else
+                redis_call('HSET', K_begins, 'm ' .. group, value)
+                redis_call('ZADD', K_due, K_REST + now_ms() + window * MARKED, 'm ' .. group)
+              end
+            end
+            redis_call('RPUSH', line, there.us .. ' ' .. name)
+          elseif corrupt then
+            do -- set_aside(name, group, 'corrupt', corrupt)
+              local id, why, text = name, 'corrupt', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
+            end
+          end
+        end
+        local follows = #lower < most
+        if order and follows then
+          local leave_window_42, leave_window_43
+          do -- leave_window(group, g, id)
+            local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+            local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+            if order then
+              redis_call('HDEL', K_begins, 'o ' .. id)
+              redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+            end
+            leave_window_42, leave_window_43 = order, window
+          end
+          local _, window = leave_window_42, leave_window_43
+          do -- note_order(group, string.match(order, '^%d+'), window)
+            local value = string.match(order, '^%d+')
+            local mark = redis_call('HGET', K_begins, 'm ' .. group)
+            if mark and mark > value then
+              redis_call('HINCRBY', K_stats, 'tasks_late', 1)
+            else
+              redis_call('HSET', K_begins, 'm ' .. group, value)
+              redis_call('ZADD', K_due, K_REST + now_ms() + window * MARKED, 'm ' .. group)
+            end
+          end
+        end
+        join_lower_45, join_lower_46 = #lower, follows
+      end
+      local joined, follows = join_lower_45, join_lower_46
+      steps = steps - joined
+      if follows then
+        entry, corrupt = read_entry(id)
+        do -- add_to(g, 'aside', -1)
+          local what, number = 'aside', -1
+          g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+        end
+      else
+        redis_call('ZADD', K_due, K_ETAS + now_ms(), member)
       end
     end
     if entry then
@@ -1036,19 +1216,19 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_33, take_head_34
+        local take_head_35, take_head_36
         do -- take_head(line, group, g)
           local head, entry, corrupt
           local others = #g
-          local has_room_28
+          local has_room_30
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_28 = room
+            has_room_30 = room
           end
-          local is_free = has_room_28
+          local is_free = has_room_30
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
@@ -1056,9 +1236,9 @@ while done < many and steps > 0 and bytes < BYTES do
             if entry and entry.us == string.sub(item, 1, 16) then
               local fits = true
               if others > 0 then
-                local may_join_29
+                local may_join_31
                 do -- may_join(group, g, entry, others)
-                  local limits_of_26
+                  local limits_of_28
                   do -- limits_of(group, g, entry)
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
@@ -1071,25 +1251,25 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_26 = limits
+                    limits_of_28 = limits
                   end
-                  local limits = limits_of_26
-                  may_join_29 = (limits.together or 1) > others
+                  local limits = limits_of_28
+                  may_join_31 = (limits.together or 1) > others
                 end
-                fits = may_join_29
+                fits = may_join_31
               end
               if not fits then
                 redis_call('LPUSH', line, item)
               else
-                local new_record_3
+                local new_record_5
                 do -- new_record(id, entry.queue)
                   local queue = entry.queue
-                  new_record_3 = {
+                  new_record_5 = {
                     state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                     call = '-', queue = queue,
                   }
                 end
-                head = new_record_3
+                head = new_record_5
                 g[others + 1] = head
               end
               break
@@ -1188,24 +1368,24 @@ while done < many and steps > 0 and bytes < BYTES do
           g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
           g.drained = not head and has_flag(g, 'd')
           if g.drained then
-            local depth_of_4
+            local depth_of_6
             do -- depth_of(line, g)
-              depth_of_4 = redis_call('LLEN', line) - g.empty + g.aside + #g
+              depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
             end
-            local depth = depth_of_4
+            local depth = depth_of_6
             g.drained = depth <= 0
           end
-          take_head_33, take_head_34 = head, entry
+          take_head_35, take_head_36 = head, entry
         end
-        local head, entry = take_head_33, take_head_34
+        local head, entry = take_head_35, take_head_36
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_30
+              local hold_back_32
               do -- hold_back(group, g, r, entry)
-                local limits_of_27
+                local limits_of_29
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1218,9 +1398,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_27 = limits
+                  limits_of_29 = limits
                 end
-                local limits = limits_of_27
+                local limits = limits_of_29
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -1237,16 +1417,16 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                 end
                 if limits.starts then
-                  local counted_begins_23, counted_begins_24, counted_begins_25
+                  local counted_begins_25, counted_begins_26, counted_begins_27
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                  local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1290,14 +1470,14 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_30 = free_at
+                hold_back_32 = free_at
               end
-              held = hold_back_30
+              held = hold_back_32
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_1
+                local state_text_3
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1305,11 +1485,11 @@ while done < many and steps > 0 and bytes < BYTES do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_1 = text
+                  state_text_3 = text
                 end
-                local text = state_text_1
+                local text = state_text_3
                 if other then
-                  local state_text_2
+                  local state_text_4
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1318,9 +1498,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_2 = text
+                    state_text_4 = text
                   end
-                  local other_text = state_text_2
+                  local other_text = state_text_4
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -1331,7 +1511,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_6
+                  local draw_number_2
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1339,14 +1519,14 @@ while done < many and steps > 0 and bytes < BYTES do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_6 = drawn
+                    draw_number_2 = drawn
                   end
-                  drawn = draw_number_6
+                  drawn = draw_number_2
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_1
+                  local state_text_3
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -1354,11 +1534,11 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_1 = text
+                    state_text_3 = text
                   end
-                  local text = state_text_1
+                  local text = state_text_3
                   if other then
-                    local state_text_2
+                    local state_text_4
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1367,23 +1547,23 @@ while done < many and steps > 0 and bytes < BYTES do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_2 = text
+                      state_text_4 = text
                     end
-                    local other_text = state_text_2
+                    local other_text = state_text_4
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_31
+                local compose_33
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_31
+                local message = compose_33
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -1408,27 +1588,27 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+            if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  local counted_begins_22, counted_begins_23, counted_begins_24
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
             else
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_1
+                local state_text_3
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1436,11 +1616,11 @@ while done < many and steps > 0 and bytes < BYTES do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_1 = text
+                  state_text_3 = text
                 end
-                local text = state_text_1
+                local text = state_text_3
                 if other then
-                  local state_text_2
+                  local state_text_4
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1449,9 +1629,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_2 = text
+                    state_text_4 = text
                   end
-                  local other_text = state_text_2
+                  local other_text = state_text_4
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -1464,7 +1644,7 @@ while done < many and steps > 0 and bytes < BYTES do
     else
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_1
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -1472,11 +1652,11 @@ while done < many and steps > 0 and bytes < BYTES do
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_1 = text
+          state_text_3 = text
         end
-        local text = state_text_1
+        local text = state_text_3
         if other then
-          local state_text_2
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1485,9 +1665,9 @@ while done < many and steps > 0 and bytes < BYTES do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_2 = text
+            state_text_4 = text
           end
-          local other_text = state_text_2
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -1495,12 +1675,12 @@ while done < many and steps > 0 and bytes < BYTES do
       end
     end
   end
-  done = done + 1
+  done, told[group] = done + 1, true
 end
-local next_sweep_36
+local next_sweep_38
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_36 = pause
+  next_sweep_38 = pause
 end
-local pause = next_sweep_36
+local pause = next_sweep_38
 return { done, steps > 0 and pause or 0, unpack(out) }

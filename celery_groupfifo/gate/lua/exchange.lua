@@ -32,6 +32,7 @@ local K_stats = KEYS[8]
 local K_dead = KEYS[9]
 -- The starts of the ranges of due.
 local K_REST = 3e14
+local K_WINDOWS = 6e14
 -- Returns the record of an entry under way; nothing when it is not.
 local function record_of(g, id)
   local found
@@ -74,13 +75,29 @@ local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
--- Give the place of a parked entry, or the time of its ETA, to another name. Returns whether it has one: a part of the
--- line that is cut off has none.
-local function rename_place(line, group, us, old, new)
+-- Give the place of a parked entry, or the time of its ETA, or its window, to another name. Returns whether it has one:
+-- a part of the line that is cut off has none.
+local function rename_place(line, group, g, us, old, new)
   local later, item, at = redis_call('ZSCORE', K_due, 'e ' .. group .. ' ' .. old), us .. ' ' .. old, nil
   if later then
     redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. old)
     redis_call('ZADD', K_due, later, 'e ' .. group .. ' ' .. new)
+    local leave_window_15, leave_window_16
+    do -- leave_window(group, g, old)
+      local id = old
+      local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+      local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+      if order then
+        redis_call('HDEL', K_begins, 'o ' .. id)
+        redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+      end
+      leave_window_15, leave_window_16 = order, window
+    end
+    local order, window = leave_window_15, leave_window_16
+    if order then
+      redis_call('ZADD', K_due, K_WINDOWS, 's ' .. group .. ' ' .. order .. ' ' .. new)
+      redis_call('HSET', K_begins, 'o ' .. new, order .. ' ' .. window)
+    end
   else
     local first, last = 0, redis_call('LLEN', line)
     while first < last do -- nearly every line is in the order of parking, see place.lua
@@ -382,7 +399,7 @@ if not refused and string.match(old, '^[^;]*') ~= id then
     free_name_14 = free
   end
   name = free_name_14
-  local placed = name and rename_place(line, group, entry.us, old, name)
+  local placed = name and rename_place(line, group, g, entry.us, old, name)
   refused = not name and -2 or not placed and 0 or nil
   if refused == 0 then
     do -- free_identity(old, group, g, false)

@@ -381,6 +381,14 @@ for step = 1, limit do
           end
         end
         if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
+          do -- leave_window(group, g, id)
+            local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+            local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+            if order then
+              redis_call('HDEL', K_begins, 'o ' .. id)
+              redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+            end
+          end
           do -- add_to(g, 'aside', -1)
             local what, number = 'aside', -1
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
@@ -470,6 +478,14 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
           if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
+            do -- leave_window(group, g, id)
+              local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+              local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+              if order then
+                redis_call('HDEL', K_begins, 'o ' .. id)
+                redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+              end
+            end
             do -- add_to(g, 'aside', -1)
               local what, number = 'aside', -1
               g[what] = string.format('%.0f', math.max(g[what] + number, 0))
@@ -881,7 +897,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)

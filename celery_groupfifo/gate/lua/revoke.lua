@@ -386,6 +386,14 @@ do -- withdraw(id, group, g)
     end
   end
   if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
+    do -- leave_window(group, g, id)
+      local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
+      local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
+      if order then
+        redis_call('HDEL', K_begins, 'o ' .. id)
+        redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
+      end
+    end
     do -- add_to(g, 'aside', -1)
       local what, number = 'aside', -1
       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
@@ -803,7 +811,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)

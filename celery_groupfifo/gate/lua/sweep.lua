@@ -489,10 +489,10 @@ while at < #members do -- grows when a crowd comes in
     redis_call('ZADD', K_due, since + ttl, member)
   elseif kind == 'e' and redis_call('HEXISTS', K_entries, id) == 0 then
     redis_call('ZREM', K_due, member) -- revoked
-  elseif kind == 't' then -- a group that has begun again has its own end
+  elseif kind == 'm' or kind == 't' then -- a group that has begun again has its own end
     redis_call('ZREM', K_due, member)
-    if not has_flag(open_group(group), 's') then
-      redis_call('HDEL', K_begins, 's ' .. group)
+    if kind == 'm' or not has_flag(open_group(group), 's') then
+      redis_call('HDEL', K_begins, (kind == 'm' and 'm ' or 's ') .. group)
     end
   elseif string.find('wveadbl', kind or '-', 1, true) then
     if kind == 'w' then -- its lease is over: its heads are taken back, unless it renews before

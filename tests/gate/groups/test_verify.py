@@ -71,6 +71,7 @@ def test_all_is_well_in_every_state(world: World, groups: Groups) -> None:
     for key in ("P", "D"):
         world.park(f"{key}1", key)
         world.park(f"{key}2", key)
+    world.park("sorted", "S", delay=1000, order=5)
     groups.pause("P")
     groups.drain("D")
     world.gate.revoke("D2")
@@ -194,6 +195,26 @@ def identified(world: World) -> None:
     world.park("d", dedup=Dedup("four"))
 
 
+def windowed(world: World) -> None:
+    """A and b wait in their windows."""
+    world.park("a", delay=1000, order=2)
+    world.park("b", delay=1000, order=1)
+
+
+def sorted_in(world: World) -> str:
+    """The member of due that has the place of a among those of its group."""
+    value = world.orders()["o a"].rpartition(" ")[0]
+    return f"s g {value} a"
+
+
+def marked(world: World) -> None:
+    """A has joined its line, b follows, and no more."""
+    world.park("a", delay=1000, order=1)
+    world.tick(1000)
+    world.sweep()
+    world.park("b")
+
+
 def leave_identity(world: World) -> None:
     """The entries of two were set aside."""
     world.redis.hset(world.keys.begins, mapping={"n gone": "0 one", "i g one": "- gone", "i g two": "- gone gone;r"})
@@ -208,6 +229,19 @@ CASES: dict[str, tuple[Callable[[World], object], Break, str]] = {
     "parts": (cut_off, lambda w: store(w, flags="cc"), "It counts 2 parts that are cut off its line, but has 1."),
     "cut off": (cut_off, lambda w: w.redis.zrem(w.keys.due, cut_member(w)), "and nobody cancels its tasks"),
     "identity": (identified, leave_identity, "Its identity is kept, and it is gone."),
+    "order without a window": (windowed, lambda w: w.redis.zrem(w.keys.due, "e g a"), "and waits in no window."),
+    "order not sorted in": (
+        windowed,
+        lambda w: w.redis.zrem(w.keys.due, sorted_in(w)),
+        "It does not stand among those",
+    ),
+    "order without a value": (windowed, lambda w: w.redis.hdel(w.keys.begins, "o a"), "and has no order value."),
+    "order not known": (windowed, lambda w: store(w, flags=""), "Tasks of it wait to be sorted, and its state"),
+    "mark": (
+        marked,
+        lambda w: w.redis.zrem(w.keys.due, "m g"),
+        "The mark of its order is kept, and nobody forgets it.",
+    ),
     "orphan": (three, lose_place, "It stands in no line and has no ETA."),
     "orphan after its eta": (
         lambda w: w.park("a", delay=1000),

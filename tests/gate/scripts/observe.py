@@ -7,6 +7,7 @@ from typing import Any
 
 from celery_groupfifo.gate.keys import due_ms, due_score, quote
 from celery_groupfifo.gate.records import StoredGroup
+from celery_groupfifo.sending.order import shown_value
 from tests.support.gate_model import GateModel
 from tests.support.stored import stored_fields
 from tests.support.world import PLAIN, World, ticket_of
@@ -38,7 +39,11 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
             "d": {str(fence): cut.when for fence, cut in model.cut.items()},
             "i": {identity: when for (_, identity), when in model.identity_forgets.items()},
             "t": dict(model.forgets),
+            "m": {group: when for group, (_, when) in model.marks.items()},
+            "s": dict.fromkeys(model.orders, 0),
         },
+        "orders": _orders(model),
+        "late": model.late,
         "identities": _identities(model),
         "depth": depth,
         "runs": {(run.owner, run.id) for run in flights if run.state == "running"},
@@ -50,6 +55,12 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
         "marked": set(model.marked),
         "lists": {queue: model.lists.get(queue, []) for queue in queues},
     }
+
+
+def _orders(model: GateModel) -> dict[str, tuple[str, ...]]:
+    """Return what is stored about order values: by entry, and by group."""
+    found = {f"m {group}": (str(value),) for group, (value, _) in model.marks.items()}
+    return found | {f"o {id}": tuple(map(str, said)) for id, said in model.orders.items()}
 
 
 def _identities(model: GateModel) -> dict[str, str]:
@@ -66,12 +77,12 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     keys = world.keys
     pipe: Any = world.redis.pipeline(transaction=False)  # chained: redis-py types an answer, and returns the pipeline
     pipe.hgetall(keys.entries).hgetall(keys.groups).zrange(keys.due, 0, -1, withscores=True)
-    pipe.hkeys(keys.flags).zrange(keys.on_the_way, 0, -1).hgetall(keys.begins)
+    pipe.hkeys(keys.flags).zrange(keys.on_the_way, 0, -1).hgetall(keys.begins).hget(keys.stats, "tasks_late")
     for group in groups:
         pipe.lrange(keys.line(quote(group)), 0, -1)
     for queue in queues:
         pipe.lrange(queue, 0, -1)
-    entries, stored, due, flags, on_the_way, begins, *rest = pipe.execute()
+    entries, stored, due, flags, on_the_way, begins, late, *rest = pipe.execute()
     texts = {id.decode(): text.split(b"\n", 1)[0].decode().split(" ") for id, text in entries.items()}
     states = {name.decode(): StoredGroup.parse(quote(name.decode()), text) for name, text in stored.items()}
     view: View = {
@@ -80,7 +91,9 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "flight": {group: _flight(state) for group, state in states.items() if state.flights},
         "blocked": {group for group, state in states.items() if "b" in state.flags},
         "probing": {group for group, state in states.items() if "o" in state.flags},
-        "due": {kind: {} for kind in "ewvhbdti"},
+        "due": {kind: {} for kind in "ewvhbdtims"},
+        "orders": {},
+        "late": int(late or 0),
         "identities": {},
         "depth": {},
         "runs": set(),
@@ -95,6 +108,9 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
     for name, text in begins.items():
         if name[:2] in (b"i ", b"n "):
             view["identities"][name.decode()] = text.decode()
+        elif name[:2] in (b"o ", b"m "):
+            value, *more = text.decode().split(" ")
+            view["orders"][name.decode()] = (shown_value(value), *more)
         elif b" " not in name:
             view["begins"][name.decode()] = int(text.split(b" ")[0])
     assert {flag.decode() for flag in flags} == {f"b {group}" for group in view["blocked"]}

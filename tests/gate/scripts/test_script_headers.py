@@ -141,7 +141,7 @@ def test_the_caller_gives_what_the_header_says(world: World, case: Case) -> None
         else:
             optional = int(kind == "KEYS" and mine.script in ("park", "rerelease", "revoke"))  # the broker's list
             if kind == "ARGV":  # the depth's bound, the limits, and the identity
-                optional = {"park": 6, "exchange": 2}.get(mine.script, 0)
+                optional = {"park": 7, "exchange": 2}.get(mine.script, 0)
             assert least - optional <= len(values) <= least
     lists = [index for index, key in enumerate(mine.keys, 1) if key in ("q", "q2")]
     assert all(index > SHARED_KEYS for index in lists)

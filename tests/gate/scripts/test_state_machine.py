@@ -43,6 +43,7 @@ POLICY = st.sampled_from(["block", "dead_letter", "cancel_rest"])
 RATE = st.sampled_from([None, None, Rate(1, 1500), Rate(2, 3000)])
 REPLAYED = st.sampled_from([False, False, True])
 PICK = st.integers(0, 3)
+ORDER = st.sampled_from([-1, 5, 5, 20])
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -151,6 +152,15 @@ class GateMachine(RuleBasedStateMachine):
             )
         assert stands == self.model.follow(id, ticket.entry, ticket.fence, queue, delay, rate)
 
+    @rule(group=st.sampled_from(GROUPS), order=ORDER, window=st.sampled_from([1500, 4000]), replayed=REPLAYED)
+    def park_in_a_window(self, group: str, order: int, window: int, replayed: bool) -> None:
+        self.number += 1
+        id = f"{group}{self.number}"
+        self.used.add(id)
+        with self.replaying(replayed):
+            assert self.world.park(id, group, "q1", delay=window, order=order)
+        assert self.model.park(id, group, "q1", window, replayed, order=order)
+
     @rule(
         group=st.sampled_from(GROUPS),
         queue=QUEUE,
@@ -208,17 +218,26 @@ class GateMachine(RuleBasedStateMachine):
         after=st.sampled_from([0, 3000]),
         policy=st.sampled_from(["return_existing", "replace", "keep_latest", "keep_latest"]),
         delay=DELAY,
+        order=st.none() | ORDER,
         replayed=REPLAYED,
     )
     def park_identified(
-        self, group: str, queue: str, identity: str, after: int, policy: OnDuplicate, delay: int, replayed: bool
+        self,
+        group: str,
+        queue: str,
+        identity: str,
+        after: int,
+        policy: OnDuplicate,
+        delay: int,
+        order: int | None,
+        replayed: bool,
     ) -> None:
         self.number += 1
         id, identity = f"{group}{self.number}", f"{group}{identity}"
-        entry = make_entry(self.world.gate, id, group, queue, delay, dedup=Dedup(identity, after))
+        entry = make_entry(self.world.gate, id, group, queue, delay, dedup=Dedup(identity, after), order=order)
         entry.on_duplicate = policy
         became = self._send(entry, replayed)
-        expected = self.model.park_identified(id, group, queue, identity, after, policy, delay, replayed)
+        expected = self.model.park_identified(id, group, queue, identity, after, policy, delay, replayed, order)
         assert became == (expected[0], expected[1] and task_of(expected[1]))
         if became[0] in ("parked", "replaced"):
             self.used.add(id)
@@ -531,7 +550,7 @@ class GateMachine(RuleBasedStateMachine):
             self.pass_time(GRACE_MS)
             self.rerelease(False)
             self.sweep(QUEUES, False)
-        while self.model.identity_forgets:
+        while self.model.identity_forgets or self.model.marks:
             self.pass_time(1000)
             self.sweep((), False)
         assert not self.model.entries, "something never started"

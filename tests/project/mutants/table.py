@@ -1759,6 +1759,37 @@ OPTIONS = (
         ("tests/gate/scripts/test_reserve.py::test_the_group_waits_for_the_head",),
     ),
     Mutant(
+        "a call joins its line without those that have lower values",
+        "lua/lib/join.lua",
+        "order and waiting_before(group, order .. ' ' .. id, most) or {}",
+        "{}",
+        (
+            "tests/gate/scripts/test_window.py::test_what_waits_at_the_same_time_is_sorted",
+            "tests/gate/scripts/test_window.py::test_calls_that_come_within_the_window_run_in_order",
+        ),
+    ),
+    Mutant(
+        "great order values are compared as doubles",
+        "sending/order.py",
+        "return Decimal(int(value))",
+        "return Decimal(float(value))",
+        ("tests/gate/scripts/test_window.py::test_values_are_compared_as_numbers_however_great",),
+    ),
+    Mutant(
+        "a revoked call leaves its order value behind",
+        "lua/lib/operate.lua",
+        "    leave_window(group, g, id)\n",
+        "",
+        ("tests/gate/scripts/test_window.py::test_the_last_one_that_is_revoked_leaves_nothing_at_all",),
+    ),
+    Mutant(
+        "a late call becomes the one that others are late after",
+        "lua/lib/join.lua",
+        "    redis.call('HINCRBY', K.stats, 'tasks_late', 1)\n  else\n",
+        "    redis.call('HINCRBY', K.stats, 'tasks_late', 1)\n  end\n  do\n",
+        ("tests/gate/scripts/test_window.py::test_of_those_that_come_after_it_none_is_lost_and_each_is_counted",),
+    ),
+    Mutant(
         "a group that was empty has a new rate",
         "lua/lib/begins.lua",
         "K.REST + now_ms() + window, 't '",

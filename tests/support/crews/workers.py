@@ -28,7 +28,7 @@ from tests.support.waiting import HUNG, until
 #: What `Crew.send` gives to the call; anything else goes to the deed.
 OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "priority", "queue", "headers", "task_id"}
 OPTIONS |= {"group_max_lost", "group_on_failure", "group_block_for", "group_break_after", "group_max_hold"}
-OPTIONS |= {"group_dedup_key", "group_dedup_for"}
+OPTIONS |= {"group_dedup_key", "group_dedup_for", "group_order_by", "group_reorder_window"}
 OPTIONS |= {"group_on_retry", "group_eta", "group_on_duplicate", "group_max_depth", "group_overflow"}
 OPTIONS |= {"group_concurrency", "group_rate", "group_hold_until", "group_overflow_timeout"}
 
@@ -273,8 +273,8 @@ class Crew:
         if all(member[:2] in (b"w ", b"v ") for member in self.redis.zrange("{groupfifo:0}:due", 0, -1)):
             left.pop("due", None)  # workers have leases without tasks, too
         for field in all_stored(self.redis.hkeys("{groupfifo:0}:begins")):
-            if field.startswith((b"i ", b"n ")):
-                left[field.decode()] = "an identity"
+            if field.startswith((b"i ", b"n ", b"o ", b"m ")):
+                left[field.decode()] = "an identity, or an order value"
         return left
 
     def begun(self) -> int:
