@@ -17,6 +17,7 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.gate.batches import Batches
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
 from celery_groupfifo.gate.model import Entry, Failure, Finish, Finished, Lists, Number, Ticket
 from celery_groupfifo.gate.packing import ScriptArguments
@@ -30,7 +31,7 @@ from celery_groupfifo.gate.parks import (
     park_call,
     read_park,
 )
-from celery_groupfifo.gate.recovery import BATCH, Recovery
+from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import gate_server
@@ -46,7 +47,7 @@ BLOCKED, HELD, INVITES = 2, 3, 4
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
-class Gate(Recovery):
+class Gate(Batches):
     """The gate of one app.
 
     Args:

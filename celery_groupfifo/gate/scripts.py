@@ -11,6 +11,8 @@ NAMES = (
     "park",
     "exchange",
     "begin",
+    "gather",
+    "settle",
     "finish",
     "fail",
     "cancel",

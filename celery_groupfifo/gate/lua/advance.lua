@@ -93,7 +93,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_35
+  local room_in_39
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -103,9 +103,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_35 = room
+    room_in_39 = room
   end
-  local room = room_in_35
+  local room = room_in_39
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -132,7 +132,7 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_19
+  local open_group_21
   do -- open_group(group)
     local read_group_8
     do -- read_group(group)
@@ -369,24 +369,24 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_19 = g
+    open_group_21 = g
   end
-  local g = open_group_19
+  local g = open_group_21
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     do -- heads_again(lists, g, out)
       for _, r in ipairs(g) do
         do -- ask_again(lists, r, out)
           local entry = read_entry(r.id)
           if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_32
+            local compose_34
             do -- compose(r.id, entry, r.release, r.lost)
               local id, drawn, lost = r.id, r.release, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_32
+            local message = compose_34
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -399,7 +399,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_38
+      local withdraw_42
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -412,16 +412,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_37
+            local others_of_41
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_37 = others
+              others_of_41 = others
             end
-            local others = others_of_37
+            local others = others_of_41
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -463,9 +463,9 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_38 = text or ''
+        withdraw_42 = text or ''
       end
-      local text = withdraw_38
+      local text = withdraw_42
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -622,9 +622,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_30
+                      local hold_back_32
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_27
+                        local limits_of_29
                         do -- limits_of(group, g, entry)
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
@@ -637,9 +637,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_27 = limits
+                          limits_of_29 = limits
                         end
-                        local limits = limits_of_27
+                        local limits = limits_of_29
                         local free_at
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
@@ -656,16 +656,16 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                         end
                         if limits.starts then
-                          local counted_begins_23, counted_begins_24, counted_begins_25
+                          local counted_begins_25, counted_begins_26, counted_begins_27
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                          local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -709,9 +709,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_30 = free_at
+                        hold_back_32 = free_at
                       end
-                      held = hold_back_30
+                      held = hold_back_32
                     end
                     if held then
                       do -- write_group(group, g)
@@ -794,15 +794,15 @@ while done < many and steps > 0 and bytes < BYTES do
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_31
+                        local compose_33
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_31
+                        local message = compose_33
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
@@ -1036,19 +1036,44 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_33, take_head_34
+        local take_head_37, take_head_38
         do -- take_head(line, group, g)
           local head, entry, corrupt
+          if g[1] then
+            local take_follower_35, take_follower_36
+            do -- take_follower(line, g)
+              local head, entry
+              local free = not has_flag(g, 'p')
+              for _, r in ipairs(g) do
+                free = free and r.stop == 'f'
+              end
+              while free and g[1] and not head do
+                local found, corrupt = read_entry(g[1].id)
+                if found then
+                  head, entry = g[1], found
+                  head.stop = '-'
+                else
+                  if corrupt then -- it is set aside there, when its turn comes
+                    redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+                  end
+                  table.remove(g, 1)
+                end
+              end
+              take_follower_35, take_follower_36 = head, entry
+            end
+            head, entry = take_follower_35, take_follower_36
+          end
           local others = #g
-          local has_room_28
+          local has_room_30
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_28 = room
+            has_room_30 = room
           end
-          local is_free = has_room_28
+          local is_free = has_room_30
+          is_free = is_free and not head
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
@@ -1056,9 +1081,9 @@ while done < many and steps > 0 and bytes < BYTES do
             if entry and entry.us == string.sub(item, 1, 16) then
               local fits = true
               if others > 0 then
-                local may_join_29
+                local may_join_31
                 do -- may_join(group, g, entry, others)
-                  local limits_of_26
+                  local limits_of_28
                   do -- limits_of(group, g, entry)
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
@@ -1071,12 +1096,12 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_26 = limits
+                    limits_of_28 = limits
                   end
-                  local limits = limits_of_26
-                  may_join_29 = (limits.together or 1) > others
+                  local limits = limits_of_28
+                  may_join_31 = (limits.together or 1) > others
                 end
-                fits = may_join_29
+                fits = may_join_31
               end
               if not fits then
                 redis_call('LPUSH', line, item)
@@ -1195,17 +1220,17 @@ while done < many and steps > 0 and bytes < BYTES do
             local depth = depth_of_4
             g.drained = depth <= 0
           end
-          take_head_33, take_head_34 = head, entry
+          take_head_37, take_head_38 = head, entry
         end
-        local head, entry = take_head_33, take_head_34
+        local head, entry = take_head_37, take_head_38
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_30
+              local hold_back_32
               do -- hold_back(group, g, r, entry)
-                local limits_of_27
+                local limits_of_29
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1218,9 +1243,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_27 = limits
+                  limits_of_29 = limits
                 end
-                local limits = limits_of_27
+                local limits = limits_of_29
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -1237,16 +1262,16 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                 end
                 if limits.starts then
-                  local counted_begins_23, counted_begins_24, counted_begins_25
+                  local counted_begins_25, counted_begins_26, counted_begins_27
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                  local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1290,9 +1315,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_30 = free_at
+                hold_back_32 = free_at
               end
-              held = hold_back_30
+              held = hold_back_32
             end
             if held then
               do -- write_group(group, g)
@@ -1375,15 +1400,15 @@ while done < many and steps > 0 and bytes < BYTES do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_31
+                local compose_33
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_31
+                local message = compose_33
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -1412,16 +1437,16 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  local counted_begins_22, counted_begins_23, counted_begins_24
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1497,10 +1522,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_36
+local next_sweep_40
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_36 = pause
+  next_sweep_40 = pause
 end
-local pause = next_sweep_36
+local pause = next_sweep_40
 return { done, steps > 0 and pause or 0, unpack(out) }
