@@ -21,6 +21,8 @@ STATES = {"r": "running", "w": "released", "h": "held"}
 FLAG_LETTERS: dict[str, Literal["paused", "blocked", "draining"]] = {"p": "paused", "b": "blocked", "d": "draining"}
 #: Of the flag for limits that an operator has set. A state of the group it is not.
 LIMITED = "l"
+#: The stop of an entry that follows a run, in its batch, see lua/lib/follow.lua.
+FOLLOWS = "f"
 #: Says that several entries of a group may be under way, see lua/lib/limits.lua.
 COMPANY = "n"
 #: Begins a message: the tag of its delivery would be its ticket.

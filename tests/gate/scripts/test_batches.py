@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from celery_groupfifo import Groups
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.records import Flight, Limits
@@ -110,8 +111,6 @@ def test_a_follower_counts_as_running(world: World) -> None:
 
 
 def test_nothing_follows_where_nothing_may_start(world: World) -> None:
-    from celery_groupfifo import Groups
-
     for id in "ab":
         world.park(id)
     ticket = begun(world)
@@ -137,7 +136,7 @@ def test_a_batch_ends_with_all_that_have_an_outcome(world: World) -> None:
     assert world.gate.settle(ticket, ["b", "c", "d"])
     assert world.gate.settle(ticket, ["b", "c", "d"]), "repeated"
     world.finish(ticket)
-    assert world.stat("tasks_finished") == 4
+    assert world.stat("runs_finished") == 4
     assert rest(world) == ["e"]
     assert world.redis.hlen(world.keys.groups) == world.redis.hlen(world.keys.entries) == 0
 
@@ -184,8 +183,6 @@ def test_a_follower_may_fail_by_its_own_policy(world: World, policy: str) -> Non
     world.finish(ticket)
     if policy == "block":
         assert (world.queued(), list(flights(world))) == ([], ["b"])
-        from celery_groupfifo import Groups
-
         Groups(world.app).retry("g")
         again = begun(world)
         assert again.id == "b" and gather(world, again) == ["c", "d", "e"]
@@ -270,8 +267,6 @@ def test_followers_go_on_when_their_waiting_leader_is_revoked(world: World) -> N
 
 
 def test_a_paused_batch_stays_together(world: World) -> None:
-    from celery_groupfifo import Groups
-
     groups = Groups(world.app)
     ticket = led(world)
     world.gate.surrender([(ticket, False)])
@@ -284,8 +279,6 @@ def test_a_paused_batch_stays_together(world: World) -> None:
 
 
 def test_what_waits_behind_a_held_leader_is_not_let_go_by_retry(world: World) -> None:
-    from celery_groupfifo import Groups
-
     ticket = led(world)
     world.gate.surrender([(ticket, False)])
     again = begun(world)
@@ -307,8 +300,6 @@ def test_a_rate_counts_a_batch_once(world: World) -> None:
 
 
 def test_verify_knows_batches(world: World) -> None:
-    from celery_groupfifo import Groups
-
     groups = Groups(world.app)
     ticket = led(world)
     world.park("e")
