@@ -25,6 +25,7 @@ from celery_groupfifo.errors import (
     GroupFull,
     GroupLeaseLost,
     HeadChanged,
+    InvalidBatchResult,
     InvalidGroupKey,
     InvalidOption,
     InvalidRoute,
@@ -38,6 +39,7 @@ from celery_groupfifo.errors import (
     WrongState,
 )
 from celery_groupfifo.sending import in_place, publish
+from celery_groupfifo.sending.batch import BatchCall
 from celery_groupfifo.sending.bulk import park_many
 from celery_groupfifo.sending.on_commit import park_on_commit
 from celery_groupfifo.signals import (
@@ -64,6 +66,7 @@ masks.hook()
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchCall",
     "DuplicateTask",
     "GateUnavailable",
     "GroupDraining",
@@ -75,6 +78,7 @@ __all__ = [
     "GroupRun",
     "Groups",
     "HeadChanged",
+    "InvalidBatchResult",
     "InvalidGroupKey",
     "InvalidOption",
     "InvalidRoute",

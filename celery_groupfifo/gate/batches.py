@@ -33,7 +33,8 @@ class Batches(Recovery):
 
     def gather_call(self, ticket: Ticket, task: str, most: int) -> ScriptArguments:
         """Return the call of `gather` for the outbox."""
-        keys, args = self._keys(ticket), [ticket.entry, ticket.group, ticket.fence, most, task]
+        keys = self._keys(ticket)
+        args: list[Any] = [ticket.entry, ticket.group, ticket.fence, most, task]
         return keys, [keys.line(ticket.group)], args
 
     def settle(self, ticket: Ticket, ended: Sequence[str], staying: Sequence[str] = ()) -> bool:

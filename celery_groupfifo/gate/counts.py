@@ -128,7 +128,9 @@ def read(ask: Ask, keys: Keys) -> Reading:
     for name, length in places.items():
         state = states[name]
         empty += bool(state.flags) and not state.depth(length)
-        stopped += sum(flight.state == "held" and flight.stop not in ("-", LIMITED, FOLLOWS) for flight in state.flights)
+        stopped += sum(
+            flight.state == "held" and flight.stop not in ("-", LIMITED, FOLLOWS) for flight in state.flights
+        )
         blocked += "b" in state.flags
     held = ended + crowd + stopped
     counted = Counts(

@@ -7,6 +7,7 @@ way, and park.lua places in line. All names in them are quoted, see keys.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -251,6 +252,11 @@ class StoredGroup(NamedTuple):
         return max(places - self.empty, 0) + self.aside + len(self.flights)
 
 
+def in_order(flights: Iterable[Flight]) -> list[Flight]:
+    """Return entries under way in the order of their turns: those that follow another one come after it."""
+    return sorted(flights, key=lambda flight: (flight.stop == FOLLOWS, flight.release))
+
+
 def read_front(text: bytes) -> tuple[str, int, int]:
     """Read a little of a group's state: of very many groups in little time.
 
@@ -266,7 +272,7 @@ def read_front(text: bytes) -> tuple[str, int, int]:
         except ValueError:
             pass
     group = StoredGroup.parse(Quoted(""), text)
-    flights = sorted(group.flights, key=lambda flight: flight.release)
+    flights = in_order(group.flights)
     letters = "".join(letter for letter in group.flags if letter in FLAG_LETTERS)
     letters += "".join(_LETTER_OF[flight.state] for flight in group.flights)
     return letters, group.aside + len(flights) - group.empty, flights[0].since if flights else 0
