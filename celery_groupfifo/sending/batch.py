@@ -1,7 +1,7 @@
 """Tasks with `group_batch`: the function gets a list of calls, and returns or raises what becomes of each.
 
-`called` is the `__call__` of such a task. Everywhere but in a worker that has gathered a batch it makes one of one call:
-in place, in tests, in `map`. In a worker, `executing` brings the other calls, and takes their outcomes.
+`called` is the `__call__` of such a task. It makes a batch of one call, but in a worker that
+has gathered others: there `executing` brings them, and takes their outcomes.
 """
 
 from __future__ import annotations

@@ -154,6 +154,7 @@ def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
 
 def _end_call(target: Target, call: tuple[Any, ...], run: Continuation, outcome: Any) -> Any:
     """Let Celery's function end a call that has an outcome: it stores the state, and sends what follows."""
+    before = getattr(outcome, "__traceback__", None)
     try:
         with continuing(run), ending(outcome):
             return target(*call)
@@ -161,6 +162,9 @@ def _end_call(target: Target, call: tuple[Any, ...], run: Continuation, outcome:
         raise
     except Exception:  # a result backend may raise anything: the call has failed, as a run would have
         return 1, ExceptionInfo(), 0.0
+    finally:
+        if isinstance(outcome, Exception):
+            outcome.__traceback__ = before  # it may be that of many calls, and grows with each
 
 
 def _failures() -> tuple[type[BaseException], ...]:
