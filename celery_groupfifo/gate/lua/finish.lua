@@ -1597,7 +1597,7 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
       redis_call('HSET', K_groups, group, text)
     end
   end
-  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
+  taken, message, of, other = head.id, compose(head.id, entry, begun, head.lost), group, g
 elseif head then
   do -- send_out(lists, group, g, head, entry, out, begun, of, other)
     local r, drawn, other, other_g = head, begun, of, other

@@ -231,6 +231,12 @@ def test_after_a_loss_each_runs_alone(world: World) -> None:
     assert world.redis.hlen(world.keys.groups) == 0
 
 
+def test_a_worker_that_takes_one_after_a_loss_knows_of_it(world: World) -> None:
+    lose(world, led(world))
+    done = world.finish(begun(world), take="lists", lists=world.lists("q"))
+    assert done.taken is not None and (ticket_of(done.taken).id, ticket_of(done.taken).lost) == ("b", 1)
+
+
 def test_a_batch_that_was_given_back_is_gathered_again(world: World) -> None:
     ticket = led(world, "abcd", most=2)
     world.gate.surrender([(ticket, False)])

@@ -69,7 +69,7 @@ def test_a_failed_call_goes_to_the_dead_letters(crew: Crew, key: str) -> None:
     groups = Groups(crew.app)
     sent = line_up(crew, key, {1: "succeed", 2: "result", 3: "succeed"}, group_on_failure="dead_letter")
     until(lambda: groups.dead_letters(key) and set(crew.left_over()) == {"dead"})
-    assert [letter.task_id for letter in groups.dead_letters(key)] == [sent[1].id]
+    assert [letter.id for letter in groups.dead_letters(key)] == [sent[1].id]
     crew.state(sent[2], "SUCCESS")
     groups.discard(key=key)
 
@@ -78,8 +78,8 @@ def test_a_failed_call_goes_to_the_dead_letters(crew: Crew, key: str) -> None:
 def test_a_failed_call_blocks_its_group(crew: Crew, key: str) -> None:
     groups = Groups(crew.app)
     sent = line_up(crew, key, {1: "succeed", 2: "result", 3: "succeed"}, "batch_blocking")
-    crew.send(key, 4, task="batch_blocking")
     until(lambda: groups.get(key).state == "blocked" and not groups.get(key).running)
+    crew.send(key, 4, task="batch_blocking")
     assert (groups.get(key).head, groups.get(key).depth) == (sent[1].id, 2)
     crew.state(sent[2], "SUCCESS")
     groups.skip(key, expected=sent[1].id)
@@ -90,11 +90,12 @@ def test_a_failed_call_blocks_its_group(crew: Crew, key: str) -> None:
 @on("prefork", "threads")
 def test_an_exception_is_the_outcome_of_all(crew: Crew, key: str) -> None:
     sent = line_up(crew, key, {1: "succeed", 2: "fail", 3: "succeed"})
-    last = crew.send(key, 4, task="batch")
-    all_ended(crew, key)
     for result in sent:
         crew.state(result, "FAILURE")
+    last = crew.send(key, 4, task="batch")
+    all_ended(crew, key)
     crew.state(last, "SUCCESS")
+    assert batches(crew, key) == [[0], [1, 2, 3], [4]]
 
 
 @on("prefork", "threads")
@@ -146,9 +147,9 @@ def test_calls_behind_the_last_result_have_not_run(crew: Crew, key: str) -> None
 def test_a_batch_of_a_killed_worker_runs_again_one_by_one(make_crew: Any, crew: Crew, key: str) -> None:
     own: Crew = make_crew(pool=crew.pool, slots=2, groupfifo_lease_ttl=2, groupfifo_sweep_interval=0.2)
     lost = own.another("lost", pool=crew.pool).start().ready()
-    for number in (0, 1):
-        own.send(key, number, "wait", "batch", name=f"go{number}")
+    own.send(key, 0, "wait", "batch", name="go0")
     until(lambda: batches(own, key) == [[0]])
+    own.send(key, 1, "wait", "batch", name="go1")
     sent = [own.send(key, number, task="batch") for number in (2, 3)]
     own.tell("go0")
     until(lambda: batches(own, key) == [[0], [1, 2, 3]])
@@ -165,7 +166,11 @@ def test_a_batch_of_a_killed_worker_runs_again_one_by_one(make_crew: Any, crew: 
 
 @on("prefork")
 def test_a_call_that_kills_its_process_fails_alone(crew: Crew, key: str) -> None:
-    sent = line_up(crew, key, {1: "succeed", 2: "die", 3: "succeed"})
+    crew.send(key, 0, "wait", "batch", name=f"{key}-0")
+    until(lambda: batches(crew, key) == [[0]])
+    deeds: list[tuple[str, dict[str, int]]] = [("succeed", {}), ("die", {"times": 5}), ("succeed", {})]
+    sent = [crew.send(key, number, deed, "batch", **more) for number, (deed, more) in enumerate(deeds, 1)]
+    crew.tell(f"{key}-0")
     all_ended(crew, key)
     for result, state in zip(sent, ["SUCCESS", "FAILURE", "SUCCESS"], strict=True):
         crew.state(result, state)
