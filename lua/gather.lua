@@ -10,29 +10,12 @@
 -- ARGV[7] task     (text)  name of their task, as the run's
 -- Returns {message...} of the run's followers, by this call, now or before; none when the run is over
 -- Complexity O(most)
---@include clock write record entry release run said
+--@include write record entry release run fits
 local BYTES = 262144 -- of messages that one call moves; and one message more
-local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's headers
 local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 
 local g, out, bytes = open_group(group), {}, 0
 local r = running(g, id, fence)
-
--- Returns whether an entry may be executed with the run: of its task and queue, and neither waiting for an ETA in its
--- place, nor beside others.
-local function fits(entry)
-  local limits = limits_of(group, g, entry)
-  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if entry.queue ~= r.queue or (limits.together or 1) > 1 or due > now_ms() or bytes >= BYTES then
-    return false
-  end
-  local name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it
-  if not name then
-    local ok, text = pcall(cjson.decode, compose(id, entry, '0', '0'))
-    name = ok and type(text) == 'table' and type(text.headers) == 'table' and text.headers.task
-  end
-  return name == task
-end
 
 local function follow(other, entry)
   start_run(other, fence, r.owner, r.call)
@@ -54,18 +37,19 @@ end
 if asked == 0 and not alone then
   free_group(group)
   for _, other in ipairs(g) do -- those of an earlier run come first
-    local entry = other ~= r and not alone and other.lost == '0' and #out < most and read_entry(other.id)
-    if entry and fits(entry) then
+    local more = other ~= r and not alone and other.lost == '0' and #out < most and bytes < BYTES
+    local entry = more and read_entry(other.id)
+    if entry and fits(group, g, r, entry, task) then
       follow(other, entry)
     elseif other ~= r then
       alone = true
     end
   end
-  while not alone and #out < most do
+  while not alone and #out < most and bytes < BYTES do
     local item = redis.call('LPOP', line)
     local other = item and string.sub(item, 18)
     local entry, corrupt = read_entry(other or '')
-    if entry and entry.us == string.sub(item, 1, 16) and fits(entry) then
+    if entry and entry.us == string.sub(item, 1, 16) and fits(group, g, r, entry, task) then
       g[#g + 1] = new_record(other, entry.queue)
       follow(g[#g], entry)
     elseif item and not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16)) then

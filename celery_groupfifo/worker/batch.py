@@ -81,18 +81,18 @@ class Sizes:
     """The calls that tasks take at once, at most.
 
     Args:
-        app: Knows the tasks.
+        consumer: Celery's, whose app knows the tasks.
     """
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
         self._known: dict[str | None, int] = {}
 
     def of(self, name: str | None) -> int:
         """Return that of a task; 1 for one that takes its calls one by one, or is unknown."""
         size = self._known.get(name)
         if size is None:
-            task = self._app.tasks.get(name)
+            task = self._consumer.app.tasks.get(name)
             size = size_of(task) or 1
             if task is not None:
                 self._known[name] = size

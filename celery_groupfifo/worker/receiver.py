@@ -54,7 +54,7 @@ class Receiver:
         self._consumer = member.consumer
         self._handlers: dict[str, tuple[Any, Handler]] = {}
         self._followers: dict[str, tuple[Any, Handler]] = {}
-        self._sizes = Sizes(member.consumer.app)
+        self._sizes = Sizes(member.consumer)
         self._plain: set[str | None] = set()
         self._making = threading.RLock()
         self._prefetch = Prefetch(member.consumer, member.loop)

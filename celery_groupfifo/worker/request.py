@@ -103,8 +103,8 @@ class GroupRequest(Request):  # type: ignore[misc]
     def carried(self) -> Carried:
         """Return the values of the run that go to the pool."""
         run, about, ttl = self.run, self.run.continuation, self.member.gate.settings.lease_ttl
-        others = run.batch.carried() if run.batch is not None else ()
-        return run.header, run.ticket.fence, run.key, about.retries, about.options, run.renewed, ttl, others
+        own = run.header, run.ticket.fence, run.key, about.retries, about.options, run.renewed, ttl
+        return own if run.batch is None else (*own, run.batch.carried())
 
     def terminate(self, *args: Any, **options: Any) -> None:
         """Terminate as Celery does; not one call of a batch, whose process executes the others, too."""

@@ -58,10 +58,10 @@ def run_full(*args: Any) -> Any:
 _KNOWN = {fast_trace_task: run_fast, trace_task_ret: run_full}
 
 
-Carried = tuple[str, int, str, int, Any, float, float, Any]
+Carried = tuple[Any, ...]
 """A run's values for the pool, behind Celery's arguments: ticket, fence, key, retries, options, time when the lease may
-have started (see `clock`), its length (s), and the followers of a batch (see batch.py). It is no part of Celery's
-request, which tasks read and send on."""
+have started (see `clock`), its length (s); and one more when it has a batch: its followers, see batch.py. It is no part
+of Celery's request, which tasks read and send on."""
 
 
 def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
@@ -77,7 +77,7 @@ def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
         The function's result; with one item more, the entry, when a task was sent under the run's id.
     """
     carried: Carried = args[-1]
-    text, fence, key, retries, options, since, seconds, others = carried
+    text, fence, key, retries, options, since, seconds, *others = carried
     if others:
         return _run_batch(target, name, task_id, *args)
     ticket = Ticket.parse(text)
@@ -135,7 +135,7 @@ def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
         calls.append((name, id, request, body, None, None))
     batch = Batch([BatchCall(id, [*body[0]], {**body[1]}) for _, id, _, body, *_ in calls])
     with executing(batch):
-        own = run_traced(target, name, task_id, *celerys, (*carried[:-1], ()))
+        own = run_traced(target, name, task_id, *celerys, carried[:-1])
     if len(own) > 3:  # it goes on, and they with it
         return Batched(own, [None] * len(calls))
     if batch.raised is not None:

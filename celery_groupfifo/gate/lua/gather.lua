@@ -22,15 +22,6 @@ local K_dead = KEYS[9]
 local K_tag = ARGV[2]
 -- The starts of the ranges of due.
 local K_REST = 3e14
-local K_us_text = ARGV[1]
-if K_us_text == '' then
-  local time = redis_call('TIME')
-  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
-end
-local K_ms_text = string.sub(K_us_text, 1, 13)
-local function now_ms()
-  return tonumber(K_ms_text)
-end
 -- Returns the record of an entry that goes under way; the caller completes it.
 local function new_record(id, queue)
   return {
@@ -45,6 +36,15 @@ local function record_of(g, id)
     found = g[at].id == id and g[at] or found
   end
   return found
+end
+local K_us_text = ARGV[1]
+if K_us_text == '' then
+  local time = redis_call('TIME')
+  K_us_text = time[1] .. string.sub('00000' .. time[2], -6)
+end
+local K_ms_text = string.sub(K_us_text, 1, 13)
+local function now_ms()
+  return tonumber(K_ms_text)
 end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
@@ -107,12 +107,12 @@ local function open_group(group)
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local digits_1
+              local digits_3
               do -- digits(math.max(newest + 1, tonumber(K_us_text)))
                 local value = math.max(newest + 1, tonumber(K_us_text))
-                digits_1 = string.format('%.0f', value)
+                digits_3 = string.format('%.0f', value)
               end
-              local number = digits_1
+              local number = digits_3
               redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
                 'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
               if #text > FRONT then
@@ -195,12 +195,12 @@ local function open_group(group)
           do -- write_letter(id, group, why, text or '')
             local name, text = id, text or ''
             local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local digits_1
+            local digits_3
             do -- digits(math.max(newest + 1, tonumber(K_us_text)))
               local value = math.max(newest + 1, tonumber(K_us_text))
-              digits_1 = string.format('%.0f', value)
+              digits_3 = string.format('%.0f', value)
             end
-            local number = digits_1
+            local number = digits_3
             redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
               'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
             if #text > FRONT then
@@ -278,7 +278,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_2
+        local state_text_1
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -286,11 +286,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_2 = text
+          state_text_1 = text
         end
-        local text = state_text_2
+        local text = state_text_1
         if other then
-          local state_text_3
+          local state_text_2
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -299,9 +299,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_2 = text
           end
-          local other_text = state_text_3
+          local other_text = state_text_2
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -323,22 +323,10 @@ local function compose(id, entry, drawn, lost)
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
-
-local BYTES = 262144 -- of messages that one call moves; and one message more
 local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's headers
-local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
-
-local g, out, bytes = open_group(group), {}, 0
-local running_9
-do -- running(g, id, fence)
-  local r = record_of(g, id)
-  running_9 = r and r.state == 'r' and r.fence == fence and r or nil
-end
-local r = running_9
-
--- Returns whether an entry may be executed with the run: of its task and queue, and neither waiting for an ETA in its
--- place, nor beside others.
-local function fits(entry)
+-- Returns whether an entry may be executed with a run: it is of its task and its queue, waits for no ETA in its place,
+-- and runs beside no others.
+local function fits(group, g, r, entry, task)
   local limits_of_8
   do -- limits_of(group, g, entry)
     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -356,16 +344,27 @@ local function fits(entry)
   end
   local limits = limits_of_8
   local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if entry.queue ~= r.queue or (limits.together or 1) > 1 or due > now_ms() or bytes >= BYTES then
-    return false
-  end
-  local name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it
-  if not name then
-    local ok, text = pcall(cjson.decode, compose(id, entry, '0', '0'))
-    name = ok and type(text) == 'table' and type(text.headers) == 'table' and text.headers.task
+  local name
+  if entry.queue == r.queue and (limits.together or 1) == 1 and due <= now_ms() then
+    name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it
+    if not name then
+      local ok, text = pcall(cjson.decode, compose('-', entry, '0', '0'))
+      name = ok and type(text) == 'table' and type(text.headers) == 'table' and text.headers.task
+    end
   end
   return name == task
 end
+
+local BYTES = 262144 -- of messages that one call moves; and one message more
+local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
+
+local g, out, bytes = open_group(group), {}, 0
+local running_9
+do -- running(g, id, fence)
+  local r = record_of(g, id)
+  running_9 = r and r.state == 'r' and r.fence == fence and r or nil
+end
+local r = running_9
 
 local asked, alone = 0, not r or r.lost ~= '0' or string.find(g.flags, '[pbn]')
 for _, other in ipairs(r and g or {}) do
@@ -382,8 +381,9 @@ if asked == 0 and not alone then
     redis_call('HDEL', K_groups, group)
   end
   for _, other in ipairs(g) do -- those of an earlier run come first
-    local entry = other ~= r and not alone and other.lost == '0' and #out < most and read_entry(other.id)
-    if entry and fits(entry) then
+    local more = other ~= r and not alone and other.lost == '0' and #out < most and bytes < BYTES
+    local entry = more and read_entry(other.id)
+    if entry and fits(group, g, r, entry, task) then
       do -- follow(other, entry)
         do -- start_run(other, fence, r.owner, r.call)
           local r, owner, call = other, r.owner, r.call
@@ -397,11 +397,11 @@ if asked == 0 and not alone then
       alone = true
     end
   end
-  while not alone and #out < most do
+  while not alone and #out < most and bytes < BYTES do
     local item = redis_call('LPOP', line)
     local other = item and string.sub(item, 18)
     local entry, corrupt = read_entry(other or '')
-    if entry and entry.us == string.sub(item, 1, 16) and fits(entry) then
+    if entry and entry.us == string.sub(item, 1, 16) and fits(group, g, r, entry, task) then
       g[#g + 1] = new_record(other, entry.queue)
       do -- follow(g[#g], entry)
         local other = g[#g]
@@ -428,7 +428,7 @@ if asked == 0 and not alone then
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_2
+    local state_text_1
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -436,11 +436,11 @@ if asked == 0 and not alone then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_2 = text
+      state_text_1 = text
     end
-    local text = state_text_2
+    local text = state_text_1
     if other then
-      local state_text_3
+      local state_text_2
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -449,9 +449,9 @@ if asked == 0 and not alone then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_3 = text
+        state_text_2 = text
       end
-      local other_text = state_text_3
+      local other_text = state_text_2
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)

@@ -201,16 +201,18 @@ def test_what_is_linked_to_a_call_follows_it(crew: Crew, key: str) -> None:
     linked = batch.s(key, 1).apply_async(link=add.s(10))
     chained = (batch.s(key, 2) | add.s(20)).apply_async()
     summed = chord([batch.s(key, number) for number in (3, 4)], crew.task("gather").s(f"{key}-sum", 5)).apply_async()
-    crew.keep([linked, chained, summed])
+    crew.keep([linked, chained, chained.parent, summed])
     crew.tell(f"{key}-0")
     assert (chained.get(timeout=10), summed.get(timeout=10)) == (22, 7)
     until(lambda: linked.children)
-    assert linked.children[0].get(timeout=10) == 11
+    (child,) = linked.children
+    crew.keep([child])
+    assert child.get(timeout=10) == 11
     all_ended(crew, key)
     assert batches(crew, key) == [[0], [1, 2, 3, 4]]
 
 
-@on("prefork", "gevent", "eventlet")
+@on("prefork", "gevent")
 def test_a_time_limit_is_that_of_the_batch(crew: Crew, key: str) -> None:
     crew.send(key, 0, "wait", "batch", name=f"{key}-0")
     until(lambda: batches(crew, key) == [[0]])
