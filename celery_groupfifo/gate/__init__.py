@@ -1,6 +1,7 @@
 """The gate: the operations on groups, and the connections to its Redis.
 
 - gate.py has the operations on groups, recovery.py those of time and loss: one Lua script each, in lua/.
+- batches.py has those of a run that executes a batch.
 - parks.py has the calls of a park and their answers.
 - model.py is what the layers pass to each other, records.py reads and writes what the scripts store, counts.py the
   counts of tasks, keys.py the names of keys, clock.py is the clock of leases.
