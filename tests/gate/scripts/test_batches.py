@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from celery_groupfifo import Groups
@@ -28,7 +30,7 @@ def flights(world: World) -> dict[str, Flight]:
     return {flight.id: flight for flight in world.group().flights}
 
 
-def led(world: World, ids: str = "abcd", most: int = 10, **more: object) -> Ticket:
+def led(world: World, ids: str = "abcd", most: int = 10, **more: Any) -> Ticket:
     """Park entries, begin the first one, and let it gather."""
     for id in ids:
         world.park(id, **more)
@@ -76,7 +78,7 @@ def test_a_repeated_gather_gives_the_same_entries(world: World) -> None:
         ("beside others", {"limits": Limits(concurrency=2).text()}),
     ],
 )
-def test_an_entry_that_does_not_fit_ends_a_batch(world: World, name: str, more: dict[str, object]) -> None:
+def test_an_entry_that_does_not_fit_ends_a_batch(world: World, name: str, more: dict[str, Any]) -> None:
     for id in "ab":
         world.park(id)
     world.park("c", **more)
@@ -303,6 +305,17 @@ def test_a_rate_counts_a_batch_once(world: World) -> None:
     assert world.queued() == ["d"]
     world.finish(begun(world))
     assert world.queued() == []
+
+
+def test_a_failed_call_of_a_batch_is_no_start(world: World) -> None:
+    for id in "abc":
+        world.park(id, limits="l2/1000/0")
+    ticket = begun(world)
+    (failed,) = map(ticket_of, world.gate.gather(ticket, "t", 1))
+    world.gate.settle(ticket, [], ["b"])
+    world.fail(failed.begun(ticket.fence)._replace(lane="999"), policy="dead_letter")
+    assert world.finish(ticket).held is None
+    assert world.queued() == ["c"]
 
 
 def test_verify_knows_batches(world: World) -> None:
