@@ -12,6 +12,7 @@
 -- Complexity O(most)
 --@include write record entry release run fits
 local BYTES = 262144 -- of messages that one call moves; and one message more
+local steps = 100 -- empty places that one call may walk over
 local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 
 local g, out, bytes = open_group(group), {}, 0
@@ -45,7 +46,7 @@ if asked == 0 and not alone then
       alone = true
     end
   end
-  while not alone and #out < most and bytes < BYTES do
+  while not alone and #out < most and bytes < BYTES and steps > 0 do
     local item = redis.call('LPOP', line)
     local other = item and string.sub(item, 18)
     local entry, corrupt = read_entry(other or '')
@@ -54,7 +55,7 @@ if asked == 0 and not alone then
       follow(g[#g], entry)
     elseif item and not corrupt and (not entry or entry.us ~= string.sub(item, 1, 16)) then
       add_to(g, 'empty', -1) -- it was revoked
-      most = most - 1 -- so that a call stays short
+      steps = steps - 1
     else
       alone = true
       if item then

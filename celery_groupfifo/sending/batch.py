@@ -80,7 +80,7 @@ def check_batch_call(task: Any, said: Mapping[str, Any], settings: Settings) -> 
 # -- the calls of a run ------------------------------------------------------
 
 
-class Batch:
+class Followers:
     """The other calls of a run's batch.
 
     Args:
@@ -108,13 +108,13 @@ class Batch:
         self.outcomes, self.raised = [], None
 
 
-_batch: ContextVar[Batch | None] = ContextVar("groupfifo_batch", default=None)
+_batch: ContextVar[Followers | None] = ContextVar("groupfifo_batch", default=None)
 #: The outcome of a call that was executed with others: the next call of its task returns it. It is used once.
 _ready: ContextVar[list[Any] | None] = ContextVar("groupfifo_outcome", default=None)
 
 
 @contextmanager
-def executing(batch: Batch) -> Iterator[None]:
+def executing(batch: Followers) -> Iterator[None]:
     """Let the call that comes in this block bring other calls."""
     token = _batch.set(batch)
     try:
@@ -164,7 +164,7 @@ def _called(call: Callable[..., Any], is_own: bool) -> Callable[..., Any]:
             return _result(ready.pop())
         batch = _batch.get()
         if batch is None or not batch.enter():
-            batch = Batch(())
+            batch = Followers(())
         request = self.request
         calls = [BatchCall(request.id or "", [*args], {**kwargs}), *batch.others]
         try:
@@ -217,4 +217,4 @@ def _outcomes(name: str, returned: Any, many: int) -> list[Any]:
     return [*returned]
 
 
-__all__ = ["Batch", "BatchCall", "check_batch_call", "check_task_batch", "executing", "install", "size_of"]
+__all__ = ["BatchCall", "Followers", "check_batch_call", "check_task_batch", "executing", "install", "size_of"]

@@ -25,7 +25,7 @@ from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry, Ticket
 from celery_groupfifo.printing import escaping, printable
-from celery_groupfifo.sending.batch import Batch, BatchCall, ending, executing, forget_outcomes
+from celery_groupfifo.sending.batch import BatchCall, Followers, ending, executing, forget_outcomes
 from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker.max_hold import limited
 
@@ -133,7 +133,7 @@ def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
         if kind:
             body = loads_message(body, kind, encoding, accept=prepare_accept_content(current_app.conf.accept_content))
         calls.append((name, id, request, body, None, None))
-    batch = Batch([BatchCall(id, [*body[0]], {**body[1]}) for _, id, _, body, *_ in calls])
+    batch = Followers([BatchCall(id, [*body[0]], {**body[1]}) for _, id, _, body, *_ in calls])
     with executing(batch):
         own = run_traced(target, name, task_id, *celerys, carried[:-1])
     if len(own) > 3:  # it goes on, and they with it

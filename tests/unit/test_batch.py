@@ -9,7 +9,7 @@ from celery import Celery
 from celery.exceptions import Ignore, Reject, Retry
 
 from celery_groupfifo import BatchCall, GroupFifoTask, InvalidBatchResult, InvalidOption, MissingGroupKey
-from celery_groupfifo.sending.batch import Batch, ending, executing
+from celery_groupfifo.sending.batch import Followers, ending, executing
 from celery_groupfifo.sending.grouping import group_key
 
 
@@ -75,7 +75,7 @@ def test_an_exception_in_the_list_is_a_failure_and_no_retry(app: Celery) -> None
 
 
 def test_none_is_the_result_of_each(app: Celery) -> None:
-    task, batch = made(app), Batch([BatchCall("y", [2], {}), BatchCall("z", [3], {})])
+    task, batch = made(app), Followers([BatchCall("y", [2], {}), BatchCall("z", [3], {})])
     with executing(batch):
         assert task(1, key="a") is None
     assert [call.args for call in task.got[0]] == [[1], [2], [3]]
@@ -83,7 +83,7 @@ def test_none_is_the_result_of_each(app: Celery) -> None:
 
 
 def test_a_shorter_list_leaves_calls_without_an_outcome(app: Celery) -> None:
-    task, batch = made(app, [1, 2]), Batch([BatchCall("y", [], {}), BatchCall("z", [], {})])
+    task, batch = made(app, [1, 2]), Followers([BatchCall("y", [], {}), BatchCall("z", [], {})])
     with executing(batch):
         assert task(key="a") == 1
     assert batch.outcomes == [2]
@@ -96,7 +96,7 @@ def test_calls_of_the_function_itself_are_not_of_its_batch(app: Celery) -> None:
         return [inner(key="b") for _ in calls]
 
     outer = app.task(base=GroupFifoTask, group_batch=5, group_key="{key}", name="outer", lazy=False, shared=False)(run)
-    batch = Batch([BatchCall("y", [], {})])
+    batch = Followers([BatchCall("y", [], {})])
     with executing(batch):
         assert outer(key="a") == "inner"
     assert [len(calls) for calls in inner.got] == [1, 1]
@@ -108,7 +108,7 @@ def test_calls_of_the_function_itself_are_not_of_its_batch(app: Celery) -> None:
     ids=repr,
 )
 def test_what_is_raised_is_the_outcome_of_all_unless_they_go_on(app: Celery, raised: Exception, told: bool) -> None:
-    task, batch = made(app, raised), Batch([BatchCall("y", [], {})])
+    task, batch = made(app, raised), Followers([BatchCall("y", [], {})])
     with executing(batch), pytest.raises(type(raised)):
         task(key="a")
     assert batch.raised is (raised if told else None)

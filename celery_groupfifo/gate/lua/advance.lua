@@ -687,7 +687,7 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                           local within = {}
                           for _, other in ipairs(g) do -- one that is released may begin at any time
-                            if other.id ~= r.id and other.state ~= 'h' then
+                            if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                               begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                             end
                           end
@@ -1293,7 +1293,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end

@@ -590,7 +590,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 end
                 local within = {}
                 for _, other in ipairs(g) do -- one that is released may begin at any time
-                  if other.id ~= r.id and other.state ~= 'h' then
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                     begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                   end
                 end
@@ -1342,7 +1342,7 @@ else
                 end
                 local within = {}
                 for _, other in ipairs(g) do -- one that is released may begin at any time
-                  if other.id ~= r.id and other.state ~= 'h' then
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                     begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                   end
                 end

@@ -802,7 +802,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end
@@ -1419,7 +1419,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
           local within = {}
           for _, other in ipairs(g) do -- one that is released may begin at any time
-            if other.id ~= r.id and other.state ~= 'h' then
+            if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
               begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
             end
           end

@@ -356,6 +356,7 @@ local function fits(group, g, r, entry, task)
 end
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
+local steps = 100 -- empty places that one call may walk over
 local line, id, group, fence, most, task = KEYS[10], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 
 local g, out, bytes = open_group(group), {}, 0
@@ -397,7 +398,7 @@ if asked == 0 and not alone then
       alone = true
     end
   end
-  while not alone and #out < most and bytes < BYTES do
+  while not alone and #out < most and bytes < BYTES and steps > 0 do
     local item = redis_call('LPOP', line)
     local other = item and string.sub(item, 18)
     local entry, corrupt = read_entry(other or '')
@@ -418,7 +419,7 @@ if asked == 0 and not alone then
         local what, number = 'empty', -1
         g[what] = string.format('%.0f', math.max(g[what] + number, 0))
       end
-      most = most - 1 -- so that a call stays short
+      steps = steps - 1
     else
       alone = true
       if item then

@@ -927,7 +927,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -1326,7 +1326,7 @@ else
                 end
                 local within = {}
                 for _, other in ipairs(g) do -- one that is released may begin at any time
-                  if other.id ~= r.id and other.state ~= 'h' then
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                     begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                   end
                 end

@@ -766,7 +766,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
               local within = {}
               for _, other in ipairs(g) do -- one that is released may begin at any time
-                if other.id ~= r.id and other.state ~= 'h' then
+                if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                   begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                 end
               end

@@ -504,7 +504,7 @@ for at = #g, 1, -1 do
                     end
                     local within = {}
                     for _, other in ipairs(g) do -- one that is released may begin at any time
-                      if other.id ~= r.id and other.state ~= 'h' then
+                      if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                         begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                       end
                     end
@@ -1049,7 +1049,7 @@ do -- advance({}, line, group, g, out)
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
