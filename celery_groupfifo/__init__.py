@@ -26,6 +26,7 @@ from celery_groupfifo.errors import (
     GroupFull,
     GroupLeaseLost,
     HeadChanged,
+    InvalidBatchResult,
     InvalidGroupKey,
     InvalidOption,
     InvalidRoute,
@@ -39,6 +40,7 @@ from celery_groupfifo.errors import (
     WrongState,
 )
 from celery_groupfifo.sending import in_place, publish
+from celery_groupfifo.sending.batch import BatchCall
 from celery_groupfifo.sending.bulk import park_many
 from celery_groupfifo.sending.on_commit import park_on_commit
 from celery_groupfifo.signals import (
@@ -65,6 +67,7 @@ masks.hook()
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchCall",
     "DuplicateTask",
     "GateUnavailable",
     "GroupDraining",
@@ -76,6 +79,7 @@ __all__ = [
     "GroupRun",
     "Groups",
     "HeadChanged",
+    "InvalidBatchResult",
     "InvalidGroupKey",
     "InvalidOption",
     "InvalidRoute",

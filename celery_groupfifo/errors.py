@@ -58,6 +58,10 @@ class GroupDraining(GroupFifoError):
     """The group is draining: it takes new tasks again when its last one has ended, or when it is resumed."""
 
 
+class InvalidBatchResult(GroupFifoError):
+    """A function with group_batch has to return a list with the result of each call, or None."""
+
+
 class GroupFull(GroupFifoError):
     """The group has as many parked tasks as its group_max_depth allows: send the task later."""
 

@@ -13,6 +13,7 @@ from celery.exceptions import Retry
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError, GroupLeaseLost, InvalidOption
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.install import install
+from celery_groupfifo.sending import batch
 from celery_groupfifo.sending.context import Continuation, continued
 from celery_groupfifo.sending.grouping import check_spec
 from celery_groupfifo.sending.options import check_task
@@ -174,6 +175,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         group_overflow_timeout: Seconds that the call waits at most; None: `groupfifo_overflow_timeout`.
         group_concurrency: Tasks of the group that may run at once: they start in order, and end in any; None:
             `groupfifo_concurrency`.
+        group_batch: Calls that the function takes at once, at most, as a list of `BatchCall`; None: it takes one call,
+            with its arguments. Only on a task.
         group_rate: `"10/s"`: so many runs of the group start within that time at most, over all workers; None:
             `groupfifo_rate`.
         group_hold_until: `task`: the group goes on when a task has ended; `chain`: when its whole canvas has; None:
@@ -205,6 +208,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     group_concurrency: int | None = None
     group_rate: str | None = None
     group_hold_until: HoldUntil | None = None
+    group_batch: int | None = None
     delay_on_commit = _OnCommit()
     apply_async_on_commit = _OnCommit()
 
@@ -275,6 +279,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         """
         bound = super().bind(app)
         install(app)
+        if cls.group_batch is not None:
+            batch.install(cls)
         return bound
 
     @classmethod
@@ -284,6 +290,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
         if cls.name:
             check_spec(cls())
             check_task(cls())
+            if cls.group_batch is not None:
+                batch.check_task_batch(cls(), cls.group_batch)
 
     @property
     def group(self) -> GroupRun | Any:

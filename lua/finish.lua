@@ -61,7 +61,7 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
   head.release = begun
   start_run(head, begun, owner, call)
   write_group(group, g)
-  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
+  taken, message, of, other = head.id, compose(head.id, entry, begun, head.lost), group, g
 elseif head then
   send_out(lists, group, g, head, entry, out, begun, of, other)
 elseif begun then

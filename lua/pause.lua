@@ -29,7 +29,7 @@ for _, r in ipairs(g) do
   end
   redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. r.id)
   r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again
-  r.stop = r.stop == 'b' and 'b' or 'p'
+  r.stop = (r.stop == 'b' or r.stop == 'f') and r.stop or 'p'
 end
 write_group(group, g)
 note(audit, ARGV[3])

@@ -15,7 +15,7 @@
 -- ARGV[9-] queues   (text)    their names
 -- Returns {more, reclaimed, [queue, message]...}: 1 when lanes are left · number of heads · to publish
 -- Complexity O(limit · log on_the_way)
---@include keys clock write record entry release resume again begins
+--@include keys clock write record entry release resume follow again begins
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local lost, runs, owner, silent = KEYS[10], KEYS[11], ARGV[3], ARGV[4] == '1'
 local limit, call, keep, named = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
@@ -40,6 +40,7 @@ for i = 1, #lanes, 2 do
     end
     free_group(group)
     note_begin(group, g, r)
+    leave_followers(g, r, silent and 1 or 0)
     resume(lists, group, g, r, out, true)
     asked = #out > before and asked .. ' ' .. id or asked
   end

@@ -8,7 +8,7 @@
 -- ARGV[..] group, id, fence, lost  of each: lost is 1 when a worker was lost with it, else 0
 -- Returns {count, [queue, message]...}: surrendered · to publish
 -- Complexity O(entries · log on_the_way)
---@include keys clock record entry release run resume again
+--@include keys clock record entry release run resume follow again
 local count = tonumber(ARGV[3])
 local lists, out, given = named_lists(10, 4, count), {}, 0
 
@@ -18,6 +18,7 @@ for i = 4 + count, #ARGV, 4 do
   local r = running(g, id, fence)
   if r then
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
+    leave_followers(g, r, tonumber(lost))
     resume(lists, group, g, r, out, true)
     given = given + 1
   else -- it may be a repetition of this call

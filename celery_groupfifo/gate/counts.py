@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score
-from celery_groupfifo.gate.records import LIMITED, Flight, StoredGroup
+from celery_groupfifo.gate.records import FOLLOWS, LIMITED, Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
 """Runs a pipeline of reads, see `Store.read`."""
@@ -129,7 +129,9 @@ def read(ask: Ask, keys: Keys) -> Reading:
     for name, length in places.items():
         state = states[name]
         empty += bool(state.flags) and not state.depth(length)
-        stopped += sum(flight.state == "held" and flight.stop not in ("-", LIMITED) for flight in state.flights)
+        stopped += sum(
+            flight.state == "held" and flight.stop not in ("-", LIMITED, FOLLOWS) for flight in state.flights
+        )
         blocked += "b" in state.flags
     held = ended + crowd + stopped
     counted = Counts(

@@ -17,6 +17,7 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_groupfifo.errors import GateUnavailable, GroupFifoError
+from celery_groupfifo.gate.batches import Batches
 from celery_groupfifo.gate.cluster_store import store_of
 from celery_groupfifo.gate.follow import Following
 from celery_groupfifo.gate.keys import Keys, Keyspace, Quoted, entry_names
@@ -50,7 +51,7 @@ BLOCKED, HELD, INVITES = 2, 3, 4
 _NO_CALLS: Mapping[Ticket, str] = MappingProxyType({})
 
 
-class Gate(Following):
+class Gate(Batches, Following):
     """The gate of one app.
 
     Args:

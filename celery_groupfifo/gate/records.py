@@ -7,6 +7,7 @@ way, and park.lua places in line. All names in them are quoted, see keys.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -21,6 +22,8 @@ STATES = {"r": "running", "w": "released", "h": "held"}
 FLAG_LETTERS: dict[str, Literal["paused", "blocked", "draining"]] = {"p": "paused", "b": "blocked", "d": "draining"}
 #: Of the flag for limits that an operator has set. A state of the group it is not.
 LIMITED = "l"
+#: The stop of an entry that follows a run, in its batch, see lua/lib/follow.lua.
+FOLLOWS = "f"
 #: Says that several entries of a group may be under way, see lua/lib/limits.lua.
 COMPANY = "n"
 #: Begins a message: the tag of its delivery would be its ticket.
@@ -268,6 +271,11 @@ class StoredGroup(NamedTuple):
         return max(places - self.empty, 0) + self.aside + len(self.flights)
 
 
+def in_order(flights: Iterable[Flight]) -> list[Flight]:
+    """Return entries under way in the order of their turns: those that follow another one come after it."""
+    return sorted(flights, key=lambda flight: (flight.stop == FOLLOWS, flight.release))
+
+
 def read_front(text: bytes) -> tuple[str, int, int]:
     """Read a little of a group's state: of very many groups in little time.
 
@@ -283,7 +291,7 @@ def read_front(text: bytes) -> tuple[str, int, int]:
         except ValueError:
             pass
     group = StoredGroup.parse(Quoted(""), text)
-    flights = sorted(group.flights, key=lambda flight: flight.release)
+    flights = in_order(group.flights)
     letters = "".join(letter for letter in group.flags if letter in FLAG_LETTERS)
     letters += "".join(_LETTER_OF[flight.state] for flight in group.flights)
     return letters, group.aside + len(flights) - group.empty, flights[0].since if flights else 0

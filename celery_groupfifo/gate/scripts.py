@@ -12,6 +12,8 @@ NAMES = (
     "exchange",
     "follow",
     "begin",
+    "gather",
+    "settle",
     "finish",
     "fail",
     "cancel",

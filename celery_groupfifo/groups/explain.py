@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -98,7 +99,10 @@ class Explainer:
 
     def _moving(self, keys: Keys, group: Group) -> str:
         if group.running:
-            return "; it ".join(self._runs(run) for run in group.running) + self._next(keys, group)
+            batches = Counter(run.fence for run in group.running)  # the first one of each stands for the others
+            firsts = {run.fence: run for run in reversed(group.running)}
+            said = [self._runs(firsts[fence], many - 1) for fence, many in batches.items()]
+            return "; it ".join(said) + self._next(keys, group)
         head = self._head(keys, group)
         if head is not None and head.state == "released":
             return self._waits(keys, group, head)
@@ -111,13 +115,14 @@ class Explainer:
             )
         return self._scheduled(keys, group)
 
-    def _runs(self, run: Running) -> str:
+    def _runs(self, run: Running, others: int) -> str:
         known = self._workers.leases(run.worker) if self._workers else []
         mine = [lease for lease in known or () if (lease["task_id"], lease["fence"]) == (run.task_id, run.fence)]
         pid = mine[0]["pid"] if mine else None
         where = run.worker + (f" (process {pid})" if pid else "")
         since = f"since {_clock(run.since)} ({span(self._ago(run.since))} ago)"
-        text = f"runs {_task(run.task, run.task_id)} on {where} {since} under fence {run.fence}"
+        batch = f", in a batch with {_count(others, 'other task')}," if others else ""
+        text = f"runs {_task(run.task, run.task_id)}{batch} on {where} {since} under fence {run.fence}"
         if run.lease_left <= 0:
             return (
                 f"{text}; the worker's lease ended {span(-run.lease_left)} ago, so it is lost or can't reach Redis: "

@@ -12,7 +12,7 @@ from celery import Celery
 
 from celery_groupfifo.gate.gate import Gate
 from celery_groupfifo.gate.keys import Keys, Quoted, due_ms, due_score, entry_names, task_of, unquote
-from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup
+from celery_groupfifo.gate.records import FLAG_LETTERS, LIMITED, Flight, Limits, StoredEntry, StoredGroup, in_order
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content, leases
 from celery_groupfifo.groups.pace import Pace
@@ -195,7 +195,7 @@ class Reader:
             depth, flags = state.depth(length), said.get(name, {})
             if not depth and not flags and name not in limits:
                 continue
-            mine = sorted(state.flights, key=lambda flight: flight.release)
+            mine = in_order(state.flights)
             head = mine[0].id if mine else firsts.get(name)
             if length and head is None:
                 head = self._first(keys, name)

@@ -6,6 +6,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GroupFifoError, UnknownTask, WrongState
 from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.records import FOLLOWS
 from celery_groupfifo.groups import audit, find
 from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.view import Found, Running
@@ -28,6 +29,11 @@ def terminate(app: Celery, reader: Reader, task_id: str, reason: str, by: str) -
     run = found[0].running
     if run is None:
         raise WrongState(f"Task {task_id} does not run, it is {found[0].state}: revoke it. Nothing was done.")
+    if (leader := _leader(reader, found[0].key, run)) != task_id:
+        raise WrongState(
+            f"Task {task_id} runs in one batch with task {leader}, which comes before it: terminate that one, and the "
+            "others go back to their line. Nothing was done."
+        )
     workers = Workers(app, PATIENCE)
     _refuse_unable(workers, run)
     note = audit.new_note("terminate", found[0].key, by, reason, task_id=task_id)
@@ -48,6 +54,14 @@ def terminate(app: Celery, reader: Reader, task_id: str, reason: str, by: str) -
             else f"Worker {run.worker} can't terminate task {task_id}: {said['error']}. Nothing was done."
         )
     return found[0]
+
+
+def _leader(reader: Reader, key: str, run: Running) -> str:
+    """Return the task that a run is: the first one of a batch, which the others follow; else its own."""
+    group = quote(key)
+    flights = reader.stored_groups(reader.gate.keyspace.of_group(group), [group])[group].flights
+    led = (flight.task_id for flight in flights if flight.fence == run.fence and flight.stop != FOLLOWS)
+    return next(led, run.task_id)
 
 
 def _refuse_unable(workers: Workers, run: Running) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.keys import Keys, Quoted, due_score, task_of, unquote
-from celery_groupfifo.gate.records import COMPANY, FLAG_LETTERS, LIMITED, Flight, StoredGroup
+from celery_groupfifo.gate.records import COMPANY, FLAG_LETTERS, FOLLOWS, LIMITED, Flight, StoredGroup
 from celery_groupfifo.groups import state as stored_state
 from celery_groupfifo.groups.leases import members_of
 from celery_groupfifo.groups.orders import SORTED, order_findings, unmarked
@@ -80,6 +80,7 @@ def _findings(keys: Keys, state: StoredState) -> Iterator[Finding]:
         for flight in stored.flights:
             yield from _flight_findings(keys, state, stored, flight)
         yield from _over_concurrency(keys, state, group, stored)
+        yield from _lonely_followers(keys, group, stored)
         yield from _flag_findings(keys, state, group, stored)
         yield from _group_findings(keys, state, group, stored, line)
         yield from _count_findings(keys, state, group, stored, line, orphans.get(group, []))
@@ -187,7 +188,7 @@ def _run_findings(keys: Keys, state: StoredState, flight: Flight) -> Iterator[Fi
         what, repair = "It runs on a worker without a lease that ends.", "That lease ends now, unless it is renewed."
         breach = Breach("lease", unquote(flight.group), flight.task_id, what, repair)
         yield Finding(breach, _make_due(keys, members_of(flight)[0]))
-    if run not in state.runs.get(owner, ()):
+    if run not in state.runs.get(owner, ()) and flight.stop != FOLLOWS:
         lane, said = str(flight.fence), f"{flight.call} {run} -"  # no worker counts its lanes up to a fence
         runs = keys.runs(owner)
         what, repair = "It runs, but is not among the runs of its worker.", "It is one of them."
@@ -214,7 +215,7 @@ def _over_concurrency(keys: Keys, state: StoredState, group: Quoted, stored: Sto
     """
     if COMPANY in stored.flags:
         return
-    known = [flight for flight in stored.flights if state.knows(flight.id)]
+    known = [flight for flight in stored.flights if state.knows(flight.id) and flight.stop != FOLLOWS]
     known.sort(key=lambda flight: (flight.state != "running", flight.release))
     for flight in known[1:]:
         breach = Breach("concurrency", unquote(group), flight.task_id, f"It is one of {len(known)} under way.", "")
@@ -224,6 +225,14 @@ def _over_concurrency(keys: Keys, state: StoredState, group: Quoted, stored: Sto
         else:
             repair = "It goes back to the front of its line."
             yield Finding(replace(breach, repair=repair), _recall(keys, flight))
+
+
+def _lonely_followers(keys: Keys, group: Quoted, stored: StoredGroup) -> Iterator[Finding]:
+    """Yield the breach of a group whose entries under way all follow another one: a batch without its first task."""
+    if stored.flights and all(flight.stop == FOLLOWS for flight in stored.flights) and "p" not in stored.flags:
+        what, mended = "Its tasks under way follow one that is not there.", "The first of them goes out."
+        breach = Breach("batch", unquote(group), stored.flights[0].task_id, what, mended)
+        yield Finding(breach, _make_due(keys, f"a {group}"))
 
 
 def _group_findings(

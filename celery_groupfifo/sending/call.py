@@ -13,11 +13,22 @@ from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupK
 from celery_groupfifo.gate.model import INSTALLED, OBSERVED_HEADER, TRAVELLING, Bound
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
+from celery_groupfifo.sending.batch import OPTION as BATCH
+from celery_groupfifo.sending.batch import check_batch_call, check_task_batch
 from celery_groupfifo.sending.grouping import DEDUP, MAPS, ORDER, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
-from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, policy_of
+from celery_groupfifo.sending.options import (
+    HEADER_PREFIX,
+    KEY,
+    NAMES,
+    PREFIX,
+    check_names,
+    check_task,
+    option_of,
+    policy_of,
+)
 from celery_groupfifo.sending.order import order_of
 from celery_groupfifo.sending.parts import holds
 from celery_groupfifo.settings import Settings, check_option, read_settings
@@ -126,6 +137,8 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
             check_option(option, value)
     if task is not None and _CHECKED not in task.__dict__:
         check_task(task)
+        if (size := option_of(task, BATCH)) is not None:
+            check_task_batch(task, size)
         task.__dict__[_CHECKED] = True
     return {header: said[option] for option, header in TRAVELLING.items() if said.get(option) is not None}
 
@@ -140,7 +153,12 @@ def bound_of(task: Any, said: Mapping[str, Any], settings: Settings) -> Bound | 
 
 
 def limits_of(task: Any, said: Mapping[str, Any], settings: Settings) -> str:
-    """Return the limits of its group that count for a call, as the gate stores them; see `policy_of`."""
+    """Return the limits of its group that count for a call, as the gate stores them; see `policy_of`.
+
+    Raises:
+        InvalidOption: They do not go with batches.
+    """
+    check_batch_call(task, said, settings)
     rate, concurrency = (policy_of(task, said, option, settings) for option in ("group_rate", "group_concurrency"))
     if rate is None and concurrency == 1:
         return ""
@@ -215,6 +233,7 @@ def check_call(
     settings = read_settings(app.conf)
     check_eta(app, task, name, said, options, settings)
     holds(task, name, said, settings)
+    check_batch_call(task, said, settings)
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")

@@ -190,7 +190,7 @@ def _check_fields(spec: Any, task: Any, option: str) -> None:
             f"{option}={spec!r} of {task.name} does not work: use a template like '{{customer_id}}', "
             "a tuple of parameter names, or a callable with the task's parameters."
         )
-    parameters = inspect.signature(task.run).parameters
+    parameters = _shape(task).signature.parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
         return
     for field in fields:
@@ -250,8 +250,17 @@ class _Shape:
         return values if len(values) == len(self._names) else None
 
 
+def _any_call(*args: object, **kwargs: object) -> None: ...
+
+
+#: Of the calls of a task with `group_batch`: its function gets a list of them.
+_ANY = _Shape(inspect.signature(_any_call))
+
+
 def _shape(task: Any) -> _Shape:
-    """Return the parameters of the task's function, worked out again when autoretry has replaced the function."""
+    """Return the parameters of the task's calls, worked out again when autoretry has replaced the function."""
+    if is_ordered_class(type(task)) and getattr(task, "group_batch", None) is not None:
+        return _ANY
     function = getattr(task.run, "__func__", task.run)
     known = task.__dict__.get("_groupfifo_shape")
     if known is None or known[0] is not function:

@@ -16,6 +16,8 @@ KEY = "group_key"
 _CALLABLE = frozenset({"group_dedup_key", "group_order_by"})
 #: Options of a task or a call for its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
+#: Belongs to a task alone, as its function has to fit.
+OF_TASK = frozenset({"group_batch"})
 #: Begins the name of each option; only Celery has other names that begin so.
 PREFIX = "group_"
 #: Names that begin so must be options: one of a setting or a header has no effect here, and counts as misspelt.
@@ -25,22 +27,25 @@ HEADER_PREFIX = HEADER + "_"
 _CELERYS = frozenset({"group_id", "group_index"})
 
 
-def check_names(names: Iterable[str], place: str) -> None:
+def check_names(names: Iterable[str], place: str, known: frozenset[str] = NAMES) -> None:
     """Check that names of options exist.
 
     Args:
         names: Any names; those that do not look like our options are ignored.
         place: Their place, for the message.
+        known: The options that there are in this place.
 
     Raises:
         InvalidOption: One does not exist; the message names the nearest one.
     """
     for name in names:
-        if name.startswith(_OURS) and name not in NAMES and name not in _CELERYS:
-            (nearest,) = get_close_matches(name, sorted(NAMES), 1, cutoff=0.0)
+        if name.startswith(_OURS) and name not in known and name not in _CELERYS:
+            if name in OF_TASK:
+                raise InvalidOption(f"{name}, set {place}, is no option of a call: set it on the task.")
+            (nearest,) = get_close_matches(name, sorted(known), 1, cutoff=0.0)
             raise InvalidOption(
                 f"The option {name}, set {place}, does not exist: the nearest one is {nearest}. "
-                f"The options are: {', '.join(sorted(NAMES))}."
+                f"The options are: {', '.join(sorted(known))}."
             )
 
 
@@ -68,7 +73,7 @@ def check_task(task: Any) -> None:
         if each is type(task) or is_ordered_class(each):
             mine = {name: value for name, value in each.__dict__.items() if name.startswith(_OURS)}
             place = f"on {getattr(task, 'name', None) or each.__name__}"
-            check_names((name for name, value in mine.items() if _is_value(value)), place)
+            check_names((name for name, value in mine.items() if _is_value(value)), place, NAMES | OF_TASK)
             _check_code(mine, place)
     for name in OPTIONS:
         value = option_of(task, name)

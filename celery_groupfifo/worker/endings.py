@@ -49,7 +49,7 @@ class Endings:
         if not run.done:
             self.surrender([run])
         elif run.finishing():
-            self._finish(run)
+            self._settle(run) if run.batch is not None else self._finish(run)
         elif run.is_lost:
             self._end(run)  # its lease was lost a moment ago
 
@@ -69,6 +69,44 @@ class Endings:
         script, arguments = member.gate.finish_call(finish)
         call = GateCall(script, arguments, partial(self._finished, run, finish, renewed), [run])
         member.outbox.send(call, wait=member.may_wait)
+
+    def _settle(self, run: Run) -> None:
+        """End the followers of a run first. One without an outcome goes back to its place in line."""
+        assert run.batch is not None
+        over, failed = run.batch.ends()
+        run.batch.close()
+        names = [follower.ticket.entry for follower in over], [follower.ticket.entry for follower in failed]
+        arguments = self._member.gate.settle_call(run.ticket, *names)
+        call = GateCall("settle", arguments, partial(self._settled, run, over, failed), [run])
+        self._member.outbox.send(call, wait=self._member.may_wait)
+
+    def _settled(self, run: Run, over: list[Run], failed: list[Run], reply: Any, call: GateCall) -> None:
+        holds = self._member.gate.settled(reply)
+        try:
+            for follower in over if holds else ():
+                self._member.events.finished(follower, None)
+        finally:  # also after an exception of a signal's receiver
+            self._fail_next(run, failed if holds else [])
+
+    def _fail_next(self, run: Run, failed: list[Run]) -> None:
+        """End followers that have failed, one by one, each by its own policy, and then the run."""
+        if not failed:
+            self._finish(run)
+            return
+        member, (follower, *rest) = self._member, failed
+        ticket = follower.ticket._replace(lane=member.lanes.take())
+        lists, name = member.lists.beside(follower.message), member.gate.call_name()
+        finish = Finish(ticket, member.owner, lists=lists, call=name, failure=follower.failure)
+        script, arguments = member.gate.finish_call(finish)
+
+        def answered(reply: Any, call: GateCall) -> None:
+            member.lanes.give_back(ticket.lane)
+            try:
+                self._report(follower, finish, member.gate.finished(reply))
+            finally:
+                self._fail_next(run, rest)
+
+        member.outbox.send(GateCall(script, arguments, answered, [run]), wait=member.may_wait)
 
     def _may_take(self, delivery: Delivery) -> bool:
         member = self._member
@@ -150,6 +188,8 @@ class Endings:
             call = GateCall("surrender", arguments, partial(self._surrendered, some), some, anywhere=True)
             member.outbox.send(call, wait=member.may_wait)
         for run in back:
+            if run.batch is not None:
+                run.batch.close()
             member.events.surrendered(run)
             run.delivery.close()
 
@@ -216,6 +256,8 @@ class Endings:
 
     def _end(self, run: Run) -> None:
         run.ended()
+        if run.batch is not None:
+            run.batch.close()
         self._member.runs.remove(run)
         self._member.lanes.give_back(run.ticket.lane)
         run.delivery.close()

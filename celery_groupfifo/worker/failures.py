@@ -44,6 +44,11 @@ def failure(
     return Failure(policy, name, _text(error), worker, kept, _ms(lasts), Breaker.parse(after))
 
 
+def blocks(member: Member, headers: Mapping[str, Any], task: Any) -> bool:
+    """Return whether the final failure of a run would block its group; see `failure`."""
+    return bool(_option(member, headers, task, "group_on_failure") == "block")
+
+
 def _option(member: Member, headers: Mapping[str, Any], task: Any, name: str) -> Any:
     """Return the value of an option that counts for a run: the call's, else the task's, else the setting's."""
     for value in (headers.get(TRAVELLING[name]), option_of(task, name)):

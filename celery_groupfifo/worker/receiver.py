@@ -22,6 +22,7 @@ from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, ticket_in
 from celery_groupfifo.worker import events
+from celery_groupfifo.worker.batch import Batch, Sizes, no_pool
 from celery_groupfifo.worker.delivery import Delivery, HandedOffMessage, Unacknowledged
 from celery_groupfifo.worker.gate_call import GateCall
 from celery_groupfifo.worker.log_context import about
@@ -52,6 +53,8 @@ class Receiver:
         self._member = member
         self._consumer = member.consumer
         self._handlers: dict[str, tuple[Any, Handler]] = {}
+        self._followers: dict[str, tuple[Any, Handler]] = {}
+        self._sizes = Sizes(member.consumer)
         self._plain: set[str | None] = set()
         self._making = threading.RLock()
         self._prefetch = Prefetch(member.consumer, member.loop)
@@ -63,6 +66,7 @@ class Receiver:
         def create_task_handler(*args: Any, **kwargs: Any) -> Handler:
             with self._making:
                 self._handlers.clear()  # they hold objects of the last connection
+                self._followers.clear()
             plain = create(*args, **kwargs)
 
             def on_task_received(message: Any) -> Any:
@@ -240,16 +244,34 @@ class Receiver:
         try:
             member.lists.note(run.message)
             member.events.begun(run, handoff)
-            if member.receiving:
-                go_on()
-            else:  # the loop that would go on with it does not run
-                run.let_go()
-                member.endings.surrender([run])
+            size = self._sizes.of(run.name)
+            self._gather(run, size, go_on) if size > 1 and member.receiving else self._go_on(run, go_on)
         except Exception as error:  # a receiver of a signal may raise anything: the run is surrendered
             self._failed(run, error)
         except BaseException:  # the time limit of the greenlet that sent the other run's end, for example
             run.let_go()  # no code goes on with it: it is surrendered
             raise
+
+    def _go_on(self, run: Run, go_on: Callable[[], Any]) -> None:
+        if self._member.receiving:
+            go_on()
+        else:  # the loop that would go on with it does not run
+            run.let_go()
+            self._member.endings.surrender([run])
+
+    def _gather(self, run: Run, size: int, go_on: Callable[[], Any]) -> None:
+        """Ask the gate which calls are executed with that of a run, whose task takes several at once."""
+        member = self._member
+        arguments = member.gate.gather_call(run.ticket, run.name or "", size - 1)
+
+        def gathered(reply: Any, call: GateCall) -> None:
+            run.gathered = list(reply)
+            try:
+                self._go_on(run, go_on)
+            except Exception as error:  # the pool, or code around Celery's own
+                self._failed(run, error)
+
+        member.outbox.send(GateCall("gather", arguments, gathered, [run]), wait=member.may_wait)
 
     def _failed(self, run: Run, error: Exception) -> None:
         said = f"has a message that can't be handled: {error!r}"
@@ -283,6 +305,8 @@ class Receiver:
             consumer.on_unknown_task(None, shown, NotRegistered(run.name))
             self._member.endings.fail_unreadable(run, NotRegistered(run.name))
             return
+        if run.gathered:
+            self._read_batch(run)
         try:
             if isinstance(message, HandedOffMessage):
                 message.accept = consumer.task_consumer.accept
@@ -303,6 +327,17 @@ class Receiver:
             self._member.endings.fail_unreadable(run, error)
             consumer.on_invalid_task(None, shown, InvalidTaskError(f"{error!r} in the message of task {run.ticket.id}"))
 
+    def _read_batch(self, run: Run) -> None:
+        """Read the messages of the calls that a run executes with its own."""
+        task, name = self._consumer.app.tasks[run.name], run.name or ""
+        known = self._followers.get(name)
+        if known is None or known[0] is not task:
+            with self._making:
+                known = self._followers[name] = (task, self._make(task, no_pool(self._consumer)))
+        batch = Batch(self._member, run)
+        batch.read(run.gathered, known[1])
+        run.set_batch(batch)
+
     def _handler(self, name: str | None) -> Handler | None:
         """Return the strategy of a task, over a request class with ours mixed in; None: the task is unknown."""
         task = self._consumer.app.tasks.get(name)
@@ -311,11 +346,11 @@ class Receiver:
         known = self._handlers.get(name)
         if known is None or known[0] is not task:
             with self._making:
-                known = self._handlers[name] = (task, self._make(task))
+                known = self._handlers[name] = (task, self._make(task, self._consumer))
         return known[1]
 
-    def _make(self, task: Any) -> Handler:
-        app, consumer = self._consumer.app, self._consumer
+    def _make(self, task: Any, consumer: Any) -> Handler:
+        app = self._consumer.app
         own = symbol_by_name(task.Request)
         bases = (GroupRequest,) if own is GroupRequest.__mro__[1] else (GroupRequest, own)
         mixed: Any = type("GroupRequest", bases, {"member": self._member})

@@ -31,7 +31,7 @@ from celery_groupfifo.worker.failures import failure
 from celery_groupfifo.worker.log_context import about
 from celery_groupfifo.worker.precomputed import custom_headers, decoded_body
 from celery_groupfifo.worker.run import ENDING, Run, State
-from celery_groupfifo.worker.trace import Carried, split_result
+from celery_groupfifo.worker.trace import Carried, split_batch, split_result
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member
@@ -103,7 +103,16 @@ class GroupRequest(Request):  # type: ignore[misc]
     def carried(self) -> Carried:
         """Return the values of the run that go to the pool."""
         run, about, ttl = self.run, self.run.continuation, self.member.gate.settings.lease_ttl
-        return run.header, run.ticket.fence, run.key, about.retries, about.options, run.renewed, ttl
+        own = run.header, run.ticket.fence, run.key, about.retries, about.options, run.renewed, ttl
+        return own if run.batch is None else (*own, run.batch.carried())
+
+    def terminate(self, *args: Any, **options: Any) -> None:
+        """Terminate as Celery does; not one call of a batch, whose process executes the others, too."""
+        if self.run.follows:
+            said = "is executed in a batch with others: terminate the first task of the batch."
+            events.log(ERROR, said, self.name, events.of_run(self.run))
+        else:
+            super().terminate(*args, **options)
 
     def cancel(self, *args: Any, **options: Any) -> None:
         """Cancel as Celery does: the worker stops, or has lost its broker. Greenlets may end before this returns."""
@@ -114,6 +123,8 @@ class GroupRequest(Request):  # type: ignore[misc]
         """Note the start, as Celery does."""
         self.run.started(pid)
         super().on_accepted(pid, time_accepted)
+        if self.run.batch is not None:
+            self.run.batch.accepted(pid, time_accepted)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Handle a time limit. Where runs are no processes, the execution has been unwound already."""
@@ -195,6 +206,8 @@ class GroupRequest(Request):  # type: ignore[misc]
 
     def _fails(self, error: BaseException, traceback: object = None) -> None:
         self.run.set_outcome("failure", failure(self.member, self.run.message.headers, self._task, error, traceback))
+        if self.run.batch is not None and isinstance(error, TimeLimitExceeded):
+            self.run.batch.time_out(error)
 
     @property
     def max_lost(self) -> int:
@@ -263,9 +276,12 @@ def _wrap_on_success(inner: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(result, tuple):
             # A SystemExit in a thread or greenlet: Celery passes an ExceptionInfo here, and can't unpack it.
             return self.on_failure(result)
+        result, others = split_batch(result)
         result, entry = split_result(result)
         run.set_continuation(entry)
         lost, stopped = run.is_lost, self._is_stopped and tuple(result) == KILLED
+        if run.batch is not None and others and not lost:
+            run.batch.end(others)
         run.over()
         run.set_outcome("success")  # unless on_failure follows
         if stopped:

@@ -17,6 +17,7 @@ from celery_groupfifo.printing import printable
 from celery_groupfifo.sending.context import Continuation
 
 if TYPE_CHECKING:
+    from celery_groupfifo.worker.batch import Batch
     from celery_groupfifo.worker.delivery import Delivery
 
 
@@ -92,6 +93,9 @@ class Run:
         in_hand: True while our own code has it, between the begin and Celery.
         dying: Id of the child that has to be gone before the run counts as over; 0: none.
         job: Finds the pool's job for it.
+        gathered: Messages of the calls that it executes together with its own.
+        batch: The same, once they are read; None: it executes its own call alone.
+        follows: True for such a call itself, which is executed with another run's.
     """
 
     __slots__ = (
@@ -100,12 +104,15 @@ class Run:
         "_lock",
         "_request",
         "attempt",
+        "batch",
         "call",
         "continuation",
         "delivery",
         "disposition",
         "dying",
         "failure",
+        "follows",
+        "gathered",
         "header",
         "in_hand",
         "job",
@@ -148,6 +155,9 @@ class Run:
         self.in_hand = False
         self.dying = 0
         self.job: Callable[[], Any] | None = None
+        self.gathered: list[bytes] = []
+        self.batch: Batch | None = None
+        self.follows = False
         self._request: Callable[[], Any] = _nothing
         self._decided = decided
         self._lock = threading.RLock()  # reentrant: a signal handler may end it while its thread is in a transition
@@ -233,6 +243,10 @@ class Run:
     def set_dying(self, pid: int) -> None:
         """Note that the execution was stopped, and is over when this child process is gone."""
         self.dying = pid
+
+    def set_batch(self, batch: Batch) -> None:
+        """Note the calls that it executes together with its own."""
+        self.batch = batch
 
     def set_outcome(self, outcome: str, failure: Failure | None = None) -> None:
         """Note the outcome of the execution, in one word, and the failure unless its policy is `continue`."""

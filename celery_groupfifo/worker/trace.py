@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery import current_app
 from celery.app import trace
-from celery.app.trace import fast_trace_task, trace_task_ret
+from celery.app.trace import fast_trace_task, loads_message, prepare_accept_content, trace_task_ret
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_logger
 
@@ -25,6 +25,7 @@ from celery_groupfifo.gate.clock import now
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.gate.model import Entry, Ticket
 from celery_groupfifo.printing import escaping, printable
+from celery_groupfifo.sending.batch import BatchCall, Followers, ending, executing, forget_outcomes
 from celery_groupfifo.sending.context import Continuation, continuing
 from celery_groupfifo.worker.max_hold import limited
 
@@ -32,6 +33,9 @@ logger = escaping(get_logger(__name__))
 
 #: Seconds that a run waits for the gate to say whether it is late.
 LEASE_PATIENCE = 1.0
+
+#: Stands for the outcome of a call that has none.
+NO_OUTCOME = object()
 
 Target = Callable[..., Any]
 
@@ -54,9 +58,10 @@ def run_full(*args: Any) -> Any:
 _KNOWN = {fast_trace_task: run_fast, trace_task_ret: run_full}
 
 
-Carried = tuple[str, int, str, int, Any, float, float]
+Carried = tuple[Any, ...]
 """A run's values for the pool, behind Celery's arguments: ticket, fence, key, retries, options, time when the lease may
-have started (see `clock`), and its length (s). It is no part of Celery's request, which tasks read and send on."""
+have started (see `clock`), its length (s); and one more when it has a batch: its followers, see batch.py. It is no part
+of Celery's request, which tasks read and send on."""
 
 
 def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
@@ -72,7 +77,9 @@ def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
         The function's result; with one item more, the entry, when a task was sent under the run's id.
     """
     carried: Carried = args[-1]
-    text, fence, key, retries, options, since, seconds = carried
+    text, fence, key, retries, options, since, seconds, *others = carried
+    if others:
+        return _run_batch(target, name, task_id, *args)
     ticket = Ticket.parse(text)
     assert ticket is not None, "the worker has read it"
     ticket = ticket.begun(fence)
@@ -100,6 +107,64 @@ def run_traced(target: Target, name: str, task_id: str, *args: Any) -> Any:
 def split_result(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], Entry | None]:
     """Split a result of `run_traced` into Celery's and the continuation."""
     return (result[:3], result[3]) if len(result) > 3 else (result, None)
+
+
+class Batched(NamedTuple):
+    """The result of a run with a batch: its own, and those of its followers, in order; of one without an outcome None.
+
+    One that has none gets another run.
+    """
+
+    own: tuple[Any, ...]
+    others: list[Any]
+
+
+def split_batch(result: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """Split a result of `run_traced` into the run's own and those of its followers."""
+    return (result.own, result.others) if isinstance(result, Batched) else (result, [])
+
+
+def _run_batch(target: Target, name: str, task_id: str, *args: Any) -> Batched:
+    """Run a task with the calls of a batch: the function once, and Celery's code around it for each call."""
+    *celerys, carried = args
+    others, calls = carried[-1], []
+    for each in others:
+        _, id, request, body, kind, encoding = each.call
+        if kind:
+            body = loads_message(body, kind, encoding, accept=prepare_accept_content(current_app.conf.accept_content))
+        calls.append((name, id, request, body, None, None))
+    batch = Followers([BatchCall(id, [*body[0]], {**body[1]}) for _, id, _, body, *_ in calls])
+    with executing(batch):
+        own = run_traced(target, name, task_id, *celerys, carried[:-1])
+    if len(own) > 3:  # it goes on, and they with it
+        return Batched(own, [None] * len(calls))
+    if batch.raised is not None:
+        outcomes = [NO_OUTCOME if each.stays else batch.raised for each in others]
+    else:
+        outcomes = [*batch.outcomes, *[NO_OUTCOME] * (len(calls) - len(batch.outcomes))]
+    key, fence = carried[2], carried[1]
+    found = []
+    for each, call, outcome in zip(others, calls, outcomes, strict=True):
+        ticket = Ticket.parse(each.header)
+        assert ticket is not None, "the worker has read it"
+        run = Continuation(ticket.begun(fence), key, each.retries, each.options)
+        found.append(None if outcome is NO_OUTCOME else _end_call(target, call, run, outcome))
+    return Batched(own, found)
+
+
+def _end_call(target: Target, call: tuple[Any, ...], run: Continuation, outcome: Any) -> Any:
+    """Let Celery's function end a call that has an outcome: it stores the state, and sends what follows."""
+    before = getattr(outcome, "__traceback__", None)
+    try:
+        with continuing(run), ending(outcome):
+            return target(*call)
+    except MemoryError:
+        raise
+    except Exception:  # a result backend may raise anything: the call has failed, as a run would have
+        return 1, ExceptionInfo(), 0.0
+    finally:
+        if isinstance(outcome, Exception):
+            outcome.__traceback__ = before  # it may be that of many calls, and grows with each
 
 
 def _failures() -> tuple[type[BaseException], ...]:
@@ -159,6 +224,7 @@ class _Guard:
             return
         if lost:
             self.refused = True
+            forget_outcomes()
             run = f"task {printable(self._ticket.id)} (group {self._key!r}, fence {self._ticket.fence})"
             said = f"{what} The lease of {run} is lost: another run may have begun."
             logger.warning("%s", said)

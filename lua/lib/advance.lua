@@ -1,14 +1,18 @@
 -- Finds the next head of a group: when no entry of it is under way, or when its limits allow one more, see
 -- lib/limits.lua.
---@include keys clock record flag entry release limits close
+--@include keys clock record flag entry release limits lead close
 local steps = 100 -- empty places that one call may walk over
 
 -- Take the next head of a group out of its line. Returns its record, which the caller completes and writes, and its
 -- entry; nothing when there is none, or it may not go out.
 local function take_head(line, group, g)
   local head, entry, corrupt
+  if g[1] then
+    head, entry = take_follower(line, g)
+  end
   local others = #g
   local is_free = has_room(g)
+  is_free = is_free and not head
   local item = is_free and steps > 0 and redis.call('LPOP', line)
   while item do
     local id = string.sub(item, 18)

@@ -25,9 +25,9 @@ local function keep_begins(group, begins, starts, window)
   redis.call('HSET', K.begins, 's ' .. group, text)
 end
 
--- A run is over, in whatever way: the group's rate counts when it began.
+-- A run is over, in whatever way: the group's rate counts when it began. With its followers it began once.
 local function note_begin(group, g, r)
-  if has_flag(g, 's') and r.state == 'r' then
+  if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
     local begins, starts, window = counted_begins(group)
     begins[#begins + 1] = tonumber(r.since)
     keep_begins(group, begins, starts, window)

@@ -18,7 +18,7 @@
 --   due     time when a stored continuation may go out, or when a block ends (ms), else -. While it runs: a
 --           replacement, see park.lua
 --   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), l (its group's
---           rate is used up until it is due), else -
+--           rate is used up until it is due), f (it follows a run, see lib/follow.lua), else -
 --   lost    number of workers that were lost with it
 --   since   time when it came into this state (ms)
 --   owner   the worker that runs it, else -

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, quote
-from celery_groupfifo.gate.model import Bound, Dedup
+from celery_groupfifo.gate.model import Bound, Dedup, Ticket
 from celery_groupfifo.gate.observations import Observations, Seen, Sent
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
 from celery_groupfifo.settings import Overflow
 from celery_groupfifo.windows import Breaker
-from tests.support.world import TTL_MS, World, make_entry
+from tests.support.world import TTL_MS, World, make_entry, ticket_of
 
 Call = Callable[[], Any]
 
@@ -290,6 +290,42 @@ def _surrender(world: World) -> Call:
     return lambda: world.gate.surrender(runs, world.lists("q"))
 
 
+def _led(world: World) -> Ticket:
+    """A run with two followers, and an entry behind them."""
+    for id in "abc":
+        world.park(id)
+    ticket = world.begin(world.receive())
+    assert ticket is not None
+    world.gate.gather(ticket, "t", 9)
+    world.park("d")
+    return ticket
+
+
+def _gather(world: World) -> Call:
+    for id in "abcd":
+        world.park(id)
+    world.gate.revoke("b")
+    ticket = world.begin(world.receive())
+    assert ticket is not None
+    return lambda: [ticket_of(message).id for message in world.gate.gather(ticket, "t", 9)]
+
+
+def _settle(world: World) -> Call:
+    ticket = _led(world)
+    return lambda: world.gate.settle(ticket, ["b"])
+
+
+def _surrender_batch(world: World) -> Call:
+    ticket = _led(world)
+    return lambda: world.gate.surrender([(ticket, True)], world.lists("q"))
+
+
+def _finish_left(world: World) -> Call:
+    ticket = _led(world)
+    call = world.finishing(ticket, take="lists", lists=world.lists("q"))
+    return lambda: world.gate.finish(call)
+
+
 def _sweep(world: World) -> Call:
     world.idle_sweeps(TTL_MS)
     held = world.run("held", "H")
@@ -366,6 +402,8 @@ CASES = [
     Case("follow", _follow(behind=True), "behind another part"),
     Case("exchange", _exchange_in_a_window, "in a window"),
     Case("begin", _begin),
+    Case("gather", _gather),
+    Case("settle", _settle),
     Case("finish", _finish("lists"), "lists"),
     Case("finish", _finish("own"), "own"),
     Case("finish", _finish("none"), "none"),
@@ -389,6 +427,8 @@ CASES = [
     Case("renew", _renew),
     Case("lease", _lease),
     Case("surrender", _surrender),
+    Case("surrender", _surrender_batch, "of a batch"),
+    Case("finish", _finish_left, "with followers left"),
     Case("sweep", _sweep),
     Case("sweep", _sweep_identity, "of an identity"),
     Case("sweep", _sweep_mark, "of a mark"),

@@ -12,6 +12,7 @@ import pytest
 
 import celery_groupfifo
 from celery_groupfifo.cli import groupfifo
+from celery_groupfifo.sending.options import OF_TASK
 from celery_groupfifo.settings import OPTIONS, Settings
 from tests.project.docs.pages import PAGES, name, prose
 from tests.support.places import DOCS, REPOSITORY
@@ -74,7 +75,7 @@ def test_the_reference_has_each_command_with_its_options() -> None:
 
 def test_the_reference_has_each_setting_and_option() -> None:
     settings = {f"groupfifo_{each}" for each in Settings.__dataclass_fields__}
-    options = {*OPTIONS, "group_key"}
+    options = {*OPTIONS, *OF_TASK, "group_key"}
     for file, known in (("settings.md", settings), ("options.md", options)):
         page = (DOCS / "reference" / file).read_text("utf-8")
         assert set(re.findall(r"^\| `(group\w+)` \|", page, re.MULTILINE)) == known

@@ -51,6 +51,16 @@ class Flight:
 
 
 @dataclass
+class Follower:
+    """An entry in the batch of a run: with its fence, or 0 when that run was lost and it waits behind its entry."""
+
+    id: str
+    fence: int
+    release: int
+    lost: int = 0
+
+
+@dataclass
 class Cut:
     """The part that a failed run has cut off its group's line: it is cancelled when a sweep comes by."""
 
@@ -84,6 +94,7 @@ class GateModel:
         etas: Of entries that wait for theirs at their place.
         counted: Begins of each group with a rate that are over, and for which rate they are kept.
         marked: Groups whose begins are counted.
+        follow: Of each group, what follows its run, or waits behind it, in order.
         forgets: When what was counted of a group that has ended is forgotten.
         orders: Of entries that wait in their windows: the value, the number that was drawn, and the window.
         marks: The highest value of each group that has joined, and when it is forgotten.
@@ -123,6 +134,7 @@ class GateModel:
     orders: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     late: int = 0
+    followers: dict[str, list[Follower]] = field(default_factory=dict)
     accepted: int = 0
     ended: int = 0
 
@@ -205,7 +217,7 @@ class GateModel:
     ) -> tuple[bool, str | None]:
         """Park in a group of `most` parked ones. Returns whether it was, and the id of the one that made room."""
         line, dropped = self.line.get(group, []), None
-        parked = [each for each, (of, _) in self.entries.items() if of == group and not self._run(each)]
+        parked = [each for each, (of, _) in self.entries.items() if of == group and not self._under_way(each)]
         if id not in self.entries and len(parked) >= most:
             if not (drops and line):
                 return False, None
@@ -219,7 +231,7 @@ class GateModel:
         Beside a run of the task it is the one that `latest` has parked.
         """
         name = [id, *self.holders(group, f";{id}")][-1]
-        if self._run(name) is not None or self.entries[name][0] != group:
+        if self._under_way(name) or self.entries[name][0] != group:
             return False
         self.entries[name] = (group, queue)
         self.rates.pop(name, None)
@@ -246,12 +258,12 @@ class GateModel:
         holders = self.holders(group, identity)
         ended, until = self.kept.get((group, identity), ("", 0))
         if policy == "keep_latest":
-            holders = [each for each in holders[-1:] if self._run(each) is None]
+            holders = [each for each in holders[-1:] if not self._under_way(each)]
         elif not holders and until > self.now:
             return ("raised" if policy == "replace" else "duplicate"), ended
         if holders and policy == "return_existing":
             return "duplicate", holders[-1]
-        if holders and self._run(holders[-1]) is not None:
+        if holders and self._under_way(holders[-1]):
             return "raised", holders[-1]
         if holders and self._rename(holders[-1], id, group, queue):
             self._claim(id, group, identity, after)
@@ -264,9 +276,9 @@ class GateModel:
 
     def latest(self, id: str, group: str, queue: str, replayed: bool = False) -> tuple[str, str | None]:
         """Park a known id beside its run, or exchange its parked entry. Returns which of both, and the entry."""
-        parked = [each for each in self.holders(group, f";{id}")[-1:] if self._run(each) is None]
+        parked = [each for each in self.holders(group, f";{id}")[-1:] if not self._under_way(each)]
         name = self._free_name(id, group)
-        if not parked and name is None and self.entries[id][0] == group and self._run(id) is None:
+        if not parked and name is None and self.entries[id][0] == group and not self._under_way(id):
             parked = [id]
         if parked:
             self.entries[parked[0]] = (group, queue)
@@ -284,7 +296,7 @@ class GateModel:
         for _ in range(NAMES):
             if name not in self.entries:
                 return name
-            if name == id and (self._run(id) is None or self.entries[id][0] != group):
+            if name == id and (not self._under_way(id) or self.entries[id][0] != group):
                 return None
             name += ";r"
         return None
@@ -313,10 +325,15 @@ class GateModel:
 
     def revoke(self, id: str, replayed: bool = False) -> bool:
         run = self._run(id)
+        follower = self._follower(id)
         if id not in self.entries or (run and (run.state == "running" or run.blocks)):
             return False
+        if follower is not None and follower.fence:
+            return False
         group = self._end(id)
-        if run is None:
+        if follower is not None:
+            self.followers[group].remove(follower)
+        elif run is None:
             self.later.pop(id, None)
             for cut in self.cut.values():
                 cut.ids = [each for each in cut.ids if each != id]
@@ -340,6 +357,55 @@ class GateModel:
         self._start(run, owner, lane)
         self.leases[owner] = self.now + self.ttl
         return run.fence
+
+    def gather(self, id: str, fence: int, most: int) -> list[str]:
+        """Returns the entries that follow the run."""
+        run = self._holding(id, fence)
+        group = self.entries[id][0] if run else ""
+        mine, line = self.followers.setdefault(group, []), self.line.get(group, [])
+        again = [each.id for each in mine if each.fence == fence]
+        if run is None or again or run.lost:
+            return again if run else []
+        found: list[Follower] = []
+        for each in mine:
+            if len(found) == most or each.lost or not self._fits(each.id, run):
+                most = len(found)
+                break
+            found.append(each)
+        while len(found) < most and line and self._fits(line[0], run):
+            found.append(Follower(line.pop(0), fence, run.release))
+            mine.append(found[-1])
+        for each in found:
+            each.fence, each.release = fence, run.release
+        return [each.id for each in found]
+
+    def _fits(self, id: str, run: Flight) -> bool:
+        return self.entries[id][1] == run.queue and self.etas.get(id, 0) <= self.now
+
+    def settle(self, id: str, fence: int, ended: Collection[str]) -> bool:
+        if self._holding(id, fence) is None:
+            return False
+        group = self.entries[id][0]
+        for each in [each for each in self.followers.get(group, ()) if each.fence == fence][::-1]:
+            self.followers[group].remove(each)
+            if each.id in ended:
+                self._end(each.id, ran=True)
+            else:
+                self.line.setdefault(group, []).insert(0, each.id)
+        return True
+
+    def _leave(self, run: Flight, lost: int) -> None:
+        """A run is over without an outcome: its followers wait."""
+        for each in self.followers.get(self.entries[run.id][0], ()):
+            if each.fence == run.fence:
+                each.fence, each.lost = 0, each.lost + lost
+
+    def _follower(self, id: str) -> Follower | None:
+        mine = self.followers.get(self.entries[id][0], ()) if id in self.entries else ()
+        return next((each for each in mine if each.id == id), None)
+
+    def _under_way(self, id: str) -> bool:
+        return self._run(id) is not None or self._follower(id) is not None
 
     def finish(
         self,
@@ -511,6 +577,7 @@ class GateModel:
         run = self._holding(id, fence)
         if run is not None:
             run.lost += lost
+            self._leave(run, lost)
             self._resume(run, lists, not replayed)
         if (run is None or replayed) and (run := self._run(id)):  # it looks like a call that is repeated
             self._again(self.entries[id][0], lists)
@@ -598,6 +665,7 @@ class GateModel:
                 if run and run.state == "running" and run.owner == owner:
                     self._count(run)
                     run.lost += 1
+                    self._leave(run, 1)
                     reclaimed += 1
                     self._resume(run, lists)
         return reclaimed
@@ -706,7 +774,14 @@ class GateModel:
 
     def _head(self, group: str) -> Flight | None:
         """The next head of a group, when nothing of it is in flight; the caller releases or begins it."""
-        if group in self.flight or not self.line.get(group):
+        if group in self.flight:
+            return None
+        if self.followers.get(group):
+            first = self.followers[group].pop(0)
+            run = Flight(first.id, self.entries[first.id][1], "released", first.release, first.fence, first.lost)
+            self.flight[group] = run
+            return run
+        if not self.line.get(group):
             return None
         id = self._first(group)
         run = self.flight[group] = Flight(id, self.entries[id][1])

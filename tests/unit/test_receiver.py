@@ -36,6 +36,7 @@ class Worker:
             ),
         )
         self.receiver = Receiver(self.member)
+        self.receiver._sizes = cast(Any, SimpleNamespace(of=lambda name: 1))
 
     def get(self, name: str) -> Any:
         """Return a task of the app."""

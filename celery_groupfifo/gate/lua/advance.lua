@@ -95,7 +95,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_37
+  local room_in_41
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -105,9 +105,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_37 = room
+    room_in_41 = room
   end
-  local room = room_in_37
+  local room = room_in_41
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -146,7 +146,7 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_21
+  local open_group_23
   do -- open_group(group)
     local read_group_8
     do -- read_group(group)
@@ -383,9 +383,9 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_21 = g
+    open_group_23 = g
   end
-  local g = open_group_21
+  local g = open_group_23
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     if not told[group] then -- else it has joined before another one
       do -- heads_again(lists, g, out)
@@ -393,15 +393,15 @@ while done < many and steps > 0 and bytes < BYTES do
           do -- ask_again(lists, r, out)
             local entry = read_entry(r.id)
             if entry and r.state == 'w' and not lists[r.queue] then
-              local compose_34
+              local compose_36
               do -- compose(r.id, entry, r.release, r.lost)
                 local id, drawn, lost = r.id, r.release, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_34
+              local message = compose_36
               out[#out + 1] = r.queue
               out[#out + 1] = message
             end
@@ -415,7 +415,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_44
+      local withdraw_48
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
@@ -428,16 +428,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_39
+            local others_of_43
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_39 = others
+              others_of_43 = others
             end
-            local others = others_of_39
+            local others = others_of_43
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -487,9 +487,9 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_44 = text or ''
+        withdraw_48 = text or ''
       end
-      local text = withdraw_44
+      local text = withdraw_48
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -646,9 +646,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_32
+                      local hold_back_34
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_29
+                        local limits_of_31
                         do -- limits_of(group, g, entry)
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
@@ -661,9 +661,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_29 = limits
+                          limits_of_31 = limits
                         end
-                        local limits = limits_of_29
+                        local limits = limits_of_31
                         local free_at
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
@@ -680,16 +680,16 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                         end
                         if limits.starts then
-                          local counted_begins_25, counted_begins_26, counted_begins_27
+                          local counted_begins_27, counted_begins_28, counted_begins_29
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                          local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -711,7 +711,7 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                           local within = {}
                           for _, other in ipairs(g) do -- one that is released may begin at any time
-                            if other.id ~= r.id and other.state ~= 'h' then
+                            if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                               begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                             end
                           end
@@ -733,9 +733,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_32 = free_at
+                        hold_back_34 = free_at
                       end
-                      held = hold_back_32
+                      held = hold_back_34
                     end
                     if held then
                       do -- write_group(group, g)
@@ -818,15 +818,15 @@ while done < many and steps > 0 and bytes < BYTES do
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_33
+                        local compose_35
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_33
+                        local message = compose_35
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
@@ -966,7 +966,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
       end
     elseif kind == 'e' then
-      local join_lower_45, join_lower_46
+      local join_lower_49, join_lower_50
       do -- join_lower(line, group, g, id, steps)
         local most = steps
         local order = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -975,7 +975,7 @@ while done < many and steps > 0 and bytes < BYTES do
         for _, member in ipairs(lower) do
           local value, name = string.match(member, '(%d+) %d+ (%S+)$')
           redis_call('ZREM', K_due, member)
-          local leave_window_40, leave_window_41
+          local leave_window_44, leave_window_45
           do -- leave_window(group, g, name)
             local id = name
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -984,9 +984,9 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_begins, 'o ' .. id)
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
-            leave_window_40, leave_window_41 = order, window
+            leave_window_44, leave_window_45 = order, window
           end
-          local _, window = leave_window_40, leave_window_41
+          local _, window = leave_window_44, leave_window_45
           local there, corrupt = read_entry(name)
           if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. name) == 1 then
             do -- add_to(g, 'aside', -1)
@@ -1092,7 +1092,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
         local follows = #lower < most
         if order and follows then
-          local leave_window_42, leave_window_43
+          local leave_window_46, leave_window_47
           do -- leave_window(group, g, id)
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
             local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
@@ -1100,9 +1100,9 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_begins, 'o ' .. id)
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
-            leave_window_42, leave_window_43 = order, window
+            leave_window_46, leave_window_47 = order, window
           end
-          local _, window = leave_window_42, leave_window_43
+          local _, window = leave_window_46, leave_window_47
           do -- note_order(group, string.match(order, '^%d+'), window)
             local value = string.match(order, '^%d+')
             local mark = redis_call('HGET', K_begins, 'm ' .. group)
@@ -1114,9 +1114,9 @@ while done < many and steps > 0 and bytes < BYTES do
             end
           end
         end
-        join_lower_45, join_lower_46 = #lower, follows
+        join_lower_49, join_lower_50 = #lower, follows
       end
-      local joined, follows = join_lower_45, join_lower_46
+      local joined, follows = join_lower_49, join_lower_50
       steps = steps - joined
       if follows then
         entry, corrupt = read_entry(id)
@@ -1216,19 +1216,44 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_35, take_head_36
+        local take_head_39, take_head_40
         do -- take_head(line, group, g)
           local head, entry, corrupt
+          if g[1] then
+            local take_follower_37, take_follower_38
+            do -- take_follower(line, g)
+              local head, entry
+              local free = not has_flag(g, 'p')
+              for _, r in ipairs(g) do
+                free = free and r.stop == 'f'
+              end
+              while free and g[1] and not head do
+                local found, corrupt = read_entry(g[1].id)
+                if found then
+                  head, entry = g[1], found
+                  head.stop = '-'
+                else
+                  if corrupt then -- it is set aside there, when its turn comes
+                    redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+                  end
+                  table.remove(g, 1)
+                end
+              end
+              take_follower_37, take_follower_38 = head, entry
+            end
+            head, entry = take_follower_37, take_follower_38
+          end
           local others = #g
-          local has_room_30
+          local has_room_32
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_30 = room
+            has_room_32 = room
           end
-          local is_free = has_room_30
+          local is_free = has_room_32
+          is_free = is_free and not head
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
@@ -1236,9 +1261,9 @@ while done < many and steps > 0 and bytes < BYTES do
             if entry and entry.us == string.sub(item, 1, 16) then
               local fits = true
               if others > 0 then
-                local may_join_31
+                local may_join_33
                 do -- may_join(group, g, entry, others)
-                  local limits_of_28
+                  local limits_of_30
                   do -- limits_of(group, g, entry)
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
@@ -1251,12 +1276,12 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_28 = limits
+                    limits_of_30 = limits
                   end
-                  local limits = limits_of_28
-                  may_join_31 = (limits.together or 1) > others
+                  local limits = limits_of_30
+                  may_join_33 = (limits.together or 1) > others
                 end
-                fits = may_join_31
+                fits = may_join_33
               end
               if not fits then
                 redis_call('LPUSH', line, item)
@@ -1375,17 +1400,17 @@ while done < many and steps > 0 and bytes < BYTES do
             local depth = depth_of_6
             g.drained = depth <= 0
           end
-          take_head_35, take_head_36 = head, entry
+          take_head_39, take_head_40 = head, entry
         end
-        local head, entry = take_head_35, take_head_36
+        local head, entry = take_head_39, take_head_40
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_32
+              local hold_back_34
               do -- hold_back(group, g, r, entry)
-                local limits_of_29
+                local limits_of_31
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1398,9 +1423,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_29 = limits
+                  limits_of_31 = limits
                 end
-                local limits = limits_of_29
+                local limits = limits_of_31
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -1417,16 +1442,16 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                 end
                 if limits.starts then
-                  local counted_begins_25, counted_begins_26, counted_begins_27
+                  local counted_begins_27, counted_begins_28, counted_begins_29
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                  local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1448,7 +1473,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end
@@ -1470,9 +1495,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_32 = free_at
+                hold_back_34 = free_at
               end
-              held = hold_back_32
+              held = hold_back_34
             end
             if held then
               do -- write_group(group, g)
@@ -1555,15 +1580,15 @@ while done < many and steps > 0 and bytes < BYTES do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_33
+                local compose_35
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_33
+                local message = compose_35
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -1592,16 +1617,16 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_22, counted_begins_23, counted_begins_24
+                  local counted_begins_24, counted_begins_25, counted_begins_26
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+                  local _, _, window = counted_begins_24, counted_begins_25, counted_begins_26
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1677,10 +1702,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done, told[group] = done + 1, true
 end
-local next_sweep_38
+local next_sweep_42
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_38 = pause
+  next_sweep_42 = pause
 end
-local pause = next_sweep_38
+local pause = next_sweep_42
 return { done, steps > 0 and pause or 0, unpack(out) }

@@ -346,20 +346,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_39
+local running_41
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_39 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_41 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_39
+local r = running_41
 if not r then
-  local lane_words_35, lane_words_36, lane_words_37, lane_words_38
+  local lane_words_37, lane_words_38, lane_words_39, lane_words_40
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_35, lane_words_36, lane_words_37, lane_words_38 = call, group, id, due
+    lane_words_37, lane_words_38, lane_words_39, lane_words_40 = call, group, id, due
   end
-  local before, _, _, at = lane_words_35, lane_words_36, lane_words_37, lane_words_38
+  local before, _, _, at = lane_words_37, lane_words_38, lane_words_39, lane_words_40
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -367,7 +367,7 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_17
+        local read_entry_19
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
@@ -381,19 +381,19 @@ if not r then
           elseif text then
             corrupt = text
           end
-          read_entry_17 = entry
+          read_entry_19 = entry
         end
-        local entry = read_entry_17
+        local entry = read_entry_19
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_34
+          local compose_36
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_34
+          local message = compose_36
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -407,17 +407,17 @@ do -- free_group(group)
   redis_call('HDEL', K_groups, group)
 end
 do -- note_begin(group, g, r)
-  if has_flag(g, 's') and r.state == 'r' then
-    local counted_begins_19, counted_begins_20, counted_begins_21
+  if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
+    local counted_begins_21, counted_begins_22, counted_begins_23
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+    local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
     begins[#begins + 1] = tonumber(r.since)
     do -- keep_begins(group, begins, starts, window)
       table.sort(begins)
@@ -525,9 +525,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_32
+            local hold_back_34
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_31
               do -- limits_of(group, g, entry)
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
@@ -540,9 +540,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_31 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_31
               local free_at
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -559,16 +559,16 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 end
               end
               if limits.starts then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+                local counted_begins_27, counted_begins_28, counted_begins_29
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -590,7 +590,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 end
                 local within = {}
                 for _, other in ipairs(g) do -- one that is released may begin at any time
-                  if other.id ~= r.id and other.state ~= 'h' then
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                     begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                   end
                 end
@@ -612,9 +612,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_32 = free_at
+              hold_back_34 = free_at
             end
-            held = hold_back_32
+            held = hold_back_34
           end
           if held then
             do -- write_group(group, g)
@@ -697,15 +697,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_33
+              local compose_35
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_33
+              local message = compose_35
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -842,7 +842,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_42
+  local opens_46
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -863,9 +863,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_42 = broken
+    opens_46 = broken
   end
-  local broken = opens_42
+  local broken = opens_46
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -1022,16 +1022,16 @@ else
       local after, identity = string.match(said or '', '^(%d+) (.*)$')
       if identity then
         local field = 'i ' .. group .. ' ' .. identity
-        local others_of_18
+        local others_of_20
         do -- others_of(field, id)
           local others = ''
           local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
           for name in string.gmatch(names or '', '%S+') do
             others = others .. (name == id and '' or ' ' .. name)
           end
-          others_of_18 = others
+          others_of_20 = others
         end
-        local others = others_of_18
+        local others = others_of_20
         redis_call('HDEL', K_identities, 'n ' .. id)
         if others ~= '' then
           redis_call('HSET', K_identities, field, '-' .. others)
@@ -1053,24 +1053,65 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_40, take_head_41
+      local take_head_44, take_head_45
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
+        if g[1] then
+          local take_follower_42, take_follower_43
+          do -- take_follower(line, g)
+            local head, entry
+            local free = not has_flag(g, 'p')
+            for _, r in ipairs(g) do
+              free = free and r.stop == 'f'
+            end
+            while free and g[1] and not head do
+              local read_entry_15, read_entry_16
+              do -- read_entry(g[1].id)
+                local id = g[1].id
+                local text = redis_call('HGET', K_entries, id)
+                local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+                local entry, corrupt
+                if group then
+                  entry = {
+                    us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                    at = at,
+                  }
+                elseif text then
+                  corrupt = text
+                end
+                read_entry_15, read_entry_16 = entry, corrupt
+              end
+              local found, corrupt = read_entry_15, read_entry_16
+              if found then
+                head, entry = g[1], found
+                head.stop = '-'
+              else
+                if corrupt then -- it is set aside there, when its turn comes
+                  redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+                end
+                table.remove(g, 1)
+              end
+            end
+            take_follower_42, take_follower_43 = head, entry
+          end
+          head, entry = take_follower_42, take_follower_43
+        end
         local others = #g
-        local has_room_30
+        local has_room_32
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_30 = room
+          has_room_32 = room
         end
-        local is_free = has_room_30
+        local is_free = has_room_32
+        is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_15, read_entry_16
+          local read_entry_17, read_entry_18
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -1083,15 +1124,15 @@ else
             elseif text then
               corrupt = text
             end
-            read_entry_15, read_entry_16 = entry, corrupt
+            read_entry_17, read_entry_18 = entry, corrupt
           end
-          entry, corrupt = read_entry_15, read_entry_16
+          entry, corrupt = read_entry_17, read_entry_18
           if entry and entry.us == string.sub(item, 1, 16) then
             local fits = true
             if others > 0 then
-              local may_join_31
+              local may_join_33
               do -- may_join(group, g, entry, others)
-                local limits_of_28
+                local limits_of_30
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1104,12 +1145,12 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_28 = limits
+                  limits_of_30 = limits
                 end
-                local limits = limits_of_28
-                may_join_31 = (limits.together or 1) > others
+                local limits = limits_of_30
+                may_join_33 = (limits.together or 1) > others
               end
-              fits = may_join_31
+              fits = may_join_33
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1228,17 +1269,17 @@ else
           local depth = depth_of_7
           g.drained = depth <= 0
         end
-        take_head_40, take_head_41 = head, entry
+        take_head_44, take_head_45 = head, entry
       end
-      local head, entry = take_head_40, take_head_41
+      local head, entry = take_head_44, take_head_45
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_32
+            local hold_back_34
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_31
               do -- limits_of(group, g, entry)
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
@@ -1251,9 +1292,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_31 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_31
               local free_at
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1270,16 +1311,16 @@ else
                 end
               end
               if limits.starts then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+                local counted_begins_27, counted_begins_28, counted_begins_29
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1301,7 +1342,7 @@ else
                 end
                 local within = {}
                 for _, other in ipairs(g) do -- one that is released may begin at any time
-                  if other.id ~= r.id and other.state ~= 'h' then
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                     begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                   end
                 end
@@ -1323,9 +1364,9 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_32 = free_at
+              hold_back_34 = free_at
             end
-            held = hold_back_32
+            held = hold_back_34
           end
           if held then
             do -- write_group(group, g)
@@ -1408,15 +1449,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_33
+              local compose_35
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_33
+              local message = compose_35
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -1445,16 +1486,16 @@ else
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_22, counted_begins_23, counted_begins_24
+                local counted_begins_24, counted_begins_25, counted_begins_26
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+                local _, _, window = counted_begins_24, counted_begins_25, counted_begins_26
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

@@ -619,12 +619,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_48, end_run_49, end_run_50, end_run_51
+local end_run_50, end_run_51, end_run_52, end_run_53
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_47
+    local take_continuation_49
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -641,9 +641,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_47 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_49 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_47
+    due = take_continuation_49
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -651,7 +651,7 @@ do -- end_run(lists, line, group, g, r, after, out)
   end
   if g.flags ~= '-' then
     do -- note_begin(group, g, r)
-      if has_flag(g, 's') and r.state == 'r' then
+      if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
         local counted_begins_14, counted_begins_15, counted_begins_16
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -802,7 +802,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end
@@ -1102,9 +1102,33 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_45, take_head_46
+    local take_head_47, take_head_48
     do -- take_head(line, group, g)
       local head, entry, corrupt
+      if g[1] then
+        local take_follower_45, take_follower_46
+        do -- take_follower(line, g)
+          local head, entry
+          local free = not has_flag(g, 'p')
+          for _, r in ipairs(g) do
+            free = free and r.stop == 'f'
+          end
+          while free and g[1] and not head do
+            local found, corrupt = read_entry(g[1].id)
+            if found then
+              head, entry = g[1], found
+              head.stop = '-'
+            else
+              if corrupt then -- it is set aside there, when its turn comes
+                redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+              end
+              table.remove(g, 1)
+            end
+          end
+          take_follower_45, take_follower_46 = head, entry
+        end
+        head, entry = take_follower_45, take_follower_46
+      end
       local others = #g
       local has_room_25
       do -- has_room(g)
@@ -1115,6 +1139,7 @@ do -- end_run(lists, line, group, g, r, after, out)
         has_room_25 = room
       end
       local is_free = has_room_25
+      is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
@@ -1261,9 +1286,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         local depth = depth_of_10
         g.drained = depth <= 0
       end
-      take_head_45, take_head_46 = head, entry
+      take_head_47, take_head_48 = head, entry
     end
-    head, entry = take_head_45, take_head_46
+    head, entry = take_head_47, take_head_48
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -1394,7 +1419,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
           local within = {}
           for _, other in ipairs(g) do -- one that is released may begin at any time
-            if other.id ~= r.id and other.state ~= 'h' then
+            if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
               begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
             end
           end
@@ -1421,9 +1446,9 @@ do -- end_run(lists, line, group, g, r, after, out)
       held = hold_back_28
     end
   end
-  end_run_48, end_run_49, end_run_50, end_run_51 = due, head, entry, held
+  end_run_50, end_run_51, end_run_52, end_run_53 = due, head, entry, held
 end
-local due, head, entry, held = end_run_48, end_run_49, end_run_50, end_run_51
+local due, head, entry, held = end_run_50, end_run_51, end_run_52, end_run_53
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
@@ -1572,7 +1597,7 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
       redis_call('HSET', K_groups, group, text)
     end
   end
-  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
+  taken, message, of, other = head.id, compose(head.id, entry, begun, head.lost), group, g
 elseif head then
   do -- send_out(lists, group, g, head, entry, out, begun, of, other)
     local r, drawn, other, other_g = head, begun, of, other
@@ -1678,7 +1703,7 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
 end
 local more = 0
 if other and other.flags ~= '-' then
-  local invite_52
+  local invite_54
   do -- invite(of, other)
     local group, g = of, other
     local code = 0
@@ -1686,8 +1711,8 @@ if other and other.flags ~= '-' then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       code = 4
     end
-    invite_52 = code
+    invite_54 = code
   end
-  more = invite_52
+  more = invite_54
 end
 return { code + more, message or '', begun or 0, due, unpack(out) }

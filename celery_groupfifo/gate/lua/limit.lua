@@ -394,7 +394,7 @@ do -- look_again({}, group, g, out)
         if again and r.due == '-' then
           do -- mark_redelivered(r.id)
             local id = r.id
-            local read_entry_13
+            local read_entry_15
             do -- read_entry(id)
               local text = redis_call('HGET', K_entries, id)
               local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -407,9 +407,9 @@ do -- look_again({}, group, g, out)
               elseif text then
                 corrupt = text
               end
-              read_entry_13 = entry
+              read_entry_15 = entry
             end
-            local e = read_entry_13
+            local e = read_entry_15
             if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
               redis_call('HSET', K_entries, id, table.concat({
                 e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -456,7 +456,7 @@ do -- look_again({}, group, g, out)
             redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
           end
         else
-          local read_entry_14, read_entry_15
+          local read_entry_16, read_entry_17
           do -- read_entry(r.id)
             local id = r.id
             local text = redis_call('HGET', K_entries, id)
@@ -470,16 +470,16 @@ do -- look_again({}, group, g, out)
             elseif text then
               corrupt = text
             end
-            read_entry_14, read_entry_15 = entry, corrupt
+            read_entry_16, read_entry_17 = entry, corrupt
           end
-          local entry, corrupt = read_entry_14, read_entry_15
+          local entry, corrupt = read_entry_16, read_entry_17
           if entry then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_26
+                local hold_back_28
                 do -- hold_back(group, g, r, entry)
-                  local limits_of_23
+                  local limits_of_25
                   do -- limits_of(group, g, entry)
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
@@ -492,9 +492,9 @@ do -- look_again({}, group, g, out)
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_23 = limits
+                    limits_of_25 = limits
                   end
-                  local limits = limits_of_23
+                  local limits = limits_of_25
                   local free_at
                   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                     if has_flag(g, 'n') then
@@ -511,16 +511,16 @@ do -- look_again({}, group, g, out)
                     end
                   end
                   if limits.starts then
-                    local counted_begins_19, counted_begins_20, counted_begins_21
+                    local counted_begins_21, counted_begins_22, counted_begins_23
                     do -- counted_begins(group)
                       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                       local begins = {}
                       for ms in string.gmatch(times or '', '%d+') do
                         begins[#begins + 1] = tonumber(ms)
                       end
-                      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                      counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
                     end
-                    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+                    local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
                     if not has_flag(g, 's') then
                       do -- add_mark(g, 's')
                         local letter = 's'
@@ -542,7 +542,7 @@ do -- look_again({}, group, g, out)
                     end
                     local within = {}
                     for _, other in ipairs(g) do -- one that is released may begin at any time
-                      if other.id ~= r.id and other.state ~= 'h' then
+                      if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                         begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                       end
                     end
@@ -564,9 +564,9 @@ do -- look_again({}, group, g, out)
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                   end
-                  hold_back_26 = free_at
+                  hold_back_28 = free_at
                 end
-                held = hold_back_26
+                held = hold_back_28
               end
               if held then
                 do -- write_group(group, g)
@@ -649,15 +649,15 @@ do -- look_again({}, group, g, out)
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_27
+                  local compose_29
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_27
+                  local message = compose_29
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                   local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                     or redis.pcall('RPUSH', lists[queue], message))
@@ -798,24 +798,65 @@ do -- look_again({}, group, g, out)
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_28, take_head_29
+  local take_head_32, take_head_33
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
+    if g[1] then
+      local take_follower_30, take_follower_31
+      do -- take_follower(line, g)
+        local head, entry
+        local free = not has_flag(g, 'p')
+        for _, r in ipairs(g) do
+          free = free and r.stop == 'f'
+        end
+        while free and g[1] and not head do
+          local read_entry_11, read_entry_12
+          do -- read_entry(g[1].id)
+            local id = g[1].id
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_11, read_entry_12 = entry, corrupt
+          end
+          local found, corrupt = read_entry_11, read_entry_12
+          if found then
+            head, entry = g[1], found
+            head.stop = '-'
+          else
+            if corrupt then -- it is set aside there, when its turn comes
+              redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+            end
+            table.remove(g, 1)
+          end
+        end
+        take_follower_30, take_follower_31 = head, entry
+      end
+      head, entry = take_follower_30, take_follower_31
+    end
     local others = #g
-    local has_room_24
+    local has_room_26
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_24 = room
+      has_room_26 = room
     end
-    local is_free = has_room_24
+    local is_free = has_room_26
+    is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_11, read_entry_12
+      local read_entry_13, read_entry_14
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -828,15 +869,15 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_11, read_entry_12 = entry, corrupt
+        read_entry_13, read_entry_14 = entry, corrupt
       end
-      entry, corrupt = read_entry_11, read_entry_12
+      entry, corrupt = read_entry_13, read_entry_14
       if entry and entry.us == string.sub(item, 1, 16) then
         local fits = true
         if others > 0 then
-          local may_join_25
+          local may_join_27
           do -- may_join(group, g, entry, others)
-            local limits_of_22
+            local limits_of_24
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -849,12 +890,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_22 = limits
+              limits_of_24 = limits
             end
-            local limits = limits_of_22
-            may_join_25 = (limits.together or 1) > others
+            local limits = limits_of_24
+            may_join_27 = (limits.together or 1) > others
           end
-          fits = may_join_25
+          fits = may_join_27
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -973,17 +1014,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_8
       g.drained = depth <= 0
     end
-    take_head_28, take_head_29 = head, entry
+    take_head_32, take_head_33 = head, entry
   end
-  local head, entry = take_head_28, take_head_29
+  local head, entry = take_head_32, take_head_33
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_26
+        local hold_back_28
         do -- hold_back(group, g, r, entry)
-          local limits_of_23
+          local limits_of_25
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -996,9 +1037,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_23 = limits
+            limits_of_25 = limits
           end
-          local limits = limits_of_23
+          local limits = limits_of_25
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1015,16 +1056,16 @@ do -- advance({}, line, group, g, out)
             end
           end
           if limits.starts then
-            local counted_begins_19, counted_begins_20, counted_begins_21
+            local counted_begins_21, counted_begins_22, counted_begins_23
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+            local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1046,7 +1087,7 @@ do -- advance({}, line, group, g, out)
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -1068,9 +1109,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_26 = free_at
+          hold_back_28 = free_at
         end
-        held = hold_back_26
+        held = hold_back_28
       end
       if held then
         do -- write_group(group, g)
@@ -1153,15 +1194,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_27
+          local compose_29
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_27
+          local message = compose_29
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1190,16 +1231,16 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_16, counted_begins_17, counted_begins_18
+            local counted_begins_18, counted_begins_19, counted_begins_20
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
+            local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -1251,10 +1292,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_30
+local keep_answer_34
 do -- keep_answer({ code, unpack(out) })
   local reply = { code, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_30 = reply
+  keep_answer_34 = reply
 end
-return keep_answer_30
+return keep_answer_34

@@ -334,10 +334,10 @@ for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_35
+  local text_in_line_39
   do -- text_in_line(us, id)
     local us = us
-    local read_entry_15, read_entry_16
+    local read_entry_17, read_entry_18
     do -- read_entry(id)
       local text = redis_call('HGET', K_entries, id)
       local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -350,12 +350,12 @@ for i = 7, #ARGV, 3 do
       elseif text then
         corrupt = text
       end
-      read_entry_15, read_entry_16 = entry, corrupt
+      read_entry_17, read_entry_18 = entry, corrupt
     end
-    local entry, corrupt = read_entry_15, read_entry_16
-    text_in_line_35 = entry and entry.us == us and entry.text or corrupt
+    local entry, corrupt = read_entry_17, read_entry_18
+    text_in_line_39 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_35
+  local stands = text_in_line_39
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
@@ -372,16 +372,16 @@ for i = 7, #ARGV, 3 do
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_17
+              local others_of_19
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_17 = others
+                others_of_19 = others
               end
-              local others = others_of_17
+              local others = others_of_19
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -394,7 +394,7 @@ for i = 7, #ARGV, 3 do
               end
             end
           end
-          local holder_of_19
+          local holder_of_21
           do -- holder_of(new, into, identity)
             local group, g = new, into
             local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -427,15 +427,15 @@ for i = 7, #ARGV, 3 do
                 end
               end
             end
-            holder_of_19 = found
+            holder_of_21 = found
           end
-          local holder = holder_of_19
+          local holder = holder_of_21
           if not holder then
             do -- claim(new, into, identity, after, id)
               local group, g, name = new, into, id
               local field = 'i ' .. group .. ' ' .. identity
               local alive = ''
-              local others_of_18
+              local others_of_20
               do -- others_of(field, name)
                 local id = name
                 local others = ''
@@ -443,9 +443,9 @@ for i = 7, #ARGV, 3 do
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_18 = others
+                others_of_20 = others
               end
-              local others = others_of_18
+              local others = others_of_20
               for other in string.gmatch(others, '%S+') do
                 alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
               end
@@ -502,24 +502,65 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_32, take_head_33
+  local take_head_36, take_head_37
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
+    if g[1] then
+      local take_follower_34, take_follower_35
+      do -- take_follower(line, g)
+        local head, entry
+        local free = not has_flag(g, 'p')
+        for _, r in ipairs(g) do
+          free = free and r.stop == 'f'
+        end
+        while free and g[1] and not head do
+          local read_entry_13, read_entry_14
+          do -- read_entry(g[1].id)
+            local id = g[1].id
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_13, read_entry_14 = entry, corrupt
+          end
+          local found, corrupt = read_entry_13, read_entry_14
+          if found then
+            head, entry = g[1], found
+            head.stop = '-'
+          else
+            if corrupt then -- it is set aside there, when its turn comes
+              redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+            end
+            table.remove(g, 1)
+          end
+        end
+        take_follower_34, take_follower_35 = head, entry
+      end
+      head, entry = take_follower_34, take_follower_35
+    end
     local others = #g
-    local has_room_28
+    local has_room_30
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_28 = room
+      has_room_30 = room
     end
-    local is_free = has_room_28
+    local is_free = has_room_30
+    is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_13, read_entry_14
+      local read_entry_15, read_entry_16
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -532,15 +573,15 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_13, read_entry_14 = entry, corrupt
+        read_entry_15, read_entry_16 = entry, corrupt
       end
-      entry, corrupt = read_entry_13, read_entry_14
+      entry, corrupt = read_entry_15, read_entry_16
       if entry and entry.us == string.sub(item, 1, 16) then
         local fits = true
         if others > 0 then
-          local may_join_29
+          local may_join_31
           do -- may_join(group, g, entry, others)
-            local limits_of_26
+            local limits_of_28
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -553,12 +594,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_26 = limits
+              limits_of_28 = limits
             end
-            local limits = limits_of_26
-            may_join_29 = (limits.together or 1) > others
+            local limits = limits_of_28
+            may_join_31 = (limits.together or 1) > others
           end
-          fits = may_join_29
+          fits = may_join_31
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -677,17 +718,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_32, take_head_33 = head, entry
+    take_head_36, take_head_37 = head, entry
   end
-  local head, entry = take_head_32, take_head_33
+  local head, entry = take_head_36, take_head_37
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_30
+        local hold_back_32
         do -- hold_back(group, g, r, entry)
-          local limits_of_27
+          local limits_of_29
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -700,9 +741,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_27 = limits
+            limits_of_29 = limits
           end
-          local limits = limits_of_27
+          local limits = limits_of_29
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -719,16 +760,16 @@ do -- advance({}, line, group, g, out)
             end
           end
           if limits.starts then
-            local counted_begins_23, counted_begins_24, counted_begins_25
+            local counted_begins_25, counted_begins_26, counted_begins_27
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+            local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -750,7 +791,7 @@ do -- advance({}, line, group, g, out)
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -772,9 +813,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_30 = free_at
+          hold_back_32 = free_at
         end
-        held = hold_back_30
+        held = hold_back_32
       end
       if held then
         do -- write_group(group, g)
@@ -857,15 +898,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_31
+          local compose_33
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_31
+          local message = compose_33
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -894,16 +935,16 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_20, counted_begins_21, counted_begins_22
+            local counted_begins_22, counted_begins_23, counted_begins_24
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+            local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -945,24 +986,65 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_32, take_head_33
+  local take_head_36, take_head_37
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
+    if g[1] then
+      local take_follower_34, take_follower_35
+      do -- take_follower(line, g)
+        local head, entry
+        local free = not has_flag(g, 'p')
+        for _, r in ipairs(g) do
+          free = free and r.stop == 'f'
+        end
+        while free and g[1] and not head do
+          local read_entry_13, read_entry_14
+          do -- read_entry(g[1].id)
+            local id = g[1].id
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_13, read_entry_14 = entry, corrupt
+          end
+          local found, corrupt = read_entry_13, read_entry_14
+          if found then
+            head, entry = g[1], found
+            head.stop = '-'
+          else
+            if corrupt then -- it is set aside there, when its turn comes
+              redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+            end
+            table.remove(g, 1)
+          end
+        end
+        take_follower_34, take_follower_35 = head, entry
+      end
+      head, entry = take_follower_34, take_follower_35
+    end
     local others = #g
-    local has_room_28
+    local has_room_30
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_28 = room
+      has_room_30 = room
     end
-    local is_free = has_room_28
+    local is_free = has_room_30
+    is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_13, read_entry_14
+      local read_entry_15, read_entry_16
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -975,15 +1057,15 @@ do -- advance({}, new_line, new, into, out)
         elseif text then
           corrupt = text
         end
-        read_entry_13, read_entry_14 = entry, corrupt
+        read_entry_15, read_entry_16 = entry, corrupt
       end
-      entry, corrupt = read_entry_13, read_entry_14
+      entry, corrupt = read_entry_15, read_entry_16
       if entry and entry.us == string.sub(item, 1, 16) then
         local fits = true
         if others > 0 then
-          local may_join_29
+          local may_join_31
           do -- may_join(group, g, entry, others)
-            local limits_of_26
+            local limits_of_28
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -996,12 +1078,12 @@ do -- advance({}, new_line, new, into, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_26 = limits
+              limits_of_28 = limits
             end
-            local limits = limits_of_26
-            may_join_29 = (limits.together or 1) > others
+            local limits = limits_of_28
+            may_join_31 = (limits.together or 1) > others
           end
-          fits = may_join_29
+          fits = may_join_31
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1120,17 +1202,17 @@ do -- advance({}, new_line, new, into, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_32, take_head_33 = head, entry
+    take_head_36, take_head_37 = head, entry
   end
-  local head, entry = take_head_32, take_head_33
+  local head, entry = take_head_36, take_head_37
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_30
+        local hold_back_32
         do -- hold_back(group, g, r, entry)
-          local limits_of_27
+          local limits_of_29
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -1143,9 +1225,9 @@ do -- advance({}, new_line, new, into, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_27 = limits
+            limits_of_29 = limits
           end
-          local limits = limits_of_27
+          local limits = limits_of_29
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -1162,16 +1244,16 @@ do -- advance({}, new_line, new, into, out)
             end
           end
           if limits.starts then
-            local counted_begins_23, counted_begins_24, counted_begins_25
+            local counted_begins_25, counted_begins_26, counted_begins_27
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+            local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1193,7 +1275,7 @@ do -- advance({}, new_line, new, into, out)
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -1215,9 +1297,9 @@ do -- advance({}, new_line, new, into, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_30 = free_at
+          hold_back_32 = free_at
         end
-        held = hold_back_30
+        held = hold_back_32
       end
       if held then
         do -- write_group(group, g)
@@ -1300,15 +1382,15 @@ do -- advance({}, new_line, new, into, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_31
+          local compose_33
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_31
+          local message = compose_33
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1337,16 +1419,16 @@ do -- advance({}, new_line, new, into, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_20, counted_begins_21, counted_begins_22
+            local counted_begins_22, counted_begins_23, counted_begins_24
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+            local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -1395,10 +1477,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_34
+local keep_answer_38
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_34 = reply
+  keep_answer_38 = reply
 end
-return keep_answer_34
+return keep_answer_38

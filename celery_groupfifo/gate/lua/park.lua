@@ -356,14 +356,14 @@ local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_48, name_call_49, name_call_50
+local name_call_50, name_call_51, name_call_52
 do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
   local id, latest = ARGV[3], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   local done = asks and redis_call('GET', producer)
   if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_45, holder_of_46
+    local holder_of_47, holder_of_48
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -380,11 +380,11 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
         end
       end
-      holder_of_45, holder_of_46 = found, where
+      holder_of_47, holder_of_48 = found, where
     end
-    holder, where = holder_of_45, holder_of_46
+    holder, where = holder_of_47, holder_of_48
     if latest == '1' and where ~= 'p' then
-      local free_name_47
+      local free_name_49
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -396,9 +396,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
           name = name .. ';r'
         end
-        free_name_47 = free
+        free_name_49 = free
       end
-      name = free_name_47
+      name = free_name_49
       if name then
         holder = nil
       else
@@ -409,9 +409,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
       holder = nil
     end
   end
-  name_call_48, name_call_49, name_call_50 = name, holder, where
+  name_call_50, name_call_51, name_call_52 = name, holder, where
 end
-local id, holder, where = name_call_48, name_call_49, name_call_50
+local id, holder, where = name_call_50, name_call_51, name_call_52
 if holder then
   return { -1, holder, where }
 end
@@ -435,11 +435,11 @@ local last, repeated = keep_number_19, keep_number_20
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_43, make_room_44
+  local make_room_45, make_room_46
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_41, drop_oldest_42
+    local drop_oldest_43, drop_oldest_44
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -456,16 +456,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_39
+                local others_of_41
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_39 = others
+                  others_of_41 = others
                 end
-                local others = others_of_39
+                local others = others_of_41
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -599,20 +599,20 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_41, drop_oldest_42 = text and id, text
+      drop_oldest_43, drop_oldest_44 = text and id, text
     end
-    out[1], out[2] = drop_oldest_41, drop_oldest_42
+    out[1], out[2] = drop_oldest_43, drop_oldest_44
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_43, make_room_44 = refused, first
+    make_room_45, make_room_46 = refused, first
   end
-  refused, first = make_room_43, make_room_44
+  refused, first = make_room_45, make_room_46
 end
 if known and not repeated then
-  local name_replacement_36, name_replacement_37, name_replacement_38
+  local name_replacement_38, name_replacement_39, name_replacement_40
   do -- name_replacement(id, group, replaces)
     local find_record_13, find_record_14, find_record_15
     do -- find_record(id)
@@ -646,9 +646,9 @@ if known and not repeated then
       end
       r, of, g = find_record_16, find_record_17, find_record_18
     end
-    name_replacement_36, name_replacement_37, name_replacement_38 = found, r, g
+    name_replacement_38, name_replacement_39, name_replacement_40 = found, r, g
   end
-  name, r, g = name_replacement_36, name_replacement_37, name_replacement_38
+  name, r, g = name_replacement_38, name_replacement_39, name_replacement_40
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -740,7 +740,7 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_40
+      local others_of_42
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -748,9 +748,9 @@ do -- claim_new(group, g, identity, ARGV[16], ARGV[17], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_40 = others
+        others_of_42 = others
       end
-      local others = others_of_40
+      local others = others_of_42
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -954,7 +954,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -1096,9 +1096,33 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_34, take_head_35
+      local take_head_36, take_head_37
       do -- take_head(line, group, g)
         local head, entry, corrupt
+        if g[1] then
+          local take_follower_34, take_follower_35
+          do -- take_follower(line, g)
+            local head, entry
+            local free = not has_flag(g, 'p')
+            for _, r in ipairs(g) do
+              free = free and r.stop == 'f'
+            end
+            while free and g[1] and not head do
+              local found, corrupt = read_entry(g[1].id)
+              if found then
+                head, entry = g[1], found
+                head.stop = '-'
+              else
+                if corrupt then -- it is set aside there, when its turn comes
+                  redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+                end
+                table.remove(g, 1)
+              end
+            end
+            take_follower_34, take_follower_35 = head, entry
+          end
+          head, entry = take_follower_34, take_follower_35
+        end
         local others = #g
         local has_room_29
         do -- has_room(g)
@@ -1109,6 +1133,7 @@ else
           has_room_29 = room
         end
         local is_free = has_room_29
+        is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
@@ -1255,9 +1280,9 @@ else
           local depth = depth_of_9
           g.drained = depth <= 0
         end
-        take_head_34, take_head_35 = head, entry
+        take_head_36, take_head_37 = head, entry
       end
-      local head, entry = take_head_34, take_head_35
+      local head, entry = take_head_36, take_head_37
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
@@ -1328,7 +1353,7 @@ else
                 end
                 local within = {}
                 for _, other in ipairs(g) do -- one that is released may begin at any time
-                  if other.id ~= r.id and other.state ~= 'h' then
+                  if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                     begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                   end
                 end

@@ -351,7 +351,7 @@ for _, r in ipairs(g) do
   end
   redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
   r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again
-  r.stop = r.stop == 'b' and 'b' or 'p'
+  r.stop = (r.stop == 'b' or r.stop == 'f') and r.stop or 'p'
 end
 do -- write_group(group, g)
   local other, other_g = nil, nil

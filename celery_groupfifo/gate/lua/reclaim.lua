@@ -386,7 +386,7 @@ for i = 1, #lanes, 2 do
       redis_call('HDEL', K_groups, group)
     end
     do -- note_begin(group, g, r)
-      if has_flag(g, 's') and r.state == 'r' then
+      if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
         local counted_begins_11, counted_begins_12, counted_begins_13
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -407,6 +407,25 @@ for i = 1, #lanes, 2 do
             end
           end
           redis_call('HSET', K_begins, 's ' .. group, text)
+        end
+      end
+    end
+    do -- leave_followers(g, r, silent and 1 or 0)
+      local lost = silent and 1 or 0
+      for _, other in ipairs(g) do
+        if other.stop == 'f' and other.state == 'r' and other.fence == r.fence then
+          other.state, other.fence, other.owner, other.call, other.since = 'h', '-', '-', '-', K_ms_text
+          other.lost = digits(tonumber(other.lost) + lost)
+          do -- mark_redelivered(other.id)
+            local id = other.id
+            local e = read_entry(id)
+            if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+              redis_call('HSET', K_entries, id, table.concat({
+                e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
+                REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+              }))
+            end
+          end
         end
       end
     end
@@ -535,7 +554,7 @@ for i = 1, #lanes, 2 do
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end

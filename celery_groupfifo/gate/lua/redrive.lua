@@ -72,7 +72,7 @@ local audit, line = KEYS[10], KEYS[12]
 local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local WALKED = 20000 -- places among which the one before is looked for
 
-local open_group_14
+local open_group_16
 do -- open_group(group)
   local group = group
   local read_group_5
@@ -326,9 +326,9 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_14 = g
+  open_group_16 = g
 end
-local g = open_group_14
+local g = open_group_16
 if redis_call('HEXISTS', K_entries, id) == 1 then
   return { -1 }
 end
@@ -411,24 +411,65 @@ end
 redis_call('HINCRBY', K_stats, 'tasks_redriven', 1)
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_27, take_head_28
+  local take_head_31, take_head_32
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
+    if g[1] then
+      local take_follower_29, take_follower_30
+      do -- take_follower(line, g)
+        local head, entry
+        local free = not has_flag(g, 'p')
+        for _, r in ipairs(g) do
+          free = free and r.stop == 'f'
+        end
+        while free and g[1] and not head do
+          local read_entry_12, read_entry_13
+          do -- read_entry(g[1].id)
+            local id = g[1].id
+            local text = redis_call('HGET', K_entries, id)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local entry, corrupt
+            if group then
+              entry = {
+                us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                at = at,
+              }
+            elseif text then
+              corrupt = text
+            end
+            read_entry_12, read_entry_13 = entry, corrupt
+          end
+          local found, corrupt = read_entry_12, read_entry_13
+          if found then
+            head, entry = g[1], found
+            head.stop = '-'
+          else
+            if corrupt then -- it is set aside there, when its turn comes
+              redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+            end
+            table.remove(g, 1)
+          end
+        end
+        take_follower_29, take_follower_30 = head, entry
+      end
+      head, entry = take_follower_29, take_follower_30
+    end
     local others = #g
-    local has_room_23
+    local has_room_25
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_23 = room
+      has_room_25 = room
     end
-    local is_free = has_room_23
+    local is_free = has_room_25
+    is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_12, read_entry_13
+      local read_entry_14, read_entry_15
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
         local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -441,15 +482,15 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_12, read_entry_13 = entry, corrupt
+        read_entry_14, read_entry_15 = entry, corrupt
       end
-      entry, corrupt = read_entry_12, read_entry_13
+      entry, corrupt = read_entry_14, read_entry_15
       if entry and entry.us == string.sub(item, 1, 16) then
         local fits = true
         if others > 0 then
-          local may_join_24
+          local may_join_26
           do -- may_join(group, g, entry, others)
-            local limits_of_21
+            local limits_of_23
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -462,12 +503,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_21 = limits
+              limits_of_23 = limits
             end
-            local limits = limits_of_21
-            may_join_24 = (limits.together or 1) > others
+            local limits = limits_of_23
+            may_join_26 = (limits.together or 1) > others
           end
-          fits = may_join_24
+          fits = may_join_26
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -586,17 +627,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_27, take_head_28 = head, entry
+    take_head_31, take_head_32 = head, entry
   end
-  local head, entry = take_head_27, take_head_28
+  local head, entry = take_head_31, take_head_32
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_25
+        local hold_back_27
         do -- hold_back(group, g, r, entry)
-          local limits_of_22
+          local limits_of_24
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -609,9 +650,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_22 = limits
+            limits_of_24 = limits
           end
-          local limits = limits_of_22
+          local limits = limits_of_24
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -628,16 +669,16 @@ do -- advance({}, line, group, g, out)
             end
           end
           if limits.starts then
-            local counted_begins_18, counted_begins_19, counted_begins_20
+            local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+            local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -659,7 +700,7 @@ do -- advance({}, line, group, g, out)
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -681,9 +722,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_25 = free_at
+          hold_back_27 = free_at
         end
-        held = hold_back_25
+        held = hold_back_27
       end
       if held then
         do -- write_group(group, g)
@@ -766,15 +807,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_26
+          local compose_28
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_28
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -803,16 +844,16 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_15, counted_begins_16, counted_begins_17
+            local counted_begins_17, counted_begins_18, counted_begins_19
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_15, counted_begins_16, counted_begins_17
+            local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -859,10 +900,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_29
+local keep_answer_33
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_29 = reply
+  keep_answer_33 = reply
 end
-return keep_answer_29
+return keep_answer_33

@@ -459,7 +459,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end

@@ -326,7 +326,7 @@ for at = #g, 1, -1 do
   local r = g[at]
   if r.state == 'h' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
-  elseif r.state == 'h' then
+  elseif r.state == 'h' and r.stop ~= 'f' then
     held = held + 1
     redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id, 'b ' .. group .. ' ' .. r.id)
     if r.stop == 'b' then -- it may be lost as often as any other
@@ -523,7 +523,7 @@ for at = #g, 1, -1 do
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end

@@ -325,15 +325,15 @@ if count <= tonumber(redis_call('GET', producer) or 0) then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_26
+          local compose_28
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_28
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -363,16 +363,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_29
+      local others_of_33
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_29 = others
+        others_of_33 = others
       end
-      local others = others_of_29
+      local others = others_of_33
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -439,19 +439,44 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_27, take_head_28
+  local take_head_31, take_head_32
   do -- take_head(line, group, g)
     local head, entry, corrupt
+    if g[1] then
+      local take_follower_29, take_follower_30
+      do -- take_follower(line, g)
+        local head, entry
+        local free = not has_flag(g, 'p')
+        for _, r in ipairs(g) do
+          free = free and r.stop == 'f'
+        end
+        while free and g[1] and not head do
+          local found, corrupt = read_entry(g[1].id)
+          if found then
+            head, entry = g[1], found
+            head.stop = '-'
+          else
+            if corrupt then -- it is set aside there, when its turn comes
+              redis_call('LPUSH', line, K_us_text .. ' ' .. g[1].id)
+            end
+            table.remove(g, 1)
+          end
+        end
+        take_follower_29, take_follower_30 = head, entry
+      end
+      head, entry = take_follower_29, take_follower_30
+    end
     local others = #g
-    local has_room_22
+    local has_room_24
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_22 = room
+      has_room_24 = room
     end
-    local is_free = has_room_22
+    local is_free = has_room_24
+    is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
@@ -459,9 +484,9 @@ do -- advance({}, line, group, g, out)
       if entry and entry.us == string.sub(item, 1, 16) then
         local fits = true
         if others > 0 then
-          local may_join_23
+          local may_join_25
           do -- may_join(group, g, entry, others)
-            local limits_of_20
+            local limits_of_22
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -474,12 +499,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_20 = limits
+              limits_of_22 = limits
             end
-            local limits = limits_of_20
-            may_join_23 = (limits.together or 1) > others
+            local limits = limits_of_22
+            may_join_25 = (limits.together or 1) > others
           end
-          fits = may_join_23
+          fits = may_join_25
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -598,17 +623,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_27, take_head_28 = head, entry
+    take_head_31, take_head_32 = head, entry
   end
-  local head, entry = take_head_27, take_head_28
+  local head, entry = take_head_31, take_head_32
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_24
+        local hold_back_26
         do -- hold_back(group, g, r, entry)
-          local limits_of_21
+          local limits_of_23
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -621,9 +646,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_21 = limits
+            limits_of_23 = limits
           end
-          local limits = limits_of_21
+          local limits = limits_of_23
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -640,16 +665,16 @@ do -- advance({}, line, group, g, out)
             end
           end
           if limits.starts then
-            local counted_begins_17, counted_begins_18, counted_begins_19
+            local counted_begins_19, counted_begins_20, counted_begins_21
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
+            local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -671,7 +696,7 @@ do -- advance({}, line, group, g, out)
             end
             local within = {}
             for _, other in ipairs(g) do -- one that is released may begin at any time
-              if other.id ~= r.id and other.state ~= 'h' then
+              if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                 begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
               end
             end
@@ -693,9 +718,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_24 = free_at
+          hold_back_26 = free_at
         end
-        held = hold_back_24
+        held = hold_back_26
       end
       if held then
         do -- write_group(group, g)
@@ -778,15 +803,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_25
+          local compose_27
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_25
+          local message = compose_27
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -815,16 +840,16 @@ do -- advance({}, line, group, g, out)
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_14, counted_begins_15, counted_begins_16
+            local counted_begins_16, counted_begins_17, counted_begins_18
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
+            local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end

@@ -332,6 +332,40 @@ for i = 4 + count, #ARGV, 4 do
   local r = running_21
   if r then
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
+    do -- leave_followers(g, r, tonumber(lost))
+      local lost = tonumber(lost)
+      for _, other in ipairs(g) do
+        if other.stop == 'f' and other.state == 'r' and other.fence == r.fence then
+          other.state, other.fence, other.owner, other.call, other.since = 'h', '-', '-', '-', K_ms_text
+          other.lost = digits(tonumber(other.lost) + lost)
+          do -- mark_redelivered(other.id)
+            local id = other.id
+            local read_entry_9
+            do -- read_entry(id)
+              local text = redis_call('HGET', K_entries, id)
+              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+              local entry, corrupt
+              if group then
+                entry = {
+                  us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
+                  at = at,
+                }
+              elseif text then
+                corrupt = text
+              end
+              read_entry_9 = entry
+            end
+            local e = read_entry_9
+            if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
+              redis_call('HSET', K_entries, id, table.concat({
+                e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
+                REDELIVERED, string.sub(e.text, e.at, e.at + e.cut - 1), REDELIVERED, string.sub(e.text, e.at + e.cut),
+              }))
+            end
+          end
+        end
+      end
+    end
     do -- resume(lists, group, g, r, out, true)
       local group, again = group, true
       do -- free_group(group)
@@ -488,7 +522,7 @@ for i = 4 + count, #ARGV, 4 do
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end

@@ -681,7 +681,7 @@ while at < #members do -- grows when a crowd comes in
                   end
                   local within = {}
                   for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
+                    if other.id ~= r.id and other.state ~= 'h' and other.stop ~= 'f' then
                       begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
                     end
                   end

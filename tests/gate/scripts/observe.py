@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery_groupfifo.gate.keys import due_ms, due_score, quote
-from celery_groupfifo.gate.records import StoredGroup
+from celery_groupfifo.gate.records import FOLLOWS, Flight, StoredGroup
 from celery_groupfifo.sending.order import shown_value
 from tests.support.gate_model import GateModel
 from tests.support.stored import stored_fields
@@ -27,6 +27,11 @@ def of_model(model: GateModel, groups: Sequence[str], queues: Sequence[str]) -> 
         "flight": {
             group: (run.id, run.state, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
             for group, run in model.flight.items()
+        },
+        "followers": {
+            group: [(each.id, each.fence, each.lost) for each in follow]
+            for group, follow in model.followers.items()
+            if follow
         },
         "blocked": {group for group, run in model.flight.items() if run.blocks},
         "probing": set(model.probing),
@@ -89,6 +94,7 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
         "entries": {id: (words[1], words[2]) for id, words in texts.items()},
         "line": {},
         "flight": {group: _flight(state) for group, state in states.items() if state.flights},
+        "followers": {group: followers for group, state in states.items() if (followers := _followers(state.flights))},
         "blocked": {group for group, state in states.items() if "b" in state.flags},
         "probing": {group for group, state in states.items() if "o" in state.flags},
         "due": {kind: {} for kind in "ewvhbdtims"},
@@ -137,8 +143,12 @@ def of_server(world: World, groups: Sequence[str], queues: Sequence[str]) -> Vie
 
 def _flight(state: StoredGroup) -> Any:
     assert not state.unreadable
-    (run,) = state.flights
+    (run,) = [flight for flight in state.flights if flight.stop != FOLLOWS]
     return (run.id, run.state, run.release, run.fence, run.lost, run.owner, run.due, run.queue)
+
+
+def _followers(flights: Sequence[Flight]) -> list[tuple[str, int, int]]:
+    return [(flight.id, flight.fence, flight.lost) for flight in flights if flight.stop == FOLLOWS]
 
 
 def _runs(world: World, states: dict[str, StoredGroup]) -> set[tuple[str, str]]:

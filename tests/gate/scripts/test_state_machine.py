@@ -327,6 +327,25 @@ class GateMachine(RuleBasedStateMachine):
             self.started(begun)
 
     @precondition(lambda self: self.hands)
+    @rule(who=WHO, pick=PICK, most=st.integers(1, 3), replayed=REPLAYED)
+    def gather(self, who: str, pick: int, most: int, replayed: bool) -> None:
+        ticket = self.hand(who, pick)
+        with self.replaying(replayed):
+            found = [ticket_of(message).entry for message in self.world.gate.gather(ticket, "t", most)]
+        assert found == self.model.gather(ticket.entry, ticket.fence, most)
+        starts = self.starts[self.key(ticket.entry)]
+        starts += [name for name in found if name not in starts]
+
+    @precondition(lambda self: any(self.model.followers.values()))
+    @rule(who=WHO, pick=PICK, many=st.integers(0, 3), replayed=REPLAYED)
+    def settle(self, who: str, pick: int, many: int, replayed: bool) -> None:
+        ticket = self.hand(who, pick)
+        ended = [each.id for each in self.model.followers.get(self.key(ticket.entry), ())][:many]
+        with self.replaying(replayed):
+            holds = self.world.gate.settle(ticket, ended)
+        assert holds == self.model.settle(ticket.entry, ticket.fence, ended)
+
+    @precondition(lambda self: self.hands)
     @rule(
         who=WHO,
         pick=PICK,
@@ -416,6 +435,8 @@ class GateMachine(RuleBasedStateMachine):
     def replace(self, who: str, pick: int, group: str, queue: str, delay: int, replayed: bool) -> None:
         id = self.hand(who, pick).id
         name = self.model.name_of_replacement(id, group)
+        if any(task_of(each.id) == id for follow in self.model.followers.values() for each in follow):
+            return  # no run of its own
         if id not in self.model.entries or (name in self.used and name not in self.model.entries):
             return  # it would be a new task; or a name that has lived once, and the history tells names apart
         with self.replaying(replayed):
@@ -528,6 +549,7 @@ class GateMachine(RuleBasedStateMachine):
         model = self.model
         places = [id for line in model.line.values() for id in line] + list(model.later)
         places += [run.id for run in model.flight.values()]
+        places += [each.id for follow in model.followers.values() for each in follow]
         places += [id for cut in model.cut.values() for id in cut.ids]
         assert sorted(places) == sorted(model.entries)
         assert model.accepted == len(places) + model.ended
@@ -571,7 +593,8 @@ def test_the_scripts_do_what_the_model_says(
     run_state_machine_as_test(
         GateMachine,
         settings=settings(
-            max_examples=250,
+            max_examples=100,
+            phases=[__import__("hypothesis").Phase.generate],
             stateful_step_count=50,
             deadline=None,
             derandomize=True,

@@ -107,7 +107,7 @@ SCRIPTS = (
     Mutant(
         "a manual retry bypasses the cap",
         "lua/retry.lua",
-        "  elseif r.state == 'h' then\n",
+        "  elseif r.state == 'h' and r.stop ~= 'f' then\n",
         "  else\n",
         ("tests/gate/groups/test_operate.py::test_retry_of_what_is_not_held",),
     ),
@@ -2022,4 +2022,94 @@ SCALE = (
     ),
 )
 
-MUTANTS = SCRIPTS + MODULES + WORKERS + STRUCK + PUBLISHING + NAMES + LETTERS + OPTIONS + SIGHTS + SCALE
+BATCHES = (
+    Mutant(
+        "a batch that has killed its worker is executed together again",
+        "lua/gather.lua",
+        "r.lost ~= '0' or ",
+        "",
+        ("tests/gate/scripts/test_batches.py::test_after_a_loss_each_runs_alone",),
+    ),
+    Mutant(
+        "a lost worker is no loss for the others of its batch",
+        "lua/lib/follow.lua",
+        "      other.lost = digits(tonumber(other.lost) + lost)\n",
+        "",
+        ("tests/gate/scripts/test_batches.py::test_a_batch_of_a_lost_worker_waits_in_its_order",),
+    ),
+    Mutant(
+        "the ticket that a finish takes hides the losses of its task",
+        "lua/finish.lua",
+        "compose(head.id, entry, begun, head.lost)",
+        "compose(head.id, entry, begun, '0')",
+        ("tests/gate/scripts/test_batches.py::test_a_worker_that_takes_one_after_a_loss_knows_of_it",),
+    ),
+    Mutant(
+        "the rest of a batch waits for ever when its first task is over",
+        "lua/lib/lead.lua",
+        "free = free and r.stop == 'f'",
+        "free = false",
+        (
+            "tests/gate/scripts/test_batches.py::test_followers_go_on_when_their_leader_ends_without_them",
+            "tests/gate/scripts/test_batches.py::test_followers_go_on_when_their_waiting_leader_is_revoked",
+        ),
+    ),
+    Mutant(
+        "calls of a batch that have not run lose their places",
+        "lua/settle.lua",
+        "redis.call('LPUSH', line",
+        "redis.call('RPUSH', line",
+        ("tests/gate/scripts/test_batches.py::test_those_without_an_outcome_go_back_to_the_front",),
+    ),
+    Mutant(
+        "a stale run ends the calls of its batch",
+        "lua/settle.lua",
+        "if not r then",
+        "if false then",
+        ("tests/gate/scripts/test_batches.py::test_a_stale_run_settles_nothing",),
+    ),
+    Mutant(
+        "a pause lets a batch fall apart",
+        "lua/pause.lua",
+        "(r.stop == 'b' or r.stop == 'f') and r.stop or 'p'",
+        "r.stop == 'b' and 'b' or 'p'",
+        ("tests/gate/scripts/test_batches.py::test_a_paused_batch_stays_together",),
+    ),
+    Mutant(
+        "each call of a batch is a start for the rate",
+        "lua/lib/begins.lua",
+        " and r.stop ~= 'f'",
+        "",
+        ("tests/gate/scripts/test_batches.py::test_a_failed_call_of_a_batch_is_no_start",),
+    ),
+    Mutant(
+        "another task's calls are executed in a batch",
+        "lua/lib/fits.lua",
+        "return name == task",
+        "return name ~= nil",
+        ("tests/gate/scripts/test_batches.py::test_only_entries_of_the_same_task_follow",),
+    ),
+    Mutant(
+        "an exception in a batch's list is retried",
+        "sending/batch.py",
+        "        return _result(own)\n",
+        "        return own\n",
+        ("tests/unit/test_batch.py::test_an_exception_in_the_list_is_a_failure_and_no_retry",),
+    ),
+    Mutant(
+        "an automatic retry of a batch loses what its function has raised",
+        "sending/batch.py",
+        "        except Retry:\n            raise\n        except Reject",
+        "        except Reject",
+        ("tests/unit/test_batch.py::test_what_is_raised_is_the_outcome_of_all_unless_they_go_on",),
+    ),
+    Mutant(
+        "the calls of a batch run once more, each by itself",
+        "worker/endings.py",
+        "self._settle(run) if run.batch is not None else self._finish(run)",
+        "self._finish(run)",
+        ("tests/workers/outcomes/test_batches.py::test_one_call_fails_and_the_others_do_not",),
+    ),
+)
+
+MUTANTS = SCRIPTS + MODULES + WORKERS + STRUCK + PUBLISHING + NAMES + LETTERS + OPTIONS + SIGHTS + SCALE + BATCHES

@@ -19,7 +19,7 @@ from celery.concurrency.asynpool import AsynPool
 from celery.worker.control import inspect_command
 
 import celery_groupfifo
-from celery_groupfifo import GroupFifoTask, GroupRun
+from celery_groupfifo import BatchCall, GroupFifoTask, GroupRun
 from tests.support.crews.deeds import DEEDS
 
 #: Where a worker's app finds its settings (JSON) and the directory of the tests.
@@ -101,6 +101,36 @@ backoff = _task("backoff", autoretry_for=(ValueError,), retry_backoff=1, retry_j
 limited = _task("limited", rate_limit="20/s")
 released = _task("released", group_on_retry="release")
 strict = _task("strict", group_eta="reject", group_on_duplicate="raise")
+
+
+def _act_on(self: Any, calls: list[BatchCall]) -> list[Any]:
+    """Act on each call of a batch; a note for the batch says which there were."""
+    numbers = [call.args[1] for call in calls]
+    note = {"key": calls[0].args[0], "fence": self.group.fence, "lost": self.group.lost, "numbers": numbers}
+    with (directory() / "batches").open("a") as notes:
+        notes.write(json.dumps(note) + "\n")
+    with recorded(self, numbers[0]):
+        results: list[Any] = []
+        for call in calls:
+            _, number, *deed = call.args
+            what = deed[0] if deed else "succeed"
+            if what == "stop" and results:
+                break
+            if what == "result":
+                results.append(ValueError("as told"))
+            else:
+                results.append(DEEDS["succeed" if what == "stop" else what](self, number, **call.kwargs))
+    return results
+
+
+def _batch(name: str, **options: Any) -> Any:
+    key = {"group_key": lambda key, *_, **__: key}
+    return shared_task(_act_on, name=f"worker.{name}", base=GroupFifoTask, bind=True, **{**key, **options})
+
+
+batch = _batch("batch", group_batch=10)
+batch_blocking = _batch("batch_blocking", group_batch=10, group_on_failure="block")
+batch_backoff = _batch("batch_backoff", group_batch=10, autoretry_for=(ValueError,), retry_backoff=1, max_retries=1)
 
 
 @shared_task(name="worker.gather", base=GroupFifoTask, group_key="{key}", bind=True)

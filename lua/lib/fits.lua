@@ -1,0 +1,19 @@
+-- Says which entries may be executed in one batch, see gather.lua.
+--@include clock release said
+local FRONT = '^"lang": "%l+", "task": "([^"\\]+)", "id": "' -- of Celery's headers
+
+-- Returns whether an entry may be executed with a run: it is of its task and its queue, waits for no ETA in its place,
+-- and runs beside no others.
+local function fits(group, g, r, entry, task)
+  local limits = limits_of(group, g, entry)
+  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+  local name
+  if entry.queue == r.queue and (limits.together or 1) == 1 and due <= now_ms() then
+    name = string.match(entry.text, FRONT, entry.at + entry.cut) -- exact: the headers begin with it
+    if not name then
+      local ok, text = pcall(cjson.decode, compose('-', entry, '0', '0'))
+      name = ok and type(text) == 'table' and type(text.headers) == 'table' and text.headers.task
+    end
+  end
+  return name == task
+end
