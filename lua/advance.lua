@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups)
---@include keys write record flag entry release advance again crowd operate look_again
+--@include keys write record flag entry release advance again crowd look_again stand_in withdraw
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -59,5 +59,6 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local pause = next_sweep()
-return { done, steps > 0 and pause or 0, unpack(out) }
+local pause, sweeps = next_sweep(), nil
+sweeps = needs_sweep()
+return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }

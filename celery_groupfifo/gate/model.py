@@ -21,10 +21,12 @@ _TRAVELLING = ("max_lost", "on_retry", "max_hold", "on_failure", "block_for", "b
 TRAVELLING = {f"group_{name}": f"{HEADER}_{name}" for name in _TRAVELLING}
 #: The header that counts the milliseconds that a group was to wait for retries of a task with `group_max_hold`.
 HELD_HEADER = HEADER + "_held"
+#: The header that carries all keys of a task with several.
+KEYS_HEADER = HEADER + "_keys"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
-HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, *TRAVELLING.values())
+HEADERS = (HEADER, KEY_HEADER, KEYS_HEADER, ETA_HEADER, HELD_HEADER, *TRAVELLING.values())
 
 
 class Dedup(NamedTuple):
@@ -65,6 +67,7 @@ class Entry:
         delay: Milliseconds until it joins the line; 0: at once.
         on_duplicate: Policy of the call when it is a duplicate.
         dedup: Its identity; None: its id.
+        others: Its other keys, when it has several: it takes a place in each of these groups, too.
         awaited: True when others wait for the result of its id: it is a part of a canvas, or a task has sent it.
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
@@ -92,6 +95,7 @@ class Entry:
     reserves: bool = False
     dedup: Dedup | None = None
     awaited: bool = False
+    others: tuple[str, ...] = ()
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     reason: str = field(default="revoked", compare=False)
     existing: str | None = field(default=None, compare=False)
@@ -101,6 +105,11 @@ class Entry:
     def __post_init__(self) -> None:
         self.group = quote(self.key)
         self.quoted_id = quote(self.id)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return all of its keys, that of its own group first."""
+        return self.key, *self.others
 
     @property
     def drops(self) -> bool:

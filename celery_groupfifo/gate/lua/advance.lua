@@ -72,190 +72,46 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
-local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
-local HEADERS = '"headers": {"groupfifo": "'
--- lists: queue -> key, from `count` keys and as many names.
-local function named_lists(key, arg, count)
-  local lists = {}
-  for i = 0, count - 1 do
-    lists[ARGV[arg + i]] = KEYS[key + i]
-  end
-  return lists
-end
-local steps = 100 -- empty places that one call may walk over
-local ROOM = 200 -- tickets on their way in a queue that is served
-local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
-local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
-local rooms, crowded, turned_away = {}, {}, false
--- Returns the score of a member of due that waits for room since a time: held heads can be counted in it.
-local function crowd_score(member, ms)
-  return K_CROWDS + (string.sub(member, 1, 1) == 'h' and 0 or 1e14) + ms
-end
--- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
-local function take_room(crowd, lists, queue, member)
-  local room_in_35
-  do -- room_in(lists, queue)
-    local room = rooms[queue]
-    if not room then
-      local at = string.match(redis_call('HGET', K_begins, queue) or '', '^%d+ (%d+)')
-      local served = lists[queue] or at and now_ms() - at < SERVED
-      local ahead = served and redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
-      room = ahead and ROOM - ahead or math.huge
-    end
-    rooms[queue] = room
-    room_in_35 = room
-  end
-  local room = room_in_35
-  if room > 0 and crowded[queue] == nil then
-    crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
-  end
-  local found = room > 0 and not crowded[queue]
-  local score = not found and tonumber(redis_call('ZSCORE', K_due, member) or 0)
-  if found then
-    rooms[queue] = room - 1
-  elseif score < K_CROWDS then
-    turned_away = true
-    redis_call('ZADD', K_due, crowd_score(member, now_ms()), member)
-    redis_call('ZADD', crowd, 0, queue .. ' ' .. K_ms_text .. ' ' .. member)
-    redis_call('ZADD', K_due, 'NX', K_REST + now_ms() + SOON, 'q ' .. queue)
-  end
-  return found
-end
-local REDELIVERED = '"redelivered": true, '
-
-local BYTES = 262144 -- of messages that one call moves; and one message more
-local WALK = 500 -- empty places that one call walks over
-local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
-
-local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
-steps = WALK
-while done < many and steps > 0 and bytes < BYTES do
-  local line, arg = KEYS[11 + done], 5 + named + 2 * done
-  local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_19
-  do -- open_group(group)
-    local read_group_8
-    do -- read_group(group)
-      local g = groups[group]
-      if not g then
-        local group_text_7
-        do -- group_text(group)
-          texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-          group_text_7 = texts[group]
-        end
-        local text = group_text_7
-        local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
-        g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
-        at = at or 1
-        while at <= #text do
-          local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
-            string.match(text, RECORD, at)
-          if after then
-            g[#g + 1] = {
-              state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
-              since = since, owner = owner, call = call, queue = queue,
-            }
-          else
-            g.corrupt = at
-          end
-          at = after or #text + 1
-        end
-        groups[group] = g
+local function open_group(group)
+  local read_group_8
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_7
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_7 = texts[group]
       end
-      read_group_8 = g
-    end
-    local g = read_group_8
-    if g.corrupt then
-      do -- mend_group(group, g)
-        local found = false
-        for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-          local entry, corrupt = read_entry(id)
-          if (corrupt or entry and entry.group == group) and not record_of(g, id) then
-            do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
-              local why, text = 'corrupt', entry and entry.text or corrupt
-              do -- write_letter(id, group, why, text or '')
-                local name, text = id, text or ''
-                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                if #text > FRONT then
-                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-                end
-                do -- append('n ', '', number)
-                  local kind, of = 'n ', ''
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                do -- append('g ', ' ' .. group, number)
-                  local kind, of = 'g ', ' ' .. group
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-              end
-              if redis_call('HDEL', K_entries, id) == 1 then
-                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-              end
-            end
-            found = true
-          end
+      local text = group_text_7
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
         end
-        if not found then
-          do -- set_aside('-', group, 'corrupt', g.text)
-            local id, why, text = '-', 'corrupt', g.text
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_8 = g
+  end
+  local g = read_group_8
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local entry, corrupt = read_entry(id)
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
@@ -333,60 +189,210 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
             end
           end
+          found = true
         end
-        g.corrupt = nil
-        do -- write_group(group, g)
-          local other, other_g = nil, nil
-          local state_text_1
-          do -- state_text(g)
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_1
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_1 = text
+        end
+        local text = state_text_1
+        if other then
+          local state_text_2
+          do -- state_text(other_g)
+            local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_1 = text
+            state_text_2 = text
           end
-          local text = state_text_1
-          if other then
-            local state_text_2
-            do -- state_text(other_g)
-              local g = other_g
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_2 = text
-            end
-            local other_text = state_text_2
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
-          end
+          local other_text = state_text_2
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
         end
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
-    open_group_19 = g
   end
-  local g = open_group_19
+  return g
+end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+-- lists: queue -> key, from `count` keys and as many names.
+local function named_lists(key, arg, count)
+  local lists = {}
+  for i = 0, count - 1 do
+    lists[ARGV[arg + i]] = KEYS[key + i]
+  end
+  return lists
+end
+local steps = 100 -- empty places that one call may walk over
+local ROOM = 200 -- tickets on their way in a queue that is served
+local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
+local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
+local rooms, crowded, turned_away = {}, {}, false
+-- Returns the score of a member of due that waits for room since a time: held heads can be counted in it.
+local function crowd_score(member, ms)
+  return K_CROWDS + (string.sub(member, 1, 1) == 'h' and 0 or 1e14) + ms
+end
+-- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
+local function take_room(crowd, lists, queue, member)
+  local room_in_45
+  do -- room_in(lists, queue)
+    local room = rooms[queue]
+    if not room then
+      local at = string.match(redis_call('HGET', K_begins, queue) or '', '^%d+ (%d+)')
+      local served = lists[queue] or at and now_ms() - at < SERVED
+      local ahead = served and redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
+      room = ahead and ROOM - ahead or math.huge
+    end
+    rooms[queue] = room
+    room_in_45 = room
+  end
+  local room = room_in_45
+  if room > 0 and crowded[queue] == nil then
+    crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
+  end
+  local found = room > 0 and not crowded[queue]
+  local score = not found and tonumber(redis_call('ZSCORE', K_due, member) or 0)
+  if found then
+    rooms[queue] = room - 1
+  elseif score < K_CROWDS then
+    turned_away = true
+    redis_call('ZADD', K_due, crowd_score(member, now_ms()), member)
+    redis_call('ZADD', crowd, 0, queue .. ' ' .. K_ms_text .. ' ' .. member)
+    redis_call('ZADD', K_due, 'NX', K_REST + now_ms() + SOON, 'q ' .. queue)
+  end
+  return found
+end
+-- Returns the ms until the next sweep when this call has added to a crowd; else -1: it changes nothing about that.
+local function next_sweep()
+  local pause = turned_away and SOON or -1
+  return pause
+end
+local REDELIVERED = '"redelivered": true, '
+
+local BYTES = 262144 -- of messages that one call moves; and one message more
+local WALK = 500 -- empty places that one call walks over
+local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local lists, out, bytes, done = named_lists(11 + many, 5, named), {}, 0, 0
+steps = WALK
+while done < many and steps > 0 and bytes < BYTES do
+  local line, arg = KEYS[11 + done], 5 + named + 2 * done
+  local member, group = ARGV[arg], ARGV[arg + 1]
+  local g = open_group(group)
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     do -- heads_again(lists, g, out)
       for _, r in ipairs(g) do
         do -- ask_again(lists, r, out)
           local entry = read_entry(r.id)
           if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_32
+            local compose_39
             do -- compose(r.id, entry, r.release, r.lost)
               local id, drawn, lost = r.id, r.release, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_32
+            local message = compose_39
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -399,29 +405,71 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_38
+      local withdraw_47
       do -- withdraw(id, group, g)
-        local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
+        local of, name, at, left = group, id, g, false
+        if has_flag(g, 'k') then
+          local is_left_behind_42
+          do -- is_left_behind(id)
+            local stands_for_29, stands_for_30
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_29, stands_for_30 = of, name
+            end
+            local _, name = stands_for_29, stands_for_30
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_42 = name and not said or said == '!'
+          end
+          left = is_left_behind_42
+          local stands_for_31, stands_for_32
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_31, stands_for_32 = of, name
+          end
+          local its, known = stands_for_31, stands_for_32
+          if known and not left then
+            of, name, at = its, known, open_group(its)
+          end
+        end
+        local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
         local failed = r and r.stop == 'b'
-        if redis_call('HDEL', K_entries, id) == 1 then
+        local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+        if left then
+          text = nil
+          do -- remove_left(id)
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
+            end
+          end
+        elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
         end
-        do -- free_identity(id, group, g, failed)
-          local ran = failed
+        do -- free_identity(name, of, at, failed)
+          local id, group, g, ran = name, of, at, failed
           local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_37
+            local others_of_46
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_37 = others
+              others_of_46 = others
             end
-            local others = others_of_37
+            local others = others_of_46
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -434,16 +482,17 @@ while done < many and steps > 0 and bytes < BYTES do
             end
           end
         end
-        if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
-          do -- add_to(g, 'aside', -1)
-            local what, number = 'aside', -1
+        if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+          do -- add_to(at, 'aside', -1)
+            local g, what, number = at, 'aside', -1
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
           end
         end
         if r then
-          redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
-          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-          do -- remove_record(g, id)
+          redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+          do -- remove_record(at, name)
+            local g, id = at, name
             for at = #g, 1, -1 do
               if g[at].id == id then
                 table.remove(g, at)
@@ -452,20 +501,129 @@ while done < many and steps > 0 and bytes < BYTES do
           end
         end
         if failed then
-          do -- clear_flag(group, g, 'b')
-            local letter = 'b'
+          do -- clear_flag(of, at, 'b')
+            local group, g, letter = of, at, 'b'
             redis_call('HDEL', K_flags, letter .. ' ' .. group)
             do -- drop_mark(g, letter)
               g.flags = string.gsub(g.flags, letter, '', 1)
               g.flags = g.flags == '' and '-' or g.flags
             end
           end
-        else
+        elseif not left then
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_38 = text or ''
+        if has_flag(g, 'k') then
+          do -- leave_places(name, id)
+            local by = id
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_1
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_1 = text
+                end
+                local text = state_text_1
+                if other then
+                  local state_text_2
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_2 = text
+                  end
+                  local other_text = state_text_2
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
+          if name ~= id then
+            do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+              local g, what, number = at, 'empty', not r and not stays and 1 or 0
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+            do -- write_group(of, at)
+              local group, g, other, other_g = of, at, nil, nil
+              local state_text_1
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_1 = text
+              end
+              local text = state_text_1
+              if other then
+                local state_text_2
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_2 = text
+                end
+                local other_text = state_text_2
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          if stays then
+            redis_call('HSET', K_begins, 'k ' .. name, '!')
+          end
+        end
+        withdraw_47 = text or ''
       end
-      local text = withdraw_38
+      local text = withdraw_47
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -618,13 +776,32 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               else
                 local entry, corrupt = read_entry(r.id)
-                if entry then
+                local left = false
+                if entry and has_flag(g, 'k') then
+                  local is_left_behind_41
+                  do -- is_left_behind(r.id)
+                    local id = r.id
+                    local stands_for_29, stands_for_30
+                    do -- stands_for(id)
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_29, stands_for_30 = of, name
+                    end
+                    local _, name = stands_for_29, stands_for_30
+                    local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+                    is_left_behind_41 = name and not said or said == '!'
+                  end
+                  left = is_left_behind_41
+                end
+                if entry and not left then
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_30
+                      local hold_back_37
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_27
+                        local limits_of_26
                         do -- limits_of(group, g, entry)
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
@@ -637,10 +814,10 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_27 = limits
+                          limits_of_26 = limits
                         end
-                        local limits = limits_of_27
-                        local free_at
+                        local limits = limits_of_26
+                        local free_at, awaits
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
                             do -- drop_mark(g, 'n')
@@ -655,17 +832,60 @@ while done < many and steps > 0 and bytes < BYTES do
                             end
                           end
                         end
-                        if limits.starts then
-                          local counted_begins_23, counted_begins_24, counted_begins_25
+                        if has_flag(g, 'k') then
+                          local await_places_34
+                          do -- await_places(r, entry)
+                            local stands_for_27, stands_for_28
+                            do -- stands_for(r.id)
+                              local id = r.id
+                              local of, name
+                              if string.find(id, ';k', 1, true) then
+                                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                              end
+                              stands_for_27, stands_for_28 = of, name
+                            end
+                            local of, name = stands_for_27, stands_for_28
+                            local free_at
+                            if of then
+                              free_at = now_ms() + FAR
+                              local other = record_of(open_group(of), name)
+                              if other and other.state == 'h' and other.stop == 's' then
+                                do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                                  local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                                  redis_call('ZADD', K_due, score + now_ms(), member)
+                                  soon = true
+                                end
+                              end
+                            else
+                              local number = 0
+                              for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                                number = number + 1
+                                local place = r.id .. ';k' .. number
+                                local there = record_of(open_group(each), place)
+                                if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                                  free_at = now_ms() + FAR
+                                end
+                              end
+                            end
+                            if free_at then
+                              r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                            end
+                            await_places_34 = free_at
+                          end
+                          awaits = await_places_34
+                        end
+                        if limits.starts and not awaits then
+                          local counted_begins_22, counted_begins_23, counted_begins_24
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                          local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -701,7 +921,7 @@ while done < many and steps > 0 and bytes < BYTES do
                           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                         end
                         local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                        if due > now_ms() then
+                        if due > now_ms() and not awaits then
                           free_at = math.max(free_at or 0, due)
                         end
                         if free_at then
@@ -709,9 +929,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_30 = free_at
+                        hold_back_37 = free_at or awaits
                       end
-                      held = hold_back_30
+                      held = hold_back_37
                     end
                     if held then
                       do -- write_group(group, g)
@@ -794,15 +1014,15 @@ while done < many and steps > 0 and bytes < BYTES do
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_31
+                        local compose_38
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_31
+                        local message = compose_38
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
@@ -816,83 +1036,158 @@ while done < many and steps > 0 and bytes < BYTES do
                     end
                   end
                 else
-                  do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-                    local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-                    do -- write_letter(id, group, why, text or '')
-                      local name, text = id, text or ''
-                      local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                      local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                      redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                        'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                      if #text > FRONT then
-                        redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                  if left then
+                    do -- remove_left(r.id)
+                      local id = r.id
+                      local known = redis_call('HDEL', K_entries, id)
+                      if string.find(id, ';k', 1, true) then
+                        redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                      else
+                        redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                        redis_call('HDEL', K_begins, 'k ' .. id)
                       end
-                      do -- append('n ', '', number)
-                        local kind, of = 'n ', ''
-                        local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                        do -- link(kind, of, newest, number)
-                          local older, newer = newest, number
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        do -- link(kind, of, number, '0')
-                          local older, newer = number, '0'
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                      end
-                      do -- append('g ', ' ' .. group, number)
-                        local kind, of = 'g ', ' ' .. group
-                        local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                        do -- link(kind, of, newest, number)
-                          local older, newer = newest, number
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        do -- link(kind, of, number, '0')
-                          local older, newer = number, '0'
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                      end
-                      redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
                     end
-                    if redis_call('HDEL', K_entries, id) == 1 then
-                      redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                  else
+                    do -- leave_places(r.id)
+                      local name, by = r.id, nil
+                      local number = 0
+                      for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                        number = number + 1
+                        local id = name .. ';k' .. number
+                        local g = open_group(of)
+                        local r = record_of(g, id)
+                        if r or id == by or not has_flag(g, 'c') then
+                          local known = redis_call('HDEL', K_entries, id)
+                          redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                          do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                            local what, number = 'empty', not r and id ~= by and known or 0
+                            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                          end
+                        end
+                        do -- remove_record(g, id)
+                          for at = #g, 1, -1 do
+                            if g[at].id == id then
+                              table.remove(g, at)
+                            end
+                          end
+                        end
+                        do -- write_group(of, g)
+                          local group, other, other_g = of, nil, nil
+                          local state_text_1
+                          do -- state_text(g)
+                            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                            for at = 1, #g do
+                              local r = g[at]
+                              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                            end
+                            state_text_1 = text
+                          end
+                          local text = state_text_1
+                          if other then
+                            local state_text_2
+                            do -- state_text(other_g)
+                              local g = other_g
+                              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                              for at = 1, #g do
+                                local r = g[at]
+                                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                              end
+                              state_text_2 = text
+                            end
+                            local other_text = state_text_2
+                            redis_call('HSET', K_groups, group, text, other, other_text)
+                          else
+                            redis_call('HSET', K_groups, group, text)
+                          end
+                        end
+                        do -- look_soon(K_REST, 'a ' .. of)
+                          local score, member = K_REST, 'a ' .. of
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                      redis_call('HDEL', K_begins, 'k ' .. name)
+                    end
+                    do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+                      local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+                      do -- write_letter(id, group, why, text or '')
+                        local name, text = id, text or ''
+                        local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                        local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                        redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                          'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                        if #text > FRONT then
+                          redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                        end
+                        do -- append('n ', '', number)
+                          local kind, of = 'n ', ''
+                          local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                          do -- link(kind, of, newest, number)
+                            local older, newer = newest, number
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          do -- link(kind, of, number, '0')
+                            local older, newer = number, '0'
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                        end
+                        do -- append('g ', ' ' .. group, number)
+                          local kind, of = 'g ', ' ' .. group
+                          local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                          do -- link(kind, of, newest, number)
+                            local older, newer = newest, number
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          do -- link(kind, of, number, '0')
+                            local older, newer = number, '0'
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                        end
+                        redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                      end
+                      if redis_call('HDEL', K_entries, id) == 1 then
+                        redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                      end
                     end
                   end
                   do -- remove_record(g, r.id)
@@ -1036,29 +1331,57 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_33, take_head_34
+        local take_head_43, take_head_44
         do -- take_head(line, group, g)
           local head, entry, corrupt
           local others = #g
-          local has_room_28
+          local has_room_35
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_28 = room
+            has_room_35 = room
           end
-          local is_free = has_room_28
+          local is_free = has_room_35
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
             entry, corrupt = read_entry(id)
-            if entry and entry.us == string.sub(item, 1, 16) then
+            local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+            if stands and has_flag(g, 'k') then
+              local is_left_behind_40
+              do -- is_left_behind(id)
+                local stands_for_29, stands_for_30
+                do -- stands_for(id)
+                  local of, name
+                  if string.find(id, ';k', 1, true) then
+                    of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                  end
+                  stands_for_29, stands_for_30 = of, name
+                end
+                local _, name = stands_for_29, stands_for_30
+                local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+                is_left_behind_40 = name and not said or said == '!'
+              end
+              left = is_left_behind_40
+            end
+            if left then
+              do -- remove_left(id)
+                local known = redis_call('HDEL', K_entries, id)
+                if string.find(id, ';k', 1, true) then
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                else
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                  redis_call('HDEL', K_begins, 'k ' .. id)
+                end
+              end
+            elseif stands then
               local fits = true
               if others > 0 then
-                local may_join_29
+                local may_join_36
                 do -- may_join(group, g, entry, others)
-                  local limits_of_26
+                  local limits_of_25
                   do -- limits_of(group, g, entry)
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
@@ -1071,12 +1394,12 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_26 = limits
+                    limits_of_25 = limits
                   end
-                  local limits = limits_of_26
-                  may_join_29 = (limits.together or 1) > others
+                  local limits = limits_of_25
+                  may_join_36 = (limits.together or 1) > others
                 end
-                fits = may_join_29
+                fits = may_join_36
               end
               if not fits then
                 redis_call('LPUSH', line, item)
@@ -1094,6 +1417,68 @@ while done < many and steps > 0 and bytes < BYTES do
               end
               break
             elseif corrupt then
+              do -- leave_places(id)
+                local name, by = id, nil
+                local number = 0
+                for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                  number = number + 1
+                  local id = name .. ';k' .. number
+                  local g = open_group(of)
+                  local r = record_of(g, id)
+                  if r or id == by or not has_flag(g, 'c') then
+                    local known = redis_call('HDEL', K_entries, id)
+                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                    do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                      local what, number = 'empty', not r and id ~= by and known or 0
+                      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                    end
+                  end
+                  do -- remove_record(g, id)
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(of, g)
+                    local group, other, other_g = of, nil, nil
+                    local state_text_1
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_1 = text
+                    end
+                    local text = state_text_1
+                    if other then
+                      local state_text_2
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_2 = text
+                      end
+                      local other_text = state_text_2
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  do -- look_soon(K_REST, 'a ' .. of)
+                    local score, member = K_REST, 'a ' .. of
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+                redis_call('HDEL', K_begins, 'k ' .. name)
+              end
               do -- set_aside(id, group, 'corrupt', corrupt)
                 local why, text = 'corrupt', corrupt
                 do -- write_letter(id, group, why, text or '')
@@ -1195,17 +1580,17 @@ while done < many and steps > 0 and bytes < BYTES do
             local depth = depth_of_4
             g.drained = depth <= 0
           end
-          take_head_33, take_head_34 = head, entry
+          take_head_43, take_head_44 = head, entry
         end
-        local head, entry = take_head_33, take_head_34
+        local head, entry = take_head_43, take_head_44
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_30
+              local hold_back_37
               do -- hold_back(group, g, r, entry)
-                local limits_of_27
+                local limits_of_26
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1218,10 +1603,10 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_27 = limits
+                  limits_of_26 = limits
                 end
-                local limits = limits_of_27
-                local free_at
+                local limits = limits_of_26
+                local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
                     do -- drop_mark(g, 'n')
@@ -1236,17 +1621,60 @@ while done < many and steps > 0 and bytes < BYTES do
                     end
                   end
                 end
-                if limits.starts then
-                  local counted_begins_23, counted_begins_24, counted_begins_25
+                if has_flag(g, 'k') then
+                  local await_places_34
+                  do -- await_places(r, entry)
+                    local stands_for_27, stands_for_28
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_27, stands_for_28 = of, name
+                    end
+                    local of, name = stands_for_27, stands_for_28
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_34 = free_at
+                  end
+                  awaits = await_places_34
+                end
+                if limits.starts and not awaits then
+                  local counted_begins_22, counted_begins_23, counted_begins_24
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                  local begins, starts, window = counted_begins_22, counted_begins_23, counted_begins_24
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1282,7 +1710,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                if due > now_ms() then
+                if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
@@ -1290,9 +1718,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_30 = free_at
+                hold_back_37 = free_at or awaits
               end
-              held = hold_back_30
+              held = hold_back_37
             end
             if held then
               do -- write_group(group, g)
@@ -1375,15 +1803,15 @@ while done < many and steps > 0 and bytes < BYTES do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_31
+                local compose_38
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_31
+                local message = compose_38
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -1408,20 +1836,20 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+            if g.ended and not string.find(g.flags, '[^oinsk-]') then -- these marks end with the last entry
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  local counted_begins_19, counted_begins_20, counted_begins_21
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  local _, _, window = counted_begins_19, counted_begins_20, counted_begins_21
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1497,10 +1925,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_36
-do -- next_sweep()
-  local pause = turned_away and SOON or -1
-  next_sweep_36 = pause
+local pause, sweeps = next_sweep(), nil
+local needs_sweep_33
+do -- needs_sweep()
+  needs_sweep_33 = soon
 end
-local pause = next_sweep_36
-return { done, steps > 0 and pause or 0, unpack(out) }
+sweeps = needs_sweep_33
+return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }

@@ -322,6 +322,8 @@ local function open_group(group)
   end
   return g
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -346,20 +348,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_39
+local running_45
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_39 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_45 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_39
+local r = running_45
 if not r then
-  local lane_words_35, lane_words_36, lane_words_37, lane_words_38
+  local lane_words_41, lane_words_42, lane_words_43, lane_words_44
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_35, lane_words_36, lane_words_37, lane_words_38 = call, group, id, due
+    lane_words_41, lane_words_42, lane_words_43, lane_words_44 = call, group, id, due
   end
-  local before, _, _, at = lane_words_35, lane_words_36, lane_words_37, lane_words_38
+  local before, _, _, at = lane_words_41, lane_words_42, lane_words_43, lane_words_44
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -385,15 +387,15 @@ if not r then
         end
         local entry = read_entry_17
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_34
+          local compose_40
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_34
+          local message = compose_40
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -521,11 +523,30 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         read_entry_13, read_entry_14 = entry, corrupt
       end
       local entry, corrupt = read_entry_13, read_entry_14
-      if entry then
+      local left = false
+      if entry and has_flag(g, 'k') then
+        local is_left_behind_46
+        do -- is_left_behind(r.id)
+          local id = r.id
+          local stands_for_32, stands_for_33
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_32, stands_for_33 = of, name
+          end
+          local _, name = stands_for_32, stands_for_33
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_46 = name and not said or said == '!'
+        end
+        left = is_left_behind_46
+      end
+      if entry and not left then
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_32
+            local hold_back_38
             do -- hold_back(group, g, r, entry)
               local limits_of_29
               do -- limits_of(group, g, entry)
@@ -543,7 +564,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 limits_of_29 = limits
               end
               local limits = limits_of_29
-              local free_at
+              local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
                   do -- drop_mark(g, 'n')
@@ -558,7 +579,50 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   end
                 end
               end
-              if limits.starts then
+              if has_flag(g, 'k') then
+                local await_places_35
+                do -- await_places(r, entry)
+                  local stands_for_30, stands_for_31
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_30, stands_for_31 = of, name
+                  end
+                  local of, name = stands_for_30, stands_for_31
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_35 = free_at
+                end
+                awaits = await_places_35
+              end
+              if limits.starts and not awaits then
                 local counted_begins_25, counted_begins_26, counted_begins_27
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -604,7 +668,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-              if due > now_ms() then
+              if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
@@ -612,9 +676,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_32 = free_at
+              hold_back_38 = free_at or awaits
             end
-            held = hold_back_32
+            held = hold_back_38
           end
           if held then
             do -- write_group(group, g)
@@ -697,15 +761,15 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_33
+              local compose_39
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_33
+              local message = compose_39
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -719,83 +783,158 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           end
         end
       else
-        do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-          local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-          do -- write_letter(id, group, why, text or '')
-            local name, text = id, text or ''
-            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-            if #text > FRONT then
-              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+        if left then
+          do -- remove_left(r.id)
+            local id = r.id
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
             end
-            do -- append('n ', '', number)
-              local kind, of = 'n ', ''
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            do -- append('g ', ' ' .. group, number)
-              local kind, of = 'g ', ' ' .. group
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
           end
-          if redis_call('HDEL', K_entries, id) == 1 then
-            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+        else
+          do -- leave_places(r.id)
+            local name, by = r.id, nil
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_4
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local text = state_text_4
+                if other then
+                  local state_text_5
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local other_text = state_text_5
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
+          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
           end
         end
         do -- remove_record(g, r.id)
@@ -842,7 +981,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_42
+  local opens_50
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -863,9 +1002,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_42 = broken
+    opens_50 = broken
   end
-  local broken = opens_42
+  local broken = opens_50
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -1044,6 +1183,70 @@ else
         end
       end
     end
+    if has_flag(g, 'k') then
+      do -- leave_places(id)
+        local name, by = id, nil
+        local number = 0
+        for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+          number = number + 1
+          local id = name .. ';k' .. number
+          local g = open_group(of)
+          local r = record_of(g, id)
+          if r or id == by or not has_flag(g, 'c') then
+            local known = redis_call('HDEL', K_entries, id)
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+              local what, number = 'empty', not r and id ~= by and known or 0
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+          end
+          do -- remove_record(g, id)
+            for at = #g, 1, -1 do
+              if g[at].id == id then
+                table.remove(g, at)
+              end
+            end
+          end
+          do -- write_group(of, g)
+            local group, other, other_g = of, nil, nil
+            local state_text_4
+            do -- state_text(g)
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_4 = text
+            end
+            local text = state_text_4
+            if other then
+              local state_text_5
+              do -- state_text(other_g)
+                local g = other_g
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local other_text = state_text_5
+              redis_call('HSET', K_groups, group, text, other, other_text)
+            else
+              redis_call('HSET', K_groups, group, text)
+            end
+          end
+          do -- look_soon(K_REST, 'a ' .. of)
+            local score, member = K_REST, 'a ' .. of
+            redis_call('ZADD', K_due, score + now_ms(), member)
+            soon = true
+          end
+        end
+        redis_call('HDEL', K_begins, 'k ' .. name)
+      end
+    end
     do -- remove_record(g, id)
       for at = #g, 1, -1 do
         if g[at].id == id then
@@ -1053,20 +1256,20 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_40, take_head_41
+      local take_head_48, take_head_49
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         local others = #g
-        local has_room_30
+        local has_room_36
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_30 = room
+          has_room_36 = room
         end
-        local is_free = has_room_30
+        local is_free = has_room_36
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
@@ -1086,10 +1289,38 @@ else
             read_entry_15, read_entry_16 = entry, corrupt
           end
           entry, corrupt = read_entry_15, read_entry_16
-          if entry and entry.us == string.sub(item, 1, 16) then
+          local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+          if stands and has_flag(g, 'k') then
+            local is_left_behind_47
+            do -- is_left_behind(id)
+              local stands_for_32, stands_for_33
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_32, stands_for_33 = of, name
+              end
+              local _, name = stands_for_32, stands_for_33
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_47 = name and not said or said == '!'
+            end
+            left = is_left_behind_47
+          end
+          if left then
+            do -- remove_left(id)
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
+              end
+            end
+          elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_31
+              local may_join_37
               do -- may_join(group, g, entry, others)
                 local limits_of_28
                 do -- limits_of(group, g, entry)
@@ -1107,9 +1338,9 @@ else
                   limits_of_28 = limits
                 end
                 local limits = limits_of_28
-                may_join_31 = (limits.together or 1) > others
+                may_join_37 = (limits.together or 1) > others
               end
-              fits = may_join_31
+              fits = may_join_37
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1127,6 +1358,68 @@ else
             end
             break
           elseif corrupt then
+            do -- leave_places(id)
+              local name, by = id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_4
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local text = state_text_4
+                  if other then
+                    local state_text_5
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local other_text = state_text_5
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
             do -- set_aside(id, group, 'corrupt', corrupt)
               local why, text = 'corrupt', corrupt
               do -- write_letter(id, group, why, text or '')
@@ -1228,15 +1521,15 @@ else
           local depth = depth_of_7
           g.drained = depth <= 0
         end
-        take_head_40, take_head_41 = head, entry
+        take_head_48, take_head_49 = head, entry
       end
-      local head, entry = take_head_40, take_head_41
+      local head, entry = take_head_48, take_head_49
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_32
+            local hold_back_38
             do -- hold_back(group, g, r, entry)
               local limits_of_29
               do -- limits_of(group, g, entry)
@@ -1254,7 +1547,7 @@ else
                 limits_of_29 = limits
               end
               local limits = limits_of_29
-              local free_at
+              local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
                   do -- drop_mark(g, 'n')
@@ -1269,7 +1562,50 @@ else
                   end
                 end
               end
-              if limits.starts then
+              if has_flag(g, 'k') then
+                local await_places_35
+                do -- await_places(r, entry)
+                  local stands_for_30, stands_for_31
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_30, stands_for_31 = of, name
+                  end
+                  local of, name = stands_for_30, stands_for_31
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_35 = free_at
+                end
+                awaits = await_places_35
+              end
+              if limits.starts and not awaits then
                 local counted_begins_25, counted_begins_26, counted_begins_27
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1315,7 +1651,7 @@ else
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-              if due > now_ms() then
+              if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
@@ -1323,9 +1659,9 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_32 = free_at
+              hold_back_38 = free_at or awaits
             end
-            held = hold_back_32
+            held = hold_back_38
           end
           if held then
             do -- write_group(group, g)
@@ -1408,15 +1744,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_33
+              local compose_39
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_33
+              local message = compose_39
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -1441,7 +1777,7 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^oinsk-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
@@ -1497,6 +1833,14 @@ else
     local head = g[#g]
     if head and head.stop == 'l' then
       code, due = 3, tonumber(head.due) - now_ms()
+    end
+    local needs_sweep_34
+    do -- needs_sweep()
+      needs_sweep_34 = soon
+    end
+    local sweeps = needs_sweep_34
+    if sweeps then
+      code, due = 3, 0
     end
   end
 end

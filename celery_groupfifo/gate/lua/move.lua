@@ -15,6 +15,7 @@
 -- ARGV[7-] us, id, entry     of each place that the caller saw; the entry's text for the new group,
 --                                  or '' where the place is empty
 -- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
+--         · {-2, id} this task has places in other groups, too: nothing was moved
 -- Complexity O(entries)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -311,6 +312,8 @@ local function open_group(group)
   end
   return g
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -329,12 +332,18 @@ local g, into = open_group(group), open_group(new)
 if has_flag(into, 'd') then
   return { -1 }
 end
+for i = 8, #ARGV, 3 do
+  local several = string.find(ARGV[i], ';k', 1, true) or redis_call('HEXISTS', K_begins, 'k ' .. ARGV[i]) == 1
+  if several and has_flag(g, 'k') then
+    return { -2, ARGV[i] }
+  end
+end
 local moved, out = 0, {}
 for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_35
+  local text_in_line_41
   do -- text_in_line(us, id)
     local us = us
     local read_entry_15, read_entry_16
@@ -353,9 +362,9 @@ for i = 7, #ARGV, 3 do
       read_entry_15, read_entry_16 = entry, corrupt
     end
     local entry, corrupt = read_entry_15, read_entry_16
-    text_in_line_35 = entry and entry.us == us and entry.text or corrupt
+    text_in_line_41 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_35
+  local stands = text_in_line_41
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
@@ -502,20 +511,20 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_32, take_head_33
+  local take_head_38, take_head_39
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_28
+    local has_room_33
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_28 = room
+      has_room_33 = room
     end
-    local is_free = has_room_28
+    local is_free = has_room_33
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
@@ -535,10 +544,38 @@ do -- advance({}, line, group, g, out)
         read_entry_13, read_entry_14 = entry, corrupt
       end
       entry, corrupt = read_entry_13, read_entry_14
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_37
+        do -- is_left_behind(id)
+          local stands_for_30, stands_for_31
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_30, stands_for_31 = of, name
+          end
+          local _, name = stands_for_30, stands_for_31
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_37 = name and not said or said == '!'
+        end
+        left = is_left_behind_37
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_29
+          local may_join_34
           do -- may_join(group, g, entry, others)
             local limits_of_26
             do -- limits_of(group, g, entry)
@@ -556,9 +593,9 @@ do -- advance({}, line, group, g, out)
               limits_of_26 = limits
             end
             local limits = limits_of_26
-            may_join_29 = (limits.together or 1) > others
+            may_join_34 = (limits.together or 1) > others
           end
-          fits = may_join_29
+          fits = may_join_34
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -576,6 +613,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_8
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_8 = text
+              end
+              local text = state_text_8
+              if other then
+                local state_text_9
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_9 = text
+                end
+                local other_text = state_text_9
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -677,15 +776,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_32, take_head_33 = head, entry
+    take_head_38, take_head_39 = head, entry
   end
-  local head, entry = take_head_32, take_head_33
+  local head, entry = take_head_38, take_head_39
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_30
+        local hold_back_35
         do -- hold_back(group, g, r, entry)
           local limits_of_27
           do -- limits_of(group, g, entry)
@@ -703,7 +802,7 @@ do -- advance({}, line, group, g, out)
             limits_of_27 = limits
           end
           local limits = limits_of_27
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -718,7 +817,50 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_32
+            do -- await_places(r, entry)
+              local stands_for_28, stands_for_29
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_28, stands_for_29 = of, name
+              end
+              local of, name = stands_for_28, stands_for_29
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_32 = free_at
+            end
+            awaits = await_places_32
+          end
+          if limits.starts and not awaits then
             local counted_begins_23, counted_begins_24, counted_begins_25
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -764,7 +906,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -772,9 +914,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_30 = free_at
+          hold_back_35 = free_at or awaits
         end
-        held = hold_back_30
+        held = hold_back_35
       end
       if held then
         do -- write_group(group, g)
@@ -857,15 +999,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_31
+          local compose_36
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_31
+          local message = compose_36
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -890,7 +1032,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinsk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -945,20 +1087,20 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_32, take_head_33
+  local take_head_38, take_head_39
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_28
+    local has_room_33
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_28 = room
+      has_room_33 = room
     end
-    local is_free = has_room_28
+    local is_free = has_room_33
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
@@ -978,10 +1120,38 @@ do -- advance({}, new_line, new, into, out)
         read_entry_13, read_entry_14 = entry, corrupt
       end
       entry, corrupt = read_entry_13, read_entry_14
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_37
+        do -- is_left_behind(id)
+          local stands_for_30, stands_for_31
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_30, stands_for_31 = of, name
+          end
+          local _, name = stands_for_30, stands_for_31
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_37 = name and not said or said == '!'
+        end
+        left = is_left_behind_37
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_29
+          local may_join_34
           do -- may_join(group, g, entry, others)
             local limits_of_26
             do -- limits_of(group, g, entry)
@@ -999,9 +1169,9 @@ do -- advance({}, new_line, new, into, out)
               limits_of_26 = limits
             end
             local limits = limits_of_26
-            may_join_29 = (limits.together or 1) > others
+            may_join_34 = (limits.together or 1) > others
           end
-          fits = may_join_29
+          fits = may_join_34
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1019,6 +1189,68 @@ do -- advance({}, new_line, new, into, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_8
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_8 = text
+              end
+              local text = state_text_8
+              if other then
+                local state_text_9
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_9 = text
+                end
+                local other_text = state_text_9
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -1120,15 +1352,15 @@ do -- advance({}, new_line, new, into, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_32, take_head_33 = head, entry
+    take_head_38, take_head_39 = head, entry
   end
-  local head, entry = take_head_32, take_head_33
+  local head, entry = take_head_38, take_head_39
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_30
+        local hold_back_35
         do -- hold_back(group, g, r, entry)
           local limits_of_27
           do -- limits_of(group, g, entry)
@@ -1146,7 +1378,7 @@ do -- advance({}, new_line, new, into, out)
             limits_of_27 = limits
           end
           local limits = limits_of_27
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -1161,7 +1393,50 @@ do -- advance({}, new_line, new, into, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_32
+            do -- await_places(r, entry)
+              local stands_for_28, stands_for_29
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_28, stands_for_29 = of, name
+              end
+              local of, name = stands_for_28, stands_for_29
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_32 = free_at
+            end
+            awaits = await_places_32
+          end
+          if limits.starts and not awaits then
             local counted_begins_23, counted_begins_24, counted_begins_25
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1207,7 +1482,7 @@ do -- advance({}, new_line, new, into, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -1215,9 +1490,9 @@ do -- advance({}, new_line, new, into, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_30 = free_at
+          hold_back_35 = free_at or awaits
         end
-        held = hold_back_30
+        held = hold_back_35
       end
       if held then
         do -- write_group(group, g)
@@ -1300,15 +1575,15 @@ do -- advance({}, new_line, new, into, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_31
+          local compose_36
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_31
+          local message = compose_36
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1333,7 +1608,7 @@ do -- advance({}, new_line, new, into, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinsk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -1395,10 +1670,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_34
+local keep_answer_40
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_34 = reply
+  keep_answer_40 = reply
 end
-return keep_answer_34
+return keep_answer_40

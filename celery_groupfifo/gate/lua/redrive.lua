@@ -57,24 +57,7 @@ local function record_of(g, id)
   end
   return found
 end
-local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
-local HEADERS = '"headers": {"groupfifo": "'
-local steps = 100 -- empty places that one call may walk over
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
-local answer, call = KEYS[11], ARGV[4]
-local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-if before == call then
-  return cmsgpack.unpack(packed)
-end
-local KEPT = 1000 -- actions that are remembered
-
-local audit, line = KEYS[10], KEYS[12]
-local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local WALKED = 20000 -- places among which the one before is looked for
-
-local open_group_14
-do -- open_group(group)
-  local group = group
+local function open_group(group)
   local read_group_5
   do -- read_group(group)
     local g = groups[group]
@@ -326,9 +309,26 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_14 = g
+  return g
 end
-local g = open_group_14
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+local steps = 100 -- empty places that one call may walk over
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+
+local audit, line = KEYS[10], KEYS[12]
+local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local WALKED = 20000 -- places among which the one before is looked for
+
+local g = open_group(group)
 if redis_call('HEXISTS', K_entries, id) == 1 then
   return { -1 }
 end
@@ -411,20 +411,20 @@ end
 redis_call('HINCRBY', K_stats, 'tasks_redriven', 1)
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_27, take_head_28
+  local take_head_32, take_head_33
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_23
+    local has_room_27
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_23 = room
+      has_room_27 = room
     end
-    local is_free = has_room_23
+    local is_free = has_room_27
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
@@ -444,12 +444,40 @@ do -- advance({}, line, group, g, out)
         read_entry_12, read_entry_13 = entry, corrupt
       end
       entry, corrupt = read_entry_12, read_entry_13
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_31
+        do -- is_left_behind(id)
+          local stands_for_24, stands_for_25
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_24, stands_for_25 = of, name
+          end
+          local _, name = stands_for_24, stands_for_25
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_31 = name and not said or said == '!'
+        end
+        left = is_left_behind_31
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_24
+          local may_join_28
           do -- may_join(group, g, entry, others)
-            local limits_of_21
+            local limits_of_20
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -462,12 +490,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_21 = limits
+              limits_of_20 = limits
             end
-            local limits = limits_of_21
-            may_join_24 = (limits.together or 1) > others
+            local limits = limits_of_20
+            may_join_28 = (limits.together or 1) > others
           end
-          fits = may_join_24
+          fits = may_join_28
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -485,6 +513,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_6
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_7 = text
+                end
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -586,17 +676,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_27, take_head_28 = head, entry
+    take_head_32, take_head_33 = head, entry
   end
-  local head, entry = take_head_27, take_head_28
+  local head, entry = take_head_32, take_head_33
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_25
+        local hold_back_29
         do -- hold_back(group, g, r, entry)
-          local limits_of_22
+          local limits_of_21
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -609,10 +699,10 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_22 = limits
+            limits_of_21 = limits
           end
-          local limits = limits_of_22
-          local free_at
+          local limits = limits_of_21
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -627,17 +717,60 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
-            local counted_begins_18, counted_begins_19, counted_begins_20
+          if has_flag(g, 'k') then
+            local await_places_26
+            do -- await_places(r, entry)
+              local stands_for_22, stands_for_23
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_22, stands_for_23 = of, name
+              end
+              local of, name = stands_for_22, stands_for_23
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_26 = free_at
+            end
+            awaits = await_places_26
+          end
+          if limits.starts and not awaits then
+            local counted_begins_17, counted_begins_18, counted_begins_19
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+            local begins, starts, window = counted_begins_17, counted_begins_18, counted_begins_19
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -673,7 +806,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -681,9 +814,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_25 = free_at
+          hold_back_29 = free_at or awaits
         end
-        held = hold_back_25
+        held = hold_back_29
       end
       if held then
         do -- write_group(group, g)
@@ -766,15 +899,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_26
+          local compose_30
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_30 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_26
+          local message = compose_30
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -799,20 +932,20 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinsk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_15, counted_begins_16, counted_begins_17
+            local counted_begins_14, counted_begins_15, counted_begins_16
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_15, counted_begins_16, counted_begins_17
+            local _, _, window = counted_begins_14, counted_begins_15, counted_begins_16
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -859,10 +992,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_29
+local keep_answer_34
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_29 = reply
+  keep_answer_34 = reply
 end
-return keep_answer_29
+return keep_answer_34

@@ -307,6 +307,8 @@ local function open_group(group)
   end
   return g
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
@@ -435,11 +437,30 @@ for at = #g, 1, -1 do
             read_entry_12, read_entry_13 = entry, corrupt
           end
           local entry, corrupt = read_entry_12, read_entry_13
-          if entry then
+          local left = false
+          if entry and has_flag(g, 'k') then
+            local is_left_behind_33
+            do -- is_left_behind(r.id)
+              local id = r.id
+              local stands_for_26, stands_for_27
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_26, stands_for_27 = of, name
+              end
+              local _, name = stands_for_26, stands_for_27
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_33 = name and not said or said == '!'
+            end
+            left = is_left_behind_33
+          end
+          if entry and not left then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_26
+                local hold_back_31
                 do -- hold_back(group, g, r, entry)
                   local limits_of_23
                   do -- limits_of(group, g, entry)
@@ -457,7 +478,7 @@ for at = #g, 1, -1 do
                     limits_of_23 = limits
                   end
                   local limits = limits_of_23
-                  local free_at
+                  local free_at, awaits
                   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                     if has_flag(g, 'n') then
                       do -- drop_mark(g, 'n')
@@ -472,7 +493,50 @@ for at = #g, 1, -1 do
                       end
                     end
                   end
-                  if limits.starts then
+                  if has_flag(g, 'k') then
+                    local await_places_28
+                    do -- await_places(r, entry)
+                      local stands_for_24, stands_for_25
+                      do -- stands_for(r.id)
+                        local id = r.id
+                        local of, name
+                        if string.find(id, ';k', 1, true) then
+                          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                        end
+                        stands_for_24, stands_for_25 = of, name
+                      end
+                      local of, name = stands_for_24, stands_for_25
+                      local free_at
+                      if of then
+                        free_at = now_ms() + FAR
+                        local other = record_of(open_group(of), name)
+                        if other and other.state == 'h' and other.stop == 's' then
+                          do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                            local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                            redis_call('ZADD', K_due, score + now_ms(), member)
+                            soon = true
+                          end
+                        end
+                      else
+                        local number = 0
+                        for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                          number = number + 1
+                          local place = r.id .. ';k' .. number
+                          local there = record_of(open_group(each), place)
+                          if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                            free_at = now_ms() + FAR
+                          end
+                        end
+                      end
+                      if free_at then
+                        r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                        r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                      end
+                      await_places_28 = free_at
+                    end
+                    awaits = await_places_28
+                  end
+                  if limits.starts and not awaits then
                     local counted_begins_19, counted_begins_20, counted_begins_21
                     do -- counted_begins(group)
                       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -518,7 +582,7 @@ for at = #g, 1, -1 do
                     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                   end
                   local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                  if due > now_ms() then
+                  if due > now_ms() and not awaits then
                     free_at = math.max(free_at or 0, due)
                   end
                   if free_at then
@@ -526,9 +590,9 @@ for at = #g, 1, -1 do
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                   end
-                  hold_back_26 = free_at
+                  hold_back_31 = free_at or awaits
                 end
-                held = hold_back_26
+                held = hold_back_31
               end
               if held then
                 do -- write_group(group, g)
@@ -611,15 +675,15 @@ for at = #g, 1, -1 do
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_27
+                  local compose_32
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_27
+                  local message = compose_32
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                   local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                     or redis.pcall('RPUSH', lists[queue], message))
@@ -633,83 +697,158 @@ for at = #g, 1, -1 do
               end
             end
           else
-            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-              do -- write_letter(id, group, why, text or '')
-                local name, text = id, text or ''
-                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                if #text > FRONT then
-                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            if left then
+              do -- remove_left(r.id)
+                local id = r.id
+                local known = redis_call('HDEL', K_entries, id)
+                if string.find(id, ';k', 1, true) then
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                else
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                  redis_call('HDEL', K_begins, 'k ' .. id)
                 end
-                do -- append('n ', '', number)
-                  local kind, of = 'n ', ''
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                do -- append('g ', ' ' .. group, number)
-                  local kind, of = 'g ', ' ' .. group
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
               end
-              if redis_call('HDEL', K_entries, id) == 1 then
-                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            else
+              do -- leave_places(r.id)
+                local name, by = r.id, nil
+                local number = 0
+                for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                  number = number + 1
+                  local id = name .. ';k' .. number
+                  local g = open_group(of)
+                  local r = record_of(g, id)
+                  if r or id == by or not has_flag(g, 'c') then
+                    local known = redis_call('HDEL', K_entries, id)
+                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                    do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                      local what, number = 'empty', not r and id ~= by and known or 0
+                      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                    end
+                  end
+                  do -- remove_record(g, id)
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(of, g)
+                    local group, other, other_g = of, nil, nil
+                    local state_text_5
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local text = state_text_5
+                    if other then
+                      local state_text_6
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_6 = text
+                      end
+                      local other_text = state_text_6
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  do -- look_soon(K_REST, 'a ' .. of)
+                    local score, member = K_REST, 'a ' .. of
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+                redis_call('HDEL', K_begins, 'k ' .. name)
+              end
+              do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+                local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+                do -- write_letter(id, group, why, text or '')
+                  local name, text = id, text or ''
+                  local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                  local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                  redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                    'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                  if #text > FRONT then
+                    redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                  end
+                  do -- append('n ', '', number)
+                    local kind, of = 'n ', ''
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  do -- append('g ', ' ' .. group, number)
+                    local kind, of = 'g ', ' ' .. group
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                end
+                if redis_call('HDEL', K_entries, id) == 1 then
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                end
               end
             end
             do -- remove_record(g, r.id)
@@ -760,20 +899,20 @@ for at = #g, 1, -1 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_28, take_head_29
+  local take_head_35, take_head_36
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_24
+    local has_room_29
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_24 = room
+      has_room_29 = room
     end
-    local is_free = has_room_24
+    local is_free = has_room_29
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
@@ -793,10 +932,38 @@ do -- advance({}, line, group, g, out)
         read_entry_14, read_entry_15 = entry, corrupt
       end
       entry, corrupt = read_entry_14, read_entry_15
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_34
+        do -- is_left_behind(id)
+          local stands_for_26, stands_for_27
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_26, stands_for_27 = of, name
+          end
+          local _, name = stands_for_26, stands_for_27
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_34 = name and not said or said == '!'
+        end
+        left = is_left_behind_34
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_25
+          local may_join_30
           do -- may_join(group, g, entry, others)
             local limits_of_22
             do -- limits_of(group, g, entry)
@@ -814,9 +981,9 @@ do -- advance({}, line, group, g, out)
               limits_of_22 = limits
             end
             local limits = limits_of_22
-            may_join_25 = (limits.together or 1) > others
+            may_join_30 = (limits.together or 1) > others
           end
-          fits = may_join_25
+          fits = may_join_30
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -834,6 +1001,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_5
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local text = state_text_5
+              if other then
+                local state_text_6
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_6 = text
+                end
+                local other_text = state_text_6
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -935,15 +1164,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_8
       g.drained = depth <= 0
     end
-    take_head_28, take_head_29 = head, entry
+    take_head_35, take_head_36 = head, entry
   end
-  local head, entry = take_head_28, take_head_29
+  local head, entry = take_head_35, take_head_36
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_26
+        local hold_back_31
         do -- hold_back(group, g, r, entry)
           local limits_of_23
           do -- limits_of(group, g, entry)
@@ -961,7 +1190,7 @@ do -- advance({}, line, group, g, out)
             limits_of_23 = limits
           end
           local limits = limits_of_23
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -976,7 +1205,50 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_28
+            do -- await_places(r, entry)
+              local stands_for_24, stands_for_25
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_24, stands_for_25 = of, name
+              end
+              local of, name = stands_for_24, stands_for_25
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_28 = free_at
+            end
+            awaits = await_places_28
+          end
+          if limits.starts and not awaits then
             local counted_begins_19, counted_begins_20, counted_begins_21
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1022,7 +1294,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -1030,9 +1302,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_26 = free_at
+          hold_back_31 = free_at or awaits
         end
-        held = hold_back_26
+        held = hold_back_31
       end
       if held then
         do -- write_group(group, g)
@@ -1115,15 +1387,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_27
+          local compose_32
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_27
+          local message = compose_32
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1148,7 +1420,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinsk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -1208,10 +1480,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_30
+local keep_answer_37
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_30 = reply
+  keep_answer_37 = reply
 end
-return keep_answer_30
+return keep_answer_37
