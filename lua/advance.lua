@@ -59,6 +59,6 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local pause, sweeps = next_sweep(), nil
-sweeps = needs_sweep()
+local pause = next_sweep()
+local sweeps = needs_sweep()
 return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }

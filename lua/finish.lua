@@ -23,8 +23,8 @@
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
 --         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
---         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the continuation is due, with code 3 that head,
---         or -1; to publish
+--         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the
+--         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
 --@include keys clock write entry release run take again ending invite stand_in
 local line, runs = KEYS[10], KEYS[11]

@@ -10,7 +10,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -30,6 +29,7 @@ from celery_groupfifo.gate.parks import (
     exchanged,
     park_call,
     read_park,
+    run_parks,
     script_of,
 )
 from celery_groupfifo.gate.recovery import BATCH, Recovery
@@ -140,7 +140,7 @@ class Gate(Recovery):
         for entry, number in zip(entries, numbers, strict=True):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
-        replies = self._run_parks(entries, calls)
+        replies = run_parks(self.store, entries, calls)
         used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
         if used:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))
@@ -150,16 +150,6 @@ class Gate(Recovery):
             if answers[at] is False and entry.exchanges and not entry.dropped:
                 answers[at] = self._park_again(entry, numbers[at], producer)
         return answers
-
-    def _run_parks(self, entries: Sequence[Entry], calls: Sequence[ScriptArguments]) -> list[Any]:
-        """Run the parks of entries in their order: in one round trip, unless some have several keys."""
-        if not any(entry.others for entry in entries):
-            return self.store.run_all("park", calls)
-        replies: list[Any] = []
-        pairs = zip(entries, calls, strict=True)
-        for script, some in groupby(pairs, lambda pair: script_of(pair[0])):
-            replies += self.store.run_all(script, [call for _, call in some])
-        return replies
 
     def _park_again(self, entry: Entry, number: Number, producer: Any) -> bool | GroupFifoError:
         """Park an entry by itself that may replace another one."""

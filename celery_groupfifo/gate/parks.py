@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
 from celery_groupfifo.gate.keys import Keys, quote, task_of
 from celery_groupfifo.gate.model import Entry, Number
+from celery_groupfifo.gate.packing import ScriptArguments
 from celery_groupfifo.gate.records import StoredEntry
+from celery_groupfifo.gate.store import Store
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
 KEEP_MS = 600_000
@@ -87,6 +90,16 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if dedup:
         args += [*dedup, int(entry.is_latest)]
     return more, args
+
+
+def run_parks(store: Store, entries: Sequence[Entry], calls: Sequence[ScriptArguments]) -> list[Any]:
+    """Run the parks of entries in their order: in one round trip, unless some have several keys."""
+    if not any(entry.others for entry in entries):
+        return store.run_all("park", calls)
+    replies: list[Any] = []
+    for script, some in groupby(zip(entries, calls, strict=True), lambda pair: script_of(pair[0])):
+        replies += store.run_all(script, [call for _, call in some])
+    return replies
 
 
 def duplicate_of(entry: Entry, reply: Sequence[Any]) -> Old:
@@ -208,6 +221,6 @@ def _not_replaced(entry: Entry, where: str) -> str:
         return f"{_duplicate(entry, where)}: it can't be replaced any more. {way_out}"
     found = entry.existing or entry.id
     return (
-        f"Task {found} of group {entry.key!r} can't be replaced: it is the head of its group already, is in another "
-        f"group, or has several keys. {way_out}"
+        f"Task {found} of group {entry.key!r} can't be replaced: it is the head of its group already, has several "
+        f"keys, or is in another group. {way_out}"
     )

@@ -361,11 +361,6 @@ local function take_room(crowd, lists, queue, member)
   end
   return found
 end
--- Returns the ms until the next sweep when this call has added to a crowd; else -1: it changes nothing about that.
-local function next_sweep()
-  local pause = turned_away and SOON or -1
-  return pause
-end
 local REDELIVERED = '"redelivered": true, '
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
@@ -405,7 +400,7 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_47
+      local withdraw_48
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
@@ -460,16 +455,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_46
+            local others_of_47
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_46 = others
+              others_of_47 = others
             end
-            local others = others_of_46
+            local others = others_of_47
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -621,9 +616,9 @@ while done < many and steps > 0 and bytes < BYTES do
             redis_call('HSET', K_begins, 'k ' .. name, '!')
           end
         end
-        withdraw_47 = text or ''
+        withdraw_48 = text or ''
       end
-      local text = withdraw_47
+      local text = withdraw_48
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -1925,10 +1920,15 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local pause, sweeps = next_sweep(), nil
+local next_sweep_46
+do -- next_sweep()
+  local pause = turned_away and SOON or -1
+  next_sweep_46 = pause
+end
+local pause = next_sweep_46
 local needs_sweep_33
 do -- needs_sweep()
   needs_sweep_33 = soon
 end
-sweeps = needs_sweep_33
+local sweeps = needs_sweep_33
 return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }
