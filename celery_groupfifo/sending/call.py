@@ -13,11 +13,12 @@ from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupK
 from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.sending.grouping import DEDUP, MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.grouping import DEDUP, MAPS, checked_keys, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
 from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, policy_of
+from celery_groupfifo.sending.several import check_several
 from celery_groupfifo.settings import Rate, Settings, check_option, read_settings
 
 logger = escaping(logging.getLogger(__name__))
@@ -74,7 +75,7 @@ def asks_for_group(task: Any, name: str, said: Mapping[str, Any]) -> bool:
 def key_of(
     app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], said: Mapping[str, Any]
 ) -> str | None:
-    """Return the key of a call that may belong to a group; None: it belongs to none.
+    """Return the key of a call that may belong to a group, see `group_key`; None: it belongs to none.
 
     Args:
         app: The app that sends.
@@ -89,7 +90,7 @@ def key_of(
         InvalidGroupKey: It is no key.
     """
     if said.get(KEY) is not None:
-        return checked_key(said[KEY], name)
+        return checked_keys(said[KEY], name)
     if name in MAPS:
         inner = (kwargs.get("task") or {}).get("task")
         if is_grouped(task_of(app, inner)):
@@ -202,6 +203,7 @@ def check_call(
     checked_headers(task, said)
     settings = read_settings(app.conf)
     check_eta(app, task, name, said, options, settings)
+    check_several(app, task, name, key, said, options, settings)
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import Entry, Ticket
+from celery_groupfifo.gate.model import KEYS_HEADER, Entry, Ticket
 from celery_groupfifo.gate.route import Route
 
 
@@ -65,6 +65,11 @@ class Continuation:
             yield
         finally:
             self.repeats = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return all keys of the run, that of its group first."""
+        return tuple(self.options.get(KEYS_HEADER) or (self.key,))
 
     @property
     def rejoins(self) -> bool:

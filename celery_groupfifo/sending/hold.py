@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from celery_groupfifo.gate.model import HELD_HEADER, TRAVELLING
+from celery_groupfifo.gate.model import HELD_HEADER, KEYS_HEADER, TRAVELLING
 from celery_groupfifo.sending.options import policy_of
 from celery_groupfifo.settings import Settings
 
@@ -23,8 +23,8 @@ def retry_policy(task: Any, headers: Mapping[str, Any], option: str, settings: S
 
 
 def rejoins(task: Any, headers: Mapping[str, Any], settings: Settings) -> bool:
-    """Return whether a retry gives up its place, so that its group does not wait for it."""
-    return bool(retry_policy(task, headers, "group_on_retry", settings) == "release")
+    """Return whether a retry gives up its place, so that its group does not wait for it; with several it keeps them."""
+    return KEYS_HEADER not in headers and bool(retry_policy(task, headers, "group_on_retry", settings) == "release")
 
 
 def held_ms(headers: Mapping[str, Any], delay: int) -> int:

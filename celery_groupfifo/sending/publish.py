@@ -42,13 +42,14 @@ from celery_groupfifo.sending.context import (
     observing,
 )
 from celery_groupfifo.sending.dropped import tell_dropped
-from celery_groupfifo.sending.grouping import is_grouped
+from celery_groupfifo.sending.grouping import is_grouped, keys_of
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.producer import Published, publish_through
+from celery_groupfifo.sending.several import check_several, keys_header, replaces_elsewhere
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -137,6 +138,7 @@ class GroupSender:
         leaves, bound, dedup, limits, reserves = False, None, None, "", False
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
+            check_several(self.app, task, name, key or "", said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
@@ -174,7 +176,7 @@ class GroupSender:
         if run.is_retried_by(message.headers) or (said.get(KEY) is None and not is_grouped(task)):
             return None
         key = key_of(self.app, task, name, *_arguments(message), said)
-        return key if key != run.key else None
+        return key if key is not None and replaces_elsewhere(run, key, name) else None
 
 
 class _Park:
@@ -204,8 +206,9 @@ class _Park:
         named: Sequence[Entity],
         rejoins: bool,
     ) -> None:
-        self._app, self._run, self._extra, self._named = app, run, extra, named
-        self.key = key if run is None else run.key
+        self._app, self._run, self._named = app, run, named
+        self._keys = keys_of(key) if run is None else (run.key,)
+        self.key, self._extra = self._keys[0], extra | keys_header(self._keys)
         self._rejoins = rejoins
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
@@ -227,7 +230,7 @@ class _Park:
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
-        entry.reserves = self.reserves
+        entry.reserves, entry.others = self.reserves, self._keys[1:]
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return
