@@ -140,7 +140,7 @@ class Gate(Recovery):
         for entry, number in zip(entries, numbers, strict=True):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
-        replies = run_parks(self.store, entries, calls)
+        replies = run_parks(self.store.run_all, entries, calls)
         used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.drops or entry.exchanges)]
         if used:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
 from celery_groupfifo.gate.keys import Keys, quote, task_of
 from celery_groupfifo.gate.model import Entry, Number
-from celery_groupfifo.gate.packing import ScriptArguments
 from celery_groupfifo.gate.records import StoredEntry
-from celery_groupfifo.gate.store import Store
 
 #: Time that a producer's last number is remembered: longer than any caller repeats a call.
 KEEP_MS = 600_000
@@ -92,13 +90,21 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     return more, args
 
 
-def run_parks(store: Store, entries: Sequence[Entry], calls: Sequence[ScriptArguments]) -> list[Any]:
-    """Run the parks of entries in their order: in one round trip, unless some have several keys."""
+def run_parks(
+    run_all: Callable[[str, Sequence[Any]], list[Any]], entries: Sequence[Entry], calls: Sequence[Any]
+) -> list[Any]:
+    """Run the parks of entries in their order: in one round trip, unless some have several keys.
+
+    Args:
+        run_all: Runs a script many times, see `Store.run_all`.
+        entries: To park.
+        calls: Of each.
+    """
     if not any(entry.others for entry in entries):
-        return store.run_all("park", calls)
+        return run_all("park", calls)
     replies: list[Any] = []
     for script, some in groupby(zip(entries, calls, strict=True), lambda pair: script_of(pair[0])):
-        replies += store.run_all(script, [call for _, call in some])
+        replies += run_all(script, [call for _, call in some])
     return replies
 
 

@@ -49,7 +49,7 @@ from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.producer import Published, publish_through
-from celery_groupfifo.sending.several import check_several, keys_header, replaces_elsewhere
+from celery_groupfifo.sending.several import check_several, keys_header, other_key
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -175,8 +175,7 @@ class GroupSender:
         """
         if run.is_retried_by(message.headers) or (said.get(KEY) is None and not is_grouped(task)):
             return None
-        key = key_of(self.app, task, name, *_arguments(message), said)
-        return key if key is not None and replaces_elsewhere(run, key, name) else None
+        return other_key(run, key_of(self.app, task, name, *_arguments(message), said), name)
 
 
 class _Park:

@@ -86,23 +86,23 @@ def keys_header(keys: tuple[str, ...]) -> dict[str, list[str]]:
     return {KEYS_HEADER: list(keys)} if len(keys) > 1 else {}
 
 
-def replaces_elsewhere(run: Continuation, key: str, name: str) -> bool:
-    """Return whether a task that replaces a run has other keys than the run.
+def other_key(run: Continuation, key: str | None, name: str) -> str | None:
+    """Return the key of a task that replaces a run, when it has other ones than the run; else None.
 
     Args:
         run: The run.
-        key: Of the task, see `group_key`.
+        key: Of the task, see `group_key`; None: it has none.
         name: Of the task.
 
     Raises:
         InvalidOption: It has, and one of the two has several: then it can have no place.
     """
-    own, new = run.keys, keys_of(key)
-    if set(own) == set(new):
-        return False
+    own, new = run.keys, keys_of(key or "")
+    if key is None or set(own) == set(new):
+        return None
     if len(own) > 1 or len(new) > 1:
         raise InvalidOption(
             f"{name} with the group keys {list(new)!r} can't replace a run with {list(own)!r}: where one of them has "
             "several, both need the same ones. Send it as a task of its own."
         )
-    return True
+    return key
