@@ -24,9 +24,10 @@ if has_flag(into, 'd') then
   return { -1 }
 end
 for i = 8, #ARGV, 3 do
-  local several = string.find(ARGV[i], ';k', 1, true) or redis.call('HEXISTS', K.begins, 'k ' .. ARGV[i]) == 1
-  if several and has_flag(g, 'k') then
-    return { -2, ARGV[i] }
+  local id = ARGV[i]
+  local several = string.find(id, ';k', 1, true) or redis.call('HEXISTS', K.begins, 'k ' .. id) == 1
+  if has_flag(g, 'k') and several and redis.call('HEXISTS', K.entries, id) == 1 then
+    return { -2, id }
   end
 end
 local moved, out = 0, {}

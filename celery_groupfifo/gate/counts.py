@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score
-from celery_groupfifo.gate.records import LIMITED, Flight, StoredGroup
+from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score, stands_in
+from celery_groupfifo.gate.records import Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
 """Runs a pipeline of reads, see `Store.read`."""
@@ -128,9 +128,11 @@ def read(ask: Ask, keys: Keys) -> Reading:
     for name, length in places.items():
         state = states[name]
         empty += bool(state.flags) and not state.depth(length)
-        stopped += sum(flight.state == "held" and flight.stop not in ("-", LIMITED) for flight in state.flights)
+        halted = [flight for flight in state.flights if flight.state == "held" and flight.stop in ("p", "b")]
+        stopped += sum(not stands_in(flight.id) for flight in halted)
         blocked += "b" in state.flags
     held = ended + crowd + stopped
+    entries -= int(stored.get(b"stand_ins", 0))
     counted = Counts(
         groups=max(groups - empty, 0),
         paused_groups=paused,

@@ -326,7 +326,7 @@ def _flag_findings(keys: Keys, state: StoredState, group: Quoted, stored: Stored
     line = state.lines[group]
     holds = line.standing or stored.aside or any(state.knows(flight.id) for flight in stored.flights)
     for letter in "db":
-        if letter in stored.flags and not holds:
+        if letter in stored.flags and not holds and f"a {group}" not in state.due:
             mend = _clear_flag(keys, group, stored, letter)
             what = f"It is {FLAG_LETTERS[letter]}, and holds no task."
             yield finding("flag", what, "The flag is removed: it takes tasks again.", mend)

@@ -333,9 +333,10 @@ if has_flag(into, 'd') then
   return { -1 }
 end
 for i = 8, #ARGV, 3 do
-  local several = string.find(ARGV[i], ';k', 1, true) or redis_call('HEXISTS', K_begins, 'k ' .. ARGV[i]) == 1
-  if several and has_flag(g, 'k') then
-    return { -2, ARGV[i] }
+  local id = ARGV[i]
+  local several = string.find(id, ';k', 1, true) or redis_call('HEXISTS', K_begins, 'k ' .. id) == 1
+  if has_flag(g, 'k') and several and redis_call('HEXISTS', K_entries, id) == 1 then
+    return { -2, id }
   end
 end
 local moved, out = 0, {}
