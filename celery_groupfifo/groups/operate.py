@@ -182,8 +182,8 @@ class Operator:
             moved, *words = calls.run("move", more, group, into, *triples, noted=total > 0)
             if moved == -2:
                 raise WrongState(
-                    f"Task {task_of(words[0].decode())} of group {old!r} has a place in other groups, too, so it can't be "
-                    f"moved: let it run, or revoke it. {total} tasks before it were moved."
+                    f"Task {task_of(words[0].decode())} of group {old!r} has a place in other groups, too, so it "
+                    f"can't be moved: let it run, or revoke it. {total} tasks before it were moved."
                 )
             if moved < 0:
                 raise GroupDraining(f"Group {new!r} is draining: it takes no tasks. {total} were moved before.")

@@ -22,6 +22,7 @@ from celery_groupfifo.groups.reader import Reader, hold_of
 from celery_groupfifo.groups.state import Line, StoredState
 from celery_groupfifo.groups.verify_identities import stale_identities
 from celery_groupfifo.groups.verify_letters import letter_breaches
+from celery_groupfifo.groups.verify_several import several_findings
 from celery_groupfifo.groups.view import Breach
 
 #: Seconds between two looks.
@@ -61,6 +62,10 @@ def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Rep
     findings = [*_findings(keys, state), *map(Finding, letter_breaches(reader, keys))]
     stale = stale_identities(reader, keys)
     findings += [Finding(breach, _forget_identity(keys, field), frozenset({field})) for breach, field in stale]
+    for breach, forgotten, members in several_findings(reader, keys, state):
+        mends = [_forget_identity(keys, field) for field in forgotten]
+        mends += [_make_due(keys, member) for member in members]
+        findings.append(Finding(breach, _all(mends), frozenset((*forgotten, *members))))
     return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 
@@ -135,7 +140,11 @@ def _recall(keys: Keys, flight: Flight) -> Repair:
 
 
 def _both(first: Repair, then: Repair) -> Repair:
-    return lambda reader: (first(reader), then(reader))
+    return _all([first, then])
+
+
+def _all(mends: list[Repair]) -> Repair:
+    return lambda reader: [mend(reader) for mend in mends]
 
 
 # -- invariants ------------------------------------------------------------

@@ -16,6 +16,7 @@
 -- ARGV[9] after     (text)   entry that it follows, with head: this action has redriven it before; empty: none
 -- Returns {1, [queue, message]...} parked; to publish · {0} there is no such letter (any more)
 --         · {-1} the id is parked or running already · {-2} the group is draining
+--         · {-3} it has several keys
 -- Complexity O(1), with `after` and the places that this action has put before it
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -344,6 +345,9 @@ end
 local text = text_of_letter_3
 if not text then
   return { 0 }
+end
+if string.find(text, '"groupfifo_keys": ', 1, true) then
+  return { -3 }
 end
 do -- remove_letter(number)
   local row = redis_call('HGET', K_dead, 'n ' .. number)
