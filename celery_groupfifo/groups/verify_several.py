@@ -60,7 +60,7 @@ def _gone(name: str, places: list[tuple[str, Quoted]], flights: dict[str, Flight
     """Return the breach of places whose task is gone."""
     what, repair = "It is gone, and its places in other groups are kept.", "The next sweep removes them."
     members = [f"h {group} {id}" for id, group in places if id in flights]
-    breach = Breach("places", "", task_of(name), what, repair)
+    breach = Breach("elsewhere", "", task_of(name), what, repair)
     return SeveralFinding(breach, (f"k {name}",), (*members, *(f"a {group}" for _, group in places)))
 
 

@@ -97,7 +97,7 @@ def without_a_call(world: World) -> None:
 @pytest.mark.parametrize(
     ("breaks", "names"),
     [
-        (without_its_task, {"places", "message"}),
+        (without_its_task, {"elsewhere", "message"}),
         (without_a_word, {"stand_in", "message"}),
         (without_a_place, {"waits"}),
         (without_a_call, {"waits"}),
