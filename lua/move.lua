@@ -23,8 +23,8 @@ local g, into = open_group(group), open_group(new)
 if has_flag(into, 'd') then
   return { -1 }
 end
-for i = 8, #ARGV, 3 do
-  local id = ARGV[i]
+for i = 7, #ARGV, 3 do
+  local id = ARGV[i + 1]
   local several = string.find(id, ';k', 1, true) or redis.call('HEXISTS', K.begins, 'k ' .. id) == 1
   if has_flag(g, 'k') and several and redis.call('HEXISTS', K.entries, id) == 1 then
     return { -2, id }

@@ -27,9 +27,10 @@ local producer, wake, id, queue, cut, message = KEYS[10], KEYS[11], ARGV[3], ARG
 local number, keep, replaces, most, many = ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[12])
 
 -- The lines are read first: a foreign key of a line's name stops the script before any write.
-local lists, out, refused, place = { [queue] = KEYS[12 + many] }, {}, nil, nil
+local lists, out, groups, refused, place = { [queue] = KEYS[12 + many] }, {}, {}, nil, nil
 for at = many, 1, -1 do
-  local line, g = KEYS[11 + at], open_group(ARGV[12 + at])
+  groups[at] = ARGV[12 + at]
+  local line, g = KEYS[11 + at], open_group(groups[at])
   local depth = redis.call('LLEN', line)
   local full = depth > 0 and is_full(line, g, most)
   if has_flag(g, 'd') or full then
@@ -38,7 +39,7 @@ for at = many, 1, -1 do
 end
 local last, repeated = keep_number(producer, number, keep)
 if repeated then
-  heads_again(lists, open_group(ARGV[13]), out)
+  heads_again(lists, open_group(groups[1]), out)
   return { 2, unpack(out) }
 end
 local name = id
@@ -55,9 +56,9 @@ end
 
 local us = K.us_text
 for at = 1, many do
-  local group, own, cuts, text = ARGV[12 + at], name, cut .. limits_text(ARGV[11]), message
+  local group, own, cuts, text = groups[at], name, cut .. limits_text(ARGV[11]), message
   if at > 1 then
-    own, cuts, text = name .. ';k' .. at - 1, '0', ARGV[13] .. ' ' .. name
+    own, cuts, text = name .. ';k' .. at - 1, '0', groups[1] .. ' ' .. name
   end
   local g = open_group(group)
   redis.call('HSET', K.entries, own, us .. ' ' .. group .. ' ' .. queue .. ' ' .. cuts .. '\n' .. text)
@@ -66,17 +67,17 @@ for at = 1, many do
     add_mark(g, 'k')
   end
 end
-redis.call('HSET', K.begins, 'k ' .. name, table.concat(ARGV, ' ', 14, 12 + many))
+redis.call('HSET', K.begins, 'k ' .. name, table.concat(groups, ' ', 2))
 redis.call('HINCRBY', K.stats, 'stand_ins', many - 1)
 for at = many, 1, -1 do -- the entry itself comes last: it goes out when its stand-ins are heads
-  local group = ARGV[12 + at]
+  local group = groups[at]
   local g = open_group(group)
   write_group(group, g)
   if #g == 0 or has_flag(g, 'n') then
     advance(lists, KEYS[11 + at], group, g, out)
   end
 end
-local r = record_of(open_group(ARGV[13]), name)
+local r = record_of(open_group(groups[1]), name)
 if steps == 0 or r and r.stop == 'l' then -- no worker knows of it
   ring(wake)
 end

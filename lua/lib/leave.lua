@@ -1,5 +1,5 @@
 -- Frees the places of a task with several keys, see lib/stand_in.lua.
---@include keys write record flag entry stand_in
+--@include keys write record flag entry stand_in identity
 
 -- A task ends, or is taken out: its stand-ins go. by: the one through which that happens; the caller removes its place
 -- in line; nil: none. One that may be cut off its line stays behind.
@@ -37,5 +37,13 @@ local function remove_left(id)
   else
     redis.call('HINCRBY', K.stats, 'tasks_removed', known)
     redis.call('HDEL', K.begins, 'k ' .. id)
+  end
+end
+
+-- An entry ends after a run: its identity and its other places go.
+local function end_entry(id, group, g)
+  free_identity(id, group, g, true)
+  if has_flag(g, 'k') then
+    leave_places(id)
   end
 end

@@ -333,7 +333,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_45
+  local room_in_46
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -343,9 +343,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_45 = room
+    room_in_46 = room
   end
-  local room = room_in_45
+  local room = room_in_46
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -404,7 +404,7 @@ while done < many and steps > 0 and bytes < BYTES do
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
-          local is_left_behind_42
+          local is_left_behind_43
           do -- is_left_behind(id)
             local stands_for_29, stands_for_30
             do -- stands_for(id)
@@ -416,9 +416,9 @@ while done < many and steps > 0 and bytes < BYTES do
             end
             local _, name = stands_for_29, stands_for_30
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_42 = name and not said or said == '!'
+            is_left_behind_43 = name and not said or said == '!'
           end
-          left = is_left_behind_42
+          left = is_left_behind_43
           local stands_for_31, stands_for_32
           do -- stands_for(id)
             local of, name
@@ -455,16 +455,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_47
+            local others_of_40
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_47 = others
+              others_of_40 = others
             end
-            local others = others_of_47
+            local others = others_of_40
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -773,7 +773,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 local entry, corrupt = read_entry(r.id)
                 local left = false
                 if entry and has_flag(g, 'k') then
-                  local is_left_behind_41
+                  local is_left_behind_42
                   do -- is_left_behind(r.id)
                     local id = r.id
                     local stands_for_29, stands_for_30
@@ -786,9 +786,9 @@ while done < many and steps > 0 and bytes < BYTES do
                     end
                     local _, name = stands_for_29, stands_for_30
                     local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                    is_left_behind_41 = name and not said or said == '!'
+                    is_left_behind_42 = name and not said or said == '!'
                   end
-                  left = is_left_behind_41
+                  left = is_left_behind_42
                 end
                 if entry and not left then
                   do -- release(lists, group, g, r, entry, out)
@@ -1326,7 +1326,7 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_43, take_head_44
+        local take_head_44, take_head_45
         do -- take_head(line, group, g)
           local head, entry, corrupt
           local others = #g
@@ -1345,7 +1345,7 @@ while done < many and steps > 0 and bytes < BYTES do
             entry, corrupt = read_entry(id)
             local stands, left = entry and entry.us == string.sub(item, 1, 16), false
             if stands and has_flag(g, 'k') then
-              local is_left_behind_40
+              local is_left_behind_41
               do -- is_left_behind(id)
                 local stands_for_29, stands_for_30
                 do -- stands_for(id)
@@ -1357,9 +1357,9 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
                 local _, name = stands_for_29, stands_for_30
                 local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-                is_left_behind_40 = name and not said or said == '!'
+                is_left_behind_41 = name and not said or said == '!'
               end
-              left = is_left_behind_40
+              left = is_left_behind_41
             end
             if left then
               do -- remove_left(id)
@@ -1575,9 +1575,9 @@ while done < many and steps > 0 and bytes < BYTES do
             local depth = depth_of_4
             g.drained = depth <= 0
           end
-          take_head_43, take_head_44 = head, entry
+          take_head_44, take_head_45 = head, entry
         end
-        local head, entry = take_head_43, take_head_44
+        local head, entry = take_head_44, take_head_45
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
@@ -1920,12 +1920,12 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_46
+local next_sweep_47
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_46 = pause
+  next_sweep_47 = pause
 end
-local pause = next_sweep_46
+local pause = next_sweep_47
 local needs_sweep_33
 do -- needs_sweep()
   needs_sweep_33 = soon

@@ -356,7 +356,7 @@ for _ = 1, limit do
     do -- withdraw(id, group, g)
       local of, name, at, left = group, id, g, false
       if has_flag(g, 'k') then
-        local is_left_behind_35
+        local is_left_behind_36
         do -- is_left_behind(id)
           local stands_for_25, stands_for_26
           do -- stands_for(id)
@@ -368,9 +368,9 @@ for _ = 1, limit do
           end
           local _, name = stands_for_25, stands_for_26
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_35 = name and not said or said == '!'
+          is_left_behind_36 = name and not said or said == '!'
         end
-        left = is_left_behind_35
+        left = is_left_behind_36
         local stands_for_27, stands_for_28
         do -- stands_for(id)
           local of, name
@@ -407,16 +407,16 @@ for _ = 1, limit do
         local after, identity = string.match(said or '', '^(%d+) (.*)$')
         if identity then
           local field = 'i ' .. group .. ' ' .. identity
-          local others_of_39
+          local others_of_34
           do -- others_of(field, id)
             local others = ''
             local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
             for name in string.gmatch(names or '', '%S+') do
               others = others .. (name == id and '' or ' ' .. name)
             end
-            others_of_39 = others
+            others_of_34 = others
           end
-          local others = others_of_39
+          local others = others_of_34
           redis_call('HDEL', K_identities, 'n ' .. id)
           if others ~= '' then
             redis_call('HSET', K_identities, field, '-' .. others)
@@ -625,7 +625,7 @@ else
   end
   do -- advance({}, line, group, g, {})
     local lists, group, out = {}, group, {}
-    local take_head_36, take_head_37
+    local take_head_37, take_head_38
     do -- take_head(line, group, g)
       local group = group
       local head, entry, corrupt
@@ -660,7 +660,7 @@ else
         entry, corrupt = read_entry_11, read_entry_12
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_34
+          local is_left_behind_35
           do -- is_left_behind(id)
             local stands_for_25, stands_for_26
             do -- stands_for(id)
@@ -672,9 +672,9 @@ else
             end
             local _, name = stands_for_25, stands_for_26
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_34 = name and not said or said == '!'
+            is_left_behind_35 = name and not said or said == '!'
           end
-          left = is_left_behind_34
+          left = is_left_behind_35
         end
         if left then
           do -- remove_left(id)
@@ -890,9 +890,9 @@ else
         local depth = depth_of_6
         g.drained = depth <= 0
       end
-      take_head_36, take_head_37 = head, entry
+      take_head_37, take_head_38 = head, entry
     end
-    local head, entry = take_head_36, take_head_37
+    local head, entry = take_head_37, take_head_38
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
@@ -1200,10 +1200,10 @@ else
     end
   end
 end
-local keep_answer_38
+local keep_answer_39
 do -- keep_answer(gone)
   local reply = gone
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_38 = reply
+  keep_answer_39 = reply
 end
-return keep_answer_38
+return keep_answer_39

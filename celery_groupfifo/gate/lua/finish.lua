@@ -1204,96 +1204,99 @@ do -- end_run(lists, line, group, g, r, after, out)
         g.flags = string.gsub(g.flags, letter, '', 1)
         g.flags = g.flags == '' and '-' or g.flags
       end
-      do -- free_identity(r.id, group, g, true)
-        local id, ran = r.id, true
-        local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
-        local after, identity = string.match(said or '', '^(%d+) (.*)$')
-        if identity then
-          local field = 'i ' .. group .. ' ' .. identity
-          local others_of_50
-          do -- others_of(field, id)
-            local others = ''
-            local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
-            for name in string.gmatch(names or '', '%S+') do
-              others = others .. (name == id and '' or ' ' .. name)
+      do -- end_entry(r.id, group, g)
+        local id = r.id
+        do -- free_identity(id, group, g, true)
+          local ran = true
+          local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+          local after, identity = string.match(said or '', '^(%d+) (.*)$')
+          if identity then
+            local field = 'i ' .. group .. ' ' .. identity
+            local others_of_50
+            do -- others_of(field, id)
+              local others = ''
+              local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+              for name in string.gmatch(names or '', '%S+') do
+                others = others .. (name == id and '' or ' ' .. name)
+              end
+              others_of_50 = others
             end
-            others_of_50 = others
-          end
-          local others = others_of_50
-          redis_call('HDEL', K_identities, 'n ' .. id)
-          if others ~= '' then
-            redis_call('HSET', K_identities, field, '-' .. others)
-          elseif ran and after ~= '0' then
-            local till = digits(now_ms() + after)
-            redis_call('HSET', K_identities, field, till .. ' ' .. id)
-            redis_call('ZADD', K_due, K_REST + till, field)
-          else
-            redis_call('HDEL', K_identities, field)
+            local others = others_of_50
+            redis_call('HDEL', K_identities, 'n ' .. id)
+            if others ~= '' then
+              redis_call('HSET', K_identities, field, '-' .. others)
+            elseif ran and after ~= '0' then
+              local till = digits(now_ms() + after)
+              redis_call('HSET', K_identities, field, till .. ' ' .. id)
+              redis_call('ZADD', K_due, K_REST + till, field)
+            else
+              redis_call('HDEL', K_identities, field)
+            end
           end
         end
-      end
-      if has_flag(g, 'k') then
-        do -- leave_places(r.id)
-          local name, by = r.id, nil
-          local number = 0
-          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
-            number = number + 1
-            local id = name .. ';k' .. number
-            local g = open_group(of)
-            local r = record_of(g, id)
-            if r or id == by or not has_flag(g, 'c') then
-              local known = redis_call('HDEL', K_entries, id)
-              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
-              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
-                local what, number = 'empty', not r and id ~= by and known or 0
-                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
-              end
-            end
-            do -- remove_record(g, id)
-              for at = #g, 1, -1 do
-                if g[at].id == id then
-                  table.remove(g, at)
+        if has_flag(g, 'k') then
+          do -- leave_places(id)
+            local name, by = id, nil
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
                 end
               end
-            end
-            do -- write_group(of, g)
-              local group, other, other_g = of, nil, nil
-              local state_text_5
-              do -- state_text(g)
-                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                for at = 1, #g do
-                  local r = g[at]
-                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
                 end
-                state_text_5 = text
               end
-              local text = state_text_5
-              if other then
-                local state_text_6
-                do -- state_text(other_g)
-                  local g = other_g
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_5
+                do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_6
-                redis_call('HSET', K_groups, group, text, other, other_text)
-              else
-                redis_call('HSET', K_groups, group, text)
+                local text = state_text_5
+                if other then
+                  local state_text_6
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local other_text = state_text_6
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
               end
             end
-            do -- look_soon(K_REST, 'a ' .. of)
-              local score, member = K_REST, 'a ' .. of
-              redis_call('ZADD', K_due, score + now_ms(), member)
-              soon = true
-            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
           end
-          redis_call('HDEL', K_begins, 'k ' .. name)
         end
       end
     end

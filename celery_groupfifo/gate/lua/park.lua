@@ -460,16 +460,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_44
+                local others_of_38
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_44 = others
+                  others_of_38 = others
                 end
-                local others = others_of_44
+                local others = others_of_38
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -616,7 +616,7 @@ if drops then
   refused, first = make_room_48, make_room_49
 end
 if known and not repeated then
-  local name_replacement_41, name_replacement_42, name_replacement_43
+  local name_replacement_43, name_replacement_44, name_replacement_45
   do -- name_replacement(id, group, replaces)
     local find_record_12, find_record_13, find_record_14
     do -- find_record(id)
@@ -650,9 +650,9 @@ if known and not repeated then
       end
       r, of, g = find_record_15, find_record_16, find_record_17
     end
-    name_replacement_41, name_replacement_42, name_replacement_43 = found, r, g
+    name_replacement_43, name_replacement_44, name_replacement_45 = found, r, g
   end
-  name, r, g = name_replacement_41, name_replacement_42, name_replacement_43
+  name, r, g = name_replacement_43, name_replacement_44, name_replacement_45
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -744,7 +744,7 @@ do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_45
+      local others_of_39
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -752,9 +752,9 @@ do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_45 = others
+        others_of_39 = others
       end
-      local others = others_of_45
+      local others = others_of_39
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -1118,7 +1118,7 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_39, take_head_40
+      local take_head_41, take_head_42
       do -- take_head(line, group, g)
         local head, entry, corrupt
         local others = #g
@@ -1137,7 +1137,7 @@ else
           entry, corrupt = read_entry(id)
           local stands, left = entry and entry.us == string.sub(item, 1, 16), false
           if stands and has_flag(g, 'k') then
-            local is_left_behind_38
+            local is_left_behind_40
             do -- is_left_behind(id)
               local stands_for_30, stands_for_31
               do -- stands_for(id)
@@ -1149,9 +1149,9 @@ else
               end
               local _, name = stands_for_30, stands_for_31
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_38 = name and not said or said == '!'
+              is_left_behind_40 = name and not said or said == '!'
             end
-            left = is_left_behind_38
+            left = is_left_behind_40
           end
           if left then
             do -- remove_left(id)
@@ -1367,9 +1367,9 @@ else
           local depth = depth_of_8
           g.drained = depth <= 0
         end
-        take_head_39, take_head_40 = head, entry
+        take_head_41, take_head_42 = head, entry
       end
-      local head, entry = take_head_39, take_head_40
+      local head, entry = take_head_41, take_head_42
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head

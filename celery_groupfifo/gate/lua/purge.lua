@@ -351,7 +351,7 @@ for step = 1, limit do
       do -- withdraw(id, group, g)
         local of, name, at, left = group, id, g, false
         if has_flag(g, 'k') then
-          local is_left_behind_37
+          local is_left_behind_38
           do -- is_left_behind(id)
             local stands_for_25, stands_for_26
             do -- stands_for(id)
@@ -363,9 +363,9 @@ for step = 1, limit do
             end
             local _, name = stands_for_25, stands_for_26
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_37 = name and not said or said == '!'
+            is_left_behind_38 = name and not said or said == '!'
           end
-          left = is_left_behind_37
+          left = is_left_behind_38
           local stands_for_29, stands_for_30
           do -- stands_for(id)
             local of, name
@@ -402,16 +402,16 @@ for step = 1, limit do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_42
+            local others_of_36
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_42 = others
+              others_of_36 = others
             end
-            local others = others_of_42
+            local others = others_of_36
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -587,7 +587,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     local entry = r.state ~= 'r' and read_entry(r.id)
     local runs = false
     if has_flag(g, 'k') then
-      local runs_elsewhere_41
+      local runs_elsewhere_42
       do -- runs_elsewhere(r.id)
         local id = r.id
         local stands_for_27, stands_for_28
@@ -600,9 +600,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         end
         local of, name = stands_for_27, stands_for_28
         local other = of and record_of(open_group(of), name)
-        runs_elsewhere_41 = other and other.state == 'r'
+        runs_elsewhere_42 = other and other.state == 'r'
       end
-      runs = runs_elsewhere_41
+      runs = runs_elsewhere_42
     end
     if entry and not runs and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
@@ -611,7 +611,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         do -- withdraw(id, group, g)
           local of, name, at, left = group, id, g, false
           if has_flag(g, 'k') then
-            local is_left_behind_37
+            local is_left_behind_38
             do -- is_left_behind(id)
               local stands_for_25, stands_for_26
               do -- stands_for(id)
@@ -623,9 +623,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
               local _, name = stands_for_25, stands_for_26
               local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-              is_left_behind_37 = name and not said or said == '!'
+              is_left_behind_38 = name and not said or said == '!'
             end
-            left = is_left_behind_37
+            left = is_left_behind_38
             local stands_for_29, stands_for_30
             do -- stands_for(id)
               local of, name
@@ -662,16 +662,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_42
+              local others_of_36
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_42 = others
+                others_of_36 = others
               end
-              local others = others_of_42
+              local others = others_of_36
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -834,7 +834,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_38, take_head_39
+    local take_head_39, take_head_40
     do -- take_head(line, group, g)
       local head, entry, corrupt
       local others = #g
@@ -853,7 +853,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         entry, corrupt = read_entry(id)
         local stands, left = entry and entry.us == string.sub(item, 1, 16), false
         if stands and has_flag(g, 'k') then
-          local is_left_behind_36
+          local is_left_behind_37
           do -- is_left_behind(id)
             local stands_for_25, stands_for_26
             do -- stands_for(id)
@@ -865,9 +865,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
             local _, name = stands_for_25, stands_for_26
             local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-            is_left_behind_36 = name and not said or said == '!'
+            is_left_behind_37 = name and not said or said == '!'
           end
-          left = is_left_behind_36
+          left = is_left_behind_37
         end
         if left then
           do -- remove_left(id)
@@ -1083,9 +1083,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         local depth = depth_of_6
         g.drained = depth <= 0
       end
-      take_head_38, take_head_39 = head, entry
+      take_head_39, take_head_40 = head, entry
     end
-    local head, entry = take_head_38, take_head_39
+    local head, entry = take_head_39, take_head_40
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
@@ -1436,9 +1436,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_40
+local keep_answer_41
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_40 = reply
+  keep_answer_41 = reply
 end
-return keep_answer_40
+return keep_answer_41

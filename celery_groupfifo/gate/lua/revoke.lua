@@ -356,7 +356,7 @@ local aside = g.aside
 do -- withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_35
+    local is_left_behind_36
     do -- is_left_behind(id)
       local stands_for_24, stands_for_25
       do -- stands_for(id)
@@ -368,9 +368,9 @@ do -- withdraw(id, group, g)
       end
       local _, name = stands_for_24, stands_for_25
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_35 = name and not said or said == '!'
+      is_left_behind_36 = name and not said or said == '!'
     end
-    left = is_left_behind_35
+    left = is_left_behind_36
     local stands_for_26, stands_for_27
     do -- stands_for(id)
       local of, name
@@ -407,16 +407,16 @@ do -- withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_38
+      local others_of_34
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_38 = others
+        others_of_34 = others
       end
-      local others = others_of_38
+      local others = others_of_34
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -585,7 +585,7 @@ end
 redis_call('SET', producer, ARGV[5], 'PX', keep)
 do -- advance({}, line, group, g, out)
   local lists = {}
-  local take_head_36, take_head_37
+  local take_head_37, take_head_38
   do -- take_head(line, group, g)
     local head, entry, corrupt
     local others = #g
@@ -604,7 +604,7 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry(id)
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_34
+        local is_left_behind_35
         do -- is_left_behind(id)
           local stands_for_24, stands_for_25
           do -- stands_for(id)
@@ -616,9 +616,9 @@ do -- advance({}, line, group, g, out)
           end
           local _, name = stands_for_24, stands_for_25
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_34 = name and not said or said == '!'
+          is_left_behind_35 = name and not said or said == '!'
         end
-        left = is_left_behind_34
+        left = is_left_behind_35
       end
       if left then
         do -- remove_left(id)
@@ -834,9 +834,9 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_36, take_head_37 = head, entry
+    take_head_37, take_head_38 = head, entry
   end
-  local head, entry = take_head_36, take_head_37
+  local head, entry = take_head_37, take_head_38
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head

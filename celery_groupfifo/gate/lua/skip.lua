@@ -367,7 +367,7 @@ end
 local function withdraw(id, group, g)
   local of, name, at, left = group, id, g, false
   if has_flag(g, 'k') then
-    local is_left_behind_37
+    local is_left_behind_38
     do -- is_left_behind(id)
       local stands_for_25, stands_for_26
       do -- stands_for(id)
@@ -379,9 +379,9 @@ local function withdraw(id, group, g)
       end
       local _, name = stands_for_25, stands_for_26
       local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-      is_left_behind_37 = name and not said or said == '!'
+      is_left_behind_38 = name and not said or said == '!'
     end
-    left = is_left_behind_37
+    left = is_left_behind_38
     local stands_for_29, stands_for_30
     do -- stands_for(id)
       local of, name
@@ -418,16 +418,16 @@ local function withdraw(id, group, g)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_41
+      local others_of_36
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_41 = others
+        others_of_36 = others
       end
-      local others = others_of_41
+      local others = others_of_36
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -740,7 +740,7 @@ if why ~= '' then
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_38, take_head_39
+  local take_head_39, take_head_40
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
@@ -775,7 +775,7 @@ do -- advance({}, line, group, g, out)
       entry, corrupt = read_entry_11, read_entry_12
       local stands, left = entry and entry.us == string.sub(item, 1, 16), false
       if stands and has_flag(g, 'k') then
-        local is_left_behind_36
+        local is_left_behind_37
         do -- is_left_behind(id)
           local stands_for_25, stands_for_26
           do -- stands_for(id)
@@ -787,9 +787,9 @@ do -- advance({}, line, group, g, out)
           end
           local _, name = stands_for_25, stands_for_26
           local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
-          is_left_behind_36 = name and not said or said == '!'
+          is_left_behind_37 = name and not said or said == '!'
         end
-        left = is_left_behind_36
+        left = is_left_behind_37
       end
       if left then
         do -- remove_left(id)
@@ -1005,9 +1005,9 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_4
       g.drained = depth <= 0
     end
-    take_head_38, take_head_39 = head, entry
+    take_head_39, take_head_40 = head, entry
   end
-  local head, entry = take_head_38, take_head_39
+  local head, entry = take_head_39, take_head_40
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
@@ -1321,10 +1321,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_40
+local keep_answer_41
 do -- keep_answer({ 1, failed and '' or text, unpack(out) })
   local reply = { 1, failed and '' or text, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_40 = reply
+  keep_answer_41 = reply
 end
-return keep_answer_40
+return keep_answer_41

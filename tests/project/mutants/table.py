@@ -1558,6 +1558,47 @@ OPTIONS = (
         ("tests/gate/scripts/test_limits.py::test_the_third_start_within_a_second_waits",),
     ),
     Mutant(
+        "a task with several keys does not wait for a place in line",
+        "lua/lib/await.lua",
+        "redis.call('HEXISTS', K.entries, place) == 1 then",
+        "redis.call('HEXISTS', K.entries, place) == 2 then",
+        (
+            "tests/gate/scripts/test_several.py::test_it_waits_until_the_last_of_its_groups_is_free",
+            "tests/faults/chaos/test_transfers.py::test_transfers_between_accounts_while_a_worker_is_killed",
+        ),
+    ),
+    Mutant(
+        "the end of a task with several keys frees its first group only",
+        "lua/lib/leave.lua",
+        "  if has_flag(g, 'k') then\n    leave_places(id)\n  end\nend",
+        "end",
+        (
+            "tests/gate/scripts/test_several.py::test_it_goes_out_at_once_where_nothing_is_before_it",
+            "tests/faults/chaos/test_transfers.py::test_transfers_between_accounts_while_a_worker_is_killed",
+        ),
+    ),
+    Mutant(
+        "the last place of a task with several keys lets nobody know",
+        "lua/lib/await.lua",
+        "if other and other.state == 'h' and other.stop == 's' then",
+        "if other and other.state == 'h' and other.stop == 'x' then",
+        ("tests/gate/scripts/test_several.py::test_it_waits_until_the_last_of_its_groups_is_free",),
+    ),
+    Mutant(
+        "a pause does not reach the ticket of a task whose first key is another",
+        "lua/pause.lua",
+        "    call_back(r.id)\n",
+        "",
+        ("tests/gate/scripts/test_several.py::test_a_pause_of_any_of_its_groups_holds_it",),
+    ),
+    Mutant(
+        "a purge takes the place of a running task with several keys",
+        "lua/purge.lua",
+        "if entry and not runs and",
+        "if entry and",
+        ("tests/gate/scripts/test_several.py::test_while_it_runs_none_of_its_places_can_be_taken_out",),
+    ),
+    Mutant(
         "a reserved ETA is forgotten when its arguments are replaced",
         "lua/exchange.lua",
         "limits = due and (limits == '' and 'l0/0/0' or limits) .. due or limits\n",
@@ -1567,8 +1608,8 @@ OPTIONS = (
     Mutant(
         "a reserved head goes out before its ETA",
         "lua/lib/limits.lua",
-        "if due > now_ms() then",
-        "if due > now_ms() + 1e9 then",
+        "if due > now_ms() and",
+        "if due > now_ms() + 1e9 and",
         ("tests/gate/scripts/test_reserve.py::test_the_group_waits_for_the_head",),
     ),
     Mutant(
