@@ -8,8 +8,7 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.errors import InvalidGroupKey, InvalidOption
-from celery_groupfifo.gate.gate import gate_of
-from celery_groupfifo.gate.keys import quote
+from celery_groupfifo.gate.keys import Keyspace, quote
 from celery_groupfifo.gate.model import KEYS_HEADER
 from celery_groupfifo.sending.context import Continuation
 from celery_groupfifo.sending.grouping import DEDUP, SeveralKeys, key_spec, keys_of
@@ -44,7 +43,7 @@ def check_several(
     shown = f"{name} was sent with the group keys {list(keys_of(key))!r}"
     for option, value, remedy in _refused(app, task, said, times, settings):
         raise InvalidOption(f"{shown}, and {option}={value!r} works with one key only: {remedy}.")
-    keyspace = gate_of(app).keyspace
+    keyspace = Keyspace("", settings.namespace, settings.partitions)  # a call that runs in place has no gate
     if len({keyspace.of_group(quote(each)).tag for each in keys_of(key)}) > 1:
         raise InvalidGroupKey(
             f"{shown}, which are in different partitions of the gate, and one atomic step can't span these: use keys "

@@ -68,7 +68,8 @@ def make(redis_url: str) -> Iterator[Callable[..., Celery]]:
 
     yield make
     for app in made:
-        app.backend.result_consumer.stop()
+        if hasattr(app.backend, "result_consumer"):
+            app.backend.result_consumer.stop()
         app.close()
 
 
@@ -149,6 +150,11 @@ def test_a_reserved_eta_works(make: Callable[..., Celery]) -> None:
     app = make(groupfifo_eta="reserve")
     app.tasks["listed"].apply_async((1, 9), countdown=60)
     assert [Groups(app).get(key).state for key in BOTH] == ["held", "held"]
+
+
+def test_a_call_that_runs_in_place_needs_no_gate(make: Callable[..., Celery]) -> None:
+    app = make(broker_url="memory://", result_backend="cache+memory://", task_always_eager=True)
+    assert app.tasks["listed"].delay(1, 9).successful()
 
 
 def test_groups_of_different_partitions_are_refused(make: Callable[..., Celery]) -> None:
