@@ -34,7 +34,8 @@ class GroupRun:
     """The group of one run: `self.group` in a task.
 
     Attributes:
-        key: The group's key.
+        key: The group's key; the first one of several.
+        keys: All of its keys.
         fence: Grows with every start in the group, also over restarts and lost data of Redis: pass it with each write
             to another system, and let that system refuse lower ones; see `celery_groupfifo.fencing`.
         attempt: From 1; counts retries.
@@ -56,7 +57,7 @@ class GroupRun:
     def __init__(self, task: Task[..., Any], run: Continuation) -> None:
         self._task, self._run = task, run
         self._ticket = ticket = run.ticket
-        self.key = run.key
+        self.key, self.keys = run.key, run.keys
         self.fence = ticket.fence
         self.attempt: int = task.request.retries + 1
         self.lost = ticket.lost
@@ -139,7 +140,8 @@ class GroupFifoTask(Task):  # type: ignore[misc]
 
     Attributes:
         group_key: A template over the task's parameters (`"{instance_id}:{customer_id}"`), a tuple of their names
-            (joined by `:`), or a callable with the task's signature; `group_key=` of a call wins over it.
+            (joined by `:`), or a callable with the task's signature; `group_key=` of a call wins over it. A list of
+            templates, or of keys with a call, means several groups: the task starts when it is the head of all.
         acks_late: The gate runs a task again only when its worker was lost.
         reject_on_worker_lost: The same when a child of the pool is killed; `group_max_lost` bounds it.
         group_max_lost: Runs that may end with a lost worker; None: `groupfifo_max_lost`.
@@ -187,7 +189,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
     """
 
     _groupfifo_ordered = True
-    group_key: str | tuple[str, ...] | Callable[..., str] | None = None
+    group_key: str | tuple[str, ...] | list[str] | Callable[..., str | list[str]] | None = None
     acks_late = True
     reject_on_worker_lost = True
     group_max_lost: int | None = None
@@ -219,7 +221,7 @@ class GroupFifoTask(Task):  # type: ignore[misc]
             args: Sequence[Any] | None = None,
             kwargs: Mapping[str, Any] | None = None,
             *,
-            group_key: str | None = None,
+            group_key: str | list[str] | None = None,
             group_max_lost: int | None = None,
             group_on_retry: OnRetry | None = None,
             group_max_hold: float | None = None,

@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups), and entries whose windows end with that of another
---@include keys clock write record flag entry release advance again crowd operate look_again join
+--@include keys clock write record flag entry release advance again crowd look_again join stand_in withdraw
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over, and entries that join before one
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -68,4 +68,5 @@ while done < many and steps > 0 and bytes < BYTES do
   done, told[group] = done + 1, true
 end
 local pause = next_sweep()
-return { done, steps > 0 and pause or 0, unpack(out) }
+local sweeps = needs_sweep()
+return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }

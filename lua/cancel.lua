@@ -12,7 +12,7 @@
 -- ARGV[7] most    (bytes)  of entries in one answer; and one entry more
 -- Returns {[id, entry]...} taken out
 -- Complexity O(limit · log groups)
---@include keys clock write record flag entry advance once operate
+--@include keys clock write record flag entry advance once operate withdraw
 local cut_off, line = KEYS[10], KEYS[12]
 local member, group, limit, most = ARGV[3], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
@@ -26,8 +26,10 @@ for _ = 1, limit do
   if text_in_line(us, id or '') then -- else it was revoked
     local text = withdraw(id, group, g)
     add_to(g, 'aside', -1)
-    gone[#gone + 1] = id
-    gone[#gone + 1] = text
+    if text ~= '' then
+      gone[#gone + 1] = id
+      gone[#gone + 1] = text
+    end
     bytes = bytes + #text
   end
 end

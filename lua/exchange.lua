@@ -18,9 +18,9 @@
 -- ARGV[13] after     (ms)      how long it counts after the end; absent with `identity`
 -- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place
 --         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group
---         · {-2} another entry has the id
+--         · {-2} another entry has the id, or the old one has several keys
 -- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
---@include keys record entry identity number claim duplicate renamed said
+--@include keys record flag entry identity number claim duplicate renamed said
 local line, producer = KEYS[10], KEYS[11]
 local id, group, queue, cut, message = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local number, keep, limits, old, identity, after = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
@@ -33,6 +33,9 @@ end
 local g = open_group(group)
 local entry, name = read_entry(old), old
 local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
+if not refused and has_flag(g, 'k') and redis.call('HEXISTS', K.begins, 'k ' .. old) == 1 then
+  refused = -2
+end
 if not refused and string.match(old, '^[^;]*') ~= id then
   name = free_name(g, id)
   local placed = name and rename_place(line, group, g, entry.us, old, name)

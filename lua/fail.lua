@@ -25,7 +25,7 @@
 -- ARGV[18-] queues  (text)  their names
 -- Returns {code, '', 0, due, [queue, message]...} as finish does; code 2: the group is blocked
 -- Complexity O(log on_the_way)
---@include keys clock write record flag entry identity release run resume advance again operate breaker begins
+--@include keys clock write record flag entry release run resume advance again operate breaker begins leave stand_in
 local line, runs, cut_off, failures = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, policy, why = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
@@ -70,12 +70,16 @@ else
       redis.call('HDEL', K.entries, id)
       redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
     end
-    free_identity(id, group, g, true)
+    end_entry(id, group, g)
     remove_record(g, id)
     advance(lists, line, group, g, out)
     local head = g[#g]
     if head and head.stop == 'l' then
       code, due = 3, tonumber(head.due) - now_ms()
+    end
+    local sweeps = needs_sweep()
+    if sweeps then
+      code, due = 3, 0
     end
   end
 end

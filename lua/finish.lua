@@ -22,11 +22,11 @@
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
---         the group's next head is held · 4 more: advance may let another entry go on beside the one that was taken;
---         the message taken and its run's fence, or '' and 0; ms until the continuation is due, with code 3 that head,
---         or -1; to publish
+--         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
+--         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the
+--         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
---@include keys clock write entry release run take again ending invite
+--@include keys clock write entry release run take again ending invite stand_in
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
@@ -66,6 +66,10 @@ elseif head then
   send_out(lists, group, g, head, entry, out, begun, of, other)
 elseif begun then
   write_group(of, other)
+end
+local sweeps = needs_sweep()
+if sweeps then
+  code, due = 3, 0
 end
 if extends == '1' then
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)

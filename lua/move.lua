@@ -13,6 +13,7 @@
 -- ARGV[7-] us, id, entry     of each place that the caller saw; the entry's text for the new group,
 --                                  or '' where the place is empty
 -- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
+--         · {-2, id} this task has places in other groups, too: nothing was moved
 -- Complexity O(entries)
 --@include keys record flag entry claim advance once operate
 local audit, line, new_line = KEYS[10], KEYS[12], KEYS[13]
@@ -21,6 +22,13 @@ local group, new = ARGV[5], ARGV[6]
 local g, into = open_group(group), open_group(new)
 if has_flag(into, 'd') then
   return { -1 }
+end
+for i = 7, #ARGV, 3 do
+  local id = ARGV[i + 1]
+  local several = string.find(id, ';k', 1, true) or redis.call('HEXISTS', K.begins, 'k ' .. id) == 1
+  if has_flag(g, 'k') and several and redis.call('HEXISTS', K.entries, id) == 1 then
+    return { -2, id }
+  end
 end
 local moved, out = 0, {}
 for i = 7, #ARGV, 3 do

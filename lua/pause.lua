@@ -12,7 +12,7 @@
 -- ARGV[6] flag     (text)  operator and reason: JSON, open for the time
 -- Returns {1} paused · {2} it was already; reason and operator are replaced
 -- Complexity O(under way)
---@include keys clock write flag entry once operate
+--@include keys clock write flag entry once operate elsewhere
 local audit, paused = KEYS[10], KEYS[12]
 local group, flag = ARGV[5], ARGV[6]
 
@@ -26,6 +26,9 @@ for _, r in ipairs(g) do
     redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
     redis.call('ZREM', K.due, 'r ' .. group .. ' ' .. r.id)
     r.state, r.since = 'h', K.ms_text
+  end
+  if has_flag(g, 'k') then
+    call_back(r.id)
   end
   redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. r.id)
   r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again

@@ -14,7 +14,7 @@
 -- Returns {bound, more, count, [id, entry]..., [queue, message]...}: for the next call, whether one is needed · how
 --         many were taken out, and which, '' for the entry of one that had failed · to publish
 -- Complexity O(limit)
---@include keys clock write record entry advance once operate
+--@include keys clock write record flag entry advance once operate elsewhere withdraw
 local audit, line = KEYS[10], KEYS[12]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
@@ -52,7 +52,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   for at = #g, 1, -1 do
     local r = g[at]
     local entry = r.state ~= 'r' and read_entry(r.id)
-    if entry and tonumber(entry.us) <= bound then
+    local runs = false
+    if has_flag(g, 'k') then
+      runs = runs_elsewhere(r.id)
+    end
+    if entry and not runs and tonumber(entry.us) <= bound then
       take_out(r.id)
     end
   end

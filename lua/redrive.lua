@@ -14,6 +14,7 @@
 -- ARGV[9] after     (text)   entry that it follows, with head: this action has redriven it before; empty: none
 -- Returns {1, [queue, message]...} parked; to publish · {0} there is no such letter (any more)
 --         · {-1} the id is parked or running already · {-2} the group is draining
+--         · {-3} it has several keys
 -- Complexity O(1), with `after` and the places that this action has put before it
 --@include keys flag letters_out entry advance once operate
 local audit, line = KEYS[10], KEYS[12]
@@ -30,6 +31,9 @@ end
 local text = text_of_letter(number)
 if not text then
   return { 0 }
+end
+if string.find(text, '"groupfifo_keys": ', 1, true) then
+  return { -3 }
 end
 remove_letter(number)
 local out, us = {}, K.us_text

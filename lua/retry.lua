@@ -18,7 +18,7 @@ for at = #g, 1, -1 do
   local r = g[at]
   if r.state == 'h' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
-  elseif r.state == 'h' and r.stop ~= 'f' then
+  elseif r.state == 'h' and r.stop ~= 'f' and r.stop ~= 's' then
     held = held + 1
     redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. r.id, 'b ' .. group .. ' ' .. r.id)
     if r.stop == 'b' then -- it may be lost as often as any other

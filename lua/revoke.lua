@@ -13,7 +13,7 @@
 -- Returns {1, [queue, message]...} taken out, by this call, now or before; to publish · {0} unknown
 --         · {2} it runs
 -- Complexity O(log groups): its place in the list stays, empty, until the walk comes by
---@include record flag entry advance again operate
+--@include record flag entry advance again operate withdraw
 local line, producer, audit = KEYS[10], KEYS[11], KEYS[12]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 

@@ -14,7 +14,7 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(under way + empty places)
---@include write record entry advance once operate
+--@include write record flag entry advance once operate elsewhere withdraw
 local audit, line = KEYS[10], KEYS[12]
 local group, id, why = ARGV[5], ARGV[6], ARGV[7]
 
@@ -46,15 +46,19 @@ if not name then
   return { -2, first }
 end
 local r = record_of(g, name)
-if r and r.state == 'r' then
+local runs = r and r.state == 'r'
+if r and has_flag(g, 'k') then
+  runs = runs or runs_elsewhere(name)
+end
+if runs then
   return { -3 }
 end
 if not r then
   redis.call('LPOP', line)
 end
-local out, text, failed = {}, withdraw(name, group, g)
+local out, text, failed, task, of = {}, withdraw(name, group, g)
 if why ~= '' then
-  set_aside(name, group, why, text)
+  set_aside(task, of, why, text)
 end
 advance({}, line, group, g, out)
 note(audit, ARGV[3])

@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score
-from celery_groupfifo.gate.records import FOLLOWS, LIMITED, Flight, StoredGroup
+from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score, stands_in
+from celery_groupfifo.gate.records import Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
 """Runs a pipeline of reads, see `Store.read`."""
@@ -38,7 +38,7 @@ TOTALS = {
 #: Those of them that are not added up, but follow from others; see `totals`.
 DERIVED = {"tasks_parked", "runs_finished"}
 #: Totals from which they follow.
-ENDS = {"tasks_finished", "tasks_removed", "runs_continued", "runs_failed"}
+ENDS = {"tasks_finished", "tasks_removed", "runs_continued", "runs_failed", "stand_ins"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +129,17 @@ def read(ask: Ask, keys: Keys) -> Reading:
     for name, length in places.items():
         state = states[name]
         empty += bool(state.flags) and not state.depth(length)
-        stopped += sum(
-            flight.state == "held" and flight.stop not in ("-", LIMITED, FOLLOWS) for flight in state.flights
-        )
+        halted = [flight for flight in state.flights if flight.state == "held" and flight.stop in ("p", "b")]
+        stopped += sum(not stands_in(flight.id) for flight in halted)
         blocked += "b" in state.flags
     held = ended + crowd + stopped
+    tasks = entries - int(stored.get(b"stand_ins", 0))
     counted = Counts(
         groups=max(groups - empty, 0),
         paused_groups=paused,
         blocked_groups=blocked,
-        depth=entries,
-        parked=max(entries - waiting - len(running) - held, 0),
+        depth=tasks,
+        parked=max(tasks - waiting - len(running) - held, 0),
         scheduled=scheduled,
         waiting=waiting,
         running=len(running),
@@ -153,13 +153,13 @@ def totals(stored: Mapping[bytes, bytes], entries: int) -> dict[str, int]:
     """Return the totals from those that the scripts add up and the number of entries.
 
     A task that was parked is an entry, or has ended, or left the gate in another way; so nothing is counted when it is
-    parked.
+    parked, but its stand-ins, which are entries and no tasks.
     """
     known = {name.decode(): int(value) for name, value in stored.items()}
     found = {name: known.get(name, 0) for name in TOTALS}
     ended = known.get("tasks_finished", 0)
     gone = ended + known.get("tasks_removed", 0) - found["tasks_redriven"]
-    found["tasks_parked"] = max(entries + gone, 0)
+    found["tasks_parked"] = max(entries - known.get("stand_ins", 0) + gone, 0)
     found["runs_finished"] = ended + known.get("runs_continued", 0) + known.get("runs_failed", 0)
     return found
 

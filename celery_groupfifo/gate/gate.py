@@ -33,6 +33,8 @@ from celery_groupfifo.gate.parks import (
     numbers_for,
     park_call,
     read_park,
+    run_parks,
+    script_of,
 )
 from celery_groupfifo.gate.recovery import BATCH
 from celery_groupfifo.gate.releaser import Releaser, Send, releaser_of
@@ -108,7 +110,7 @@ class Gate(Batches, Following):
             GroupFull: It takes no more entries.
         """
         keys = self.keyspace.of_group(entry.group)
-        reply = self.store.run("park", keys, *park_call(keys, entry, number, replaces))
+        reply = self.store.run(script_of(entry), keys, *park_call(keys, entry, number, replaces))
         if reply[0] == KNOWN and entry.exchanges:
             reply = self._exchange(entry, number, reply)
             if reply is None:
@@ -140,7 +142,7 @@ class Gate(Batches, Following):
         for entry, number in zip(entries, numbers, strict=True):
             keys = self.keyspace.of_group(entry.group)
             calls.append((keys, *park_call(keys, entry, number, False)))
-        replies = self.store.run_all("park", calls)
+        replies = run_parks(self.store.run_all, entries, calls)
         used = [number for number, entry in zip(numbers, entries, strict=True) if not (entry.bound or entry.exchanges)]
         if used:
             self._producers.append(Number(used[-1].producer, used[-1].value + 1))

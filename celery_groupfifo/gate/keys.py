@@ -44,6 +44,11 @@ def entry_names(task_id: str) -> list[str]:
     return [quote(task_id) + number * REPLACES for number in range(NAMES)]
 
 
+def stands_in(name: str) -> bool:
+    """Return whether an entry's name is that of a stand-in, see lua/lib/stand_in.lua."""
+    return ";k" in name
+
+
 def task_of(name: str) -> str:
     """Return the id of the task that an entry's name stands for."""
     return unquote(name.partition(";")[0])

@@ -26,12 +26,17 @@ HELD_HEADER = HEADER + "_held"
 #: begins a canvas, and one that follows another.
 HOLD_HEADER = HEADER + "_hold_until"
 FIRST, PART = "chain", "part"
+#: The header that carries all keys of a task with several.
+KEYS_HEADER = HEADER + "_keys"
 #: The header of a task that is only observed; see observations.py.
 OBSERVED_HEADER = HEADER + "_observed"
 #: The attribute of an app that uses groups.
 INSTALLED = "_groupfifo_installed"
 #: All headers of our own that a message may have.
-HEADERS = (HEADER, KEY_HEADER, ETA_HEADER, HELD_HEADER, HOLD_HEADER, OBSERVED_HEADER, *TRAVELLING.values())
+HEADERS = (
+    *(HEADER, KEY_HEADER, KEYS_HEADER, ETA_HEADER, HELD_HEADER, HOLD_HEADER, OBSERVED_HEADER),
+    *TRAVELLING.values(),
+)
 
 
 class Dedup(NamedTuple):
@@ -80,6 +85,7 @@ class Entry:
         order: Its order value, as the gate compares it, see sending/order.py; empty: it has none.
         on_duplicate: Policy of the call when it is a duplicate.
         dedup: Its identity; None: its id.
+        others: Its other keys, when it has several: it takes a place in each of these groups, too.
         awaited: True when others wait for the result of its id: it is a part of a canvas, or a task has sent it.
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
@@ -108,6 +114,7 @@ class Entry:
     dedup: Dedup | None = None
     awaited: bool = False
     order: str = ""
+    others: tuple[str, ...] = ()
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     reason: str = field(default="revoked", compare=False)
     existing: str | None = field(default=None, compare=False)
@@ -117,6 +124,11 @@ class Entry:
     def __post_init__(self) -> None:
         self.group = quote(self.key)
         self.quoted_id = quote(self.id)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return all of its keys, that of its own group first."""
+        return self.key, *self.others
 
     @property
     def drops(self) -> bool:

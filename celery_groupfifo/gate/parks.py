@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from celery_groupfifo.errors import DuplicateTask, GroupDraining, GroupFifoError, GroupFull
-from celery_groupfifo.gate.keys import Keys, Quoted, task_of
+from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of
 from celery_groupfifo.gate.model import Bound, Entry, Number
 from celery_groupfifo.gate.records import StoredEntry
 
@@ -17,7 +18,7 @@ KEEP_MS = 600_000
 #: See lua/lib/limits.lua.
 NO_LIMITS = "l0/0/0"
 #: Words of a park's answer.
-DROPPED, KNOWN, FULL = 3, -1, -3
+DROPPED, KNOWN, DRAINING, FULL = 3, -1, -2, -3
 #: The answer to a park whose entry is to replace one that can't be replaced any more.
 UNDER_WAY = -4
 
@@ -72,8 +73,23 @@ def numbers_for(entries: Sequence[Entry], usual: Sequence[Number]) -> list[Numbe
     return found
 
 
+def script_of(entry: Entry) -> str:
+    """Return the script that parks an entry."""
+    return "park_several" if entry.others else "park"
+
+
+def _several_call(keys: Keys, entry: Entry, number: Number, replaces: bool, limits: str) -> tuple[list[str], list[Any]]:
+    """Return the keys and arguments of a park in several groups, see lua/park_several.lua."""
+    groups = [quote(key) for key in entry.keys]
+    more = [keys.producer(number.producer), keys.wake, *map(keys.line, groups)]
+    if entry.list_key is not None:
+        more.append(entry.list_key)
+    args = [entry.quoted_id, entry.queue, entry.cut, entry.message, number.value, KEEP_MS, int(replaces)]
+    return more, [*args, entry.bound.most if entry.bound else "", limits, len(groups), *groups]
+
+
 def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple[list[str], list[Any]]:
-    """Return the keys and arguments of a park.
+    """Return the keys and arguments of a park, by the script that `script_of` names.
 
     Args:
         keys: Of the group's partition.
@@ -86,6 +102,8 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
         more.append(entry.list_key)
     waits = entry.reserves and entry.delay > 0 and not replaces  # for its ETA, at its place in line
     limits = f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits
+    if entry.others:
+        return _several_call(keys, entry, number, replaces, limits)
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
     args += [number.value, KEEP_MS, int(replaces)]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
@@ -99,6 +117,24 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if order:
         args.append(order)
     return more, args
+
+
+def run_parks(
+    run_all: Callable[[str, Sequence[Any]], list[Any]], entries: Sequence[Entry], calls: Sequence[Any]
+) -> list[Any]:
+    """Run the parks of entries in their order: in one round trip, unless some have several keys.
+
+    Args:
+        run_all: Runs a script many times, see `Store.run_all`.
+        entries: To park.
+        calls: Of each.
+    """
+    if not any(entry.others for entry in entries):
+        return run_all("park", calls)
+    replies: list[Any] = []
+    for script, some in groupby(zip(entries, calls, strict=True), lambda pair: script_of(pair[0])):
+        replies += run_all(script, [call for _, call in some])
+    return replies
 
 
 def duplicate_of(entry: Entry, reply: Sequence[Any]) -> Old:
@@ -147,7 +183,9 @@ def read_park(reply: Sequence[Any], entry: Entry) -> tuple[bool | GroupFifoError
         The answer, see `Gate.park`, and the tickets to publish.
     """
     code, *rest = reply
-    where, entry.existing = "", None
+    where, key, entry.existing = "", entry.key, None
+    if entry.others and code in (DRAINING, FULL):
+        key, rest = entry.keys[rest[0] - 1], []
     if code == DROPPED:
         name, text, *rest = rest
         stored = StoredEntry.parse(text)
@@ -162,20 +200,21 @@ def read_park(reply: Sequence[Any], entry: Entry) -> tuple[bool | GroupFifoError
             entry.dropped, entry.reason = (entry.id, _whole(entry)), f"a duplicate of task {entry.existing}"
     elif code == FULL and entry.bound and entry.bound.overflow == "drop_new":
         entry.dropped = entry.id, _whole(entry)
-    return accepted(int(code), entry, where), rest
+    return accepted(int(code), entry, where, key), rest
 
 
 def _whole(entry: Entry) -> bytes:
     return StoredEntry("", entry.group, "", entry.cut, entry.message).whole()
 
 
-def accepted(code: int, entry: Entry, where: str = "") -> bool | GroupFifoError:
+def accepted(code: int, entry: Entry, where: str = "", key: str = "") -> bool | GroupFifoError:
     """Read the first word of a park's answer, see lua/park.lua: False for a duplicate.
 
     Args:
         code: The word.
         entry: That was sent.
         where: The task is that it is a duplicate of, see lua/lib/claim.lua; empty: unknown.
+        key: Of the group that is draining or full.
     """
     if code == -1 and entry.on_duplicate == "raise":
         return DuplicateTask(
@@ -184,15 +223,15 @@ def accepted(code: int, entry: Entry, where: str = "") -> bool | GroupFifoError:
         )
     if code == UNDER_WAY:
         return DuplicateTask(_not_replaced(entry, where))
-    if code == -2:
+    if code == DRAINING:
         return GroupDraining(
-            f"Task {entry.id} was not parked: group {entry.key!r} is draining. It takes new tasks again when its last "
+            f"Task {entry.id} was not parked: group {key!r} is draining. It takes new tasks again when its last "
             "one has ended, or when it is resumed."
         )
-    if code == -3 and entry.bound is not None and entry.bound.overflow != "drop_new":
-        why = ", and none of them is in line, to make room" if entry.drops else ""
+    if code == FULL and entry.bound is not None and entry.bound.overflow != "drop_new":
+        why = ", and none that is in line can make room" if entry.drops else ""
         return GroupFull(
-            f"Task {entry.id} was not parked: group {entry.key!r} has as many parked tasks as group_max_depth="
+            f"Task {entry.id} was not parked: group {key!r} has as many parked tasks as group_max_depth="
             f"{entry.bound.most} allows{why}. Send it later, or with a higher group_max_depth, or with another "
             "group_overflow: 'drop_new' or 'drop_oldest' makes a task REVOKED instead."
         )
@@ -217,6 +256,6 @@ def _not_replaced(entry: Entry, where: str) -> str:
         return f"{_duplicate(entry, where)}: it can't be replaced any more. {way_out}"
     found = entry.existing or entry.id
     return (
-        f"Task {found} of group {entry.key!r} can't be replaced: it is the head of its group already, or is in "
-        f"another group. {way_out}"
+        f"Task {found} of group {entry.key!r} can't be replaced: it is the head of its group already, has several "
+        f"keys, or is in another group. {way_out}"
     )

@@ -26,6 +26,8 @@ LIMITED = "l"
 FOLLOWS = "f"
 #: Says that several entries of a group may be under way, see lua/lib/limits.lua.
 COMPANY = "n"
+#: Stops an entry whose task has other places that are not the first ones of their groups, see lua/lib/stand_in.lua.
+AWAITS = "s"
 #: Begins a message: the tag of its delivery would be its ticket.
 _FRONT = b'{"properties": {"delivery_tag": "", "delivery_info": {'
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 #: Every operation of the gate, by the name of its file.
 NAMES = (
     "park",
+    "park_several",
     "exchange",
     "follow",
     "begin",

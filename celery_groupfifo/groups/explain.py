@@ -10,11 +10,12 @@ from typing import Any
 from celery import Celery
 
 from celery_groupfifo.gate.keys import Keys, quote, task_of, unquote
-from celery_groupfifo.gate.records import LIMITED, Flight, Limits, StoredEntry
+from celery_groupfifo.gate.records import AWAITS, LIMITED, Flight, Limits, StoredEntry
 from celery_groupfifo.gate.releaser import ELSEWHERE
 from celery_groupfifo.groups import content
 from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import Reader
+from celery_groupfifo.groups.several import awaited
 from celery_groupfifo.groups.view import DeadLetter, Group, Running, count, span
 from celery_groupfifo.groups.workers import Workers
 
@@ -195,6 +196,8 @@ class Explainer:
         return text
 
     def _held(self, keys: Keys, group: Group, head: Flight) -> str:
+        if head.stop == AWAITS:
+            return f"{awaited(self._reader, keys, head)}. {_rest(group)}."
         entry = content.read(self._reader.texts(keys, [head.id])[0] or b"")
         when = "as soon as any worker sweeps"
         if group.due is not None:

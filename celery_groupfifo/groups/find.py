@@ -15,6 +15,7 @@ from celery_groupfifo.groups import content
 from celery_groupfifo.groups.leases import members_of
 from celery_groupfifo.groups.orders import order_values
 from celery_groupfifo.groups.reader import STATES_IN_FLIGHT, Reader, hold_of, running_of
+from celery_groupfifo.groups.several import task_texts
 from celery_groupfifo.groups.view import DeadLetter, Found, Group, Parked, TaskState, moment
 from celery_groupfifo.printing import escaping
 
@@ -92,8 +93,9 @@ def tasks_in_line(reader: Reader, key: str, limit: int, offset: int) -> list[Par
     group = quote(key)
     keys = reader.gate.keyspace.of_group(group)
     found = []
-    for place in reader.line(keys, group, offset, limit):
-        entry = content.read(place.text)
+    places = list(reader.line(keys, group, offset, limit))
+    for place, text in zip(places, task_texts(reader, keys, places), strict=True):
+        entry = content.read(text)
         found.append(
             Parked(
                 task_id=task_of(place.id),

@@ -280,6 +280,11 @@ class DeadLetters:
             raise DuplicateTask(f"Task {task_id} is parked or running already: its dead letter stays.")
         if code == -2:
             raise GroupDraining(f"Group {key!r} is draining, and takes no tasks: resume it first.")
+        if code == -3:
+            raise GroupFifoError(
+                f"Task {task_id} has several group keys, and its dead letter can't be parked in all of these groups: "
+                "send the task again, and discard the letter."
+            )
         if code == 0:
             raise UnknownTask(f"The dead letter of task {task_id} is gone: it was redriven or discarded meanwhile.")
         calls.publish(words)

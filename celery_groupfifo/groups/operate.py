@@ -10,7 +10,7 @@ from celery import Celery
 
 from celery_groupfifo.errors import GroupDraining, GroupFifoError, HeadChanged, UnknownGroup, WrongState
 from celery_groupfifo.gate.gate import Gate
-from celery_groupfifo.gate.keys import Keys, Quoted, quote, task_of, unquote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote, stands_in, task_of, unquote
 from celery_groupfifo.gate.model import why_set_aside
 from celery_groupfifo.gate.records import Limits, PlaceInLine, StoredEntry, message_of
 from celery_groupfifo.gate.recovery import MOST_BYTES
@@ -180,6 +180,11 @@ class Operator:
             if not triples:
                 break
             moved, *words = calls.run("move", more, group, into, *triples, noted=total > 0)
+            if moved == -2:
+                raise WrongState(
+                    f"Task {task_of(words[0].decode())} of group {old!r} has a place in other groups, too, so it "
+                    f"can't be moved: let it run, or revoke it. {total} tasks before it were moved."
+                )
             if moved < 0:
                 raise GroupDraining(f"Group {new!r} is draining: it takes no tasks. {total} were moved before.")
             calls.publish(words)
@@ -200,7 +205,9 @@ class Operator:
             if int(us) > bound or size > MOVED_BYTES:
                 break
             entry, changed = StoredEntry.parse(text), b""
-            if text is not None and (entry is None or entry.us == us):
+            if text is not None and stands_in(id):
+                changed = text  # the script refuses it
+            elif text is not None and (entry is None or entry.us == us):
                 try:
                     changed = content.moved(entry, new)
                 except ValueError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from celery_groupfifo.gate.keys import Keys, Quoted, quote
+from celery_groupfifo.gate.keys import Keys, Quoted, quote, stands_in
 from celery_groupfifo.gate.records import Flight, StoredGroup
 from celery_groupfifo.gate.stream import pack_each
 from celery_groupfifo.groups.reader import Arguments, Reader
@@ -55,6 +55,7 @@ class StoredState:
             garbage as much time as everything else.
         flying: The same of those under way.
         unreadable: Entries that can't be read.
+        stand_ins: Entries of tasks with several keys in their other groups.
         stored: Groups that have a state.
         due: The members of `due`.
         delayed: Entries whose ETA has not come, each with its group.
@@ -71,6 +72,7 @@ class StoredState:
     parked: dict[str, str] = field(default_factory=dict)
     flying: dict[str, str] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    stand_ins: set[str] = field(default_factory=set)
     stored: dict[Quoted, StoredGroup] = field(default_factory=dict)
     due: set[str] = field(default_factory=set)
     delayed: dict[str, Quoted] = field(default_factory=dict)
@@ -138,6 +140,8 @@ def _read_entries(reader: Reader, keys: Keys, state: StoredState) -> None:
         parked, *unreadable = [word.decode(errors="replace") for word in page[2:]]
         if parked:
             state.parked.update(line.split("\t") for line in parked.split("\n"))
+            if stands_in(parked):
+                state.stand_ins.update(id for line in parked.split("\n") if stands_in(id := line.partition("\t")[0]))
         state.unreadable.update(unreadable)
 
 

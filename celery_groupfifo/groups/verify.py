@@ -23,6 +23,7 @@ from celery_groupfifo.groups.reader import Reader, hold_of
 from celery_groupfifo.groups.state import Line, StoredState
 from celery_groupfifo.groups.verify_identities import stale_identities
 from celery_groupfifo.groups.verify_letters import letter_breaches
+from celery_groupfifo.groups.verify_several import several_findings
 from celery_groupfifo.groups.view import Breach
 
 #: Seconds between two looks.
@@ -65,6 +66,10 @@ def _look(reader: Reader, keys: Keys) -> dict[tuple[Breach, frozenset[str]], Rep
     orders = order_findings(reader, keys, state)
     findings += [Finding(breach, _write(mend), frozenset({known})) for breach, mend, known in orders]
     findings += [_unmarked(keys, group, state.stored[group]) for group in unmarked(state)]
+    for breach, forgotten, members in several_findings(reader, keys, state):
+        mends = [_forget_identity(keys, field) for field in forgotten]
+        mends += [_make_due(keys, member) for member in members]
+        findings.append(Finding(breach, _all(mends), frozenset((*forgotten, *members))))
     return {(breach, evidence): mend for breach, mend, evidence in findings}
 
 
@@ -140,7 +145,11 @@ def _recall(keys: Keys, flight: Flight) -> Repair:
 
 
 def _both(first: Repair, then: Repair) -> Repair:
-    return lambda reader: (first(reader), then(reader))
+    return _all([first, then])
+
+
+def _all(mends: list[Repair]) -> Repair:
+    return lambda reader: [mend(reader) for mend in mends]
 
 
 # -- invariants ------------------------------------------------------------
@@ -339,7 +348,7 @@ def _flag_findings(keys: Keys, state: StoredState, group: Quoted, stored: Stored
     line = state.lines[group]
     holds = line.standing or stored.aside or any(state.knows(flight.id) for flight in stored.flights)
     for letter in "db":
-        if letter in stored.flags and not holds:
+        if letter in stored.flags and not holds and f"a {group}" not in state.due:
             mend = _clear_flag(keys, group, stored, letter)
             what = f"It is {FLAG_LETTERS[letter]}, and holds no task."
             yield finding("flag", what, "The flag is removed: it takes tasks again.", mend)

@@ -18,7 +18,7 @@ def stale_identities(reader: Reader, keys: Keys) -> Iterator[tuple[Breach, str]]
     for page in reader.scan("hscan", keys.begins, CHUNK):
         held = [(field, _entries(field, text.decode())) for field, text in page if field.startswith(("i ", "n "))]
         names = sorted({name for _, entries in held for name in entries})
-        known = dict(zip(names, _known(reader, keys, names), strict=True))
+        known = dict(zip(names, known_entries(reader, keys, names), strict=True))
         for field, entries in held:
             if entries and not any(known[name] for name in entries):
                 group = field.split(" ")[1] if field.startswith("i ") else ""
@@ -34,7 +34,9 @@ def _entries(field: str, text: str) -> list[str]:
     return others if first == "-" else []
 
 
-def _known(reader: Reader, keys: Keys, names: list[str]) -> list[Any]:
+def known_entries(reader: Reader, keys: Keys, names: list[str]) -> list[Any]:
+    """Return for each name whether there is such an entry."""
+
     def build(pipe: Any) -> None:
         for name in names:
             pipe.hexists(keys.entries, name)

@@ -70,6 +70,11 @@ def check_batch_call(task: Any, said: Mapping[str, Any], settings: Settings) -> 
             f"{task.name} has {OPTION}={size_of(task)} and group_concurrency={together}: a batch is one run of its "
             "group, so leave out one of the two."
         )
+    if policy_of(task, said, "group_hold_until", settings) == "chain":
+        raise InvalidOption(
+            f"{task.name} has {OPTION}={size_of(task)} and group_hold_until='chain': the calls of a batch are of several "
+            "canvases. Set group_hold_until='task'."
+        )
     if policy_of(task, said, "group_on_retry", settings) == "release":
         raise InvalidOption(
             f"{task.name} has {OPTION}={size_of(task)} and group_on_retry='release': a batch is retried in its place. "

@@ -15,7 +15,7 @@ from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
 from celery_groupfifo.sending.batch import OPTION as BATCH
 from celery_groupfifo.sending.batch import check_batch_call, check_task_batch
-from celery_groupfifo.sending.grouping import DEDUP, MAPS, ORDER, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.grouping import DEDUP, MAPS, ORDER, checked_keys, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
@@ -31,6 +31,7 @@ from celery_groupfifo.sending.options import (
 )
 from celery_groupfifo.sending.order import order_of
 from celery_groupfifo.sending.parts import holds
+from celery_groupfifo.sending.several import check_several
 from celery_groupfifo.settings import Settings, check_option, read_settings
 from celery_groupfifo.windows import Rate
 
@@ -91,7 +92,7 @@ def asks_for_group(task: Any, name: str, said: Mapping[str, Any]) -> bool:
 def key_of(
     app: Celery, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], said: Mapping[str, Any]
 ) -> str | None:
-    """Return the key of a call that may belong to a group; None: it belongs to none.
+    """Return the key of a call that may belong to a group, see `group_key`; None: it belongs to none.
 
     Args:
         app: The app that sends.
@@ -106,7 +107,7 @@ def key_of(
         InvalidGroupKey: It is no key.
     """
     if said.get(KEY) is not None:
-        return checked_key(said[KEY], name)
+        return checked_keys(said[KEY], name)
     if name in MAPS:
         inner = (kwargs.get("task") or {}).get("task")
         if is_grouped(task_of(app, inner)):
@@ -234,6 +235,7 @@ def check_call(
     check_eta(app, task, name, said, options, settings)
     holds(task, name, said, settings)
     check_batch_call(task, said, settings)
+    check_several(app, task, name, key, said, options, settings)
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")

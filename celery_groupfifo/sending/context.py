@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import HOLD_HEADER, Entry, Number, Ticket
+from celery_groupfifo.gate.model import HOLD_HEADER, KEYS_HEADER, Entry, Number, Ticket
 from celery_groupfifo.gate.route import Route
 
 
@@ -80,6 +80,11 @@ class Continuation:
             yield
         finally:
             self.repeats = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return all keys of the run, that of its group first."""
+        return tuple(self.options.get(KEYS_HEADER) or (self.key,))
 
     @property
     def rejoins(self) -> bool:

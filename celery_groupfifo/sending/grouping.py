@@ -19,7 +19,25 @@ SHOWN = 500
 #: Built-in tasks that run another task over many arguments: their key has to be given.
 MAPS = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
 
-KeySpec = str | tuple[str, ...] | Callable[..., str]
+#: Keys that a call may have.
+MOST_KEYS = 16
+
+KeySpec = str | tuple[str, ...] | list[str] | Callable[..., str | list[str]]
+
+
+class SeveralKeys(str):
+    """The first of several keys of a call.
+
+    Attributes:
+        others: The others, in their order.
+    """
+
+    others: tuple[str, ...] = ()
+
+
+def keys_of(key: str) -> tuple[str, ...]:
+    """Return all keys of a call, given its key as `group_key` returns it."""
+    return (str(key), *key.others) if isinstance(key, SeveralKeys) else (key,)
 
 
 class KeyKind(NamedTuple):
@@ -82,7 +100,8 @@ def checked_key(key: object, task_name: str, kind: KeyKind = GROUP) -> str:
         InvalidGroupKey: It is no text, empty, too long, or not encodable.
     """
     if not isinstance(key, str):
-        raise InvalidGroupKey(f"The {kind.words} of {task_name} is {key!r}: it has to be a text.")
+        wanted = "a text, or a list of texts" if kind is GROUP else "a text"
+        raise InvalidGroupKey(f"The {kind.words} of {task_name} is {key!r}: it has to be {wanted}.")
     if not key:
         raise InvalidGroupKey(f"The {kind.words} of {task_name} is empty: give it at least one character.")
     try:
@@ -97,8 +116,32 @@ def checked_key(key: object, task_name: str, kind: KeyKind = GROUP) -> str:
     return key
 
 
+def checked_keys(given: object, task_name: str) -> str:
+    """Return the key of a call, once it is checked; of a list, `SeveralKeys`, unless all of them are the same.
+
+    Raises:
+        MissingGroupKey: It is an empty list.
+        InvalidGroupKey: It is no key, or one of its keys is none, or these are too many.
+    """
+    if not isinstance(given, list):
+        return checked_key(given, task_name)
+    keys = list(dict.fromkeys([checked_key(key, task_name) for key in given]))
+    if not keys:
+        raise MissingGroupKey(f"The group keys of {task_name} are an empty list: give it one key at least.")
+    if len(keys) > MOST_KEYS:
+        raise InvalidGroupKey(
+            f"{task_name} has {len(keys)} group keys ({saferepr(keys[:3])[:-1]}, …]): {MOST_KEYS} are allowed. Use one "
+            "key that covers them."
+        )
+    if len(keys) == 1:
+        return keys[0]
+    first = SeveralKeys(keys[0])
+    first.others = tuple(keys[1:])
+    return first
+
+
 def group_key(task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Return the key of one call.
+    """Return the key of one call; of several keys, `SeveralKeys`.
 
     Args:
         task: The task, whose class defines the key; None where its code is not loaded.
@@ -122,7 +165,10 @@ def made_key(
     spec: KeySpec, task: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: KeyKind = GROUP
 ) -> str:
     """Return the key that a definition makes of one call; see `group_key`."""
-    return checked_key(made_value(spec, task, name, args, kwargs, kind), name, kind)
+    if isinstance(spec, list):
+        return checked_keys([made_key(each, task, name, args, kwargs) for each in spec], name)
+    made = made_value(spec, task, name, args, kwargs, kind)
+    return checked_keys(made, name) if callable(spec) and kind is GROUP else checked_key(made, name, kind)
 
 
 def argument_of(
@@ -178,6 +224,10 @@ def check_spec(task: Any) -> None:
 
 
 def _check_fields(spec: Any, task: Any, option: str) -> None:
+    if option == GROUP.option and isinstance(spec, list) and spec and all(isinstance(each, str) for each in spec):
+        for each in spec:
+            _check_fields(each, task, option)
+        return
     if isinstance(spec, tuple) and spec and all(isinstance(field, str) for field in spec):
         fields = spec
     elif isinstance(spec, str) and spec:
@@ -188,7 +238,8 @@ def _check_fields(spec: Any, task: Any, option: str) -> None:
     else:
         raise InvalidOption(
             f"{option}={spec!r} of {task.name} does not work: use a template like '{{customer_id}}', "
-            "a tuple of parameter names, or a callable with the task's parameters."
+            f"a tuple of parameter names, {'a list of templates, ' if option == GROUP.option else ''}or a callable "
+            "with the task's parameters."
         )
     parameters = _shape(task).signature.parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from celery_groupfifo.gate.model import HELD_HEADER, HOLD_HEADER, TRAVELLING
+from celery_groupfifo.gate.model import HELD_HEADER, HOLD_HEADER, KEYS_HEADER, TRAVELLING
 from celery_groupfifo.sending.options import policy_of
 from celery_groupfifo.settings import Settings
 
@@ -25,9 +25,10 @@ def retry_policy(task: Any, headers: Mapping[str, Any], option: str, settings: S
 def rejoins(task: Any, headers: Mapping[str, Any], settings: Settings) -> bool:
     """Return whether a retry gives up its place, so that its group does not wait for it.
 
-    One in a canvas that its group waits for never does.
+    One in a canvas that its group waits for never does, nor one with several keys.
     """
-    return HOLD_HEADER not in headers and bool(retry_policy(task, headers, "group_on_retry", settings) == "release")
+    keeps = HOLD_HEADER in headers or KEYS_HEADER in headers
+    return not keeps and bool(retry_policy(task, headers, "group_on_retry", settings) == "release")
 
 
 def held_ms(headers: Mapping[str, Any], delay: int) -> int:

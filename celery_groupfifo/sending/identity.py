@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from celery_groupfifo.errors import MissingGroupKey
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Dedup
-from celery_groupfifo.sending.grouping import DEDUP, checked_key, key_spec, made_key
+from celery_groupfifo.sending.grouping import DEDUP, KeySpec, checked_key, key_spec, made_key
 from celery_groupfifo.sending.options import policy_of
-from celery_groupfifo.settings import DedupKey, Settings
+from celery_groupfifo.settings import Settings
 
 FOR = "group_dedup_for"
 
@@ -25,7 +25,7 @@ class Dedupe(NamedTuple):
         after: Milliseconds for which it counts after the end.
     """
 
-    spec: DedupKey | None
+    spec: KeySpec | None
     given: object
     after: int
 
@@ -65,7 +65,7 @@ def dedupe_of(task: Any, said: Mapping[str, Any], on_duplicate: str, settings: S
         settings: Of the app.
     """
     given = said.get(DEDUP.option)
-    spec = None if given is not None or task is None else key_spec(task, DEDUP.option)
+    spec: KeySpec | None = None if given is not None or task is None else key_spec(task, DEDUP.option)
     if given is None and spec is None:
         spec = settings.dedup_key
     is_latest = on_duplicate == "keep_latest"

@@ -53,7 +53,7 @@ from celery_groupfifo.sending.context import (
     observing,
 )
 from celery_groupfifo.sending.dropped import tell_dropped
-from celery_groupfifo.sending.grouping import is_grouped
+from celery_groupfifo.sending.grouping import is_grouped, keys_of
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
 from celery_groupfifo.sending.identity import dedupe_of, is_awaited
@@ -65,6 +65,7 @@ from celery_groupfifo.sending.parts import holds, leader
 from celery_groupfifo.sending.producer import Published, publish_through
 from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.sending.room import postponed, wait_for_room, waits
+from celery_groupfifo.sending.several import check_several, keys_header, other_key
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -157,13 +158,14 @@ class GroupSender:
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
         leaves, bound, dedup, limits, reserves, order, value = False, None, None, "", False, None, ""
-        led_by = leader(key, said, message.headers) if key is not None else None
+        led_by = leader(key, said, message.headers) if key is not None and len(keys_of(key)) == 1 else None
         if led_by is not None:
             check_eta(self.app, task, name, said, message.headers, settings)
             extra[HOLD_HEADER], reserves = PART, True
             limits = limits_of(task, {**said, "group_concurrency": 1}, settings)
         elif run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
+            check_several(self.app, task, name, key or "", said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
             bound = bound_of(task, said, settings)
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
@@ -215,8 +217,7 @@ class GroupSender:
         """
         if run.is_retried_by(message.headers) or (said.get(KEY) is None and not is_grouped(task)):
             return None
-        key = key_of(self.app, task, name, *_arguments(message), said)
-        return key if key != run.key else None
+        return other_key(run, key_of(self.app, task, name, *_arguments(message), said), name)
 
 
 class _Park:
@@ -248,8 +249,9 @@ class _Park:
         named: Sequence[Entity],
         rejoins: bool,
     ) -> None:
-        self._app, self._run, self._extra, self._named = app, run, extra, named
-        self.key = key if run is None else run.key
+        self._app, self._run, self._named = app, run, named
+        self._keys = keys_of(key) if run is None else (run.key,)
+        self.key, self._extra = self._keys[0], extra | keys_header(self._keys)
         self._rejoins = rejoins
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
@@ -273,7 +275,7 @@ class _Park:
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
-        entry.reserves = self.reserves
+        entry.reserves, entry.others = self.reserves, self._keys[1:]
         if self.order:
             entry.order, entry.delay = self.order, self.window
         if self._run is not None:

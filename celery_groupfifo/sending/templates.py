@@ -27,7 +27,7 @@ from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import ETA_HEADER, KEY_HEADER, Entry
 from celery_groupfifo.gate.records import StoredEntry
 from celery_groupfifo.sending.context import Parking, continued
-from celery_groupfifo.sending.grouping import checked_key, group_key
+from celery_groupfifo.sending.grouping import SeveralKeys, checked_key, group_key
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import milliseconds_until
 from celery_groupfifo.sending.options import KEY
@@ -138,6 +138,8 @@ class Template:
         if continued(task_id) is not None:
             raise ValueError("the continuation of a run is no copy of anything")
         key = checked_key(options[KEY], task.name) if KEY in options else group_key(task, task.name, args, kwargs)
+        if isinstance(key, SeveralKeys):
+            raise ValueError("only Celery's way parks a call with several keys")
         body = f"[{_encode(args)}, {_encode(kwargs) if kwargs else '{}'}, {_EMBED}]"
         name = quoted(task_id)
         values = {

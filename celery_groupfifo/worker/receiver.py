@@ -244,7 +244,7 @@ class Receiver:
         try:
             member.lists.note(run.message)
             member.events.begun(run, handoff)
-            size = self._sizes.of(run.name)
+            size = 1 if run.continuation.leads else self._sizes.of(run.name)
             self._gather(run, size, go_on) if size > 1 and member.receiving else self._go_on(run, go_on)
         except Exception as error:  # a receiver of a signal may raise anything: the run is surrendered
             self._failed(run, error)

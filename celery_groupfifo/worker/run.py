@@ -12,7 +12,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.gate.clock import now
-from celery_groupfifo.gate.model import HELD_HEADER, HOLD_HEADER, KEY_HEADER, TRAVELLING, Entry, Failure, Ticket
+from celery_groupfifo.gate.model import (
+    HELD_HEADER,
+    HOLD_HEADER,
+    KEY_HEADER,
+    KEYS_HEADER,
+    TRAVELLING,
+    Entry,
+    Failure,
+    Ticket,
+)
 from celery_groupfifo.printing import printable
 from celery_groupfifo.sending.context import Continuation
 
@@ -149,7 +158,8 @@ class Run:
         self.disposition: Disposition | None = None
         self.outcome = "revoked"  # the outcome when it is acknowledged without a run: revoked, or expired
         self.failure: Failure | None = None
-        options = {name: headers[name] for name in (HELD_HEADER, HOLD_HEADER, *TRAVELLING.values()) if name in headers}
+        kept = (HELD_HEADER, HOLD_HEADER, KEYS_HEADER, *TRAVELLING.values())
+        options = {name: headers[name] for name in kept if name in headers}
         self.continuation = Continuation(ticket, self.key, self.attempt - 1, options)
         self.worker_lost = False
         self.in_hand = False

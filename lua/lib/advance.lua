@@ -1,6 +1,6 @@
 -- Finds the next head of a group: when no entry of it is under way, or when its limits allow one more, see
 -- lib/limits.lua.
---@include keys clock record flag entry release limits lead close
+--@include keys clock record flag entry release limits lead close leave
 local steps = 100 -- empty places that one call may walk over
 
 -- Take the next head of a group out of its line. Returns its record, which the caller completes and writes, and its
@@ -17,7 +17,13 @@ local function take_head(line, group, g)
   while item do
     local id = string.sub(item, 18)
     entry, corrupt = read_entry(id)
-    if entry and entry.us == string.sub(item, 1, 16) then
+    local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+    if stands and has_flag(g, 'k') then
+      left = is_left_behind(id)
+    end
+    if left then
+      remove_left(id)
+    elseif stands then
       local fits = true
       if others > 0 then
         fits = may_join(group, g, entry, others)
@@ -30,6 +36,7 @@ local function take_head(line, group, g)
       end
       break
     elseif corrupt then
+      leave_places(id)
       set_aside(id, group, 'corrupt', corrupt)
     else -- it was revoked: its place is empty
       add_to(g, 'empty', -1)

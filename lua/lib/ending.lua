@@ -1,5 +1,5 @@
 -- Ends a run, see finish.lua.
---@include keys record flag identity limits resume advance continuation begins close
+--@include keys record flag limits resume advance continuation begins close leave
 
 -- End a run, or let its continuation take its place: the one that stands in the arguments from a place on, if any.
 -- Returns the ms until the continuation is due, or -1; and the group's next head with its entry, which the caller
@@ -23,7 +23,7 @@ local function end_run(lists, line, group, g, r, arg, out)
       rejoin(line, group, g, r, due)
     elseif g.flags ~= '-' then
       drop_mark(g, 'o') -- see lib/breaker.lua
-      free_identity(r.id, group, g, true)
+      end_entry(r.id, group, g)
     end
     remove_record(g, r.id)
     head, entry = take_head(line, group, g)

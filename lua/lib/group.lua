@@ -4,7 +4,8 @@
 --   flags   letters: p paused · b blocked · d draining · c for each part of its line that is cut off, see fail.lua; -:
 --           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua · l an operator has
 --           set its limits, s its starts are counted, n others may join those under way, see lib/limits.lua · i
---           entries of it have identities, see lib/identity.lua · w entries of it wait in their windows, or did
+--           entries of it have identities, see lib/identity.lua · w entries of it wait in their windows, or did · k tasks
+--           of it have other keys, too, see lib/stand_in.lua
 --   aside   number of its entries that are neither in line nor under way: their ETA has not come, their window is not
 --           over, or they are cut off
 --   empty   number of places in its line whose entry was revoked
@@ -18,7 +19,8 @@
 --   due     time when a stored continuation may go out, or when a block ends (ms), else -. While it runs: a
 --           replacement, see park.lua
 --   stop    reason not to release it: p (its group is paused), b (it has failed, and blocks its group), l (its group's
---           rate is used up until it is due), f (it follows a run, see lib/follow.lua), else -
+--           rate is used up until it is due), f (it follows a run, see lib/follow.lua), s (its task waits for its other
+--           places), else -
 --   lost    number of workers that were lost with it
 --   since   time when it came into this state (ms)
 --   owner   the worker that runs it, else -

@@ -5,7 +5,7 @@
 --   together        an entry goes under way while fewer are, and all of those have such a limit, too: the mark n in
 --                   the group's state says so
 --   due             an entry that took its place before its ETA goes out then (ms)
---@include keys clock flag begins said
+--@include keys clock flag begins said await
 
 -- Returns whether the next entry may go under way. Beside others it may when all of them have begun, so that the tasks
 -- start in order, and nothing halts the group.
@@ -23,11 +23,11 @@ local function may_join(group, g, entry, others)
   return (limits.together or 1) > others
 end
 
--- Hold an entry that would go out, when the group's rate is used up, or its ETA has not come. Returns when it may (ms);
--- nothing when it may now. The caller writes the group.
+-- Hold an entry that would go out, when the group's rate is used up, its ETA has not come, or its task has other places
+-- that are not the first ones. Returns when it may (ms); nothing when it may now. The caller writes the group.
 local function hold_back(group, g, r, entry)
   local limits = limits_of(group, g, entry)
-  local free_at
+  local free_at, awaits
   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
     if has_flag(g, 'n') then
       drop_mark(g, 'n')
@@ -35,7 +35,10 @@ local function hold_back(group, g, r, entry)
       add_mark(g, 'n')
     end
   end
-  if limits.starts then
+  if has_flag(g, 'k') then
+    awaits = await_places(r, entry)
+  end
+  if limits.starts and not awaits then
     local begins, starts, window = counted_begins(group)
     if not has_flag(g, 's') then
       add_mark(g, 's')
@@ -59,7 +62,7 @@ local function hold_back(group, g, r, entry)
     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
   end
   local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-  if due > now_ms() then
+  if due > now_ms() and not awaits then
     free_at = math.max(free_at or 0, due)
   end
   if free_at then
@@ -67,5 +70,5 @@ local function hold_back(group, g, r, entry)
     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
     redis.call('ZADD', K.due, K.HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
   end
-  return free_at
+  return free_at or awaits
 end

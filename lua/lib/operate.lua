@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys clock write record flag entry identity window
+--@include keys clock write flag entry
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -37,30 +37,4 @@ local function block(group, g, r, flag, lasts)
   set_flag(group, g, 'b', stamped(flag))
   write_group(group, g)
   redis.call('HINCRBY', K.stats, 'tasks_blocked', 1)
-end
-
--- Take out an entry that does not run. The caller removes its place in the line, and writes the group.
--- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
-local function withdraw(id, group, g)
-  local r, text = record_of(g, id), redis.call('HGET', K.entries, id)
-  local failed = r and r.stop == 'b'
-  if redis.call('HDEL', K.entries, id) == 1 then
-    redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
-  end
-  free_identity(id, group, g, failed)
-  if redis.call('ZREM', K.due, 'e ' .. group .. ' ' .. id) == 1 then
-    leave_window(group, g, id)
-    add_to(g, 'aside', -1)
-  end
-  if r then
-    redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
-    redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-    remove_record(g, id)
-  end
-  if failed then
-    clear_flag(group, g, 'b')
-  else
-    redis.call('HINCRBY', K.stats, 'tasks_revoked', 1)
-  end
-  return text or '', failed
 end

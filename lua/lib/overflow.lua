@@ -1,5 +1,5 @@
 -- Bounds the depth of a group: its parked entries. Its head, which is released, running or held, does not count.
---@include keys write record entry identity
+--@include keys write record flag entry identity
 local WALK = 500 -- empty places that one call may walk over
 
 -- Returns whether a group has as many parked entries as it may have; most: nil: any number.
@@ -7,15 +7,20 @@ local function is_full(line, g, most)
   return most and redis.call('LLEN', line) - g.empty + g.aside >= most
 end
 
--- Take out the first entry in line: the oldest one. Returns its name and its text; nothing when none is in line.
+-- Take out the first entry in line: the oldest one. Returns its name and its text; nothing when none is in line, or it
+-- has places in other groups, too.
 local function drop_oldest(line, group, g)
-  local id, text
+  local id, text, several
   for _ = 1, WALK do
-    local item = not text and redis.call('LPOP', line)
+    local item = not text and not several and redis.call('LPOP', line)
     if item then
       id = string.sub(item, 18)
       local entry, corrupt = read_entry(id)
-      if entry and entry.us == string.sub(item, 1, 16) then
+      several = entry and has_flag(g, 'k')
+        and (entry.cut == 0 or redis.call('HEXISTS', K.begins, 'k ' .. id) == 1)
+      if several then
+        redis.call('LPUSH', line, item)
+      elseif entry and entry.us == string.sub(item, 1, 16) then
         text = entry.text
         redis.call('HDEL', K.entries, id)
         free_identity(id, group, g, false)

@@ -1,5 +1,5 @@
 -- Lets an entry under way go on.
---@include keys clock write record entry release
+--@include keys clock write record flag entry release leave
 local REDELIVERED = '"redelivered": true, '
 
 -- Mark the message as redelivered, as a broker does, until a continuation takes its place.
@@ -29,10 +29,19 @@ local function resume(lists, group, g, r, out, again)
     end
   else
     local entry, corrupt = read_entry(r.id)
-    if entry then
+    local left = false
+    if entry and has_flag(g, 'k') then
+      left = is_left_behind(r.id)
+    end
+    if entry and not left then
       release(lists, group, g, r, entry, out)
     else
-      set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+      if left then
+        remove_left(r.id)
+      else
+        leave_places(r.id)
+        set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+      end
       remove_record(g, r.id)
       write_group(group, g)
       redis.call('ZADD', K.due, K.REST + now_ms(), 'a ' .. group)

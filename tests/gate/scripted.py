@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery_groupfifo.gate.keys import Keys, quote
@@ -386,7 +386,40 @@ def _revoke(world: World) -> Call:
     return lambda: world.gate.revoke("b")
 
 
+def _park_several(world: World) -> Call:
+    world.run("x", "B")
+    entry, number = make_entry(world.gate, "a", "A", others=["B", "C"], bound=Bound(9, "raise")), world.gate.number()
+    return lambda: world.gate.park(entry, number)
+
+
+def _finish_several(world: World) -> Call:
+    world.park("a", "A", others=["B"])
+    world.park("b", "B", others=["A"])
+    ticket = world.begin(world.receive())
+    assert ticket is not None
+    call = world.finishing(ticket, "A", take="lists", lists=world.lists("q"))
+    return lambda: replace(world.gate.finish(call), held=None)  # a repetition leaves the other groups to any sweep
+
+
+def _fail_several(world: World) -> Call:
+    world.park("a", "A", others=["B"])
+    ticket = world.begin(world.receive())
+    assert ticket is not None
+    call = world.failing(ticket, "A", "dead_letter")
+    return lambda: replace(world.gate.finish(call), held=None)
+
+
+def _revoke_several(world: World) -> Call:
+    world.run("x", "B")
+    world.park("a", "A", others=["B", "C"])
+    return lambda: world.gate.revoke("a")
+
+
 CASES = [
+    Case("park_several", _park_several),
+    Case("finish", _finish_several, "several keys"),
+    Case("fail", _fail_several, "several keys"),
+    Case("revoke", _revoke_several, "several keys"),
     Case("park", _park),
     Case("park", _park_delayed, "delayed"),
     Case("park", _park_full("raise"), "bounded"),

@@ -42,6 +42,7 @@ def make_entry(
     limits: str = "",
     reserves: bool = False,
     order: int | None = None,
+    others: Sequence[str] = (),
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
@@ -51,7 +52,7 @@ def make_entry(
     message = front + rest.encode()
     place_of = place.queue, place.list_key
     entry = Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
-    entry.reserves = reserves
+    entry.reserves, entry.others = reserves, tuple(others)
     if order is not None:
         entry.order = sortable(order, "t")
     return entry
@@ -353,11 +354,11 @@ class World:
         return found
 
     def identities(self) -> dict[str, str]:
-        """The stored identities, see lua/lib/identity.lua."""
+        """The stored identities and other places of entries, see lua/lib/identity.lua and lua/lib/stand_in.lua."""
         held = {
             stored(name).decode(): stored(text).decode() for name, text in self.redis.hgetall(self.keys.begins).items()
         }
-        return {name: text for name, text in held.items() if name.startswith(("i ", "n "))}
+        return {name: text for name, text in held.items() if name.startswith(("i ", "n ", "k "))}
 
     def orders(self) -> dict[str, str]:
         """The stored order values and marks, see lua/lib/window.lua."""

@@ -74,202 +74,46 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
-local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
-local HEADERS = '"headers": {"groupfifo": "'
--- lists: queue -> key, from `count` keys and as many names.
-local function named_lists(key, arg, count)
-  local lists = {}
-  for i = 0, count - 1 do
-    lists[ARGV[arg + i]] = KEYS[key + i]
-  end
-  return lists
-end
-local steps = 100 -- empty places that one call may walk over
-local ROOM = 200 -- tickets on their way in a queue that is served
-local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
-local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
-local rooms, crowded, turned_away = {}, {}, false
--- Returns the score of a member of due that waits for room since a time: held heads can be counted in it.
-local function crowd_score(member, ms)
-  return K_CROWDS + (string.sub(member, 1, 1) == 'h' and 0 or 1e14) + ms
-end
--- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
-local function take_room(crowd, lists, queue, member)
-  local room_in_41
-  do -- room_in(lists, queue)
-    local room = rooms[queue]
-    if not room then
-      local at = string.match(redis_call('HGET', K_begins, queue) or '', '^%d+ (%d+)')
-      local served = lists[queue] or at and now_ms() - at < SERVED
-      local ahead = served and redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
-      room = ahead and ROOM - ahead or math.huge
-    end
-    rooms[queue] = room
-    room_in_41 = room
-  end
-  local room = room_in_41
-  if room > 0 and crowded[queue] == nil then
-    crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
-  end
-  local found = room > 0 and not crowded[queue]
-  local score = not found and tonumber(redis_call('ZSCORE', K_due, member) or 0)
-  if found then
-    rooms[queue] = room - 1
-  elseif score < K_CROWDS then
-    turned_away = true
-    redis_call('ZADD', K_due, crowd_score(member, now_ms()), member)
-    redis_call('ZADD', crowd, 0, queue .. ' ' .. K_ms_text .. ' ' .. member)
-    redis_call('ZADD', K_due, 'NX', K_REST + now_ms() + SOON, 'q ' .. queue)
-  end
-  return found
-end
-local REDELIVERED = '"redelivered": true, '
-local MARKED = 10 -- windows for which a mark is kept
--- Returns the members of due for the entries of a group that are in order before one; not more than so many.
-local function waiting_before(group, said, most)
-  local front, found = 's ' .. group .. ' ', {}
-  redis_call('ZADD', K_due, K_WINDOWS, front) -- stands before those of the group, within this step
-  local from, to = redis_call('ZRANK', K_due, front), redis_call('ZRANK', K_due, front .. said)
-  if to and to > from + 1 then
-    found = redis_call('ZRANGE', K_due, from + 1, math.min(to - 1, from + most))
-  end
-  redis_call('ZREM', K_due, front)
-  return found
-end
-
-local BYTES = 262144 -- of messages that one call moves; and one message more
-local WALK = 500 -- empty places that one call walks over, and entries that join before one
-local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
-
-local lists, out, told, bytes, done = named_lists(11 + many, 5, named), {}, {}, 0, 0
-steps = WALK
-while done < many and steps > 0 and bytes < BYTES do
-  local line, arg = KEYS[11 + done], 5 + named + 2 * done
-  local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_23
-  do -- open_group(group)
-    local read_group_8
-    do -- read_group(group)
-      local g = groups[group]
-      if not g then
-        local group_text_7
-        do -- group_text(group)
-          texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-          group_text_7 = texts[group]
-        end
-        local text = group_text_7
-        local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
-        g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
-        at = at or 1
-        while at <= #text do
-          local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
-            string.match(text, RECORD, at)
-          if after then
-            g[#g + 1] = {
-              state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
-              since = since, owner = owner, call = call, queue = queue,
-            }
-          else
-            g.corrupt = at
-          end
-          at = after or #text + 1
-        end
-        groups[group] = g
+local function open_group(group)
+  local read_group_8
+  do -- read_group(group)
+    local g = groups[group]
+    if not g then
+      local group_text_7
+      do -- group_text(group)
+        texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+        group_text_7 = texts[group]
       end
-      read_group_8 = g
-    end
-    local g = read_group_8
-    if g.corrupt then
-      do -- mend_group(group, g)
-        local found = false
-        for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-          local entry, corrupt = read_entry(id)
-          if (corrupt or entry and entry.group == group) and not record_of(g, id) then
-            do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
-              local why, text = 'corrupt', entry and entry.text or corrupt
-              do -- write_letter(id, group, why, text or '')
-                local name, text = id, text or ''
-                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                if #text > FRONT then
-                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
-                end
-                do -- append('n ', '', number)
-                  local kind, of = 'n ', ''
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                do -- append('g ', ' ' .. group, number)
-                  local kind, of = 'g ', ' ' .. group
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
-              end
-              if redis_call('HDEL', K_entries, id) == 1 then
-                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
-              end
-            end
-            found = true
-          end
+      local text = group_text_7
+      local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+      g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+      at = at or 1
+      while at <= #text do
+        local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+          string.match(text, RECORD, at)
+        if after then
+          g[#g + 1] = {
+            state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+            since = since, owner = owner, call = call, queue = queue,
+          }
+        else
+          g.corrupt = at
         end
-        if not found then
-          do -- set_aside('-', group, 'corrupt', g.text)
-            local id, why, text = '-', 'corrupt', g.text
+        at = after or #text + 1
+      end
+      groups[group] = g
+    end
+    read_group_8 = g
+  end
+  local g = read_group_8
+  if g.corrupt then
+    do -- mend_group(group, g)
+      local found = false
+      for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+        local entry, corrupt = read_entry(id)
+        if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+          do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+            local why, text = 'corrupt', entry and entry.text or corrupt
             do -- write_letter(id, group, why, text or '')
               local name, text = id, text or ''
               local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
@@ -347,45 +191,202 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
             end
           end
+          found = true
         end
-        g.corrupt = nil
-        do -- write_group(group, g)
-          local other, other_g = nil, nil
-          local state_text_3
-          do -- state_text(g)
+      end
+      if not found then
+        do -- set_aside('-', group, 'corrupt', g.text)
+          local id, why, text = '-', 'corrupt', g.text
+          do -- write_letter(id, group, why, text or '')
+            local name, text = id, text or ''
+            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+            if #text > FRONT then
+              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            end
+            do -- append('n ', '', number)
+              local kind, of = 'n ', ''
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            do -- append('g ', ' ' .. group, number)
+              local kind, of = 'g ', ' ' .. group
+              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+              do -- link(kind, of, newest, number)
+                local older, newer = newest, number
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              do -- link(kind, of, number, '0')
+                local older, newer = number, '0'
+                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                local before, after = 'oldest' .. of, 'newest' .. of
+                local following, preceding = newer, older
+                if rows[1] then
+                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                end
+                if rows[2] then
+                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                end
+                redis_call('HSET', K_dead, before, following, after, preceding)
+              end
+              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+            end
+            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+          end
+          if redis_call('HDEL', K_entries, id) == 1 then
+            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          end
+        end
+      end
+      g.corrupt = nil
+      do -- write_group(group, g)
+        local other, other_g = nil, nil
+        local state_text_3
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_3 = text
+        end
+        local text = state_text_3
+        if other then
+          local state_text_4
+          do -- state_text(other_g)
+            local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
               local r = g[at]
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_3 = text
+            state_text_4 = text
           end
-          local text = state_text_3
-          if other then
-            local state_text_4
-            do -- state_text(other_g)
-              local g = other_g
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_4 = text
-            end
-            local other_text = state_text_4
-            redis_call('HSET', K_groups, group, text, other, other_text)
-          else
-            redis_call('HSET', K_groups, group, text)
-          end
+          local other_text = state_text_4
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
         end
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
-    open_group_23 = g
   end
-  local g = open_group_23
+  return g
+end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+-- lists: queue -> key, from `count` keys and as many names.
+local function named_lists(key, arg, count)
+  local lists = {}
+  for i = 0, count - 1 do
+    lists[ARGV[arg + i]] = KEYS[key + i]
+  end
+  return lists
+end
+local steps = 100 -- empty places that one call may walk over
+local ROOM = 200 -- tickets on their way in a queue that is served
+local SERVED = 60000 -- ms since a begin, within which a queue counts as served; so does one whose list the caller gives
+local SOON, LATER = 20, 250 -- ms until a queue is checked again: after some of its crowd came in, and after none did
+local rooms, crowded, turned_away = {}, {}, false
+-- Returns the score of a member of due that waits for room since a time: held heads can be counted in it.
+local function crowd_score(member, ms)
+  return K_CROWDS + (string.sub(member, 1, 1) == 'h' and 0 or 1e14) + ms
+end
+-- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
+local function take_room(crowd, lists, queue, member)
+  local room_in_52
+  do -- room_in(lists, queue)
+    local room = rooms[queue]
+    if not room then
+      local at = string.match(redis_call('HGET', K_begins, queue) or '', '^%d+ (%d+)')
+      local served = lists[queue] or at and now_ms() - at < SERVED
+      local ahead = served and redis_call('ZLEXCOUNT', K_on_the_way, '[' .. queue .. ' ', '(' .. queue .. ' \127')
+      room = ahead and ROOM - ahead or math.huge
+    end
+    rooms[queue] = room
+    room_in_52 = room
+  end
+  local room = room_in_52
+  if room > 0 and crowded[queue] == nil then
+    crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
+  end
+  local found = room > 0 and not crowded[queue]
+  local score = not found and tonumber(redis_call('ZSCORE', K_due, member) or 0)
+  if found then
+    rooms[queue] = room - 1
+  elseif score < K_CROWDS then
+    turned_away = true
+    redis_call('ZADD', K_due, crowd_score(member, now_ms()), member)
+    redis_call('ZADD', crowd, 0, queue .. ' ' .. K_ms_text .. ' ' .. member)
+    redis_call('ZADD', K_due, 'NX', K_REST + now_ms() + SOON, 'q ' .. queue)
+  end
+  return found
+end
+local REDELIVERED = '"redelivered": true, '
+local MARKED = 10 -- windows for which a mark is kept
+-- Returns the members of due for the entries of a group that are in order before one; not more than so many.
+local function waiting_before(group, said, most)
+  local front, found = 's ' .. group .. ' ', {}
+  redis_call('ZADD', K_due, K_WINDOWS, front) -- stands before those of the group, within this step
+  local from, to = redis_call('ZRANK', K_due, front), redis_call('ZRANK', K_due, front .. said)
+  if to and to > from + 1 then
+    found = redis_call('ZRANGE', K_due, from + 1, math.min(to - 1, from + most))
+  end
+  redis_call('ZREM', K_due, front)
+  return found
+end
+
+local BYTES = 262144 -- of messages that one call moves; and one message more
+local WALK = 500 -- empty places that one call walks over, and entries that join before one
+local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local lists, out, told, bytes, done = named_lists(11 + many, 5, named), {}, {}, 0, 0
+steps = WALK
+while done < many and steps > 0 and bytes < BYTES do
+  local line, arg = KEYS[11 + done], 5 + named + 2 * done
+  local member, group = ARGV[arg], ARGV[arg + 1]
+  local g = open_group(group)
   if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     if not told[group] then -- else it has joined before another one
       do -- heads_again(lists, g, out)
@@ -393,15 +394,15 @@ while done < many and steps > 0 and bytes < BYTES do
           do -- ask_again(lists, r, out)
             local entry = read_entry(r.id)
             if entry and r.state == 'w' and not lists[r.queue] then
-              local compose_36
+              local compose_43
               do -- compose(r.id, entry, r.release, r.lost)
                 local id, drawn, lost = r.id, r.release, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_43 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_36
+              local message = compose_43
               out[#out + 1] = r.queue
               out[#out + 1] = message
             end
@@ -415,29 +416,71 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_48
+      local withdraw_60
       do -- withdraw(id, group, g)
-        local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
+        local of, name, at, left = group, id, g, false
+        if has_flag(g, 'k') then
+          local is_left_behind_49
+          do -- is_left_behind(id)
+            local stands_for_33, stands_for_34
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_33, stands_for_34 = of, name
+            end
+            local _, name = stands_for_33, stands_for_34
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_49 = name and not said or said == '!'
+          end
+          left = is_left_behind_49
+          local stands_for_35, stands_for_36
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_35, stands_for_36 = of, name
+          end
+          local its, known = stands_for_35, stands_for_36
+          if known and not left then
+            of, name, at = its, known, open_group(its)
+          end
+        end
+        local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
         local failed = r and r.stop == 'b'
-        if redis_call('HDEL', K_entries, id) == 1 then
+        local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+        if left then
+          text = nil
+          do -- remove_left(id)
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
+            end
+          end
+        elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
         end
-        do -- free_identity(id, group, g, failed)
-          local ran = failed
+        do -- free_identity(name, of, at, failed)
+          local id, group, g, ran = name, of, at, failed
           local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_43
+            local others_of_46
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_43 = others
+              others_of_46 = others
             end
-            local others = others_of_43
+            local others = others_of_46
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -450,8 +493,9 @@ while done < many and steps > 0 and bytes < BYTES do
             end
           end
         end
-        if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
-          do -- leave_window(group, g, id)
+        if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+          do -- leave_window(of, at, name)
+            local group, g, id = of, at, name
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
             local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
             if order then
@@ -459,15 +503,16 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
           end
-          do -- add_to(g, 'aside', -1)
-            local what, number = 'aside', -1
+          do -- add_to(at, 'aside', -1)
+            local g, what, number = at, 'aside', -1
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
           end
         end
         if r then
-          redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
-          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-          do -- remove_record(g, id)
+          redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+          do -- remove_record(at, name)
+            local g, id = at, name
             for at = #g, 1, -1 do
               if g[at].id == id then
                 table.remove(g, at)
@@ -476,20 +521,129 @@ while done < many and steps > 0 and bytes < BYTES do
           end
         end
         if failed then
-          do -- clear_flag(group, g, 'b')
-            local letter = 'b'
+          do -- clear_flag(of, at, 'b')
+            local group, g, letter = of, at, 'b'
             redis_call('HDEL', K_flags, letter .. ' ' .. group)
             do -- drop_mark(g, letter)
               g.flags = string.gsub(g.flags, letter, '', 1)
               g.flags = g.flags == '' and '-' or g.flags
             end
           end
-        else
+        elseif not left then
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_48 = text or ''
+        if has_flag(g, 'k') then
+          do -- leave_places(name, id)
+            local by = id
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
+          if name ~= id then
+            do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+              local g, what, number = at, 'empty', not r and not stays and 1 or 0
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+            do -- write_group(of, at)
+              local group, g, other, other_g = of, at, nil, nil
+              local state_text_3
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local text = state_text_3
+              if other then
+                local state_text_4
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local other_text = state_text_4
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          if stays then
+            redis_call('HSET', K_begins, 'k ' .. name, '!')
+          end
+        end
+        withdraw_60 = text or ''
       end
-      local text = withdraw_48
+      local text = withdraw_60
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -642,13 +796,32 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               else
                 local entry, corrupt = read_entry(r.id)
-                if entry then
+                local left = false
+                if entry and has_flag(g, 'k') then
+                  local is_left_behind_48
+                  do -- is_left_behind(r.id)
+                    local id = r.id
+                    local stands_for_33, stands_for_34
+                    do -- stands_for(id)
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_33, stands_for_34 = of, name
+                    end
+                    local _, name = stands_for_33, stands_for_34
+                    local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+                    is_left_behind_48 = name and not said or said == '!'
+                  end
+                  left = is_left_behind_48
+                end
+                if entry and not left then
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_34
+                      local hold_back_41
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_31
+                        local limits_of_30
                         do -- limits_of(group, g, entry)
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
@@ -661,10 +834,10 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_31 = limits
+                          limits_of_30 = limits
                         end
-                        local limits = limits_of_31
-                        local free_at
+                        local limits = limits_of_30
+                        local free_at, awaits
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
                             do -- drop_mark(g, 'n')
@@ -679,17 +852,60 @@ while done < many and steps > 0 and bytes < BYTES do
                             end
                           end
                         end
-                        if limits.starts then
-                          local counted_begins_27, counted_begins_28, counted_begins_29
+                        if has_flag(g, 'k') then
+                          local await_places_38
+                          do -- await_places(r, entry)
+                            local stands_for_31, stands_for_32
+                            do -- stands_for(r.id)
+                              local id = r.id
+                              local of, name
+                              if string.find(id, ';k', 1, true) then
+                                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                              end
+                              stands_for_31, stands_for_32 = of, name
+                            end
+                            local of, name = stands_for_31, stands_for_32
+                            local free_at
+                            if of then
+                              free_at = now_ms() + FAR
+                              local other = record_of(open_group(of), name)
+                              if other and other.state == 'h' and other.stop == 's' then
+                                do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                                  local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                                  redis_call('ZADD', K_due, score + now_ms(), member)
+                                  soon = true
+                                end
+                              end
+                            else
+                              local number = 0
+                              for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                                number = number + 1
+                                local place = r.id .. ';k' .. number
+                                local there = record_of(open_group(each), place)
+                                if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                                  free_at = now_ms() + FAR
+                                end
+                              end
+                            end
+                            if free_at then
+                              r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                            end
+                            await_places_38 = free_at
+                          end
+                          awaits = await_places_38
+                        end
+                        if limits.starts and not awaits then
+                          local counted_begins_26, counted_begins_27, counted_begins_28
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
+                          local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -725,7 +941,7 @@ while done < many and steps > 0 and bytes < BYTES do
                           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                         end
                         local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                        if due > now_ms() then
+                        if due > now_ms() and not awaits then
                           free_at = math.max(free_at or 0, due)
                         end
                         if free_at then
@@ -733,9 +949,9 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_34 = free_at
+                        hold_back_41 = free_at or awaits
                       end
-                      held = hold_back_34
+                      held = hold_back_41
                     end
                     if held then
                       do -- write_group(group, g)
@@ -818,15 +1034,15 @@ while done < many and steps > 0 and bytes < BYTES do
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_35
+                        local compose_42
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_35
+                        local message = compose_42
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
@@ -840,83 +1056,158 @@ while done < many and steps > 0 and bytes < BYTES do
                     end
                   end
                 else
-                  do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-                    local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-                    do -- write_letter(id, group, why, text or '')
-                      local name, text = id, text or ''
-                      local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                      local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                      redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                        'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                      if #text > FRONT then
-                        redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                  if left then
+                    do -- remove_left(r.id)
+                      local id = r.id
+                      local known = redis_call('HDEL', K_entries, id)
+                      if string.find(id, ';k', 1, true) then
+                        redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                      else
+                        redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                        redis_call('HDEL', K_begins, 'k ' .. id)
                       end
-                      do -- append('n ', '', number)
-                        local kind, of = 'n ', ''
-                        local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                        do -- link(kind, of, newest, number)
-                          local older, newer = newest, number
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        do -- link(kind, of, number, '0')
-                          local older, newer = number, '0'
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                      end
-                      do -- append('g ', ' ' .. group, number)
-                        local kind, of = 'g ', ' ' .. group
-                        local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                        do -- link(kind, of, newest, number)
-                          local older, newer = newest, number
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        do -- link(kind, of, number, '0')
-                          local older, newer = number, '0'
-                          local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                          local before, after = 'oldest' .. of, 'newest' .. of
-                          local following, preceding = newer, older
-                          if rows[1] then
-                            before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                          end
-                          if rows[2] then
-                            after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                          end
-                          redis_call('HSET', K_dead, before, following, after, preceding)
-                        end
-                        redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                      end
-                      redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
                     end
-                    if redis_call('HDEL', K_entries, id) == 1 then
-                      redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                  else
+                    do -- leave_places(r.id)
+                      local name, by = r.id, nil
+                      local number = 0
+                      for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                        number = number + 1
+                        local id = name .. ';k' .. number
+                        local g = open_group(of)
+                        local r = record_of(g, id)
+                        if r or id == by or not has_flag(g, 'c') then
+                          local known = redis_call('HDEL', K_entries, id)
+                          redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                          do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                            local what, number = 'empty', not r and id ~= by and known or 0
+                            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                          end
+                        end
+                        do -- remove_record(g, id)
+                          for at = #g, 1, -1 do
+                            if g[at].id == id then
+                              table.remove(g, at)
+                            end
+                          end
+                        end
+                        do -- write_group(of, g)
+                          local group, other, other_g = of, nil, nil
+                          local state_text_3
+                          do -- state_text(g)
+                            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                            for at = 1, #g do
+                              local r = g[at]
+                              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                            end
+                            state_text_3 = text
+                          end
+                          local text = state_text_3
+                          if other then
+                            local state_text_4
+                            do -- state_text(other_g)
+                              local g = other_g
+                              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                              for at = 1, #g do
+                                local r = g[at]
+                                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                              end
+                              state_text_4 = text
+                            end
+                            local other_text = state_text_4
+                            redis_call('HSET', K_groups, group, text, other, other_text)
+                          else
+                            redis_call('HSET', K_groups, group, text)
+                          end
+                        end
+                        do -- look_soon(K_REST, 'a ' .. of)
+                          local score, member = K_REST, 'a ' .. of
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                      redis_call('HDEL', K_begins, 'k ' .. name)
+                    end
+                    do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+                      local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+                      do -- write_letter(id, group, why, text or '')
+                        local name, text = id, text or ''
+                        local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                        local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                        redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                          'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                        if #text > FRONT then
+                          redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                        end
+                        do -- append('n ', '', number)
+                          local kind, of = 'n ', ''
+                          local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                          do -- link(kind, of, newest, number)
+                            local older, newer = newest, number
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          do -- link(kind, of, number, '0')
+                            local older, newer = number, '0'
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                        end
+                        do -- append('g ', ' ' .. group, number)
+                          local kind, of = 'g ', ' ' .. group
+                          local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                          do -- link(kind, of, newest, number)
+                            local older, newer = newest, number
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          do -- link(kind, of, number, '0')
+                            local older, newer = number, '0'
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                        end
+                        redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                      end
+                      if redis_call('HDEL', K_entries, id) == 1 then
+                        redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                      end
                     end
                   end
                   do -- remove_record(g, r.id)
@@ -966,7 +1257,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
       end
     elseif kind == 'e' then
-      local join_lower_49, join_lower_50
+      local join_lower_58, join_lower_59
       do -- join_lower(line, group, g, id, steps)
         local most = steps
         local order = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -975,7 +1266,7 @@ while done < many and steps > 0 and bytes < BYTES do
         for _, member in ipairs(lower) do
           local value, name = string.match(member, '(%d+) %d+ (%S+)$')
           redis_call('ZREM', K_due, member)
-          local leave_window_44, leave_window_45
+          local leave_window_54, leave_window_55
           do -- leave_window(group, g, name)
             local id = name
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
@@ -984,9 +1275,9 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_begins, 'o ' .. id)
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
-            leave_window_44, leave_window_45 = order, window
+            leave_window_54, leave_window_55 = order, window
           end
-          local _, window = leave_window_44, leave_window_45
+          local _, window = leave_window_54, leave_window_55
           local there, corrupt = read_entry(name)
           if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. name) == 1 then
             do -- add_to(g, 'aside', -1)
@@ -1092,7 +1383,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
         local follows = #lower < most
         if order and follows then
-          local leave_window_46, leave_window_47
+          local leave_window_56, leave_window_57
           do -- leave_window(group, g, id)
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
             local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
@@ -1100,9 +1391,9 @@ while done < many and steps > 0 and bytes < BYTES do
               redis_call('HDEL', K_begins, 'o ' .. id)
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
-            leave_window_46, leave_window_47 = order, window
+            leave_window_56, leave_window_57 = order, window
           end
-          local _, window = leave_window_46, leave_window_47
+          local _, window = leave_window_56, leave_window_57
           do -- note_order(group, string.match(order, '^%d+'), window)
             local value = string.match(order, '^%d+')
             local mark = redis_call('HGET', K_begins, 'm ' .. group)
@@ -1114,9 +1405,9 @@ while done < many and steps > 0 and bytes < BYTES do
             end
           end
         end
-        join_lower_49, join_lower_50 = #lower, follows
+        join_lower_58, join_lower_59 = #lower, follows
       end
-      local joined, follows = join_lower_49, join_lower_50
+      local joined, follows = join_lower_58, join_lower_59
       steps = steps - joined
       if follows then
         entry, corrupt = read_entry(id)
@@ -1216,11 +1507,11 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_39, take_head_40
+        local take_head_50, take_head_51
         do -- take_head(line, group, g)
           local head, entry, corrupt
           if g[1] then
-            local take_follower_37, take_follower_38
+            local take_follower_44, take_follower_45
             do -- take_follower(line, g)
               local head, entry
               local free = not has_flag(g, 'p')
@@ -1239,31 +1530,59 @@ while done < many and steps > 0 and bytes < BYTES do
                   table.remove(g, 1)
                 end
               end
-              take_follower_37, take_follower_38 = head, entry
+              take_follower_44, take_follower_45 = head, entry
             end
-            head, entry = take_follower_37, take_follower_38
+            head, entry = take_follower_44, take_follower_45
           end
           local others = #g
-          local has_room_32
+          local has_room_39
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_32 = room
+            has_room_39 = room
           end
-          local is_free = has_room_32
+          local is_free = has_room_39
           is_free = is_free and not head
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
             entry, corrupt = read_entry(id)
-            if entry and entry.us == string.sub(item, 1, 16) then
+            local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+            if stands and has_flag(g, 'k') then
+              local is_left_behind_47
+              do -- is_left_behind(id)
+                local stands_for_33, stands_for_34
+                do -- stands_for(id)
+                  local of, name
+                  if string.find(id, ';k', 1, true) then
+                    of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                  end
+                  stands_for_33, stands_for_34 = of, name
+                end
+                local _, name = stands_for_33, stands_for_34
+                local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+                is_left_behind_47 = name and not said or said == '!'
+              end
+              left = is_left_behind_47
+            end
+            if left then
+              do -- remove_left(id)
+                local known = redis_call('HDEL', K_entries, id)
+                if string.find(id, ';k', 1, true) then
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                else
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                  redis_call('HDEL', K_begins, 'k ' .. id)
+                end
+              end
+            elseif stands then
               local fits = true
               if others > 0 then
-                local may_join_33
+                local may_join_40
                 do -- may_join(group, g, entry, others)
-                  local limits_of_30
+                  local limits_of_29
                   do -- limits_of(group, g, entry)
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
@@ -1276,12 +1595,12 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_30 = limits
+                    limits_of_29 = limits
                   end
-                  local limits = limits_of_30
-                  may_join_33 = (limits.together or 1) > others
+                  local limits = limits_of_29
+                  may_join_40 = (limits.together or 1) > others
                 end
-                fits = may_join_33
+                fits = may_join_40
               end
               if not fits then
                 redis_call('LPUSH', line, item)
@@ -1299,6 +1618,68 @@ while done < many and steps > 0 and bytes < BYTES do
               end
               break
             elseif corrupt then
+              do -- leave_places(id)
+                local name, by = id, nil
+                local number = 0
+                for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                  number = number + 1
+                  local id = name .. ';k' .. number
+                  local g = open_group(of)
+                  local r = record_of(g, id)
+                  if r or id == by or not has_flag(g, 'c') then
+                    local known = redis_call('HDEL', K_entries, id)
+                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                    do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                      local what, number = 'empty', not r and id ~= by and known or 0
+                      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                    end
+                  end
+                  do -- remove_record(g, id)
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(of, g)
+                    local group, other, other_g = of, nil, nil
+                    local state_text_3
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_3 = text
+                    end
+                    local text = state_text_3
+                    if other then
+                      local state_text_4
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_4 = text
+                      end
+                      local other_text = state_text_4
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  do -- look_soon(K_REST, 'a ' .. of)
+                    local score, member = K_REST, 'a ' .. of
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+                redis_call('HDEL', K_begins, 'k ' .. name)
+              end
               do -- set_aside(id, group, 'corrupt', corrupt)
                 local why, text = 'corrupt', corrupt
                 do -- write_letter(id, group, why, text or '')
@@ -1400,17 +1781,17 @@ while done < many and steps > 0 and bytes < BYTES do
             local depth = depth_of_6
             g.drained = depth <= 0
           end
-          take_head_39, take_head_40 = head, entry
+          take_head_50, take_head_51 = head, entry
         end
-        local head, entry = take_head_39, take_head_40
+        local head, entry = take_head_50, take_head_51
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_34
+              local hold_back_41
               do -- hold_back(group, g, r, entry)
-                local limits_of_31
+                local limits_of_30
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1423,10 +1804,10 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_31 = limits
+                  limits_of_30 = limits
                 end
-                local limits = limits_of_31
-                local free_at
+                local limits = limits_of_30
+                local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
                     do -- drop_mark(g, 'n')
@@ -1441,17 +1822,60 @@ while done < many and steps > 0 and bytes < BYTES do
                     end
                   end
                 end
-                if limits.starts then
-                  local counted_begins_27, counted_begins_28, counted_begins_29
+                if has_flag(g, 'k') then
+                  local await_places_38
+                  do -- await_places(r, entry)
+                    local stands_for_31, stands_for_32
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_31, stands_for_32 = of, name
+                    end
+                    local of, name = stands_for_31, stands_for_32
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_38 = free_at
+                  end
+                  awaits = await_places_38
+                end
+                if limits.starts and not awaits then
+                  local counted_begins_26, counted_begins_27, counted_begins_28
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
+                  local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1487,7 +1911,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                if due > now_ms() then
+                if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
@@ -1495,9 +1919,9 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_34 = free_at
+                hold_back_41 = free_at or awaits
               end
-              held = hold_back_34
+              held = hold_back_41
             end
             if held then
               do -- write_group(group, g)
@@ -1580,15 +2004,15 @@ while done < many and steps > 0 and bytes < BYTES do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_35
+                local compose_42
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_42 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_35
+                local message = compose_42
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -1613,20 +2037,20 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+            if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_24, counted_begins_25, counted_begins_26
+                  local counted_begins_23, counted_begins_24, counted_begins_25
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_24, counted_begins_25, counted_begins_26
+                  local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1702,10 +2126,15 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done, told[group] = done + 1, true
 end
-local next_sweep_42
+local next_sweep_53
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_42 = pause
+  next_sweep_53 = pause
 end
-local pause = next_sweep_42
-return { done, steps > 0 and pause or 0, unpack(out) }
+local pause = next_sweep_53
+local needs_sweep_37
+do -- needs_sweep()
+  needs_sweep_37 = soon
+end
+local sweeps = needs_sweep_37
+return { done, steps > 0 and not sweeps and pause or 0, unpack(out) }

@@ -20,7 +20,7 @@
 -- ARGV[13] after     (ms)      how long it counts after the end; absent with `identity`
 -- Returns {1} done, now or before · {1, old, entry} done, and the entry that lost its place
 --         · {0} there is no old one, or it has no place · {-1} it is under way, or in another group
---         · {-2} another entry has the id
+--         · {-2} another entry has the id, or the old one has several keys
 -- Complexity O(1); O(log places) with another id, O(places) where the old one is not in the order of parking
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -40,6 +40,9 @@ local function record_of(g, id)
     found = g[at].id == id and g[at] or found
   end
   return found
+end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
 end
 local K_us_text = ARGV[1]
 if K_us_text == '' then
@@ -70,9 +73,6 @@ local function read_entry(id)
     corrupt = text
   end
   return entry, corrupt
-end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
 end
 local TAKEN = 8 -- names that the entries of one task may have, see keys.py
 -- Give the place of a parked entry, or the time of its ETA, or its window, to another name. Returns whether it has one:
@@ -383,6 +383,9 @@ end
 local g = open_group_9
 local entry, name = read_entry(old), old
 local refused = not entry and 0 or (entry.group ~= group or record_of(g, old)) and -1 or nil
+if not refused and has_flag(g, 'k') and redis_call('HEXISTS', K_begins, 'k ' .. old) == 1 then
+  refused = -2
+end
 if not refused and string.match(old, '^[^;]*') ~= id then
   local free_name_14
   do -- free_name(g, id)

@@ -69,16 +69,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_9
+  local read_group_8
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_8
+      local group_text_7
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_8 = texts[group]
+        group_text_7 = texts[group]
       end
-      local text = group_text_8
+      local text = group_text_7
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -97,15 +97,15 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_9 = g
+    read_group_8 = g
   end
-  local g = read_group_9
+  local g = read_group_8
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_10, read_entry_11
+        local read_entry_9, read_entry_10
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -118,9 +118,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_9, read_entry_10 = entry, corrupt
         end
-        local entry, corrupt = read_entry_10, read_entry_11
+        local entry, corrupt = read_entry_9, read_entry_10
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -288,7 +288,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -296,11 +296,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_3 = text
         end
-        local text = state_text_4
+        local text = state_text_3
         if other then
-          local state_text_5
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -309,9 +309,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_4 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -322,6 +322,8 @@ local function open_group(group)
   end
   return g
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -346,20 +348,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_41
+local running_45
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_41 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_45 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_41
+local r = running_45
 if not r then
-  local lane_words_37, lane_words_38, lane_words_39, lane_words_40
+  local lane_words_41, lane_words_42, lane_words_43, lane_words_44
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_37, lane_words_38, lane_words_39, lane_words_40 = call, group, id, due
+    lane_words_41, lane_words_42, lane_words_43, lane_words_44 = call, group, id, due
   end
-  local before, _, _, at = lane_words_37, lane_words_38, lane_words_39, lane_words_40
+  local before, _, _, at = lane_words_41, lane_words_42, lane_words_43, lane_words_44
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -367,7 +369,7 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_19
+        local read_entry_18
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
@@ -381,19 +383,19 @@ if not r then
           elseif text then
             corrupt = text
           end
-          read_entry_19 = entry
+          read_entry_18 = entry
         end
-        local entry = read_entry_19
+        local entry = read_entry_18
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_36
+          local compose_40
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_40 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_36
+          local message = compose_40
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -408,16 +410,16 @@ do -- free_group(group)
 end
 do -- note_begin(group, g, r)
   if has_flag(g, 's') and r.state == 'r' and r.stop ~= 'f' then
-    local counted_begins_21, counted_begins_22, counted_begins_23
+    local counted_begins_19, counted_begins_20, counted_begins_21
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
     begins[#begins + 1] = tonumber(r.since)
     do -- keep_begins(group, begins, starts, window)
       table.sort(begins)
@@ -442,7 +444,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if again and r.due == '-' then
       do -- mark_redelivered(r.id)
         local id = r.id
-        local read_entry_12
+        local read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
           local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -455,9 +457,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           elseif text then
             corrupt = text
           end
-          read_entry_12 = entry
+          read_entry_11 = entry
         end
-        local e = read_entry_12
+        local e = read_entry_11
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -471,7 +473,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -479,11 +481,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_3 = text
         end
-        local text = state_text_4
+        local text = state_text_3
         if other then
-          local state_text_5
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -492,9 +494,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_4 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -504,7 +506,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_13, read_entry_14
+      local read_entry_12, read_entry_13
       do -- read_entry(r.id)
         local id = r.id
         local text = redis_call('HGET', K_entries, id)
@@ -518,16 +520,35 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         elseif text then
           corrupt = text
         end
-        read_entry_13, read_entry_14 = entry, corrupt
+        read_entry_12, read_entry_13 = entry, corrupt
       end
-      local entry, corrupt = read_entry_13, read_entry_14
-      if entry then
+      local entry, corrupt = read_entry_12, read_entry_13
+      local left = false
+      if entry and has_flag(g, 'k') then
+        local is_left_behind_47
+        do -- is_left_behind(r.id)
+          local id = r.id
+          local stands_for_32, stands_for_33
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_32, stands_for_33 = of, name
+          end
+          local _, name = stands_for_32, stands_for_33
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_47 = name and not said or said == '!'
+        end
+        left = is_left_behind_47
+      end
+      if entry and not left then
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_34
+            local hold_back_38
             do -- hold_back(group, g, r, entry)
-              local limits_of_31
+              local limits_of_29
               do -- limits_of(group, g, entry)
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
@@ -540,10 +561,10 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_31 = limits
+                limits_of_29 = limits
               end
-              local limits = limits_of_31
-              local free_at
+              local limits = limits_of_29
+              local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
                   do -- drop_mark(g, 'n')
@@ -558,17 +579,60 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   end
                 end
               end
-              if limits.starts then
-                local counted_begins_27, counted_begins_28, counted_begins_29
+              if has_flag(g, 'k') then
+                local await_places_35
+                do -- await_places(r, entry)
+                  local stands_for_30, stands_for_31
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_30, stands_for_31 = of, name
+                  end
+                  local of, name = stands_for_30, stands_for_31
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_35 = free_at
+                end
+                awaits = await_places_35
+              end
+              if limits.starts and not awaits then
+                local counted_begins_25, counted_begins_26, counted_begins_27
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
+                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -604,7 +668,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-              if due > now_ms() then
+              if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
@@ -612,14 +676,14 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_34 = free_at
+              hold_back_38 = free_at or awaits
             end
-            held = hold_back_34
+            held = hold_back_38
           end
           if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_3
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -627,11 +691,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_3 = text
               end
-              local text = state_text_4
+              local text = state_text_3
               if other then
-                local state_text_5
+                local state_text_4
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -640,9 +704,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_4 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_4
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -653,7 +717,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_3
+                local draw_number_2
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -661,14 +725,14 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_3 = drawn
+                  draw_number_2 = drawn
                 end
-                drawn = draw_number_3
+                drawn = draw_number_2
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
               do -- write_group(group, g, other, other_g)
-                local state_text_4
+                local state_text_3
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -676,11 +740,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_3 = text
                 end
-                local text = state_text_4
+                local text = state_text_3
                 if other then
-                  local state_text_5
+                  local state_text_4
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -689,23 +753,23 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_4 = text
                   end
-                  local other_text = state_text_5
+                  local other_text = state_text_4
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_35
+              local compose_39
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_35
+              local message = compose_39
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -719,83 +783,158 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           end
         end
       else
-        do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-          local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-          do -- write_letter(id, group, why, text or '')
-            local name, text = id, text or ''
-            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-            if #text > FRONT then
-              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+        if left then
+          do -- remove_left(r.id)
+            local id = r.id
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
             end
-            do -- append('n ', '', number)
-              local kind, of = 'n ', ''
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            do -- append('g ', ' ' .. group, number)
-              local kind, of = 'g ', ' ' .. group
-              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-              do -- link(kind, of, newest, number)
-                local older, newer = newest, number
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              do -- link(kind, of, number, '0')
-                local older, newer = number, '0'
-                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                local before, after = 'oldest' .. of, 'newest' .. of
-                local following, preceding = newer, older
-                if rows[1] then
-                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                end
-                if rows[2] then
-                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                end
-                redis_call('HSET', K_dead, before, following, after, preceding)
-              end
-              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-            end
-            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
           end
-          if redis_call('HDEL', K_entries, id) == 1 then
-            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+        else
+          do -- leave_places(r.id)
+            local name, by = r.id, nil
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
+          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+            do -- write_letter(id, group, why, text or '')
+              local name, text = id, text or ''
+              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+              if #text > FRONT then
+                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+              end
+              do -- append('n ', '', number)
+                local kind, of = 'n ', ''
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              do -- append('g ', ' ' .. group, number)
+                local kind, of = 'g ', ' ' .. group
+                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                do -- link(kind, of, newest, number)
+                  local older, newer = newest, number
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                do -- link(kind, of, number, '0')
+                  local older, newer = number, '0'
+                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                  local before, after = 'oldest' .. of, 'newest' .. of
+                  local following, preceding = newer, older
+                  if rows[1] then
+                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                  end
+                  if rows[2] then
+                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                  end
+                  redis_call('HSET', K_dead, before, following, after, preceding)
+                end
+                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+              end
+              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+            end
+            if redis_call('HDEL', K_entries, id) == 1 then
+              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            end
           end
         end
         do -- remove_record(g, r.id)
@@ -808,7 +947,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         end
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_4
+          local state_text_3
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -816,11 +955,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_3 = text
           end
-          local text = state_text_4
+          local text = state_text_3
           if other then
-            local state_text_5
+            local state_text_4
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -829,9 +968,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_4 = text
             end
-            local other_text = state_text_5
+            local other_text = state_text_4
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -842,7 +981,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_46
+  local opens_53
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -863,9 +1002,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_46 = broken
+    opens_53 = broken
   end
-  local broken = opens_46
+  local broken = opens_53
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -900,7 +1039,7 @@ else
       end
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_3
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -908,11 +1047,11 @@ else
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_3 = text
         end
-        local text = state_text_4
+        local text = state_text_3
         if other then
-          local state_text_5
+          local state_text_4
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -921,9 +1060,9 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_4 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_4
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -1016,31 +1155,97 @@ else
       redis_call('HDEL', K_entries, id)
       redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
     end
-    do -- free_identity(id, group, g, true)
-      local ran = true
-      local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
-      local after, identity = string.match(said or '', '^(%d+) (.*)$')
-      if identity then
-        local field = 'i ' .. group .. ' ' .. identity
-        local others_of_20
-        do -- others_of(field, id)
-          local others = ''
-          local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
-          for name in string.gmatch(names or '', '%S+') do
-            others = others .. (name == id and '' or ' ' .. name)
+    do -- end_entry(id, group, g)
+      do -- free_identity(id, group, g, true)
+        local ran = true
+        local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+        local after, identity = string.match(said or '', '^(%d+) (.*)$')
+        if identity then
+          local field = 'i ' .. group .. ' ' .. identity
+          local others_of_46
+          do -- others_of(field, id)
+            local others = ''
+            local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+            for name in string.gmatch(names or '', '%S+') do
+              others = others .. (name == id and '' or ' ' .. name)
+            end
+            others_of_46 = others
           end
-          others_of_20 = others
+          local others = others_of_46
+          redis_call('HDEL', K_identities, 'n ' .. id)
+          if others ~= '' then
+            redis_call('HSET', K_identities, field, '-' .. others)
+          elseif ran and after ~= '0' then
+            local till = digits(now_ms() + after)
+            redis_call('HSET', K_identities, field, till .. ' ' .. id)
+            redis_call('ZADD', K_due, K_REST + till, field)
+          else
+            redis_call('HDEL', K_identities, field)
+          end
         end
-        local others = others_of_20
-        redis_call('HDEL', K_identities, 'n ' .. id)
-        if others ~= '' then
-          redis_call('HSET', K_identities, field, '-' .. others)
-        elseif ran and after ~= '0' then
-          local till = digits(now_ms() + after)
-          redis_call('HSET', K_identities, field, till .. ' ' .. id)
-          redis_call('ZADD', K_due, K_REST + till, field)
-        else
-          redis_call('HDEL', K_identities, field)
+      end
+      if has_flag(g, 'k') then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_3
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local text = state_text_3
+              if other then
+                local state_text_4
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local other_text = state_text_4
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
         end
       end
     end
@@ -1053,12 +1258,12 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_44, take_head_45
+      local take_head_51, take_head_52
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         if g[1] then
-          local take_follower_42, take_follower_43
+          local take_follower_49, take_follower_50
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1066,7 +1271,7 @@ else
               free = free and r.stop == 'f'
             end
             while free and g[1] and not head do
-              local read_entry_15, read_entry_16
+              local read_entry_14, read_entry_15
               do -- read_entry(g[1].id)
                 local id = g[1].id
                 local text = redis_call('HGET', K_entries, id)
@@ -1080,9 +1285,9 @@ else
                 elseif text then
                   corrupt = text
                 end
-                read_entry_15, read_entry_16 = entry, corrupt
+                read_entry_14, read_entry_15 = entry, corrupt
               end
-              local found, corrupt = read_entry_15, read_entry_16
+              local found, corrupt = read_entry_14, read_entry_15
               if found then
                 head, entry = g[1], found
                 head.stop = '-'
@@ -1093,25 +1298,25 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_42, take_follower_43 = head, entry
+            take_follower_49, take_follower_50 = head, entry
           end
-          head, entry = take_follower_42, take_follower_43
+          head, entry = take_follower_49, take_follower_50
         end
         local others = #g
-        local has_room_32
+        local has_room_36
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_32 = room
+          has_room_36 = room
         end
-        local is_free = has_room_32
+        local is_free = has_room_36
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_17, read_entry_18
+          local read_entry_16, read_entry_17
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
             local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
@@ -1124,15 +1329,43 @@ else
             elseif text then
               corrupt = text
             end
-            read_entry_17, read_entry_18 = entry, corrupt
+            read_entry_16, read_entry_17 = entry, corrupt
           end
-          entry, corrupt = read_entry_17, read_entry_18
-          if entry and entry.us == string.sub(item, 1, 16) then
+          entry, corrupt = read_entry_16, read_entry_17
+          local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+          if stands and has_flag(g, 'k') then
+            local is_left_behind_48
+            do -- is_left_behind(id)
+              local stands_for_32, stands_for_33
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_32, stands_for_33 = of, name
+              end
+              local _, name = stands_for_32, stands_for_33
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_48 = name and not said or said == '!'
+            end
+            left = is_left_behind_48
+          end
+          if left then
+            do -- remove_left(id)
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
+              end
+            end
+          elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_33
+              local may_join_37
               do -- may_join(group, g, entry, others)
-                local limits_of_30
+                local limits_of_28
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -1145,29 +1378,91 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_30 = limits
+                  limits_of_28 = limits
                 end
-                local limits = limits_of_30
-                may_join_33 = (limits.together or 1) > others
+                local limits = limits_of_28
+                may_join_37 = (limits.together or 1) > others
               end
-              fits = may_join_33
+              fits = may_join_37
             end
             if not fits then
               redis_call('LPUSH', line, item)
             else
-              local new_record_6
+              local new_record_5
               do -- new_record(id, entry.queue)
                 local queue = entry.queue
-                new_record_6 = {
+                new_record_5 = {
                   state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                   call = '-', queue = queue,
                 }
               end
-              head = new_record_6
+              head = new_record_5
               g[others + 1] = head
             end
             break
           elseif corrupt then
+            do -- leave_places(id)
+              local name, by = id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_3
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_3 = text
+                  end
+                  local text = state_text_3
+                  if other then
+                    local state_text_4
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_4 = text
+                    end
+                    local other_text = state_text_4
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
             do -- set_aside(id, group, 'corrupt', corrupt)
               local why, text = 'corrupt', corrupt
               do -- write_letter(id, group, why, text or '')
@@ -1262,24 +1557,24 @@ else
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd')
         if g.drained then
-          local depth_of_7
+          local depth_of_6
           do -- depth_of(line, g)
-            depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
           end
-          local depth = depth_of_7
+          local depth = depth_of_6
           g.drained = depth <= 0
         end
-        take_head_44, take_head_45 = head, entry
+        take_head_51, take_head_52 = head, entry
       end
-      local head, entry = take_head_44, take_head_45
+      local head, entry = take_head_51, take_head_52
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_34
+            local hold_back_38
             do -- hold_back(group, g, r, entry)
-              local limits_of_31
+              local limits_of_29
               do -- limits_of(group, g, entry)
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
@@ -1292,10 +1587,10 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_31 = limits
+                limits_of_29 = limits
               end
-              local limits = limits_of_31
-              local free_at
+              local limits = limits_of_29
+              local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
                   do -- drop_mark(g, 'n')
@@ -1310,17 +1605,60 @@ else
                   end
                 end
               end
-              if limits.starts then
-                local counted_begins_27, counted_begins_28, counted_begins_29
+              if has_flag(g, 'k') then
+                local await_places_35
+                do -- await_places(r, entry)
+                  local stands_for_30, stands_for_31
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_30, stands_for_31 = of, name
+                  end
+                  local of, name = stands_for_30, stands_for_31
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_35 = free_at
+                end
+                awaits = await_places_35
+              end
+              if limits.starts and not awaits then
+                local counted_begins_25, counted_begins_26, counted_begins_27
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_27, counted_begins_28, counted_begins_29 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_27, counted_begins_28, counted_begins_29
+                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1356,7 +1694,7 @@ else
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-              if due > now_ms() then
+              if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
@@ -1364,14 +1702,14 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_34 = free_at
+              hold_back_38 = free_at or awaits
             end
-            held = hold_back_34
+            held = hold_back_38
           end
           if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_3
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1379,11 +1717,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_3 = text
               end
-              local text = state_text_4
+              local text = state_text_3
               if other then
-                local state_text_5
+                local state_text_4
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1392,9 +1730,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_4 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_4
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1405,7 +1743,7 @@ else
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_3
+                local draw_number_2
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1413,14 +1751,14 @@ else
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_3 = drawn
+                  draw_number_2 = drawn
                 end
-                drawn = draw_number_3
+                drawn = draw_number_2
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
               do -- write_group(group, g, other, other_g)
-                local state_text_4
+                local state_text_3
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1428,11 +1766,11 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_3 = text
                 end
-                local text = state_text_4
+                local text = state_text_3
                 if other then
-                  local state_text_5
+                  local state_text_4
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1441,23 +1779,23 @@ else
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_4 = text
                   end
-                  local other_text = state_text_5
+                  local other_text = state_text_4
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_35
+              local compose_39
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_39 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_35
+              local message = compose_39
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -1482,27 +1820,27 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_24, counted_begins_25, counted_begins_26
+                local counted_begins_22, counted_begins_23, counted_begins_24
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_24, counted_begins_25, counted_begins_26
+                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_3
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1510,11 +1848,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_3 = text
               end
-              local text = state_text_4
+              local text = state_text_3
               if other then
-                local state_text_5
+                local state_text_4
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1523,9 +1861,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_4 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_4
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1538,6 +1876,14 @@ else
     local head = g[#g]
     if head and head.stop == 'l' then
       code, due = 3, tonumber(head.due) - now_ms()
+    end
+    local needs_sweep_34
+    do -- needs_sweep()
+      needs_sweep_34 = soon
+    end
+    local sweeps = needs_sweep_34
+    if sweeps then
+      code, due = 3, 0
     end
   end
 end

@@ -24,9 +24,9 @@
 -- ARGV[..] queue, cut, message, delay  of the run's continuation (retry, replace), when it has one; see park.lua
 -- ARGV[..] rejoins     (1)     when the continuation gives up its place: it joins the tail of its line when it is due
 -- Returns {code, taken, fence, due, [queue, message]...}: code 1 finished · 0 stale, nothing was done · 3 finished, and
---         the group's next head is held · 4 more: advance may let another entry go on beside the one that was taken;
---         the message taken and its run's fence, or '' and 0; ms until the continuation is due, with code 3 that head,
---         or -1; to publish
+--         the group's next head is held, or a sweep lets other groups go on · 4 more: advance may let another entry go
+--         on beside the one that was taken; the message taken and its run's fence, or '' and 0; ms until the
+--         continuation is due, with code 3 that head or sweep, or -1; to publish
 -- Complexity O(log on_the_way)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -545,6 +545,8 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -563,37 +565,37 @@ local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_30
+local named_lists_36
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_30 = lists
+  named_lists_36 = lists
 end
-local lists = named_lists_30
+local lists = named_lists_36
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_36
+local running_42
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_36 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_42 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_36
+local r = running_42
 if not r then
-  local lane_words_31, lane_words_32, lane_words_33, lane_words_34
+  local lane_words_37, lane_words_38, lane_words_39, lane_words_40
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_31, lane_words_32, lane_words_33, lane_words_34 = call, group, id, due
+    lane_words_37, lane_words_38, lane_words_39, lane_words_40 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_31, lane_words_32, lane_words_33, lane_words_34
+  local before, of, taken, at = lane_words_37, lane_words_38, lane_words_39, lane_words_40
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_42, taken_again_43
+  local taken_again_48, taken_again_49
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -601,9 +603,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_42, taken_again_43 = message, begun
+    taken_again_48, taken_again_49 = message, begun
   end
-  local message, begun = taken_again_42, taken_again_43
+  local message, begun = taken_again_48, taken_again_49
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -619,12 +621,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_50, end_run_51, end_run_52, end_run_53
+local end_run_58, end_run_59, end_run_60, end_run_61
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_49
+    local take_continuation_57
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -641,9 +643,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_49 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_57 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_49
+    due = take_continuation_57
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -733,11 +735,30 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       else
         local entry, corrupt = read_entry(r.id)
-        if entry then
+        local left = false
+        if entry and has_flag(g, 'k') then
+          local is_left_behind_51
+          do -- is_left_behind(r.id)
+            local id = r.id
+            local stands_for_27, stands_for_28
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_27, stands_for_28 = of, name
+            end
+            local _, name = stands_for_27, stands_for_28
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_51 = name and not said or said == '!'
+          end
+          left = is_left_behind_51
+        end
+        if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_27
+              local hold_back_33
               do -- hold_back(group, g, r, entry)
                 local limits_of_24
                 do -- limits_of(group, g, entry)
@@ -755,7 +776,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                   limits_of_24 = limits
                 end
                 local limits = limits_of_24
-                local free_at
+                local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
                     do -- drop_mark(g, 'n')
@@ -770,7 +791,50 @@ do -- end_run(lists, line, group, g, r, after, out)
                     end
                   end
                 end
-                if limits.starts then
+                if has_flag(g, 'k') then
+                  local await_places_30
+                  do -- await_places(r, entry)
+                    local stands_for_25, stands_for_26
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_25, stands_for_26 = of, name
+                    end
+                    local of, name = stands_for_25, stands_for_26
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_30 = free_at
+                  end
+                  awaits = await_places_30
+                end
+                if limits.starts and not awaits then
                   local counted_begins_20, counted_begins_21, counted_begins_22
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -816,7 +880,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                if due > now_ms() then
+                if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
@@ -824,9 +888,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_27 = free_at
+                hold_back_33 = free_at or awaits
               end
-              held = hold_back_27
+              held = hold_back_33
             end
             if held then
               do -- write_group(group, g)
@@ -923,83 +987,158 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
         else
-          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-            do -- write_letter(id, group, why, text or '')
-              local name, text = id, text or ''
-              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-              if #text > FRONT then
-                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+          if left then
+            do -- remove_left(r.id)
+              local id = r.id
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
               end
-              do -- append('n ', '', number)
-                local kind, of = 'n ', ''
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              do -- append('g ', ' ' .. group, number)
-                local kind, of = 'g ', ' ' .. group
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
             end
-            if redis_call('HDEL', K_entries, id) == 1 then
-              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          else
+            do -- leave_places(r.id)
+              local name, by = r.id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
             end
           end
           do -- remove_record(g, r.id)
@@ -1065,31 +1204,98 @@ do -- end_run(lists, line, group, g, r, after, out)
         g.flags = string.gsub(g.flags, letter, '', 1)
         g.flags = g.flags == '' and '-' or g.flags
       end
-      do -- free_identity(r.id, group, g, true)
-        local id, ran = r.id, true
-        local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
-        local after, identity = string.match(said or '', '^(%d+) (.*)$')
-        if identity then
-          local field = 'i ' .. group .. ' ' .. identity
-          local others_of_44
-          do -- others_of(field, id)
-            local others = ''
-            local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
-            for name in string.gmatch(names or '', '%S+') do
-              others = others .. (name == id and '' or ' ' .. name)
+      do -- end_entry(r.id, group, g)
+        local id = r.id
+        do -- free_identity(id, group, g, true)
+          local ran = true
+          local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
+          local after, identity = string.match(said or '', '^(%d+) (.*)$')
+          if identity then
+            local field = 'i ' .. group .. ' ' .. identity
+            local others_of_50
+            do -- others_of(field, id)
+              local others = ''
+              local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
+              for name in string.gmatch(names or '', '%S+') do
+                others = others .. (name == id and '' or ' ' .. name)
+              end
+              others_of_50 = others
             end
-            others_of_44 = others
+            local others = others_of_50
+            redis_call('HDEL', K_identities, 'n ' .. id)
+            if others ~= '' then
+              redis_call('HSET', K_identities, field, '-' .. others)
+            elseif ran and after ~= '0' then
+              local till = digits(now_ms() + after)
+              redis_call('HSET', K_identities, field, till .. ' ' .. id)
+              redis_call('ZADD', K_due, K_REST + till, field)
+            else
+              redis_call('HDEL', K_identities, field)
+            end
           end
-          local others = others_of_44
-          redis_call('HDEL', K_identities, 'n ' .. id)
-          if others ~= '' then
-            redis_call('HSET', K_identities, field, '-' .. others)
-          elseif ran and after ~= '0' then
-            local till = digits(now_ms() + after)
-            redis_call('HSET', K_identities, field, till .. ' ' .. id)
-            redis_call('ZADD', K_due, K_REST + till, field)
-          else
-            redis_call('HDEL', K_identities, field)
+        end
+        if has_flag(g, 'k') then
+          do -- leave_places(id)
+            local name, by = id, nil
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_5
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_5 = text
+                end
+                local text = state_text_5
+                if other then
+                  local state_text_6
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local other_text = state_text_6
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
           end
         end
       end
@@ -1102,11 +1308,11 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_47, take_head_48
+    local take_head_55, take_head_56
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_45, take_follower_46
+        local take_follower_53, take_follower_54
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -1125,29 +1331,57 @@ do -- end_run(lists, line, group, g, r, after, out)
               table.remove(g, 1)
             end
           end
-          take_follower_45, take_follower_46 = head, entry
+          take_follower_53, take_follower_54 = head, entry
         end
-        head, entry = take_follower_45, take_follower_46
+        head, entry = take_follower_53, take_follower_54
       end
       local others = #g
-      local has_room_25
+      local has_room_31
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_25 = room
+        has_room_31 = room
       end
-      local is_free = has_room_25
+      local is_free = has_room_31
       is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
         entry, corrupt = read_entry(id)
-        if entry and entry.us == string.sub(item, 1, 16) then
+        local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+        if stands and has_flag(g, 'k') then
+          local is_left_behind_52
+          do -- is_left_behind(id)
+            local stands_for_27, stands_for_28
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_27, stands_for_28 = of, name
+            end
+            local _, name = stands_for_27, stands_for_28
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_52 = name and not said or said == '!'
+          end
+          left = is_left_behind_52
+        end
+        if left then
+          do -- remove_left(id)
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
+            end
+          end
+        elseif stands then
           local fits = true
           if others > 0 then
-            local may_join_26
+            local may_join_32
             do -- may_join(group, g, entry, others)
               local limits_of_23
               do -- limits_of(group, g, entry)
@@ -1165,9 +1399,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                 limits_of_23 = limits
               end
               local limits = limits_of_23
-              may_join_26 = (limits.together or 1) > others
+              may_join_32 = (limits.together or 1) > others
             end
-            fits = may_join_26
+            fits = may_join_32
           end
           if not fits then
             redis_call('LPUSH', line, item)
@@ -1185,6 +1419,68 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
           break
         elseif corrupt then
+          do -- leave_places(id)
+            local name, by = id, nil
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_5
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_5 = text
+                end
+                local text = state_text_5
+                if other then
+                  local state_text_6
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_6 = text
+                  end
+                  local other_text = state_text_6
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
           do -- set_aside(id, group, 'corrupt', corrupt)
             local why, text = 'corrupt', corrupt
             do -- write_letter(id, group, why, text or '')
@@ -1286,9 +1582,9 @@ do -- end_run(lists, line, group, g, r, after, out)
         local depth = depth_of_10
         g.drained = depth <= 0
       end
-      take_head_47, take_head_48 = head, entry
+      take_head_55, take_head_56 = head, entry
     end
-    head, entry = take_head_47, take_head_48
+    head, entry = take_head_55, take_head_56
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -1301,7 +1597,7 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
@@ -1353,7 +1649,7 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     elseif entry.limits ~= '' or g.flags ~= '-' then
-      local hold_back_28
+      local hold_back_34
       do -- hold_back(group, g, head, entry)
         local r = head
         local limits_of_24
@@ -1372,7 +1668,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           limits_of_24 = limits
         end
         local limits = limits_of_24
-        local free_at
+        local free_at, awaits
         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
           if has_flag(g, 'n') then
             do -- drop_mark(g, 'n')
@@ -1387,7 +1683,50 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
         end
-        if limits.starts then
+        if has_flag(g, 'k') then
+          local await_places_30
+          do -- await_places(r, entry)
+            local stands_for_25, stands_for_26
+            do -- stands_for(r.id)
+              local id = r.id
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_25, stands_for_26 = of, name
+            end
+            local of, name = stands_for_25, stands_for_26
+            local free_at
+            if of then
+              free_at = now_ms() + FAR
+              local other = record_of(open_group(of), name)
+              if other and other.state == 'h' and other.stop == 's' then
+                do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                  local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+            else
+              local number = 0
+              for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                number = number + 1
+                local place = r.id .. ';k' .. number
+                local there = record_of(open_group(each), place)
+                if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                  free_at = now_ms() + FAR
+                end
+              end
+            end
+            if free_at then
+              r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+              r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+            end
+            await_places_30 = free_at
+          end
+          awaits = await_places_30
+        end
+        if limits.starts and not awaits then
           local counted_begins_20, counted_begins_21, counted_begins_22
           do -- counted_begins(group)
             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1433,7 +1772,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
         end
         local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-        if due > now_ms() then
+        if due > now_ms() and not awaits then
           free_at = math.max(free_at or 0, due)
         end
         if free_at then
@@ -1441,18 +1780,18 @@ do -- end_run(lists, line, group, g, r, after, out)
           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
         end
-        hold_back_28 = free_at
+        hold_back_34 = free_at or awaits
       end
-      held = hold_back_28
+      held = hold_back_34
     end
   end
-  end_run_50, end_run_51, end_run_52, end_run_53 = due, head, entry, held
+  end_run_58, end_run_59, end_run_60, end_run_61 = due, head, entry, held
 end
-local due, head, entry, held = end_run_50, end_run_51, end_run_52, end_run_53
+local due, head, entry, held = end_run_58, end_run_59, end_run_60, end_run_61
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41
+  local begin_next_43, begin_next_44, begin_next_45, begin_next_46, begin_next_47
   do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
     local key, arg, count, own = 12, 15, named, head and not held and entry.queue
     local taken, message, begun, of, g
@@ -1477,7 +1816,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_35
+        local begin_run_41
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1502,9 +1841,9 @@ if take == 'lists' then
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_35 = fence
+          begin_run_41 = fence
         end
-        begun = begin_run_35
+        begun = begin_run_41
         if begun then
           taken, message, of = id, text, group
           break
@@ -1512,9 +1851,9 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41 = taken, message, begun, of, g
+    begin_next_43, begin_next_44, begin_next_45, begin_next_46, begin_next_47 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41
+  taken, message, begun, of, other = begin_next_43, begin_next_44, begin_next_45, begin_next_46, begin_next_47
 end
 if held then
   code, due = 3, held - now_ms()
@@ -1691,6 +2030,14 @@ elseif begun then
     end
   end
 end
+local needs_sweep_29
+do -- needs_sweep()
+  needs_sweep_29 = soon
+end
+local sweeps = needs_sweep_29
+if sweeps then
+  code, due = 3, 0
+end
 if extends == '1' then
   redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
 end
@@ -1703,7 +2050,7 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
 end
 local more = 0
 if other and other.flags ~= '-' then
-  local invite_54
+  local invite_62
   do -- invite(of, other)
     local group, g = of, other
     local code = 0
@@ -1711,8 +2058,8 @@ if other and other.flags ~= '-' then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       code = 4
     end
-    invite_54 = code
+    invite_62 = code
   end
-  more = invite_54
+  more = invite_62
 end
 return { code + more, message or '', begun or 0, due, unpack(out) }

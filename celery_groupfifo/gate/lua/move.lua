@@ -15,6 +15,7 @@
 -- ARGV[7-] us, id, entry     of each place that the caller saw; the entry's text for the new group,
 --                                  or '' where the place is empty
 -- Returns {count, [queue, message]...} moved; to publish · {-1} the new group is draining
+--         · {-2, id} this task has places in other groups, too: nothing was moved
 -- Complexity O(entries)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -311,6 +312,8 @@ local function open_group(group)
   end
   return g
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -329,12 +332,19 @@ local g, into = open_group(group), open_group(new)
 if has_flag(into, 'd') then
   return { -1 }
 end
+for i = 7, #ARGV, 3 do
+  local id = ARGV[i + 1]
+  local several = string.find(id, ';k', 1, true) or redis_call('HEXISTS', K_begins, 'k ' .. id) == 1
+  if has_flag(g, 'k') and several and redis_call('HEXISTS', K_entries, id) == 1 then
+    return { -2, id }
+  end
+end
 local moved, out = 0, {}
 for i = 7, #ARGV, 3 do
   local us, id, text = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   -- Timeline: the caller saw the line, a run ended, its group's next head left the line. An
   -- entry that is not the first any more has gone on by itself.
-  local text_in_line_39
+  local text_in_line_45
   do -- text_in_line(us, id)
     local us = us
     local read_entry_17, read_entry_18
@@ -353,9 +363,9 @@ for i = 7, #ARGV, 3 do
       read_entry_17, read_entry_18 = entry, corrupt
     end
     local entry, corrupt = read_entry_17, read_entry_18
-    text_in_line_39 = entry and entry.us == us and entry.text or corrupt
+    text_in_line_45 = entry and entry.us == us and entry.text or corrupt
   end
-  local stands = text_in_line_39
+  local stands = text_in_line_45
   if redis_call('LINDEX', line, 0) == us .. ' ' .. id and (text ~= '' or not stands) then
     redis_call('LPOP', line)
     if stands then
@@ -502,12 +512,12 @@ for i = 7, #ARGV, 3 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_36, take_head_37
+  local take_head_42, take_head_43
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_34, take_follower_35
+      local take_follower_39, take_follower_40
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -542,20 +552,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_34, take_follower_35 = head, entry
+        take_follower_39, take_follower_40 = head, entry
       end
-      head, entry = take_follower_34, take_follower_35
+      head, entry = take_follower_39, take_follower_40
     end
     local others = #g
-    local has_room_30
+    local has_room_35
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_30 = room
+      has_room_35 = room
     end
-    local is_free = has_room_30
+    local is_free = has_room_35
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -576,10 +586,38 @@ do -- advance({}, line, group, g, out)
         read_entry_15, read_entry_16 = entry, corrupt
       end
       entry, corrupt = read_entry_15, read_entry_16
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_41
+        do -- is_left_behind(id)
+          local stands_for_32, stands_for_33
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_32, stands_for_33 = of, name
+          end
+          local _, name = stands_for_32, stands_for_33
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_41 = name and not said or said == '!'
+        end
+        left = is_left_behind_41
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_31
+          local may_join_36
           do -- may_join(group, g, entry, others)
             local limits_of_28
             do -- limits_of(group, g, entry)
@@ -597,9 +635,9 @@ do -- advance({}, line, group, g, out)
               limits_of_28 = limits
             end
             local limits = limits_of_28
-            may_join_31 = (limits.together or 1) > others
+            may_join_36 = (limits.together or 1) > others
           end
-          fits = may_join_31
+          fits = may_join_36
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -617,6 +655,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_8
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_8 = text
+              end
+              local text = state_text_8
+              if other then
+                local state_text_9
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_9 = text
+                end
+                local other_text = state_text_9
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -718,15 +818,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_36, take_head_37 = head, entry
+    take_head_42, take_head_43 = head, entry
   end
-  local head, entry = take_head_36, take_head_37
+  local head, entry = take_head_42, take_head_43
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_32
+        local hold_back_37
         do -- hold_back(group, g, r, entry)
           local limits_of_29
           do -- limits_of(group, g, entry)
@@ -744,7 +844,7 @@ do -- advance({}, line, group, g, out)
             limits_of_29 = limits
           end
           local limits = limits_of_29
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -759,7 +859,50 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_34
+            do -- await_places(r, entry)
+              local stands_for_30, stands_for_31
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_30, stands_for_31 = of, name
+              end
+              local of, name = stands_for_30, stands_for_31
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_34 = free_at
+            end
+            awaits = await_places_34
+          end
+          if limits.starts and not awaits then
             local counted_begins_25, counted_begins_26, counted_begins_27
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -805,7 +948,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -813,9 +956,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_32 = free_at
+          hold_back_37 = free_at or awaits
         end
-        held = hold_back_32
+        held = hold_back_37
       end
       if held then
         do -- write_group(group, g)
@@ -898,15 +1041,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_33
+          local compose_38
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_33
+          local message = compose_38
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -931,7 +1074,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -986,12 +1129,12 @@ do -- advance({}, line, group, g, out)
 end
 do -- advance({}, new_line, new, into, out)
   local lists, line, group, g = {}, new_line, new, into
-  local take_head_36, take_head_37
+  local take_head_42, take_head_43
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_34, take_follower_35
+      local take_follower_39, take_follower_40
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -1026,20 +1169,20 @@ do -- advance({}, new_line, new, into, out)
             table.remove(g, 1)
           end
         end
-        take_follower_34, take_follower_35 = head, entry
+        take_follower_39, take_follower_40 = head, entry
       end
-      head, entry = take_follower_34, take_follower_35
+      head, entry = take_follower_39, take_follower_40
     end
     local others = #g
-    local has_room_30
+    local has_room_35
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_30 = room
+      has_room_35 = room
     end
-    local is_free = has_room_30
+    local is_free = has_room_35
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -1060,10 +1203,38 @@ do -- advance({}, new_line, new, into, out)
         read_entry_15, read_entry_16 = entry, corrupt
       end
       entry, corrupt = read_entry_15, read_entry_16
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_41
+        do -- is_left_behind(id)
+          local stands_for_32, stands_for_33
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_32, stands_for_33 = of, name
+          end
+          local _, name = stands_for_32, stands_for_33
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_41 = name and not said or said == '!'
+        end
+        left = is_left_behind_41
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_31
+          local may_join_36
           do -- may_join(group, g, entry, others)
             local limits_of_28
             do -- limits_of(group, g, entry)
@@ -1081,9 +1252,9 @@ do -- advance({}, new_line, new, into, out)
               limits_of_28 = limits
             end
             local limits = limits_of_28
-            may_join_31 = (limits.together or 1) > others
+            may_join_36 = (limits.together or 1) > others
           end
-          fits = may_join_31
+          fits = may_join_36
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -1101,6 +1272,68 @@ do -- advance({}, new_line, new, into, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_8
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_8 = text
+              end
+              local text = state_text_8
+              if other then
+                local state_text_9
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_9 = text
+                end
+                local other_text = state_text_9
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -1202,15 +1435,15 @@ do -- advance({}, new_line, new, into, out)
       local depth = depth_of_2
       g.drained = depth <= 0
     end
-    take_head_36, take_head_37 = head, entry
+    take_head_42, take_head_43 = head, entry
   end
-  local head, entry = take_head_36, take_head_37
+  local head, entry = take_head_42, take_head_43
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_32
+        local hold_back_37
         do -- hold_back(group, g, r, entry)
           local limits_of_29
           do -- limits_of(group, g, entry)
@@ -1228,7 +1461,7 @@ do -- advance({}, new_line, new, into, out)
             limits_of_29 = limits
           end
           local limits = limits_of_29
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -1243,7 +1476,50 @@ do -- advance({}, new_line, new, into, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_34
+            do -- await_places(r, entry)
+              local stands_for_30, stands_for_31
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_30, stands_for_31 = of, name
+              end
+              local of, name = stands_for_30, stands_for_31
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_34 = free_at
+            end
+            awaits = await_places_34
+          end
+          if limits.starts and not awaits then
             local counted_begins_25, counted_begins_26, counted_begins_27
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1289,7 +1565,7 @@ do -- advance({}, new_line, new, into, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -1297,9 +1573,9 @@ do -- advance({}, new_line, new, into, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_32 = free_at
+          hold_back_37 = free_at or awaits
         end
-        held = hold_back_32
+        held = hold_back_37
       end
       if held then
         do -- write_group(group, g)
@@ -1382,15 +1658,15 @@ do -- advance({}, new_line, new, into, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_33
+          local compose_38
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_33
+          local message = compose_38
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1415,7 +1691,7 @@ do -- advance({}, new_line, new, into, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -1477,10 +1753,10 @@ if moved > 0 then
     end
   end
 end
-local keep_answer_38
+local keep_answer_44
 do -- keep_answer({ moved, unpack(out) })
   local reply = { moved, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_38 = reply
+  keep_answer_44 = reply
 end
-return keep_answer_38
+return keep_answer_44

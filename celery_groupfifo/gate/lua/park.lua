@@ -337,6 +337,8 @@ local function limits_text(said)
   limits = limits and limits .. '/' .. digits(now_ms() + delay) or said or ''
   return limits == '' and '' or ' ' .. limits
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -356,14 +358,14 @@ local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or identity or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_50, name_call_51, name_call_52
+local name_call_56, name_call_57, name_call_58
 do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replaces)
   local id, latest = ARGV[3], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   local done = asks and redis_call('GET', producer)
   if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_47, holder_of_48
+    local holder_of_53, holder_of_54
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -380,11 +382,11 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
         end
       end
-      holder_of_47, holder_of_48 = found, where
+      holder_of_53, holder_of_54 = found, where
     end
-    holder, where = holder_of_47, holder_of_48
+    holder, where = holder_of_53, holder_of_54
     if latest == '1' and where ~= 'p' then
-      local free_name_49
+      local free_name_55
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -396,9 +398,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
           end
           name = name .. ';r'
         end
-        free_name_49 = free
+        free_name_55 = free
       end
-      name = free_name_49
+      name = free_name_55
       if name then
         holder = nil
       else
@@ -409,9 +411,9 @@ do -- name_call(group, g, producer, number, ARGV[3], identity, ARGV[17], replace
       holder = nil
     end
   end
-  name_call_50, name_call_51, name_call_52 = name, holder, where
+  name_call_56, name_call_57, name_call_58 = name, holder, where
 end
-local id, holder, where = name_call_50, name_call_51, name_call_52
+local id, holder, where = name_call_56, name_call_57, name_call_58
 if holder then
   return { -1, holder, where }
 end
@@ -435,19 +437,23 @@ local last, repeated = keep_number_19, keep_number_20
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_45, make_room_46
+  local make_room_51, make_room_52
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_43, drop_oldest_44
+    local drop_oldest_49, drop_oldest_50
     do -- drop_oldest(line, group, g)
-      local id, text
+      local id, text, several
       for _ = 1, WALK do
-        local item = not text and redis_call('LPOP', line)
+        local item = not text and not several and redis_call('LPOP', line)
         if item then
           id = string.sub(item, 18)
           local entry, corrupt = read_entry(id)
-          if entry and entry.us == string.sub(item, 1, 16) then
+          several = entry and has_flag(g, 'k')
+            and (entry.cut == 0 or redis_call('HEXISTS', K_begins, 'k ' .. id) == 1)
+          if several then
+            redis_call('LPUSH', line, item)
+          elseif entry and entry.us == string.sub(item, 1, 16) then
             text = entry.text
             redis_call('HDEL', K_entries, id)
             do -- free_identity(id, group, g, false)
@@ -599,20 +605,20 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_43, drop_oldest_44 = text and id, text
+      drop_oldest_49, drop_oldest_50 = text and id, text
     end
-    out[1], out[2] = drop_oldest_43, drop_oldest_44
+    out[1], out[2] = drop_oldest_49, drop_oldest_50
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_45, make_room_46 = refused, first
+    make_room_51, make_room_52 = refused, first
   end
-  refused, first = make_room_45, make_room_46
+  refused, first = make_room_51, make_room_52
 end
 if known and not repeated then
-  local name_replacement_38, name_replacement_39, name_replacement_40
+  local name_replacement_46, name_replacement_47, name_replacement_48
   do -- name_replacement(id, group, replaces)
     local find_record_13, find_record_14, find_record_15
     do -- find_record(id)
@@ -646,9 +652,9 @@ if known and not repeated then
       end
       r, of, g = find_record_16, find_record_17, find_record_18
     end
-    name_replacement_38, name_replacement_39, name_replacement_40 = found, r, g
+    name_replacement_46, name_replacement_47, name_replacement_48 = found, r, g
   end
-  name, r, g = name_replacement_38, name_replacement_39, name_replacement_40
+  name, r, g = name_replacement_46, name_replacement_47, name_replacement_48
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -664,15 +670,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_33
+          local compose_38
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_38 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_33
+          local message = compose_38
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -889,7 +895,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_31
+        local hold_back_36
         do -- hold_back(group, g, r, entry)
           local limits_of_28
           do -- limits_of(group, g, entry)
@@ -907,7 +913,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             limits_of_28 = limits
           end
           local limits = limits_of_28
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -922,7 +928,50 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_33
+            do -- await_places(r, entry)
+              local stands_for_29, stands_for_30
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_29, stands_for_30 = of, name
+              end
+              local of, name = stands_for_29, stands_for_30
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_33 = free_at
+            end
+            awaits = await_places_33
+          end
+          if limits.starts and not awaits then
             local counted_begins_24, counted_begins_25, counted_begins_26
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -968,7 +1017,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -976,9 +1025,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_31 = free_at
+          hold_back_36 = free_at or awaits
         end
-        held = hold_back_31
+        held = hold_back_36
       end
       if held then
         do -- write_group(group, g)
@@ -1061,15 +1110,15 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_32
+          local compose_37
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_32
+          local message = compose_37
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1096,11 +1145,11 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_36, take_head_37
+      local take_head_44, take_head_45
       do -- take_head(line, group, g)
         local head, entry, corrupt
         if g[1] then
-          local take_follower_34, take_follower_35
+          local take_follower_39, take_follower_40
           do -- take_follower(line, g)
             local head, entry
             local free = not has_flag(g, 'p')
@@ -1119,29 +1168,57 @@ else
                 table.remove(g, 1)
               end
             end
-            take_follower_34, take_follower_35 = head, entry
+            take_follower_39, take_follower_40 = head, entry
           end
-          head, entry = take_follower_34, take_follower_35
+          head, entry = take_follower_39, take_follower_40
         end
         local others = #g
-        local has_room_29
+        local has_room_34
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_29 = room
+          has_room_34 = room
         end
-        local is_free = has_room_29
+        local is_free = has_room_34
         is_free = is_free and not head
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
           entry, corrupt = read_entry(id)
-          if entry and entry.us == string.sub(item, 1, 16) then
+          local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+          if stands and has_flag(g, 'k') then
+            local is_left_behind_43
+            do -- is_left_behind(id)
+              local stands_for_31, stands_for_32
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_31, stands_for_32 = of, name
+              end
+              local _, name = stands_for_31, stands_for_32
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_43 = name and not said or said == '!'
+            end
+            left = is_left_behind_43
+          end
+          if left then
+            do -- remove_left(id)
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
+              end
+            end
+          elseif stands then
             local fits = true
             if others > 0 then
-              local may_join_30
+              local may_join_35
               do -- may_join(group, g, entry, others)
                 local limits_of_27
                 do -- limits_of(group, g, entry)
@@ -1159,9 +1236,9 @@ else
                   limits_of_27 = limits
                 end
                 local limits = limits_of_27
-                may_join_30 = (limits.together or 1) > others
+                may_join_35 = (limits.together or 1) > others
               end
-              fits = may_join_30
+              fits = may_join_35
             end
             if not fits then
               redis_call('LPUSH', line, item)
@@ -1179,6 +1256,68 @@ else
             end
             break
           elseif corrupt then
+            do -- leave_places(id)
+              local name, by = id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_2
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_2 = text
+                  end
+                  local text = state_text_2
+                  if other then
+                    local state_text_3
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_3 = text
+                    end
+                    local other_text = state_text_3
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
             do -- set_aside(id, group, 'corrupt', corrupt)
               local why, text = 'corrupt', corrupt
               do -- write_letter(id, group, why, text or '')
@@ -1280,15 +1419,15 @@ else
           local depth = depth_of_9
           g.drained = depth <= 0
         end
-        take_head_36, take_head_37 = head, entry
+        take_head_44, take_head_45 = head, entry
       end
-      local head, entry = take_head_36, take_head_37
+      local head, entry = take_head_44, take_head_45
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_31
+            local hold_back_36
             do -- hold_back(group, g, r, entry)
               local limits_of_28
               do -- limits_of(group, g, entry)
@@ -1306,7 +1445,7 @@ else
                 limits_of_28 = limits
               end
               local limits = limits_of_28
-              local free_at
+              local free_at, awaits
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
                   do -- drop_mark(g, 'n')
@@ -1321,7 +1460,50 @@ else
                   end
                 end
               end
-              if limits.starts then
+              if has_flag(g, 'k') then
+                local await_places_33
+                do -- await_places(r, entry)
+                  local stands_for_29, stands_for_30
+                  do -- stands_for(r.id)
+                    local id = r.id
+                    local of, name
+                    if string.find(id, ';k', 1, true) then
+                      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                    end
+                    stands_for_29, stands_for_30 = of, name
+                  end
+                  local of, name = stands_for_29, stands_for_30
+                  local free_at
+                  if of then
+                    free_at = now_ms() + FAR
+                    local other = record_of(open_group(of), name)
+                    if other and other.state == 'h' and other.stop == 's' then
+                      do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                        local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                        redis_call('ZADD', K_due, score + now_ms(), member)
+                        soon = true
+                      end
+                    end
+                  else
+                    local number = 0
+                    for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                      number = number + 1
+                      local place = r.id .. ';k' .. number
+                      local there = record_of(open_group(each), place)
+                      if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                        free_at = now_ms() + FAR
+                      end
+                    end
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                  end
+                  await_places_33 = free_at
+                end
+                awaits = await_places_33
+              end
+              if limits.starts and not awaits then
                 local counted_begins_24, counted_begins_25, counted_begins_26
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1367,7 +1549,7 @@ else
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
               local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-              if due > now_ms() then
+              if due > now_ms() and not awaits then
                 free_at = math.max(free_at or 0, due)
               end
               if free_at then
@@ -1375,9 +1557,9 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_31 = free_at
+              hold_back_36 = free_at or awaits
             end
-            held = hold_back_31
+            held = hold_back_36
           end
           if held then
             do -- write_group(group, g)
@@ -1460,15 +1642,15 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_32
+              local compose_37
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_32
+              local message = compose_37
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
@@ -1493,7 +1675,7 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)

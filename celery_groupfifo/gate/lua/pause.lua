@@ -57,24 +57,7 @@ local function record_of(g, id)
   return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
-local answer, call = KEYS[11], ARGV[4]
-local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-if before == call then
-  return cmsgpack.unpack(packed)
-end
-local KEPT = 1000 -- actions that are remembered
--- Close the JSON of a flag with the time.
-local function stamped(flag)
-  return flag .. '"at_ms": ' .. K_ms_text .. '}'
-end
-
-local audit, paused = KEYS[10], KEYS[12]
-local group, flag = ARGV[5], ARGV[6]
-
-local open_group_8
-do -- open_group(group)
-  local group = group
+local function open_group(group)
   local read_group_5
   do -- read_group(group)
     local g = groups[group]
@@ -336,9 +319,24 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_8 = g
+  return g
 end
-local g = open_group_8
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+-- Close the JSON of a flag with the time.
+local function stamped(flag)
+  return flag .. '"at_ms": ' .. K_ms_text .. '}'
+end
+
+local audit, paused = KEYS[10], KEYS[12]
+local group, flag = ARGV[5], ARGV[6]
+
+local g = open_group(group)
 local new = set_flag(group, g, 'p', stamped(flag)) and 1 or 0
 redis_call('ZADD', paused, now_ms(), group)
 for _, r in ipairs(g) do
@@ -348,6 +346,58 @@ for _, r in ipairs(g) do
     redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
     redis_call('ZREM', K_due, 'r ' .. group .. ' ' .. r.id)
     r.state, r.since = 'h', K_ms_text
+  end
+  if has_flag(g, 'k') then
+    do -- call_back(r.id)
+      local id = r.id
+      local stands_for_9, stands_for_10
+      do -- stands_for(id)
+        local of, name
+        if string.find(id, ';k', 1, true) then
+          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+        end
+        stands_for_9, stands_for_10 = of, name
+      end
+      local of, name = stands_for_9, stands_for_10
+      local g = of and open_group(of)
+      local r = g and record_of(g, name)
+      if r and r.state == 'w' then
+        redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+        redis_call('ZREM', K_due, 'r ' .. of .. ' ' .. name)
+        r.state, r.stop, r.since = 'h', 's', K_ms_text
+        do -- write_group(of, g)
+          local group, other, other_g = of, nil, nil
+          local state_text_2
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_2 = text
+          end
+          local text = state_text_2
+          if other then
+            local state_text_3
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_3 = text
+            end
+            local other_text = state_text_3
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+      end
+    end
   end
   redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id)
   r.due = r.stop == 'l' and '-' or r.due -- its group's rate is asked again
@@ -391,10 +441,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_9
+local keep_answer_8
 do -- keep_answer({ 2 - new })
   local reply = { 2 - new }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_9 = reply
+  keep_answer_8 = reply
 end
-return keep_answer_9
+return keep_answer_8

@@ -51,6 +51,9 @@ local function record_of(g, id)
   end
   return found
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
@@ -307,9 +310,8 @@ local function open_group(group)
   end
   return g
 end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
-end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -345,29 +347,71 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_35, withdraw_36
+      local withdraw_47, withdraw_48
       do -- withdraw(id, group, g)
-        local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
+        local of, name, at, left = group, id, g, false
+        if has_flag(g, 'k') then
+          local is_left_behind_42
+          do -- is_left_behind(id)
+            local stands_for_27, stands_for_28
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_27, stands_for_28 = of, name
+            end
+            local _, name = stands_for_27, stands_for_28
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_42 = name and not said or said == '!'
+          end
+          left = is_left_behind_42
+          local stands_for_31, stands_for_32
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_31, stands_for_32 = of, name
+          end
+          local its, known = stands_for_31, stands_for_32
+          if known and not left then
+            of, name, at = its, known, open_group(its)
+          end
+        end
+        local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
         local failed = r and r.stop == 'b'
-        if redis_call('HDEL', K_entries, id) == 1 then
+        local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+        if left then
+          text = nil
+          do -- remove_left(id)
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
+            end
+          end
+        elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
         end
-        do -- free_identity(id, group, g, failed)
-          local ran = failed
+        do -- free_identity(name, of, at, failed)
+          local id, group, g, ran = name, of, at, failed
           local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_34
+            local others_of_40
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_34 = others
+              others_of_40 = others
             end
-            local others = others_of_34
+            local others = others_of_40
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -380,8 +424,9 @@ for step = 1, limit do
             end
           end
         end
-        if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
-          do -- leave_window(group, g, id)
+        if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+          do -- leave_window(of, at, name)
+            local group, g, id = of, at, name
             local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
             local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
             if order then
@@ -389,15 +434,16 @@ for step = 1, limit do
               redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
             end
           end
-          do -- add_to(g, 'aside', -1)
-            local what, number = 'aside', -1
+          do -- add_to(at, 'aside', -1)
+            local g, what, number = at, 'aside', -1
             g[what] = string.format('%.0f', math.max(g[what] + number, 0))
           end
         end
         if r then
-          redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
-          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-          do -- remove_record(g, id)
+          redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+          redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+          do -- remove_record(at, name)
+            local g, id = at, name
             for at = #g, 1, -1 do
               if g[at].id == id then
                 table.remove(g, at)
@@ -406,20 +452,129 @@ for step = 1, limit do
           end
         end
         if failed then
-          do -- clear_flag(group, g, 'b')
-            local letter = 'b'
+          do -- clear_flag(of, at, 'b')
+            local group, g, letter = of, at, 'b'
             redis_call('HDEL', K_flags, letter .. ' ' .. group)
             do -- drop_mark(g, letter)
               g.flags = string.gsub(g.flags, letter, '', 1)
               g.flags = g.flags == '' and '-' or g.flags
             end
           end
-        else
+        elseif not left then
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_35, withdraw_36 = text or '', failed
+        if has_flag(g, 'k') then
+          do -- leave_places(name, id)
+            local by = id
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
+          if name ~= id then
+            do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+              local g, what, number = at, 'empty', not r and not stays and 1 or 0
+              g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+            end
+            do -- write_group(of, at)
+              local group, g, other, other_g = of, at, nil, nil
+              local state_text_3
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_3 = text
+              end
+              local text = state_text_3
+              if other then
+                local state_text_4
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_4 = text
+                end
+                local other_text = state_text_4
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          if stays then
+            redis_call('HSET', K_begins, 'k ' .. name, '!')
+          end
+        end
+        withdraw_47, withdraw_48 = text or '', failed
       end
-      local text, failed = withdraw_35, withdraw_36
+      local text, failed = withdraw_47, withdraw_48
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -439,32 +594,93 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   for at = #g, 1, -1 do
     local r = g[at]
     local entry = r.state ~= 'r' and read_entry(r.id)
-    if entry and tonumber(entry.us) <= bound then
+    local runs = false
+    if has_flag(g, 'k') then
+      local runs_elsewhere_46
+      do -- runs_elsewhere(r.id)
+        local id = r.id
+        local stands_for_29, stands_for_30
+        do -- stands_for(id)
+          local of, name
+          if string.find(id, ';k', 1, true) then
+            of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+          end
+          stands_for_29, stands_for_30 = of, name
+        end
+        local of, name = stands_for_29, stands_for_30
+        local other = of and record_of(open_group(of), name)
+        runs_elsewhere_46 = other and other.state == 'r'
+      end
+      runs = runs_elsewhere_46
+    end
+    if entry and not runs and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_35, withdraw_36
+        local withdraw_47, withdraw_48
         do -- withdraw(id, group, g)
-          local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
+          local of, name, at, left = group, id, g, false
+          if has_flag(g, 'k') then
+            local is_left_behind_42
+            do -- is_left_behind(id)
+              local stands_for_27, stands_for_28
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_27, stands_for_28 = of, name
+              end
+              local _, name = stands_for_27, stands_for_28
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_42 = name and not said or said == '!'
+            end
+            left = is_left_behind_42
+            local stands_for_31, stands_for_32
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_31, stands_for_32 = of, name
+            end
+            local its, known = stands_for_31, stands_for_32
+            if known and not left then
+              of, name, at = its, known, open_group(its)
+            end
+          end
+          local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
           local failed = r and r.stop == 'b'
-          if redis_call('HDEL', K_entries, id) == 1 then
+          local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+          if left then
+            text = nil
+            do -- remove_left(id)
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
+              end
+            end
+          elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
             redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
           end
-          do -- free_identity(id, group, g, failed)
-            local ran = failed
+          do -- free_identity(name, of, at, failed)
+            local id, group, g, ran = name, of, at, failed
             local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_34
+              local others_of_40
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_34 = others
+                others_of_40 = others
               end
-              local others = others_of_34
+              local others = others_of_40
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -477,8 +693,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
             end
           end
-          if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
-            do -- leave_window(group, g, id)
+          if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+            do -- leave_window(of, at, name)
+              local group, g, id = of, at, name
               local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
               local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
               if order then
@@ -486,15 +703,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
               end
             end
-            do -- add_to(g, 'aside', -1)
-              local what, number = 'aside', -1
+            do -- add_to(at, 'aside', -1)
+              local g, what, number = at, 'aside', -1
               g[what] = string.format('%.0f', math.max(g[what] + number, 0))
             end
           end
           if r then
-            redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
-            redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-            do -- remove_record(g, id)
+            redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+            redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+            do -- remove_record(at, name)
+              local g, id = at, name
               for at = #g, 1, -1 do
                 if g[at].id == id then
                   table.remove(g, at)
@@ -503,20 +721,129 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
           if failed then
-            do -- clear_flag(group, g, 'b')
-              local letter = 'b'
+            do -- clear_flag(of, at, 'b')
+              local group, g, letter = of, at, 'b'
               redis_call('HDEL', K_flags, letter .. ' ' .. group)
               do -- drop_mark(g, letter)
                 g.flags = string.gsub(g.flags, letter, '', 1)
                 g.flags = g.flags == '' and '-' or g.flags
               end
             end
-          else
+          elseif not left then
             redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
           end
-          withdraw_35, withdraw_36 = text or '', failed
+          if has_flag(g, 'k') then
+            do -- leave_places(name, id)
+              local by = id
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_3
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_3 = text
+                  end
+                  local text = state_text_3
+                  if other then
+                    local state_text_4
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_4 = text
+                    end
+                    local other_text = state_text_4
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            if name ~= id then
+              do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+                local g, what, number = at, 'empty', not r and not stays and 1 or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+              do -- write_group(of, at)
+                local group, g, other, other_g = of, at, nil, nil
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            if stays then
+              redis_call('HSET', K_begins, 'k ' .. name, '!')
+            end
+          end
+          withdraw_47, withdraw_48 = text or '', failed
         end
-        local text, failed = withdraw_35, withdraw_36
+        local text, failed = withdraw_47, withdraw_48
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -525,11 +852,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_31, take_head_32
+    local take_head_43, take_head_44
     do -- take_head(line, group, g)
       local head, entry, corrupt
       if g[1] then
-        local take_follower_29, take_follower_30
+        local take_follower_38, take_follower_39
         do -- take_follower(line, g)
           local head, entry
           local free = not has_flag(g, 'p')
@@ -548,29 +875,57 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               table.remove(g, 1)
             end
           end
-          take_follower_29, take_follower_30 = head, entry
+          take_follower_38, take_follower_39 = head, entry
         end
-        head, entry = take_follower_29, take_follower_30
+        head, entry = take_follower_38, take_follower_39
       end
       local others = #g
-      local has_room_25
+      local has_room_34
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_25 = room
+        has_room_34 = room
       end
-      local is_free = has_room_25
+      local is_free = has_room_34
       is_free = is_free and not head
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
         entry, corrupt = read_entry(id)
-        if entry and entry.us == string.sub(item, 1, 16) then
+        local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+        if stands and has_flag(g, 'k') then
+          local is_left_behind_41
+          do -- is_left_behind(id)
+            local stands_for_27, stands_for_28
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_27, stands_for_28 = of, name
+            end
+            local _, name = stands_for_27, stands_for_28
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_41 = name and not said or said == '!'
+          end
+          left = is_left_behind_41
+        end
+        if left then
+          do -- remove_left(id)
+            local known = redis_call('HDEL', K_entries, id)
+            if string.find(id, ';k', 1, true) then
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+            else
+              redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+              redis_call('HDEL', K_begins, 'k ' .. id)
+            end
+          end
+        elseif stands then
           local fits = true
           if others > 0 then
-            local may_join_26
+            local may_join_35
             do -- may_join(group, g, entry, others)
               local limits_of_23
               do -- limits_of(group, g, entry)
@@ -588,9 +943,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 limits_of_23 = limits
               end
               local limits = limits_of_23
-              may_join_26 = (limits.together or 1) > others
+              may_join_35 = (limits.together or 1) > others
             end
-            fits = may_join_26
+            fits = may_join_35
           end
           if not fits then
             redis_call('LPUSH', line, item)
@@ -608,6 +963,68 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           end
           break
         elseif corrupt then
+          do -- leave_places(id)
+            local name, by = id, nil
+            local number = 0
+            for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+              number = number + 1
+              local id = name .. ';k' .. number
+              local g = open_group(of)
+              local r = record_of(g, id)
+              if r or id == by or not has_flag(g, 'c') then
+                local known = redis_call('HDEL', K_entries, id)
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                  local what, number = 'empty', not r and id ~= by and known or 0
+                  g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                end
+              end
+              do -- remove_record(g, id)
+                for at = #g, 1, -1 do
+                  if g[at].id == id then
+                    table.remove(g, at)
+                  end
+                end
+              end
+              do -- write_group(of, g)
+                local group, other, other_g = of, nil, nil
+                local state_text_3
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_3 = text
+                end
+                local text = state_text_3
+                if other then
+                  local state_text_4
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_4 = text
+                  end
+                  local other_text = state_text_4
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              do -- look_soon(K_REST, 'a ' .. of)
+                local score, member = K_REST, 'a ' .. of
+                redis_call('ZADD', K_due, score + now_ms(), member)
+                soon = true
+              end
+            end
+            redis_call('HDEL', K_begins, 'k ' .. name)
+          end
           do -- set_aside(id, group, 'corrupt', corrupt)
             local why, text = 'corrupt', corrupt
             do -- write_letter(id, group, why, text or '')
@@ -709,15 +1126,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         local depth = depth_of_6
         g.drained = depth <= 0
       end
-      take_head_31, take_head_32 = head, entry
+      take_head_43, take_head_44 = head, entry
     end
-    local head, entry = take_head_31, take_head_32
+    local head, entry = take_head_43, take_head_44
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
         local held
         if entry.limits ~= '' or g.flags ~= '-' then
-          local hold_back_27
+          local hold_back_36
           do -- hold_back(group, g, r, entry)
             local limits_of_24
             do -- limits_of(group, g, entry)
@@ -735,7 +1152,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               limits_of_24 = limits
             end
             local limits = limits_of_24
-            local free_at
+            local free_at, awaits
             if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
               if has_flag(g, 'n') then
                 do -- drop_mark(g, 'n')
@@ -750,7 +1167,50 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 end
               end
             end
-            if limits.starts then
+            if has_flag(g, 'k') then
+              local await_places_33
+              do -- await_places(r, entry)
+                local stands_for_25, stands_for_26
+                do -- stands_for(r.id)
+                  local id = r.id
+                  local of, name
+                  if string.find(id, ';k', 1, true) then
+                    of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                  end
+                  stands_for_25, stands_for_26 = of, name
+                end
+                local of, name = stands_for_25, stands_for_26
+                local free_at
+                if of then
+                  free_at = now_ms() + FAR
+                  local other = record_of(open_group(of), name)
+                  if other and other.state == 'h' and other.stop == 's' then
+                    do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                      local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                      redis_call('ZADD', K_due, score + now_ms(), member)
+                      soon = true
+                    end
+                  end
+                else
+                  local number = 0
+                  for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                    number = number + 1
+                    local place = r.id .. ';k' .. number
+                    local there = record_of(open_group(each), place)
+                    if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                      free_at = now_ms() + FAR
+                    end
+                  end
+                end
+                if free_at then
+                  r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                end
+                await_places_33 = free_at
+              end
+              awaits = await_places_33
+            end
+            if limits.starts and not awaits then
               local counted_begins_20, counted_begins_21, counted_begins_22
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -796,7 +1256,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
             end
             local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-            if due > now_ms() then
+            if due > now_ms() and not awaits then
               free_at = math.max(free_at or 0, due)
             end
             if free_at then
@@ -804,9 +1264,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
             end
-            hold_back_27 = free_at
+            hold_back_36 = free_at or awaits
           end
-          held = hold_back_27
+          held = hold_back_36
         end
         if held then
           do -- write_group(group, g)
@@ -889,15 +1349,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 redis_call('HSET', K_groups, group, text)
               end
             end
-            local compose_28
+            local compose_37
             do -- compose(r.id, entry, drawn, r.lost)
               local id, lost = r.id, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_28
+            local message = compose_37
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
             local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
@@ -922,7 +1382,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
@@ -1019,9 +1479,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_33
+local keep_answer_45
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_33 = reply
+  keep_answer_45 = reply
 end
-return keep_answer_33
+return keep_answer_45

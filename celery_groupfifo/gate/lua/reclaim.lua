@@ -310,6 +310,8 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -327,7 +329,7 @@ local lost, runs, owner, silent = KEYS[10], KEYS[11], ARGV[3], ARGV[4] == '1'
 local limit, call, keep, named = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 
 local lists, out, reclaimed, seen, bytes, more = named_lists(12, 9, named), {}, 0, 0, 0, 0
-local names_again_21
+local names_again_27
 do -- names_again(runs, 'reclaim', call, lists, out)
   local kind = 'reclaim'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
@@ -348,24 +350,24 @@ do -- names_again(runs, 'reclaim', call, lists, out)
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_20
+          local compose_25
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_25 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_20
+          local message = compose_25
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_21 = names
+  names_again_27 = names
 end
-local asked = names_again_21
+local asked = names_again_27
 local renewed = silent and redis_call('ZSCORE', K_due, 'w ' .. owner)
 local lanes = renewed and {} or redis_call('HGETALL', lost)
 for i = 1, #lanes, 2 do
@@ -485,11 +487,30 @@ for i = 1, #lanes, 2 do
         end
       else
         local entry, corrupt = read_entry(r.id)
-        if entry then
+        local left = false
+        if entry and has_flag(g, 'k') then
+          local is_left_behind_26
+          do -- is_left_behind(r.id)
+            local id = r.id
+            local stands_for_20, stands_for_21
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_20, stands_for_21 = of, name
+            end
+            local _, name = stands_for_20, stands_for_21
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_26 = name and not said or said == '!'
+          end
+          left = is_left_behind_26
+        end
+        if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_18
+              local hold_back_23
               do -- hold_back(group, g, r, entry)
                 local limits_of_17
                 do -- limits_of(group, g, entry)
@@ -507,7 +528,7 @@ for i = 1, #lanes, 2 do
                   limits_of_17 = limits
                 end
                 local limits = limits_of_17
-                local free_at
+                local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
                     do -- drop_mark(g, 'n')
@@ -522,7 +543,50 @@ for i = 1, #lanes, 2 do
                     end
                   end
                 end
-                if limits.starts then
+                if has_flag(g, 'k') then
+                  local await_places_22
+                  do -- await_places(r, entry)
+                    local stands_for_18, stands_for_19
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_18, stands_for_19 = of, name
+                    end
+                    local of, name = stands_for_18, stands_for_19
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_22 = free_at
+                  end
+                  awaits = await_places_22
+                end
+                if limits.starts and not awaits then
                   local counted_begins_14, counted_begins_15, counted_begins_16
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -568,7 +632,7 @@ for i = 1, #lanes, 2 do
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                if due > now_ms() then
+                if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
@@ -576,9 +640,9 @@ for i = 1, #lanes, 2 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_18 = free_at
+                hold_back_23 = free_at or awaits
               end
-              held = hold_back_18
+              held = hold_back_23
             end
             if held then
               do -- write_group(group, g)
@@ -661,15 +725,15 @@ for i = 1, #lanes, 2 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_19
+                local compose_24
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_24 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_19
+                local message = compose_24
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -683,83 +747,158 @@ for i = 1, #lanes, 2 do
             end
           end
         else
-          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-            do -- write_letter(id, group, why, text or '')
-              local name, text = id, text or ''
-              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-              if #text > FRONT then
-                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+          if left then
+            do -- remove_left(r.id)
+              local id = r.id
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
               end
-              do -- append('n ', '', number)
-                local kind, of = 'n ', ''
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              do -- append('g ', ' ' .. group, number)
-                local kind, of = 'g ', ' ' .. group
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
             end
-            if redis_call('HDEL', K_entries, id) == 1 then
-              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          else
+            do -- leave_places(r.id)
+              local name, by = r.id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_3
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_3 = text
+                  end
+                  local text = state_text_3
+                  if other then
+                    local state_text_4
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_4 = text
+                    end
+                    local other_text = state_text_4
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
             end
           end
           do -- remove_record(g, r.id)

@@ -16,6 +16,7 @@
 -- ARGV[9] after     (text)   entry that it follows, with head: this action has redriven it before; empty: none
 -- Returns {1, [queue, message]...} parked; to publish · {0} there is no such letter (any more)
 --         · {-1} the id is parked or running already · {-2} the group is draining
+--         · {-3} it has several keys
 -- Complexity O(1), with `after` and the places that this action has put before it
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -57,24 +58,7 @@ local function record_of(g, id)
   end
   return found
 end
-local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
-local HEADERS = '"headers": {"groupfifo": "'
-local steps = 100 -- empty places that one call may walk over
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
-local answer, call = KEYS[11], ARGV[4]
-local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-if before == call then
-  return cmsgpack.unpack(packed)
-end
-local KEPT = 1000 -- actions that are remembered
-
-local audit, line = KEYS[10], KEYS[12]
-local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local WALKED = 20000 -- places among which the one before is looked for
-
-local open_group_16
-do -- open_group(group)
-  local group = group
+local function open_group(group)
   local read_group_5
   do -- read_group(group)
     local g = groups[group]
@@ -326,9 +310,26 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_16 = g
+  return g
 end
-local g = open_group_16
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+local steps = 100 -- empty places that one call may walk over
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+
+local audit, line = KEYS[10], KEYS[12]
+local group, id, number, head, after = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local WALKED = 20000 -- places among which the one before is looked for
+
+local g = open_group(group)
 if redis_call('HEXISTS', K_entries, id) == 1 then
   return { -1 }
 end
@@ -344,6 +345,9 @@ end
 local text = text_of_letter_3
 if not text then
   return { 0 }
+end
+if string.find(text, '"groupfifo_keys": ', 1, true) then
+  return { -3 }
 end
 do -- remove_letter(number)
   local row = redis_call('HGET', K_dead, 'n ' .. number)
@@ -411,12 +415,12 @@ end
 redis_call('HINCRBY', K_stats, 'tasks_redriven', 1)
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_31, take_head_32
+  local take_head_36, take_head_37
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_29, take_follower_30
+      local take_follower_33, take_follower_34
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -451,20 +455,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_29, take_follower_30 = head, entry
+        take_follower_33, take_follower_34 = head, entry
       end
-      head, entry = take_follower_29, take_follower_30
+      head, entry = take_follower_33, take_follower_34
     end
     local others = #g
-    local has_room_25
+    local has_room_29
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_25 = room
+      has_room_29 = room
     end
-    local is_free = has_room_25
+    local is_free = has_room_29
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -485,12 +489,40 @@ do -- advance({}, line, group, g, out)
         read_entry_14, read_entry_15 = entry, corrupt
       end
       entry, corrupt = read_entry_14, read_entry_15
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_35
+        do -- is_left_behind(id)
+          local stands_for_26, stands_for_27
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_26, stands_for_27 = of, name
+          end
+          local _, name = stands_for_26, stands_for_27
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_35 = name and not said or said == '!'
+        end
+        left = is_left_behind_35
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_26
+          local may_join_30
           do -- may_join(group, g, entry, others)
-            local limits_of_23
+            local limits_of_22
             do -- limits_of(group, g, entry)
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
@@ -503,12 +535,12 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_23 = limits
+              limits_of_22 = limits
             end
-            local limits = limits_of_23
-            may_join_26 = (limits.together or 1) > others
+            local limits = limits_of_22
+            may_join_30 = (limits.together or 1) > others
           end
-          fits = may_join_26
+          fits = may_join_30
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -526,6 +558,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_6
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_7 = text
+                end
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -627,17 +721,17 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_31, take_head_32 = head, entry
+    take_head_36, take_head_37 = head, entry
   end
-  local head, entry = take_head_31, take_head_32
+  local head, entry = take_head_36, take_head_37
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_27
+        local hold_back_31
         do -- hold_back(group, g, r, entry)
-          local limits_of_24
+          local limits_of_23
           do -- limits_of(group, g, entry)
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
@@ -650,10 +744,10 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_24 = limits
+            limits_of_23 = limits
           end
-          local limits = limits_of_24
-          local free_at
+          local limits = limits_of_23
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -668,17 +762,60 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
-            local counted_begins_20, counted_begins_21, counted_begins_22
+          if has_flag(g, 'k') then
+            local await_places_28
+            do -- await_places(r, entry)
+              local stands_for_24, stands_for_25
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_24, stands_for_25 = of, name
+              end
+              local of, name = stands_for_24, stands_for_25
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_28 = free_at
+            end
+            awaits = await_places_28
+          end
+          if limits.starts and not awaits then
+            local counted_begins_19, counted_begins_20, counted_begins_21
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+            local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -714,7 +851,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -722,9 +859,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_27 = free_at
+          hold_back_31 = free_at or awaits
         end
-        held = hold_back_27
+        held = hold_back_31
       end
       if held then
         do -- write_group(group, g)
@@ -807,15 +944,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_28
+          local compose_32
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_28
+          local message = compose_32
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -840,20 +977,20 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_17, counted_begins_18, counted_begins_19
+            local counted_begins_16, counted_begins_17, counted_begins_18
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
+            local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
@@ -900,10 +1037,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_33
+local keep_answer_38
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_33 = reply
+  keep_answer_38 = reply
 end
-return keep_answer_33
+return keep_answer_38

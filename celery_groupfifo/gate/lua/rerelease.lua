@@ -314,6 +314,8 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -346,7 +348,7 @@ local function missing(r, entry)
 end
 
 local lists, out, count = { [queue] = list }, {}, 0
-local names_again_18
+local names_again_21
 do -- names_again(runs, 'rerelease', call, lists, out)
   local kind = 'rerelease'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
@@ -374,9 +376,9 @@ do -- names_again(runs, 'rerelease', call, lists, out)
       end
     end
   end
-  names_again_18 = names
+  names_again_21 = names
 end
-local asked = names_again_18
+local asked = names_again_21
 local first, past = '[' .. queue .. ' ', '(' .. queue .. ' ' .. string.format('%016.0f', math.max(below, 0))
 for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'LIMIT', 0, limit)) do
   local drawn, group = string.match(member, ' (%d+) (%S+)$')
@@ -394,7 +396,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     do -- release(lists, group, g, r, entry, out)
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_15
+        local hold_back_18
         do -- hold_back(group, g, r, entry)
           local limits_of_14
           do -- limits_of(group, g, entry)
@@ -412,7 +414,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             limits_of_14 = limits
           end
           local limits = limits_of_14
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -427,7 +429,50 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_17
+            do -- await_places(r, entry)
+              local stands_for_15, stands_for_16
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_15, stands_for_16 = of, name
+              end
+              local of, name = stands_for_15, stands_for_16
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_17 = free_at
+            end
+            awaits = await_places_17
+          end
+          if limits.starts and not awaits then
             local counted_begins_11, counted_begins_12, counted_begins_13
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -473,7 +518,7 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -481,9 +526,9 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_15 = free_at
+          hold_back_18 = free_at or awaits
         end
-        held = hold_back_15
+        held = hold_back_18
       end
       if held then
         do -- write_group(group, g)

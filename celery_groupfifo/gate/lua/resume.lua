@@ -307,6 +307,8 @@ local function open_group(group)
   end
   return g
 end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
@@ -435,11 +437,30 @@ for at = #g, 1, -1 do
             read_entry_12, read_entry_13 = entry, corrupt
           end
           local entry, corrupt = read_entry_12, read_entry_13
-          if entry then
+          local left = false
+          if entry and has_flag(g, 'k') then
+            local is_left_behind_35
+            do -- is_left_behind(r.id)
+              local id = r.id
+              local stands_for_28, stands_for_29
+              do -- stands_for(id)
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_28, stands_for_29 = of, name
+              end
+              local _, name = stands_for_28, stands_for_29
+              local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+              is_left_behind_35 = name and not said or said == '!'
+            end
+            left = is_left_behind_35
+          end
+          if entry and not left then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_28
+                local hold_back_33
                 do -- hold_back(group, g, r, entry)
                   local limits_of_25
                   do -- limits_of(group, g, entry)
@@ -457,7 +478,7 @@ for at = #g, 1, -1 do
                     limits_of_25 = limits
                   end
                   local limits = limits_of_25
-                  local free_at
+                  local free_at, awaits
                   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                     if has_flag(g, 'n') then
                       do -- drop_mark(g, 'n')
@@ -472,7 +493,50 @@ for at = #g, 1, -1 do
                       end
                     end
                   end
-                  if limits.starts then
+                  if has_flag(g, 'k') then
+                    local await_places_30
+                    do -- await_places(r, entry)
+                      local stands_for_26, stands_for_27
+                      do -- stands_for(r.id)
+                        local id = r.id
+                        local of, name
+                        if string.find(id, ';k', 1, true) then
+                          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                        end
+                        stands_for_26, stands_for_27 = of, name
+                      end
+                      local of, name = stands_for_26, stands_for_27
+                      local free_at
+                      if of then
+                        free_at = now_ms() + FAR
+                        local other = record_of(open_group(of), name)
+                        if other and other.state == 'h' and other.stop == 's' then
+                          do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                            local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                            redis_call('ZADD', K_due, score + now_ms(), member)
+                            soon = true
+                          end
+                        end
+                      else
+                        local number = 0
+                        for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                          number = number + 1
+                          local place = r.id .. ';k' .. number
+                          local there = record_of(open_group(each), place)
+                          if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                            free_at = now_ms() + FAR
+                          end
+                        end
+                      end
+                      if free_at then
+                        r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                        r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                      end
+                      await_places_30 = free_at
+                    end
+                    awaits = await_places_30
+                  end
+                  if limits.starts and not awaits then
                     local counted_begins_21, counted_begins_22, counted_begins_23
                     do -- counted_begins(group)
                       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -518,7 +582,7 @@ for at = #g, 1, -1 do
                     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                   end
                   local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                  if due > now_ms() then
+                  if due > now_ms() and not awaits then
                     free_at = math.max(free_at or 0, due)
                   end
                   if free_at then
@@ -526,9 +590,9 @@ for at = #g, 1, -1 do
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                   end
-                  hold_back_28 = free_at
+                  hold_back_33 = free_at or awaits
                 end
-                held = hold_back_28
+                held = hold_back_33
               end
               if held then
                 do -- write_group(group, g)
@@ -611,15 +675,15 @@ for at = #g, 1, -1 do
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_29
+                  local compose_34
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_29
+                  local message = compose_34
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                   local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                     or redis.pcall('RPUSH', lists[queue], message))
@@ -633,83 +697,158 @@ for at = #g, 1, -1 do
               end
             end
           else
-            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-              do -- write_letter(id, group, why, text or '')
-                local name, text = id, text or ''
-                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-                if #text > FRONT then
-                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+            if left then
+              do -- remove_left(r.id)
+                local id = r.id
+                local known = redis_call('HDEL', K_entries, id)
+                if string.find(id, ';k', 1, true) then
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                else
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                  redis_call('HDEL', K_begins, 'k ' .. id)
                 end
-                do -- append('n ', '', number)
-                  local kind, of = 'n ', ''
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                do -- append('g ', ' ' .. group, number)
-                  local kind, of = 'g ', ' ' .. group
-                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                  do -- link(kind, of, newest, number)
-                    local older, newer = newest, number
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  do -- link(kind, of, number, '0')
-                    local older, newer = number, '0'
-                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                    local before, after = 'oldest' .. of, 'newest' .. of
-                    local following, preceding = newer, older
-                    if rows[1] then
-                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                    end
-                    if rows[2] then
-                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                    end
-                    redis_call('HSET', K_dead, before, following, after, preceding)
-                  end
-                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-                end
-                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
               end
-              if redis_call('HDEL', K_entries, id) == 1 then
-                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+            else
+              do -- leave_places(r.id)
+                local name, by = r.id, nil
+                local number = 0
+                for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                  number = number + 1
+                  local id = name .. ';k' .. number
+                  local g = open_group(of)
+                  local r = record_of(g, id)
+                  if r or id == by or not has_flag(g, 'c') then
+                    local known = redis_call('HDEL', K_entries, id)
+                    redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                    do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                      local what, number = 'empty', not r and id ~= by and known or 0
+                      g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                    end
+                  end
+                  do -- remove_record(g, id)
+                    for at = #g, 1, -1 do
+                      if g[at].id == id then
+                        table.remove(g, at)
+                      end
+                    end
+                  end
+                  do -- write_group(of, g)
+                    local group, other, other_g = of, nil, nil
+                    local state_text_5
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_5 = text
+                    end
+                    local text = state_text_5
+                    if other then
+                      local state_text_6
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_6 = text
+                      end
+                      local other_text = state_text_6
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  do -- look_soon(K_REST, 'a ' .. of)
+                    local score, member = K_REST, 'a ' .. of
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+                redis_call('HDEL', K_begins, 'k ' .. name)
+              end
+              do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+                local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+                do -- write_letter(id, group, why, text or '')
+                  local name, text = id, text or ''
+                  local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                  local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                  redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                    'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                  if #text > FRONT then
+                    redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                  end
+                  do -- append('n ', '', number)
+                    local kind, of = 'n ', ''
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  do -- append('g ', ' ' .. group, number)
+                    local kind, of = 'g ', ' ' .. group
+                    local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                    do -- link(kind, of, newest, number)
+                      local older, newer = newest, number
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    do -- link(kind, of, number, '0')
+                      local older, newer = number, '0'
+                      local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                      local before, after = 'oldest' .. of, 'newest' .. of
+                      local following, preceding = newer, older
+                      if rows[1] then
+                        before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                      end
+                      if rows[2] then
+                        after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                      end
+                      redis_call('HSET', K_dead, before, following, after, preceding)
+                    end
+                    redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                  end
+                  redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                end
+                if redis_call('HDEL', K_entries, id) == 1 then
+                  redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                end
               end
             end
             do -- remove_record(g, r.id)
@@ -760,12 +899,12 @@ for at = #g, 1, -1 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_32, take_head_33
+  local take_head_39, take_head_40
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_30, take_follower_31
+      local take_follower_37, take_follower_38
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -800,20 +939,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_30, take_follower_31 = head, entry
+        take_follower_37, take_follower_38 = head, entry
       end
-      head, entry = take_follower_30, take_follower_31
+      head, entry = take_follower_37, take_follower_38
     end
     local others = #g
-    local has_room_26
+    local has_room_31
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_26 = room
+      has_room_31 = room
     end
-    local is_free = has_room_26
+    local is_free = has_room_31
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -834,10 +973,38 @@ do -- advance({}, line, group, g, out)
         read_entry_16, read_entry_17 = entry, corrupt
       end
       entry, corrupt = read_entry_16, read_entry_17
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_36
+        do -- is_left_behind(id)
+          local stands_for_28, stands_for_29
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_28, stands_for_29 = of, name
+          end
+          local _, name = stands_for_28, stands_for_29
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_36 = name and not said or said == '!'
+        end
+        left = is_left_behind_36
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_27
+          local may_join_32
           do -- may_join(group, g, entry, others)
             local limits_of_24
             do -- limits_of(group, g, entry)
@@ -855,9 +1022,9 @@ do -- advance({}, line, group, g, out)
               limits_of_24 = limits
             end
             local limits = limits_of_24
-            may_join_27 = (limits.together or 1) > others
+            may_join_32 = (limits.together or 1) > others
           end
-          fits = may_join_27
+          fits = may_join_32
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -875,6 +1042,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_5
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_5 = text
+              end
+              local text = state_text_5
+              if other then
+                local state_text_6
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_6 = text
+                end
+                local other_text = state_text_6
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -976,15 +1205,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_8
       g.drained = depth <= 0
     end
-    take_head_32, take_head_33 = head, entry
+    take_head_39, take_head_40 = head, entry
   end
-  local head, entry = take_head_32, take_head_33
+  local head, entry = take_head_39, take_head_40
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_28
+        local hold_back_33
         do -- hold_back(group, g, r, entry)
           local limits_of_25
           do -- limits_of(group, g, entry)
@@ -1002,7 +1231,7 @@ do -- advance({}, line, group, g, out)
             limits_of_25 = limits
           end
           local limits = limits_of_25
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -1017,7 +1246,50 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_30
+            do -- await_places(r, entry)
+              local stands_for_26, stands_for_27
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_26, stands_for_27 = of, name
+              end
+              local of, name = stands_for_26, stands_for_27
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_30 = free_at
+            end
+            awaits = await_places_30
+          end
+          if limits.starts and not awaits then
             local counted_begins_21, counted_begins_22, counted_begins_23
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -1063,7 +1335,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -1071,9 +1343,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_28 = free_at
+          hold_back_33 = free_at or awaits
         end
-        held = hold_back_28
+        held = hold_back_33
       end
       if held then
         do -- write_group(group, g)
@@ -1156,15 +1428,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_29
+          local compose_34
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_29
+          local message = compose_34
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1189,7 +1461,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -1249,10 +1521,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_34
+local keep_answer_41
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_34 = reply
+  keep_answer_41 = reply
 end
-return keep_answer_34
+return keep_answer_41

@@ -51,22 +51,7 @@ local function record_of(g, id)
   return found
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
-local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
-local HEADERS = '"headers": {"groupfifo": "'
-local REDELIVERED = '"redelivered": true, '
-local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
-local answer, call = KEYS[11], ARGV[4]
-local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
-if before == call then
-  return cmsgpack.unpack(packed)
-end
-local KEPT = 1000 -- actions that are remembered
-
-local audit, group = KEYS[10], ARGV[5]
-
-local open_group_13
-do -- open_group(group)
-  local group = group
+local function open_group(group)
   local read_group_4
   do -- read_group(group)
     local g = groups[group]
@@ -318,15 +303,30 @@ do -- open_group(group)
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
     end
   end
-  open_group_13 = g
+  return g
 end
-local g = open_group_13
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
+local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
+local HEADERS = '"headers": {"groupfifo": "'
+local REDELIVERED = '"redelivered": true, '
+local REPEATED = 60000 -- ms within which a call with a lost reply is repeated
+local answer, call = KEYS[11], ARGV[4]
+local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*)$')
+if before == call then
+  return cmsgpack.unpack(packed)
+end
+local KEPT = 1000 -- actions that are remembered
+
+local audit, group = KEYS[10], ARGV[5]
+
+local g = open_group(group)
 local paused, out, held, stopped = has_flag(g, 'p'), {}, 0, 0
 for at = #g, 1, -1 do
   local r = g[at]
   if r.state == 'h' and (r.stop == 'p' or paused) then
     stopped = stopped + 1
-  elseif r.state == 'h' and r.stop ~= 'f' then
+  elseif r.state == 'h' and r.stop ~= 'f' and r.stop ~= 's' then
     held = held + 1
     redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. r.id, 'b ' .. group .. ' ' .. r.id)
     if r.stop == 'b' then -- it may be lost as often as any other
@@ -454,13 +454,32 @@ for at = #g, 1, -1 do
           read_entry_11, read_entry_12 = entry, corrupt
         end
         local entry, corrupt = read_entry_11, read_entry_12
-        if entry then
+        local left = false
+        if entry and has_flag(g, 'k') then
+          local is_left_behind_24
+          do -- is_left_behind(r.id)
+            local id = r.id
+            local stands_for_19, stands_for_20
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_19, stands_for_20 = of, name
+            end
+            local _, name = stands_for_19, stands_for_20
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_24 = name and not said or said == '!'
+          end
+          left = is_left_behind_24
+        end
+        if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_18
+              local hold_back_22
               do -- hold_back(group, g, r, entry)
-                local limits_of_17
+                local limits_of_16
                 do -- limits_of(group, g, entry)
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
@@ -473,10 +492,10 @@ for at = #g, 1, -1 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_17 = limits
+                  limits_of_16 = limits
                 end
-                local limits = limits_of_17
-                local free_at
+                local limits = limits_of_16
+                local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
                     do -- drop_mark(g, 'n')
@@ -491,17 +510,60 @@ for at = #g, 1, -1 do
                     end
                   end
                 end
-                if limits.starts then
-                  local counted_begins_14, counted_begins_15, counted_begins_16
+                if has_flag(g, 'k') then
+                  local await_places_21
+                  do -- await_places(r, entry)
+                    local stands_for_17, stands_for_18
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_17, stands_for_18 = of, name
+                    end
+                    local of, name = stands_for_17, stands_for_18
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_21 = free_at
+                  end
+                  awaits = await_places_21
+                end
+                if limits.starts and not awaits then
+                  local counted_begins_13, counted_begins_14, counted_begins_15
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_13, counted_begins_14, counted_begins_15 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                  local begins, starts, window = counted_begins_13, counted_begins_14, counted_begins_15
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -537,7 +599,7 @@ for at = #g, 1, -1 do
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                if due > now_ms() then
+                if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
@@ -545,9 +607,9 @@ for at = #g, 1, -1 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_18 = free_at
+                hold_back_22 = free_at or awaits
               end
-              held = hold_back_18
+              held = hold_back_22
             end
             if held then
               do -- write_group(group, g)
@@ -630,15 +692,15 @@ for at = #g, 1, -1 do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_19
+                local compose_23
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_23 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_19
+                local message = compose_23
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -652,83 +714,158 @@ for at = #g, 1, -1 do
             end
           end
         else
-          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-            do -- write_letter(id, group, why, text or '')
-              local name, text = id, text or ''
-              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-              if #text > FRONT then
-                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+          if left then
+            do -- remove_left(r.id)
+              local id = r.id
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
               end
-              do -- append('n ', '', number)
-                local kind, of = 'n ', ''
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              do -- append('g ', ' ' .. group, number)
-                local kind, of = 'g ', ' ' .. group
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
             end
-            if redis_call('HDEL', K_entries, id) == 1 then
-              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          else
+            do -- leave_places(r.id)
+              local name, by = r.id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
             end
           end
           do -- remove_record(g, r.id)
@@ -786,10 +923,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_20
+local keep_answer_25
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_20 = reply
+  keep_answer_25 = reply
 end
-return keep_answer_20
+return keep_answer_25

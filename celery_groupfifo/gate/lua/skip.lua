@@ -39,6 +39,9 @@ local function record_of(g, id)
   end
   return found
 end
+local function has_flag(g, letter)
+  return string.find(g.flags, letter, 1, true) ~= nil
+end
 local K_us_text = ARGV[1]
 if K_us_text == '' then
   local time = redis_call('TIME')
@@ -308,9 +311,8 @@ local function open_group(group)
   end
   return g
 end
-local function has_flag(g, letter)
-  return string.find(g.flags, letter, 1, true) ~= nil
-end
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -345,30 +347,87 @@ local function text_in_line(us, id)
   local entry, corrupt = read_entry_15, read_entry_16
   return entry and entry.us == us and entry.text or corrupt
 end
--- Take out an entry that does not run. The caller removes its place in the line, and writes the group.
--- Returns its text; and whether it had failed and blocked its group, which is unblocked then.
+-- Returns whether the task of a stand-in runs.
+local function runs_elsewhere(id)
+  local stands_for_29, stands_for_30
+  do -- stands_for(id)
+    local of, name
+    if string.find(id, ';k', 1, true) then
+      of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+    end
+    stands_for_29, stands_for_30 = of, name
+  end
+  local of, name = stands_for_29, stands_for_30
+  local other = of and record_of(open_group(of), name)
+  return other and other.state == 'r'
+end
+-- Take out an entry that does not run; through a stand-in, its task. The caller removes the place in line, and writes
+-- the group. Returns the text of the task's entry, or '' when it is gone already; whether it had failed and blocked its
+-- group, which is unblocked then; its name, and its group.
 local function withdraw(id, group, g)
-  local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
+  local of, name, at, left = group, id, g, false
+  if has_flag(g, 'k') then
+    local is_left_behind_42
+    do -- is_left_behind(id)
+      local stands_for_27, stands_for_28
+      do -- stands_for(id)
+        local of, name
+        if string.find(id, ';k', 1, true) then
+          of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+        end
+        stands_for_27, stands_for_28 = of, name
+      end
+      local _, name = stands_for_27, stands_for_28
+      local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+      is_left_behind_42 = name and not said or said == '!'
+    end
+    left = is_left_behind_42
+    local stands_for_31, stands_for_32
+    do -- stands_for(id)
+      local of, name
+      if string.find(id, ';k', 1, true) then
+        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+      end
+      stands_for_31, stands_for_32 = of, name
+    end
+    local its, known = stands_for_31, stands_for_32
+    if known and not left then
+      of, name, at = its, known, open_group(its)
+    end
+  end
+  local r, text = record_of(at, name), redis_call('HGET', K_entries, name)
   local failed = r and r.stop == 'b'
-  if redis_call('HDEL', K_entries, id) == 1 then
+  local stays = name ~= id and not r and has_flag(at, 'c') -- its place may be cut off
+  if left then
+    text = nil
+    do -- remove_left(id)
+      local known = redis_call('HDEL', K_entries, id)
+      if string.find(id, ';k', 1, true) then
+        redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+      else
+        redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+        redis_call('HDEL', K_begins, 'k ' .. id)
+      end
+    end
+  elseif not stays and redis_call('HDEL', K_entries, name) == 1 then
     redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
   end
-  do -- free_identity(id, group, g, failed)
-    local ran = failed
+  do -- free_identity(name, of, at, failed)
+    local id, group, g, ran = name, of, at, failed
     local said = has_flag(g, 'i') and redis_call('HGET', K_identities, 'n ' .. id)
     local after, identity = string.match(said or '', '^(%d+) (.*)$')
     if identity then
       local field = 'i ' .. group .. ' ' .. identity
-      local others_of_34
+      local others_of_40
       do -- others_of(field, id)
         local others = ''
         local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_34 = others
+        others_of_40 = others
       end
-      local others = others_of_34
+      local others = others_of_40
       redis_call('HDEL', K_identities, 'n ' .. id)
       if others ~= '' then
         redis_call('HSET', K_identities, field, '-' .. others)
@@ -381,8 +440,9 @@ local function withdraw(id, group, g)
       end
     end
   end
-  if redis_call('ZREM', K_due, 'e ' .. group .. ' ' .. id) == 1 then
-    do -- leave_window(group, g, id)
+  if redis_call('ZREM', K_due, 'e ' .. of .. ' ' .. name) == 1 then
+    do -- leave_window(of, at, name)
+      local group, g, id = of, at, name
       local said = has_flag(g, 'w') and redis_call('HGET', K_begins, 'o ' .. id)
       local order, window = string.match(said or '', '^(%d+ %d+) (%d+)$')
       if order then
@@ -390,15 +450,16 @@ local function withdraw(id, group, g)
         redis_call('ZREM', K_due, 's ' .. group .. ' ' .. order .. ' ' .. id)
       end
     end
-    do -- add_to(g, 'aside', -1)
-      local what, number = 'aside', -1
+    do -- add_to(at, 'aside', -1)
+      local g, what, number = at, 'aside', -1
       g[what] = string.format('%.0f', math.max(g[what] + number, 0))
     end
   end
   if r then
-    redis_call('ZREM', K_due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id, 'b ' .. group .. ' ' .. id)
-    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
-    do -- remove_record(g, id)
+    redis_call('ZREM', K_due, 'h ' .. of .. ' ' .. name, 'r ' .. of .. ' ' .. name, 'b ' .. of .. ' ' .. name)
+    redis_call('ZREM', K_on_the_way, r.queue .. ' ' .. r.release .. ' ' .. of)
+    do -- remove_record(at, name)
+      local g, id = at, name
       for at = #g, 1, -1 do
         if g[at].id == id then
           table.remove(g, at)
@@ -407,18 +468,127 @@ local function withdraw(id, group, g)
     end
   end
   if failed then
-    do -- clear_flag(group, g, 'b')
-      local letter = 'b'
+    do -- clear_flag(of, at, 'b')
+      local group, g, letter = of, at, 'b'
       redis_call('HDEL', K_flags, letter .. ' ' .. group)
       do -- drop_mark(g, letter)
         g.flags = string.gsub(g.flags, letter, '', 1)
         g.flags = g.flags == '' and '-' or g.flags
       end
     end
-  else
+  elseif not left then
     redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
   end
-  return text or '', failed
+  if has_flag(g, 'k') then
+    do -- leave_places(name, id)
+      local by = id
+      local number = 0
+      for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+        number = number + 1
+        local id = name .. ';k' .. number
+        local g = open_group(of)
+        local r = record_of(g, id)
+        if r or id == by or not has_flag(g, 'c') then
+          local known = redis_call('HDEL', K_entries, id)
+          redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+            local what, number = 'empty', not r and id ~= by and known or 0
+            g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+          end
+        end
+        do -- remove_record(g, id)
+          for at = #g, 1, -1 do
+            if g[at].id == id then
+              table.remove(g, at)
+            end
+          end
+        end
+        do -- write_group(of, g)
+          local group, other, other_g = of, nil, nil
+          local state_text_1
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_1 = text
+          end
+          local text = state_text_1
+          if other then
+            local state_text_2
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_2 = text
+            end
+            local other_text = state_text_2
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+        do -- look_soon(K_REST, 'a ' .. of)
+          local score, member = K_REST, 'a ' .. of
+          redis_call('ZADD', K_due, score + now_ms(), member)
+          soon = true
+        end
+      end
+      redis_call('HDEL', K_begins, 'k ' .. name)
+    end
+    if name ~= id then
+      do -- add_to(at, 'empty', not r and not stays and 1 or 0)
+        local g, what, number = at, 'empty', not r and not stays and 1 or 0
+        g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+      end
+      do -- write_group(of, at)
+        local group, g, other, other_g = of, at, nil, nil
+        local state_text_1
+        do -- state_text(g)
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_1 = text
+        end
+        local text = state_text_1
+        if other then
+          local state_text_2
+          do -- state_text(other_g)
+            local g = other_g
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_2 = text
+          end
+          local other_text = state_text_2
+          redis_call('HSET', K_groups, group, text, other, other_text)
+        else
+          redis_call('HSET', K_groups, group, text)
+        end
+      end
+      do -- look_soon(K_REST, 'a ' .. of)
+        local score, member = K_REST, 'a ' .. of
+        redis_call('ZADD', K_due, score + now_ms(), member)
+        soon = true
+      end
+    end
+    if stays then
+      redis_call('HSET', K_begins, 'k ' .. name, '!')
+    end
+  end
+  return text or '', failed, name, of
 end
 
 local audit, line = KEYS[10], KEYS[12]
@@ -485,16 +655,20 @@ if not name then
   return { -2, first }
 end
 local r = record_of(g, name)
-if r and r.state == 'r' then
+local runs = r and r.state == 'r'
+if r and has_flag(g, 'k') then
+  runs = runs or runs_elsewhere(name)
+end
+if runs then
   return { -3 }
 end
 if not r then
   redis_call('LPOP', line)
 end
-local out, text, failed = {}, withdraw(name, group, g)
+local out, text, failed, task, of = {}, withdraw(name, group, g)
 if why ~= '' then
-  do -- set_aside(name, group, why, text)
-    local id = name
+  do -- set_aside(task, of, why, text)
+    local id, group = task, of
     do -- write_letter(id, group, why, text or '')
       local name, text = id, text or ''
       local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
@@ -575,12 +749,12 @@ if why ~= '' then
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_31, take_head_32
+  local take_head_43, take_head_44
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     if g[1] then
-      local take_follower_29, take_follower_30
+      local take_follower_38, take_follower_39
       do -- take_follower(line, g)
         local head, entry
         local free = not has_flag(g, 'p')
@@ -615,20 +789,20 @@ do -- advance({}, line, group, g, out)
             table.remove(g, 1)
           end
         end
-        take_follower_29, take_follower_30 = head, entry
+        take_follower_38, take_follower_39 = head, entry
       end
-      head, entry = take_follower_29, take_follower_30
+      head, entry = take_follower_38, take_follower_39
     end
     local others = #g
-    local has_room_25
+    local has_room_34
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_25 = room
+      has_room_34 = room
     end
-    local is_free = has_room_25
+    local is_free = has_room_34
     is_free = is_free and not head
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
@@ -649,10 +823,38 @@ do -- advance({}, line, group, g, out)
         read_entry_13, read_entry_14 = entry, corrupt
       end
       entry, corrupt = read_entry_13, read_entry_14
-      if entry and entry.us == string.sub(item, 1, 16) then
+      local stands, left = entry and entry.us == string.sub(item, 1, 16), false
+      if stands and has_flag(g, 'k') then
+        local is_left_behind_41
+        do -- is_left_behind(id)
+          local stands_for_27, stands_for_28
+          do -- stands_for(id)
+            local of, name
+            if string.find(id, ';k', 1, true) then
+              of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+            end
+            stands_for_27, stands_for_28 = of, name
+          end
+          local _, name = stands_for_27, stands_for_28
+          local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+          is_left_behind_41 = name and not said or said == '!'
+        end
+        left = is_left_behind_41
+      end
+      if left then
+        do -- remove_left(id)
+          local known = redis_call('HDEL', K_entries, id)
+          if string.find(id, ';k', 1, true) then
+            redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+          else
+            redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+            redis_call('HDEL', K_begins, 'k ' .. id)
+          end
+        end
+      elseif stands then
         local fits = true
         if others > 0 then
-          local may_join_26
+          local may_join_35
           do -- may_join(group, g, entry, others)
             local limits_of_23
             do -- limits_of(group, g, entry)
@@ -670,9 +872,9 @@ do -- advance({}, line, group, g, out)
               limits_of_23 = limits
             end
             local limits = limits_of_23
-            may_join_26 = (limits.together or 1) > others
+            may_join_35 = (limits.together or 1) > others
           end
-          fits = may_join_26
+          fits = may_join_35
         end
         if not fits then
           redis_call('LPUSH', line, item)
@@ -690,6 +892,68 @@ do -- advance({}, line, group, g, out)
         end
         break
       elseif corrupt then
+        do -- leave_places(id)
+          local name, by = id, nil
+          local number = 0
+          for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+            number = number + 1
+            local id = name .. ';k' .. number
+            local g = open_group(of)
+            local r = record_of(g, id)
+            if r or id == by or not has_flag(g, 'c') then
+              local known = redis_call('HDEL', K_entries, id)
+              redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                local what, number = 'empty', not r and id ~= by and known or 0
+                g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+              end
+            end
+            do -- remove_record(g, id)
+              for at = #g, 1, -1 do
+                if g[at].id == id then
+                  table.remove(g, at)
+                end
+              end
+            end
+            do -- write_group(of, g)
+              local group, other, other_g = of, nil, nil
+              local state_text_1
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_1 = text
+              end
+              local text = state_text_1
+              if other then
+                local state_text_2
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_2 = text
+                end
+                local other_text = state_text_2
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            do -- look_soon(K_REST, 'a ' .. of)
+              local score, member = K_REST, 'a ' .. of
+              redis_call('ZADD', K_due, score + now_ms(), member)
+              soon = true
+            end
+          end
+          redis_call('HDEL', K_begins, 'k ' .. name)
+        end
         do -- set_aside(id, group, 'corrupt', corrupt)
           local why, text = 'corrupt', corrupt
           do -- write_letter(id, group, why, text or '')
@@ -791,15 +1055,15 @@ do -- advance({}, line, group, g, out)
       local depth = depth_of_4
       g.drained = depth <= 0
     end
-    take_head_31, take_head_32 = head, entry
+    take_head_43, take_head_44 = head, entry
   end
-  local head, entry = take_head_31, take_head_32
+  local head, entry = take_head_43, take_head_44
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_27
+        local hold_back_36
         do -- hold_back(group, g, r, entry)
           local limits_of_24
           do -- limits_of(group, g, entry)
@@ -817,7 +1081,7 @@ do -- advance({}, line, group, g, out)
             limits_of_24 = limits
           end
           local limits = limits_of_24
-          local free_at
+          local free_at, awaits
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
               do -- drop_mark(g, 'n')
@@ -832,7 +1096,50 @@ do -- advance({}, line, group, g, out)
               end
             end
           end
-          if limits.starts then
+          if has_flag(g, 'k') then
+            local await_places_33
+            do -- await_places(r, entry)
+              local stands_for_25, stands_for_26
+              do -- stands_for(r.id)
+                local id = r.id
+                local of, name
+                if string.find(id, ';k', 1, true) then
+                  of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                end
+                stands_for_25, stands_for_26 = of, name
+              end
+              local of, name = stands_for_25, stands_for_26
+              local free_at
+              if of then
+                free_at = now_ms() + FAR
+                local other = record_of(open_group(of), name)
+                if other and other.state == 'h' and other.stop == 's' then
+                  do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                    local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                    redis_call('ZADD', K_due, score + now_ms(), member)
+                    soon = true
+                  end
+                end
+              else
+                local number = 0
+                for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                  number = number + 1
+                  local place = r.id .. ';k' .. number
+                  local there = record_of(open_group(each), place)
+                  if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                    free_at = now_ms() + FAR
+                  end
+                end
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+              end
+              await_places_33 = free_at
+            end
+            awaits = await_places_33
+          end
+          if limits.starts and not awaits then
             local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -878,7 +1185,7 @@ do -- advance({}, line, group, g, out)
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
           local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-          if due > now_ms() then
+          if due > now_ms() and not awaits then
             free_at = math.max(free_at or 0, due)
           end
           if free_at then
@@ -886,9 +1193,9 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_27 = free_at
+          hold_back_36 = free_at or awaits
         end
-        held = hold_back_27
+        held = hold_back_36
       end
       if held then
         do -- write_group(group, g)
@@ -971,15 +1278,15 @@ do -- advance({}, line, group, g, out)
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_28
+          local compose_37
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_37 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_28
+          local message = compose_37
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
@@ -1004,7 +1311,7 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oinsw-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^oinswk-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
@@ -1064,10 +1371,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_33
+local keep_answer_45
 do -- keep_answer({ 1, failed and '' or text, unpack(out) })
   local reply = { 1, failed and '' or text, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_33 = reply
+  keep_answer_45 = reply
 end
-return keep_answer_33
+return keep_answer_45

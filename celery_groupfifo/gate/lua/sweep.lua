@@ -323,6 +323,8 @@ local function open_group(group)
 end
 local EXPIRED = 50 -- letters that one call removes for their number and age
 local EXPIRED_BYTES = 4000000 -- of them; and one letter more
+local soon = false -- a sweep has something to do now
+local FAR = 3600000 -- ms: no time says when a task has its other places
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -387,7 +389,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_24
+  local room_in_30
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -397,9 +399,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_24 = room
+    room_in_30 = room
   end
-  local room = room_in_24
+  local room = room_in_30
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -422,7 +424,7 @@ local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[13])
 
-local beat_21, beat_22
+local beat_27, beat_28
 do -- beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis_call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
@@ -433,11 +435,11 @@ do -- beat(pulse, ttl, owner, watch, woken)
     watcher, till = owner, digits(now_ms() + watch)
   end
   redis_call('SET', pulse, table.concat({ K_ms_text, since, watcher, till }, ' '))
-  beat_21, beat_22 = tonumber(since), watcher == owner
+  beat_27, beat_28 = tonumber(since), watcher == owner
 end
-local since, watches = beat_21, beat_22
+local since, watches = beat_27, beat_28
 local lists, out, named, moved, at = named_lists(13, 14, count), {}, {}, {}, 0
-local names_again_20
+local names_again_26
 do -- names_again(runs, 'sweep', call, lists, out)
   local kind = 'sweep'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
@@ -458,24 +460,24 @@ do -- names_again(runs, 'sweep', call, lists, out)
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_19
+          local compose_24
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_24 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_19
+          local message = compose_24
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_20 = names
+  names_again_26 = names
 end
-local asked = names_again_20
+local asked = names_again_26
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
@@ -518,7 +520,7 @@ while at < #members do -- grows when a crowd comes in
   elseif kind == 'q' then
     do -- bring_in(crowd, lists, group, limit + due - #members, members)
       local queue, most = group, limit + due - #members
-      local room_in_25
+      local room_in_31
       do -- room_in(lists, queue)
         local room = rooms[queue]
         if not room then
@@ -528,9 +530,9 @@ while at < #members do -- grows when a crowd comes in
           room = ahead and ROOM - ahead or math.huge
         end
         rooms[queue] = room
-        room_in_25 = room
+        room_in_31 = room
       end
-      local room = room_in_25
+      local room = room_in_31
       local wanted = math.max(math.min(room, most), 0)
       local rows = redis_call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
       for at = 1, math.min(wanted, #rows) do
@@ -612,11 +614,30 @@ while at < #members do -- grows when a crowd comes in
         end
       else
         local entry, corrupt = read_entry(r.id)
-        if entry then
+        local left = false
+        if entry and has_flag(g, 'k') then
+          local is_left_behind_25
+          do -- is_left_behind(r.id)
+            local id = r.id
+            local stands_for_19, stands_for_20
+            do -- stands_for(id)
+              local of, name
+              if string.find(id, ';k', 1, true) then
+                of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+              end
+              stands_for_19, stands_for_20 = of, name
+            end
+            local _, name = stands_for_19, stands_for_20
+            local said = redis_call('HGET', K_begins, 'k ' .. (name or id))
+            is_left_behind_25 = name and not said or said == '!'
+          end
+          left = is_left_behind_25
+        end
+        if entry and not left then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_17
+              local hold_back_22
               do -- hold_back(group, g, r, entry)
                 local limits_of_16
                 do -- limits_of(group, g, entry)
@@ -634,7 +655,7 @@ while at < #members do -- grows when a crowd comes in
                   limits_of_16 = limits
                 end
                 local limits = limits_of_16
-                local free_at
+                local free_at, awaits
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
                     do -- drop_mark(g, 'n')
@@ -649,7 +670,50 @@ while at < #members do -- grows when a crowd comes in
                     end
                   end
                 end
-                if limits.starts then
+                if has_flag(g, 'k') then
+                  local await_places_21
+                  do -- await_places(r, entry)
+                    local stands_for_17, stands_for_18
+                    do -- stands_for(r.id)
+                      local id = r.id
+                      local of, name
+                      if string.find(id, ';k', 1, true) then
+                        of, name = string.match(redis_call('HGET', K_entries, id) or '', '\n(%S+) (%S+)$')
+                      end
+                      stands_for_17, stands_for_18 = of, name
+                    end
+                    local of, name = stands_for_17, stands_for_18
+                    local free_at
+                    if of then
+                      free_at = now_ms() + FAR
+                      local other = record_of(open_group(of), name)
+                      if other and other.state == 'h' and other.stop == 's' then
+                        do -- look_soon(K_HOLDS, 'h ' .. of .. ' ' .. name)
+                          local score, member = K_HOLDS, 'h ' .. of .. ' ' .. name
+                          redis_call('ZADD', K_due, score + now_ms(), member)
+                          soon = true
+                        end
+                      end
+                    else
+                      local number = 0
+                      for each in string.gmatch(redis_call('HGET', K_begins, 'k ' .. r.id) or '', '%S+') do
+                        number = number + 1
+                        local place = r.id .. ';k' .. number
+                        local there = record_of(open_group(each), place)
+                        if there and there.stop ~= 's' or not there and redis_call('HEXISTS', K_entries, place) == 1 then
+                          free_at = now_ms() + FAR
+                        end
+                      end
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', '-', 's', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    end
+                    await_places_21 = free_at
+                  end
+                  awaits = await_places_21
+                end
+                if limits.starts and not awaits then
                   local counted_begins_13, counted_begins_14, counted_begins_15
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
@@ -695,7 +759,7 @@ while at < #members do -- grows when a crowd comes in
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
                 local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
-                if due > now_ms() then
+                if due > now_ms() and not awaits then
                   free_at = math.max(free_at or 0, due)
                 end
                 if free_at then
@@ -703,9 +767,9 @@ while at < #members do -- grows when a crowd comes in
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_17 = free_at
+                hold_back_22 = free_at or awaits
               end
-              held = hold_back_17
+              held = hold_back_22
             end
             if held then
               do -- write_group(group, g)
@@ -788,15 +852,15 @@ while at < #members do -- grows when a crowd comes in
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_18
+                local compose_23
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_18 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_23 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_18
+                local message = compose_23
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
@@ -810,83 +874,158 @@ while at < #members do -- grows when a crowd comes in
             end
           end
         else
-          do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
-            local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
-            do -- write_letter(id, group, why, text or '')
-              local name, text = id, text or ''
-              local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
-              local number = digits(math.max(newest + 1, tonumber(K_us_text)))
-              redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
-                'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
-              if #text > FRONT then
-                redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+          if left then
+            do -- remove_left(r.id)
+              local id = r.id
+              local known = redis_call('HDEL', K_entries, id)
+              if string.find(id, ';k', 1, true) then
+                redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+              else
+                redis_call('HINCRBY', K_stats, 'tasks_removed', known)
+                redis_call('HDEL', K_begins, 'k ' .. id)
               end
-              do -- append('n ', '', number)
-                local kind, of = 'n ', ''
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              do -- append('g ', ' ' .. group, number)
-                local kind, of = 'g ', ' ' .. group
-                local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
-                do -- link(kind, of, newest, number)
-                  local older, newer = newest, number
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                do -- link(kind, of, number, '0')
-                  local older, newer = number, '0'
-                  local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
-                  local before, after = 'oldest' .. of, 'newest' .. of
-                  local following, preceding = newer, older
-                  if rows[1] then
-                    before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
-                  end
-                  if rows[2] then
-                    after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
-                  end
-                  redis_call('HSET', K_dead, before, following, after, preceding)
-                end
-                redis_call('HINCRBY', K_dead, 'count' .. of, 1)
-              end
-              redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
             end
-            if redis_call('HDEL', K_entries, id) == 1 then
-              redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+          else
+            do -- leave_places(r.id)
+              local name, by = r.id, nil
+              local number = 0
+              for of in string.gmatch(redis_call('HGET', K_begins, 'k ' .. name) or '', '%S+') do
+                number = number + 1
+                local id = name .. ';k' .. number
+                local g = open_group(of)
+                local r = record_of(g, id)
+                if r or id == by or not has_flag(g, 'c') then
+                  local known = redis_call('HDEL', K_entries, id)
+                  redis_call('HINCRBY', K_stats, 'stand_ins', -known)
+                  do -- add_to(g, 'empty', not r and id ~= by and known or 0)
+                    local what, number = 'empty', not r and id ~= by and known or 0
+                    g[what] = string.format('%.0f', math.max(g[what] + number, 0))
+                  end
+                end
+                do -- remove_record(g, id)
+                  for at = #g, 1, -1 do
+                    if g[at].id == id then
+                      table.remove(g, at)
+                    end
+                  end
+                end
+                do -- write_group(of, g)
+                  local group, other, other_g = of, nil, nil
+                  local state_text_5
+                  do -- state_text(g)
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_5 = text
+                  end
+                  local text = state_text_5
+                  if other then
+                    local state_text_6
+                    do -- state_text(other_g)
+                      local g = other_g
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local other_text = state_text_6
+                    redis_call('HSET', K_groups, group, text, other, other_text)
+                  else
+                    redis_call('HSET', K_groups, group, text)
+                  end
+                end
+                do -- look_soon(K_REST, 'a ' .. of)
+                  local score, member = K_REST, 'a ' .. of
+                  redis_call('ZADD', K_due, score + now_ms(), member)
+                  soon = true
+                end
+              end
+              redis_call('HDEL', K_begins, 'k ' .. name)
+            end
+            do -- set_aside(r.id, group, corrupt and 'corrupt' or 'missing', corrupt)
+              local id, why, text = r.id, corrupt and 'corrupt' or 'missing', corrupt
+              do -- write_letter(id, group, why, text or '')
+                local name, text = id, text or ''
+                local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                  'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                if #text > FRONT then
+                  redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                end
+                do -- append('n ', '', number)
+                  local kind, of = 'n ', ''
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                do -- append('g ', ' ' .. group, number)
+                  local kind, of = 'g ', ' ' .. group
+                  local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                  do -- link(kind, of, newest, number)
+                    local older, newer = newest, number
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  do -- link(kind, of, number, '0')
+                    local older, newer = number, '0'
+                    local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                    local before, after = 'oldest' .. of, 'newest' .. of
+                    local following, preceding = newer, older
+                    if rows[1] then
+                      before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                    end
+                    if rows[2] then
+                      after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                    end
+                    redis_call('HSET', K_dead, before, following, after, preceding)
+                  end
+                  redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                end
+                redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+              end
+              if redis_call('HDEL', K_entries, id) == 1 then
+                redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+              end
             end
           end
           do -- remove_record(g, r.id)

@@ -133,7 +133,7 @@ def test_with_none_in_line_none_can_make_room(world: World) -> None:
     world.run("a")
     for id in ("b", "c"):
         park(world, id, DROPS, delay=5000)
-    with pytest.raises(GroupFull, match="none of them is in line, to make room"):
+    with pytest.raises(GroupFull, match="none that is in line can make room"):
         park(world, "d", DROPS)
     assert world.depth() == 3
 

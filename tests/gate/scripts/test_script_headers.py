@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from celery_groupfifo.gate import batches, gate, observations, recovery, scripts
+from celery_groupfifo.gate import batches, gate, observations, parks, recovery, scripts
 from celery_groupfifo.gate.keys import BASE
 from lua import build
 from tests.gate.scripted import CASES, Case, Made, recorded
@@ -79,6 +79,8 @@ def used(name: str, kind: str) -> Said:
         open_from.add(first_arg if kind == "ARGV" else ".." if more else first_key)
     for first_key, _ in re.findall(r"local line, arg = KEYS\[(\d+) \+ done\], (\d+) \+ named", body):
         open_from.add(first_key if kind == "KEYS" else "..")
+    open_from |= {str(int(before) + 1) for before in re.findall(rf"{kind}\[(\d+) \+ at\]", body)}
+    open_from |= {".." for _ in re.findall(rf"{kind}\[\d+ \+ many\]", body)}
     if kind == "KEYS":
         open_from |= set(re.findall(r"begin_next\((\d+),", body)) | set(re.findall(r"for i = (\d+), #KEYS", body))
         if "KEYS[i]" in body:
@@ -92,6 +94,7 @@ def used(name: str, kind: str) -> Said:
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
     source = "".join(map(inspect.getsource, (gate, batches, recovery, observations)))
     called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
+    called += re.findall(r"\"(park\w*)\"", inspect.getsource(parks.script_of))
     handed_out = re.findall(r"^        +return \"(\w+)\", ", source, re.M)
     assert {case.script for case in CASES} == {*called, *handed_out}
 
