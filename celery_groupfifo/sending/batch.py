@@ -72,7 +72,7 @@ def check_batch_call(task: Any, said: Mapping[str, Any], settings: Settings) -> 
         )
     if policy_of(task, said, "group_hold_until", settings) == "chain":
         raise InvalidOption(
-            f"{task.name} has {OPTION}={size_of(task)} and group_hold_until='chain': the calls of a batch are of several "
+            f"{task.name} has {OPTION}={size_of(task)} and group_hold_until='chain': a batch has calls of several "
             "canvases. Set group_hold_until='task'."
         )
     if policy_of(task, said, "group_on_retry", settings) == "release":
