@@ -55,13 +55,6 @@ class ClusterStore(Store):
         """Return the store of a partition."""
         return self._parts[keys.tag]
 
-    def nodes(self) -> list[Store]:
-        """Return a store for each node that serves a partition, see `Store.nodes`."""
-        found: dict[str, Store] = {}
-        for part in self._parts.values():
-            found.setdefault(part.place(), part)
-        return list(found.values())
-
     def close(self) -> None:
         """Close the kept connections."""
         for part in self._parts.values():

@@ -60,14 +60,6 @@ class Store:
         """Return the store of a partition's node. Partitions with one store share a server, and its clock."""
         return self
 
-    def nodes(self) -> list[Store]:
-        """Return a store for each server.
-
-        Raises:
-            GateUnavailable: The node of a partition is not known.
-        """
-        return [self]
-
     def place(self) -> str:
         """Return host and port of a node of a cluster; empty for another server.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from celery_groupfifo.gate.keys import Keys
 from celery_groupfifo.gate.refusals import LEAST_VERSION
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.store import Store
@@ -23,39 +24,34 @@ Info = dict[str, Any]
 
 def check_server(reader: Reader) -> Iterator[Check]:
     """Yield every check of the server; of a Redis Cluster each for all nodes that serve a partition."""
-    server, nodes = reader.gate.server, reader.gate.store.nodes()
-    every = [list(_checks(server, node)) for node in nodes]
-    if server.nodes:
-        yield _partitions(reader)
-    if len(nodes) == 1:
+    served: dict[str, list[Keys]] = {}
+    for keys in reader.partitions:
+        served.setdefault(reader.gate.store.at(keys).place(), []).append(keys)
+    every = [list(_checks(reader, partitions[0])) for partitions in served.values()]
+    if reader.gate.server.nodes:
+        shares = ", ".join(f"{place} serves {len(partitions)}" for place, partitions in sorted(served.items()))
+        yield Check("partitions", True, f"Of {len(reader.partitions)} partitions {shares}.")
+    if len(served) == 1:
         yield from every[0]
         return
     for same in zip(*every, strict=True):
-        wrong = [(node, check) for node, check in zip(nodes, same, strict=True) if not check.ok]
+        wrong = [(place, check) for place, check in zip(served, same, strict=True) if not check.ok]
         if wrong:
-            node, check = wrong[0]
-            yield replace(check, what=f"{len(wrong)} of {len(nodes)} nodes, such as {node.place()}: {check.what}")
+            place, check = wrong[0]
+            yield replace(check, what=f"{len(wrong)} of {len(served)} nodes, such as {place}: {check.what}")
         else:
-            yield replace(same[0], what=f"All {len(nodes)} nodes: {same[0].what}")
+            yield replace(same[0], what=f"All {len(served)} nodes: {same[0].what}")
 
 
-def _partitions(reader: Reader) -> Check:
-    at: dict[str, int] = {}
-    for keys in reader.partitions:
-        place = reader.gate.store.at(keys).place()
-        at[place] = at.get(place, 0) + 1
-    shares = ", ".join(f"{place} serves {count}" for place, count in sorted(at.items()))
-    return Check("partitions", True, f"Of {len(reader.partitions)} partitions {shares}.")
-
-
-def _checks(server: RedisServer, node: Store) -> Iterator[Check]:
-    (info,) = node.read("info", lambda pipe: pipe.info())
+def _checks(reader: Reader, keys: Keys) -> Iterator[Check]:
+    (info,) = reader.ask("info", lambda pipe: pipe.info(), keys)
+    server, node = reader.gate.server, reader.gate.store.at(keys)
     yield _version(info)
     yield from _cluster(server, info)
     yield from _memory(info)
     yield from _replication(server, node, info)
     yield _persistence(node, info)
-    yield _clock(node)
+    yield _clock(reader, keys)
 
 
 def _cluster(server: RedisServer, info: Info) -> Iterator[Check]:
@@ -162,10 +158,9 @@ def _persistence(node: Store, info: Info) -> Check:
     )
 
 
-def _clock(node: Store) -> Check:
+def _clock(reader: Reader, keys: Keys) -> Check:
     before = time.time()
-    ((seconds, us),) = node.read("time", lambda pipe: pipe.time())
-    theirs = seconds + us / 1e6
+    theirs = reader.now(keys) / 1000
     skew = theirs - (before + time.time()) / 2
     return Check.of(
         "clock",

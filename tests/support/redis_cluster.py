@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -115,17 +114,15 @@ class RedisCluster:
         found = {self.master_of(slot).port: self.master_of(slot) for slot in map(slot_of, range(16))}
         return list(found.values())
 
-    def kill_when_replicated(self, node: embedded.Server) -> float:
-        """Kill a master that has no write which its replica lacks. Returns the time.
+    def kill_when_replicated(self, node: embedded.Server) -> None:
+        """Kill a master that has no write which its replica lacks.
 
         It takes none for a moment, and its clients wait.
         """
         client = self.client(node)
         client.execute_command("CLIENT", "PAUSE", 5000, "WRITE")
         until(lambda: _replicated(client.info("replication")))
-        moment = time.monotonic()
         node.kill()
-        return moment
 
     def freeze(self, node: embedded.Server) -> None:
         """Let a node stand still."""

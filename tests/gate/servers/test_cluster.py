@@ -93,7 +93,8 @@ def test_each_partition_is_at_its_node(clustered: Clustered) -> None:
     nodes = ",".join(f"127.0.0.1:{node.port}" for node in reversed(cluster.masters))
     clustered.app.conf.groupfifo_url = f"redis+cluster://{nodes}"
     fresh = build_gate(clustered.app)  # it has asked nobody yet, as nobody has used this URL
-    assert {each.place() for each in fresh.store.nodes()} == {f"127.0.0.1:{home.port}" for home in homes}
+    places = [fresh.store.at(keys).place() for keys in fresh.keyspace.partitions]
+    assert places == [f"127.0.0.1:{home.port}" for home in homes]
 
 
 def test_many_are_parked_in_order_and_answered_in_order(clustered: Clustered) -> None:

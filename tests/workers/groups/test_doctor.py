@@ -60,13 +60,13 @@ def examine(shop: Shop) -> dict[str, Check]:
 
 def told(monkeypatch: pytest.MonkeyPatch, **info: Any) -> None:
     """The server tells something else of itself."""
-    one = Reader.one
+    ask = Reader.ask
 
-    def telling(self: Reader, command: str, *args: Any, **options: Any) -> Any:
-        reply = one(self, command, *args, **options)
-        return {**reply, **info} if command == "info" else reply
+    def telling(self: Reader, name: str, build: Any, keys: Any = None) -> list[Any]:
+        replies = ask(self, name, build, keys)
+        return [{**replies[0], **info}] if name == "info" else replies
 
-    monkeypatch.setattr(Reader, "one", telling)
+    monkeypatch.setattr(Reader, "ask", telling)
 
 
 # -- the server ------------------------------------------------------------
