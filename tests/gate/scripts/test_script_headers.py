@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from celery_groupfifo.gate import gate, recovery, scripts
+from celery_groupfifo.gate import follow, gate, recovery, scripts
 from celery_groupfifo.gate.keys import BASE
 from lua import build
 from tests.gate.scripted import CASES, Case, Made, recorded
@@ -90,7 +90,7 @@ def used(name: str, kind: str) -> Said:
 
 
 def test_every_operation_of_the_gate_has_a_case_here() -> None:
-    source = inspect.getsource(gate) + inspect.getsource(recovery)
+    source = "".join(map(inspect.getsource, (gate, follow, recovery)))
     called = re.findall(r"(?:store\.run|run_all|_run_until_answered)\(\s*\"(\w+)\"", source)
     handed_out = re.findall(r"^        +return \"(\w+)\", ", source, re.M)
     assert {case.script for case in CASES} == {*called, *handed_out}
