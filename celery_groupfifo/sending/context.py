@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -47,10 +47,9 @@ class Continuation:
         entry: The last one that was sent under the run's id; None: none was.
         is_retry: True for a retry, or for the same run once more; False for a task that replaces the run.
         repeats: True while the same run is sent once more.
-        parts: See parts.py; None: not looked for yet.
     """
 
-    __slots__ = ("_part", "_sent", "entry", "is_retry", "key", "options", "parts", "repeats", "retries", "ticket")
+    __slots__ = ("_ids", "_part", "_sent", "entry", "is_retry", "key", "options", "repeats", "retries", "ticket")
 
     def __init__(self, ticket: Ticket, key: str, retries: int, options: Mapping[str, Any] = _NONE) -> None:
         self.ticket, self.key, self.retries, self.options = ticket, key, retries, options
@@ -58,13 +57,26 @@ class Continuation:
         self.is_retry = False
         self._sent = 0.0
         self.repeats = False
-        self.parts: tuple[Any, Any, frozenset[str]] | None = None
+        self._ids: tuple[Any, Any, frozenset[str]] | None = None
         self._part: Number | None = None
 
     @property
     def leads(self) -> bool:
         """Return whether the run's group waits for its whole canvas; see parts.py."""
         return HOLD_HEADER in self.options
+
+    def ids_of(self, steps: Any, body: Any, find: Callable[[], Iterable[str]]) -> frozenset[str]:
+        """Return the ids of the next parts of its canvas, which are found once.
+
+        Args:
+            steps: Of its chain.
+            body: Of its chord.
+            find: Finds them.
+        """
+        known = self._ids
+        if known is None or known[0] is not steps or known[1] is not body:
+            known = self._ids = steps, body, frozenset(find())
+        return known[2]
 
     def next_part(self) -> Number:
         """Return the number of the next part of its canvas that the run sends, for `Gate.follow`."""

@@ -82,10 +82,7 @@ def _replaces(request: Any, headers: Mapping[str, Any]) -> bool:
 def _next_of(run: Continuation, request: Any) -> frozenset[str]:
     """Return the ids that the next parts of a run's canvas have: the next step of its chain, the body of its chord."""
     steps, body = request.chain, request.chord
-    known = run.parts
-    if known is None or known[0] is not steps or known[1] is not body:
-        known = run.parts = steps, body, frozenset(_ids([*(steps or ())[-1:], body]))
-    return known[2]
+    return run.ids_of(steps, body, lambda: _ids([*(steps or ())[-1:], body]))
 
 
 def _ids(signatures: list[Any]) -> list[str]:
