@@ -593,8 +593,7 @@ def test_the_scripts_do_what_the_model_says(
     run_state_machine_as_test(
         GateMachine,
         settings=settings(
-            max_examples=100,
-            phases=[__import__("hypothesis").Phase.generate],
+            max_examples=250,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
