@@ -4,8 +4,8 @@
 --   flags   letters: p paused · b blocked · d draining · c for each part of its line that is cut off, see fail.lua; -:
 --           none · o its circuit breaker has opened since the last good end, see lib/breaker.lua · l an operator has
 --           set its limits, s its starts are counted, n others may join those under way, see lib/limits.lua · i
---           entries of it have identities, see lib/identity.lua · w entries of it wait in their windows, or did · k tasks
---           of it have other keys, too, see lib/stand_in.lua
+--           entries of it have identities, see lib/identity.lua · w entries of it wait in their windows, or did · k
+--           tasks of it have other keys, too, see lib/stand_in.lua
 --   aside   number of its entries that are neither in line nor under way: their ETA has not come, their window is not
 --           over, or they are cut off
 --   empty   number of places in its line whose entry was revoked
