@@ -1705,8 +1705,8 @@ OPTIONS = (
     Mutant(
         "a run that is over counts as running: each one overlaps",
         "lua/observe_end.lua",
-        "lasts > 0 and run or nil",
-        "run",
+        "    run.ends = now_ms() + lasts\n    s.runs[id] = lasts > 0 and run or nil\n",
+        "    run.ends = run.ends + lasts\n",
         ("tests/gate/scripts/test_observed.py::test_in_order_nothing_is_broken",),
     ),
     Mutant(
