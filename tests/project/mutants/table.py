@@ -1539,8 +1539,8 @@ OPTIONS = (
     Mutant(
         "a retry counts as a send with an ETA",
         "sending/publish.py",
-        "        if run is None:\n            check_eta(",
-        "        if True:\n            check_eta(",
+        "        elif run is None:\n            check_eta(",
+        "        elif True:\n            check_eta(",
         ("tests/workers/outcomes/test_outcomes.py::test_a_retry_keeps_its_place",),
     ),
     Mutant(
