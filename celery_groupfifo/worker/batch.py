@@ -144,7 +144,7 @@ class Batch:
         ticket = Ticket.parse(header)
         assert ticket is not None, "a script has made it"
         follower = Run(header, ticket, message, run.delivery, _nothing)
-        follower.follows = True
+        follower.set_follows()
         follower.begun(ticket.begun(run.ticket.fence), run.since, run.renewed)
         return follower
 

@@ -265,7 +265,7 @@ class Receiver:
         arguments = member.gate.gather_call(run.ticket, run.name or "", size - 1)
 
         def gathered(reply: Any, call: GateCall) -> None:
-            run.gathered = list(reply)
+            run.set_gathered(reply)
             try:
                 self._go_on(run, go_on)
             except Exception as error:  # the pool, or code around Celery's own

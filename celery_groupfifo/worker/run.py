@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +165,7 @@ class Run:
         self.in_hand = False
         self.dying = 0
         self.job: Callable[[], Any] | None = None
-        self.gathered: list[bytes] = []
+        self.gathered: Sequence[bytes] = ()
         self.batch: Batch | None = None
         self.follows = False
         self._request: Callable[[], Any] = _nothing
@@ -253,6 +253,14 @@ class Run:
     def set_dying(self, pid: int) -> None:
         """Note that the execution was stopped, and is over when this child process is gone."""
         self.dying = pid
+
+    def set_gathered(self, messages: Sequence[bytes]) -> None:
+        """Note the messages of the calls that it executes together with its own."""
+        self.gathered = messages
+
+    def set_follows(self) -> None:
+        """Note that it is executed with another run's call."""
+        self.follows = True
 
     def set_batch(self, batch: Batch) -> None:
         """Note the calls that it executes together with its own."""
