@@ -573,7 +573,7 @@ class GateMachine(RuleBasedStateMachine):
             self.rerelease(False)
             self.sweep(QUEUES, False)
         while self.model.identity_forgets or self.model.marks:
-            self.pass_time(1000)
+            self.pass_time(5000)
             self.sweep((), False)
         assert not self.model.entries, "something never started"
         self.the_server_agrees_with_the_model()

@@ -22,6 +22,7 @@ from celery_groupfifo import (
     park_many,
     park_on_commit,
 )
+from celery_groupfifo.cli import look
 from celery_groupfifo.signals import group_parked
 
 Options = dict[str, Any]
@@ -230,3 +231,11 @@ def test_parts_of_a_canvas_are_sorted_when_they_are_sent(make: Callable[..., Cel
     first, then = app.tasks["parameter"].si("k", 5), app.tasks["parameter"].si("k", 3)
     chain(first, then).delay()
     assert Groups(app).get("k").depth == 1, "the second one is sent when the first one has ended"
+
+
+def test_find_says_what_it_waits_for(make: Callable[..., Celery], capsys: pytest.CaptureFixture[str]) -> None:
+    app = make()
+    result = app.tasks["parameter"].delay("k", 17)
+    assert look.find(Groups(app), result.id, True, False) == 0
+    said = capsys.readouterr().out
+    assert "is scheduled, due " in said and "a lower order value than its 17 may come and join before it" in said
