@@ -45,7 +45,7 @@ def test_an_error_is_one() -> None:
 class Store:
     """Stands for the gate's."""
 
-    shown = "redis://somewhere/0"
+    shown, in_cluster = "redis://somewhere/0", False
     connections = SimpleNamespace(close=lambda connection: connection.disconnect(), trusts=lambda connection: True)
 
     def wrapped(self, name: str, error: Exception) -> GroupFifoError:

@@ -1660,8 +1660,8 @@ OPTIONS = (
     Mutant(
         "a part that is retried leaves its canvas",
         "sending/hold.py",
-        "return HOLD_HEADER not in headers and bool(",
-        "return bool(",
+        "keeps = HOLD_HEADER in headers or KEYS_HEADER in headers",
+        "keeps = KEYS_HEADER in headers",
         ("tests/workers/sending/test_hold_until.py::test_every_part_stands_directly_behind_the_run_that_sends_it",),
     ),
     Mutant(
@@ -1818,8 +1818,8 @@ OPTIONS = (
     ),
     Mutant(
         "a revoked call leaves its order value behind",
-        "lua/lib/operate.lua",
-        "    leave_window(group, g, id)\n",
+        "lua/lib/withdraw.lua",
+        "    leave_window(of, at, name)\n",
         "",
         ("tests/gate/scripts/test_window.py::test_the_last_one_that_is_revoked_leaves_nothing_at_all",),
     ),
