@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys clock write record flag entry identity
+--@include keys clock write record flag entry identity fair
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.
@@ -44,6 +44,9 @@ end
 local function withdraw(id, group, g)
   local r, text = record_of(g, id), redis.call('HGET', K.entries, id)
   local failed = r and r.stop == 'b'
+  if r and has_flag(g, 'f') then
+    leave_turn(group, r)
+  end
   if redis.call('HDEL', K.entries, id) == 1 then
     redis.call('HINCRBY', K.stats, 'tasks_removed', 1)
   end

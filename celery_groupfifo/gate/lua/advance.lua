@@ -1,7 +1,7 @@
 -- Made of lua/advance.lua by `make scripts`: change that file, not this one.
 --
--- advance: let due ETAs join the lines of their groups, end blocks and limits, and continue walks over empty places;
--- many in one call.
+-- advance: let due ETAs join the lines of their groups, end blocks and limits, let the next heads of tenants go out, and
+-- continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -60,7 +60,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -72,6 +72,9 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -93,7 +96,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_35
+  local room_in_32
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -103,9 +106,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_35 = room
+    room_in_32 = room
   end
-  local room = room_in_35
+  local room = room_in_32
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -122,6 +125,7 @@ local function take_room(crowd, lists, queue, member)
   return found
 end
 local REDELIVERED = '"redelivered": true, '
+local MOST = 20 -- members that one call looks at
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
@@ -132,18 +136,18 @@ steps = WALK
 while done < many and steps > 0 and bytes < BYTES do
   local line, arg = KEYS[11 + done], 5 + named + 2 * done
   local member, group = ARGV[arg], ARGV[arg + 1]
-  local open_group_19
+  local open_group_14
   do -- open_group(group)
-    local read_group_8
+    local read_group_9
     do -- read_group(group)
       local g = groups[group]
       if not g then
-        local group_text_7
+        local group_text_8
         do -- group_text(group)
           texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-          group_text_7 = texts[group]
+          group_text_8 = texts[group]
         end
-        local text = group_text_7
+        local text = group_text_8
         local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
         g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
         at = at or 1
@@ -162,9 +166,9 @@ while done < many and steps > 0 and bytes < BYTES do
         end
         groups[group] = g
       end
-      read_group_8 = g
+      read_group_9 = g
     end
-    local g = read_group_8
+    local g = read_group_9
     if g.corrupt then
       do -- mend_group(group, g)
         local found = false
@@ -369,24 +373,867 @@ while done < many and steps > 0 and bytes < BYTES do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_19 = g
+    open_group_14 = g
   end
-  local g = open_group_19
-  if redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
+  local g = open_group_14
+  if string.sub(member, 1, 2) == 'f ' then
+    do -- turn_again(lists, string.sub(member, 3), out)
+      local of = string.sub(member, 3)
+      local at = tonumber(redis_call('ZSCORE', K_due, 'f ' .. of) or 1e15)
+      if at <= K_REST + now_ms() then
+        do -- next_turns(lists, of, out)
+          local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
+          local names, more = '', true
+          for _ = 1, MOST do
+            local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
+            if not member then
+              break
+            end
+            local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+            local open_group_13
+            do -- open_group(group)
+              local read_group_9
+              do -- read_group(group)
+                local g = groups[group]
+                if not g then
+                  local group_text_8
+                  do -- group_text(group)
+                    texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+                    group_text_8 = texts[group]
+                  end
+                  local text = group_text_8
+                  local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+                  g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+                  at = at or 1
+                  while at <= #text do
+                    local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+                      string.match(text, RECORD, at)
+                    if after then
+                      g[#g + 1] = {
+                        state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+                        since = since, owner = owner, call = call, queue = queue,
+                      }
+                    else
+                      g.corrupt = at
+                    end
+                    at = after or #text + 1
+                  end
+                  groups[group] = g
+                end
+                read_group_9 = g
+              end
+              local g = read_group_9
+              if g.corrupt then
+                do -- mend_group(group, g)
+                  local found = false
+                  for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+                    local entry, corrupt = read_entry(id)
+                    if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+                      do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+                        local why, text = 'corrupt', entry and entry.text or corrupt
+                        do -- write_letter(id, group, why, text or '')
+                          local name, text = id, text or ''
+                          local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                          local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                          redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                            'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                          if #text > FRONT then
+                            redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                          end
+                          do -- append('n ', '', number)
+                            local kind, of = 'n ', ''
+                            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                            do -- link(kind, of, newest, number)
+                              local older, newer = newest, number
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            do -- link(kind, of, number, '0')
+                              local older, newer = number, '0'
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                          end
+                          do -- append('g ', ' ' .. group, number)
+                            local kind, of = 'g ', ' ' .. group
+                            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                            do -- link(kind, of, newest, number)
+                              local older, newer = newest, number
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            do -- link(kind, of, number, '0')
+                              local older, newer = number, '0'
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                          end
+                          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                        end
+                        if redis_call('HDEL', K_entries, id) == 1 then
+                          redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                        end
+                      end
+                      found = true
+                    end
+                  end
+                  if not found then
+                    do -- set_aside('-', group, 'corrupt', g.text)
+                      local id, why, text = '-', 'corrupt', g.text
+                      do -- write_letter(id, group, why, text or '')
+                        local name, text = id, text or ''
+                        local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                        local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                        redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                          'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                        if #text > FRONT then
+                          redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                        end
+                        do -- append('n ', '', number)
+                          local kind, of = 'n ', ''
+                          local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                          do -- link(kind, of, newest, number)
+                            local older, newer = newest, number
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          do -- link(kind, of, number, '0')
+                            local older, newer = number, '0'
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                        end
+                        do -- append('g ', ' ' .. group, number)
+                          local kind, of = 'g ', ' ' .. group
+                          local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                          do -- link(kind, of, newest, number)
+                            local older, newer = newest, number
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          do -- link(kind, of, number, '0')
+                            local older, newer = number, '0'
+                            local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                            local before, after = 'oldest' .. of, 'newest' .. of
+                            local following, preceding = newer, older
+                            if rows[1] then
+                              before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                            end
+                            if rows[2] then
+                              after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                            end
+                            redis_call('HSET', K_dead, before, following, after, preceding)
+                          end
+                          redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                        end
+                        redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                      end
+                      if redis_call('HDEL', K_entries, id) == 1 then
+                        redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                      end
+                    end
+                  end
+                  g.corrupt = nil
+                  do -- write_group(group, g)
+                    local other, other_g = nil, nil
+                    local state_text_1
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_1 = text
+                    end
+                    local text = state_text_1
+                    if other then
+                      local state_text_2
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_2 = text
+                      end
+                      local other_text = state_text_2
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                  redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+                end
+              end
+              open_group_13 = g
+            end
+            local g = open_group_13
+            local r, entry = record_of(g, id), read_entry(id)
+            local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+            local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+            if not r or r.stop ~= 'f' or r.release ~= drawn then -- it has left
+              redis_call('ZREM', K_on_the_way, member)
+            elseif not weight then -- unreadable: the sweep sets it aside
+              redis_call('ZREM', K_on_the_way, member)
+              r.stop = '-'
+              do -- write_group(group, g)
+                local other, other_g = nil, nil
+                local state_text_1
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_1 = text
+                end
+                local text = state_text_1
+                if other then
+                  local state_text_2
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_2 = text
+                  end
+                  local other_text = state_text_2
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+            elseif count < tonumber(weight) then
+              r.state, r.stop = 'w', '-' -- its turn has come
+              do -- release(lists, group, g, r, entry, out)
+                local held
+                if entry.limits ~= '' or g.flags ~= '-' then
+                  local hold_back_26
+                  do -- hold_back(group, g, r, entry)
+                    local limits_of_23
+                    do -- limits_of(group, g, entry)
+                      local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                      local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                      local limits = {}
+                      for _, text in ipairs({ own, set }) do
+                        local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                        if starts and starts ~= '0' then
+                          limits.starts, limits.window = tonumber(starts), tonumber(window)
+                        end
+                        if together and together ~= '0' then
+                          limits.together = tonumber(together)
+                        end
+                      end
+                      limits_of_23 = limits
+                    end
+                    local limits = limits_of_23
+                    local free_at
+                    if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                      if has_flag(g, 'n') then
+                        do -- drop_mark(g, 'n')
+                          local letter = 'n'
+                          g.flags = string.gsub(g.flags, letter, '', 1)
+                          g.flags = g.flags == '' and '-' or g.flags
+                        end
+                      else
+                        do -- add_mark(g, 'n')
+                          local letter = 'n'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                    end
+                    if limits.starts then
+                      local counted_begins_19, counted_begins_20, counted_begins_21
+                      do -- counted_begins(group)
+                        local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                        local begins = {}
+                        for ms in string.gmatch(times or '', '%d+') do
+                          begins[#begins + 1] = tonumber(ms)
+                        end
+                        counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                      end
+                      local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+                      if not has_flag(g, 's') then
+                        do -- add_mark(g, 's')
+                          local letter = 's'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                      if limits.starts > starts or limits.window > window then
+                        do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                          local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                          table.sort(begins)
+                          local text = digits(starts) .. ' ' .. digits(window)
+                          for at = math.max(#begins - starts + 1, 1), #begins do
+                            if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                              text = text .. ' ' .. digits(begins[at])
+                            end
+                          end
+                          redis_call('HSET', K_begins, 's ' .. group, text)
+                        end
+                      end
+                      local within = {}
+                      for _, other in ipairs(g) do -- one that is released may begin at any time
+                        if other.id ~= r.id and other.state ~= 'h' then
+                          begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                        end
+                      end
+                      for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                        if ms >= now_ms() - limits.window and ms <= now_ms() then
+                          within[#within + 1] = ms
+                        end
+                      end
+                      table.sort(within)
+                      local oldest = within[#within - limits.starts + 1]
+                      free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                    end
+                    local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+                    if due > now_ms() then
+                      free_at = math.max(free_at or 0, due)
+                    end
+                    if free_at then
+                      r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                      r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                      redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                    end
+                    hold_back_26 = free_at
+                  end
+                  held = hold_back_26
+                  if not held then
+                    local take_turn_27
+                    do -- take_turn(group, g, r, entry)
+                      local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                      local waits = false
+                      if fair then
+                        if not has_flag(g, 'f') then
+                          do -- add_mark(g, 'f')
+                            local letter = 'f'
+                            g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                          end
+                        end
+                        local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                        if r.release ~= '' then
+                          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                          redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                        end
+                        local of = entry.queue .. ' ' .. fair
+                        local line = keeps and 0
+                          or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                        local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                        waits = not keeps and (line > 0 or out >= tonumber(weight))
+                        if waits then
+                          local draw_number_6
+                          do -- draw_number()
+                            local drawn = K_us_text
+                            local last = redis_call('SET', K_fence, drawn, 'GET')
+                            if last and last >= drawn then -- both have 16 digits
+                              drawn = string.format('%.0f', last + 1)
+                              redis_call('SET', K_fence, drawn)
+                            end
+                            draw_number_6 = drawn
+                          end
+                          local number = draw_number_6
+                          r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                          r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                          redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                          if line == 0 then
+                            do -- look_later(of)
+                              redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                            end
+                          end
+                        end
+                      end
+                      take_turn_27 = waits
+                    end
+                    held = take_turn_27
+                  end
+                end
+                if held then
+                  do -- write_group(group, g)
+                    local other, other_g = nil, nil
+                    local state_text_1
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_1 = text
+                    end
+                    local text = state_text_1
+                    if other then
+                      local state_text_2
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_2 = text
+                      end
+                      local other_text = state_text_2
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
+                    end
+                  end
+                else
+                  do -- send_out(lists, group, g, r, entry, out)
+                    local drawn, other, other_g = nil, nil, nil
+                    local queue = entry.queue
+                    if not drawn then
+                      local draw_number_7
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_7 = drawn
+                      end
+                      drawn = draw_number_7
+                    end
+                    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                    do -- write_group(group, g, other, other_g)
+                      local state_text_1
+                      do -- state_text(g)
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_1 = text
+                      end
+                      local text = state_text_1
+                      if other then
+                        local state_text_2
+                        do -- state_text(other_g)
+                          local g = other_g
+                          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                          for at = 1, #g do
+                            local r = g[at]
+                            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                          end
+                          state_text_2 = text
+                        end
+                        local other_text = state_text_2
+                        redis_call('HSET', K_groups, group, text, other, other_text)
+                      else
+                        redis_call('HSET', K_groups, group, text)
+                      end
+                    end
+                    local compose_28
+                    do -- compose(r.id, entry, drawn, r.lost)
+                      local id, lost = r.id, r.lost
+                      local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                      local cut = entry.at + entry.cut
+                      compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                        .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                    end
+                    local message = compose_28
+                    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                    if g.flags ~= '-' then
+                      do -- count_turn(group, r, entry)
+                        local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                        if fair then
+                          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                          redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                        end
+                      end
+                    end
+                    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                      or redis.pcall('RPUSH', lists[queue], message))
+                    if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                      error(pushed.err)
+                    elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                      out[#out + 1] = queue
+                      out[#out + 1] = message
+                    end
+                  end
+                end
+              end
+              names = names .. ' ' .. id
+              if r.state == 'h' then -- its rate holds it back now
+                redis_call('ZREM', K_on_the_way, member)
+              end
+            else
+              more = false
+            end
+          end
+          if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
+            redis_call('ZREM', K_due, 'f ' .. of)
+          elseif more then
+            redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+          else
+            do -- look_later(of)
+              redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+            end
+          end
+        end
+      else
+        local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
+        for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, MOST)) do
+          local find_record_15
+          do -- find_record(string.match(member, '%S+$'))
+            local id = string.match(member, '%S+$')
+            local entry, found, g = read_entry(id), nil, nil
+            if entry then
+              local open_group_12
+              do -- open_group(entry.group)
+                local group = entry.group
+                local read_group_9
+                do -- read_group(group)
+                  local g = groups[group]
+                  if not g then
+                    local group_text_8
+                    do -- group_text(group)
+                      texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
+                      group_text_8 = texts[group]
+                    end
+                    local text = group_text_8
+                    local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
+                    g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
+                    at = at or 1
+                    while at <= #text do
+                      local state, id, drawn, fence, due, stop, lost, since, owner, call, queue, after =
+                        string.match(text, RECORD, at)
+                      if after then
+                        g[#g + 1] = {
+                          state = state, id = id, release = drawn, fence = fence, due = due, stop = stop, lost = lost,
+                          since = since, owner = owner, call = call, queue = queue,
+                        }
+                      else
+                        g.corrupt = at
+                      end
+                      at = after or #text + 1
+                    end
+                    groups[group] = g
+                  end
+                  read_group_9 = g
+                end
+                local g = read_group_9
+                if g.corrupt then
+                  do -- mend_group(group, g)
+                    local found = false
+                    for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
+                      local entry, corrupt = read_entry(id)
+                      if (corrupt or entry and entry.group == group) and not record_of(g, id) then
+                        do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
+                          local why, text = 'corrupt', entry and entry.text or corrupt
+                          do -- write_letter(id, group, why, text or '')
+                            local name, text = id, text or ''
+                            local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                            local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                            redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                              'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                            if #text > FRONT then
+                              redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                            end
+                            do -- append('n ', '', number)
+                              local kind, of = 'n ', ''
+                              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                              do -- link(kind, of, newest, number)
+                                local older, newer = newest, number
+                                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                                local before, after = 'oldest' .. of, 'newest' .. of
+                                local following, preceding = newer, older
+                                if rows[1] then
+                                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                                end
+                                if rows[2] then
+                                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                                end
+                                redis_call('HSET', K_dead, before, following, after, preceding)
+                              end
+                              do -- link(kind, of, number, '0')
+                                local older, newer = number, '0'
+                                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                                local before, after = 'oldest' .. of, 'newest' .. of
+                                local following, preceding = newer, older
+                                if rows[1] then
+                                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                                end
+                                if rows[2] then
+                                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                                end
+                                redis_call('HSET', K_dead, before, following, after, preceding)
+                              end
+                              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                            end
+                            do -- append('g ', ' ' .. group, number)
+                              local kind, of = 'g ', ' ' .. group
+                              local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                              do -- link(kind, of, newest, number)
+                                local older, newer = newest, number
+                                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                                local before, after = 'oldest' .. of, 'newest' .. of
+                                local following, preceding = newer, older
+                                if rows[1] then
+                                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                                end
+                                if rows[2] then
+                                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                                end
+                                redis_call('HSET', K_dead, before, following, after, preceding)
+                              end
+                              do -- link(kind, of, number, '0')
+                                local older, newer = number, '0'
+                                local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                                local before, after = 'oldest' .. of, 'newest' .. of
+                                local following, preceding = newer, older
+                                if rows[1] then
+                                  before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                                end
+                                if rows[2] then
+                                  after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                                end
+                                redis_call('HSET', K_dead, before, following, after, preceding)
+                              end
+                              redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                            end
+                            redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                          end
+                          if redis_call('HDEL', K_entries, id) == 1 then
+                            redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                          end
+                        end
+                        found = true
+                      end
+                    end
+                    if not found then
+                      do -- set_aside('-', group, 'corrupt', g.text)
+                        local id, why, text = '-', 'corrupt', g.text
+                        do -- write_letter(id, group, why, text or '')
+                          local name, text = id, text or ''
+                          local newest, others = redis_call('HGET', K_dead, 'newest') or '0', redis_call('HGET', K_dead, 'i ' .. name)
+                          local number = digits(math.max(newest + 1, tonumber(K_us_text)))
+                          redis_call('HSET', K_dead, 'n ' .. number, '0 0 ' .. group .. ' ' .. name, 'g ' .. number, '0 0',
+                            'l ' .. number, why .. '\n' .. string.sub(text, 1, FRONT), 'i ' .. name, (others and others .. ' ' or '') .. number)
+                          if #text > FRONT then
+                            redis_call('HSET', K_dead, 'm ' .. number, string.sub(text, FRONT + 1))
+                          end
+                          do -- append('n ', '', number)
+                            local kind, of = 'n ', ''
+                            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                            do -- link(kind, of, newest, number)
+                              local older, newer = newest, number
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            do -- link(kind, of, number, '0')
+                              local older, newer = number, '0'
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                          end
+                          do -- append('g ', ' ' .. group, number)
+                            local kind, of = 'g ', ' ' .. group
+                            local newest = redis_call('HGET', K_dead, 'newest' .. of) or '0'
+                            do -- link(kind, of, newest, number)
+                              local older, newer = newest, number
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            do -- link(kind, of, number, '0')
+                              local older, newer = number, '0'
+                              local rows = redis_call('HMGET', K_dead, kind .. older, kind .. newer)
+                              local before, after = 'oldest' .. of, 'newest' .. of
+                              local following, preceding = newer, older
+                              if rows[1] then
+                                before, following = kind .. older, string.gsub(rows[1], '^(%d+) %d+', '%1 ' .. newer)
+                              end
+                              if rows[2] then
+                                after, preceding = kind .. newer, string.gsub(rows[2], '^%d+', older)
+                              end
+                              redis_call('HSET', K_dead, before, following, after, preceding)
+                            end
+                            redis_call('HINCRBY', K_dead, 'count' .. of, 1)
+                          end
+                          redis_call('HINCRBY', K_stats, 'tasks_dead_lettered', 1)
+                        end
+                        if redis_call('HDEL', K_entries, id) == 1 then
+                          redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
+                        end
+                      end
+                    end
+                    g.corrupt = nil
+                    do -- write_group(group, g)
+                      local other, other_g = nil, nil
+                      local state_text_1
+                      do -- state_text(g)
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_1 = text
+                      end
+                      local text = state_text_1
+                      if other then
+                        local state_text_2
+                        do -- state_text(other_g)
+                          local g = other_g
+                          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                          for at = 1, #g do
+                            local r = g[at]
+                            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                          end
+                          state_text_2 = text
+                        end
+                        local other_text = state_text_2
+                        redis_call('HSET', K_groups, group, text, other, other_text)
+                      else
+                        redis_call('HSET', K_groups, group, text)
+                      end
+                    end
+                    redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
+                  end
+                end
+                open_group_12 = g
+              end
+              g = open_group_12
+              found = record_of(g, id)
+            end
+            find_record_15 = found
+          end
+          local r = find_record_15
+          if r then
+            do -- ask_again(lists, r, out)
+              local entry = read_entry(r.id)
+              if entry and r.state == 'w' and not lists[r.queue] then
+                local compose_29
+                do -- compose(r.id, entry, r.release, r.lost)
+                  local id, drawn, lost = r.id, r.release, r.lost
+                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                  local cut = entry.at + entry.cut
+                  compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                end
+                local message = compose_29
+                out[#out + 1] = r.queue
+                out[#out + 1] = message
+              end
+            end
+          end
+        end
+      end
+    end
+  elseif redis_call('ZREM', K_due, member) == 0 then -- done by another call, or by a repetition of this one
     do -- heads_again(lists, g, out)
       for _, r in ipairs(g) do
         do -- ask_again(lists, r, out)
           local entry = read_entry(r.id)
           if entry and r.state == 'w' and not lists[r.queue] then
-            local compose_32
+            local compose_29
             do -- compose(r.id, entry, r.release, r.lost)
               local id, drawn, lost = r.id, r.release, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_32
+            local message = compose_29
             out[#out + 1] = r.queue
             out[#out + 1] = message
           end
@@ -399,10 +1246,25 @@ while done < many and steps > 0 and bytes < BYTES do
     local r = kind == 'b' and record_of(g, id)
     if r and r.stop == 'b' then -- it has failed for good, and its group waits no longer
       local why = string.match(redis_call('HGET', K_flags, 'b ' .. group) or '', '"why": ("{.-}")')
-      local withdraw_38
+      local withdraw_35
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
+        if r and has_flag(g, 'f') then
+          do -- leave_turn(group, r)
+            local text = redis_call('HGET', K_entries, r.id)
+            local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+            if fair then
+              local of = r.queue .. ' ' .. fair
+              local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+              redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+              if redis_call('ZSCORE', K_due, 'f ' .. of) then
+                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+                freed = of
+              end
+            end
+          end
+        end
         if redis_call('HDEL', K_entries, id) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
         end
@@ -412,16 +1274,16 @@ while done < many and steps > 0 and bytes < BYTES do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_37
+            local others_of_34
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_37 = others
+              others_of_34 = others
             end
-            local others = others_of_37
+            local others = others_of_34
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -463,9 +1325,9 @@ while done < many and steps > 0 and bytes < BYTES do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_38 = text or ''
+        withdraw_35 = text or ''
       end
-      local text = withdraw_38
+      local text = withdraw_35
       if why then
         do -- set_aside(id, group, cjson.decode('[' .. why .. ']')[1], text)
           local why = cjson.decode('[' .. why .. ']')[1]
@@ -622,14 +1484,15 @@ while done < many and steps > 0 and bytes < BYTES do
                   do -- release(lists, group, g, r, entry, out)
                     local held
                     if entry.limits ~= '' or g.flags ~= '-' then
-                      local hold_back_30
+                      local hold_back_26
                       do -- hold_back(group, g, r, entry)
-                        local limits_of_27
+                        local limits_of_23
                         do -- limits_of(group, g, entry)
+                          local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                           local limits = {}
-                          for _, text in ipairs({ entry.limits, set }) do
-                            local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                          for _, text in ipairs({ own, set }) do
+                            local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                             if starts and starts ~= '0' then
                               limits.starts, limits.window = tonumber(starts), tonumber(window)
                             end
@@ -637,9 +1500,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               limits.together = tonumber(together)
                             end
                           end
-                          limits_of_27 = limits
+                          limits_of_23 = limits
                         end
-                        local limits = limits_of_27
+                        local limits = limits_of_23
                         local free_at
                         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                           if has_flag(g, 'n') then
@@ -656,16 +1519,16 @@ while done < many and steps > 0 and bytes < BYTES do
                           end
                         end
                         if limits.starts then
-                          local counted_begins_23, counted_begins_24, counted_begins_25
+                          local counted_begins_19, counted_begins_20, counted_begins_21
                           do -- counted_begins(group)
                             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                             local begins = {}
                             for ms in string.gmatch(times or '', '%d+') do
                               begins[#begins + 1] = tonumber(ms)
                             end
-                            counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                            counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
                           end
-                          local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                          local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
                           if not has_flag(g, 's') then
                             do -- add_mark(g, 's')
                               local letter = 's'
@@ -700,7 +1563,7 @@ while done < many and steps > 0 and bytes < BYTES do
                           local oldest = within[#within - limits.starts + 1]
                           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                         end
-                        local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                        local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                         if due > now_ms() then
                           free_at = math.max(free_at or 0, due)
                         end
@@ -709,9 +1572,57 @@ while done < many and steps > 0 and bytes < BYTES do
                           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                         end
-                        hold_back_30 = free_at
+                        hold_back_26 = free_at
                       end
-                      held = hold_back_30
+                      held = hold_back_26
+                      if not held then
+                        local take_turn_27
+                        do -- take_turn(group, g, r, entry)
+                          local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                          local waits = false
+                          if fair then
+                            if not has_flag(g, 'f') then
+                              do -- add_mark(g, 'f')
+                                local letter = 'f'
+                                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                              end
+                            end
+                            local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                            if r.release ~= '' then
+                              local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                              redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                            end
+                            local of = entry.queue .. ' ' .. fair
+                            local line = keeps and 0
+                              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                            local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                            waits = not keeps and (line > 0 or out >= tonumber(weight))
+                            if waits then
+                              local draw_number_6
+                              do -- draw_number()
+                                local drawn = K_us_text
+                                local last = redis_call('SET', K_fence, drawn, 'GET')
+                                if last and last >= drawn then -- both have 16 digits
+                                  drawn = string.format('%.0f', last + 1)
+                                  redis_call('SET', K_fence, drawn)
+                                end
+                                draw_number_6 = drawn
+                              end
+                              local number = draw_number_6
+                              r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                              r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                              redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                              if line == 0 then
+                                do -- look_later(of)
+                                  redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                                end
+                              end
+                            end
+                          end
+                          take_turn_27 = waits
+                        end
+                        held = take_turn_27
+                      end
                     end
                     if held then
                       do -- write_group(group, g)
@@ -750,7 +1661,7 @@ while done < many and steps > 0 and bytes < BYTES do
                         local drawn, other, other_g = nil, nil, nil
                         local queue = entry.queue
                         if not drawn then
-                          local draw_number_6
+                          local draw_number_7
                           do -- draw_number()
                             local drawn = K_us_text
                             local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -758,9 +1669,9 @@ while done < many and steps > 0 and bytes < BYTES do
                               drawn = string.format('%.0f', last + 1)
                               redis_call('SET', K_fence, drawn)
                             end
-                            draw_number_6 = drawn
+                            draw_number_7 = drawn
                           end
-                          drawn = draw_number_6
+                          drawn = draw_number_7
                         end
                         r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                         r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -794,16 +1705,25 @@ while done < many and steps > 0 and bytes < BYTES do
                             redis_call('HSET', K_groups, group, text)
                           end
                         end
-                        local compose_31
+                        local compose_28
                         do -- compose(r.id, entry, drawn, r.lost)
                           local id, lost = r.id, r.lost
                           local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                           local cut = entry.at + entry.cut
-                          compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                          compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                             .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                         end
-                        local message = compose_31
+                        local message = compose_28
                         redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                        if g.flags ~= '-' then
+                          do -- count_turn(group, r, entry)
+                            local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                            if fair then
+                              local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                              redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                            end
+                          end
+                        end
                         local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                           or redis.pcall('RPUSH', lists[queue], message))
                         if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1036,19 +1956,19 @@ while done < many and steps > 0 and bytes < BYTES do
     bytes = bytes + (first and #first.text or 0)
     if not first or take_room(KEYS[10], lists, first.queue, 'a ' .. group) then
       do -- advance(lists, line, group, g, out)
-        local take_head_33, take_head_34
+        local take_head_30, take_head_31
         do -- take_head(line, group, g)
           local head, entry, corrupt
           local others = #g
-          local has_room_28
+          local has_room_24
           do -- has_room(g)
             local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
             for at = 1, room and #g or 0 do
               room = room and g[at].state ~= 'w' and g[at].stop == '-'
             end
-            has_room_28 = room
+            has_room_24 = room
           end
-          local is_free = has_room_28
+          local is_free = has_room_24
           local item = is_free and steps > 0 and redis_call('LPOP', line)
           while item do
             local id = string.sub(item, 18)
@@ -1056,14 +1976,15 @@ while done < many and steps > 0 and bytes < BYTES do
             if entry and entry.us == string.sub(item, 1, 16) then
               local fits = true
               if others > 0 then
-                local may_join_29
+                local may_join_25
                 do -- may_join(group, g, entry, others)
-                  local limits_of_26
+                  local limits_of_22
                   do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
-                    for _, text in ipairs({ entry.limits, set }) do
-                      local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                       if starts and starts ~= '0' then
                         limits.starts, limits.window = tonumber(starts), tonumber(window)
                       end
@@ -1071,12 +1992,12 @@ while done < many and steps > 0 and bytes < BYTES do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_26 = limits
+                    limits_of_22 = limits
                   end
-                  local limits = limits_of_26
-                  may_join_29 = (limits.together or 1) > others
+                  local limits = limits_of_22
+                  may_join_25 = (limits.together or 1) > others
                 end
-                fits = may_join_29
+                fits = may_join_25
               end
               if not fits then
                 redis_call('LPUSH', line, item)
@@ -1195,22 +2116,23 @@ while done < many and steps > 0 and bytes < BYTES do
             local depth = depth_of_4
             g.drained = depth <= 0
           end
-          take_head_33, take_head_34 = head, entry
+          take_head_30, take_head_31 = head, entry
         end
-        local head, entry = take_head_33, take_head_34
+        local head, entry = take_head_30, take_head_31
         if head then
           do -- release(lists, group, g, head, entry, out)
             local r = head
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_30
+              local hold_back_26
               do -- hold_back(group, g, r, entry)
-                local limits_of_27
+                local limits_of_23
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -1218,9 +2140,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_27 = limits
+                  limits_of_23 = limits
                 end
-                local limits = limits_of_27
+                local limits = limits_of_23
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -1237,16 +2159,16 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                 end
                 if limits.starts then
-                  local counted_begins_23, counted_begins_24, counted_begins_25
+                  local counted_begins_19, counted_begins_20, counted_begins_21
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                  local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1281,7 +2203,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -1290,9 +2212,57 @@ while done < many and steps > 0 and bytes < BYTES do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_30 = free_at
+                hold_back_26 = free_at
               end
-              held = hold_back_30
+              held = hold_back_26
+              if not held then
+                local take_turn_27
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local line = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                    local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (line > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_6
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_6 = drawn
+                      end
+                      local number = draw_number_6
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if line == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_27 = waits
+                end
+                held = take_turn_27
+              end
             end
             if held then
               do -- write_group(group, g)
@@ -1331,7 +2301,7 @@ while done < many and steps > 0 and bytes < BYTES do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_6
+                  local draw_number_7
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1339,9 +2309,9 @@ while done < many and steps > 0 and bytes < BYTES do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_6 = drawn
+                    draw_number_7 = drawn
                   end
-                  drawn = draw_number_6
+                  drawn = draw_number_7
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1375,16 +2345,25 @@ while done < many and steps > 0 and bytes < BYTES do
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_31
+                local compose_28
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_31
+                local message = compose_28
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1408,20 +2387,20 @@ while done < many and steps > 0 and bytes < BYTES do
                 end
               end
             end
-            if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+            if g.ended and not string.find(g.flags, '[^finos-]') then -- these marks end with the last entry
               redis_call('HDEL', K_groups, group)
               if has_flag(g, 's') then
                 do -- forget_begins(group)
-                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  local counted_begins_16, counted_begins_17, counted_begins_18
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
                   redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
                 end
               end
@@ -1497,10 +2476,10 @@ while done < many and steps > 0 and bytes < BYTES do
   end
   done = done + 1
 end
-local next_sweep_36
+local next_sweep_33
 do -- next_sweep()
   local pause = turned_away and SOON or -1
-  next_sweep_36 = pause
+  next_sweep_33 = pause
 end
-local pause = next_sweep_36
+local pause = next_sweep_33
 return { done, steps > 0 and pause or 0, unpack(out) }

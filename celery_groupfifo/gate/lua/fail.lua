@@ -69,16 +69,16 @@ local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S
 local texts, groups = {}, {}
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_9
+  local read_group_10
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_8
+      local group_text_9
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_8 = texts[group]
+        group_text_9 = texts[group]
       end
-      local text = group_text_8
+      local text = group_text_9
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -97,18 +97,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_9 = g
+    read_group_10 = g
   end
-  local g = read_group_9
+  local g = read_group_10
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_10, read_entry_11
+        local read_entry_11, read_entry_12
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -118,9 +118,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        local entry, corrupt = read_entry_10, read_entry_11
+        local entry, corrupt = read_entry_11, read_entry_12
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -288,7 +288,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -296,11 +296,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -309,9 +309,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -322,6 +322,9 @@ local function open_group(group)
   end
   return g
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -346,20 +349,20 @@ local flag, lasts, most, window = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14
 local pause, named = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local lists, out, g = named_lists(14, 18, named), {}, open_group(group)
-local running_39
+local running_41
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_39 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_41 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_39
+local r = running_41
 if not r then
-  local lane_words_35, lane_words_36, lane_words_37, lane_words_38
+  local lane_words_37, lane_words_38, lane_words_39, lane_words_40
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_35, lane_words_36, lane_words_37, lane_words_38 = call, group, id, due
+    lane_words_37, lane_words_38, lane_words_39, lane_words_40 = call, group, id, due
   end
-  local before, _, _, at = lane_words_35, lane_words_36, lane_words_37, lane_words_38
+  local before, _, _, at = lane_words_37, lane_words_38, lane_words_39, lane_words_40
   if before ~= call then
     return { 0, '', 0, -1 }
   end
@@ -367,11 +370,11 @@ if not r then
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
-        local read_entry_17
+        local read_entry_18
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -381,19 +384,19 @@ if not r then
           elseif text then
             corrupt = text
           end
-          read_entry_17 = entry
+          read_entry_18 = entry
         end
-        local entry = read_entry_17
+        local entry = read_entry_18
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_34
+          local compose_36
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_36 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_34
+          local message = compose_36
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -408,16 +411,16 @@ do -- free_group(group)
 end
 do -- note_begin(group, g, r)
   if has_flag(g, 's') and r.state == 'r' then
-    local counted_begins_19, counted_begins_20, counted_begins_21
+    local counted_begins_20, counted_begins_21, counted_begins_22
     do -- counted_begins(group)
       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
       local begins = {}
       for ms in string.gmatch(times or '', '%d+') do
         begins[#begins + 1] = tonumber(ms)
       end
-      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+      counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
     end
-    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+    local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
     begins[#begins + 1] = tonumber(r.since)
     do -- keep_begins(group, begins, starts, window)
       table.sort(begins)
@@ -442,10 +445,10 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     if again and r.due == '-' then
       do -- mark_redelivered(r.id)
         local id = r.id
-        local read_entry_12
+        local read_entry_13
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -455,9 +458,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
           elseif text then
             corrupt = text
           end
-          read_entry_12 = entry
+          read_entry_13 = entry
         end
-        local e = read_entry_12
+        local e = read_entry_13
         if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
           redis_call('HSET', K_entries, id, table.concat({
             e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -471,7 +474,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
       r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -479,11 +482,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -492,9 +495,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -504,11 +507,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
       end
     else
-      local read_entry_13, read_entry_14
+      local read_entry_14, read_entry_15
       do -- read_entry(r.id)
         local id = r.id
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -518,21 +521,22 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         elseif text then
           corrupt = text
         end
-        read_entry_13, read_entry_14 = entry, corrupt
+        read_entry_14, read_entry_15 = entry, corrupt
       end
-      local entry, corrupt = read_entry_13, read_entry_14
+      local entry, corrupt = read_entry_14, read_entry_15
       if entry then
         do -- release(lists, group, g, r, entry, out)
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_32
+            local hold_back_33
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_30
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -540,9 +544,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_30 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_30
               local free_at
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -559,16 +563,16 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 end
               end
               if limits.starts then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+                local counted_begins_26, counted_begins_27, counted_begins_28
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -603,7 +607,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() then
                 free_at = math.max(free_at or 0, due)
               end
@@ -612,14 +616,62 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_32 = free_at
+              hold_back_33 = free_at
             end
-            held = hold_back_32
+            held = hold_back_33
+            if not held then
+              local take_turn_34
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local line = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_3
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_3 = drawn
+                    end
+                    local number = draw_number_3
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if line == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_34 = waits
+              end
+              held = take_turn_34
+            end
           end
           if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_5
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -627,11 +679,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local text = state_text_4
+              local text = state_text_5
               if other then
-                local state_text_5
+                local state_text_6
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -640,9 +692,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_6
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -653,7 +705,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_3
+                local draw_number_4
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -661,14 +713,14 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_3 = drawn
+                  draw_number_4 = drawn
                 end
-                drawn = draw_number_3
+                drawn = draw_number_4
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
               do -- write_group(group, g, other, other_g)
-                local state_text_4
+                local state_text_5
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -676,11 +728,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local text = state_text_4
+                local text = state_text_5
                 if other then
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -689,24 +741,33 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local other_text = state_text_5
+                  local other_text = state_text_6
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_33
+              local compose_35
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_33
+              local message = compose_35
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -808,7 +869,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
         end
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_4
+          local state_text_5
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -816,11 +877,11 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local text = state_text_4
+          local text = state_text_5
           if other then
-            local state_text_5
+            local state_text_6
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -829,9 +890,9 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local other_text = state_text_5
+            local other_text = state_text_6
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -842,7 +903,7 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
     end
   end
 else
-  local opens_42
+  local opens_44
   do -- opens(failures, g, most, window)
     local broken = most > 0 and has_flag(g, 'o')
     if most > 0 and not broken then
@@ -863,9 +924,9 @@ else
         redis_call('SET', failures, kept .. K_ms_text, 'PX', window)
       end
     end
-    opens_42 = broken
+    opens_44 = broken
   end
-  local broken = opens_42
+  local broken = opens_44
   local length = policy == 'cancel_rest' and redis_call('LLEN', line) or 0
   if length > 0 then
     redis_call('RENAME', line, cut_off)
@@ -900,7 +961,7 @@ else
       end
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_4
+        local state_text_5
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -908,11 +969,11 @@ else
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_4 = text
+          state_text_5 = text
         end
-        local text = state_text_4
+        local text = state_text_5
         if other then
-          local state_text_5
+          local state_text_6
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -921,9 +982,9 @@ else
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local other_text = state_text_5
+          local other_text = state_text_6
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -1022,16 +1083,16 @@ else
       local after, identity = string.match(said or '', '^(%d+) (.*)$')
       if identity then
         local field = 'i ' .. group .. ' ' .. identity
-        local others_of_18
+        local others_of_19
         do -- others_of(field, id)
           local others = ''
           local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
           for name in string.gmatch(names or '', '%S+') do
             others = others .. (name == id and '' or ' ' .. name)
           end
-          others_of_18 = others
+          others_of_19 = others
         end
-        local others = others_of_18
+        local others = others_of_19
         redis_call('HDEL', K_identities, 'n ' .. id)
         if others ~= '' then
           redis_call('HSET', K_identities, field, '-' .. others)
@@ -1053,27 +1114,27 @@ else
     end
     do -- advance(lists, line, group, g, out)
       local group = group
-      local take_head_40, take_head_41
+      local take_head_42, take_head_43
       do -- take_head(line, group, g)
         local group = group
         local head, entry, corrupt
         local others = #g
-        local has_room_30
+        local has_room_31
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_30 = room
+          has_room_31 = room
         end
-        local is_free = has_room_30
+        local is_free = has_room_31
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
-          local read_entry_15, read_entry_16
+          local read_entry_16, read_entry_17
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -1083,20 +1144,21 @@ else
             elseif text then
               corrupt = text
             end
-            read_entry_15, read_entry_16 = entry, corrupt
+            read_entry_16, read_entry_17 = entry, corrupt
           end
-          entry, corrupt = read_entry_15, read_entry_16
+          entry, corrupt = read_entry_16, read_entry_17
           if entry and entry.us == string.sub(item, 1, 16) then
             local fits = true
             if others > 0 then
-              local may_join_31
+              local may_join_32
               do -- may_join(group, g, entry, others)
-                local limits_of_28
+                local limits_of_29
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -1104,25 +1166,25 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_28 = limits
+                  limits_of_29 = limits
                 end
-                local limits = limits_of_28
-                may_join_31 = (limits.together or 1) > others
+                local limits = limits_of_29
+                may_join_32 = (limits.together or 1) > others
               end
-              fits = may_join_31
+              fits = may_join_32
             end
             if not fits then
               redis_call('LPUSH', line, item)
             else
-              local new_record_6
+              local new_record_7
               do -- new_record(id, entry.queue)
                 local queue = entry.queue
-                new_record_6 = {
+                new_record_7 = {
                   state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                   call = '-', queue = queue,
                 }
               end
-              head = new_record_6
+              head = new_record_7
               g[others + 1] = head
             end
             break
@@ -1221,29 +1283,30 @@ else
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd')
         if g.drained then
-          local depth_of_7
+          local depth_of_8
           do -- depth_of(line, g)
-            depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
           end
-          local depth = depth_of_7
+          local depth = depth_of_8
           g.drained = depth <= 0
         end
-        take_head_40, take_head_41 = head, entry
+        take_head_42, take_head_43 = head, entry
       end
-      local head, entry = take_head_40, take_head_41
+      local head, entry = take_head_42, take_head_43
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_32
+            local hold_back_33
             do -- hold_back(group, g, r, entry)
-              local limits_of_29
+              local limits_of_30
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -1251,9 +1314,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_29 = limits
+                limits_of_30 = limits
               end
-              local limits = limits_of_29
+              local limits = limits_of_30
               local free_at
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1270,16 +1333,16 @@ else
                 end
               end
               if limits.starts then
-                local counted_begins_25, counted_begins_26, counted_begins_27
+                local counted_begins_26, counted_begins_27, counted_begins_28
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_25, counted_begins_26, counted_begins_27 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_26, counted_begins_27, counted_begins_28 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_25, counted_begins_26, counted_begins_27
+                local begins, starts, window = counted_begins_26, counted_begins_27, counted_begins_28
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1314,7 +1377,7 @@ else
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() then
                 free_at = math.max(free_at or 0, due)
               end
@@ -1323,14 +1386,62 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_32 = free_at
+              hold_back_33 = free_at
             end
-            held = hold_back_32
+            held = hold_back_33
+            if not held then
+              local take_turn_34
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local line = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_3
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_3 = drawn
+                    end
+                    local number = draw_number_3
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if line == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_34 = waits
+              end
+              held = take_turn_34
+            end
           end
           if held then
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_5
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1338,11 +1449,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local text = state_text_4
+              local text = state_text_5
               if other then
-                local state_text_5
+                local state_text_6
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1351,9 +1462,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_6
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -1364,7 +1475,7 @@ else
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_3
+                local draw_number_4
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1372,14 +1483,14 @@ else
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_3 = drawn
+                  draw_number_4 = drawn
                 end
-                drawn = draw_number_3
+                drawn = draw_number_4
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
               do -- write_group(group, g, other, other_g)
-                local state_text_4
+                local state_text_5
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -1387,11 +1498,11 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local text = state_text_4
+                local text = state_text_5
                 if other then
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1400,24 +1511,33 @@ else
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local other_text = state_text_5
+                  local other_text = state_text_6
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_33
+              local compose_35
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_35 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_33
+              local message = compose_35
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1441,27 +1561,27 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^finos-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_22, counted_begins_23, counted_begins_24
+                local counted_begins_23, counted_begins_24, counted_begins_25
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_22, counted_begins_23, counted_begins_24 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_22, counted_begins_23, counted_begins_24
+                local _, _, window = counted_begins_23, counted_begins_24, counted_begins_25
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end
           else
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_4
+              local state_text_5
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -1469,11 +1589,11 @@ else
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local text = state_text_4
+              local text = state_text_5
               if other then
-                local state_text_5
+                local state_text_6
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1482,9 +1602,9 @@ else
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local other_text = state_text_5
+                local other_text = state_text_6
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)

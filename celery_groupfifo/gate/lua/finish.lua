@@ -99,7 +99,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -285,7 +285,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -293,11 +293,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -306,9 +306,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -320,7 +320,7 @@ local function open_group(group)
   return g
 end
 local function open_ordinary(group, state, id, drawn, fence, lost)
-  local read_ordinary_8
+  local read_ordinary_9
   do -- read_ordinary(group, state, id, drawn, fence, lost)
     local state, id, drawn, fence, lost = state, id, drawn, fence, lost
     local text = not groups[group] and group_text(group)
@@ -333,9 +333,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       }
       groups[group] = { r, flags = '-', aside = '0', empty = '0', text = text }
     end
-    read_ordinary_8 = groups[group] or read_group(group)
+    read_ordinary_9 = groups[group] or read_group(group)
   end
-  local g = read_ordinary_8
+  local g = read_ordinary_9
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -508,7 +508,7 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -516,11 +516,11 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -529,9 +529,9 @@ local function open_ordinary(group, state, id, drawn, fence, lost)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -545,6 +545,9 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -557,43 +560,44 @@ local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 local REDELIVERED = '"redelivered": true, '
 local steps = 100 -- empty places that one call may walk over
+local MOST = 20 -- members that one call looks at
 
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])
 
 local after = 15 + named -- the continuation
-local named_lists_30
+local named_lists_34
 do -- named_lists(12, 15, named)
   local key, arg, count = 12, 15, named
   local lists = {}
   for i = 0, count - 1 do
     lists[ARGV[arg + i]] = KEYS[key + i]
   end
-  named_lists_30 = lists
+  named_lists_34 = lists
 end
-local lists = named_lists_30
+local lists = named_lists_34
 local out, ordinary = {}, not ARGV[after]
 local g = ordinary and open_ordinary(group, 'r', id, ARGV[12], fence, ARGV[13]) or open_group(group)
-local running_36
+local running_40
 do -- running(g, id, fence)
   local r = record_of(g, id)
-  running_36 = r and r.state == 'r' and r.fence == fence and r or nil
+  running_40 = r and r.state == 'r' and r.fence == fence and r or nil
 end
-local r = running_36
+local r = running_40
 if not r then
-  local lane_words_31, lane_words_32, lane_words_33, lane_words_34
+  local lane_words_35, lane_words_36, lane_words_37, lane_words_38
   do -- lane_words(runs, lane)
     local said = redis_call('HGET', runs, lane) or redis_call('HGET', runs, 'a' .. lane)
     local call, group, id, due = string.match(said or '', '^(%S+) (%S+) (%S+) (%S+)$')
-    lane_words_31, lane_words_32, lane_words_33, lane_words_34 = call, group, id, due
+    lane_words_35, lane_words_36, lane_words_37, lane_words_38 = call, group, id, due
   end
-  local before, of, taken, at = lane_words_31, lane_words_32, lane_words_33, lane_words_34
+  local before, of, taken, at = lane_words_35, lane_words_36, lane_words_37, lane_words_38
   if before ~= call then
     return { 0, '', 0, -1 }
   end
   local due = at ~= '-' and math.max(tonumber(at) - now_ms(), 0) or -1
-  local taken_again_42, taken_again_43
+  local taken_again_46, taken_again_47
   do -- taken_again(of, taken, owner, call)
     local group, id = of, taken
     local r, entry = record_of(open_group(group), id), read_entry(id)
@@ -601,9 +605,9 @@ if not r then
     if r and entry and r.state == 'r' and r.owner == owner and r.call == call then
       message, begun = compose(id, entry, r.release, r.lost), r.fence
     end
-    taken_again_42, taken_again_43 = message, begun
+    taken_again_46, taken_again_47 = message, begun
   end
-  local message, begun = taken_again_42, taken_again_43
+  local message, begun = taken_again_46, taken_again_47
   do -- heads_again(lists, g, out)
     for _, r in ipairs(g) do
       do -- ask_again(lists, r, out)
@@ -619,12 +623,12 @@ if not r then
   return { 1, message, begun, due, unpack(out) } -- a repetition of this call
 end
 
-local end_run_48, end_run_49, end_run_50, end_run_51
+local end_run_52, end_run_53, end_run_54, end_run_55
 do -- end_run(lists, line, group, g, r, after, out)
   local arg = after
   local due, head, entry, held = -1, nil, nil, nil
   if r.due ~= '-' or ARGV[arg] then
-    local take_continuation_47
+    local take_continuation_51
     do -- take_continuation(group, r, arg)
       do -- free_group(group)
         redis_call('HDEL', K_groups, group)
@@ -634,16 +638,16 @@ do -- end_run(lists, line, group, g, r, after, out)
         do -- store_continuation(group, r, ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3])
           local queue, cut, message, delay = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
           local text = redis_call('HGET', K_entries, r.id) or ''
-          local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+          local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+([^\n]*)\n')
           local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
           redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
           r.due = digits(now_ms() + delay)
         end
         redis_call('HINCRBY', K_stats, 'tasks_held', 1)
       end
-      take_continuation_47 = math.max(tonumber(r.due) - now_ms(), 0)
+      take_continuation_51 = math.max(tonumber(r.due) - now_ms(), 0)
     end
-    due = take_continuation_47
+    due = take_continuation_51
   else
     -- The first write frees memory: a full Redis refuses others, but nothing that follows it.
     redis_call('HDEL', K_entries, r.id)
@@ -652,16 +656,16 @@ do -- end_run(lists, line, group, g, r, after, out)
   if g.flags ~= '-' then
     do -- note_begin(group, g, r)
       if has_flag(g, 's') and r.state == 'r' then
-        local counted_begins_14, counted_begins_15, counted_begins_16
+        local counted_begins_15, counted_begins_16, counted_begins_17
         do -- counted_begins(group)
           local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
           local begins = {}
           for ms in string.gmatch(times or '', '%d+') do
             begins[#begins + 1] = tonumber(ms)
           end
-          counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+          counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
         end
-        local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+        local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
         begins[#begins + 1] = tonumber(r.since)
         do -- keep_begins(group, begins, starts, window)
           table.sort(begins)
@@ -699,7 +703,7 @@ do -- end_run(lists, line, group, g, r, after, out)
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -707,11 +711,11 @@ do -- end_run(lists, line, group, g, r, after, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -720,9 +724,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -737,14 +741,15 @@ do -- end_run(lists, line, group, g, r, after, out)
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_27
+              local hold_back_28
               do -- hold_back(group, g, r, entry)
-                local limits_of_24
+                local limits_of_25
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -752,9 +757,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_24 = limits
+                  limits_of_25 = limits
                 end
-                local limits = limits_of_24
+                local limits = limits_of_25
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -771,16 +776,16 @@ do -- end_run(lists, line, group, g, r, after, out)
                   end
                 end
                 if limits.starts then
-                  local counted_begins_20, counted_begins_21, counted_begins_22
+                  local counted_begins_21, counted_begins_22, counted_begins_23
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+                  local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -815,7 +820,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -824,14 +829,62 @@ do -- end_run(lists, line, group, g, r, after, out)
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_27 = free_at
+                hold_back_28 = free_at
               end
-              held = hold_back_27
+              held = hold_back_28
+              if not held then
+                local take_turn_30
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local line = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                    local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (line > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if line == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_30 = waits
+                end
+                held = take_turn_30
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -839,11 +892,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -852,9 +905,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -865,7 +918,7 @@ do -- end_run(lists, line, group, g, r, after, out)
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -873,14 +926,14 @@ do -- end_run(lists, line, group, g, r, after, out)
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -888,11 +941,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -901,9 +954,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -911,6 +964,15 @@ do -- end_run(lists, line, group, g, r, after, out)
                 end
                 local message = compose(r.id, entry, drawn, r.lost)
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1012,7 +1074,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1020,11 +1082,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1033,9 +1095,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1071,16 +1133,16 @@ do -- end_run(lists, line, group, g, r, after, out)
         local after, identity = string.match(said or '', '^(%d+) (.*)$')
         if identity then
           local field = 'i ' .. group .. ' ' .. identity
-          local others_of_44
+          local others_of_48
           do -- others_of(field, id)
             local others = ''
             local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
             for name in string.gmatch(names or '', '%S+') do
               others = others .. (name == id and '' or ' ' .. name)
             end
-            others_of_44 = others
+            others_of_48 = others
           end
-          local others = others_of_44
+          local others = others_of_48
           redis_call('HDEL', K_identities, 'n ' .. id)
           if others ~= '' then
             redis_call('HSET', K_identities, field, '-' .. others)
@@ -1102,19 +1164,19 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     end
-    local take_head_45, take_head_46
+    local take_head_49, take_head_50
     do -- take_head(line, group, g)
       local head, entry, corrupt
       local others = #g
-      local has_room_25
+      local has_room_26
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_25 = room
+        has_room_26 = room
       end
-      local is_free = has_room_25
+      local is_free = has_room_26
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
@@ -1122,14 +1184,15 @@ do -- end_run(lists, line, group, g, r, after, out)
         if entry and entry.us == string.sub(item, 1, 16) then
           local fits = true
           if others > 0 then
-            local may_join_26
+            local may_join_27
             do -- may_join(group, g, entry, others)
-              local limits_of_23
+              local limits_of_24
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -1137,25 +1200,25 @@ do -- end_run(lists, line, group, g, r, after, out)
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_23 = limits
+                limits_of_24 = limits
               end
-              local limits = limits_of_23
-              may_join_26 = (limits.together or 1) > others
+              local limits = limits_of_24
+              may_join_27 = (limits.together or 1) > others
             end
-            fits = may_join_26
+            fits = may_join_27
           end
           if not fits then
             redis_call('LPUSH', line, item)
           else
-            local new_record_9
+            local new_record_10
             do -- new_record(id, entry.queue)
               local queue = entry.queue
-              new_record_9 = {
+              new_record_10 = {
                 state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                 call = '-', queue = queue,
               }
             end
-            head = new_record_9
+            head = new_record_10
             g[others + 1] = head
           end
           break
@@ -1254,16 +1317,16 @@ do -- end_run(lists, line, group, g, r, after, out)
       g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd')
       if g.drained then
-        local depth_of_10
+        local depth_of_11
         do -- depth_of(line, g)
-          depth_of_10 = redis_call('LLEN', line) - g.empty + g.aside + #g
+          depth_of_11 = redis_call('LLEN', line) - g.empty + g.aside + #g
         end
-        local depth = depth_of_10
+        local depth = depth_of_11
         g.drained = depth <= 0
       end
-      take_head_45, take_head_46 = head, entry
+      take_head_49, take_head_50 = head, entry
     end
-    head, entry = take_head_45, take_head_46
+    head, entry = take_head_49, take_head_50
     if not head then
       do -- close_group(group, g)
         if g.drained then
@@ -1276,27 +1339,27 @@ do -- end_run(lists, line, group, g, r, after, out)
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^finos-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_17, counted_begins_18, counted_begins_19
+              local counted_begins_18, counted_begins_19, counted_begins_20
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
+              local _, _, window = counted_begins_18, counted_begins_19, counted_begins_20
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1304,11 +1367,11 @@ do -- end_run(lists, line, group, g, r, after, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1317,9 +1380,9 @@ do -- end_run(lists, line, group, g, r, after, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -1328,15 +1391,16 @@ do -- end_run(lists, line, group, g, r, after, out)
         end
       end
     elseif entry.limits ~= '' or g.flags ~= '-' then
-      local hold_back_28
+      local hold_back_29
       do -- hold_back(group, g, head, entry)
         local r = head
-        local limits_of_24
+        local limits_of_25
         do -- limits_of(group, g, entry)
+          local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
           local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
           local limits = {}
-          for _, text in ipairs({ entry.limits, set }) do
-            local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+          for _, text in ipairs({ own, set }) do
+            local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
             if starts and starts ~= '0' then
               limits.starts, limits.window = tonumber(starts), tonumber(window)
             end
@@ -1344,9 +1408,9 @@ do -- end_run(lists, line, group, g, r, after, out)
               limits.together = tonumber(together)
             end
           end
-          limits_of_24 = limits
+          limits_of_25 = limits
         end
-        local limits = limits_of_24
+        local limits = limits_of_25
         local free_at
         if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
           if has_flag(g, 'n') then
@@ -1363,16 +1427,16 @@ do -- end_run(lists, line, group, g, r, after, out)
           end
         end
         if limits.starts then
-          local counted_begins_20, counted_begins_21, counted_begins_22
+          local counted_begins_21, counted_begins_22, counted_begins_23
           do -- counted_begins(group)
             local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
             local begins = {}
             for ms in string.gmatch(times or '', '%d+') do
               begins[#begins + 1] = tonumber(ms)
             end
-            counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+            counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
           end
-          local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
+          local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
           if not has_flag(g, 's') then
             do -- add_mark(g, 's')
               local letter = 's'
@@ -1407,7 +1471,7 @@ do -- end_run(lists, line, group, g, r, after, out)
           local oldest = within[#within - limits.starts + 1]
           free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
         end
-        local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+        local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
         if due > now_ms() then
           free_at = math.max(free_at or 0, due)
         end
@@ -1416,18 +1480,68 @@ do -- end_run(lists, line, group, g, r, after, out)
           r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
           redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
         end
-        hold_back_28 = free_at
+        hold_back_29 = free_at
       end
-      held = hold_back_28
+      held = hold_back_29
+      if not held then
+        local take_turn_31
+        do -- take_turn(group, g, head, entry)
+          local r = head
+          local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+          local waits = false
+          if fair then
+            if not has_flag(g, 'f') then
+              do -- add_mark(g, 'f')
+                local letter = 'f'
+                g.flags = (g.flags == '-' and '' or g.flags) .. letter
+              end
+            end
+            local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+            if r.release ~= '' then
+              local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+              redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+            end
+            local of = entry.queue .. ' ' .. fair
+            local line = keeps and 0
+              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+            local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+            waits = not keeps and (line > 0 or out >= tonumber(weight))
+            if waits then
+              local draw_number_2
+              do -- draw_number()
+                local drawn = K_us_text
+                local last = redis_call('SET', K_fence, drawn, 'GET')
+                if last and last >= drawn then -- both have 16 digits
+                  drawn = string.format('%.0f', last + 1)
+                  redis_call('SET', K_fence, drawn)
+                end
+                draw_number_2 = drawn
+              end
+              local number = draw_number_2
+              r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+              r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+              redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+              if line == 0 then
+                do -- look_later(of)
+                  redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                end
+              end
+            end
+          end
+          take_turn_31 = waits
+        end
+        local waits = take_turn_31
+        held = waits and 0 or nil
+      end
     end
   end
-  end_run_48, end_run_49, end_run_50, end_run_51 = due, head, entry, held
+  end_run_52, end_run_53, end_run_54, end_run_55 = due, head, entry, held
 end
-local due, head, entry, held = end_run_48, end_run_49, end_run_50, end_run_51
+local due, head, entry, held = end_run_52, end_run_53, end_run_54, end_run_55
 local due_text = due >= 0 and digits(now_ms() + due) or '-'
 local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
-  local begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41
+  local begin_next_41, begin_next_42, begin_next_43, begin_next_44, begin_next_45
   do -- begin_next(12, 15, named, owner, call, head and not held and entry.queue)
     local key, arg, count, own = 12, 15, named, head and not held and entry.queue
     local taken, message, begun, of, g
@@ -1452,7 +1566,7 @@ if take == 'lists' then
         end
         local noted = string.sub(drawn, -1) == '0' -- one in ten is enough where what is missing can be looked for
         g = open_ordinary(group, 'w', id, drawn, '-', lost)
-        local begin_run_35
+        local begin_run_39
         do -- begin_run(group, g, id, drawn, owner, call, noted)
           local drawn = drawn
           local r, fence = record_of(g, id), nil
@@ -1462,7 +1576,22 @@ if take == 'lists' then
             if begun and tonumber(begun) < tonumber(drawn) then
               redis_call('HSET', K_begins, r.queue, drawn .. ' ' .. K_ms_text)
             end
-            local draw_number_3
+            if has_flag(g, 'f') then
+              do -- leave_turn(group, r)
+                local text = redis_call('HGET', K_entries, r.id)
+                local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+                if fair then
+                  local of = r.queue .. ' ' .. fair
+                  local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                  redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                  if redis_call('ZSCORE', K_due, 'f ' .. of) then
+                    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+                    freed = of
+                  end
+                end
+              end
+            end
+            local draw_number_4
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1470,16 +1599,16 @@ if take == 'lists' then
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_3 = drawn
+              draw_number_4 = drawn
             end
-            fence = draw_number_3
+            fence = draw_number_4
             do -- start_run(r, fence, owner, call)
               r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
             end
           end
-          begin_run_35 = fence
+          begin_run_39 = fence
         end
-        begun = begin_run_35
+        begun = begin_run_39
         if begun then
           taken, message, of = id, text, group
           break
@@ -1487,15 +1616,346 @@ if take == 'lists' then
         dropped = dropped + 1
       end
     end
-    begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41 = taken, message, begun, of, g
+    begin_next_41, begin_next_42, begin_next_43, begin_next_44, begin_next_45 = taken, message, begun, of, g
   end
-  taken, message, begun, of, other = begin_next_37, begin_next_38, begin_next_39, begin_next_40, begin_next_41
+  taken, message, begun, of, other = begin_next_41, begin_next_42, begin_next_43, begin_next_44, begin_next_45
+end
+if freed then
+  do -- next_turns(lists, freed, out)
+    local of = freed
+    local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
+    local names, more = '', true
+    for _ = 1, MOST do
+      local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
+      if not member then
+        break
+      end
+      local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+      local g = open_group(group)
+      local r, entry = record_of(g, id), read_entry(id)
+      local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+      local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+      if not r or r.stop ~= 'f' or r.release ~= drawn then -- it has left
+        redis_call('ZREM', K_on_the_way, member)
+      elseif not weight then -- unreadable: the sweep sets it aside
+        redis_call('ZREM', K_on_the_way, member)
+        r.stop = '-'
+        do -- write_group(group, g)
+          local other, other_g = nil, nil
+          local state_text_6
+          do -- state_text(g)
+            local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+            for at = 1, #g do
+              local r = g[at]
+              text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+            end
+            state_text_6 = text
+          end
+          local text = state_text_6
+          if other then
+            local state_text_7
+            do -- state_text(other_g)
+              local g = other_g
+              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+              for at = 1, #g do
+                local r = g[at]
+                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+              end
+              state_text_7 = text
+            end
+            local other_text = state_text_7
+            redis_call('HSET', K_groups, group, text, other, other_text)
+          else
+            redis_call('HSET', K_groups, group, text)
+          end
+        end
+        redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+      elseif count < tonumber(weight) then
+        r.state, r.stop = 'w', '-' -- its turn has come
+        do -- release(lists, group, g, r, entry, out)
+          local held
+          if entry.limits ~= '' or g.flags ~= '-' then
+            local hold_back_28
+            do -- hold_back(group, g, r, entry)
+              local limits_of_25
+              do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                local limits = {}
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                  if starts and starts ~= '0' then
+                    limits.starts, limits.window = tonumber(starts), tonumber(window)
+                  end
+                  if together and together ~= '0' then
+                    limits.together = tonumber(together)
+                  end
+                end
+                limits_of_25 = limits
+              end
+              local limits = limits_of_25
+              local free_at
+              if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                if has_flag(g, 'n') then
+                  do -- drop_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = string.gsub(g.flags, letter, '', 1)
+                    g.flags = g.flags == '' and '-' or g.flags
+                  end
+                else
+                  do -- add_mark(g, 'n')
+                    local letter = 'n'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+              end
+              if limits.starts then
+                local counted_begins_21, counted_begins_22, counted_begins_23
+                do -- counted_begins(group)
+                  local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                  local begins = {}
+                  for ms in string.gmatch(times or '', '%d+') do
+                    begins[#begins + 1] = tonumber(ms)
+                  end
+                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
+                end
+                local begins, starts, window = counted_begins_21, counted_begins_22, counted_begins_23
+                if not has_flag(g, 's') then
+                  do -- add_mark(g, 's')
+                    local letter = 's'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                if limits.starts > starts or limits.window > window then
+                  do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                    local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                    table.sort(begins)
+                    local text = digits(starts) .. ' ' .. digits(window)
+                    for at = math.max(#begins - starts + 1, 1), #begins do
+                      if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                        text = text .. ' ' .. digits(begins[at])
+                      end
+                    end
+                    redis_call('HSET', K_begins, 's ' .. group, text)
+                  end
+                end
+                local within = {}
+                for _, other in ipairs(g) do -- one that is released may begin at any time
+                  if other.id ~= r.id and other.state ~= 'h' then
+                    begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                  end
+                end
+                for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                  if ms >= now_ms() - limits.window and ms <= now_ms() then
+                    within[#within + 1] = ms
+                  end
+                end
+                table.sort(within)
+                local oldest = within[#within - limits.starts + 1]
+                free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+              end
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+              if due > now_ms() then
+                free_at = math.max(free_at or 0, due)
+              end
+              if free_at then
+                r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+              end
+              hold_back_28 = free_at
+            end
+            held = hold_back_28
+            if not held then
+              local take_turn_30
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local line = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_2
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_2 = drawn
+                    end
+                    local number = draw_number_2
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if line == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_30 = waits
+              end
+              held = take_turn_30
+            end
+          end
+          if held then
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_6
+              do -- state_text(g)
+                local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                for at = 1, #g do
+                  local r = g[at]
+                  text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                    .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                end
+                state_text_6 = text
+              end
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_7 = text
+                end
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+          else
+            do -- send_out(lists, group, g, r, entry, out)
+              local drawn, other, other_g = nil, nil, nil
+              local queue = entry.queue
+              if not drawn then
+                local draw_number_3
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_3 = drawn
+                end
+                drawn = draw_number_3
+              end
+              r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+              r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+              do -- write_group(group, g, other, other_g)
+                local state_text_6
+                do -- state_text(g)
+                  local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                  for at = 1, #g do
+                    local r = g[at]
+                    text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                      .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                  end
+                  state_text_6 = text
+                end
+                local text = state_text_6
+                if other then
+                  local state_text_7
+                  do -- state_text(other_g)
+                    local g = other_g
+                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                    for at = 1, #g do
+                      local r = g[at]
+                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                    end
+                    state_text_7 = text
+                  end
+                  local other_text = state_text_7
+                  redis_call('HSET', K_groups, group, text, other, other_text)
+                else
+                  redis_call('HSET', K_groups, group, text)
+                end
+              end
+              local message = compose(r.id, entry, drawn, r.lost)
+              redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
+              local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                or redis.pcall('RPUSH', lists[queue], message))
+              if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                error(pushed.err)
+              elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                out[#out + 1] = queue
+                out[#out + 1] = message
+              end
+            end
+          end
+        end
+        names = names .. ' ' .. id
+        if r.state == 'h' then -- its rate holds it back now
+          redis_call('ZREM', K_on_the_way, member)
+        end
+      else
+        more = false
+      end
+    end
+    if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
+      redis_call('ZREM', K_due, 'f ' .. of)
+    elseif more then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+    else
+      do -- look_later(of)
+        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+      end
+    end
+  end
+end
+local own = head and (taken == OWN or take == 'own')
+if own and g.flags ~= '-' then
+  local may_begin_32
+  do -- may_begin(entry)
+    local fair = string.find(entry.limits, '^ f')
+    may_begin_32 = not fair
+      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
+  end
+  own = may_begin_32
 end
 if held then
-  code, due = 3, held - now_ms()
+  if held > 0 then
+    code, due = 3, held - now_ms()
+  end
   do -- write_group(group, g, of, other)
     local other, other_g = of, other
-    local state_text_5
+    local state_text_6
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1503,11 +1963,11 @@ if held then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_5 = text
+      state_text_6 = text
     end
-    local text = state_text_5
+    local text = state_text_6
     if other then
-      local state_text_6
+      local state_text_7
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1516,16 +1976,16 @@ if held then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_6 = text
+        state_text_7 = text
       end
-      local other_text = state_text_6
+      local other_text = state_text_7
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
     end
   end
-elseif head and (taken == OWN or take == 'own') then -- it is the next one: begun without going through the broker
-  local draw_number_4
+elseif own then -- it is the next one: begun without going through the broker
+  local draw_number_5
   do -- draw_number()
     local drawn = K_us_text
     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1533,9 +1993,9 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
       drawn = string.format('%.0f', last + 1)
       redis_call('SET', K_fence, drawn)
     end
-    draw_number_4 = drawn
+    draw_number_5 = drawn
   end
-  begun = draw_number_4
+  begun = draw_number_5
   head.release = begun
   do -- start_run(head, begun, owner, call)
     local r, fence = head, begun
@@ -1543,7 +2003,7 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
   end
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_5
+    local state_text_6
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1551,11 +2011,11 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_5 = text
+      state_text_6 = text
     end
-    local text = state_text_5
+    local text = state_text_6
     if other then
-      local state_text_6
+      local state_text_7
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1564,9 +2024,9 @@ elseif head and (taken == OWN or take == 'own') then -- it is the next one: begu
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_6 = text
+        state_text_7 = text
       end
-      local other_text = state_text_6
+      local other_text = state_text_7
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -1578,7 +2038,7 @@ elseif head then
     local r, drawn, other, other_g = head, begun, of, other
     local queue = entry.queue
     if not drawn then
-      local draw_number_2
+      local draw_number_3
       do -- draw_number()
         local drawn = K_us_text
         local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1586,14 +2046,14 @@ elseif head then
           drawn = string.format('%.0f', last + 1)
           redis_call('SET', K_fence, drawn)
         end
-        draw_number_2 = drawn
+        draw_number_3 = drawn
       end
-      drawn = draw_number_2
+      drawn = draw_number_3
     end
     r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
     r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
     do -- write_group(group, g, other, other_g)
-      local state_text_5
+      local state_text_6
       do -- state_text(g)
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
         for at = 1, #g do
@@ -1601,11 +2061,11 @@ elseif head then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_5 = text
+        state_text_6 = text
       end
-      local text = state_text_5
+      local text = state_text_6
       if other then
-        local state_text_6
+        local state_text_7
         do -- state_text(other_g)
           local g = other_g
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1614,9 +2074,9 @@ elseif head then
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_6 = text
+          state_text_7 = text
         end
-        local other_text = state_text_6
+        local other_text = state_text_7
         redis_call('HSET', K_groups, group, text, other, other_text)
       else
         redis_call('HSET', K_groups, group, text)
@@ -1624,6 +2084,15 @@ elseif head then
     end
     local message = compose(r.id, entry, drawn, r.lost)
     redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+    if g.flags ~= '-' then
+      do -- count_turn(group, r, entry)
+        local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+        if fair then
+          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+          redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+        end
+      end
+    end
     local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
       or redis.pcall('RPUSH', lists[queue], message))
     if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1636,7 +2105,7 @@ elseif head then
 elseif begun then
   do -- write_group(of, other)
     local group, g, other, other_g = of, other, nil, nil
-    local state_text_5
+    local state_text_6
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -1644,11 +2113,11 @@ elseif begun then
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_5 = text
+      state_text_6 = text
     end
-    local text = state_text_5
+    local text = state_text_6
     if other then
-      local state_text_6
+      local state_text_7
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1657,9 +2126,9 @@ elseif begun then
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_6 = text
+        state_text_7 = text
       end
-      local other_text = state_text_6
+      local other_text = state_text_7
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -1678,7 +2147,7 @@ do -- keep_lane(runs, lane, call .. ' ' .. (of or '-') .. ' ' .. (taken or '-') 
 end
 local more = 0
 if other and other.flags ~= '-' then
-  local invite_52
+  local invite_56
   do -- invite(of, other)
     local group, g = of, other
     local code = 0
@@ -1686,8 +2155,8 @@ if other and other.flags ~= '-' then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       code = 4
     end
-    invite_52 = code
+    invite_56 = code
   end
-  more = invite_52
+  more = invite_56
 end
 return { code + more, message or '', begun or 0, due, unpack(out) }

@@ -82,7 +82,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -335,6 +335,9 @@ local function limits_text(said)
   limits = limits and limits .. '/' .. digits(now_ms() + delay) or said or ''
   return limits == '' and '' or ' ' .. limits
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -354,14 +357,14 @@ local us, busy, limits = K_us_text, is_busy(group), limits_text(ARGV[14])
 local g = (most or ARGV[15] or not busy) and open_group(group)
 local text = us .. ' ' .. group .. ' ' .. queue .. ' ' .. cut .. limits .. '\n' .. message
 local refused = g and (has_flag(g, 'd') and -2 or is_full(line, g, most) and -3)
-local name_call_47, name_call_48, name_call_49
+local name_call_49, name_call_50, name_call_51
 do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replaces)
   local id, identity, latest = ARGV[3], ARGV[15], ARGV[17]
   local name, holder, where = id, nil, nil
   local asks = identity or g and replaces ~= '1' and has_flag(g, 'i')
   local done = asks and redis_call('GET', producer)
   if asks and (not done or (tonumber(done) or 1e15) < tonumber(number)) then -- else it is a repetition
-    local holder_of_44, holder_of_45
+    local holder_of_46, holder_of_47
     do -- holder_of(group, g, identity or ';' .. id)
       local identity = identity or ';' .. id
       local said = redis_call('HGET', K_identities, 'i ' .. group .. ' ' .. identity)
@@ -378,11 +381,11 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replace
           end
         end
       end
-      holder_of_44, holder_of_45 = found, where
+      holder_of_46, holder_of_47 = found, where
     end
-    holder, where = holder_of_44, holder_of_45
+    holder, where = holder_of_46, holder_of_47
     if latest == '1' and where ~= 'p' then
-      local free_name_46
+      local free_name_48
       do -- free_name(g, id)
         local name, free = id, nil
         for _ = 1, TAKEN do
@@ -394,9 +397,9 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replace
           end
           name = name .. ';r'
         end
-        free_name_46 = free
+        free_name_48 = free
       end
-      name = free_name_46
+      name = free_name_48
       if name then
         holder = nil
       else
@@ -407,9 +410,9 @@ do -- name_call(group, g, producer, number, ARGV[3], ARGV[15], ARGV[17], replace
       holder = nil
     end
   end
-  name_call_47, name_call_48, name_call_49 = name, holder, where
+  name_call_49, name_call_50, name_call_51 = name, holder, where
 end
-local id, holder, where = name_call_47, name_call_48, name_call_49
+local id, holder, where = name_call_49, name_call_50, name_call_51
 if holder then
   return { -1, holder, where }
 end
@@ -419,25 +422,25 @@ local joins = delay <= 0 and not refused
 local first = joins and redis_call('RPUSHX', line, us .. ' ' .. id) == 0
 local known = refused and redis_call('HEXISTS', K_entries, id) == 1
   or not refused and redis_call('HSETNX', K_entries, id, text) == 0
-local keep_number_18, keep_number_19
+local keep_number_19, keep_number_20
 do -- keep_number(producer, number, keep)
   local last = redis_call('SET', producer, number, 'PX', keep, 'GET')
   local repeated = last and (tonumber(last) or tonumber(number)) >= tonumber(number)
   if repeated then
     redis_call('SET', producer, last, 'PX', keep)
   end
-  keep_number_18, keep_number_19 = last, repeated
+  keep_number_19, keep_number_20 = last, repeated
 end
-local last, repeated = keep_number_18, keep_number_19
+local last, repeated = keep_number_19, keep_number_20
 
 local lists, out, name, r = { [queue] = list }, {}, nil, nil
 local drops = refused == -3 and ARGV[13] == '1' and not known and not repeated
 if drops then
-  local make_room_42, make_room_43
+  local make_room_44, make_room_45
   do -- make_room(line, group, g, id, text, delay, out, producer, number, keep)
     local id, text = id, text
     local refused, first = -3, nil
-    local drop_oldest_40, drop_oldest_41
+    local drop_oldest_42, drop_oldest_43
     do -- drop_oldest(line, group, g)
       local id, text
       for _ = 1, WALK do
@@ -454,16 +457,16 @@ if drops then
               local after, identity = string.match(said or '', '^(%d+) (.*)$')
               if identity then
                 local field = 'i ' .. group .. ' ' .. identity
-                local others_of_38
+                local others_of_40
                 do -- others_of(field, id)
                   local others = ''
                   local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                   for name in string.gmatch(names or '', '%S+') do
                     others = others .. (name == id and '' or ' ' .. name)
                   end
-                  others_of_38 = others
+                  others_of_40 = others
                 end
-                local others = others_of_38
+                local others = others_of_40
                 redis_call('HDEL', K_identities, 'n ' .. id)
                 if others ~= '' then
                   redis_call('HSET', K_identities, field, '-' .. others)
@@ -597,31 +600,31 @@ if drops then
           redis_call('HSET', K_groups, group, text)
         end
       end
-      drop_oldest_40, drop_oldest_41 = text and id, text
+      drop_oldest_42, drop_oldest_43 = text and id, text
     end
-    out[1], out[2] = drop_oldest_40, drop_oldest_41
+    out[1], out[2] = drop_oldest_42, drop_oldest_43
     if out[1] then
       redis_call('HSET', K_entries, id, text)
       refused, first = nil, delay <= 0 and redis_call('RPUSHX', line, string.sub(text, 1, 17) .. id) == 0
     end
     redis_call('SET', producer, table.concat({ number, out[1], out[2] }, ' '), 'PX', keep) -- for a repetition
-    make_room_42, make_room_43 = refused, first
+    make_room_44, make_room_45 = refused, first
   end
-  refused, first = make_room_42, make_room_43
+  refused, first = make_room_44, make_room_45
 end
 if known and not repeated then
-  local name_replacement_35, name_replacement_36, name_replacement_37
+  local name_replacement_37, name_replacement_38, name_replacement_39
   do -- name_replacement(id, group, replaces)
-    local find_record_12, find_record_13, find_record_14
+    local find_record_13, find_record_14, find_record_15
     do -- find_record(id)
       local entry, found, g = read_entry(id), nil, nil
       if entry then
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_12, find_record_13, find_record_14 = found, entry and entry.group, g
+      find_record_13, find_record_14, find_record_15 = found, entry and entry.group, g
     end
-    local r, of, g = find_record_12, find_record_13, find_record_14
+    local r, of, g = find_record_13, find_record_14, find_record_15
     local name, found = replaces == '1' and r and r.state == 'r' and id, nil
     for _ = 1, NAMES do
       if not name or r and r.state == 'r' and of == group then
@@ -632,7 +635,7 @@ if known and not repeated then
         break
       end
       name = name .. ';r'
-      local find_record_15, find_record_16, find_record_17
+      local find_record_16, find_record_17, find_record_18
       do -- find_record(name)
         local id = name
         local entry, found, g = read_entry(id), nil, nil
@@ -640,13 +643,13 @@ if known and not repeated then
           g = open_group(entry.group)
           found = record_of(g, id)
         end
-        find_record_15, find_record_16, find_record_17 = found, entry and entry.group, g
+        find_record_16, find_record_17, find_record_18 = found, entry and entry.group, g
       end
-      r, of, g = find_record_15, find_record_16, find_record_17
+      r, of, g = find_record_16, find_record_17, find_record_18
     end
-    name_replacement_35, name_replacement_36, name_replacement_37 = found, r, g
+    name_replacement_37, name_replacement_38, name_replacement_39 = found, r, g
   end
-  name, r, g = name_replacement_35, name_replacement_36, name_replacement_37
+  name, r, g = name_replacement_37, name_replacement_38, name_replacement_39
 end
 if (known or repeated) and joins and not first then
   redis_call('RPOP', line) -- it has, or had, its place already
@@ -662,15 +665,15 @@ if repeated then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_32
+          local compose_34
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_32 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_34 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_32
+          local message = compose_34
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
@@ -690,7 +693,7 @@ elseif known and not name or refused and not r then
 elseif r then
   do -- store_continuation(group, r, queue, cut, message, delay)
     local text = redis_call('HGET', K_entries, r.id) or ''
-    local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+( ?l?[%d/]*)\n')
+    local parked, limits = string.match(text, '^(%d+) %S+ %S+ %d+([^\n]*)\n')
     local head = table.concat({ parked or K_us_text, group, queue, cut }, ' ') .. (limits or '')
     redis_call('HSET', K_entries, r.id, head .. '\n' .. message)
     r.due = digits(now_ms() + delay)
@@ -738,7 +741,7 @@ do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
     do -- claim(group, g, identity, after, name)
       local field = 'i ' .. group .. ' ' .. identity
       local alive = ''
-      local others_of_39
+      local others_of_41
       do -- others_of(field, name)
         local id = name
         local others = ''
@@ -746,9 +749,9 @@ do -- claim_new(group, g, ARGV[15], ARGV[16], ARGV[17], ARGV[3], id)
         for name in string.gmatch(names or '', '%S+') do
           others = others .. (name == id and '' or ' ' .. name)
         end
-        others_of_39 = others
+        others_of_41 = others
       end
-      local others = others_of_39
+      local others = others_of_41
       for other in string.gmatch(others, '%S+') do
         alive = alive .. (redis_call('HEXISTS', K_entries, other) == 1 and ' ' .. other or '')
       end
@@ -849,27 +852,28 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
       us = string.sub(text, 1, 16), group = group, queue = queue, cut = tonumber(cut), limits = limits, text = text,
       at = #text - length + 1,
     }
-    local new_record_6
+    local new_record_7
     do -- new_record(id, queue)
-      new_record_6 = {
+      new_record_7 = {
         state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
         call = '-', queue = queue,
       }
     end
-    local head = new_record_6
+    local head = new_record_7
     g[1] = head
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_30
+        local hold_back_31
         do -- hold_back(group, g, r, entry)
-          local limits_of_27
+          local limits_of_28
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -877,9 +881,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 limits.together = tonumber(together)
               end
             end
-            limits_of_27 = limits
+            limits_of_28 = limits
           end
-          local limits = limits_of_27
+          local limits = limits_of_28
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -896,16 +900,16 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             end
           end
           if limits.starts then
-            local counted_begins_23, counted_begins_24, counted_begins_25
+            local counted_begins_24, counted_begins_25, counted_begins_26
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+            local begins, starts, window = counted_begins_24, counted_begins_25, counted_begins_26
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -940,7 +944,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() then
             free_at = math.max(free_at or 0, due)
           end
@@ -949,9 +953,57 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_30 = free_at
+          hold_back_31 = free_at
         end
-        held = hold_back_30
+        held = hold_back_31
+        if not held then
+          local take_turn_32
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local line = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+              local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (line > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_5
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_5 = drawn
+                end
+                local number = draw_number_5
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if line == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_32 = waits
+          end
+          held = take_turn_32
+        end
       end
       if held then
         do -- write_group(group, g)
@@ -990,7 +1042,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_5
+            local draw_number_6
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -998,9 +1050,9 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_5 = drawn
+              draw_number_6 = drawn
             end
-            drawn = draw_number_5
+            drawn = draw_number_6
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1034,16 +1086,25 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_31
+          local compose_33
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_31
+          local message = compose_33
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1055,7 +1116,7 @@ elseif first and not busy and #g == 0 and not has_flag(g, 'p') then -- no entry 
         end
       end
     end
-    if head.state == 'h' then -- no worker knows of it
+    if head.due ~= '-' then -- no worker knows of it
       do -- ring(wake)
         redis_call('LPUSH', wake, K_us_text)
         redis_call('LTRIM', wake, 0, 0)
@@ -1069,19 +1130,19 @@ else
   end
   if not busy and (#g == 0 or has_flag(g, 'n')) then
     do -- advance(lists, line, group, g, out)
-      local take_head_33, take_head_34
+      local take_head_35, take_head_36
       do -- take_head(line, group, g)
         local head, entry, corrupt
         local others = #g
-        local has_room_28
+        local has_room_29
         do -- has_room(g)
           local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
           for at = 1, room and #g or 0 do
             room = room and g[at].state ~= 'w' and g[at].stop == '-'
           end
-          has_room_28 = room
+          has_room_29 = room
         end
-        local is_free = has_room_28
+        local is_free = has_room_29
         local item = is_free and steps > 0 and redis_call('LPOP', line)
         while item do
           local id = string.sub(item, 18)
@@ -1089,14 +1150,15 @@ else
           if entry and entry.us == string.sub(item, 1, 16) then
             local fits = true
             if others > 0 then
-              local may_join_29
+              local may_join_30
               do -- may_join(group, g, entry, others)
-                local limits_of_26
+                local limits_of_27
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -1104,25 +1166,25 @@ else
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_26 = limits
+                  limits_of_27 = limits
                 end
-                local limits = limits_of_26
-                may_join_29 = (limits.together or 1) > others
+                local limits = limits_of_27
+                may_join_30 = (limits.together or 1) > others
               end
-              fits = may_join_29
+              fits = may_join_30
             end
             if not fits then
               redis_call('LPUSH', line, item)
             else
-              local new_record_7
+              local new_record_8
               do -- new_record(id, entry.queue)
                 local queue = entry.queue
-                new_record_7 = {
+                new_record_8 = {
                   state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                   call = '-', queue = queue,
                 }
               end
-              head = new_record_7
+              head = new_record_8
               g[others + 1] = head
             end
             break
@@ -1221,29 +1283,30 @@ else
         g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
         g.drained = not head and has_flag(g, 'd')
         if g.drained then
-          local depth_of_8
+          local depth_of_9
           do -- depth_of(line, g)
-            depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
+            depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
           end
-          local depth = depth_of_8
+          local depth = depth_of_9
           g.drained = depth <= 0
         end
-        take_head_33, take_head_34 = head, entry
+        take_head_35, take_head_36 = head, entry
       end
-      local head, entry = take_head_33, take_head_34
+      local head, entry = take_head_35, take_head_36
       if head then
         do -- release(lists, group, g, head, entry, out)
           local r = head
           local held
           if entry.limits ~= '' or g.flags ~= '-' then
-            local hold_back_30
+            local hold_back_31
             do -- hold_back(group, g, r, entry)
-              local limits_of_27
+              local limits_of_28
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -1251,9 +1314,9 @@ else
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_27 = limits
+                limits_of_28 = limits
               end
-              local limits = limits_of_27
+              local limits = limits_of_28
               local free_at
               if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                 if has_flag(g, 'n') then
@@ -1270,16 +1333,16 @@ else
                 end
               end
               if limits.starts then
-                local counted_begins_23, counted_begins_24, counted_begins_25
+                local counted_begins_24, counted_begins_25, counted_begins_26
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_23, counted_begins_24, counted_begins_25 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_24, counted_begins_25, counted_begins_26 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local begins, starts, window = counted_begins_23, counted_begins_24, counted_begins_25
+                local begins, starts, window = counted_begins_24, counted_begins_25, counted_begins_26
                 if not has_flag(g, 's') then
                   do -- add_mark(g, 's')
                     local letter = 's'
@@ -1314,7 +1377,7 @@ else
                 local oldest = within[#within - limits.starts + 1]
                 free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
               end
-              local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+              local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
               if due > now_ms() then
                 free_at = math.max(free_at or 0, due)
               end
@@ -1323,9 +1386,57 @@ else
                 r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                 redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
               end
-              hold_back_30 = free_at
+              hold_back_31 = free_at
             end
-            held = hold_back_30
+            held = hold_back_31
+            if not held then
+              local take_turn_32
+              do -- take_turn(group, g, r, entry)
+                local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                local waits = false
+                if fair then
+                  if not has_flag(g, 'f') then
+                    do -- add_mark(g, 'f')
+                      local letter = 'f'
+                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                    end
+                  end
+                  local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                  if r.release ~= '' then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                  end
+                  local of = entry.queue .. ' ' .. fair
+                  local line = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  if waits then
+                    local draw_number_5
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_5 = drawn
+                    end
+                    local number = draw_number_5
+                    r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                    r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if line == 0 then
+                      do -- look_later(of)
+                        redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                      end
+                    end
+                  end
+                end
+                take_turn_32 = waits
+              end
+              held = take_turn_32
+            end
           end
           if held then
             do -- write_group(group, g)
@@ -1364,7 +1475,7 @@ else
               local drawn, other, other_g = nil, nil, nil
               local queue = entry.queue
               if not drawn then
-                local draw_number_5
+                local draw_number_6
                 do -- draw_number()
                   local drawn = K_us_text
                   local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1372,9 +1483,9 @@ else
                     drawn = string.format('%.0f', last + 1)
                     redis_call('SET', K_fence, drawn)
                   end
-                  draw_number_5 = drawn
+                  draw_number_6 = drawn
                 end
-                drawn = draw_number_5
+                drawn = draw_number_6
               end
               r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
               r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
@@ -1408,16 +1519,25 @@ else
                   redis_call('HSET', K_groups, group, text)
                 end
               end
-              local compose_31
+              local compose_33
               do -- compose(r.id, entry, drawn, r.lost)
                 local id, lost = r.id, r.lost
                 local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                 local cut = entry.at + entry.cut
-                compose_31 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                compose_33 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                   .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
               end
-              local message = compose_31
+              local message = compose_33
               redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+              if g.flags ~= '-' then
+                do -- count_turn(group, r, entry)
+                  local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                  if fair then
+                    local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                    redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                  end
+                end
+              end
               local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                 or redis.pcall('RPUSH', lists[queue], message))
               if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1441,20 +1561,20 @@ else
               end
             end
           end
-          if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+          if g.ended and not string.find(g.flags, '[^finos-]') then -- these marks end with the last entry
             redis_call('HDEL', K_groups, group)
             if has_flag(g, 's') then
               do -- forget_begins(group)
-                local counted_begins_20, counted_begins_21, counted_begins_22
+                local counted_begins_21, counted_begins_22, counted_begins_23
                 do -- counted_begins(group)
                   local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                   local begins = {}
                   for ms in string.gmatch(times or '', '%d+') do
                     begins[#begins + 1] = tonumber(ms)
                   end
-                  counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
+                  counted_begins_21, counted_begins_22, counted_begins_23 = begins, tonumber(starts or 0), tonumber(window or 0)
                 end
-                local _, _, window = counted_begins_20, counted_begins_21, counted_begins_22
+                local _, _, window = counted_begins_21, counted_begins_22, counted_begins_23
                 redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
               end
             end

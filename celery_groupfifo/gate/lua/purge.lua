@@ -57,7 +57,7 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 -- Returns the entry; nothing when there is none, and its text when it can't be read.
 local function read_entry(id)
   local text = redis_call('HGET', K_entries, id)
-  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+  local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
   local entry, corrupt
   if group then
     entry = {
@@ -70,16 +70,16 @@ local function read_entry(id)
   return entry, corrupt
 end
 local function open_group(group)
-  local read_group_8
+  local read_group_9
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_7
+      local group_text_8
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_7 = texts[group]
+        group_text_8 = texts[group]
       end
-      local text = group_text_7
+      local text = group_text_8
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -98,9 +98,9 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_8 = g
+    read_group_9 = g
   end
-  local g = read_group_8
+  local g = read_group_9
   if g.corrupt then
     do -- mend_group(group, g)
       local found = false
@@ -273,7 +273,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_3
+        local state_text_4
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -281,11 +281,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_3 = text
+          state_text_4 = text
         end
-        local text = state_text_3
+        local text = state_text_4
         if other then
-          local state_text_4
+          local state_text_5
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -294,9 +294,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_4 = text
+            state_text_5 = text
           end
-          local other_text = state_text_4
+          local other_text = state_text_5
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -310,6 +310,9 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -345,10 +348,25 @@ for step = 1, limit do
   end
   if text_in_line(us, id or '') then
     do -- take_out(id)
-      local withdraw_31, withdraw_32
+      local withdraw_33, withdraw_34
       do -- withdraw(id, group, g)
         local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
         local failed = r and r.stop == 'b'
+        if r and has_flag(g, 'f') then
+          do -- leave_turn(group, r)
+            local text = redis_call('HGET', K_entries, r.id)
+            local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+            if fair then
+              local of = r.queue .. ' ' .. fair
+              local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+              redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+              if redis_call('ZSCORE', K_due, 'f ' .. of) then
+                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+                freed = of
+              end
+            end
+          end
+        end
         if redis_call('HDEL', K_entries, id) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
         end
@@ -358,16 +376,16 @@ for step = 1, limit do
           local after, identity = string.match(said or '', '^(%d+) (.*)$')
           if identity then
             local field = 'i ' .. group .. ' ' .. identity
-            local others_of_30
+            local others_of_32
             do -- others_of(field, id)
               local others = ''
               local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
               for name in string.gmatch(names or '', '%S+') do
                 others = others .. (name == id and '' or ' ' .. name)
               end
-              others_of_30 = others
+              others_of_32 = others
             end
-            local others = others_of_30
+            local others = others_of_32
             redis_call('HDEL', K_identities, 'n ' .. id)
             if others ~= '' then
               redis_call('HSET', K_identities, field, '-' .. others)
@@ -409,9 +427,9 @@ for step = 1, limit do
         else
           redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
         end
-        withdraw_31, withdraw_32 = text or '', failed
+        withdraw_33, withdraw_34 = text or '', failed
       end
-      local text, failed = withdraw_31, withdraw_32
+      local text, failed = withdraw_33, withdraw_34
       bytes = bytes + #text
       gone[#gone + 1] = id
       gone[#gone + 1] = failed and '' or text
@@ -434,10 +452,25 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
     if entry and tonumber(entry.us) <= bound then
       do -- take_out(r.id)
         local id = r.id
-        local withdraw_31, withdraw_32
+        local withdraw_33, withdraw_34
         do -- withdraw(id, group, g)
           local r, text = record_of(g, id), redis_call('HGET', K_entries, id)
           local failed = r and r.stop == 'b'
+          if r and has_flag(g, 'f') then
+            do -- leave_turn(group, r)
+              local text = redis_call('HGET', K_entries, r.id)
+              local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+              if fair then
+                local of = r.queue .. ' ' .. fair
+                local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                if redis_call('ZSCORE', K_due, 'f ' .. of) then
+                  redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+                  freed = of
+                end
+              end
+            end
+          end
           if redis_call('HDEL', K_entries, id) == 1 then
             redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
           end
@@ -447,16 +480,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local after, identity = string.match(said or '', '^(%d+) (.*)$')
             if identity then
               local field = 'i ' .. group .. ' ' .. identity
-              local others_of_30
+              local others_of_32
               do -- others_of(field, id)
                 local others = ''
                 local names = string.match(redis_call('HGET', K_identities, field) or '', '^%- (.*)$')
                 for name in string.gmatch(names or '', '%S+') do
                   others = others .. (name == id and '' or ' ' .. name)
                 end
-                others_of_30 = others
+                others_of_32 = others
               end
-              local others = others_of_30
+              local others = others_of_32
               redis_call('HDEL', K_identities, 'n ' .. id)
               if others ~= '' then
                 redis_call('HSET', K_identities, field, '-' .. others)
@@ -498,9 +531,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
           else
             redis_call('HINCRBY', K_stats, 'tasks_revoked', 1)
           end
-          withdraw_31, withdraw_32 = text or '', failed
+          withdraw_33, withdraw_34 = text or '', failed
         end
-        local text, failed = withdraw_31, withdraw_32
+        local text, failed = withdraw_33, withdraw_34
         bytes = bytes + #text
         gone[#gone + 1] = id
         gone[#gone + 1] = failed and '' or text
@@ -509,19 +542,19 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
   end
   do -- advance({}, line, group, g, out)
     local lists = {}
-    local take_head_27, take_head_28
+    local take_head_29, take_head_30
     do -- take_head(line, group, g)
       local head, entry, corrupt
       local others = #g
-      local has_room_23
+      local has_room_24
       do -- has_room(g)
         local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
         for at = 1, room and #g or 0 do
           room = room and g[at].state ~= 'w' and g[at].stop == '-'
         end
-        has_room_23 = room
+        has_room_24 = room
       end
-      local is_free = has_room_23
+      local is_free = has_room_24
       local item = is_free and steps > 0 and redis_call('LPOP', line)
       while item do
         local id = string.sub(item, 18)
@@ -529,14 +562,15 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
         if entry and entry.us == string.sub(item, 1, 16) then
           local fits = true
           if others > 0 then
-            local may_join_24
+            local may_join_25
             do -- may_join(group, g, entry, others)
-              local limits_of_21
+              local limits_of_22
               do -- limits_of(group, g, entry)
+                local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                 local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                 local limits = {}
-                for _, text in ipairs({ entry.limits, set }) do
-                  local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                for _, text in ipairs({ own, set }) do
+                  local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                   if starts and starts ~= '0' then
                     limits.starts, limits.window = tonumber(starts), tonumber(window)
                   end
@@ -544,25 +578,25 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                     limits.together = tonumber(together)
                   end
                 end
-                limits_of_21 = limits
+                limits_of_22 = limits
               end
-              local limits = limits_of_21
-              may_join_24 = (limits.together or 1) > others
+              local limits = limits_of_22
+              may_join_25 = (limits.together or 1) > others
             end
-            fits = may_join_24
+            fits = may_join_25
           end
           if not fits then
             redis_call('LPUSH', line, item)
           else
-            local new_record_5
+            local new_record_6
             do -- new_record(id, entry.queue)
               local queue = entry.queue
-              new_record_5 = {
+              new_record_6 = {
                 state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
                 call = '-', queue = queue,
               }
             end
-            head = new_record_5
+            head = new_record_6
             g[others + 1] = head
           end
           break
@@ -661,29 +695,30 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
       g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
       g.drained = not head and has_flag(g, 'd')
       if g.drained then
-        local depth_of_6
+        local depth_of_7
         do -- depth_of(line, g)
-          depth_of_6 = redis_call('LLEN', line) - g.empty + g.aside + #g
+          depth_of_7 = redis_call('LLEN', line) - g.empty + g.aside + #g
         end
-        local depth = depth_of_6
+        local depth = depth_of_7
         g.drained = depth <= 0
       end
-      take_head_27, take_head_28 = head, entry
+      take_head_29, take_head_30 = head, entry
     end
-    local head, entry = take_head_27, take_head_28
+    local head, entry = take_head_29, take_head_30
     if head then
       do -- release(lists, group, g, head, entry, out)
         local r = head
         local held
         if entry.limits ~= '' or g.flags ~= '-' then
-          local hold_back_25
+          local hold_back_26
           do -- hold_back(group, g, r, entry)
-            local limits_of_22
+            local limits_of_23
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -691,9 +726,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_22 = limits
+              limits_of_23 = limits
             end
-            local limits = limits_of_22
+            local limits = limits_of_23
             local free_at
             if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
               if has_flag(g, 'n') then
@@ -710,16 +745,16 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               end
             end
             if limits.starts then
-              local counted_begins_18, counted_begins_19, counted_begins_20
+              local counted_begins_19, counted_begins_20, counted_begins_21
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_18, counted_begins_19, counted_begins_20 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local begins, starts, window = counted_begins_18, counted_begins_19, counted_begins_20
+              local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
               if not has_flag(g, 's') then
                 do -- add_mark(g, 's')
                   local letter = 's'
@@ -754,7 +789,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               local oldest = within[#within - limits.starts + 1]
               free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
             end
-            local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+            local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
             if due > now_ms() then
               free_at = math.max(free_at or 0, due)
             end
@@ -763,14 +798,62 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
               r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
               redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
             end
-            hold_back_25 = free_at
+            hold_back_26 = free_at
           end
-          held = hold_back_25
+          held = hold_back_26
+          if not held then
+            local take_turn_27
+            do -- take_turn(group, g, r, entry)
+              local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+              local waits = false
+              if fair then
+                if not has_flag(g, 'f') then
+                  do -- add_mark(g, 'f')
+                    local letter = 'f'
+                    g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                  end
+                end
+                local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                if r.release ~= '' then
+                  local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                  redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                end
+                local of = entry.queue .. ' ' .. fair
+                local line = keeps and 0
+                  or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                waits = not keeps and (line > 0 or out >= tonumber(weight))
+                if waits then
+                  local draw_number_2
+                  do -- draw_number()
+                    local drawn = K_us_text
+                    local last = redis_call('SET', K_fence, drawn, 'GET')
+                    if last and last >= drawn then -- both have 16 digits
+                      drawn = string.format('%.0f', last + 1)
+                      redis_call('SET', K_fence, drawn)
+                    end
+                    draw_number_2 = drawn
+                  end
+                  local number = draw_number_2
+                  r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                  r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                  redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                  if line == 0 then
+                    do -- look_later(of)
+                      redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                    end
+                  end
+                end
+              end
+              take_turn_27 = waits
+            end
+            held = take_turn_27
+          end
         end
         if held then
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -778,11 +861,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -791,9 +874,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -804,7 +887,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             local drawn, other, other_g = nil, nil, nil
             local queue = entry.queue
             if not drawn then
-              local draw_number_2
+              local draw_number_3
               do -- draw_number()
                 local drawn = K_us_text
                 local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -812,14 +895,14 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   drawn = string.format('%.0f', last + 1)
                   redis_call('SET', K_fence, drawn)
                 end
-                draw_number_2 = drawn
+                draw_number_3 = drawn
               end
-              drawn = draw_number_2
+              drawn = draw_number_3
             end
             r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
             r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
             do -- write_group(group, g, other, other_g)
-              local state_text_3
+              local state_text_4
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -827,11 +910,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_3 = text
+                state_text_4 = text
               end
-              local text = state_text_3
+              local text = state_text_4
               if other then
-                local state_text_4
+                local state_text_5
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -840,24 +923,33 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_4 = text
+                  state_text_5 = text
                 end
-                local other_text = state_text_4
+                local other_text = state_text_5
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
               end
             end
-            local compose_26
+            local compose_28
             do -- compose(r.id, entry, drawn, r.lost)
               local id, lost = r.id, r.lost
               local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
               local cut = entry.at + entry.cut
-              compose_26 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+              compose_28 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                 .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
             end
-            local message = compose_26
+            local message = compose_28
             redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+            if g.flags ~= '-' then
+              do -- count_turn(group, r, entry)
+                local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                if fair then
+                  local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                  redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                end
+              end
+            end
             local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
               or redis.pcall('RPUSH', lists[queue], message))
             if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -881,27 +973,27 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
             end
           end
         end
-        if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+        if g.ended and not string.find(g.flags, '[^finos-]') then -- these marks end with the last entry
           redis_call('HDEL', K_groups, group)
           if has_flag(g, 's') then
             do -- forget_begins(group)
-              local counted_begins_15, counted_begins_16, counted_begins_17
+              local counted_begins_16, counted_begins_17, counted_begins_18
               do -- counted_begins(group)
                 local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                 local begins = {}
                 for ms in string.gmatch(times or '', '%d+') do
                   begins[#begins + 1] = tonumber(ms)
                 end
-                counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+                counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
               end
-              local _, _, window = counted_begins_15, counted_begins_16, counted_begins_17
+              local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
               redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
             end
           end
         else
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_3
+            local state_text_4
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -909,11 +1001,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_3 = text
+              state_text_4 = text
             end
-            local text = state_text_3
+            local text = state_text_4
             if other then
-              local state_text_4
+              local state_text_5
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -922,9 +1014,9 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_4 = text
+                state_text_5 = text
               end
-              local other_text = state_text_4
+              local other_text = state_text_5
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -937,7 +1029,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
 else
   do -- write_group(group, g)
     local other, other_g = nil, nil
-    local state_text_3
+    local state_text_4
     do -- state_text(g)
       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
       for at = 1, #g do
@@ -945,11 +1037,11 @@ else
         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
       end
-      state_text_3 = text
+      state_text_4 = text
     end
-    local text = state_text_3
+    local text = state_text_4
     if other then
-      local state_text_4
+      local state_text_5
       do -- state_text(other_g)
         local g = other_g
         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -958,9 +1050,9 @@ else
           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
         end
-        state_text_4 = text
+        state_text_5 = text
       end
-      local other_text = state_text_4
+      local other_text = state_text_5
       redis_call('HSET', K_groups, group, text, other, other_text)
     else
       redis_call('HSET', K_groups, group, text)
@@ -978,9 +1070,9 @@ local reply = { digits(bound), more, #gone / 2, unpack(gone) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
 end
-local keep_answer_29
+local keep_answer_31
 do -- keep_answer(reply)
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_29 = reply
+  keep_answer_31 = reply
 end
-return keep_answer_29
+return keep_answer_31

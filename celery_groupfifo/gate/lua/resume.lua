@@ -54,16 +54,16 @@ local function record_of(g, id)
 end
 local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebody adds long ones
 local function open_group(group)
-  local read_group_4
+  local read_group_5
   do -- read_group(group)
     local g = groups[group]
     if not g then
-      local group_text_3
+      local group_text_4
       do -- group_text(group)
         texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-        group_text_3 = texts[group]
+        group_text_4 = texts[group]
       end
-      local text = group_text_3
+      local text = group_text_4
       local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
       g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
       at = at or 1
@@ -82,18 +82,18 @@ local function open_group(group)
       end
       groups[group] = g
     end
-    read_group_4 = g
+    read_group_5 = g
   end
-  local g = read_group_4
+  local g = read_group_5
   if g.corrupt then
     do -- mend_group(group, g)
       local group = group
       local found = false
       for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-        local read_entry_9, read_entry_10
+        local read_entry_10, read_entry_11
         do -- read_entry(id)
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -103,9 +103,9 @@ local function open_group(group)
           elseif text then
             corrupt = text
           end
-          read_entry_9, read_entry_10 = entry, corrupt
+          read_entry_10, read_entry_11 = entry, corrupt
         end
-        local entry, corrupt = read_entry_9, read_entry_10
+        local entry, corrupt = read_entry_10, read_entry_11
         if (corrupt or entry and entry.group == group) and not record_of(g, id) then
           do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
             local why, text = 'corrupt', entry and entry.text or corrupt
@@ -273,7 +273,7 @@ local function open_group(group)
       g.corrupt = nil
       do -- write_group(group, g)
         local other, other_g = nil, nil
-        local state_text_5
+        local state_text_6
         do -- state_text(g)
           local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
           for at = 1, #g do
@@ -281,11 +281,11 @@ local function open_group(group)
             text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
               .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
           end
-          state_text_5 = text
+          state_text_6 = text
         end
-        local text = state_text_5
+        local text = state_text_6
         if other then
-          local state_text_6
+          local state_text_7
           do -- state_text(other_g)
             local g = other_g
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -294,9 +294,9 @@ local function open_group(group)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_6 = text
+            state_text_7 = text
           end
-          local other_text = state_text_6
+          local other_text = state_text_7
           redis_call('HSET', K_groups, group, text, other, other_text)
         else
           redis_call('HSET', K_groups, group, text)
@@ -307,6 +307,9 @@ local function open_group(group)
   end
   return g
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local REDELIVERED = '"redelivered": true, '
@@ -356,10 +359,10 @@ for at = #g, 1, -1 do
         if again and r.due == '-' then
           do -- mark_redelivered(r.id)
             local id = r.id
-            local read_entry_11
+            local read_entry_12
             do -- read_entry(id)
               local text = redis_call('HGET', K_entries, id)
-              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+              local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
               local entry, corrupt
               if group then
                 entry = {
@@ -369,9 +372,9 @@ for at = #g, 1, -1 do
               elseif text then
                 corrupt = text
               end
-              read_entry_11 = entry
+              read_entry_12 = entry
             end
-            local e = read_entry_11
+            local e = read_entry_12
             if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
               redis_call('HSET', K_entries, id, table.concat({
                 e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -385,7 +388,7 @@ for at = #g, 1, -1 do
           r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -393,11 +396,11 @@ for at = #g, 1, -1 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -406,9 +409,9 @@ for at = #g, 1, -1 do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -418,11 +421,11 @@ for at = #g, 1, -1 do
             redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
           end
         else
-          local read_entry_12, read_entry_13
+          local read_entry_13, read_entry_14
           do -- read_entry(r.id)
             local id = r.id
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -432,21 +435,22 @@ for at = #g, 1, -1 do
             elseif text then
               corrupt = text
             end
-            read_entry_12, read_entry_13 = entry, corrupt
+            read_entry_13, read_entry_14 = entry, corrupt
           end
-          local entry, corrupt = read_entry_12, read_entry_13
+          local entry, corrupt = read_entry_13, read_entry_14
           if entry then
             do -- release(lists, group, g, r, entry, out)
               local held
               if entry.limits ~= '' or g.flags ~= '-' then
-                local hold_back_26
+                local hold_back_27
                 do -- hold_back(group, g, r, entry)
-                  local limits_of_23
+                  local limits_of_24
                   do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                     local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                     local limits = {}
-                    for _, text in ipairs({ entry.limits, set }) do
-                      local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                       if starts and starts ~= '0' then
                         limits.starts, limits.window = tonumber(starts), tonumber(window)
                       end
@@ -454,9 +458,9 @@ for at = #g, 1, -1 do
                         limits.together = tonumber(together)
                       end
                     end
-                    limits_of_23 = limits
+                    limits_of_24 = limits
                   end
-                  local limits = limits_of_23
+                  local limits = limits_of_24
                   local free_at
                   if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                     if has_flag(g, 'n') then
@@ -473,16 +477,16 @@ for at = #g, 1, -1 do
                     end
                   end
                   if limits.starts then
-                    local counted_begins_19, counted_begins_20, counted_begins_21
+                    local counted_begins_20, counted_begins_21, counted_begins_22
                     do -- counted_begins(group)
                       local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                       local begins = {}
                       for ms in string.gmatch(times or '', '%d+') do
                         begins[#begins + 1] = tonumber(ms)
                       end
-                      counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+                      counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
                     end
-                    local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+                    local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
                     if not has_flag(g, 's') then
                       do -- add_mark(g, 's')
                         local letter = 's'
@@ -517,7 +521,7 @@ for at = #g, 1, -1 do
                     local oldest = within[#within - limits.starts + 1]
                     free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                   end
-                  local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                   if due > now_ms() then
                     free_at = math.max(free_at or 0, due)
                   end
@@ -526,14 +530,62 @@ for at = #g, 1, -1 do
                     r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                     redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                   end
-                  hold_back_26 = free_at
+                  hold_back_27 = free_at
                 end
-                held = hold_back_26
+                held = hold_back_27
+                if not held then
+                  local take_turn_28
+                  do -- take_turn(group, g, r, entry)
+                    local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                    local waits = false
+                    if fair then
+                      if not has_flag(g, 'f') then
+                        do -- add_mark(g, 'f')
+                          local letter = 'f'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                      local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                      if r.release ~= '' then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                      end
+                      local of = entry.queue .. ' ' .. fair
+                      local line = keeps and 0
+                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                      local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                      waits = not keeps and (line > 0 or out >= tonumber(weight))
+                      if waits then
+                        local draw_number_2
+                        do -- draw_number()
+                          local drawn = K_us_text
+                          local last = redis_call('SET', K_fence, drawn, 'GET')
+                          if last and last >= drawn then -- both have 16 digits
+                            drawn = string.format('%.0f', last + 1)
+                            redis_call('SET', K_fence, drawn)
+                          end
+                          draw_number_2 = drawn
+                        end
+                        local number = draw_number_2
+                        r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                        r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                        redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                        if line == 0 then
+                          do -- look_later(of)
+                            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                          end
+                        end
+                      end
+                    end
+                    take_turn_28 = waits
+                  end
+                  held = take_turn_28
+                end
               end
               if held then
                 do -- write_group(group, g)
                   local other, other_g = nil, nil
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -541,11 +593,11 @@ for at = #g, 1, -1 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -554,9 +606,9 @@ for at = #g, 1, -1 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
@@ -567,7 +619,7 @@ for at = #g, 1, -1 do
                   local drawn, other, other_g = nil, nil, nil
                   local queue = entry.queue
                   if not drawn then
-                    local draw_number_2
+                    local draw_number_3
                     do -- draw_number()
                       local drawn = K_us_text
                       local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -575,14 +627,14 @@ for at = #g, 1, -1 do
                         drawn = string.format('%.0f', last + 1)
                         redis_call('SET', K_fence, drawn)
                       end
-                      draw_number_2 = drawn
+                      draw_number_3 = drawn
                     end
-                    drawn = draw_number_2
+                    drawn = draw_number_3
                   end
                   r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                   r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                   do -- write_group(group, g, other, other_g)
-                    local state_text_5
+                    local state_text_6
                     do -- state_text(g)
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                       for at = 1, #g do
@@ -590,11 +642,11 @@ for at = #g, 1, -1 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_5 = text
+                      state_text_6 = text
                     end
-                    local text = state_text_5
+                    local text = state_text_6
                     if other then
-                      local state_text_6
+                      local state_text_7
                       do -- state_text(other_g)
                         local g = other_g
                         local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -603,24 +655,33 @@ for at = #g, 1, -1 do
                           text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                             .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                         end
-                        state_text_6 = text
+                        state_text_7 = text
                       end
-                      local other_text = state_text_6
+                      local other_text = state_text_7
                       redis_call('HSET', K_groups, group, text, other, other_text)
                     else
                       redis_call('HSET', K_groups, group, text)
                     end
                   end
-                  local compose_27
+                  local compose_29
                   do -- compose(r.id, entry, drawn, r.lost)
                     local id, lost = r.id, r.lost
                     local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                     local cut = entry.at + entry.cut
-                    compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                    compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                       .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                   end
-                  local message = compose_27
+                  local message = compose_29
                   redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                  if g.flags ~= '-' then
+                    do -- count_turn(group, r, entry)
+                      local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                      if fair then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                      end
+                    end
+                  end
                   local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                     or redis.pcall('RPUSH', lists[queue], message))
                   if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -722,7 +783,7 @@ for at = #g, 1, -1 do
             end
             do -- write_group(group, g)
               local other, other_g = nil, nil
-              local state_text_5
+              local state_text_6
               do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
@@ -730,11 +791,11 @@ for at = #g, 1, -1 do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_5 = text
+                state_text_6 = text
               end
-              local text = state_text_5
+              local text = state_text_6
               if other then
-                local state_text_6
+                local state_text_7
                 do -- state_text(other_g)
                   local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -743,9 +804,9 @@ for at = #g, 1, -1 do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_7 = text
                 end
-                local other_text = state_text_6
+                local other_text = state_text_7
                 redis_call('HSET', K_groups, group, text, other, other_text)
               else
                 redis_call('HSET', K_groups, group, text)
@@ -760,27 +821,27 @@ for at = #g, 1, -1 do
 end
 do -- advance({}, line, group, g, out)
   local lists, group = {}, group
-  local take_head_28, take_head_29
+  local take_head_30, take_head_31
   do -- take_head(line, group, g)
     local group = group
     local head, entry, corrupt
     local others = #g
-    local has_room_24
+    local has_room_25
     do -- has_room(g)
       local room = not has_flag(g, 'p') and (#g == 0 or has_flag(g, 'n'))
       for at = 1, room and #g or 0 do
         room = room and g[at].state ~= 'w' and g[at].stop == '-'
       end
-      has_room_24 = room
+      has_room_25 = room
     end
-    local is_free = has_room_24
+    local is_free = has_room_25
     local item = is_free and steps > 0 and redis_call('LPOP', line)
     while item do
       local id = string.sub(item, 18)
-      local read_entry_14, read_entry_15
+      local read_entry_15, read_entry_16
       do -- read_entry(id)
         local text = redis_call('HGET', K_entries, id)
-        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+        local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
         local entry, corrupt
         if group then
           entry = {
@@ -790,20 +851,21 @@ do -- advance({}, line, group, g, out)
         elseif text then
           corrupt = text
         end
-        read_entry_14, read_entry_15 = entry, corrupt
+        read_entry_15, read_entry_16 = entry, corrupt
       end
-      entry, corrupt = read_entry_14, read_entry_15
+      entry, corrupt = read_entry_15, read_entry_16
       if entry and entry.us == string.sub(item, 1, 16) then
         local fits = true
         if others > 0 then
-          local may_join_25
+          local may_join_26
           do -- may_join(group, g, entry, others)
-            local limits_of_22
+            local limits_of_23
             do -- limits_of(group, g, entry)
+              local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
               local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
               local limits = {}
-              for _, text in ipairs({ entry.limits, set }) do
-                local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+              for _, text in ipairs({ own, set }) do
+                local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                 if starts and starts ~= '0' then
                   limits.starts, limits.window = tonumber(starts), tonumber(window)
                 end
@@ -811,25 +873,25 @@ do -- advance({}, line, group, g, out)
                   limits.together = tonumber(together)
                 end
               end
-              limits_of_22 = limits
+              limits_of_23 = limits
             end
-            local limits = limits_of_22
-            may_join_25 = (limits.together or 1) > others
+            local limits = limits_of_23
+            may_join_26 = (limits.together or 1) > others
           end
-          fits = may_join_25
+          fits = may_join_26
         end
         if not fits then
           redis_call('LPUSH', line, item)
         else
-          local new_record_7
+          local new_record_8
           do -- new_record(id, entry.queue)
             local queue = entry.queue
-            new_record_7 = {
+            new_record_8 = {
               state = '', id = id, release = '', fence = '-', due = '-', stop = '-', lost = '0', since = '', owner = '-',
               call = '-', queue = queue,
             }
           end
-          head = new_record_7
+          head = new_record_8
           g[others + 1] = head
         end
         break
@@ -928,29 +990,30 @@ do -- advance({}, line, group, g, out)
     g.ended = others == 0 and is_free and not item and steps > 0 and g.aside == '0'
     g.drained = not head and has_flag(g, 'd')
     if g.drained then
-      local depth_of_8
+      local depth_of_9
       do -- depth_of(line, g)
-        depth_of_8 = redis_call('LLEN', line) - g.empty + g.aside + #g
+        depth_of_9 = redis_call('LLEN', line) - g.empty + g.aside + #g
       end
-      local depth = depth_of_8
+      local depth = depth_of_9
       g.drained = depth <= 0
     end
-    take_head_28, take_head_29 = head, entry
+    take_head_30, take_head_31 = head, entry
   end
-  local head, entry = take_head_28, take_head_29
+  local head, entry = take_head_30, take_head_31
   if head then
     do -- release(lists, group, g, head, entry, out)
       local r = head
       local held
       if entry.limits ~= '' or g.flags ~= '-' then
-        local hold_back_26
+        local hold_back_27
         do -- hold_back(group, g, r, entry)
-          local limits_of_23
+          local limits_of_24
           do -- limits_of(group, g, entry)
+            local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
             local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
             local limits = {}
-            for _, text in ipairs({ entry.limits, set }) do
-              local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+            for _, text in ipairs({ own, set }) do
+              local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
               if starts and starts ~= '0' then
                 limits.starts, limits.window = tonumber(starts), tonumber(window)
               end
@@ -958,9 +1021,9 @@ do -- advance({}, line, group, g, out)
                 limits.together = tonumber(together)
               end
             end
-            limits_of_23 = limits
+            limits_of_24 = limits
           end
-          local limits = limits_of_23
+          local limits = limits_of_24
           local free_at
           if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
             if has_flag(g, 'n') then
@@ -977,16 +1040,16 @@ do -- advance({}, line, group, g, out)
             end
           end
           if limits.starts then
-            local counted_begins_19, counted_begins_20, counted_begins_21
+            local counted_begins_20, counted_begins_21, counted_begins_22
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_19, counted_begins_20, counted_begins_21 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_20, counted_begins_21, counted_begins_22 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local begins, starts, window = counted_begins_19, counted_begins_20, counted_begins_21
+            local begins, starts, window = counted_begins_20, counted_begins_21, counted_begins_22
             if not has_flag(g, 's') then
               do -- add_mark(g, 's')
                 local letter = 's'
@@ -1021,7 +1084,7 @@ do -- advance({}, line, group, g, out)
             local oldest = within[#within - limits.starts + 1]
             free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
           end
-          local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+          local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
           if due > now_ms() then
             free_at = math.max(free_at or 0, due)
           end
@@ -1030,14 +1093,62 @@ do -- advance({}, line, group, g, out)
             r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
             redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
           end
-          hold_back_26 = free_at
+          hold_back_27 = free_at
         end
-        held = hold_back_26
+        held = hold_back_27
+        if not held then
+          local take_turn_28
+          do -- take_turn(group, g, r, entry)
+            local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+            local waits = false
+            if fair then
+              if not has_flag(g, 'f') then
+                do -- add_mark(g, 'f')
+                  local letter = 'f'
+                  g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                end
+              end
+              local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+              if r.release ~= '' then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+              end
+              local of = entry.queue .. ' ' .. fair
+              local line = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+              local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              waits = not keeps and (line > 0 or out >= tonumber(weight))
+              if waits then
+                local draw_number_2
+                do -- draw_number()
+                  local drawn = K_us_text
+                  local last = redis_call('SET', K_fence, drawn, 'GET')
+                  if last and last >= drawn then -- both have 16 digits
+                    drawn = string.format('%.0f', last + 1)
+                    redis_call('SET', K_fence, drawn)
+                  end
+                  draw_number_2 = drawn
+                end
+                local number = draw_number_2
+                r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                if line == 0 then
+                  do -- look_later(of)
+                    redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                  end
+                end
+              end
+            end
+            take_turn_28 = waits
+          end
+          held = take_turn_28
+        end
       end
       if held then
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1045,11 +1156,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1058,9 +1169,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1071,7 +1182,7 @@ do -- advance({}, line, group, g, out)
           local drawn, other, other_g = nil, nil, nil
           local queue = entry.queue
           if not drawn then
-            local draw_number_2
+            local draw_number_3
             do -- draw_number()
               local drawn = K_us_text
               local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -1079,14 +1190,14 @@ do -- advance({}, line, group, g, out)
                 drawn = string.format('%.0f', last + 1)
                 redis_call('SET', K_fence, drawn)
               end
-              draw_number_2 = drawn
+              draw_number_3 = drawn
             end
-            drawn = draw_number_2
+            drawn = draw_number_3
           end
           r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
           r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
           do -- write_group(group, g, other, other_g)
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -1094,11 +1205,11 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1107,24 +1218,33 @@ do -- advance({}, line, group, g, out)
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
             end
           end
-          local compose_27
+          local compose_29
           do -- compose(r.id, entry, drawn, r.lost)
             local id, lost = r.id, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_27 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_29 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_27
+          local message = compose_29
           redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+          if g.flags ~= '-' then
+            do -- count_turn(group, r, entry)
+              local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+              if fair then
+                local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              end
+            end
+          end
           local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
             or redis.pcall('RPUSH', lists[queue], message))
           if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -1148,27 +1268,27 @@ do -- advance({}, line, group, g, out)
           end
         end
       end
-      if g.ended and not string.find(g.flags, '[^oins-]') then -- these marks end with the last entry
+      if g.ended and not string.find(g.flags, '[^finos-]') then -- these marks end with the last entry
         redis_call('HDEL', K_groups, group)
         if has_flag(g, 's') then
           do -- forget_begins(group)
-            local counted_begins_16, counted_begins_17, counted_begins_18
+            local counted_begins_17, counted_begins_18, counted_begins_19
             do -- counted_begins(group)
               local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
               local begins = {}
               for ms in string.gmatch(times or '', '%d+') do
                 begins[#begins + 1] = tonumber(ms)
               end
-              counted_begins_16, counted_begins_17, counted_begins_18 = begins, tonumber(starts or 0), tonumber(window or 0)
+              counted_begins_17, counted_begins_18, counted_begins_19 = begins, tonumber(starts or 0), tonumber(window or 0)
             end
-            local _, _, window = counted_begins_16, counted_begins_17, counted_begins_18
+            local _, _, window = counted_begins_17, counted_begins_18, counted_begins_19
             redis_call('ZADD', K_due, K_REST + now_ms() + window, 't ' .. group)
           end
         end
       else
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -1176,11 +1296,11 @@ do -- advance({}, line, group, g, out)
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -1189,9 +1309,9 @@ do -- advance({}, line, group, g, out)
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -1208,10 +1328,10 @@ do -- note(audit, ARGV[3])
     redis_call('LTRIM', audit, 0, KEPT - 1)
   end
 end
-local keep_answer_30
+local keep_answer_32
 do -- keep_answer({ 1, unpack(out) })
   local reply = { 1, unpack(out) }
   redis_call('SET', answer, call .. ' ' .. cmsgpack.pack(reply), 'PX', REPEATED)
-  keep_answer_30 = reply
+  keep_answer_32 = reply
 end
-return keep_answer_30
+return keep_answer_32

@@ -50,6 +50,9 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
+local OUT, LINE = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
+local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -67,19 +70,19 @@ local lists, out, given = named_lists(10, 4, count), {}, 0
 
 for i = 4 + count, #ARGV, 4 do
   local group, id, fence, lost = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local open_group_13
+  local open_group_14
   do -- open_group(group)
     local group = group
-    local read_group_4
+    local read_group_5
     do -- read_group(group)
       local g = groups[group]
       if not g then
-        local group_text_3
+        local group_text_4
         do -- group_text(group)
           texts[group] = texts[group] or redis_call('HGET', K_groups, group) or ''
-          group_text_3 = texts[group]
+          group_text_4 = texts[group]
         end
-        local text = group_text_3
+        local text = group_text_4
         local flags, aside, empty, at = string.match(text, '^([%l-]+) (%d+) (%d+)()')
         g = { flags = flags or '-', aside = aside or '0', empty = empty or '0', text = text }
         at = at or 1
@@ -98,18 +101,18 @@ for i = 4 + count, #ARGV, 4 do
         end
         groups[group] = g
       end
-      read_group_4 = g
+      read_group_5 = g
     end
-    local g = read_group_4
+    local g = read_group_5
     if g.corrupt then
       do -- mend_group(group, g)
         local group = group
         local found = false
         for id in string.gmatch(string.sub(g.text, g.corrupt), '%S+') do
-          local read_entry_7, read_entry_8
+          local read_entry_8, read_entry_9
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -119,9 +122,9 @@ for i = 4 + count, #ARGV, 4 do
             elseif text then
               corrupt = text
             end
-            read_entry_7, read_entry_8 = entry, corrupt
+            read_entry_8, read_entry_9 = entry, corrupt
           end
-          local entry, corrupt = read_entry_7, read_entry_8
+          local entry, corrupt = read_entry_8, read_entry_9
           if (corrupt or entry and entry.group == group) and not record_of(g, id) then
             do -- set_aside(id, group, 'corrupt', entry and entry.text or corrupt)
               local why, text = 'corrupt', entry and entry.text or corrupt
@@ -289,7 +292,7 @@ for i = 4 + count, #ARGV, 4 do
         g.corrupt = nil
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -297,11 +300,11 @@ for i = 4 + count, #ARGV, 4 do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -310,9 +313,9 @@ for i = 4 + count, #ARGV, 4 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -321,15 +324,15 @@ for i = 4 + count, #ARGV, 4 do
         redis_call('ZADD', K_due, K_REST + now_ms(), 'a ' .. group)
       end
     end
-    open_group_13 = g
+    open_group_14 = g
   end
-  local g = open_group_13
-  local running_21
+  local g = open_group_14
+  local running_23
   do -- running(g, id, fence)
     local r = record_of(g, id)
-    running_21 = r and r.state == 'r' and r.fence == fence and r or nil
+    running_23 = r and r.state == 'r' and r.fence == fence and r or nil
   end
-  local r = running_21
+  local r = running_23
   if r then
     r.lost = digits(tonumber(r.lost) + tonumber(lost))
     do -- resume(lists, group, g, r, out, true)
@@ -340,10 +343,10 @@ for i = 4 + count, #ARGV, 4 do
       if again and r.due == '-' then
         do -- mark_redelivered(r.id)
           local id = r.id
-          local read_entry_9
+          local read_entry_10
           do -- read_entry(id)
             local text = redis_call('HGET', K_entries, id)
-            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+            local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
             local entry, corrupt
             if group then
               entry = {
@@ -353,9 +356,9 @@ for i = 4 + count, #ARGV, 4 do
             elseif text then
               corrupt = text
             end
-            read_entry_9 = entry
+            read_entry_10 = entry
           end
-          local e = read_entry_9
+          local e = read_entry_10
           if e and string.sub(e.text, e.at, e.at + #REDELIVERED - 1) ~= REDELIVERED then
             redis_call('HSET', K_entries, id, table.concat({
               e.us, ' ', e.group, ' ', e.queue, ' ', string.format('%.0f', e.cut + #REDELIVERED), e.limits, '\n',
@@ -369,7 +372,7 @@ for i = 4 + count, #ARGV, 4 do
         r.state, r.owner, r.call, r.since = 'h', '-', '-', K_ms_text
         do -- write_group(group, g)
           local other, other_g = nil, nil
-          local state_text_5
+          local state_text_6
           do -- state_text(g)
             local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
             for at = 1, #g do
@@ -377,11 +380,11 @@ for i = 4 + count, #ARGV, 4 do
               text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                 .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
             end
-            state_text_5 = text
+            state_text_6 = text
           end
-          local text = state_text_5
+          local text = state_text_6
           if other then
-            local state_text_6
+            local state_text_7
             do -- state_text(other_g)
               local g = other_g
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -390,9 +393,9 @@ for i = 4 + count, #ARGV, 4 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_6 = text
+              state_text_7 = text
             end
-            local other_text = state_text_6
+            local other_text = state_text_7
             redis_call('HSET', K_groups, group, text, other, other_text)
           else
             redis_call('HSET', K_groups, group, text)
@@ -402,11 +405,11 @@ for i = 4 + count, #ARGV, 4 do
           redis_call('ZADD', K_due, K_HOLDS + r.due, 'h ' .. group .. ' ' .. r.id)
         end
       else
-        local read_entry_10, read_entry_11
+        local read_entry_11, read_entry_12
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -416,21 +419,22 @@ for i = 4 + count, #ARGV, 4 do
           elseif text then
             corrupt = text
           end
-          read_entry_10, read_entry_11 = entry, corrupt
+          read_entry_11, read_entry_12 = entry, corrupt
         end
-        local entry, corrupt = read_entry_10, read_entry_11
+        local entry, corrupt = read_entry_11, read_entry_12
         if entry then
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_18
+              local hold_back_19
               do -- hold_back(group, g, r, entry)
-                local limits_of_17
+                local limits_of_18
                 do -- limits_of(group, g, entry)
+                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
                   local limits = {}
-                  for _, text in ipairs({ entry.limits, set }) do
-                    local starts, window, together = string.match(text, '^ ?l(%d+)/(%d+)/(%d+)')
+                  for _, text in ipairs({ own, set }) do
+                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
                     if starts and starts ~= '0' then
                       limits.starts, limits.window = tonumber(starts), tonumber(window)
                     end
@@ -438,9 +442,9 @@ for i = 4 + count, #ARGV, 4 do
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_17 = limits
+                  limits_of_18 = limits
                 end
-                local limits = limits_of_17
+                local limits = limits_of_18
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -457,16 +461,16 @@ for i = 4 + count, #ARGV, 4 do
                   end
                 end
                 if limits.starts then
-                  local counted_begins_14, counted_begins_15, counted_begins_16
+                  local counted_begins_15, counted_begins_16, counted_begins_17
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                  local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -501,7 +505,7 @@ for i = 4 + count, #ARGV, 4 do
                   local oldest = within[#within - limits.starts + 1]
                   free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
                 end
-                local due = tonumber(string.match(entry.limits, '/%d+/%d+/(%d+)$') or 0)
+                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
                 if due > now_ms() then
                   free_at = math.max(free_at or 0, due)
                 end
@@ -510,14 +514,62 @@ for i = 4 + count, #ARGV, 4 do
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_18 = free_at
+                hold_back_19 = free_at
               end
-              held = hold_back_18
+              held = hold_back_19
+              if not held then
+                local take_turn_20
+                do -- take_turn(group, g, r, entry)
+                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                  local waits = false
+                  if fair then
+                    if not has_flag(g, 'f') then
+                      do -- add_mark(g, 'f')
+                        local letter = 'f'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                    if r.release ~= '' then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                    end
+                    local of = entry.queue .. ' ' .. fair
+                    local line = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                    local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    waits = not keeps and (line > 0 or out >= tonumber(weight))
+                    if waits then
+                      local draw_number_2
+                      do -- draw_number()
+                        local drawn = K_us_text
+                        local last = redis_call('SET', K_fence, drawn, 'GET')
+                        if last and last >= drawn then -- both have 16 digits
+                          drawn = string.format('%.0f', last + 1)
+                          redis_call('SET', K_fence, drawn)
+                        end
+                        draw_number_2 = drawn
+                      end
+                      local number = draw_number_2
+                      r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                      redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if line == 0 then
+                        do -- look_later(of)
+                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                        end
+                      end
+                    end
+                  end
+                  take_turn_20 = waits
+                end
+                held = take_turn_20
+              end
             end
             if held then
               do -- write_group(group, g)
                 local other, other_g = nil, nil
-                local state_text_5
+                local state_text_6
                 do -- state_text(g)
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
@@ -525,11 +577,11 @@ for i = 4 + count, #ARGV, 4 do
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_5 = text
+                  state_text_6 = text
                 end
-                local text = state_text_5
+                local text = state_text_6
                 if other then
-                  local state_text_6
+                  local state_text_7
                   do -- state_text(other_g)
                     local g = other_g
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -538,9 +590,9 @@ for i = 4 + count, #ARGV, 4 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_6 = text
+                    state_text_7 = text
                   end
-                  local other_text = state_text_6
+                  local other_text = state_text_7
                   redis_call('HSET', K_groups, group, text, other, other_text)
                 else
                   redis_call('HSET', K_groups, group, text)
@@ -551,7 +603,7 @@ for i = 4 + count, #ARGV, 4 do
                 local drawn, other, other_g = nil, nil, nil
                 local queue = entry.queue
                 if not drawn then
-                  local draw_number_2
+                  local draw_number_3
                   do -- draw_number()
                     local drawn = K_us_text
                     local last = redis_call('SET', K_fence, drawn, 'GET')
@@ -559,14 +611,14 @@ for i = 4 + count, #ARGV, 4 do
                       drawn = string.format('%.0f', last + 1)
                       redis_call('SET', K_fence, drawn)
                     end
-                    draw_number_2 = drawn
+                    draw_number_3 = drawn
                   end
-                  drawn = draw_number_2
+                  drawn = draw_number_3
                 end
                 r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
                 r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
                 do -- write_group(group, g, other, other_g)
-                  local state_text_5
+                  local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                     for at = 1, #g do
@@ -574,11 +626,11 @@ for i = 4 + count, #ARGV, 4 do
                       text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                         .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                     end
-                    state_text_5 = text
+                    state_text_6 = text
                   end
-                  local text = state_text_5
+                  local text = state_text_6
                   if other then
-                    local state_text_6
+                    local state_text_7
                     do -- state_text(other_g)
                       local g = other_g
                       local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -587,24 +639,33 @@ for i = 4 + count, #ARGV, 4 do
                         text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                           .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                       end
-                      state_text_6 = text
+                      state_text_7 = text
                     end
-                    local other_text = state_text_6
+                    local other_text = state_text_7
                     redis_call('HSET', K_groups, group, text, other, other_text)
                   else
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_19
+                local compose_21
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_19 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_19
+                local message = compose_21
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                if g.flags ~= '-' then
+                  do -- count_turn(group, r, entry)
+                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                    if fair then
+                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                    end
+                  end
+                end
                 local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
                   or redis.pcall('RPUSH', lists[queue], message))
                 if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
@@ -706,7 +767,7 @@ for i = 4 + count, #ARGV, 4 do
           end
           do -- write_group(group, g)
             local other, other_g = nil, nil
-            local state_text_5
+            local state_text_6
             do -- state_text(g)
               local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
               for at = 1, #g do
@@ -714,11 +775,11 @@ for i = 4 + count, #ARGV, 4 do
                 text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                   .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
               end
-              state_text_5 = text
+              state_text_6 = text
             end
-            local text = state_text_5
+            local text = state_text_6
             if other then
-              local state_text_6
+              local state_text_7
               do -- state_text(other_g)
                 local g = other_g
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -727,9 +788,9 @@ for i = 4 + count, #ARGV, 4 do
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_6 = text
+                state_text_7 = text
               end
-              local other_text = state_text_6
+              local other_text = state_text_7
               redis_call('HSET', K_groups, group, text, other, other_text)
             else
               redis_call('HSET', K_groups, group, text)
@@ -745,11 +806,11 @@ for i = 4 + count, #ARGV, 4 do
     if other then
       do -- ask_again(lists, other, out)
         local r = other
-        local read_entry_12
+        local read_entry_13
         do -- read_entry(r.id)
           local id = r.id
           local text = redis_call('HGET', K_entries, id)
-          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)( ?l?[%d/]*)\n()', 17)
+          local group, queue, cut, limits, at = string.match(text or '', '^ (%S+) (%S+) (%d+)%f[ \n]([^\n]*)\n()', 17)
           local entry, corrupt
           if group then
             entry = {
@@ -759,19 +820,19 @@ for i = 4 + count, #ARGV, 4 do
           elseif text then
             corrupt = text
           end
-          read_entry_12 = entry
+          read_entry_13 = entry
         end
-        local entry = read_entry_12
+        local entry = read_entry_13
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_20
+          local compose_22
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_20
+          local message = compose_22
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end

@@ -1,0 +1,75 @@
+-- Lets the next heads of a tenant go out, see lib/fair.lua.
+--@include keys clock write record entry release fair again
+local MOST = 20 -- members that one call looks at
+
+-- Forget tickets of a tenant that are on their way no more, and that nobody has told so: the oldest ones.
+local function check_tickets(of)
+  local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, MOST)) do
+    local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+    local r = record_of(open_group(group), id)
+    if not r or r.state ~= 'w' or r.release ~= drawn then
+      redis.call('ZREM', K.on_the_way, member)
+    end
+  end
+end
+
+-- Let heads go out, the first ones in the tenant's line, while its weight allows it. Returns their names, with blanks
+-- before.
+local function next_turns(lists, of, out)
+  local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
+  local names, more = '', true
+  for _ = 1, MOST do
+    local member = more and redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, 1)[1]
+    if not member then
+      break
+    end
+    local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+    local g = open_group(group)
+    local r, entry = record_of(g, id), read_entry(id)
+    local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+    local count = redis.call('ZLEXCOUNT', K.on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+    if not r or r.stop ~= 'f' or r.release ~= drawn then -- it has left
+      redis.call('ZREM', K.on_the_way, member)
+    elseif not weight then -- unreadable: the sweep sets it aside
+      redis.call('ZREM', K.on_the_way, member)
+      r.stop = '-'
+      write_group(group, g)
+      redis.call('ZADD', K.due, K.HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+    elseif count < tonumber(weight) then
+      r.state, r.stop = 'w', '-' -- its turn has come
+      release(lists, group, g, r, entry, out)
+      names = names .. ' ' .. id
+      if r.state == 'h' then -- its rate holds it back now
+        redis.call('ZREM', K.on_the_way, member)
+      end
+    else
+      more = false
+    end
+  end
+  if redis.call('ZLEXCOUNT', K.on_the_way, from, to) == 0 then
+    redis.call('ZREM', K.due, 'f ' .. of)
+  elseif more then
+    redis.call('ZADD', K.due, K.REST + now_ms(), 'f ' .. of)
+  else
+    look_later(of)
+  end
+  return names
+end
+
+-- The same, once it is due. Else another call has done it, or this one before: its tickets may not have reached their
+-- broker.
+local function turn_again(lists, of, out)
+  local at = tonumber(redis.call('ZSCORE', K.due, 'f ' .. of) or 1e15)
+  if at <= K.REST + now_ms() then
+    next_turns(lists, of, out)
+  else
+    local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
+    for _, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, MOST)) do
+      local r = find_record(string.match(member, '%S+$'))
+      if r then
+        ask_again(lists, r, out)
+      end
+    end
+  end
+end
