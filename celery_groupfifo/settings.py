@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from math import inf
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from celery_groupfifo.errors import InvalidOption, InvalidSetting
 from celery_groupfifo.masks import masked
+from celery_groupfifo.windows import MOST_STARTS, Breaker, Rate
 
 PREFIX = "groupfifo_"
 #: Stands for no limit in the arguments of a script: more than any number or time.
@@ -28,6 +29,9 @@ Eta = Literal["at_due", "reserve", "reject"]
 OnDuplicate = Literal["return_existing", "raise", "replace", "keep_latest"]
 """The policies for a task that is parked or running already, see `Settings.on_duplicate`."""
 
+FairKey = str | tuple[str, ...] | Callable[..., str]
+"""A definition of the tenants of calls, see `Settings.fair_key`."""
+
 DedupKey = str | tuple[str, ...] | Callable[..., str]
 """A definition of the dedup keys of calls, see `Settings.dedup_key`."""
 
@@ -38,54 +42,8 @@ OnLeaseLost = Literal["warn", "terminate"]
 """The policies of a worker for a run whose lease is lost."""
 
 
-class Breaker(NamedTuple):
-    """The circuit breaker of a group, see `Settings.break_after`: a number of failures, and times in milliseconds."""
-
-    most: int
-    window: int
-    pause: int
-
-    def __str__(self) -> str:
-        return f"{self.most} final failures within {self.window / 1000:g} s"
-
-    @classmethod
-    def parse(cls, text: object) -> Breaker | None:
-        """Read `failures/window` or `failures/window/pause`, such as `5/60s`; None when the text is not so."""
-        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)([smh])(?:/(\d+(?:\.\d+)?)([smh]))?", str(text))
-        if found is None:
-            return None
-        window = round(float(found[2]) * _UNITS[found[3]])
-        pause = window if found[4] is None else round(float(found[4]) * _UNITS[found[5]])
-        return cls(int(found[1]), window, pause) if int(found[1]) and window >= 100 and pause >= 100 else None
-
-
-class Rate(NamedTuple):
-    """The rate of a group, see `Settings.rate`: a number of starts within milliseconds."""
-
-    starts: int
-    window: int
-
-    def __str__(self) -> str:
-        unit = _WORDS.get(self.window)
-        return f"{self.starts}/{unit}" if unit else f"{self.starts}/{self.window / 1000:g}s"
-
-    @classmethod
-    def parse(cls, text: object) -> Rate | None:
-        """Read `starts/unit` or `starts/window`, such as `10/s` or `3/20s`; None when the text is not so."""
-        found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?([smh])", str(text))
-        if found is None:
-            return None
-        rate = cls(int(found[1]), round(float(found[2] or 1) * _UNITS[found[3]]))
-        return rate if 1 <= rate.starts <= MOST_STARTS and rate.window >= LEAST_WINDOW else None
-
-
-#: Starts that a rate may count: the gate keeps the time of each. A higher rate has the same in less time.
-MOST_STARTS, LEAST_WINDOW = 1000, 100
-#: Milliseconds.
-_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000}
-_WORDS = {window: unit for unit, window in _UNITS.items()}
-#: Stands for no circuit breaker in the arguments of a script.
-NO_BREAKER = Breaker(0, 0, 0)
+#: Tickets of one tenant that may wait in a queue.
+MOST_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +89,10 @@ class Settings:
             parked, and becomes REVOKED; `drop_oldest`: the group's oldest parked task becomes REVOKED, and makes room.
         rate: `"10/s"`: at most ten runs of a group start within any second, over all workers; `"100/m"` and `"3/20s"`
             are such, too. The next one waits at the gate. None: any number.
+        fair_key: A template over a task's parameters, a tuple of their names, or a callable, as `group_key` is: names
+            the tenant of a call. Heads of many groups of one tenant take turns with those of other tenants; None: each
+            head has its own turn.
+        fair_weight: Tickets of a tenant that may wait in a queue: its turns, for one of a tenant with 1.
         dead_letters_max: Dead letters that are kept, the newest ones; None: any number.
         dead_letters_for: Seconds that a dead letter is kept; None: for ever.
     """
@@ -158,6 +120,8 @@ class Settings:
     max_depth: int | None = None
     overflow: Overflow = "raise"
     rate: str | None = None
+    fair_key: FairKey | None = None
+    fair_weight: int = 1
     dead_letters_max: int | None = 10_000
     dead_letters_for: float | None = 30 * 86_400.0
 
@@ -196,6 +160,8 @@ OPTIONS = {
         "max_depth",
         "overflow",
         "rate",
+        "fair_key",
+        "fair_weight",
     )
 }
 
@@ -229,6 +195,11 @@ def _rate(value: Any) -> str | None:
     fits = value is None or (isinstance(value, str) and Rate.parse(value) is not None)
     wanted = "'starts/unit' or 'starts/window', such as '10/s', '100/m' or '3/20s' (s, m or h, from 0.1s on, at most "
     return None if fits else f"{wanted}{MOST_STARTS} starts), or None for no limit"
+
+
+def _weight(value: Any) -> str | None:
+    fits = type(value) is int and 1 <= value <= MOST_WEIGHT
+    return None if fits else f"a whole number from 1 to {MOST_WEIGHT}"
 
 
 def _dedup_key(value: Any) -> str | None:
@@ -279,6 +250,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "max_depth": _limit(int, 1),
     "overflow": _choice(*get_args(Overflow)),
     "rate": _rate,
+    "fair_key": _dedup_key,
+    "fair_weight": _weight,
     "dead_letters_max": _limit(int, 1),
     "dead_letters_for": _limit(float, 1),
 }

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, Keys, Quoted, due_ms, due_score
+from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, TENANTS, Keys, Quoted, due_ms, due_score
 from celery_groupfifo.gate.records import LIMITED, Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
@@ -98,7 +98,7 @@ def read(ask: Ask, keys: Keys) -> Reading:
     scored = [(due_score(kind, 0), f"({due_score(kind, 0) + RANGE}") for kind in ("e", "h")]
 
     def first(pipe: Any) -> None:
-        pipe.hlen(keys.entries).hlen(keys.groups).zcard(keys.paused).zcard(keys.on_the_way)
+        pipe.hlen(keys.entries).hlen(keys.groups).zcard(keys.paused).zlexcount(keys.on_the_way, "-", TENANTS)
         pipe.hget(keys.dead, "count")
         for lowest, highest in (*scored, (CROWD_OF_HEADS, f"({CROWD_OF_HEADS + RANGE}")):
             pipe.zcount(keys.due, lowest, highest)

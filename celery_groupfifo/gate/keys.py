@@ -53,6 +53,8 @@ def task_of(name: str) -> str:
 #: the fourth one.
 RANGE = 10**14
 _RANGES = {"w": 0, "h": 1, "e": 2}
+#: The members of `on_the_way` from here on are those of tenants, see lua/lib/fair.lua.
+TENANTS = "(\x7f"
 #: Time (ms) that a swept item is reserved for its worker.
 CLAIM_MS = 2_000
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from celery_groupfifo.gate.keys import Quoted, quote, task_of
-from celery_groupfifo.settings import Breaker, OnDuplicate, Overflow
+from celery_groupfifo.settings import OnDuplicate, Overflow
+from celery_groupfifo.windows import Breaker
 
 #: The header that carries the ticket. Names that begin so are ours; see headers.py.
 HEADER = "groupfifo"
@@ -69,6 +70,7 @@ class Entry:
         rejoins: True for a retry that gives up its place: it joins the tail of its line when it is due.
         bound: Of the group's depth, for this call; None: there is none.
         limits: Of its group, as the scripts write them, see lua/lib/limits.lua; empty: none.
+        fair: Its tenant and that one's weight, as the scripts write them, see lua/lib/fair.lua; empty: none.
         reserves: True when it takes its place now, and waits there for its ETA.
         dropped: Once it was sent: id and message of the task that never starts, another one or the entry's own: the
             bound, or a duplicate, has cost it; None: it cost none.
@@ -92,6 +94,7 @@ class Entry:
     reserves: bool = False
     dedup: Dedup | None = None
     awaited: bool = False
+    fair: str = ""
     dropped: tuple[str, bytes] | None = field(default=None, compare=False)
     reason: str = field(default="revoked", compare=False)
     existing: str | None = field(default=None, compare=False)

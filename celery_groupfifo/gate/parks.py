@@ -59,7 +59,7 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if entry.list_key is not None:
         more.append(entry.list_key)
     waits = entry.reserves and entry.delay > 0 and not replaces  # for its ETA, at its place in line
-    limits = f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits
+    limits = _words(entry.fair, f"{entry.limits or NO_LIMITS}/+{entry.delay}" if waits else entry.limits)
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, 0 if waits else entry.delay]
     args += [number.value, KEEP_MS, int(replaces)]
     bound, dedup = (None, None) if replaces else (entry.bound, entry.dedup)
@@ -70,6 +70,11 @@ def park_call(keys: Keys, entry: Entry, number: Number, replaces: bool) -> tuple
     if dedup:
         args += [*dedup, int(entry.is_latest)]
     return more, args
+
+
+def _words(fair: str, limits: str) -> str:
+    """Return the words of a stored entry, see lua/lib/keys.lua; empty: it has none."""
+    return f"{fair} {limits}" if fair and limits else fair or limits
 
 
 def duplicate_of(entry: Entry, reply: Sequence[Any]) -> Old:
@@ -87,7 +92,7 @@ def exchange_call(keys: Keys, entry: Entry, number: Number, old: Old) -> tuple[l
         old: The parked entry.
     """
     args = [entry.quoted_id, entry.group, entry.queue, entry.cut, entry.message, number.value, KEEP_MS]
-    args += [entry.limits, old.name]
+    args += [_words(entry.fair, entry.limits), old.name]
     return [keys.line(entry.group), keys.producer(number.producer)], [*args, *(entry.dedup or ())]
 
 

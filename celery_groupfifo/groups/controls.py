@@ -5,7 +5,8 @@ from __future__ import annotations
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.groups.operate import Operator
 from celery_groupfifo.sending.grouping import checked_key
-from celery_groupfifo.settings import Rate, check_seconds, check_value
+from celery_groupfifo.settings import check_seconds, check_value
+from celery_groupfifo.windows import Rate
 
 
 class Controls:

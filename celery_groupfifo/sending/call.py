@@ -13,12 +13,14 @@ from celery_groupfifo.errors import InvalidOption, InvalidSetting, MissingGroupK
 from celery_groupfifo.gate.model import INSTALLED, TRAVELLING, Bound
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.printing import escaping
-from celery_groupfifo.sending.grouping import DEDUP, MAPS, checked_key, group_key, is_grouped
+from celery_groupfifo.sending.fair import fair_of
+from celery_groupfifo.sending.grouping import DEDUP, FAIR, MAPS, checked_key, group_key, is_grouped
 from celery_groupfifo.sending.headers import cleaned, has_ours, ours
 from celery_groupfifo.sending.identity import dedupe_of
 from celery_groupfifo.sending.message import delay_ms
 from celery_groupfifo.sending.options import HEADER_PREFIX, KEY, NAMES, PREFIX, check_names, check_task, policy_of
-from celery_groupfifo.settings import Rate, Settings, check_option, read_settings
+from celery_groupfifo.settings import Settings, check_option, read_settings
+from celery_groupfifo.windows import Rate
 
 logger = escaping(logging.getLogger(__name__))
 
@@ -116,7 +118,7 @@ def checked_headers(task: Any, said: Mapping[str, Any]) -> dict[str, Any]:
         InvalidOption: An option of the call or the task does not work.
     """
     for option, value in said.items():
-        if option not in (KEY, DEDUP.option) and value is not None:  # keys are checked when they are made
+        if option not in (KEY, DEDUP.option, FAIR.option) and value is not None:  # keys are checked when they are made
             check_option(option, value)
     if task is not None and _CHECKED not in task.__dict__:
         check_task(task)
@@ -205,6 +207,7 @@ def check_call(
     on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
     if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
         dedupe.identity(task, name, args, kwargs, "")
+    fair_of(task, name, args, kwargs, said, settings)
     if task is not None:
         check_app(app, name)
     return key

@@ -35,6 +35,7 @@ class KeyKind(NamedTuple):
 
 
 GROUP, DEDUP = KeyKind("group_key", "group key"), KeyKind("group_dedup_key", "dedup key")
+FAIR = KeyKind("group_fair_key", "fair key")
 
 
 def is_grouped(task: Any) -> bool:
@@ -148,7 +149,7 @@ def check_spec(task: Any) -> None:
     Raises:
         InvalidOption: The message quotes the definition and says what fits.
     """
-    for kind in (GROUP, DEDUP):
+    for kind in (GROUP, DEDUP, FAIR):
         spec = key_spec(task, kind.option)
         if spec is not None and not callable(spec) and not _is_celerys(task):
             _check_fields(spec, task, kind.option)

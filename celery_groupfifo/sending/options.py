@@ -13,7 +13,7 @@ from celery_groupfifo.settings import OPTIONS, Settings, check_option
 
 KEY = "group_key"
 #: May be a callable, as the key may.
-_CALLABLE = frozenset({"group_dedup_key"})
+_CALLABLE = frozenset({"group_dedup_key", "group_fair_key"})
 #: Options of a task or a call for its group; never a property of the message.
 NAMES = frozenset({KEY, *OPTIONS})
 #: Begins the name of each option; only Celery has other names that begin so.

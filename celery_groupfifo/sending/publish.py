@@ -14,9 +14,8 @@ from celery import Celery, signals
 from celery.app import amqp as celery_amqp
 from celery.app.routes import Router
 from kombu.entity import Exchange, Queue
-from kombu.utils.functional import retry_over_time
 
-from celery_groupfifo.errors import GateUnavailable, InvalidSetting, MissingGroupKey
+from celery_groupfifo.errors import InvalidSetting, MissingGroupKey
 from celery_groupfifo.gate.gate import Gate, gate_of
 from celery_groupfifo.gate.model import HELD_HEADER, Bound, Dedup, Entry, Number
 from celery_groupfifo.gate.route import Entity, Route
@@ -42,6 +41,7 @@ from celery_groupfifo.sending.context import (
     observing,
 )
 from celery_groupfifo.sending.dropped import tell_dropped
+from celery_groupfifo.sending.fair import fair_of
 from celery_groupfifo.sending.grouping import is_grouped
 from celery_groupfifo.sending.headers import clean, cleaned, has_ours
 from celery_groupfifo.sending.hold import held_ms, rejoins, retry_policy
@@ -49,6 +49,7 @@ from celery_groupfifo.sending.identity import dedupe_of, is_awaited
 from celery_groupfifo.sending.message import build_entry, delay_ms
 from celery_groupfifo.sending.options import KEY, policy_of
 from celery_groupfifo.sending.producer import Published, publish_through
+from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.settings import OnDuplicate
 from celery_groupfifo.signals import group_parked
 
@@ -134,7 +135,7 @@ class GroupSender:
             check_app(self.app, name)
         settings = gate_of(self.app).settings
         on_duplicate: OnDuplicate = "return_existing"
-        leaves, bound, dedup, limits, reserves = False, None, None, "", False
+        leaves, bound, dedup, limits, fair, reserves = False, None, None, "", "", False
         if run is None:
             check_eta(self.app, task, name, said, message.headers, settings)
             on_duplicate = policy_of(task, said, "group_on_duplicate", settings)
@@ -142,6 +143,7 @@ class GroupSender:
             if (dedupe := dedupe_of(task, said, on_duplicate, settings)) is not None:
                 dedup = dedupe.identity(task, name, *_arguments(message), message.headers["id"])
             limits = limits_of(task, said, settings)
+            fair = fair_of(task, name, *_arguments(message), said, settings)
             reserves = policy_of(task, said, "group_eta", settings) == "reserve"
         elif run.is_retried_by(message.headers) and not run.repeats:
             leaves = rejoins(task, extra, settings)
@@ -151,7 +153,7 @@ class GroupSender:
             options = {name: value for name, value in options.items() if name not in ROUTE} | routed
         park = _Park(self.app, run, key or "", extra, _named(options), leaves)
         park.on_duplicate, park.bound, park.dedup, park.limits = on_duplicate, bound, dedup, limits
-        park.reserves = reserves
+        park.reserves, park.fair = reserves, fair
         park.is_awaited = dedup is not None and is_awaited(message.headers, message.body)
         try:
             return self.send(_Capture(producer, park), name, message, **options)
@@ -190,7 +192,7 @@ class _Park:
 
     Attributes:
         key: Of the group.
-        on_duplicate, bound, dedup, limits, reserves: See `Entry`.
+        on_duplicate, bound, dedup, limits, fair, reserves: See `Entry`.
         is_awaited: See `Entry`.
         is_refused: True when nothing was parked: it is a duplicate, or the bound has dropped it.
     """
@@ -210,7 +212,7 @@ class _Park:
         self.on_duplicate: OnDuplicate = "return_existing"
         self.bound: Bound | None = None
         self.dedup: Dedup | None = None
-        self.limits = ""
+        self.limits = self.fair = ""
         self.reserves = self.is_awaited = self.is_refused = False
         self._number: Number | None = None
 
@@ -227,7 +229,7 @@ class _Park:
         entry = build_entry(self._app, gate.releaser, self.key, self._extra, publish, route)
         entry.on_duplicate, entry.rejoins, entry.bound = self.on_duplicate, self._rejoins, self.bound
         entry.dedup, entry.awaited, entry.limits = self.dedup, self.is_awaited, self.limits
-        entry.reserves = self.reserves
+        entry.reserves, entry.fair = self.reserves, self.fair
         if self._run is not None:
             self._run.send(entry, self._run.is_retried_by(headers))
             return
@@ -268,40 +270,6 @@ def tell_parked(task: str | None, entry: Entry) -> None:
     """Send `group_parked`, if it has receivers."""
     if group_parked.receivers:
         group_parked.send(sender=task, key=entry.key, task_id=entry.id, delay=entry.delay / 1000)
-
-
-def retried(options: dict[str, Any], call: Callable[..., Any], *args: Any) -> Any:
-    """Call with the retry policy of a publish.
-
-    Args:
-        options: Of the publish.
-        call: To repeat.
-        *args: For the call.
-
-    Returns:
-        The result of the call.
-
-    Raises:
-        GateUnavailable: The policy is used up.
-    """
-    policy = options.get("retry_policy") or {}
-    if not (options.get("retry") or _callback_retry()):
-        return call(*args)
-    return retry_over_time(
-        call,
-        (GateUnavailable,),
-        args=args,
-        max_retries=policy.get("max_retries", 3),
-        interval_start=policy.get("interval_start", 0),
-        interval_step=policy.get("interval_step", 0.2),
-        interval_max=policy.get("interval_max", 0.2),
-    )
-
-
-def _callback_retry() -> bool:
-    """Return whether Celery repeats this publish itself: for the callbacks of a task that already ran."""
-    variable = getattr(celery_amqp, "_callback_publish_retry", None)
-    return bool(variable is not None and variable.get())
 
 
 def _arguments(message: Any) -> tuple[Any, Any]:
@@ -395,4 +363,4 @@ def hook_app(app: Celery) -> None:
             amqp.__dict__["send_task_message"] = GroupSender(app, sender)
 
 
-__all__ = ["GroupSender", "hook", "hook_app", "retried", "tell_parked"]
+__all__ = ["GroupSender", "hook", "hook_app", "tell_parked"]

@@ -40,8 +40,9 @@ def of_task(app: Celery, task: Any) -> list[str]:
         found.append("it is compressed")
     if options.get("expires"):
         found.append("it expires")
-    if callable(getattr(task, "group_dedup_key", None)):
-        found.append("its group_dedup_key is a callable")
+    for option in ("group_dedup_key", "group_fair_key"):
+        if callable(getattr(task, option, None)):
+            found.append(f"its {option} is a callable")
     if (exchange := _exchange(app, task, options)) is not None:
         found.append(f"its queue is behind the {exchange.type} exchange {exchange.name!r}")
     return found

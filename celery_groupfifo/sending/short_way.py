@@ -17,7 +17,8 @@ from celery_groupfifo.gate.model import Entry
 from celery_groupfifo.sending.context import Parking, collecting, observing
 from celery_groupfifo.sending.dropped import tell_dropped
 from celery_groupfifo.sending.options import KEY
-from celery_groupfifo.sending.publish import retried, tell_parked
+from celery_groupfifo.sending.publish import tell_parked
+from celery_groupfifo.sending.retrying import retried
 from celery_groupfifo.sending.templates import Call, Template, template_of
 from celery_groupfifo.sending.usual import Path, has_receivers, is_usual_task
 
@@ -46,6 +47,7 @@ _POLICIES = (
     "group_overflow",
     "group_concurrency",
     "group_rate",
+    "group_fair_weight",
 )
 
 _Kind = tuple[Any, ...]
@@ -101,10 +103,10 @@ class ShortWay:
         task, args, kwargs, options, parent = call
         if has_receivers() or type(args) not in (tuple, list) or type(kwargs) is not dict or not self._is_usual(task):
             return None
-        dedup_key = getattr(task, "group_dedup_key", None)
-        if callable(dedup_key):  # it may have no hash
+        keys = getattr(task, "group_dedup_key", None), getattr(task, "group_fair_key", None)
+        if callable(keys[0]) or callable(keys[1]):  # it may have no hash
             return None
-        mine = task, task.ignore_result, task.priority, dedup_key, *[getattr(task, name, None) for name in _POLICIES]
+        mine = task, task.ignore_result, task.priority, keys, *[getattr(task, name, None) for name in _POLICIES]
         if not options:
             return *mine, False, False, bool(parent), None, None
         for name, value in options.items():

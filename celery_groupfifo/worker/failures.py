@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery_groupfifo.gate.model import TRAVELLING, Failure
 from celery_groupfifo.sending.options import option_of
-from celery_groupfifo.settings import OPTIONS, Breaker
+from celery_groupfifo.settings import OPTIONS
+from celery_groupfifo.windows import Breaker
 
 if TYPE_CHECKING:
     from celery_groupfifo.worker.member import Member

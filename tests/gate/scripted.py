@@ -14,7 +14,8 @@ from celery_groupfifo.gate.keys import Keys, quote
 from celery_groupfifo.gate.model import Bound, Dedup
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.gate.store import Store
-from celery_groupfifo.settings import Breaker, Overflow
+from celery_groupfifo.settings import Overflow
+from celery_groupfifo.windows import Breaker
 from tests.support.world import TTL_MS, World, make_entry
 
 Call = Callable[[], Any]

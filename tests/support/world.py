@@ -16,7 +16,7 @@ from celery_groupfifo.gate.keys import Keys, Quoted, quote
 from celery_groupfifo.gate.model import Bound, Dedup, Entry, Failure, Finish, Finished, Lists, Swept, Ticket
 from celery_groupfifo.gate.records import Flight, StoredGroup, StoredLetter
 from celery_groupfifo.gate.route import Route
-from celery_groupfifo.settings import NO_BREAKER, Breaker
+from celery_groupfifo.windows import NO_BREAKER, Breaker
 from tests.support.stored import all_stored, stored, stored_fields, stored_if_any
 
 #: A time like those of Redis: releases and fences are drawn from it and have 16 digits.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_groupfifo.settings import Breaker
+from celery_groupfifo.windows import Breaker
 from celery_groupfifo.worker.failures import TRACEBACK, failure
 
 

@@ -7,6 +7,7 @@
 -- KEYS[10] audit   (list)  the actions of operators, newest first
 -- KEYS[11] answer  (string) of this action's last call
 -- KEYS[12] paused  (zset)  paused group -> since (ms)
+-- KEYS[13] wake    (list)  wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]        clock, tag
 -- ARGV[3] note     (text)  for the audit
 -- ARGV[4] call     (number) of this action, from 1
@@ -63,14 +64,16 @@ local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*
 if before == call then
   return cmsgpack.unpack(packed)
 end
+local OUT, LINE = '\127o ', '\127w '
 local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
 local KEPT = 1000 -- actions that are remembered
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
   return flag .. '"at_ms": ' .. K_ms_text .. '}'
 end
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, paused = KEYS[10], KEYS[12]
+local audit, paused, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 
 local open_group_8
@@ -343,6 +346,21 @@ local g = open_group_8
 local new = set_flag(group, g, 'p', stamped(flag)) and 1 or 0
 redis_call('ZADD', paused, now_ms(), group)
 for _, r in ipairs(g) do
+  if has_flag(g, 'f') and (r.state == 'w' or r.stop == 'f') then
+    do -- leave_turn(group, r)
+      local text = redis_call('HGET', K_entries, r.id)
+      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+      if fair then
+        local of = r.queue .. ' ' .. fair
+        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+        redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+        if redis_call('ZSCORE', K_due, 'f ' .. of) then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+          freed = of
+        end
+      end
+    end
+  end
   -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
   -- held, so it is stale; resume releases a new one.
   if r.state == 'w' then
@@ -383,6 +401,13 @@ do -- write_group(group, g)
     redis_call('HSET', K_groups, group, text, other, other_text)
   else
     redis_call('HSET', K_groups, group, text)
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[3])

@@ -6,6 +6,7 @@
 -- KEYS[10] audit    (list)   the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)   of the group
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)   for the audit; empty: it is noted already
 -- ARGV[4] call      (number) of this action, from 1
@@ -328,8 +329,9 @@ local function text_in_line(us, id)
   local entry, corrupt = read_entry(id)
   return entry and entry.us == us and entry.text or corrupt
 end
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, line = KEYS[10], KEYS[12]
+local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, bound, limit, most = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 if bound == 0 then
@@ -1057,6 +1059,13 @@ else
     else
       redis_call('HSET', K_groups, group, text)
     end
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[3])

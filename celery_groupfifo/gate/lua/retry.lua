@@ -369,6 +369,7 @@ for at = #g, 1, -1 do
         end
       end
     end
+    r.state = r.stop == 'f' and 'w' or r.state -- as if it were its turn
     r.due, r.stop = '-', '-'
     do -- resume({}, group, g, r, out)
       local lists, group, again = {}, group, nil

@@ -6,6 +6,7 @@
 -- KEYS[10] line     (list)  of the group
 -- KEYS[11] producer (string) "<last number>" of the caller
 -- KEYS[12] audit    (list)   the actions of operators, newest first
+-- KEYS[13] wake     (list)   wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] id        (text)
 -- ARGV[4] group     (text)
@@ -316,8 +317,9 @@ local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
 local KEPT = 1000 -- actions that are remembered
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local line, producer, audit = KEYS[10], KEYS[11], KEYS[12]
+local line, producer, audit, wake = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local id, group, count, keep = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 local g, out = open_group(group), {}
@@ -931,6 +933,13 @@ do -- advance({}, line, group, g, out)
         end
       end
     end
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[7])

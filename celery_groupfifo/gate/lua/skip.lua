@@ -6,6 +6,7 @@
 -- KEYS[10] audit    (list)  the actions of operators, newest first
 -- KEYS[11] answer   (string) of this action's last call
 -- KEYS[12] line     (list)  of the group
+-- KEYS[13] wake     (list)  wakes one sweeping worker: a tenant's next head may go out
 -- ARGV[1-2]         clock, tag
 -- ARGV[3] note      (text)  for the audit
 -- ARGV[4] call      (number) of this action, from 1
@@ -430,8 +431,9 @@ local function withdraw(id, group, g)
   end
   return text or '', failed
 end
+local BELL = 5000 -- ms that a bell waits for a worker
 
-local audit, line = KEYS[10], KEYS[12]
+local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, id, why = ARGV[5], ARGV[6], ARGV[7]
 
 local g, name, first = open_group(group), nil, nil
@@ -1083,6 +1085,13 @@ do -- advance({}, line, group, g, out)
         end
       end
     end
+  end
+end
+if freed then
+  do -- ring(wake)
+    redis_call('LPUSH', wake, K_us_text)
+    redis_call('LTRIM', wake, 0, 0)
+    redis_call('PEXPIRE', wake, BELL)
   end
 end
 do -- note(audit, ARGV[3])

@@ -28,7 +28,7 @@ def _before(world: World, call: Call) -> None:
 
 def pause(world: World) -> Call:
     world.park("a")
-    return _run(world, "pause", [world.keys.paused], "g", FLAG)
+    return _run(world, "pause", [world.keys.paused, world.keys.wake], "g", FLAG)
 
 
 def resume(world: World) -> Call:

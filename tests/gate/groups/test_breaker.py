@@ -7,7 +7,7 @@ import json
 import pytest
 
 from celery_groupfifo import Groups
-from celery_groupfifo.settings import Breaker
+from celery_groupfifo.windows import Breaker
 from tests.support.stored import stored
 from tests.support.world import World
 

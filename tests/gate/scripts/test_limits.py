@@ -12,7 +12,7 @@ import pytest
 from celery_groupfifo.gate.keys import quote
 from celery_groupfifo.gate.model import Ticket
 from celery_groupfifo.gate.records import Limits
-from celery_groupfifo.settings import Rate
+from celery_groupfifo.windows import Rate
 from tests.support.world import World
 
 TWO_A_SECOND = Limits(Rate(2, 1000)).text()

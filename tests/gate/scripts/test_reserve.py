@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_groupfifo.gate.records import Limits
-from celery_groupfifo.settings import Rate
+from celery_groupfifo.windows import Rate
 from tests.support.world import World, make_entry
 
 

@@ -24,7 +24,8 @@ from celery_groupfifo.gate.model import Bound, Dedup, Entry, Ticket
 from celery_groupfifo.gate.records import Limits
 from celery_groupfifo.gate.recovery import GRACE_MS
 from celery_groupfifo.groups import operate
-from celery_groupfifo.settings import NO_BREAKER, Breaker, OnDuplicate, Overflow, Rate
+from celery_groupfifo.settings import OnDuplicate, Overflow
+from celery_groupfifo.windows import NO_BREAKER, Breaker, Rate
 from tests.gate.scripts import observe
 from tests.support.gate_model import GateModel
 from tests.support.world import PLAIN, START_MS, TTL_MS, World, lane_of, make_entry, ticket_of
