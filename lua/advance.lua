@@ -13,7 +13,7 @@
 -- Returns {count, next, [queue, message]...}: of members that are done, from the first on; the caller calls again with
 --         the others · ms until the next sweep (-1: as it has said) · to publish
 -- Complexity O(members · log groups)
---@include keys write record flag entry release advance again crowd operate look_again turns
+--@include keys write record flag entry release advance again crowd operate look_again turns_due
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
 local many, named = tonumber(ARGV[3]), tonumber(ARGV[4])

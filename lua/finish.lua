@@ -53,9 +53,6 @@ local code, taken, message, begun, of, other = 1, nil, nil, nil, nil, nil
 if take == 'lists' then
   taken, message, begun, of, other = begin_next(12, 15, named, owner, call, head and not held and entry.queue)
 end
-if freed then
-  next_turns(lists, freed, out)
-end
 local own = head and (taken == OWN or take == 'own')
 if own and g.flags ~= '-' then
   own = may_begin(entry)
@@ -75,6 +72,9 @@ elseif head then
   send_out(lists, group, g, head, entry, out, begun, of, other)
 elseif begun then
   write_group(of, other)
+end
+if freed then -- behind the group's own head: both wait for their turns since this step
+  next_turns(lists, freed, out)
 end
 if extends == '1' then
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)

@@ -23,7 +23,7 @@
 -- Returns {next, named, ...}: ms until the next item is due (-1: none is, or another worker watches) ·
 --         number of named ones, each a due member and its group, or worker · queue, message pairs to publish
 -- Complexity O(limit · log due)
---@include keys clock record flag entry identity letters_out release resume again pulse due crowd turns
+--@include keys clock record flag entry identity letters_out release resume again pulse due crowd turns_due
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
 local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
@@ -62,9 +62,7 @@ while at < #members do -- grows when a crowd comes in
   elseif kind == 'i' then
     forget_identity(member)
   elseif kind == 'f' then
-    local of = string.sub(member, 3)
-    check_tickets(of)
-    went = next_turns(lists, of, out)
+    went = look_at_turns(lists, string.sub(member, 3), out)
   elseif kind == 'q' then
     bring_in(crowd, lists, group, limit + due - #members, members)
   elseif not r or r.state ~= STATE[kind] then
@@ -78,9 +76,7 @@ while at < #members do -- grows when a crowd comes in
   end
   asked = #out > before and asked .. (went or ' ' .. id) or asked
 end
-if asked ~= '' then
-  remember(runs, 'sweep', call, asked, keep)
-end
+remember(runs, 'sweep', call, asked, keep)
 left = watches and due > 0 and soonest() or left
 local more = expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
 local reply = { more and 0 or watches and next_due(left) or -1, #named / 2, unpack(named) }

@@ -136,7 +136,7 @@ class Recovery:
         return min((answer for answer in answers if answer >= 0), default=-1)
 
     def advance_call(self, ticket: Ticket, lists: Lists, members: Sequence[str] = ()) -> ScriptArguments:
-        """Return the call of `advance` that lets other tasks go out, as a run has begun. A sweep does it, if nobody has.
+        """Return the call of `advance` that lets others go out, as a run has begun. A sweep does it, if nobody has.
 
         Args:
             ticket: Of the run.

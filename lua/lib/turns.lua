@@ -1,18 +1,6 @@
 -- Lets the next heads of a tenant go out, see lib/fair.lua.
---@include keys clock write record entry release fair again
+--@include keys clock write record entry release fair
 local MOST = 20 -- members that one call looks at
-
--- Forget tickets of a tenant that are on their way no more, and that nobody has told so: the oldest ones.
-local function check_tickets(of)
-  local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
-  for _, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, MOST)) do
-    local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
-    local r = record_of(open_group(group), id)
-    if not r or r.state ~= 'w' or r.release ~= drawn then
-      redis.call('ZREM', K.on_the_way, member)
-    end
-  end
-end
 
 -- Let heads go out, the first ones in the tenant's line, while its weight allows it. Returns their names, with blanks
 -- before.
@@ -55,21 +43,4 @@ local function next_turns(lists, of, out)
     look_later(of)
   end
   return names
-end
-
--- The same, once it is due. Else another call has done it, or this one before: its tickets may not have reached their
--- broker.
-local function turn_again(lists, of, out)
-  local at = tonumber(redis.call('ZSCORE', K.due, 'f ' .. of) or 1e15)
-  if at <= K.REST + now_ms() then
-    next_turns(lists, of, out)
-  else
-    local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
-    for _, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, MOST)) do
-      local r = find_record(string.match(member, '%S+$'))
-      if r then
-        ask_again(lists, r, out)
-      end
-    end
-  end
 end

@@ -126,6 +126,7 @@ local function take_room(crowd, lists, queue, member)
 end
 local REDELIVERED = '"redelivered": true, '
 local MOST = 20 -- members that one call looks at
+local AT_ONCE = 20 -- tickets that one call looks at
 
 local BYTES = 262144 -- of messages that one call moves; and one message more
 local WALK = 500 -- empty places that one call walks over
@@ -946,7 +947,7 @@ while done < many and steps > 0 and bytes < BYTES do
         end
       else
         local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
-        for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, MOST)) do
+        for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, AT_ONCE)) do
           local find_record_15
           do -- find_record(string.match(member, '%S+$'))
             local id = string.match(member, '%S+$')

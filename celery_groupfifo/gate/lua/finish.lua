@@ -1620,7 +1620,203 @@ if take == 'lists' then
   end
   taken, message, begun, of, other = begin_next_41, begin_next_42, begin_next_43, begin_next_44, begin_next_45
 end
-if freed then
+local own = head and (taken == OWN or take == 'own')
+if own and g.flags ~= '-' then
+  local may_begin_32
+  do -- may_begin(entry)
+    local fair = string.find(entry.limits, '^ f')
+    may_begin_32 = not fair
+      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
+  end
+  own = may_begin_32
+end
+if held then
+  if held > 0 then
+    code, due = 3, held - now_ms()
+  end
+  do -- write_group(group, g, of, other)
+    local other, other_g = of, other
+    local state_text_6
+    do -- state_text(g)
+      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+      for at = 1, #g do
+        local r = g[at]
+        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+      end
+      state_text_6 = text
+    end
+    local text = state_text_6
+    if other then
+      local state_text_7
+      do -- state_text(other_g)
+        local g = other_g
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_7 = text
+      end
+      local other_text = state_text_7
+      redis_call('HSET', K_groups, group, text, other, other_text)
+    else
+      redis_call('HSET', K_groups, group, text)
+    end
+  end
+elseif own then -- it is the next one: begun without going through the broker
+  local draw_number_5
+  do -- draw_number()
+    local drawn = K_us_text
+    local last = redis_call('SET', K_fence, drawn, 'GET')
+    if last and last >= drawn then -- both have 16 digits
+      drawn = string.format('%.0f', last + 1)
+      redis_call('SET', K_fence, drawn)
+    end
+    draw_number_5 = drawn
+  end
+  begun = draw_number_5
+  head.release = begun
+  do -- start_run(head, begun, owner, call)
+    local r, fence = head, begun
+    r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
+  end
+  do -- write_group(group, g)
+    local other, other_g = nil, nil
+    local state_text_6
+    do -- state_text(g)
+      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+      for at = 1, #g do
+        local r = g[at]
+        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+      end
+      state_text_6 = text
+    end
+    local text = state_text_6
+    if other then
+      local state_text_7
+      do -- state_text(other_g)
+        local g = other_g
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_7 = text
+      end
+      local other_text = state_text_7
+      redis_call('HSET', K_groups, group, text, other, other_text)
+    else
+      redis_call('HSET', K_groups, group, text)
+    end
+  end
+  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
+elseif head then
+  do -- send_out(lists, group, g, head, entry, out, begun, of, other)
+    local r, drawn, other, other_g = head, begun, of, other
+    local queue = entry.queue
+    if not drawn then
+      local draw_number_3
+      do -- draw_number()
+        local drawn = K_us_text
+        local last = redis_call('SET', K_fence, drawn, 'GET')
+        if last and last >= drawn then -- both have 16 digits
+          drawn = string.format('%.0f', last + 1)
+          redis_call('SET', K_fence, drawn)
+        end
+        draw_number_3 = drawn
+      end
+      drawn = draw_number_3
+    end
+    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+    do -- write_group(group, g, other, other_g)
+      local state_text_6
+      do -- state_text(g)
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_6 = text
+      end
+      local text = state_text_6
+      if other then
+        local state_text_7
+        do -- state_text(other_g)
+          local g = other_g
+          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+          for at = 1, #g do
+            local r = g[at]
+            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+          end
+          state_text_7 = text
+        end
+        local other_text = state_text_7
+        redis_call('HSET', K_groups, group, text, other, other_text)
+      else
+        redis_call('HSET', K_groups, group, text)
+      end
+    end
+    local message = compose(r.id, entry, drawn, r.lost)
+    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+    if g.flags ~= '-' then
+      do -- count_turn(group, r, entry)
+        local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+        if fair then
+          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+          redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+        end
+      end
+    end
+    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+      or redis.pcall('RPUSH', lists[queue], message))
+    if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+      error(pushed.err)
+    elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+      out[#out + 1] = queue
+      out[#out + 1] = message
+    end
+  end
+elseif begun then
+  do -- write_group(of, other)
+    local group, g, other, other_g = of, other, nil, nil
+    local state_text_6
+    do -- state_text(g)
+      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+      for at = 1, #g do
+        local r = g[at]
+        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+      end
+      state_text_6 = text
+    end
+    local text = state_text_6
+    if other then
+      local state_text_7
+      do -- state_text(other_g)
+        local g = other_g
+        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+        for at = 1, #g do
+          local r = g[at]
+          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+        end
+        state_text_7 = text
+      end
+      local other_text = state_text_7
+      redis_call('HSET', K_groups, group, text, other, other_text)
+    else
+      redis_call('HSET', K_groups, group, text)
+    end
+  end
+end
+if freed then -- behind the group's own head: both wait for their turns since this step
   do -- next_turns(lists, freed, out)
     local of = freed
     local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
@@ -1936,202 +2132,6 @@ if freed then
       do -- look_later(of)
         redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
       end
-    end
-  end
-end
-local own = head and (taken == OWN or take == 'own')
-if own and g.flags ~= '-' then
-  local may_begin_32
-  do -- may_begin(entry)
-    local fair = string.find(entry.limits, '^ f')
-    may_begin_32 = not fair
-      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
-  end
-  own = may_begin_32
-end
-if held then
-  if held > 0 then
-    code, due = 3, held - now_ms()
-  end
-  do -- write_group(group, g, of, other)
-    local other, other_g = of, other
-    local state_text_6
-    do -- state_text(g)
-      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-      for at = 1, #g do
-        local r = g[at]
-        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-      end
-      state_text_6 = text
-    end
-    local text = state_text_6
-    if other then
-      local state_text_7
-      do -- state_text(other_g)
-        local g = other_g
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-        end
-        state_text_7 = text
-      end
-      local other_text = state_text_7
-      redis_call('HSET', K_groups, group, text, other, other_text)
-    else
-      redis_call('HSET', K_groups, group, text)
-    end
-  end
-elseif own then -- it is the next one: begun without going through the broker
-  local draw_number_5
-  do -- draw_number()
-    local drawn = K_us_text
-    local last = redis_call('SET', K_fence, drawn, 'GET')
-    if last and last >= drawn then -- both have 16 digits
-      drawn = string.format('%.0f', last + 1)
-      redis_call('SET', K_fence, drawn)
-    end
-    draw_number_5 = drawn
-  end
-  begun = draw_number_5
-  head.release = begun
-  do -- start_run(head, begun, owner, call)
-    local r, fence = head, begun
-    r.state, r.fence, r.since, r.owner, r.call = 'r', fence, K_ms_text, owner, call
-  end
-  do -- write_group(group, g)
-    local other, other_g = nil, nil
-    local state_text_6
-    do -- state_text(g)
-      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-      for at = 1, #g do
-        local r = g[at]
-        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-      end
-      state_text_6 = text
-    end
-    local text = state_text_6
-    if other then
-      local state_text_7
-      do -- state_text(other_g)
-        local g = other_g
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-        end
-        state_text_7 = text
-      end
-      local other_text = state_text_7
-      redis_call('HSET', K_groups, group, text, other, other_text)
-    else
-      redis_call('HSET', K_groups, group, text)
-    end
-  end
-  taken, message, of, other = head.id, compose(head.id, entry, begun, '0'), group, g
-elseif head then
-  do -- send_out(lists, group, g, head, entry, out, begun, of, other)
-    local r, drawn, other, other_g = head, begun, of, other
-    local queue = entry.queue
-    if not drawn then
-      local draw_number_3
-      do -- draw_number()
-        local drawn = K_us_text
-        local last = redis_call('SET', K_fence, drawn, 'GET')
-        if last and last >= drawn then -- both have 16 digits
-          drawn = string.format('%.0f', last + 1)
-          redis_call('SET', K_fence, drawn)
-        end
-        draw_number_3 = drawn
-      end
-      drawn = draw_number_3
-    end
-    r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-    r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-    do -- write_group(group, g, other, other_g)
-      local state_text_6
-      do -- state_text(g)
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-        end
-        state_text_6 = text
-      end
-      local text = state_text_6
-      if other then
-        local state_text_7
-        do -- state_text(other_g)
-          local g = other_g
-          local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-          for at = 1, #g do
-            local r = g[at]
-            text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-              .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-          end
-          state_text_7 = text
-        end
-        local other_text = state_text_7
-        redis_call('HSET', K_groups, group, text, other, other_text)
-      else
-        redis_call('HSET', K_groups, group, text)
-      end
-    end
-    local message = compose(r.id, entry, drawn, r.lost)
-    redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-    if g.flags ~= '-' then
-      do -- count_turn(group, r, entry)
-        local fair = string.match(entry.limits, '^ f%d+/(%S+)')
-        if fair then
-          local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-          redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
-        end
-      end
-    end
-    local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-      or redis.pcall('RPUSH', lists[queue], message))
-    if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-      error(pushed.err)
-    elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-      out[#out + 1] = queue
-      out[#out + 1] = message
-    end
-  end
-elseif begun then
-  do -- write_group(of, other)
-    local group, g, other, other_g = of, other, nil, nil
-    local state_text_6
-    do -- state_text(g)
-      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-      for at = 1, #g do
-        local r = g[at]
-        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-      end
-      state_text_6 = text
-    end
-    local text = state_text_6
-    if other then
-      local state_text_7
-      do -- state_text(other_g)
-        local g = other_g
-        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-        for at = 1, #g do
-          local r = g[at]
-          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-        end
-        state_text_7 = text
-      end
-      local other_text = state_text_7
-      redis_call('HSET', K_groups, group, text, other, other_text)
-    else
-      redis_call('HSET', K_groups, group, text)
     end
   end
 end

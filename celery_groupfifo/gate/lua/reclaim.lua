@@ -866,12 +866,10 @@ if more == 0 then
     end
   end
 end
-if asked ~= '' then
-  do -- remember(runs, 'reclaim', call, asked, keep)
-    local kind, names, ttl = 'reclaim', asked, keep
-    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
-      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
-    end
+do -- remember(runs, 'reclaim', call, asked, keep)
+  local kind, names, ttl = 'reclaim', asked, keep
+  if names ~= '' and redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+    redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end
 if reclaimed > 0 then

@@ -645,12 +645,10 @@ for at, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, first, past, 'L
     redis_call('ZADD', K_due, K_REST + now_ms(), 'r ' .. group .. ' ' .. r.id) -- unreadable: the sweep sets it aside
   end
 end
-if asked ~= '' then
-  do -- remember(runs, 'rerelease', call, asked, keep)
-    local kind, names, ttl = 'rerelease', asked, keep
-    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
-      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
-    end
+do -- remember(runs, 'rerelease', call, asked, keep)
+  local kind, names, ttl = 'rerelease', asked, keep
+  if names ~= '' and redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+    redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end
 if count > 0 and rereleases > 0 then

@@ -390,7 +390,7 @@ local function crowd_score(member, ms)
 end
 -- Take room for one more ticket, when no other waits for it. Without room the member of due joins the crowd.
 local function take_room(crowd, lists, queue, member)
-  local room_in_26
+  local room_in_27
   do -- room_in(lists, queue)
     local room = rooms[queue]
     if not room then
@@ -400,9 +400,9 @@ local function take_room(crowd, lists, queue, member)
       room = ahead and ROOM - ahead or math.huge
     end
     rooms[queue] = room
-    room_in_26 = room
+    room_in_27 = room
   end
-  local room = room_in_26
+  local room = room_in_27
   if room > 0 and crowded[queue] == nil then
     crowded[queue] = redis_call('ZSCORE', K_due, 'q ' .. queue) and true or false
   end
@@ -419,6 +419,7 @@ local function take_room(crowd, lists, queue, member)
   return found
 end
 local MOST = 20 -- members that one call looks at
+local AT_ONCE = 20 -- tickets that one call looks at
 
 local STATE = { h = 'h', r = 'w' } -- state of an entry whose member still counts
 local BYTES = 262144 -- of messages that one call moves for each kind; and one message more
@@ -426,7 +427,7 @@ local pulse, crowd, runs = KEYS[10], KEYS[11], KEYS[12]
 local ttl, limit, claim, owner = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local watch, woken, call, keep, count = tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[13])
 
-local beat_23, beat_24
+local beat_24, beat_25
 do -- beat(pulse, ttl, owner, watch, woken)
   local last, since, watcher, till = string.match(redis_call('GET', pulse) or '', '^(%d+) (%d+) (%S+) (%d+)$')
   if not last or math.abs(now_ms() - tonumber(last)) > ttl / 2 then
@@ -437,17 +438,17 @@ do -- beat(pulse, ttl, owner, watch, woken)
     watcher, till = owner, digits(now_ms() + watch)
   end
   redis_call('SET', pulse, table.concat({ K_ms_text, since, watcher, till }, ' '))
-  beat_23, beat_24 = tonumber(since), watcher == owner
+  beat_24, beat_25 = tonumber(since), watcher == owner
 end
-local since, watches = beat_23, beat_24
+local since, watches = beat_24, beat_25
 local lists, out, named, moved, at = named_lists(13, 14, count), {}, {}, {}, 0
-local names_again_22
+local names_again_23
 do -- names_again(runs, 'sweep', call, lists, out)
   local kind = 'sweep'
   local before, names = string.match(redis_call('HGET', runs, kind) or '', '^(%S+)(.*)$')
   names = before == call and names or ''
   for name in string.gmatch(names, '%S+') do
-    local find_record_11
+    local find_record_12
     do -- find_record(name)
       local id = name
       local entry, found, g = read_entry(id), nil, nil
@@ -455,31 +456,31 @@ do -- names_again(runs, 'sweep', call, lists, out)
         g = open_group(entry.group)
         found = record_of(g, id)
       end
-      find_record_11 = found
+      find_record_12 = found
     end
-    local r = find_record_11
+    local r = find_record_12
     if r then
       do -- ask_again(lists, r, out)
         local entry = read_entry(r.id)
         if entry and r.state == 'w' and not lists[r.queue] then
-          local compose_21
+          local compose_22
           do -- compose(r.id, entry, r.release, r.lost)
             local id, drawn, lost = r.id, r.release, r.lost
             local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
             local cut = entry.at + entry.cut
-            compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+            compose_22 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
               .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
           end
-          local message = compose_21
+          local message = compose_22
           out[#out + 1] = r.queue
           out[#out + 1] = message
         end
       end
     end
   end
-  names_again_22 = names
+  names_again_23 = names
 end
-local asked = names_again_22
+local asked = names_again_23
 local left = soonest()
 local members = due_now(left, limit)
 local due = #members
@@ -520,265 +521,216 @@ while at < #members do -- grows when a crowd comes in
       end
     end
   elseif kind == 'f' then
-    local of = string.sub(member, 3)
-    do -- check_tickets(of)
+    local look_at_turns_30
+    do -- look_at_turns(lists, string.sub(member, 3), out)
+      local of = string.sub(member, 3)
       local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
-      for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, MOST)) do
+      for _, member in ipairs(redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, AT_ONCE)) do
         local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
         local r = record_of(open_group(group), id)
         if not r or r.state ~= 'w' or r.release ~= drawn then
           redis_call('ZREM', K_on_the_way, member)
         end
       end
-    end
-    local next_turns_28
-    do -- next_turns(lists, of, out)
-      local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
-      local names, more = '', true
-      for _ = 1, MOST do
-        local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
-        if not member then
-          break
-        end
-        local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
-        local g = open_group(group)
-        local r, entry = record_of(g, id), read_entry(id)
-        local weight = entry and string.match(entry.limits, '^ f(%d+)/')
-        local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-        if not r or r.stop ~= 'f' or r.release ~= drawn then -- it has left
-          redis_call('ZREM', K_on_the_way, member)
-        elseif not weight then -- unreadable: the sweep sets it aside
-          redis_call('ZREM', K_on_the_way, member)
-          r.stop = '-'
-          do -- write_group(group, g)
-            local other, other_g = nil, nil
-            local state_text_6
-            do -- state_text(g)
-              local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-              for at = 1, #g do
-                local r = g[at]
-                text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                  .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
-              end
-              state_text_6 = text
-            end
-            local text = state_text_6
-            if other then
-              local state_text_7
-              do -- state_text(other_g)
-                local g = other_g
+      local next_turns_29
+      do -- next_turns(lists, of, out)
+        local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
+        local names, more = '', true
+        for _ = 1, MOST do
+          local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
+          if not member then
+            break
+          end
+          local drawn, group, id = string.match(member, ' (%d+) (%S+) (%S+)$')
+          local g = open_group(group)
+          local r, entry = record_of(g, id), read_entry(id)
+          local weight = entry and string.match(entry.limits, '^ f(%d+)/')
+          local count = redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+          if not r or r.stop ~= 'f' or r.release ~= drawn then -- it has left
+            redis_call('ZREM', K_on_the_way, member)
+          elseif not weight then -- unreadable: the sweep sets it aside
+            redis_call('ZREM', K_on_the_way, member)
+            r.stop = '-'
+            do -- write_group(group, g)
+              local other, other_g = nil, nil
+              local state_text_6
+              do -- state_text(g)
                 local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                 for at = 1, #g do
                   local r = g[at]
                   text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                     .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                 end
-                state_text_7 = text
+                state_text_6 = text
               end
-              local other_text = state_text_7
-              redis_call('HSET', K_groups, group, text, other, other_text)
-            else
-              redis_call('HSET', K_groups, group, text)
-            end
-          end
-          redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
-        elseif count < tonumber(weight) then
-          r.state, r.stop = 'w', '-' -- its turn has come
-          do -- release(lists, group, g, r, entry, out)
-            local held
-            if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_18
-              do -- hold_back(group, g, r, entry)
-                local limits_of_17
-                do -- limits_of(group, g, entry)
-                  local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
-                  local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
-                  local limits = {}
-                  for _, text in ipairs({ own, set }) do
-                    local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
-                    if starts and starts ~= '0' then
-                      limits.starts, limits.window = tonumber(starts), tonumber(window)
-                    end
-                    if together and together ~= '0' then
-                      limits.together = tonumber(together)
-                    end
-                  end
-                  limits_of_17 = limits
-                end
-                local limits = limits_of_17
-                local free_at
-                if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
-                  if has_flag(g, 'n') then
-                    do -- drop_mark(g, 'n')
-                      local letter = 'n'
-                      g.flags = string.gsub(g.flags, letter, '', 1)
-                      g.flags = g.flags == '' and '-' or g.flags
-                    end
-                  else
-                    do -- add_mark(g, 'n')
-                      local letter = 'n'
-                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                    end
-                  end
-                end
-                if limits.starts then
-                  local counted_begins_14, counted_begins_15, counted_begins_16
-                  do -- counted_begins(group)
-                    local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
-                    local begins = {}
-                    for ms in string.gmatch(times or '', '%d+') do
-                      begins[#begins + 1] = tonumber(ms)
-                    end
-                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
-                  end
-                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
-                  if not has_flag(g, 's') then
-                    do -- add_mark(g, 's')
-                      local letter = 's'
-                      g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                    end
-                  end
-                  if limits.starts > starts or limits.window > window then
-                    do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
-                      local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
-                      table.sort(begins)
-                      local text = digits(starts) .. ' ' .. digits(window)
-                      for at = math.max(#begins - starts + 1, 1), #begins do
-                        if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
-                          text = text .. ' ' .. digits(begins[at])
-                        end
-                      end
-                      redis_call('HSET', K_begins, 's ' .. group, text)
-                    end
-                  end
-                  local within = {}
-                  for _, other in ipairs(g) do -- one that is released may begin at any time
-                    if other.id ~= r.id and other.state ~= 'h' then
-                      begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
-                    end
-                  end
-                  for _, ms in ipairs(begins) do -- one to come was before the clock was set back
-                    if ms >= now_ms() - limits.window and ms <= now_ms() then
-                      within[#within + 1] = ms
-                    end
-                  end
-                  table.sort(within)
-                  local oldest = within[#within - limits.starts + 1]
-                  free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
-                end
-                local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
-                if due > now_ms() then
-                  free_at = math.max(free_at or 0, due)
-                end
-                if free_at then
-                  r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
-                  r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
-                  redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
-                end
-                hold_back_18 = free_at
-              end
-              held = hold_back_18
-              if not held then
-                local take_turn_19
-                do -- take_turn(group, g, r, entry)
-                  local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
-                  local waits = false
-                  if fair then
-                    if not has_flag(g, 'f') then
-                      do -- add_mark(g, 'f')
-                        local letter = 'f'
-                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
-                      end
-                    end
-                    local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
-                    if r.release ~= '' then
-                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                      redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
-                    end
-                    local of = entry.queue .. ' ' .. fair
-                    local line = keeps and 0
-                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
-                    local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                    waits = not keeps and (line > 0 or out >= tonumber(weight))
-                    if waits then
-                      local draw_number_2
-                      do -- draw_number()
-                        local drawn = K_us_text
-                        local last = redis_call('SET', K_fence, drawn, 'GET')
-                        if last and last >= drawn then -- both have 16 digits
-                          drawn = string.format('%.0f', last + 1)
-                          redis_call('SET', K_fence, drawn)
-                        end
-                        draw_number_2 = drawn
-                      end
-                      local number = draw_number_2
-                      r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
-                      r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                      redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                      if line == 0 then
-                        do -- look_later(of)
-                          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
-                        end
-                      end
-                    end
-                  end
-                  take_turn_19 = waits
-                end
-                held = take_turn_19
-              end
-            end
-            if held then
-              do -- write_group(group, g)
-                local other, other_g = nil, nil
-                local state_text_6
-                do -- state_text(g)
+              local text = state_text_6
+              if other then
+                local state_text_7
+                do -- state_text(other_g)
+                  local g = other_g
                   local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
                   for at = 1, #g do
                     local r = g[at]
                     text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
                       .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
                   end
-                  state_text_6 = text
+                  state_text_7 = text
                 end
-                local text = state_text_6
-                if other then
-                  local state_text_7
-                  do -- state_text(other_g)
-                    local g = other_g
-                    local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
-                    for at = 1, #g do
-                      local r = g[at]
-                      text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
-                        .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                local other_text = state_text_7
+                redis_call('HSET', K_groups, group, text, other, other_text)
+              else
+                redis_call('HSET', K_groups, group, text)
+              end
+            end
+            redis_call('ZADD', K_due, K_HOLDS + now_ms(), 'h ' .. group .. ' ' .. id)
+          elseif count < tonumber(weight) then
+            r.state, r.stop = 'w', '-' -- its turn has come
+            do -- release(lists, group, g, r, entry, out)
+              local held
+              if entry.limits ~= '' or g.flags ~= '-' then
+                local hold_back_19
+                do -- hold_back(group, g, r, entry)
+                  local limits_of_18
+                  do -- limits_of(group, g, entry)
+                    local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
+                    local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
+                    local limits = {}
+                    for _, text in ipairs({ own, set }) do
+                      local starts, window, together = string.match(text, '^l(%d+)/(%d+)/(%d+)')
+                      if starts and starts ~= '0' then
+                        limits.starts, limits.window = tonumber(starts), tonumber(window)
+                      end
+                      if together and together ~= '0' then
+                        limits.together = tonumber(together)
+                      end
                     end
-                    state_text_7 = text
+                    limits_of_18 = limits
                   end
-                  local other_text = state_text_7
-                  redis_call('HSET', K_groups, group, text, other, other_text)
-                else
-                  redis_call('HSET', K_groups, group, text)
+                  local limits = limits_of_18
+                  local free_at
+                  if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
+                    if has_flag(g, 'n') then
+                      do -- drop_mark(g, 'n')
+                        local letter = 'n'
+                        g.flags = string.gsub(g.flags, letter, '', 1)
+                        g.flags = g.flags == '' and '-' or g.flags
+                      end
+                    else
+                      do -- add_mark(g, 'n')
+                        local letter = 'n'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                  end
+                  if limits.starts then
+                    local counted_begins_15, counted_begins_16, counted_begins_17
+                    do -- counted_begins(group)
+                      local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
+                      local begins = {}
+                      for ms in string.gmatch(times or '', '%d+') do
+                        begins[#begins + 1] = tonumber(ms)
+                      end
+                      counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    end
+                    local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
+                    if not has_flag(g, 's') then
+                      do -- add_mark(g, 's')
+                        local letter = 's'
+                        g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                      end
+                    end
+                    if limits.starts > starts or limits.window > window then
+                      do -- keep_begins(group, begins, math.max(limits.starts, starts), math.max(limits.window, window))
+                        local starts, window = math.max(limits.starts, starts), math.max(limits.window, window)
+                        table.sort(begins)
+                        local text = digits(starts) .. ' ' .. digits(window)
+                        for at = math.max(#begins - starts + 1, 1), #begins do
+                          if begins[at] >= now_ms() - window and begins[at] <= now_ms() then
+                            text = text .. ' ' .. digits(begins[at])
+                          end
+                        end
+                        redis_call('HSET', K_begins, 's ' .. group, text)
+                      end
+                    end
+                    local within = {}
+                    for _, other in ipairs(g) do -- one that is released may begin at any time
+                      if other.id ~= r.id and other.state ~= 'h' then
+                        begins[#begins + 1] = other.state == 'r' and tonumber(other.since) or now_ms()
+                      end
+                    end
+                    for _, ms in ipairs(begins) do -- one to come was before the clock was set back
+                      if ms >= now_ms() - limits.window and ms <= now_ms() then
+                        within[#within + 1] = ms
+                      end
+                    end
+                    table.sort(within)
+                    local oldest = within[#within - limits.starts + 1]
+                    free_at = oldest and oldest + limits.window + 1 -- it began within that millisecond
+                  end
+                  local due = tonumber(string.match(entry.limits, ' l%d+/%d+/%d+/(%d+)') or 0)
+                  if due > now_ms() then
+                    free_at = math.max(free_at or 0, due)
+                  end
+                  if free_at then
+                    r.state, r.due, r.stop, r.since, r.queue = 'h', digits(free_at), 'l', K_ms_text, entry.queue
+                    r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
+                    redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
+                  end
+                  hold_back_19 = free_at
+                end
+                held = hold_back_19
+                if not held then
+                  local take_turn_20
+                  do -- take_turn(group, g, r, entry)
+                    local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
+                    local waits = false
+                    if fair then
+                      if not has_flag(g, 'f') then
+                        do -- add_mark(g, 'f')
+                          local letter = 'f'
+                          g.flags = (g.flags == '-' and '' or g.flags) .. letter
+                        end
+                      end
+                      local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
+                      if r.release ~= '' then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                      end
+                      local of = entry.queue .. ' ' .. fair
+                      local line = keeps and 0
+                        or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                      local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                      waits = not keeps and (line > 0 or out >= tonumber(weight))
+                      if waits then
+                        local draw_number_2
+                        do -- draw_number()
+                          local drawn = K_us_text
+                          local last = redis_call('SET', K_fence, drawn, 'GET')
+                          if last and last >= drawn then -- both have 16 digits
+                            drawn = string.format('%.0f', last + 1)
+                            redis_call('SET', K_fence, drawn)
+                          end
+                          draw_number_2 = drawn
+                        end
+                        local number = draw_number_2
+                        r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
+                        r.owner, r.call, r.fence, r.release = '-', '-', '-', number
+                        redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                        if line == 0 then
+                          do -- look_later(of)
+                            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+                          end
+                        end
+                      end
+                    end
+                    take_turn_20 = waits
+                  end
+                  held = take_turn_20
                 end
               end
-            else
-              do -- send_out(lists, group, g, r, entry, out)
-                local drawn, other, other_g = nil, nil, nil
-                local queue = entry.queue
-                if not drawn then
-                  local draw_number_3
-                  do -- draw_number()
-                    local drawn = K_us_text
-                    local last = redis_call('SET', K_fence, drawn, 'GET')
-                    if last and last >= drawn then -- both have 16 digits
-                      drawn = string.format('%.0f', last + 1)
-                      redis_call('SET', K_fence, drawn)
-                    end
-                    draw_number_3 = drawn
-                  end
-                  drawn = draw_number_3
-                end
-                r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
-                r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
-                do -- write_group(group, g, other, other_g)
+              if held then
+                do -- write_group(group, g)
+                  local other, other_g = nil, nil
                   local state_text_6
                   do -- state_text(g)
                     local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
@@ -808,60 +760,112 @@ while at < #members do -- grows when a crowd comes in
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_20
-                do -- compose(r.id, entry, drawn, r.lost)
-                  local id, lost = r.id, r.lost
-                  local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
-                  local cut = entry.at + entry.cut
-                  compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
-                    .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
-                end
-                local message = compose_20
-                redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
-                if g.flags ~= '-' then
-                  do -- count_turn(group, r, entry)
-                    local fair = string.match(entry.limits, '^ f%d+/(%S+)')
-                    if fair then
-                      local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                      redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+              else
+                do -- send_out(lists, group, g, r, entry, out)
+                  local drawn, other, other_g = nil, nil, nil
+                  local queue = entry.queue
+                  if not drawn then
+                    local draw_number_3
+                    do -- draw_number()
+                      local drawn = K_us_text
+                      local last = redis_call('SET', K_fence, drawn, 'GET')
+                      if last and last >= drawn then -- both have 16 digits
+                        drawn = string.format('%.0f', last + 1)
+                        redis_call('SET', K_fence, drawn)
+                      end
+                      draw_number_3 = drawn
+                    end
+                    drawn = draw_number_3
+                  end
+                  r.state, r.release, r.fence, r.since, r.queue = 'w', drawn, '-', K_ms_text, queue
+                  r.owner, r.call, r.due, r.stop = '-', '-', '-', '-'
+                  do -- write_group(group, g, other, other_g)
+                    local state_text_6
+                    do -- state_text(g)
+                      local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                      for at = 1, #g do
+                        local r = g[at]
+                        text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                          .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                      end
+                      state_text_6 = text
+                    end
+                    local text = state_text_6
+                    if other then
+                      local state_text_7
+                      do -- state_text(other_g)
+                        local g = other_g
+                        local text = g.flags .. ' ' .. g.aside .. ' ' .. g.empty
+                        for at = 1, #g do
+                          local r = g[at]
+                          text = text .. '\n' .. r.state .. ' ' .. r.id .. ' ' .. r.release .. ' ' .. r.fence .. ' ' .. r.due .. ' ' .. r.stop
+                            .. ' ' .. r.lost .. ' ' .. r.since .. ' ' .. r.owner .. ' ' .. r.call .. ' ' .. r.queue
+                        end
+                        state_text_7 = text
+                      end
+                      local other_text = state_text_7
+                      redis_call('HSET', K_groups, group, text, other, other_text)
+                    else
+                      redis_call('HSET', K_groups, group, text)
                     end
                   end
-                end
-                local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
-                  or redis.pcall('RPUSH', lists[queue], message))
-                if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
-                  error(pushed.err)
-                elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
-                  out[#out + 1] = queue
-                  out[#out + 1] = message
+                  local compose_21
+                  do -- compose(r.id, entry, drawn, r.lost)
+                    local id, lost = r.id, r.lost
+                    local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
+                    local cut = entry.at + entry.cut
+                    compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                      .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
+                  end
+                  local message = compose_21
+                  redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
+                  if g.flags ~= '-' then
+                    do -- count_turn(group, r, entry)
+                      local fair = string.match(entry.limits, '^ f%d+/(%S+)')
+                      if fair then
+                        local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+                        redis_call('ZADD', K_on_the_way, 0, OUT .. mine)
+                      end
+                    end
+                  end
+                  local pushed = lists[queue] and (r.lost == '0' and redis.pcall('LPUSH', lists[queue], message)
+                    or redis.pcall('RPUSH', lists[queue], message))
+                  if type(pushed) == 'table' and not string.find(pushed.err, 'WRONGTYPE', 1, true) then
+                    error(pushed.err)
+                  elseif type(pushed) ~= 'number' then -- the caller gave no such list, or the key is no list
+                    out[#out + 1] = queue
+                    out[#out + 1] = message
+                  end
                 end
               end
             end
+            names = names .. ' ' .. id
+            if r.state == 'h' then -- its rate holds it back now
+              redis_call('ZREM', K_on_the_way, member)
+            end
+          else
+            more = false
           end
-          names = names .. ' ' .. id
-          if r.state == 'h' then -- its rate holds it back now
-            redis_call('ZREM', K_on_the_way, member)
-          end
+        end
+        if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
+          redis_call('ZREM', K_due, 'f ' .. of)
+        elseif more then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
         else
-          more = false
+          do -- look_later(of)
+            redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
+          end
         end
+        next_turns_29 = names
       end
-      if redis_call('ZLEXCOUNT', K_on_the_way, from, to) == 0 then
-        redis_call('ZREM', K_due, 'f ' .. of)
-      elseif more then
-        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-      else
-        do -- look_later(of)
-          redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
-        end
-      end
-      next_turns_28 = names
+      local names = next_turns_29
+      look_at_turns_30 = names
     end
-    went = next_turns_28
+    went = look_at_turns_30
   elseif kind == 'q' then
     do -- bring_in(crowd, lists, group, limit + due - #members, members)
       local queue, most = group, limit + due - #members
-      local room_in_27
+      local room_in_28
       do -- room_in(lists, queue)
         local room = rooms[queue]
         if not room then
@@ -871,9 +875,9 @@ while at < #members do -- grows when a crowd comes in
           room = ahead and ROOM - ahead or math.huge
         end
         rooms[queue] = room
-        room_in_27 = room
+        room_in_28 = room
       end
-      local room = room_in_27
+      local room = room_in_28
       local wanted = math.max(math.min(room, most), 0)
       local rows = redis_call('ZRANGEBYLEX', crowd, '[' .. queue .. ' ', '(' .. queue .. ' \127', 'LIMIT', 0, wanted + 1)
       for at = 1, math.min(wanted, #rows) do
@@ -959,9 +963,9 @@ while at < #members do -- grows when a crowd comes in
           do -- release(lists, group, g, r, entry, out)
             local held
             if entry.limits ~= '' or g.flags ~= '-' then
-              local hold_back_18
+              local hold_back_19
               do -- hold_back(group, g, r, entry)
-                local limits_of_17
+                local limits_of_18
                 do -- limits_of(group, g, entry)
                   local own = string.match(entry.limits, ' (l%d+/%d+/%d+)') or ''
                   local set = has_flag(g, 'l') and redis_call('HGET', K_flags, 'l ' .. group) or ''
@@ -975,9 +979,9 @@ while at < #members do -- grows when a crowd comes in
                       limits.together = tonumber(together)
                     end
                   end
-                  limits_of_17 = limits
+                  limits_of_18 = limits
                 end
-                local limits = limits_of_17
+                local limits = limits_of_18
                 local free_at
                 if #g == 1 and (limits.together or 1) > 1 ~= has_flag(g, 'n') then
                   if has_flag(g, 'n') then
@@ -994,16 +998,16 @@ while at < #members do -- grows when a crowd comes in
                   end
                 end
                 if limits.starts then
-                  local counted_begins_14, counted_begins_15, counted_begins_16
+                  local counted_begins_15, counted_begins_16, counted_begins_17
                   do -- counted_begins(group)
                     local starts, window, times = string.match(redis_call('HGET', K_begins, 's ' .. group) or '', '^(%d+) (%d+)(.*)$')
                     local begins = {}
                     for ms in string.gmatch(times or '', '%d+') do
                       begins[#begins + 1] = tonumber(ms)
                     end
-                    counted_begins_14, counted_begins_15, counted_begins_16 = begins, tonumber(starts or 0), tonumber(window or 0)
+                    counted_begins_15, counted_begins_16, counted_begins_17 = begins, tonumber(starts or 0), tonumber(window or 0)
                   end
-                  local begins, starts, window = counted_begins_14, counted_begins_15, counted_begins_16
+                  local begins, starts, window = counted_begins_15, counted_begins_16, counted_begins_17
                   if not has_flag(g, 's') then
                     do -- add_mark(g, 's')
                       local letter = 's'
@@ -1047,11 +1051,11 @@ while at < #members do -- grows when a crowd comes in
                   r.owner, r.call, r.release = '-', '-', r.release == '' and '0' or r.release
                   redis_call('ZADD', K_due, K_HOLDS + free_at, 'h ' .. group .. ' ' .. r.id)
                 end
-                hold_back_18 = free_at
+                hold_back_19 = free_at
               end
-              held = hold_back_18
+              held = hold_back_19
               if not held then
-                local take_turn_19
+                local take_turn_20
                 do -- take_turn(group, g, r, entry)
                   local weight, fair = string.match(entry.limits, '^ f(%d+)/(%S+)')
                   local waits = false
@@ -1094,9 +1098,9 @@ while at < #members do -- grows when a crowd comes in
                       end
                     end
                   end
-                  take_turn_19 = waits
+                  take_turn_20 = waits
                 end
-                held = take_turn_19
+                held = take_turn_20
               end
             end
             if held then
@@ -1180,15 +1184,15 @@ while at < #members do -- grows when a crowd comes in
                     redis_call('HSET', K_groups, group, text)
                   end
                 end
-                local compose_20
+                local compose_21
                 do -- compose(r.id, entry, drawn, r.lost)
                   local id, lost = r.id, r.lost
                   local ticket = 'gf ' .. K_tag .. ' ' .. drawn .. ' ' .. lost .. ' ' .. entry.us .. ' ' .. id .. ' ' .. entry.group
                   local cut = entry.at + entry.cut
-                  compose_20 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
+                  compose_21 = TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
                     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
                 end
-                local message = compose_20
+                local message = compose_21
                 redis_call('ZADD', K_on_the_way, 0, queue .. ' ' .. drawn .. ' ' .. group)
                 if g.flags ~= '-' then
                   do -- count_turn(group, r, entry)
@@ -1336,23 +1340,21 @@ while at < #members do -- grows when a crowd comes in
   end
   asked = #out > before and asked .. (went or ' ' .. id) or asked
 end
-if asked ~= '' then
-  do -- remember(runs, 'sweep', call, asked, keep)
-    local kind, names, ttl = 'sweep', asked, keep
-    if redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
-      redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
-    end
+do -- remember(runs, 'sweep', call, asked, keep)
+  local kind, names, ttl = 'sweep', asked, keep
+  if names ~= '' and redis_call('HSET', runs, kind, call .. names) == 1 and redis_call('HLEN', runs) == 1 then
+    redis_call('PEXPIRE', runs, ttl) -- until it is a worker's with runs
   end
 end
 left = watches and due > 0 and soonest() or left
-local expire_letters_13
+local expire_letters_14
 do -- expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
   local most, age = tonumber(ARGV[11]), tonumber(ARGV[12])
   local gone, bytes = 0, 0
   local kept = redis_call('HMGET', K_dead, 'oldest', 'count')
   while kept[1] and gone < EXPIRED and bytes < EXPIRED_BYTES
     and (tonumber(kept[2]) > most or tonumber(kept[1]) < tonumber(K_us_text) - age) do
-    local remove_letter_12
+    local remove_letter_13
     do -- remove_letter(kept[1])
       local number = kept[1]
       local row = redis_call('HGET', K_dead, 'n ' .. number)
@@ -1402,18 +1404,18 @@ do -- expire_letters(tonumber(ARGV[11]), tonumber(ARGV[12]))
           redis_call('DEL', K_dead)
         end
       end
-      remove_letter_12 = bytes
+      remove_letter_13 = bytes
     end
-    local size = remove_letter_12
+    local size = remove_letter_13
     gone, bytes = gone + 1, bytes + size
     kept = redis_call('HMGET', K_dead, 'oldest', 'count')
   end
   if gone > 0 then
     redis_call('HINCRBY', K_stats, 'dead_letters_expired', gone)
   end
-  expire_letters_13 = gone == EXPIRED or bytes >= EXPIRED_BYTES
+  expire_letters_14 = gone == EXPIRED or bytes >= EXPIRED_BYTES
 end
-local more = expire_letters_13
+local more = expire_letters_14
 local reply = { more and 0 or watches and next_due(left) or -1, #named / 2, unpack(named) }
 for _, word in ipairs(out) do
   reply[#reply + 1] = word
