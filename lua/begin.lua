@@ -13,7 +13,7 @@
 -- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another entry
 --         of the group go on beside it · {0} the ticket is stale. member: of due, for advance: the tenant's next head
 -- Complexity O(log due)
---@include keys clock write record entry run invite fair
+--@include keys clock write record entry run invite fair flag
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
 local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
@@ -27,6 +27,9 @@ if fence then
 end
 local r = record_of(g, id)
 if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call == call then
-  return { 1 + invite(group, g), r.fence }
+  if has_flag(g, 'f') then
+    leave_turn(group, r)
+  end
+  return { 1 + invite(group, g), r.fence, freed and 'f ' .. freed }
 end
 return { 0 }

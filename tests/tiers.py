@@ -91,6 +91,7 @@ EXCEPTIONS = {
         "workers/brokers/test_order.py",
         "workers/brokers/test_routes.py",
         "workers/groups/test_doctor.py",
+        "workers/groups/test_fair.py::test_no_head_waits_for_a_sweep",
         "workers/groups/test_inspect.py",
         "workers/metrics",
         "workers/nodes/test_faults.py",

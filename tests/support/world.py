@@ -40,6 +40,7 @@ def make_entry(
     dedup: Dedup | None = None,
     limits: str = "",
     reserves: bool = False,
+    fair: str = "",
 ) -> Entry:
     """An entry whose message is JSON once its tickets are in, as those of the publish side are."""
     info = json.dumps({"exchange": "", "routing_key": queue})[1:]
@@ -49,7 +50,7 @@ def make_entry(
     message = front + rest.encode()
     place_of = place.queue, place.list_key
     entry = Entry(id, key, *place_of, len(front), message, delay, bound=bound, dedup=dedup, limits=limits)
-    entry.reserves = reserves
+    entry.reserves, entry.fair = reserves, fair
     return entry
 
 

@@ -47,8 +47,8 @@ def test_all_options_are_offered(app: Celery) -> None:
         made(app, group_kye="k")
     assert str(caught.value).endswith(
         "The options are: group_block_for, group_break_after, group_concurrency, group_dedup_for, group_dedup_key, "
-        "group_eta, group_key, group_max_depth, group_max_hold, group_max_lost, group_on_duplicate, group_on_failure, "
-        "group_on_retry, group_overflow, group_rate."
+        "group_eta, group_fair_key, group_fair_weight, group_key, group_max_depth, group_max_hold, group_max_lost, "
+        "group_on_duplicate, group_on_failure, group_on_retry, group_overflow, group_rate."
     )
 
 

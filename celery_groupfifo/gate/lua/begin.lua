@@ -418,6 +418,21 @@ if fence then
 end
 local r = record_of(g, id)
 if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call == call then
-  return { 1 + invite(group, g), r.fence }
+  if has_flag(g, 'f') then
+    do -- leave_turn(group, r)
+      local text = redis_call('HGET', K_entries, r.id)
+      local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
+      if fair then
+        local of = r.queue .. ' ' .. fair
+        local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
+        redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+        if redis_call('ZSCORE', K_due, 'f ' .. of) then
+          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
+          freed = of
+        end
+      end
+    end
+  end
+  return { 1 + invite(group, g), r.fence, freed and 'f ' .. freed }
 end
 return { 0 }

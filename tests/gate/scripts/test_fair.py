@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,9 @@ def of(tenant: str, weight: int = 1) -> str:
     return Fair(weight, quote(tenant)).text()
 
 
-def park(world: World, id: str, key: str, tenant: str | None, weight: int = 1, **more: object) -> None:
+def park(world: World, id: str, key: str, tenant: str | None, weight: int = 1, **more: Any) -> None:
     """Park an entry of a tenant."""
-    entry = make_entry(world.gate, id, key, **more)  # type: ignore[arg-type]
-    entry.fair = of(tenant, weight) if tenant else ""
-    assert world.gate.park(entry, world.gate.number())
+    assert world.park(id, key, fair=of(tenant, weight) if tenant else "", **more)
 
 
 def fill(world: World, tenant: str, groups: int, each: int = 1, weight: int = 1) -> None:
@@ -239,6 +238,23 @@ def test_a_finish_that_takes_nothing_lets_its_own_head_wait(world: World) -> Non
     assert world.queued() == ["a0.1"]
 
 
+def test_a_new_head_does_not_overtake_those_that_wait(world: World) -> None:
+    fill(world, "a", 2)
+    world.begin(world.receive())  # and its worker has yet to let the next one go out
+    park(world, "late", "late", "a")
+    assert world.queued() == [] and starts(world) == []
+    world.sweep(world.lists("q"))
+    assert starts(world) == ["a1.0", "late"]
+
+
+def test_a_begin_whose_answer_was_lost_invites_again(world: World) -> None:
+    fill(world, "a", 2)
+    ticket = world.receive()._replace(lane="1")
+    keys, more, args = world.gate.begin_call(ticket, quote("w1"), "call")
+    replies = [world.gate.store.run("begin", keys, more, args) for _ in range(2)]
+    assert replies[0] == replies[1] and world.gate.invited(ticket, replies[1]) == ["f q a"]
+
+
 def test_its_own_head_begins_at_once_when_nobody_waits(world: World) -> None:
     fill(world, "a", 1, each=2)
     taken = finish(world, begin(world))
@@ -431,8 +447,8 @@ def test_an_eta_that_comes_waits_for_its_turn(world: World) -> None:
 def test_new_arguments_bring_their_tenant(world: World, policy: OnDuplicate) -> None:
     park(world, "first", "g", "a")
     park(world, "second", "g", "a", dedup=Dedup("k"))
-    entry = make_entry(world.gate, "second", "g", dedup=Dedup("k"))
-    entry.fair, entry.on_duplicate = of("b", 7), policy
+    entry = make_entry(world.gate, "second", "g", dedup=Dedup("k"), fair=of("b", 7))
+    entry.on_duplicate = policy
     world.gate.park(entry, world.gate.number())
     park(world, "b0", "b", "b")
     finish(world, begin(world), take="none")
@@ -442,8 +458,8 @@ def test_new_arguments_bring_their_tenant(world: World, policy: OnDuplicate) -> 
 def test_new_arguments_keep_the_reserved_eta(world: World) -> None:
     park(world, "first", "g", "a")
     park(world, "second", "g", "a", delay=1000, reserves=True)
-    entry = make_entry(world.gate, "second", "g")
-    entry.fair, entry.on_duplicate = of("b"), "replace"
+    entry = make_entry(world.gate, "second", "g", fair=of("b"))
+    entry.on_duplicate = "replace"
     world.gate.park(entry, world.gate.number())
     finish(world, begin(world), take="none")
     assert head(world, "g").stop == "l" and world.queued() == []

@@ -30,7 +30,7 @@ OPTIONS = {"countdown", "expires", "time_limit", "soft_time_limit", "priority", 
 OPTIONS |= {"group_max_lost", "group_on_failure", "group_block_for", "group_break_after", "group_max_hold"}
 OPTIONS |= {"group_dedup_key", "group_dedup_for"}
 OPTIONS |= {"group_on_retry", "group_eta", "group_on_duplicate", "group_max_depth", "group_overflow"}
-OPTIONS |= {"group_concurrency", "group_rate"}
+OPTIONS |= {"group_concurrency", "group_rate", "group_fair_key", "group_fair_weight"}
 
 #: Keys of a gate that are not a group's: they stay when the last group has ended.
 LASTING = ("fence", "stats", "begins", "pulse", "wake", "audit")
