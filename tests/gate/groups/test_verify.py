@@ -11,7 +11,7 @@ import pytest
 
 from celery_groupfifo import Groups
 from celery_groupfifo.gate.evaluator import Ahead
-from celery_groupfifo.gate.keys import due_score, quote
+from celery_groupfifo.gate.keys import due_score, quote, unquote
 from celery_groupfifo.gate.model import Dedup
 from celery_groupfifo.groups import state, verify
 from tests.gate.groups.scripted import crowd
