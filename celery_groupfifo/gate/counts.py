@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, TENANTS, Keys, Quoted, due_ms, due_score
-from celery_groupfifo.gate.records import LIMITED, Flight, StoredGroup
+from celery_groupfifo.gate.keys import CLAIM_MS, RANGE, TENANTS, TURNS, Keys, Quoted, due_ms, due_score
+from celery_groupfifo.gate.records import LIMITED, TURN, Flight, StoredGroup
 
 Ask = Callable[[str, Callable[[Any], object]], list[Any]]
 """Runs a pipeline of reads, see `Store.read`."""
@@ -99,6 +99,7 @@ def read(ask: Ask, keys: Keys) -> Reading:
 
     def first(pipe: Any) -> None:
         pipe.hlen(keys.entries).hlen(keys.groups).zcard(keys.paused).zlexcount(keys.on_the_way, "-", TENANTS)
+        pipe.zlexcount(keys.on_the_way, *TURNS)
         pipe.hget(keys.dead, "count")
         for lowest, highest in (*scored, (CROWD_OF_HEADS, f"({CROWD_OF_HEADS + RANGE}")):
             pipe.zcount(keys.due, lowest, highest)
@@ -107,7 +108,9 @@ def read(ask: Ask, keys: Keys) -> Reading:
         pipe.zrangebyscore(keys.due, due_score("v", 0), "+inf", start=0, num=AT_ONCE, withscores=True)
 
     *numbers, stored, (seconds, us), (cursor, flags), leased, others = ask("counts", first)
-    entries, groups, paused, waiting, dead_letters, scheduled, ended, crowd = (int(number or 0) for number in numbers)
+    entries, groups, paused, waiting, turns, dead_letters, scheduled, ended, crowd = (
+        int(number or 0) for number in numbers
+    )
     flags |= _other_flags(ask, keys, int(cursor))
     leases = {Quoted(member.decode()[2:]): due_ms(score) for member, score in leased}
     for member, score in _reclaimed(ask, keys, others).items():
@@ -128,9 +131,9 @@ def read(ask: Ask, keys: Keys) -> Reading:
     for name, length in places.items():
         state = states[name]
         empty += bool(state.flags) and not state.depth(length)
-        stopped += sum(flight.state == "held" and flight.stop not in ("-", LIMITED) for flight in state.flights)
+        stopped += sum(flight.state == "held" and flight.stop not in ("-", LIMITED, TURN) for flight in state.flights)
         blocked += "b" in state.flags
-    held = ended + crowd + stopped
+    held = ended + crowd + stopped + turns
     counted = Counts(
         groups=max(groups - empty, 0),
         paused_groups=paused,

@@ -42,8 +42,9 @@ def test_a_pause_has_its_own_reason(groups: Groups) -> None:
 
 
 def test_what_waits_for_a_turn_is_not_counted_as_released(world: World, groups: Groups) -> None:
+    groups.drain("group-c")
     stats = groups.stats()
-    assert stats.waiting == 1, stats
+    assert (stats.waiting, stats.held, stats.parked, stats.depth) == (1, 2, 1, 4), stats
 
 
 def test_all_is_well(groups: Groups) -> None:
