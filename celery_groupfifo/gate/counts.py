@@ -53,7 +53,7 @@ class Counts:
         scheduled: The parked tasks that wait until their ETA.
         waiting: Released heads that no worker has begun.
         running: Tasks whose lease a worker holds.
-        held: Heads that wait for a retry or a replacement, or that a pause or a failure stops.
+        held: Heads that wait for a retry, a replacement or their turns, or that a pause or a failure stops.
         dead_letters: Dead letters.
     """
 

@@ -120,7 +120,7 @@ def _forget(key: str, member: str) -> Repair:
 
 
 def _mend_turn(keys: Keys, member: str, adds: bool) -> Repair:
-    """Return the repair of a member of a tenant; the next sweep looks at the tenant's line."""
+    """Return the repair of a member of a tenant; the next sweep looks at the tenant's row."""
     line = "f " + " ".join(member.split(" ")[1:3])
 
     def build(pipe: Any, now: int) -> None:

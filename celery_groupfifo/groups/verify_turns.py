@@ -1,4 +1,4 @@
-"""The check of turns, a part of `verify`: the tickets and the lines of tenants, see lua/lib/fair.lua."""
+"""The check of turns, a part of `verify`: the tickets and the rows of tenants, see lua/lib/fair.lua."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from celery_groupfifo.groups.reader import Reader
 from celery_groupfifo.groups.state import StoredState
 from celery_groupfifo.groups.view import Breach
 
-#: Begin the members of a tenant: those of its tickets, and those of its line.
-OUT, LINE = "\x7fo", "\x7fw"
+#: Begin the members of a tenant: those of its tickets, and those of its row.
+OUT, ROW = "\x7fo", "\x7fw"
 #: Entries that are read at a time.
 CHUNK = 500
 
@@ -21,15 +21,19 @@ def turn_breaches(reader: Reader, keys: Keys, state: StoredState) -> Iterator[tu
     right = _right(reader, keys, state)
     for member in sorted(state.turns - right.keys()):
         group = unquote(member.split(" ")[4])
-        where = "counts for its tenant" if member.startswith(OUT) else "stands in its tenant's line"
+        where = "counts for its tenant" if member.startswith(OUT) else "stands in its tenant's row"
         yield Breach("turn", group, "", f"It {where}, and is not there.", "It is forgotten."), member, False
     for member in sorted(right.keys() - state.turns):
         flight = right[member]
         counts = member.startswith(OUT)
-        what = "Its ticket does not count for its tenant." if counts else "It waits for its turn, and is not in line."
-        repair = "It counts." if counts else "It is in line."
+        what = (
+            "Its ticket does not count for its tenant."
+            if counts
+            else "It waits for its turn, and is not in its tenant's row."
+        )
+        repair = "It counts." if counts else "It is in that row."
         yield Breach("turn", unquote(flight.group), flight.task_id, what, repair), member, True
-    for line in sorted({" ".join(member.split(" ")[1:3]) for member in state.turns if member.startswith(LINE)}):
+    for line in sorted({" ".join(member.split(" ")[1:3]) for member in state.turns if member.startswith(ROW)}):
         if f"f {line}" not in state.due:
             what = f"Heads of {unquote(line.split(' ')[1])!r} wait for their turns, and nothing looks at them."
             yield Breach("turns", "", "", what, "The next sweep does."), f"f {line}", True
@@ -50,7 +54,7 @@ def _right(reader: Reader, keys: Keys, state: StoredState) -> dict[str, Flight]:
         for flight, text in zip(some, reader.texts(keys, [flight.id for flight in some]), strict=True):
             entry = StoredEntry.parse(text)
             if entry is not None and (fair := Fair.parse(entry.limits)) is not None:
-                kind = OUT if flight.state == "released" else LINE
+                kind = OUT if flight.state == "released" else ROW
                 words = [kind, flight.queue, fair.key, flight.release, flight.group, flight.id]
                 found[" ".join(map(str, words))] = flight
     return found

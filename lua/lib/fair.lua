@@ -1,18 +1,18 @@
 -- Fairness: an entry may name a tenant, its fair key, and the tenant's weight: the word "f<weight>/<fair key>" before its
 -- limits. In each queue at most so many tickets of a tenant are on their way, so that no tenant fills the queue. A head
--- beyond them waits for its turn in the tenant's line. The members of on_the_way for both sort behind those of all
--- queues, and "f <queue> <fair key>" is in due while the line has a head:
+-- beyond them waits for its turn in the tenant's row. The members of on_the_way for both sort behind those of all
+-- queues, and "f <queue> <fair key>" is in due while the row has a head:
 --
 --   "\127o <queue> <fair key> <release> <group> <entry>"  a ticket of the tenant that is on its way
---   "\127w <queue> <fair key> <number> <group> <entry>"   a head in line; its record has the number as its release
+--   "\127w <queue> <fair key> <number> <group> <entry>"   a head in its row; its record has the number as its release
 --
 -- The mark f in a group's state says that it has, or had, an entry with a fair key; other groups cost nothing.
 --@include keys clock flag
-local OUT, LINE = '\127o ', '\127w '
-local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
-local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
+local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
--- Let a line be looked at, if nothing moves it before.
+-- Let a row be looked at, if nothing moves it before.
 local function look_later(of)
   redis.call('ZADD', K.due, K.REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
 end
@@ -29,19 +29,19 @@ local function take_turn(group, g, r, entry)
     local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
     if r.release ~= '' then
       local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-      redis.call('ZREM', K.on_the_way, OUT .. mine, LINE .. mine)
+      redis.call('ZREM', K.on_the_way, OUT .. mine, ROW .. mine)
     end
     local of = entry.queue .. ' ' .. fair
-    local line = keeps and 0
-      or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+    local before = keeps and 0
+      or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
     local out = keeps and 0 or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-    waits = not keeps and (line > 0 or out >= tonumber(weight))
+    waits = not keeps and (before > 0 or out >= tonumber(weight))
     if waits then
       local number = draw_number()
       r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K.ms_text, entry.queue
       r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-      redis.call('ZADD', K.on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-      if line == 0 then
+      redis.call('ZADD', K.on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+      if before == 0 then
         look_later(of)
       end
     end
@@ -66,7 +66,7 @@ local function may_begin(entry)
     or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
 end
 
--- A ticket of a group with the mark f has begun or counts no more, or a head leaves its tenant's line. The tenant's next
+-- A ticket of a group with the mark f has begun or counts no more, or a head leaves its tenant's row. The tenant's next
 -- head goes out by this call, or else by a sweep.
 local function leave_turn(group, r)
   local text = redis.call('HGET', K.entries, r.id)
@@ -74,7 +74,7 @@ local function leave_turn(group, r)
   if fair then
     local of = r.queue .. ' ' .. fair
     local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-    redis.call('ZREM', K.on_the_way, OUT .. mine, LINE .. mine)
+    redis.call('ZREM', K.on_the_way, OUT .. mine, ROW .. mine)
     if redis.call('ZSCORE', K.due, 'f ' .. of) then
       redis.call('ZADD', K.due, K.REST + now_ms(), 'f ' .. of)
       freed = of

@@ -12,7 +12,7 @@
 --
 --   state   w released: its ticket waits at the broker · r running: a worker has it · h held: it waits for its due time
 --   id
---   release number of its last release, which the ticket carries; with the stop f of its place in its tenant's line
+--   release number of its last release, which the ticket carries; with the stop f of its place in its tenant's row
 --   fence   of the run that began since then, drawn when it began; before that -
 --   due     time when a stored continuation may go out, or when a block ends (ms), else -. While it runs: a
 --           replacement, see park.lua

@@ -12,7 +12,7 @@
 --                                  failed run has cut off are cancelled, "b group id" a block ends, "q queue" a
 --                                  queue's crowd comes in, "l group" its limits end, "t group" its starts are
 --                                  forgotten, "i group identity" an identity counts no longer, "f queue fair" a
---                                  tenant's line is looked at, see lib/fair.lua
+--                                  tenant's row is looked at, see lib/fair.lua
 --                           4e14   "h group id" that waits for room, see lib/crowd.lua: no time moves it
 --                           5e14   "a group" that waits for room
 -- KEYS[4] flags   (hash)    "<p | b | d> <group>" -> who has paused, blocked or drained a group, and why: JSON

@@ -2,10 +2,10 @@
 --@include keys clock write record entry release fair
 local MOST = 20 -- members that one call looks at
 
--- Let heads go out, the first ones in the tenant's line, while its weight allows it. Returns their names, with blanks
+-- Let heads go out, the first ones in the tenant's row, while its weight allows it. Returns their names, with blanks
 -- before.
 local function next_turns(lists, of, out)
-  local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
+  local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
   local names, more = '', true
   for _ = 1, MOST do
     local member = more and redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, 1)[1]

@@ -1,4 +1,4 @@
--- Lets the next heads of a tenant go out when its line is due, see lib/turns.lua.
+-- Lets the next heads of a tenant go out when its row is due, see lib/turns.lua.
 --@include keys clock record entry again fair turns
 local AT_ONCE = 20 -- tickets that one call looks at
 

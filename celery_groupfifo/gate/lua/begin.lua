@@ -49,8 +49,8 @@ local FRONT = 8192 -- bytes: the headers of a message are shorter, unless somebo
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
-local OUT, LINE = '\127o ', '\127w '
-local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
+local OUT, ROW = '\127o ', '\127w '
+local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 -- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
 local function invite(group, g)
   local code = 0
@@ -348,7 +348,7 @@ do -- begin_run(group, g, id, drawn, owner, call, true)
         if fair then
           local of = r.queue .. ' ' .. fair
           local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-          redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+          redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
           if redis_call('ZSCORE', K_due, 'f ' .. of) then
             redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
             freed = of
@@ -425,7 +425,7 @@ if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call =
       if fair then
         local of = r.queue .. ' ' .. fair
         local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-        redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
         if redis_call('ZSCORE', K_due, 'f ' .. of) then
           redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
           freed = of

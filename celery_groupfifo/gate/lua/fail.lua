@@ -322,9 +322,9 @@ local function open_group(group)
   end
   return g
 end
-local OUT, LINE = '\127o ', '\127w '
-local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
-local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
+local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -634,13 +634,13 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                   local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
                   if r.release ~= '' then
                     local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
                   end
                   local of = entry.queue .. ' ' .. fair
-                  local line = keeps and 0
-                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
                   local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
                   if waits then
                     local draw_number_3
                     do -- draw_number()
@@ -655,8 +655,8 @@ if r.due ~= '-' then -- its continuation is stored: that is the end of a run, no
                     local number = draw_number_3
                     r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
                     r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                    if line == 0 then
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
                       do -- look_later(of)
                         redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
                       end
@@ -1404,13 +1404,13 @@ else
                   local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
                   if r.release ~= '' then
                     local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
                   end
                   local of = entry.queue .. ' ' .. fair
-                  local line = keeps and 0
-                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
                   local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
                   if waits then
                     local draw_number_3
                     do -- draw_number()
@@ -1425,8 +1425,8 @@ else
                     local number = draw_number_3
                     r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
                     r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                    if line == 0 then
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
                       do -- look_later(of)
                         redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
                       end

@@ -545,9 +545,9 @@ end
 local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
-local OUT, LINE = '\127o ', '\127w '
-local LOOK = 10000 -- ms until a sweep looks at a tenant's line that nothing has moved; all lines at the same time
-local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
+local OUT, ROW = '\127o ', '\127w '
+local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
+local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -847,13 +847,13 @@ do -- end_run(lists, line, group, g, r, after, out)
                     local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
                     if r.release ~= '' then
                       local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                      redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
                     end
                     local of = entry.queue .. ' ' .. fair
-                    local line = keeps and 0
-                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                    local before = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
                     local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                    waits = not keeps and (line > 0 or out >= tonumber(weight))
+                    waits = not keeps and (before > 0 or out >= tonumber(weight))
                     if waits then
                       local draw_number_2
                       do -- draw_number()
@@ -868,8 +868,8 @@ do -- end_run(lists, line, group, g, r, after, out)
                       local number = draw_number_2
                       r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
                       r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                      redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                      if line == 0 then
+                      redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                      if before == 0 then
                         do -- look_later(of)
                           redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
                         end
@@ -1499,13 +1499,13 @@ do -- end_run(lists, line, group, g, r, after, out)
             local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
             if r.release ~= '' then
               local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-              redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+              redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
             end
             local of = entry.queue .. ' ' .. fair
-            local line = keeps and 0
-              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+            local before = keeps and 0
+              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
             local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-            waits = not keeps and (line > 0 or out >= tonumber(weight))
+            waits = not keeps and (before > 0 or out >= tonumber(weight))
             if waits then
               local draw_number_2
               do -- draw_number()
@@ -1520,8 +1520,8 @@ do -- end_run(lists, line, group, g, r, after, out)
               local number = draw_number_2
               r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
               r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-              redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-              if line == 0 then
+              redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+              if before == 0 then
                 do -- look_later(of)
                   redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
                 end
@@ -1583,7 +1583,7 @@ if take == 'lists' then
                 if fair then
                   local of = r.queue .. ' ' .. fair
                   local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                  redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                  redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
                   if redis_call('ZSCORE', K_due, 'f ' .. of) then
                     redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
                     freed = of
@@ -1819,7 +1819,7 @@ end
 if freed then -- behind the group's own head: both wait for their turns since this step
   do -- next_turns(lists, freed, out)
     local of = freed
-    local from, to = '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127'
+    local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
     local names, more = '', true
     for _ = 1, MOST do
       local member = more and redis_call('ZRANGEBYLEX', K_on_the_way, from, to, 'LIMIT', 0, 1)[1]
@@ -1979,13 +1979,13 @@ if freed then -- behind the group's own head: both wait for their turns since th
                   local keeps = r.state == 'w' or r.state == 'r' and r.due == '-'
                   if r.release ~= '' then
                     local mine = r.queue .. ' ' .. fair .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-                    redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+                    redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
                   end
                   local of = entry.queue .. ' ' .. fair
-                  local line = keeps and 0
-                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. LINE .. of .. ' ', '(' .. LINE .. of .. ' \127')
+                  local before = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
                   local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
-                  waits = not keeps and (line > 0 or out >= tonumber(weight))
+                  waits = not keeps and (before > 0 or out >= tonumber(weight))
                   if waits then
                     local draw_number_2
                     do -- draw_number()
@@ -2000,8 +2000,8 @@ if freed then -- behind the group's own head: both wait for their turns since th
                     local number = draw_number_2
                     r.state, r.stop, r.due, r.since, r.queue = 'h', 'f', '-', K_ms_text, entry.queue
                     r.owner, r.call, r.fence, r.release = '-', '-', '-', number
-                    redis_call('ZADD', K_on_the_way, 0, LINE .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
-                    if line == 0 then
+                    redis_call('ZADD', K_on_the_way, 0, ROW .. of .. ' ' .. number .. ' ' .. group .. ' ' .. r.id)
+                    if before == 0 then
                       do -- look_later(of)
                         redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
                       end

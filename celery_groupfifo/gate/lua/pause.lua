@@ -64,8 +64,8 @@ local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*
 if before == call then
   return cmsgpack.unpack(packed)
 end
-local OUT, LINE = '\127o ', '\127w '
-local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
+local OUT, ROW = '\127o ', '\127w '
+local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local KEPT = 1000 -- actions that are remembered
 -- Close the JSON of a flag with the time.
 local function stamped(flag)
@@ -353,7 +353,7 @@ for _, r in ipairs(g) do
       if fair then
         local of = r.queue .. ' ' .. fair
         local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-        redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+        redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
         if redis_call('ZSCORE', K_due, 'f ' .. of) then
           redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
           freed = of

@@ -57,8 +57,8 @@ local function read_entry(id)
   end
   return entry, corrupt
 end
-local OUT, LINE = '\127o ', '\127w '
-local freed -- tenant with a line whose ticket this call has seen begin, or leave in another way
+local OUT, ROW = '\127o ', '\127w '
+local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 local line, id, group, limit = KEYS[10], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
@@ -331,7 +331,7 @@ if has_flag(g, 'f') then
     if fair then
       local of = r.queue .. ' ' .. fair
       local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-      redis_call('ZREM', K_on_the_way, OUT .. mine, LINE .. mine)
+      redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
       if redis_call('ZSCORE', K_due, 'f ' .. of) then
         redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
         freed = of

@@ -245,16 +245,20 @@ CASES: dict[str, tuple[Callable[[World], object], Break, str]] = {
         "A ticket is on its way that is of no head.",
     ),
     "turn": (tenant, lambda w: lose_turn(w, b"\x7fo"), "Its ticket does not count for its tenant."),
-    "turn in line": (tenant, lambda w: lose_turn(w, b"\x7fw"), "It waits for its turn, and is not in line."),
+    "turn in its row": (
+        tenant,
+        lambda w: lose_turn(w, b"\x7fw"),
+        "It waits for its turn, and is not in its tenant's row.",
+    ),
     "turn of nothing": (
         nothing,
         lambda w: w.redis.zadd(w.keys.on_the_way, {"\x7fo q t 1800000000000000 g a": 0}),
         "It counts for its tenant, and is not there.",
     ),
-    "turn of nothing in line": (
+    "turn of nothing in a row": (
         nothing,
         lambda w: w.redis.zadd(w.keys.on_the_way, {"\x7fw q t 1800000000000000 g a": 0}),
-        "It stands in its tenant's line, and is not there.",
+        "It stands in its tenant's row, and is not there.",
     ),
     "turns": (tenant, lambda w: w.redis.zrem(w.keys.due, "f q t"), "wait for their turns, and nothing looks at them."),
     "hold": (held, lambda w: w.redis.zrem(w.keys.due, "h g a"), "It is held without a time at which it goes out."),

@@ -362,7 +362,7 @@ def test_the_next_one_goes_out_when_a_ticket_counts_no_more(world: World, way: s
 
 
 @pytest.mark.parametrize("way", LEAVES)
-def test_a_head_leaves_its_tenants_line(world: World, way: str) -> None:
+def test_a_head_leaves_its_tenants_row(world: World, way: str) -> None:
     park(world, "first", "first", "a")
     fill(world, "a", 1)
     park(world, "last", "last", "a")
