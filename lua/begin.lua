@@ -23,6 +23,7 @@ if fence then
   write_group(group, g)
   redis.call('ZADD', K.due, now_ms() + ttl, 'w ' .. owner)
   keep_lane(runs, lane, call .. ' ' .. group .. ' ' .. id .. ' -', owner, ttl)
+  look_now()
   return { 1 + invite(group, g), fence, freed and 'f ' .. freed }
 end
 local r = record_of(g, id)
@@ -30,6 +31,7 @@ if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call =
   if has_flag(g, 'f') then
     leave_turn(group, r)
   end
+  look_now()
   return { 1 + invite(group, g), r.fence, freed and 'f ' .. freed }
 end
 return { 0 }

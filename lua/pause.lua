@@ -36,6 +36,7 @@ for _, r in ipairs(g) do
   r.stop = r.stop == 'b' and 'b' or 'p'
 end
 write_group(group, g)
+look_now()
 if freed then
   ring(wake)
 end

@@ -26,6 +26,7 @@ redis.call('ZREM', K.due, 'h ' .. group .. ' ' .. id, 'r ' .. group .. ' ' .. id
 redis.call('ZREM', K.on_the_way, r.queue .. ' ' .. r.release .. ' ' .. group)
 if has_flag(g, 'f') then
   leave_turn(group, r)
+  look_now()
 end
 remove_record(g, id)
 redis.call('LPUSH', line, entry.us .. ' ' .. id)

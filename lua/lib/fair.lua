@@ -66,8 +66,8 @@ local function may_begin(entry)
     or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
 end
 
--- A ticket of a group with the mark f has begun or counts no more, or a head leaves its tenant's row. The tenant's next
--- head goes out by this call, or else by a sweep.
+-- A ticket of a group with the mark f has begun or counts no more, or a head leaves its tenant's row. The caller
+-- lets the tenant's next head go out, or calls look_now.
 local function leave_turn(group, r)
   local text = redis.call('HGET', K.entries, r.id)
   local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
@@ -75,9 +75,13 @@ local function leave_turn(group, r)
     local of = r.queue .. ' ' .. fair
     local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
     redis.call('ZREM', K.on_the_way, OUT .. mine, ROW .. mine)
-    if redis.call('ZSCORE', K.due, 'f ' .. of) then
-      redis.call('ZADD', K.due, K.REST + now_ms(), 'f ' .. of)
-      freed = of
-    end
+    freed = redis.call('ZSCORE', K.due, 'f ' .. of) and of or freed
+  end
+end
+
+-- Let a sweep, or the caller's next call, look at the row of the tenant whose ticket has left.
+local function look_now()
+  if freed then
+    redis.call('ZADD', K.due, K.REST + now_ms(), 'f ' .. freed)
   end
 end

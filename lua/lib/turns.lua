@@ -2,9 +2,9 @@
 --@include keys clock write record entry release fair
 local MOST = 20 -- members that one call looks at
 
--- Let heads go out, the first ones in the tenant's row, while its weight allows it. Returns their names, with blanks
--- before.
-local function next_turns(lists, of, out)
+-- Let heads go out, the first ones in the tenant's row, while its weight allows it. again: the row was due, and is looked
+-- at again later. Returns their names, with blanks before.
+local function next_turns(lists, of, out, again)
   local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
   local names, more = '', true
   for _ = 1, MOST do
@@ -27,7 +27,7 @@ local function next_turns(lists, of, out)
     elseif count < tonumber(weight) then
       r.state, r.stop = 'w', '-' -- its turn has come
       release(lists, group, g, r, entry, out)
-      names = names .. ' ' .. id
+      names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
       if r.state == 'h' then -- its rate holds it back now
         redis.call('ZREM', K.on_the_way, member)
       end
@@ -39,7 +39,7 @@ local function next_turns(lists, of, out)
     redis.call('ZREM', K.due, 'f ' .. of)
   elseif more then
     redis.call('ZADD', K.due, K.REST + now_ms(), 'f ' .. of)
-  else
+  elseif again then
     look_later(of)
   end
   return names

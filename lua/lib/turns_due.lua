@@ -12,7 +12,7 @@ local function look_at_turns(lists, of, out)
       redis.call('ZREM', K.on_the_way, member)
     end
   end
-  local names = next_turns(lists, of, out)
+  local names = next_turns(lists, of, out, true)
   return names
 end
 
@@ -21,7 +21,7 @@ end
 local function turn_again(lists, of, out)
   local at = tonumber(redis.call('ZSCORE', K.due, 'f ' .. of) or 1e15)
   if at <= K.REST + now_ms() then
-    next_turns(lists, of, out)
+    next_turns(lists, of, out, true)
   else
     local from, to = '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127'
     for _, member in ipairs(redis.call('ZRANGEBYLEX', K.on_the_way, from, to, 'LIMIT', 0, AT_ONCE)) do

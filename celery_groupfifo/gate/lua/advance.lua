@@ -382,7 +382,8 @@ while done < many and steps > 0 and bytes < BYTES do
       local of = string.sub(member, 3)
       local at = tonumber(redis_call('ZSCORE', K_due, 'f ' .. of) or 1e15)
       if at <= K_REST + now_ms() then
-        do -- next_turns(lists, of, out)
+        do -- next_turns(lists, of, out, true)
+          local again = true
           local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
           local names, more = '', true
           for _ = 1, MOST do
@@ -927,7 +928,7 @@ while done < many and steps > 0 and bytes < BYTES do
                   end
                 end
               end
-              names = names .. ' ' .. id
+              names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
               if r.state == 'h' then -- its rate holds it back now
                 redis_call('ZREM', K_on_the_way, member)
               end
@@ -939,7 +940,7 @@ while done < many and steps > 0 and bytes < BYTES do
             redis_call('ZREM', K_due, 'f ' .. of)
           elseif more then
             redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-          else
+          elseif again then
             do -- look_later(of)
               redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
             end
@@ -1259,10 +1260,7 @@ while done < many and steps > 0 and bytes < BYTES do
               local of = r.queue .. ' ' .. fair
               local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
               redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-              if redis_call('ZSCORE', K_due, 'f ' .. of) then
-                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-                freed = of
-              end
+              freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
             end
           end
         end

@@ -349,10 +349,7 @@ do -- begin_run(group, g, id, drawn, owner, call, true)
           local of = r.queue .. ' ' .. fair
           local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
           redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-          if redis_call('ZSCORE', K_due, 'f ' .. of) then
-            redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-            freed = of
-          end
+          freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
         end
       end
     end
@@ -414,6 +411,11 @@ if fence then
       redis_call('ZADD', K_due, now_ms() + ttl, 'w ' .. owner)
     end
   end
+  do -- look_now()
+    if freed then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+    end
+  end
   return { 1 + invite(group, g), fence, freed and 'f ' .. freed }
 end
 local r = record_of(g, id)
@@ -426,11 +428,13 @@ if r and r.release == drawn and r.state == 'r' and r.owner == owner and r.call =
         local of = r.queue .. ' ' .. fair
         local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
         redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-        if redis_call('ZSCORE', K_due, 'f ' .. of) then
-          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-          freed = of
-        end
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
       end
+    end
+  end
+  do -- look_now()
+    if freed then
+      redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
     end
   end
   return { 1 + invite(group, g), r.fence, freed and 'f ' .. freed }

@@ -365,10 +365,7 @@ for _ = 1, limit do
             local of = r.queue .. ' ' .. fair
             local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
             redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-            if redis_call('ZSCORE', K_due, 'f ' .. of) then
-              redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-              freed = of
-            end
+            freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
           end
         end
       end

@@ -1584,10 +1584,7 @@ if take == 'lists' then
                   local of = r.queue .. ' ' .. fair
                   local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
                   redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-                  if redis_call('ZSCORE', K_due, 'f ' .. of) then
-                    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-                    freed = of
-                  end
+                  freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
                 end
               end
             end
@@ -1818,7 +1815,7 @@ elseif begun then
 end
 if freed then -- behind the group's own head: both wait for their turns since this step
   do -- next_turns(lists, freed, out)
-    local of = freed
+    local of, again = freed, nil
     local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
     local names, more = '', true
     for _ = 1, MOST do
@@ -2116,7 +2113,7 @@ if freed then -- behind the group's own head: both wait for their turns since th
             end
           end
         end
-        names = names .. ' ' .. id
+        names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
         if r.state == 'h' then -- its rate holds it back now
           redis_call('ZREM', K_on_the_way, member)
         end
@@ -2128,7 +2125,7 @@ if freed then -- behind the group's own head: both wait for their turns since th
       redis_call('ZREM', K_due, 'f ' .. of)
     elseif more then
       redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-    else
+    elseif again then
       do -- look_later(of)
         redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
       end

@@ -354,10 +354,7 @@ for _, r in ipairs(g) do
         local of = r.queue .. ' ' .. fair
         local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
         redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-        if redis_call('ZSCORE', K_due, 'f ' .. of) then
-          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-          freed = of
-        end
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
       end
     end
   end
@@ -401,6 +398,11 @@ do -- write_group(group, g)
     redis_call('HSET', K_groups, group, text, other, other_text)
   else
     redis_call('HSET', K_groups, group, text)
+  end
+end
+do -- look_now()
+  if freed then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
   end
 end
 if freed then

@@ -362,10 +362,7 @@ for step = 1, limit do
               local of = r.queue .. ' ' .. fair
               local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
               redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-              if redis_call('ZSCORE', K_due, 'f ' .. of) then
-                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-                freed = of
-              end
+              freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
             end
           end
         end
@@ -466,10 +463,7 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 local of = r.queue .. ' ' .. fair
                 local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
                 redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-                if redis_call('ZSCORE', K_due, 'f ' .. of) then
-                  redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-                  freed = of
-                end
+                freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
               end
             end
           end
@@ -1059,6 +1053,11 @@ else
     else
       redis_call('HSET', K_groups, group, text)
     end
+  end
+end
+do -- look_now()
+  if freed then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
   end
 end
 if freed then

@@ -362,10 +362,7 @@ local function withdraw(id, group, g)
         local of = r.queue .. ' ' .. fair
         local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
         redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
-        if redis_call('ZSCORE', K_due, 'f ' .. of) then
-          redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-          freed = of
-        end
+        freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
       end
     end
   end
@@ -1085,6 +1082,11 @@ do -- advance({}, line, group, g, out)
         end
       end
     end
+  end
+end
+do -- look_now()
+  if freed then
+    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
   end
 end
 if freed then

@@ -533,7 +533,8 @@ while at < #members do -- grows when a crowd comes in
         end
       end
       local next_turns_29
-      do -- next_turns(lists, of, out)
+      do -- next_turns(lists, of, out, true)
+        local again = true
         local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
         local names, more = '', true
         for _ = 1, MOST do
@@ -839,7 +840,7 @@ while at < #members do -- grows when a crowd comes in
                 end
               end
             end
-            names = names .. ' ' .. id
+            names, more = names .. ' ' .. id, r.state == 'h' or count + 1 < tonumber(weight)
             if r.state == 'h' then -- its rate holds it back now
               redis_call('ZREM', K_on_the_way, member)
             end
@@ -851,7 +852,7 @@ while at < #members do -- grows when a crowd comes in
           redis_call('ZREM', K_due, 'f ' .. of)
         elseif more then
           redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. of)
-        else
+        elseif again then
           do -- look_later(of)
             redis_call('ZADD', K_due, K_REST + (math.floor(now_ms() / LOOK) + 1) * LOOK, 'f ' .. of)
           end
