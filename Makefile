@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SEEDS  ?= 3
-JOBS   ?= 2
+JOBS   ?= 3
 STAMP  := $(VENV)/.installed
 
 # Read by the demo and the cluster; an empty one means its default. Without an app the cluster runs the demo's.
@@ -52,7 +52,7 @@ cluster-status: venv ## Show the workers: process, slots, tasks, memory
 ECOSYSTEM := tests/compatibility/ecosystem
 PYTEST := $(BIN)/python -m pytest tests --ignore $(ECOSYSTEM) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: venv ## Run the tests that everybody runs before a commit, two files at a time (JOBS)
+test: venv ## Run the tests that everybody runs before a commit, three files at a time (JOBS)
 	$(PYTEST) --tier main
 
 .PHONY: test-fast test-rest test-long test-all
@@ -62,7 +62,7 @@ test-fast: venv ## The tests of these that start no worker, in a minute or two
 test-rest: venv ## All others: more seeds, pools and faults, and what takes long
 	$(PYTEST) --tier rest --durations 40
 
-test-long: venv ## Every schedule of the scripts with two faults: minutes for one test
+test-long: venv ## Every schedule of the scripts with two faults, and with room for one: minutes for a test
 	$(PYTEST) --tier long
 
 test-all: test test-rest test-long ## All; ecosystem and matrix have environments of their own

@@ -38,6 +38,8 @@ def strings_removed(text: str) -> str:
 
 def calls(line: str, function: str) -> int:
     """Return how often a line calls a function."""
+    if function not in line:  # as nearly always
+        return 0
     return len(re.findall(rf"(?<![\w.]){function}\(", strings_removed(code(line))))
 
 
@@ -93,6 +95,7 @@ def used(line: str) -> frozenset[str]:
     return frozenset(_NAME.findall(text[:start] + _KEY.sub("", text[start:])))
 
 
+@cache
 def indent(line: str) -> int:
     """Return the number of blanks before a line."""
     return len(line) - len(line.lstrip())
@@ -102,7 +105,7 @@ def visible(lines: Sequence[str], at: int) -> Iterator[str]:
     """Yield the variables that are declared before a line of a text and still count there."""
     depth = indent(lines[at])
     for line in reversed(lines[:at]):
-        if code(line) and indent(line) <= depth:
+        if indent(line) <= depth and code(line):
             opens, depth = indent(line) < depth, indent(line)
             if opens != bool(_LOCAL.match(line)):  # of a block that is open here: what it opens with; else its locals
                 yield from declared(line)

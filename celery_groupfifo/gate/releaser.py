@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from base64 import b64decode
 from bisect import bisect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 from celery import Celery
@@ -22,6 +23,7 @@ from kombu.utils.json import loads
 
 from celery_groupfifo.gate.declared import restore_entities
 from celery_groupfifo.gate.keys import queue_of_list, quote, unquote
+from celery_groupfifo.gate.model import HEADER
 from celery_groupfifo.gate.route import Entity, Known, Route, bound_queues, one_queue
 from celery_groupfifo.gate.server import RedisServer
 from celery_groupfifo.gate.servers import Brokers, broker_server
@@ -281,7 +283,10 @@ def publish_ticket(
         body = b64decode(body)
     priority = properties.pop("priority", None)
     said = payload.get("publish") or {}
-    declare = [entity for entity in restore_entities(said.get("declare", ())) if entity.name not in undeclared]
+    entities = restore_entities(said.get("declare", ()))
+    declare = [entity for entity in entities if entity.name not in undeclared]
+    if _is_sqs_fifo(producer, info, entities):
+        properties |= _of_one_ticket(payload["headers"][HEADER])
     route = {
         "exchange": info.get("exchange") or "",
         "routing_key": info.get("routing_key") or "",
@@ -307,6 +312,24 @@ def publish_ticket(
     if policy is not None:
         policy = said.get("retry", policy)
     call_with_retries(producer, publish, policy)
+
+
+def _is_sqs_fifo(producer: Any, info: Mapping[str, Any], entities: Iterable[Entity]) -> bool:
+    """Return whether a ticket goes to a FIFO queue of SQS."""
+    names = [info.get("routing_key") or "", *(entity.name for entity in entities if isinstance(entity, Queue))]
+    has_suffix = any(name.endswith(".fifo") for name in names)
+    return has_suffix and producer.connection.transport.driver_type == "sqs"
+
+
+def _of_one_ticket(ticket: str) -> dict[str, str]:
+    """Return the properties of a ticket on a FIFO queue of SQS.
+
+    A message waits there until all before it with the same MessageGroupId are acknowledged, or their visibility timeout
+    is over, and one with a known MessageDeduplicationId is dropped. kombu's group is the same for all messages; so one
+    run would hold up all others, and that of a killed worker for half an hour. The gate keeps the order by itself.
+    """
+    name = sha256(ticket.encode()).hexdigest()
+    return {"MessageGroupId": name, "MessageDeduplicationId": name}
 
 
 def _at_most(seconds: float | None, patience: float | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,15 +37,49 @@ class Channel:
         return parts
 
     def basic_publish(self, message: Any, **route: Any) -> None:
-        self.published.append(route)
+        self.published.append(route | {"properties": message[-1]})
 
 
-def producer(error: Exception | None) -> Any:
+def producer(error: Exception | None = None, driver: str = "amqp") -> Any:
     def maybe_declare(entity: Any) -> None:
         if error is not None:
             raise error
 
-    return SimpleNamespace(channel=Channel(), maybe_declare=maybe_declare)
+    connection = SimpleNamespace(transport=SimpleNamespace(driver_type=driver))
+    return SimpleNamespace(channel=Channel(), maybe_declare=maybe_declare, connection=connection)
+
+
+#: What a call may give SQS.
+OF_CALL = {"MessageGroupId": "customer", "MessageDeduplicationId": "same"}
+
+
+def on_sqs(number: int, queue: str, declared: str = "q", driver: str = "sqs") -> dict[str, Any]:
+    """Return the properties that a ticket goes out with."""
+    ticket = f"gf groupfifo:0 {number} 0 1 a g"
+    said = json.loads(MESSAGE) | {
+        "headers": {"groupfifo": ticket},
+        "publish": {"declare": [{"queue": {"name": declared}}]},
+    }
+    said["properties"] = {"delivery_tag": ticket, "delivery_info": {"routing_key": queue}, **OF_CALL}
+    one = producer(driver=driver)
+    publish_ticket(one, json.dumps(said).encode())
+    return dict(one.channel.published[0]["properties"])
+
+
+@pytest.mark.parametrize(("queue", "declared"), [("work.fifo", "q"), ("key", "work.fifo")])
+def test_tickets_on_a_fifo_queue_of_sqs_neither_wait_for_each_other_nor_are_duplicates(
+    queue: str, declared: str
+) -> None:
+    first, again, second = (on_sqs(number, queue, declared) for number in (1, 1, 2))
+    assert first == again
+    assert first["MessageGroupId"] not in (second["MessageGroupId"], OF_CALL["MessageGroupId"])
+    assert first["MessageDeduplicationId"] not in (second["MessageDeduplicationId"], OF_CALL["MessageDeduplicationId"])
+    assert all(re.fullmatch(r"\w{1,128}", first[name]) for name in OF_CALL)
+
+
+@pytest.mark.parametrize(("queue", "driver"), [("work", "sqs"), ("work.fifo", "amqp")])
+def test_elsewhere_what_the_call_gave_is_kept(queue: str, driver: str) -> None:
+    assert on_sqs(1, queue, driver=driver) == OF_CALL
 
 
 def test_a_declaration_that_is_refused_is_told_by_its_name() -> None:
@@ -62,7 +97,7 @@ def test_the_answer_to_an_earlier_publish_is_none_to_the_declaration() -> None:
 
 
 def test_the_time_outs_of_a_call_are_bounded_where_nobody_may_wait() -> None:
-    one = producer(None)
+    one = producer()
     publish_ticket(one, MESSAGE)
     publish_ticket(one, MESSAGE, patience=5.0)
     timeouts = [(route["timeout"], route["confirm_timeout"]) for route in one.channel.published]

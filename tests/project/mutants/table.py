@@ -942,9 +942,19 @@ PUBLISHING = (
     Mutant(
         "whoever publishes a ticket declares nothing",
         "gate/releaser.py",
-        'for entity in restore_entities(said.get("declare", ()))',
-        "for entity in []",
+        'restore_entities(said.get("declare", ()))',
+        "restore_entities(())",
         ("tests/gate/brokers/test_options.py::test_what_was_declared_is_as_the_sender_has_it",),
+    ),
+    Mutant(
+        "a ticket on a FIFO queue of SQS waits for all others",
+        "gate/releaser.py",
+        "if _is_sqs_fifo(producer, info, entities):",
+        "if False:",
+        (
+            "tests/gate/sending/test_publish_ticket.py::"
+            "test_tickets_on_a_fifo_queue_of_sqs_neither_wait_for_each_other_nor_are_duplicates",
+        ),
     ),
     Mutant(
         "a mandatory message loses its mark",

@@ -11,9 +11,9 @@ import redis
 from celery import Celery
 from kombu import pools
 
+from tests.support.brokers.workers import Workers
 from tests.support.waiting import until
 from tests.workers.brokers.routed import make_app
-from tests.workers.brokers.workers import Workers
 
 
 class Setup:

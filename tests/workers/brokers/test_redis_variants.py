@@ -15,9 +15,9 @@ from celery_groupfifo import GroupFifo
 from celery_groupfifo.gate.gate import gate_of
 from celery_groupfifo.testing import checker, history
 from celery_groupfifo.testing.embedded import Server
+from tests.support.brokers.workers import Workers
 from tests.support.databases import Database
 from tests.support.waiting import until
-from tests.workers.brokers.workers import Workers
 
 PREFIX = "app1:"
 OPTIONS: dict[str, Any] = {"global_keyprefix": PREFIX, "priority_steps": [0, 5], "sep": "@"}
@@ -44,14 +44,14 @@ def workers(variant: Celery, tmp_path: Path) -> Iterator[Workers]:
         "BROKER_FOLDER": str(tmp_path),
         "BROKER_OPTIONS": json.dumps(OPTIONS),
     }
-    workers = Workers(tmp_path, "tests.workers.brokers.app", variables)
+    workers = Workers(tmp_path, "tests.support.brokers.app", variables)
     workers.start("-Q", "mail,chat", "-c", "2")
     yield workers
     workers.close()
 
 
 def send(app: Celery, group: str, seq: int, queue: str, priority: int | None = None) -> None:
-    app.send_task("tests.workers.brokers.app.work", (group, seq), group_key=group, queue=queue, priority=priority)
+    app.send_task("tests.support.brokers.app.work", (group, seq), group_key=group, queue=queue, priority=priority)
 
 
 def test_tickets_go_to_the_lists_that_kombu_reads(variant: Celery) -> None:

@@ -23,6 +23,7 @@ app.conf.update(
     groupfifo_burst=5,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    worker_enable_remote_control=not os.environ.get("BROKER_URL", "").startswith("sqs"),
     broker_pool_limit=int(os.environ.get("BROKER_POOL_LIMIT", "10")),
     broker_transport_options={
         "data_folder_in": str(FOLDER / "queue"),
