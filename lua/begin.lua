@@ -10,8 +10,9 @@
 -- ARGV[7] lane    (number)  of the worker; no other run is in it
 -- ARGV[8] call    (text)    this call's own name
 -- ARGV[9] ttl     (ms)      of the worker's lease
--- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another entry
---         of the group go on beside it · {0} the ticket is stale. member: of due, for advance: the tenant's next head
+-- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another
+--         entry of the group go on beside it · {0} the ticket is stale. member: of due, with which advance lets the
+--         tenant's next head go out
 -- Complexity O(log due)
 --@include keys clock write record entry run invite fair flag
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]

@@ -1,6 +1,6 @@
--- Fairness: an entry may name a tenant, its fair key, and the tenant's weight: the word "f<weight>/<fair key>" before its
--- limits. In each queue at most so many tickets of a tenant are on their way, so that no tenant fills the queue. A head
--- beyond them waits for its turn in the tenant's row. The members of on_the_way for both sort behind those of all
+-- Fairness: an entry may name a tenant, its fair key, and the tenant's weight: the word "f<weight>/<fair key>" before
+-- its limits. In each queue at most so many tickets of a tenant are on their way, so that no tenant fills the queue. A
+-- head beyond them waits for its turn in the tenant's row. The members of on_the_way for both sort behind those of all
 -- queues, and "f <queue> <fair key>" is in due while the row has a head:
 --
 --   "\127o <queue> <fair key> <release> <group> <entry>"  a ticket of the tenant that is on its way
@@ -10,7 +10,7 @@
 --@include keys clock flag
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 -- Let a row be looked at, if nothing moves it before.
 local function look_later(of)
@@ -34,7 +34,8 @@ local function take_turn(group, g, r, entry)
     local of = entry.queue .. ' ' .. fair
     local before = keeps and 0
       or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-    local out = keeps and 0 or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+    local out = keeps and 0
+      or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
     waits = not keeps and (before > 0 or out >= tonumber(weight))
     if waits then
       local number = draw_number()

@@ -2,8 +2,8 @@
 --@include keys clock write record entry release fair
 local MOST = 20 -- members that one call looks at
 
--- Let heads go out, the first ones in the tenant's row, while its weight allows it. again: the row was due, and is looked
--- at again later. Returns their names, with blanks before.
+-- Let heads go out, the first ones in the tenant's row, while its weight allows it. again: the row was due, and is
+-- looked at again later. Returns their names, with blanks before.
 local function next_turns(lists, of, out, again)
   local from, to = '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127'
   local names, more = '', true

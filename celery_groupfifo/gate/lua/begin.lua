@@ -12,8 +12,9 @@
 -- ARGV[7] lane    (number)  of the worker; no other run is in it
 -- ARGV[8] call    (text)    this call's own name
 -- ARGV[9] ttl     (ms)      of the worker's lease
--- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another entry
---         of the group go on beside it · {0} the ticket is stale. member: of due, for advance: the tenant's next head
+-- Returns {1, fence, [member]} begun, by this call, now or before · {5, ...} the same, and advance may let another
+--         entry of the group go on beside it · {0} the ticket is stale. member: of due, with which advance lets the
+--         tenant's next head go out
 -- Complexity O(log due)
 local redis_call = redis.call
 local K_entries = KEYS[1]
@@ -50,7 +51,7 @@ local function has_flag(g, letter)
   return string.find(g.flags, letter, 1, true) ~= nil
 end
 local OUT, ROW = '\127o ', '\127w '
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 -- Let advance look for it: by the worker, or else by a sweep. Returns 4 as part of an answer's code, or 0.
 local function invite(group, g)
   local code = 0

@@ -29,7 +29,6 @@ if before == call then
   return cmsgpack.unpack(packed)
 end
 local RECORD = '^\n([rwh]) (%S+) (%d+) ([%d-]+) ([%d-]+) ([%l-]) (%d+) (%d+) (%S+) (%S+) (%S+)()'
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local KEPT = 1000 -- actions that are remembered
 
 local audit, most = KEYS[10], tonumber(ARGV[5])

@@ -65,7 +65,6 @@ local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*
 if before == call then
   return cmsgpack.unpack(packed)
 end
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local KEPT = 1000 -- actions that are remembered
 -- Close the JSON of a flag with the time.
 local function stamped(flag)

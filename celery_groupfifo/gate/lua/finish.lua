@@ -547,7 +547,7 @@ local function has_flag(g, letter)
 end
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -852,7 +852,8 @@ do -- end_run(lists, line, group, g, r, after, out)
                     local of = entry.queue .. ' ' .. fair
                     local before = keeps and 0
                       or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-                    local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                    local out = keeps and 0
+                      or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
                     waits = not keeps and (before > 0 or out >= tonumber(weight))
                     if waits then
                       local draw_number_2
@@ -1504,7 +1505,8 @@ do -- end_run(lists, line, group, g, r, after, out)
             local of = entry.queue .. ' ' .. fair
             local before = keeps and 0
               or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-            local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+            local out = keeps and 0
+              or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
             waits = not keeps and (before > 0 or out >= tonumber(weight))
             if waits then
               local draw_number_2
@@ -1981,7 +1983,8 @@ if freed then -- behind the group's own head: both wait for their turns since th
                   local of = entry.queue .. ' ' .. fair
                   local before = keeps and 0
                     or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-                  local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+                  local out = keeps and 0
+                    or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
                   waits = not keeps and (before > 0 or out >= tonumber(weight))
                   if waits then
                     local draw_number_2

@@ -54,7 +54,6 @@ local function read_group(group)
   end
   return g
 end
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 local id, group, fence = ARGV[3], ARGV[4], ARGV[5]
 

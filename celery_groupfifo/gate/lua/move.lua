@@ -313,7 +313,6 @@ local function open_group(group)
 end
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -800,7 +799,8 @@ do -- advance({}, line, group, g, out)
               local of = entry.queue .. ' ' .. fair
               local before = keeps and 0
                 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-              local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
               waits = not keeps and (before > 0 or out >= tonumber(weight))
               if waits then
                 local draw_number_5
@@ -1302,7 +1302,8 @@ do -- advance({}, new_line, new, into, out)
               local of = entry.queue .. ' ' .. fair
               local before = keeps and 0
                 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. ROW .. of .. ' ', '(' .. ROW .. of .. ' \127')
-              local out = keeps and 0 or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
+              local out = keeps and 0
+                or redis_call('ZLEXCOUNT', K_on_the_way, '[' .. OUT .. of .. ' ', '(' .. OUT .. of .. ' \127')
               waits = not keeps and (before > 0 or out >= tonumber(weight))
               if waits then
                 local draw_number_5

@@ -65,7 +65,7 @@ if before == call then
   return cmsgpack.unpack(packed)
 end
 local OUT, ROW = '\127o ', '\127w '
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local KEPT = 1000 -- actions that are remembered
 -- Close the JSON of a flag with the time.
 local function stamped(flag)

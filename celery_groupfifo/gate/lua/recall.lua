@@ -58,7 +58,7 @@ local function read_entry(id)
   return entry, corrupt
 end
 local OUT, ROW = '\127o ', '\127w '
-local freed -- tenant with a row whose ticket this call has seen begin, or leave in another way
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 local line, id, group, limit = KEYS[10], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
