@@ -1,5 +1,5 @@
--- advance: let due ETAs join the lines of their groups, end blocks and limits, let the next heads of tenants go out, and
--- continue walks over empty places; many in one call.
+-- advance: let due ETAs join the lines of their groups, end blocks and limits, let the next heads of tenants go out,
+-- and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua

@@ -54,7 +54,7 @@ if take == 'lists' then
   taken, message, begun, of, other = begin_next(12, 15, named, owner, call, head and not held and entry.queue)
 end
 local own = head and (taken == OWN or take == 'own')
-if own and g.flags ~= '-' then
+if own and take == 'own' and g.flags ~= '-' then
   own = may_begin(entry)
 end
 if held then

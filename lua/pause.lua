@@ -23,6 +23,7 @@ redis.call('ZADD', paused, now_ms(), group)
 for _, r in ipairs(g) do
   if has_flag(g, 'f') and (r.state == 'w' or r.stop == 'f') then
     leave_turn(group, r)
+    look_now()
   end
   -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
   -- held, so it is stale; resume releases a new one.
@@ -36,7 +37,6 @@ for _, r in ipairs(g) do
   r.stop = r.stop == 'b' and 'b' or 'p'
 end
 write_group(group, g)
-look_now()
 if freed then
   ring(wake)
 end

@@ -61,7 +61,6 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
 else
   write_group(group, g)
 end
-look_now()
 if freed then
   ring(wake)
 end

@@ -42,7 +42,6 @@ if not r and g.aside == aside then -- its place stays behind, in the line or in 
 end
 redis.call('SET', producer, ARGV[5], 'PX', keep)
 advance({}, line, group, g, out)
-look_now()
 if freed then
   ring(wake)
 end

@@ -58,7 +58,6 @@ if why ~= '' then
   set_aside(name, group, why, text)
 end
 advance({}, line, group, g, out)
-look_now()
 if freed then
   ring(wake)
 end

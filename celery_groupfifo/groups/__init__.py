@@ -9,7 +9,8 @@
 - terminate.py has a worker end a run.
 - verbs.py says what each verb does, asks and has done, for people.
 - explain.py says in a sentence why a group does not move. verify.py checks the stored state, which state.py reads, for
-  inconsistencies (verify_letters.py that of dead letters, verify_identities.py that of identities).
+  inconsistencies (verify_letters.py that of dead letters, verify_identities.py that of identities, verify_turns.py that
+  of turns). turns.py names the tenants for whose turns heads wait.
 - arguments.py refuses arguments of a wrong type.
 - doctor.py checks the surroundings: server.py the gate's Redis, fleet.py the workers. status.py says what is wrong now.
 """

@@ -46,6 +46,7 @@ local function withdraw(id, group, g)
   local failed = r and r.stop == 'b'
   if r and has_flag(g, 'f') then
     leave_turn(group, r)
+    look_now()
   end
   if redis.call('HDEL', K.entries, id) == 1 then
     redis.call('HINCRBY', K.stats, 'tasks_removed', 1)

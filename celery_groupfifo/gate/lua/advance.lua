@@ -1,7 +1,7 @@
 -- Made of lua/advance.lua by `make scripts`: change that file, not this one.
 --
--- advance: let due ETAs join the lines of their groups, end blocks and limits, let the next heads of tenants go out, and
--- continue walks over empty places; many in one call.
+-- advance: let due ETAs join the lines of their groups, end blocks and limits, let the next heads of tenants go out,
+-- and continue walks over empty places; many in one call.
 --
 -- KEYS[1-9]         the gate's own, see lib/keys.lua
 -- KEYS[10] crowd    (zset)   members of due that wait for room, see lib/crowd.lua
@@ -1262,6 +1262,11 @@ while done < many and steps > 0 and bytes < BYTES do
               local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
               redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
               freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+            end
+          end
+          do -- look_now()
+            if freed then
+              redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
             end
           end
         end

@@ -1620,7 +1620,7 @@ if take == 'lists' then
   taken, message, begun, of, other = begin_next_41, begin_next_42, begin_next_43, begin_next_44, begin_next_45
 end
 local own = head and (taken == OWN or take == 'own')
-if own and g.flags ~= '-' then
+if own and take == 'own' and g.flags ~= '-' then
   local may_begin_32
   do -- may_begin(entry)
     local fair = string.find(entry.limits, '^ f')

@@ -357,6 +357,11 @@ for _, r in ipairs(g) do
         freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
       end
     end
+    do -- look_now()
+      if freed then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+      end
+    end
   end
   -- Timeline of a ticket at the broker: it was released, the group is paused, a worker receives it. Its entry is
   -- held, so it is stale; resume releases a new one.
@@ -398,11 +403,6 @@ do -- write_group(group, g)
     redis_call('HSET', K_groups, group, text, other, other_text)
   else
     redis_call('HSET', K_groups, group, text)
-  end
-end
-do -- look_now()
-  if freed then
-    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
   end
 end
 if freed then

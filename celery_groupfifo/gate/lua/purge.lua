@@ -365,6 +365,11 @@ for step = 1, limit do
               freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
             end
           end
+          do -- look_now()
+            if freed then
+              redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+            end
+          end
         end
         if redis_call('HDEL', K_entries, id) == 1 then
           redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
@@ -464,6 +469,11 @@ if more == 0 then -- the head comes last: otherwise the next entry would go out
                 local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
                 redis_call('ZREM', K_on_the_way, OUT .. mine, ROW .. mine)
                 freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
+              end
+            end
+            do -- look_now()
+              if freed then
+                redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
               end
             end
           end
@@ -1054,11 +1064,6 @@ else
     else
       redis_call('HSET', K_groups, group, text)
     end
-  end
-end
-do -- look_now()
-  if freed then
-    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
   end
 end
 if freed then

@@ -365,6 +365,11 @@ local function withdraw(id, group, g)
         freed = redis_call('ZSCORE', K_due, 'f ' .. of) and of or freed
       end
     end
+    do -- look_now()
+      if freed then
+        redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
+      end
+    end
   end
   if redis_call('HDEL', K_entries, id) == 1 then
     redis_call('HINCRBY', K_stats, 'tasks_removed', 1)
@@ -1083,11 +1088,6 @@ do -- advance({}, line, group, g, out)
         end
       end
     end
-  end
-end
-do -- look_now()
-  if freed then
-    redis_call('ZADD', K_due, K_REST + now_ms(), 'f ' .. freed)
   end
 end
 if freed then
