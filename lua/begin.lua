@@ -14,7 +14,7 @@
 --         entry of the group go on beside it · {0} the ticket is stale. member: of due, with which advance lets the
 --         tenant's next head go out
 -- Complexity O(log due)
---@include keys clock write record entry run invite fair flag
+--@include keys clock write record entry run invite freed flag
 local runs, id, group, drawn = KEYS[10], ARGV[3], ARGV[4], ARGV[5]
 local owner, lane, call, ttl = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 

@@ -26,7 +26,7 @@
 --         the message taken and its run's fence, or '' and 0; ms until the continuation is due, with code 3 that head,
 --         or -1; to publish
 -- Complexity O(log on_the_way)
---@include keys clock write entry release run take again ending invite fair turns
+--@include keys clock write entry release run take again ending invite fair freed turns
 local line, runs = KEYS[10], KEYS[11]
 local id, group, fence, owner, lane = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local call, ttl, extends, take, named = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[14])

@@ -13,7 +13,7 @@
 -- ARGV[6] flag     (text)  operator and reason: JSON, open for the time
 -- Returns {1} paused · {2} it was already; reason and operator are replaced
 -- Complexity O(under way)
---@include keys clock write flag entry once operate fair bell
+--@include keys clock write flag entry once operate freed bell
 local audit, paused, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, flag = ARGV[5], ARGV[6]
 

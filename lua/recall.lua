@@ -8,7 +8,7 @@
 -- ARGV[5] limit    (count) of entries that may be under way
 -- Returns 1 it stands in its line, by this call or before · 0 it runs, or no others are under way
 -- Complexity O(under way)
---@include keys write record flag entry fair
+--@include keys write record flag entry freed
 local line, id, group, limit = KEYS[10], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local g = open_group(group)

@@ -15,7 +15,7 @@
 --         · {0} empty places were dropped: again
 --         · {-1} the group is empty · {-2, head} another one is the head · {-3} it runs
 -- Complexity O(under way + empty places)
---@include write record entry advance once operate fair bell
+--@include write record entry advance once operate freed bell
 local audit, line, wake = KEYS[10], KEYS[12], KEYS[13]
 local group, id, why = ARGV[5], ARGV[6], ARGV[7]
 

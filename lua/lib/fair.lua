@@ -10,7 +10,6 @@
 --@include keys clock flag
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 
 -- Let a row be looked at, if nothing moves it before.
 local function look_later(of)
@@ -65,24 +64,4 @@ local function may_begin(entry)
   local fair = string.find(entry.limits, '^ f')
   return not fair
     or redis.call('ZLEXCOUNT', K.on_the_way, '[' .. entry.queue .. ' ', '(' .. entry.queue .. ' \127') == 0
-end
-
--- A ticket of a group with the mark f has begun or counts no more, or a head leaves its tenant's row. The caller
--- lets the tenant's next head go out, or calls look_now.
-local function leave_turn(group, r)
-  local text = redis.call('HGET', K.entries, r.id)
-  local fair = string.match(text or '', '^%d+ %S+ %S+ %d+ f%d+/(%S+)')
-  if fair then
-    local of = r.queue .. ' ' .. fair
-    local mine = of .. ' ' .. r.release .. ' ' .. group .. ' ' .. r.id
-    redis.call('ZREM', K.on_the_way, OUT .. mine, ROW .. mine)
-    freed = redis.call('ZSCORE', K.due, 'f ' .. of) and of or freed
-  end
-end
-
--- Let a sweep, or the caller's next call, look at the row of the tenant whose ticket has left.
-local function look_now()
-  if freed then
-    redis.call('ZADD', K.due, K.REST + now_ms(), 'f ' .. freed)
-  end
 end

@@ -1,5 +1,5 @@
 -- The common parts of operators' scripts.
---@include keys clock write record flag entry identity fair
+--@include keys clock write record flag entry identity freed
 local KEPT = 1000 -- actions that are remembered
 
 -- Note an action in the step that does it, so that the audit is complete also when the caller is gone.

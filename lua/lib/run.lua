@@ -7,7 +7,7 @@
 --   sweep, rerelease, reclaim -> "<call> <id>..."   the tickets to publish of the worker's last call, see lib/again.lua
 --
 -- What a lost worker had is found in its hash, so no run is begun without its place there.
---@include keys clock record flag fair
+--@include keys clock record flag freed
 
 -- Note the call in its lane. A new lane may be that of a worker whose lease was over: it has one again. The hash lasts
 -- until the heads were taken back: time goes on while Redis stands still or is down, and nobody renews.

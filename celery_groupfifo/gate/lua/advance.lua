@@ -74,7 +74,6 @@ local function read_entry(id)
 end
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 -- lists: queue -> key, from `count` keys and as many names.
@@ -124,6 +123,7 @@ local function take_room(crowd, lists, queue, member)
   end
   return found
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local REDELIVERED = '"redelivered": true, '
 local MOST = 20 -- members that one call looks at
 local AT_ONCE = 20 -- tickets that one call looks at

@@ -311,7 +311,6 @@ local function open_group(group)
 end
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -321,6 +320,7 @@ local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*
 if before == call then
   return cmsgpack.unpack(packed)
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 -- Returns the text of an entry that stands at its place in the line, also of an unreadable one; else nothing.
 local function text_in_line(us, id)
   local read_entry_14, read_entry_15

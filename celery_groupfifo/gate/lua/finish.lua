@@ -547,7 +547,6 @@ local function has_flag(g, letter)
 end
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local function compose(id, entry, drawn, lost)
@@ -556,6 +555,7 @@ local function compose(id, entry, drawn, lost)
   return TICKET .. ticket .. INFO .. string.sub(entry.text, entry.at, cut - 1)
     .. HEADERS .. ticket .. '", ' .. string.sub(entry.text, cut)
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local STALE = 20 -- stale tickets that one call may drop
 local OWN = true
 local REDELIVERED = '"redelivered": true, '

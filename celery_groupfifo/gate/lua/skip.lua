@@ -314,7 +314,6 @@ local function has_flag(g, letter)
 end
 local OUT, ROW = '\127o ', '\127w '
 local LOOK = 10000 -- ms until a sweep looks at a tenant's row that nothing has moved; all rows at the same time
-local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local TICKET, INFO = '{"properties": {"delivery_tag": "', '", "delivery_info": {'
 local HEADERS = '"headers": {"groupfifo": "'
 local steps = 100 -- empty places that one call may walk over
@@ -324,6 +323,7 @@ local before, packed = string.match(redis_call('GET', answer) or '', '^(%d+) (.*
 if before == call then
   return cmsgpack.unpack(packed)
 end
+local freed = nil -- tenant with a row whose ticket this call has seen begin, or leave in another way
 local KEPT = 1000 -- actions that are remembered
 -- Returns the task, quoted, that an entry's name stands for; see keys.py.
 local function task_of(name)
