@@ -132,11 +132,11 @@ class Group:
         since: Time of the pause, drain or failure.
         queue: The queue of the head's ticket, by its name in the scripts.
         due: Time when the held head goes out.
-        turn: The tenant among whose groups the held head waits for its turn; empty: it waits for none.
         blocked_until: Time when the block ends by itself, and the group goes on without the failed task; None: it does
             not, or there is none.
         breaker: The circuit breaker that has halted it, in words; empty: none has.
         limit: What an operator has set with `limit`; None: nothing.
+        turn: The tenant among whose groups the held head waits for its turn; empty: it waits for none.
     """
 
     key: str
