@@ -98,8 +98,8 @@ SCRIPTS = (
     Mutant(
         "a tenant loses a turn with a task that is revoked",
         "lua/lib/operate.lua",
-        "  if r and has_flag(g, 'f') then\n    leave_turn(group, r)\n    look_now()\n  end\n",
-        "",
+        "    leave_turn(group, r)\n    look_now()\n",
+        "    look_now()\n",
         ("tests/gate/scripts/test_fair.py::test_the_next_one_goes_out_when_a_ticket_counts_no_more",),
     ),
     Mutant(
